@@ -1,0 +1,159 @@
+"""What every configuration model shares: frozen, strict, and errors that name the user's path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from mmm_xgen.errors import ConfigError, nearest
+
+Number = Annotated[float, Strict()]
+Integer = Annotated[int, Strict()]
+Switch = Annotated[bool, Strict()]
+
+# Tags of the two branches of a field that takes one value or a list; never part of a path.
+BRANCHES = ("<one>", "<each>")
+
+Model = TypeVar("Model", bound="FrozenConfig")
+
+
+class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
+    """Turns what pydantic raises into a `ConfigError`, once, where the user called."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except ValidationError as error:
+            raise config_error(error, kwargs) from None
+
+
+class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
+    """Base of all configuration models: immutable, strict, no unknown keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+    @classmethod
+    def from_dict(cls: type[Model], data: Mapping[str, Any]) -> Model:
+        """Build the model from a mapping, with errors that name the mapping's own paths."""
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"found {shown(data)}, allowed: a mapping of keys to values")
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise config_error(error, data) from None
+
+    def replace(self: Model, **changes: Any) -> Model:
+        """Return the same model with some fields changed, validated again."""
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**kept, **changes})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        for key in data:
+            if key not in cls.model_fields:
+                known = nearest(str(key), cls._keys())
+                raise PydanticCustomError("unknown_key", "unknown key; {known}", {"known": known, "key": str(key)})
+        return {key: plain(value) for key, value in data.items()}
+
+    @classmethod
+    def _keys(cls) -> list[str]:
+        """Return the keys to offer when an unknown one is found."""
+        return list(cls.model_fields)
+
+
+def plain(value: Any) -> Any:
+    """Python's own scalar or list for a NumPy one: configs hold nothing else."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value
+
+
+def shown(value: Any) -> str:
+    """One short line that shows a value found where it should not be."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def fail(message: str, *path: str | int) -> PydanticCustomError:
+    """Error for a validator to raise, at `path` below the model that it validates."""
+    escaped = message.replace("{", "{{").replace("}", "}}")
+    return PydanticCustomError("at_path", escaped, {"below": path})
+
+
+def config_error(error: ValidationError, data: Mapping[str, Any]) -> ConfigError:
+    """`ConfigError` that says in one line what pydantic found, at the path the user wrote."""
+    details = error.errors()
+    first = details[0]
+    path = ".".join(str(part) for part in _as_spelled(_location(first), data))
+    message = _message(first)
+    if len(details) > 1:
+        message += f" (and {len(details) - 1} more)"
+    return ConfigError(message, path=path)
+
+
+def _location(detail: ErrorDetails) -> tuple[str | int, ...]:
+    context = detail.get("ctx", {})
+    location = tuple(part for part in detail["loc"] if part not in BRANCHES)
+    if detail["type"] == "unknown_key":
+        return (*location, context["key"])
+    if detail["type"] == "at_path":
+        return (*location, *context["below"])
+    return location
+
+
+def _message(detail: ErrorDetails) -> str:
+    if detail["type"] in ("unknown_key", "at_path"):
+        return detail["msg"]
+    if detail["type"] == "missing":
+        return "missing; give it a value"
+    reason = detail["msg"].removeprefix("Value error, ")
+    allowed = reason.removeprefix("Input should be ")
+    return f"found {shown(detail['input'])}, allowed: {allowed}"
+
+
+def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
+    """Path in the spelling of `data`, in which flat keys stand for nested ones.
+
+    ``adstock.alpha`` becomes ``adstock_kwargs.alpha``, ``adstock.kind`` becomes ``adstock_fun``
+    and ``pattern.seasonal_phase`` becomes ``seasonal_phase`` where the user wrote those.
+    """
+    spelled: list[str | int] = []
+    node = data
+    for position, part in enumerate(location):
+        is_last = position == len(location) - 1
+        if isinstance(node, Mapping) and not isinstance(part, int):
+            following = None if is_last else location[position + 1]
+            if part in node and (is_last or not _is_flat(node, part, following)):
+                spelled.append(part)
+                node = node[part]
+            elif following == "kind" and f"{part}_fun" in node:
+                return [*spelled, f"{part}_fun"]
+            elif part not in node and f"{part}_kwargs" in node:
+                spelled.append(f"{part}_kwargs")
+                node = node[f"{part}_kwargs"]
+            elif is_last:
+                spelled.append(part)
+        elif isinstance(node, Sequence) and not isinstance(node, str) and isinstance(part, int):
+            spelled.append(part)
+            node = node[part] if part < len(node) else None
+        elif part != "kind" and not (isinstance(part, int) and isinstance(node, Mapping)):
+            spelled.append(part)
+    return spelled
+
+
+def _is_flat(node: Mapping[str, Any], part: str, following: str | int | None) -> bool:
+    """Whether `following` stands beside `part` in `node` and not below it."""
+    if isinstance(following, int):
+        return False
+    return not isinstance(node[part], Mapping) and following in node

@@ -1,0 +1,278 @@
+"""The whole configuration of a dataset."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail
+from mmm_xgen.config.channel import ChannelConfig, ControlConfig
+from mmm_xgen.config.event import EventConfig
+from mmm_xgen.config.names import label
+from mmm_xgen.config.region import RegionConfig
+from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
+from mmm_xgen.config.spend_plan import SpendPlanConfig
+from mmm_xgen.config.text import TextMixin
+from mmm_xgen.config.transform import TransformConfig
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, Step, regular
+
+ANCHORS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+FREQUENCIES: dict[str, Step] = {
+    "D": "day",
+    "W": "week",
+    **{f"W-{day}": "week" for day in ANCHORS},
+    "MS": "month",
+}
+WORDS = {"daily": "D", "weekly": "W", "monthly": "MS"}
+FIRST_DATE = np.datetime64("2022-01-01")
+# Periods closer than this share are one season to any model.
+SAME_PERIOD = 0.01
+
+
+def _frequency(text: str) -> str:
+    frequency = WORDS.get(text, text)
+    if frequency not in FREQUENCIES:
+        raise ValueError(
+            "'D' (daily), 'W' (weekly from the start date), 'W-MON' to 'W-SUN', or 'MS' (monthly)"
+        )
+    return frequency
+
+
+def _date(value: Any) -> Any:
+    """ISO text of a date, from text, a date, or a NumPy or pandas one."""
+    if value is None:
+        return None
+    if isinstance(value, np.datetime64):
+        value = str(value.astype("datetime64[D]"))
+    if isinstance(value, datetime.date):
+        value = value.isoformat()[:10]
+    try:
+        if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError
+        return datetime.date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise ValueError("an ISO date such as '2022-01-03'") from None
+
+
+class MMMDataConfig(TextMixin, FrozenConfig):
+    """Everything that decides a dataset.
+
+    Parameters
+    ----------
+    channels : list of ChannelConfig
+        The media channels; may be empty only with a `spend_plan`, which names them.
+    n_periods : int
+        Number of dates.
+    start_date : str or date, optional
+        First date; the first that fits `freq` from 2022-01-01 on by default.
+    freq : str
+        ``"D"``, ``"W"`` (weeks from the start date, Monday by default), ``"W-SUN"`` and so on,
+        or ``"MS"``; ``"daily"``, ``"weekly"`` and ``"monthly"`` are understood.
+    burn_in_periods : int
+        Periods of spend before the window that carry over into it.
+    seed : int
+        The one seed.
+    currency, kpi : str
+        Units of spend and of y.
+    revenue_per_kpi : float
+        Currency per KPI unit.
+    control_variables : list of ControlConfig
+        Variables other than media.
+    regions : RegionConfig
+        Geos, baseline and noise.
+    transforms : TransformConfig
+        Adstock and saturation.
+    events : list of EventConfig
+        Holidays and the like.
+    spend_plan : SpendPlanConfig, optional
+        Where a media plan of the user's own has what.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value impossible, or the parts contradict one another. It names
+        the path as it was written.
+
+    Examples
+    --------
+    >>> config = MMMDataConfig(n_periods=52, channels=[ChannelConfig(name="TV")], seed=1)
+    >>> config.calendar.dates[0]
+    np.datetime64('2022-01-03')
+    """
+
+    n_periods: Annotated[Integer, Field(ge=1, le=1_000_000)] = 104
+    start_date: Annotated[str | None, BeforeValidator(_date)] = None
+    freq: Annotated[str, AfterValidator(_frequency)] = "W"
+    burn_in_periods: Annotated[Integer, Field(ge=0, le=10_000)] = 0
+    seed: Annotated[Integer, Field(ge=0)] = 42
+    currency: str = "USD"
+    kpi: str = "sales"
+    revenue_per_kpi: Annotated[Number, Field(gt=0)] = 1.0
+    channels: tuple[ChannelConfig, ...] = ()
+    control_variables: tuple[ControlConfig, ...] = ()
+    regions: RegionConfig = Field(default_factory=RegionConfig)
+    transforms: TransformConfig = Field(default_factory=TransformConfig)
+    events: tuple[EventConfig, ...] = ()
+    spend_plan: SpendPlanConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_null_blocks(cls, data: Any) -> Any:
+        """Treat an empty block of a YAML file as not there."""
+        if not isinstance(data, Mapping):
+            return data
+        blocks = ("regions", "transforms", "control_variables", "events")
+        return {k: v for k, v in data.items() if not (k in blocks and v is None)}
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> MMMDataConfig:
+        events = [event.name for event in self.events]
+        named = (
+            ("channels", self.channel_names),
+            ("control_variables", self.control_names),
+            ("events", events),
+        )
+        for key, names in named:
+            for position, name in enumerate(names):
+                if name in names[:position]:
+                    first = names.index(name)
+                    raise fail(
+                        f"found {name!r}, the name of {key}.{first} already; give another one",
+                        key,
+                        position,
+                        "name",
+                    )
+        if not self.channels and self.spend_plan is None:
+            raise fail("found no channel, allowed: at least one", "channels")
+        return self
+
+    @model_validator(mode="after")
+    def _one_transform_a_channel(self) -> MMMDataConfig:
+        if not self.channels:
+            return self
+        for field in ("adstock", "saturation"):
+            specs = getattr(self.transforms, field)
+            if isinstance(specs, tuple) and len(specs) != len(self.channels):
+                raise fail(
+                    f"found a list of {len(specs)} for {len(self.channels)} channels, "
+                    "allowed: one entry for all, or a list with one a channel",
+                    "transforms",
+                    field,
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _starts_on_its_grid(self) -> MMMDataConfig:
+        start = np.datetime64(self.start_date) if self.start_date else None
+        if start is not None and start != first_date(self.freq, start):
+            nearest = first_date(self.freq, start)
+            raise fail(
+                f"found {start}, which is no date of freq {self.freq!r}; the next one is "
+                f"{nearest}",
+                "start_date",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _seasons_can_be_sampled(self) -> MMMDataConfig:
+        check_seasons(self)
+        return self
+
+    @property
+    def calendar(self) -> Calendar:
+        """Dates of the dataset, burn-in included."""
+        start = np.datetime64(self.start_date) if self.start_date else first_date(self.freq)
+        return regular(start, self.n_periods, FREQUENCIES[self.freq], self.burn_in_periods)
+
+    @property
+    def channel_names(self) -> list[str]:
+        """Coordinate labels of the channels."""
+        return [label(channel.name, "x", i) for i, channel in enumerate(self.channels)]
+
+    @property
+    def control_names(self) -> list[str]:
+        """Coordinate labels of the controls."""
+        return [label(control.name, "c", i) for i, control in enumerate(self.control_variables)]
+
+    @property
+    def adstocks(self) -> list[AdstockSpec]:
+        """Adstock of every channel: its own, or the one in `transforms`."""
+        shared = self.transforms.adstock
+        return [
+            channel.adstock or (shared[i] if isinstance(shared, tuple) else shared)
+            for i, channel in enumerate(self.channels)
+        ]
+
+    @property
+    def saturations(self) -> list[SaturationSpec]:
+        """Saturation of every channel: its own, or the one in `transforms`."""
+        shared = self.transforms.saturation
+        return [
+            channel.saturation or (shared[i] if isinstance(shared, tuple) else shared)
+            for i, channel in enumerate(self.channels)
+        ]
+
+
+def first_date(freq: str, start: np.datetime64 = FIRST_DATE) -> np.datetime64:
+    """First date of frequency `freq` on or after `start`.
+
+    Examples
+    --------
+    >>> first_date("W-SUN")
+    np.datetime64('2022-01-02')
+    """
+    start = start.astype("datetime64[D]")
+    if freq == "MS":
+        month = start.astype("datetime64[M]")
+        return (month if month.astype("datetime64[D]") == start else month + 1).astype(
+            "datetime64[D]"
+        )
+    if freq == "W" and start == FIRST_DATE:
+        freq = "W-MON"
+    if freq.startswith("W-"):
+        # 1970-01-01 was a Thursday.
+        weekday = (start.astype(int) + 3) % 7
+        return start + (ANCHORS.index(freq[2:]) - weekday) % 7
+    return start
+
+
+def check_seasons(config: MMMDataConfig) -> None:
+    """Refuse a season that the sampling cannot carry, or that is there already."""
+    step = config.calendar.mean_days
+    regions = config.regions
+    used = {f"the {k}. harmonic of the year": DAYS_IN_YEAR / k for k in range(1, regions.fourier_modes + 1)}
+    shortest = DAYS_IN_YEAR / max(regions.fourier_modes, 1)
+    if regions.fourier_modes and shortest <= 2 * step:
+        raise fail(
+            f"found {regions.fourier_modes}, allowed: at most {int(DAYS_IN_YEAR / (2 * step) - 1e-9)} "
+            f"with a date every {step:.4g} days (Nyquist)",
+            "regions",
+            "fourier_modes",
+        )
+    for position, season in enumerate(regions.seasonalities):
+        where = ("regions", "seasonalities", position)
+        if season.weekday_effects is not None and FREQUENCIES[config.freq] != "day":
+            raise fail("found weekday effects, allowed: with daily data only", *where, "weekday_effects")
+        for harmonic in range(1, season.modes + 1):
+            days = season.days / harmonic
+            if season.weekday_effects is None and days <= 2 * step:
+                raise fail(
+                    f"found a season of {days:.4g} days (harmonic {harmonic}), allowed: above "
+                    f"{2 * step:.4g} days with a date every {step:.4g} days (Nyquist)",
+                    *where,
+                )
+            for name, other in used.items():
+                if abs(days / other - 1) < SAME_PERIOD:
+                    raise fail(
+                        f"found a season of {days:.4g} days (harmonic {harmonic}), which {name} "
+                        "is already; drop one of them",
+                        *where,
+                    )
+            used[f"harmonic {harmonic} of seasonalities.{position}"] = days
+
+

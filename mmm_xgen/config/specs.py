@@ -1,0 +1,296 @@
+"""Frozen specs of registered kinds, made from the signature of the kind's own function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, create_model, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail, shown
+from mmm_xgen.errors import UnknownKindError
+from mmm_xgen.kernels.domain import NON_NEGATIVE, Domain
+from mmm_xgen.kernels.kind import REQUIRED, Kind, Parameter
+from mmm_xgen.registry import Registry
+
+
+class Spec(FrozenConfig):
+    """Kind by name, and what it needs."""
+
+    kind: str
+    registered: ClassVar[Kind]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Values of the numeric parameters; None where the library derives one."""
+        return {name: getattr(self, name) for name in self.registered.parameters}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Values of the arguments that are no numbers."""
+        return {name: getattr(self, name) for name in self.registered.settings}
+
+    @classmethod
+    def _keys(cls) -> list[str]:
+        return [key for key in cls.model_fields if key != "kind"]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Spec:
+        check = self.registered.check
+        problem = check(**self.parameters, **self.settings) if check else None
+        if problem:
+            raise fail(problem)
+        return self
+
+
+class AdstockSpec(Spec):
+    """An adstock: its kind, length and parameters.
+
+    Attributes
+    ----------
+    l_max : int, optional
+        Number of kernel weights, lags 0 to l_max - 1; 56, 8 or 3 for daily, weekly or
+        monthly data by default.
+    normalize : bool
+        Whether the weights sum to 1.
+    half_life : str, optional
+        Time in which half of the effect is gone, such as ``"10D"``; stands for alpha.
+    """
+
+    l_max: Annotated[Integer, Field(ge=1, le=1000)] | None = None
+    normalize: Switch = True
+    half_life: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _half_life_stands_for_alpha(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("half_life") is None:
+            return data
+        if getattr(cls.registered, "alpha_at", None) is None:
+            raise fail(f"{cls.registered.name} has no half-life; give its parameters", "half_life")
+        if data.get("alpha") is not None:
+            raise fail("found both half_life and alpha, allowed: one of them", "half_life")
+        days_in_half_life(data["half_life"])
+        return {**data, "alpha": None}
+
+
+class SaturationSpec(Spec):
+    """A saturation curve: its kind and parameters.
+
+    A parameter that carries the unit of spend and is not given is set from the base spend of
+    its channel: half-saturation, for instance, lies there.
+    """
+
+
+class PatternSpec(Spec):
+    """A spend pattern: its kind and parameters."""
+
+
+class TrendSpec(Spec):
+    """A trend: its kind and parameters."""
+
+
+ABOVE_ZERO_TO_ONE = Domain(lower=0, upper=1, open_lower=True)
+
+
+def _number_or_list(domain: Domain) -> Callable[[Any], Any]:
+    """Validator for one number, or a list with one number a geo, inside `domain`."""
+
+    def validate(value: Any) -> Any:
+        if value is None:
+            return None
+        values = value if isinstance(value, list | tuple) else [value]
+        numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in values]
+        if not values or not all(numbers) or not domain.contains(values):
+            raise ValueError(f"{domain.describe()}, or a list with one a geo")
+        return tuple(values) if isinstance(value, list | tuple) else value
+
+    return validate
+
+
+class NoiseSpec(Spec):
+    """A noise family with one of three statements of its size.
+
+    Attributes
+    ----------
+    sales_volatility : float, optional
+        Sd as a share of the base sales of the geo; 0.05 where nothing else is given.
+    y_sigma : float or list of float, optional
+        Sd in KPI units, for a geo of reference size or one a geo.
+    r_squared : float or list of float, optional
+        Share of the variance of sales that is not noise, for all geos or one a geo.
+    """
+
+    sales_volatility: Annotated[Number, Field(ge=0)] | None = None
+    y_sigma: Annotated[Any, AfterValidator(_number_or_list(NON_NEGATIVE))] = None
+    r_squared: Annotated[Any, AfterValidator(_number_or_list(ABOVE_ZERO_TO_ONE))] = None
+
+    @model_validator(mode="after")
+    def _one_size(self) -> NoiseSpec:
+        sizes = ("sales_volatility", "y_sigma", "r_squared")
+        given = [name for name in sizes if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise fail(f"found {' and '.join(given)}, allowed: one of them", given[1])
+        return self
+
+
+def days_in_half_life(text: str) -> float:
+    """Days in a half-life written as a pandas time delta, such as ``"10D"``."""
+    import pandas as pd
+
+    try:
+        days = pd.Timedelta(text) / pd.Timedelta("1D") if isinstance(text, str) else float("nan")
+    except ValueError:
+        days = float("nan")
+    if not days > 0:
+        message = f"found {shown(text)}, allowed: a positive time such as '10D' or '36h'"
+        raise fail(message, "half_life")
+    return float(days)
+
+
+@functools.cache
+def spec_model(kind: Kind, base: type[Spec]) -> type[Spec]:
+    """Model of one kind: a field for each keyword-only argument of its function.
+
+    The kind is hashed by identity, so registering another function makes another model.
+    """
+    fields: dict[str, Any] = {}
+    for name, parameter in kind.parameters.items():
+        annotation, default = _number_field(parameter)
+        if name == "alpha" and getattr(kind, "alpha_at", None):
+            annotation = annotation | None
+        fields[name] = (annotation, default)
+    for name, setting in kind.settings.items():
+        default = ... if setting.default is REQUIRED else setting.default
+        fields[name] = (setting.annotation, default)
+    model = create_model(f"{base.__name__}_{kind.name}", __base__=base, **fields)
+    model.registered = kind
+    return model
+
+
+def _number_field(parameter: Parameter) -> tuple[Any, Any]:
+    number: Any = Integer if parameter.domain.integer else Number
+    annotation = Annotated[number, AfterValidator(_inside(parameter.domain))]
+    if parameter.spend_power:
+        return (annotation | None, None)
+    return (annotation, ... if parameter.default is REQUIRED else parameter.default)
+
+
+def _inside(domain: Domain) -> Callable[[Any], Any]:
+    def validate(value: Any) -> Any:
+        if not domain.contains(value):
+            raise ValueError(domain.describe())
+        return value
+
+    return validate
+
+
+class KindOf:
+    """Annotation of a field that holds a spec of some registered kind.
+
+    Accepts the name of the kind, a mapping with ``kind`` and its keys, or a spec.
+    """
+
+    def __init__(self, registry: Registry[Any], base: type[Spec], default: str) -> None:
+        self.registry = registry
+        self.base = base
+        self.default = default
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda spec: spec.model_dump(mode="json", exclude_none=True)
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> JsonSchemaValue:
+        models = [spec_model(kind, self.base) for kind in self.registry.values()]
+        branches = [model.model_json_schema() for model in models]
+        for kind, branch in zip(self.registry.values(), branches, strict=True):
+            branch["properties"]["kind"] = {"const": kind.name, "type": "string"}
+            branch.pop("title", None)
+        return {"anyOf": [{"enum": list(self.registry), "type": "string"}, *branches]}
+
+    def validate(self, value: Any) -> Spec:
+        """Return the spec that `value` describes."""
+        if isinstance(value, Spec):
+            return value
+        if isinstance(value, str):
+            value = {"kind": value}
+        if not isinstance(value, Mapping):
+            raise ValueError(f"the name of a {self.registry.noun} or a mapping with 'kind'")
+        name = value.get("kind", self.default)
+        try:
+            kind = self.registry[name if name is not None else self.default]
+        except (UnknownKindError, TypeError) as error:
+            raise fail(str(error), "kind") from None
+        return spec_model(kind, self.base).model_validate({**value, "kind": kind.name})
+
+    def flat_keys(self) -> set[str]:
+        """Keys of all kinds, which may be written beside the field instead of inside it."""
+        return {key for kind in self.registry.values() for key in kind.keys} | (
+            set(self.base.model_fields) - {"kind"}
+        )
+
+
+def fold(data: Mapping[str, Any], field: str, flat: set[str]) -> dict[str, Any]:
+    """`data` with its `flat` keys moved into the spec under `field`."""
+    found = {key: data[key] for key in data if key in flat}
+    if not found:
+        return dict(data)
+    rest = {key: value for key, value in data.items() if key not in found}
+    spec = rest.get(field)
+    if isinstance(spec, Spec):
+        key = next(iter(found))
+        raise fail(f"found beside a ready spec of {field}, allowed: inside it", key)
+    written = {"kind": spec} if spec is None or isinstance(spec, str) else spec
+    if not isinstance(written, Mapping):
+        key = next(iter(found))
+        raise fail(f"found beside {field} {shown(spec)}, which takes no keys", key)
+    rest[field] = {**written, **found}
+    return rest
+
+
+def fold_function(data: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """`data` with ``<field>_fun`` and ``<field>_kwargs`` joined into specs under `field`."""
+    name, arguments = f"{field}_fun", f"{field}_kwargs"
+    if name not in data and arguments not in data:
+        return dict(data)
+    rest = {key: value for key, value in data.items() if key not in (name, arguments)}
+    none = f"no_{field}"
+    if field in data:
+        raise fail(f"found beside {field}, allowed: one of the two spellings", name)
+    kinds, kwargs = data.get(name), data.get(arguments, {})
+    if isinstance(kinds, list | tuple):
+        kinds = [none if kind is None else kind for kind in kinds]
+    elif name in data and kinds is None:
+        kinds = none
+    if isinstance(kinds, list | tuple) and isinstance(kwargs, list | tuple):
+        if len(kinds) != len(kwargs):
+            message = f"found {len(kwargs)} entries for {len(kinds)} of {name}, allowed: as many"
+            raise fail(message, arguments)
+        rest[field] = [_joined(*pair, field) for pair in zip(kinds, kwargs, strict=True)]
+    elif isinstance(kinds, list | tuple):
+        rest[field] = [_joined(kind, kwargs, field) for kind in kinds]
+    elif isinstance(kwargs, list | tuple):
+        rest[field] = [_joined(kinds, each, field, position) for position, each in enumerate(kwargs)]
+    else:
+        rest[field] = _joined(kinds, kwargs, field)
+    return rest
+
+
+def _joined(kind: Any, kwargs: Any, field: str, position: int | None = None) -> dict[str, Any]:
+    if kwargs is None:
+        kwargs = {}
+    if not isinstance(kwargs, Mapping):
+        where = (f"{field}_kwargs",) if position is None else (f"{field}_kwargs", position)
+        raise fail(f"found {shown(kwargs)}, allowed: a mapping of parameters", *where)
+    return {"kind": kind, **kwargs}
+
+

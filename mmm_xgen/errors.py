@@ -1,0 +1,70 @@
+"""The one exception tree of the package, and its warning."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class XgenError(Exception):
+    """Root of every exception that this package raises on purpose."""
+
+
+class ConfigError(XgenError, ValueError):
+    """A configuration that cannot be generated from.
+
+    Parameters
+    ----------
+    message : str
+        What was found, what is allowed and the nearest fix, in one line.
+    path : str, default ""
+        Dotted path of the offending entry, as the user spelled it
+        (``"channels.2.adstock_kwargs.alpha"``).
+
+    Examples
+    --------
+    >>> str(ConfigError("found -1, allowed: at least 0", path="channels.0.base_spend"))
+    'channels.0.base_spend: found -1, allowed: at least 0'
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        self.path = path
+        self.message = message
+        super().__init__(f"{path}: {message}" if path else message)
+
+
+class UnknownKindError(ConfigError, KeyError):
+    """A kind of pattern, transform or noise that is not registered."""
+
+    # KeyError quotes its argument; the message is a sentence and stays one.
+    __str__ = Exception.__str__
+
+
+class SchemaError(XgenError, ValueError):
+    """A Dataset, frame or file that does not have the structure it should have."""
+
+
+class AlignmentError(XgenError, ValueError):
+    """Labels of two labelled objects that do not match."""
+
+
+class MissingDependencyError(XgenError, ImportError):
+    """An optional dependency that the call needs and the environment lacks."""
+
+
+class XgenWarning(UserWarning):
+    """A legal but questionable setting or result."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Sentence that lists the known words, the nearest first when one is near.
+
+    Examples
+    --------
+    >>> nearest("sesonal", ["on_off", "seasonal"])
+    "did you mean 'seasonal'? allowed: 'on_off', 'seasonal'"
+    """
+    names = sorted(known)
+    allowed = "allowed: " + (", ".join(repr(name) for name in names) or "none")
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]!r}? {allowed}" if close else allowed

@@ -1,0 +1,186 @@
+r"""Adstock: how the effect of spend is spread over the periods after it.
+
+An adstock kind is a function ``f(lag, *, parameters)`` that returns the weight of each lag in an
+array that broadcasts to ``(..., lag)``; its parameters arrive with a last axis of length 1. The
+library normalises the weights and owns the one convolution. Names, parameters and formulas are
+PyMC-Marketing's (`pymc_marketing.mmm.transformers`), and so are the values to 1e-12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Share
+from mmm_xgen.kernels.kind import Kind, signature_of
+from mmm_xgen.registry import Registry
+
+Weights = TypeVar("Weights", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AdstockKind(Kind):
+    """An adstock: `alpha_at` turns a half-life in periods into alpha; None where there is none.
+
+    `fits_l_max` marks a kernel that always ends at l_max and so never loses mass to it.
+    """
+
+    alpha_at: Callable[[float], float] | None = None
+    fits_l_max: bool = False
+
+
+ADSTOCKS: Registry[AdstockKind] = Registry("adstock")
+
+
+def register_adstock(
+    name: str,
+    *,
+    alpha_at: Callable[[float], float] | None = None,
+    fits_l_max: bool = False,
+) -> Callable[[Weights], Weights]:
+    """Register a function that gives lag weights as an adstock under `name`.
+
+    Parameters
+    ----------
+    name : str
+        Name for `TransformConfig.adstock_fun`.
+    alpha_at : callable, optional
+        Retention rate ``alpha`` for a half-life in periods; makes ``half_life`` valid.
+    fits_l_max : bool
+        Whether the weights reach zero at l_max by construction.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_adstock("two_weeks")
+    ... def two_weeks(lag, *, second: float = 0.5):
+    ...     return np.where(lag == 0, 1.0, np.where(lag == 1, second, 0.0))
+    >>> ADSTOCKS["two_weeks"].keys
+    ['second']
+    >>> ADSTOCKS.remove("two_weeks")
+    """
+
+    def register(function: Weights) -> Weights:
+        parameters, settings = signature_of(function)
+        kind = AdstockKind(
+            name=name,
+            function=function,
+            parameters=parameters,
+            settings=settings,
+            alpha_at=alpha_at,
+            fits_l_max=fits_l_max,
+        )
+        ADSTOCKS.add(name, kind)
+        return function
+
+    return register
+
+
+@register_adstock("geometric_adstock", alpha_at=lambda half_life: 0.5 ** (1 / half_life))
+def geometric_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
+    r"""Constant share retained from period to period: :math:`w_l = \alpha^l`."""
+    return np.asarray(alpha) ** lag
+
+
+@register_adstock("delayed_adstock", alpha_at=lambda half_life: 2.0 ** (-1 / half_life**2))
+def delayed_adstock(lag: FloatArray, *, alpha: Share = 0.5, theta: NonNegative = 1.0) -> FloatArray:
+    r"""Peak `theta` periods after the spend: :math:`w_l = \alpha^{(l - \theta)^2}`."""
+    return np.asarray(alpha) ** (lag - theta) ** 2
+
+
+@register_adstock("binomial_adstock", fits_l_max=True)
+def binomial_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
+    r"""Decay that reaches zero at l_max: :math:`w_l = (1 - l / (l_{max} + 1))^{1/\alpha - 1}`."""
+    with np.errstate(divide="ignore"):
+        exponent = 1 / np.asarray(alpha, dtype=float) - 1
+    return np.asarray((1 - lag / (lag.size + 1)) ** exponent)
+
+
+@register_adstock("weibull_adstock")
+def weibull_adstock(
+    lag: FloatArray, *, lam: Positive = 2.0, k: Positive = 1.5, type: Literal["PDF", "CDF"] = "PDF"
+) -> FloatArray:
+    r"""Weibull decay with scale `lam` and shape `k`.
+
+    ``PDF``: the density at ``l + 1``, scaled to the range 0 to 1 over the lags, which allows a
+    delayed peak. ``CDF``: the running product of the survival function, which never rises.
+    """
+    if type == "PDF":
+        time = (lag + 1) / lam
+        log_density = (np.asarray(k) - 1) * np.log(time) - time**k
+        # Only ratios to the peak matter; on the log scale they cannot underflow together.
+        density = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
+        lowest = density.min(axis=-1, keepdims=True)
+        spread = np.where(lowest < 1, 1 - lowest, 1)
+        return np.where(lowest < 1, (density - lowest) / spread, 1.0)
+    hazard = (lag / np.asarray(lam)) ** k
+    return np.exp(-np.cumsum(hazard, axis=-1))
+
+
+@register_adstock("beta_gamma_adstock")
+def beta_gamma_adstock(
+    lag: FloatArray, *, shape: Positive = 2.0, rate: Positive = 1.0
+) -> FloatArray:
+    r"""Gamma-shaped decay with its peak at 1: :math:`w_l \propto (l + 1)^{a - 1} e^{-b (l + 1)}`."""
+    time = lag + 1
+    log_weight = (np.asarray(shape) - 1) * np.log(time) - rate * time
+    return np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
+
+
+@register_adstock("no_adstock", fits_l_max=True)
+def no_adstock(lag: FloatArray) -> FloatArray:
+    """All of the effect in the period of the spend."""
+    return np.where(lag == 0, 1.0, 0.0)
+
+
+def normalized(weights: FloatArray) -> FloatArray:
+    """Weights scaled to sum to 1; all-zero weights stay zero."""
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total > 0, total, 1)
+
+
+def convolve(spend: FloatArray, weights: FloatArray, history: FloatArray | None = None) -> FloatArray:
+    r"""Carry-over of spend: :math:`\text{carryover}_t = \sum_l w_l\, \text{spend}_{t-l}`.
+
+    Parameters
+    ----------
+    spend : array, dims (..., date)
+        Spend, in currency per period.
+    weights : array, dims (..., lag)
+        Lag weights; the axes before the last broadcast against those of `spend`.
+    history : array, dims (..., date), optional
+        Spend before the first date; 0 without it.
+
+    Returns
+    -------
+    array, dims (..., date)
+        Carry-over, in currency per period.
+
+    Examples
+    --------
+    >>> convolve(np.array([8.0, 0.0, 0.0]), np.array([1.0, 0.5, 0.25]))
+    array([8., 4., 2.])
+    """
+    n_lags = weights.shape[-1]
+    if n_lags == 1:
+        carried = spend * weights
+    else:
+        shape = (*spend.shape[:-1], spend.shape[-1] + n_lags - 1)
+        padded = np.zeros(shape)
+        padded[..., n_lags - 1 :] = spend
+        if history is not None and history.shape[-1]:
+            known = history[..., -(n_lags - 1) :]
+            padded[..., n_lags - 1 - known.shape[-1] : n_lags - 1] = known
+        view = np.lib.stride_tricks.sliding_window_view(padded, n_lags, axis=-1)
+        carried = np.einsum("...tl,...l->...t", view, weights[..., ::-1])
+    return carried
+
+

@@ -1,0 +1,176 @@
+r"""The baseline's parts: trend, seasonality and events, each as a share of base sales.
+
+A trend kind is a function ``f(period, *, parameters)`` that returns what the trend adds by each
+period, as a share of base sales, 0 at period 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from annotated_types import Ge
+
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar
+from mmm_xgen.kernels.domain import FloatArray, Positive, Real
+from mmm_xgen.kernels.kind import Kind, signature_of
+from mmm_xgen.registry import Registry
+
+Shape = TypeVar("Shape", bound=Callable[..., Any])
+
+TRENDS: Registry[Kind] = Registry("trend")
+EVENT_SHAPES: Registry[Kind] = Registry("event shape")
+
+
+def register_trend(
+    name: str, *, check: Callable[..., str | None] | None = None
+) -> Callable[[Shape], Shape]:
+    """Register a function as a trend under `name`; `check` says what is wrong with its keys."""
+    return _register(TRENDS, name, check)
+
+
+def register_event_shape(name: str) -> Callable[[Shape], Shape]:
+    """Register a function ``f(days, *, width_days)`` as the shape of an event under `name`."""
+    return _register(EVENT_SHAPES, name)
+
+
+def _register(
+    registry: Registry[Kind], name: str, check: Callable[..., str | None] | None = None
+) -> Callable[[Shape], Shape]:
+    def register(function: Shape) -> Shape:
+        parameters, settings = signature_of(function)
+        kind = Kind(
+            name=name, function=function, parameters=parameters, settings=settings, check=check
+        )
+        registry.add(name, kind)
+        return function
+
+    return register
+
+
+@register_trend("linear")
+def linear(period: FloatArray, *, sales_trend: Real = 0.0) -> FloatArray:
+    """Add the share `sales_trend` each period; base sales and trend never go below zero."""
+    return np.maximum(sales_trend * period, -1.0)
+
+
+def _as_many_changes(
+    *, change_periods: tuple[int, ...], trend_changes: tuple[float, ...], **_: Any
+) -> str | None:
+    if len(change_periods) != len(trend_changes):
+        return (
+            f"change_periods has {len(change_periods)} entries and trend_changes "
+            f"{len(trend_changes)}; give one change for each period"
+        )
+    return None
+
+
+@register_trend("piecewise_linear", check=_as_many_changes)
+def piecewise_linear(
+    period: FloatArray,
+    *,
+    sales_trend: Real = 0.0,
+    change_periods: tuple[Annotated[int, Ge(0)], ...] = (),
+    trend_changes: tuple[float, ...] = (),
+) -> FloatArray:
+    """Add `sales_trend` each period, and from each of `change_periods` on its change more."""
+    bends = np.maximum(period[:, None] - np.array(change_periods, dtype=float), 0)
+    return np.maximum(sales_trend * period + bends @ np.array(trend_changes, dtype=float), -1.0)
+
+
+@register_trend("logistic_growth")
+def logistic_growth(
+    period: FloatArray,
+    *,
+    growth_capacity: Real = 0.5,
+    growth_rate: Positive = 0.05,
+    growth_midpoint: Real = 52.0,
+) -> FloatArray:
+    """Grow in an S-curve by the share `growth_capacity`, fastest at `growth_midpoint`."""
+    rate, midpoint = np.asarray(growth_rate), np.asarray(growth_midpoint)
+
+    def curve(time: FloatArray) -> FloatArray:
+        return np.asarray(0.5 * (1 + np.tanh(rate * (time - midpoint) / 2)))
+
+    rise = growth_capacity * (curve(period) - curve(np.zeros(1)))
+    return np.maximum(rise, -1.0)
+
+
+def fourier_basis(position: FloatArray, period: float, n_modes: int) -> FloatArray:
+    r"""Sines, then cosines, of :math:`2 \pi k\, \text{position} / \text{period}`.
+
+    Parameters
+    ----------
+    position : array, dims (date,)
+        Day of the year, or day count, of every date.
+    period : float
+        Length of the cycle in days.
+    n_modes : int
+        Number of harmonics k = 1, 2, ...
+
+    Returns
+    -------
+    array, dims (mode, date)
+        ``sin_1, ..., sin_n, cos_1, ..., cos_n``, PyMC-Marketing's order.
+    """
+    turns = 2 * np.pi * np.arange(1, n_modes + 1)[:, None] * position / period
+    return np.concatenate([np.sin(turns), np.cos(turns)])
+
+
+def yearly_basis(calendar: Calendar, n_modes: int) -> FloatArray:
+    """Yearly sines and cosines of the day of the year, PyMC-Marketing's basis."""
+    return fourier_basis(calendar.day_of_year, DAYS_IN_YEAR, n_modes)
+
+
+def weekday_basis(calendar: Calendar) -> FloatArray:
+    """One row a weekday, Monday first: 1 on that day and 0 elsewhere."""
+    # 1970-01-01 was a Thursday.
+    weekday = (calendar.day + 3) % 7
+    return np.asarray(weekday == np.arange(7)[:, None], dtype=float)
+
+
+@register_event_shape("pulse")
+def pulse(days: FloatArray, *, width_days: Positive = 1.0) -> FloatArray:
+    """Full effect for `width_days` days, none before and after."""
+    return np.asarray((days >= 0) & (days < width_days), dtype=float)
+
+
+@register_event_shape("gaussian")
+def gaussian_bump(days: FloatArray, *, width_days: Positive = 7.0) -> FloatArray:
+    """Rise and fall around the day, with standard deviation `width_days`."""
+    return np.asarray(np.exp(-0.5 * (days / width_days) ** 2))
+
+
+@register_event_shape("decay")
+def decay(days: FloatArray, *, width_days: Positive = 7.0) -> FloatArray:
+    """Full effect on the day, fading with time constant `width_days` after it."""
+    return np.where(days >= 0, np.exp(-np.maximum(days, 0) / width_days), 0.0)
+
+
+def event_intensity(
+    calendar: Calendar, moments: Any, shape: Callable[[FloatArray], FloatArray], lag_days: float
+) -> FloatArray:
+    """Intensity of an event in every period: the largest of the period's days, 1 at its peak.
+
+    Parameters
+    ----------
+    calendar : Calendar
+        The periods.
+    moments : array of datetime64[D], dims (moment,)
+        Days of the event.
+    shape : callable
+        Intensity as a function of the days since the event.
+    lag_days : float
+        Days by which the effect comes after the event; negative for before.
+
+    Returns
+    -------
+    array, dims (date,)
+    """
+    first, last = calendar.days_since(moments)
+    longest = int((last - first).max()) + 1
+    days = first[..., None] + np.arange(longest)
+    inside = days <= last[..., None]
+    intensity = np.where(inside, shape(days - lag_days), 0.0)
+    return np.asarray(intensity.max(axis=(1, 2), initial=0.0))

@@ -1,0 +1,153 @@
+"""The dates of a dataset and what patterns, seasons and events read off them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_xgen.kernels.domain import FloatArray
+
+DAYS_IN_YEAR = 365.25
+# Day of the year on which a seasonal curve of phase 0 peaks: the first of July.
+PEAK_DAY = 182.0
+
+Step = Literal["day", "week", "month"]
+Dates = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, eq=False)
+class Calendar:
+    """Regular dates, the first `burn_in` of them before the window.
+
+    Parameters
+    ----------
+    dates : array of datetime64[D], dims (date,)
+        First day of every period, burn-in included.
+    step : {"day", "week", "month"}
+        Length of a period.
+    burn_in : int
+        Number of periods before the window; period 0 is the first inside it.
+    """
+
+    dates: Dates
+    step: Step
+    burn_in: int = 0
+
+    @property
+    def n_periods(self) -> int:
+        """Number of periods, burn-in included."""
+        return len(self.dates)
+
+    @cached_property
+    def period(self) -> FloatArray:
+        """Position of every date, 0 at the start of the window."""
+        return np.arange(-self.burn_in, self.n_periods - self.burn_in, dtype=float)
+
+    @cached_property
+    def day_of_year(self) -> FloatArray:
+        """Day of the year, 1 to 366, of every date."""
+        days = self.dates - self.dates.astype("datetime64[Y]").astype("datetime64[D]")
+        return days.astype(float) + 1
+
+    @cached_property
+    def day(self) -> FloatArray:
+        """Days since 1970-01-01 of every date."""
+        return self.dates.astype("datetime64[D]").astype(float)
+
+    @property
+    def mean_days(self) -> float:
+        """Mean length of a period in days."""
+        return {"day": 1.0, "week": 7.0, "month": DAYS_IN_YEAR / 12}[self.step]
+
+    @property
+    def default_l_max(self) -> int:
+        """Number of adstock weights where the config gives none: about two months."""
+        return {"day": 56, "week": 8, "month": 3}[self.step]
+
+    @property
+    def campaign_periods(self) -> int:
+        """Length of a campaign: four weeks, or a quarter where a period is a month."""
+        return {"day": 28, "week": 4, "month": 3}[self.step]
+
+    @cached_property
+    def ends(self) -> Dates:
+        """Day after the last day of every period."""
+        return shift(self.dates, 1, self.step)
+
+    def window(self) -> Calendar:
+        """Return the same calendar without the burn-in."""
+        return Calendar(self.dates[self.burn_in :], self.step) if self.burn_in else self
+
+    def days_since(self, moments: Dates) -> tuple[FloatArray, FloatArray]:
+        """Days from each moment to the first and to the last day of every period.
+
+        Parameters
+        ----------
+        moments : array of datetime64[D], dims (moment,)
+            Days on which something happens.
+
+        Returns
+        -------
+        first, last : array, dims (date, moment)
+            Negative before the moment. A period contains the moment where
+            ``first <= 0 <= last``.
+        """
+        first = (self.dates[:, None] - moments).astype(float)
+        last = (self.ends[:, None] - moments).astype(float) - 1
+        return first, last
+
+    def moments(self, written: tuple[str, ...]) -> Dates:
+        """Days meant by ISO dates and by yearly ``"MM-DD"`` dates, one a year and one around."""
+        years = np.arange(
+            self.dates[0].astype("datetime64[Y]") - 1, self.ends[-1].astype("datetime64[Y]") + 2
+        )
+        days = [
+            f"{year}-{text}" if len(text) == 5 else text
+            for text in written
+            for year in (years if len(text) == 5 else [None])
+            if text != "02-29" or year is None or is_leap(year)
+        ]
+        return np.array(days, dtype="datetime64[D]")
+
+
+def is_leap(year: np.datetime64) -> bool:
+    """Whether `year` has a 29 February."""
+    length = (year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")
+    return bool(length == np.timedelta64(366, "D"))
+
+
+def shift(dates: Dates, periods: int, step: Step) -> Dates:
+    """Move dates by a number of periods; months keep their day.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shift(np.array(["2024-01-01"], "datetime64[D]"), 1, "month")
+    array(['2024-02-01'], dtype='datetime64[D]')
+    """
+    if step != "month":
+        return dates + np.timedelta64(periods * (7 if step == "week" else 1), "D")
+    months = dates.astype("datetime64[M]")
+    days = dates - months.astype("datetime64[D]")
+    return (months + periods).astype("datetime64[D]") + days
+
+
+def regular(start: np.datetime64, n_periods: int, step: Step, burn_in: int = 0) -> Calendar:
+    """Calendar of `n_periods` from `start`, with `burn_in` more before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> regular(np.datetime64("2024-01-01"), 2, "week", burn_in=1).dates
+    array(['2023-12-25', '2024-01-01', '2024-01-08'], dtype='datetime64[D]')
+    """
+    positions = np.arange(-burn_in, n_periods)
+    if step == "month":
+        dates = (start.astype("datetime64[M]") + positions).astype("datetime64[D]")
+    else:
+        dates = start.astype("datetime64[D]") + positions * (7 if step == "week" else 1)
+    return Calendar(dates, step, burn_in)

@@ -1,0 +1,77 @@
+"""A kind: one function whose keyword-only arguments are its parameters and settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.kernels.domain import REAL, Domain, SpendPower
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A numeric parameter of a kind, one value a channel (and geo)."""
+
+    domain: Domain
+    default: Any = REQUIRED
+    spend_power: int = 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An argument of a kind that is no number: a choice, a list, a date."""
+
+    annotation: Any
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kind:
+    """A named function with what its signature says of it.
+
+    The keyword-only arguments annotated with a `Domain` (or plain ``float``) are
+    *parameters*: they come as arrays that broadcast. All others are *settings*: every
+    channel of one call shares them. `check` takes all of them as keywords and returns what
+    is wrong with them taken together, or None.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    parameters: Mapping[str, Parameter]
+    settings: Mapping[str, Setting]
+    check: Callable[..., str | None] | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """Names of all parameters and settings."""
+        return [*self.parameters, *self.settings]
+
+
+def signature_of(
+    function: Callable[..., Any],
+) -> tuple[dict[str, Parameter], dict[str, Setting]]:
+    """Parameters and settings that the keyword-only arguments of `function` declare."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters: dict[str, Parameter] = {}
+    settings: dict[str, Setting] = {}
+    for argument in inspect.signature(function).parameters.values():
+        if argument.kind is not argument.KEYWORD_ONLY:
+            continue
+        hint = hints.get(argument.name, float)
+        marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        domain = next((mark for mark in marks if isinstance(mark, Domain)), None)
+        power = next((mark.power for mark in marks if isinstance(mark, SpendPower)), 0)
+        if domain is None and hint is float:
+            domain = REAL
+        if domain is None:
+            settings[argument.name] = Setting(hint, argument.default)
+        else:
+            parameters[argument.name] = Parameter(domain, argument.default, power)
+    if "kind" in {*parameters, *settings}:
+        raise ConfigError(f"{function.__name__}: an argument may not be called 'kind'")
+    return parameters, settings

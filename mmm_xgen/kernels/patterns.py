@@ -1,0 +1,346 @@
+r"""Spend patterns: the level of a channel over time, relative to its base.
+
+A pattern is a function ``f(calendar, *, parameters)`` (or ``f(calendar, uniform, *, parameters)``
+where chance decides) that returns the level, 1 meaning base spend, in an array that broadcasts
+to ``(channel, geo, date)``. Its parameters arrive with shape ``(channel, 1, 1)``, its `uniform`
+with shape ``(channel, geo, draw)``, independent draws from [0, 1). The library multiplies the
+level with base spend, size of the geo and campaign noise.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from annotated_types import Ge
+
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY, Calendar
+from mmm_xgen.kernels.domain import (
+    Count,
+    FloatArray,
+    NonNegative,
+    Numbers,
+    Positive,
+    PositiveCount,
+    Real,
+    Share,
+)
+from mmm_xgen.kernels.kind import Kind, signature_of
+from mmm_xgen.registry import Registry
+
+Pattern = TypeVar("Pattern", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatternKind(Kind):
+    """A spend pattern.
+
+    `random` marks those that take uniform draws, `by_geo` a plain ``f(dates, rng)`` that is
+    called once for each geo and returns an array (date,).
+    """
+
+    random: bool = False
+    by_geo: bool = False
+
+
+PATTERNS: Registry[PatternKind] = Registry("pattern")
+
+
+def register_pattern(
+    name: str, *, check: Callable[..., str | None] | None = None
+) -> Callable[[Pattern], Pattern]:
+    """Register a function as a spend pattern under `name`.
+
+    Parameters
+    ----------
+    name : str
+        Name for `ChannelConfig.pattern`.
+    check : callable, optional
+        Takes the pattern's parameters as keywords and returns what is wrong with them
+        taken together, or None.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_pattern("every_other")
+    ... def every_other(calendar, *, low: float = 0.5):
+    ...     return np.where(calendar.period % 2 == 0, 1.0, low)
+    >>> PATTERNS["every_other"].keys
+    ['low']
+    >>> PATTERNS.remove("every_other")
+    """
+
+    def register(function: Pattern) -> Pattern:
+        parameters, settings = signature_of(function)
+        positional = [
+            argument.name
+            for argument in inspect.signature(function).parameters.values()
+            if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD)
+        ]
+        by_geo = positional == ["dates", "rng"]
+        if len(positional) not in (1, 2) or (by_geo and (parameters or settings)):
+            raise ConfigError(
+                f"pattern {name!r} takes ({', '.join(positional)}); write f(calendar, *, ...), "
+                "f(calendar, uniform, *, ...) or f(dates, rng)"
+            )
+        kind = PatternKind(
+            name=name,
+            function=function,
+            parameters=parameters,
+            settings=settings,
+            random=len(positional) == 2 and not by_geo,
+            by_geo=by_geo,
+            check=check,
+        )
+        PATTERNS.add(name, kind)
+        return function
+
+    return register
+
+
+@register_pattern("linear_trend")
+def linear_trend(calendar: Calendar, *, spend_trend: Real = 0.0) -> FloatArray:
+    """Add the share `spend_trend` of base spend each period, never going below zero."""
+    return np.maximum(1 + spend_trend * calendar.period, 0)
+
+
+@register_pattern("seasonal")
+def seasonal(
+    calendar: Calendar, *, seasonal_amplitude: Share = 0.3, seasonal_phase: Real = 0.0
+) -> FloatArray:
+    """Swing once a year; phase 0 peaks at the start of July, a positive phase later."""
+    turn = 2 * np.pi * (calendar.day_of_year - PEAK_DAY) / DAYS_IN_YEAR
+    return np.asarray(1 + seasonal_amplitude * np.cos(turn - seasonal_phase))
+
+
+def _ends_after_start(*, start_period: int, end_period: int | None, **_: Any) -> str | None:
+    if end_period is not None and end_period <= start_period:
+        return f"end_period {end_period} must be after start_period {start_period}"
+    return None
+
+
+@register_pattern("delayed_start", check=_ends_after_start)
+def delayed_start(
+    calendar: Calendar,
+    *,
+    start_period: Count = 0,
+    ramp_up_periods: Count = 4,
+    end_period: Annotated[int, Ge(0)] | None = None,
+) -> FloatArray:
+    """Nothing before `start_period`, full level after the ramp, nothing from `end_period` on."""
+    ramp = (calendar.period - start_period + 1) / (np.asarray(ramp_up_periods) + 1)
+    level = np.clip(ramp, 0, 1)
+    last = np.inf if end_period is None else end_period
+    return np.where(calendar.period < last, level, 0.0)
+
+
+def _ordered_runs(*, min_active_periods: int, max_active_periods: int, **_: Any) -> str | None:
+    if max_active_periods < min_active_periods:
+        return (
+            f"max_active_periods {max_active_periods} must be at least "
+            f"min_active_periods {min_active_periods}"
+        )
+    return None
+
+
+@register_pattern("on_off", check=_ordered_runs)
+def on_off(
+    calendar: Calendar,
+    uniform: FloatArray,
+    *,
+    activation_probability: Share = 0.4,
+    min_active_periods: PositiveCount = 2,
+    max_active_periods: PositiveCount = 8,
+) -> FloatArray:
+    """Run at full level at random times.
+
+    While off, a run starts with `activation_probability` each period, lasts uniformly from
+    `min_active_periods` to `max_active_periods`, and is followed by at least one period off.
+    """
+    # A renewal process: the number of failures before a start is geometric, so waiting times
+    # and run lengths come from one uniform each and no loop over dates is needed.
+    probability = np.asarray(activation_probability)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        waits = np.floor(np.log1p(-uniform[..., 0::2]) / np.log1p(-probability))
+    waits = np.where(probability > 0, np.where(probability < 1, waits, 0.0), np.inf)
+    spread = np.asarray(max_active_periods) - min_active_periods + 1
+    lengths = np.floor(uniform[..., 1::2] * spread) + min_active_periods
+    return _runs(waits, lengths, calendar.n_periods)
+
+
+def _runs(waits: FloatArray, lengths: FloatArray, n_periods: int) -> FloatArray:
+    """1 inside the runs and 0 outside, given the waits before them and their lengths."""
+    waits[..., 1:] += 1
+    steps = np.empty((*waits.shape[:-1], 2 * waits.shape[-1]))
+    steps[..., 0::2] = waits
+    steps[..., 1::2] = lengths
+    switches = np.minimum(np.cumsum(np.minimum(steps, n_periods), axis=-1), n_periods)
+    change = np.zeros((*waits.shape[:-1], n_periods + 1))
+    rows = np.arange(change[..., 0].size)[:, None]
+    flat = change.reshape(-1, n_periods + 1)
+    times = switches.reshape(len(rows), -1).astype(np.intp)
+    # Runs are apart by at least one period, so no two switches fall on one date before the end.
+    flat[rows, times[:, 0::2]] = 1
+    flat[rows, times[:, 1::2]] = -1
+    return np.cumsum(change[..., :-1], axis=-1)
+
+
+def _as_many_levels(*, step_periods: tuple[int, ...], step_levels: tuple[float, ...]) -> str | None:
+    if len(step_periods) != len(step_levels):
+        return (
+            f"step_periods has {len(step_periods)} entries and step_levels {len(step_levels)}; "
+            "give one level for each step"
+        )
+    if list(step_periods) != sorted(set(step_periods)):
+        return f"step_periods {list(step_periods)} must rise from entry to entry"
+    return None
+
+
+@register_pattern("step", check=_as_many_levels)
+def step(
+    calendar: Calendar,
+    *,
+    step_periods: tuple[Annotated[int, Ge(0)], ...] = (26,),
+    step_levels: tuple[Annotated[float, Ge(0)], ...] = (1.5,),
+) -> FloatArray:
+    """Level 1 up to the first of `step_periods`, then the level that belongs to each step."""
+    levels = np.array([1.0, *step_levels])
+    return levels[np.searchsorted(np.asarray(step_periods), calendar.period, side="right")]
+
+
+@register_pattern("cyclical")
+def cyclical(
+    calendar: Calendar,
+    *,
+    cycle_periods: Positive = 13.0,
+    cycle_amplitude: Share = 0.3,
+    cycle_phase: Real = 0.0,
+) -> FloatArray:
+    """Swing with a cycle of `cycle_periods` periods; phase 0 peaks at period 0."""
+    turn = 2 * np.pi * calendar.period / cycle_periods
+    return np.asarray(1 + cycle_amplitude * np.cos(turn - cycle_phase))
+
+
+@register_pattern("event_spikes")
+def event_spikes(
+    calendar: Calendar,
+    *,
+    spike_dates: tuple[str, ...] = ("11-27", "12-15"),
+    spike_height: NonNegative = 3.0,
+    spike_periods: PositiveCount = 2,
+    rest_level: NonNegative = 1.0,
+) -> FloatArray:
+    """Rise to `spike_height` in the period of each date and the `spike_periods - 1` before it.
+
+    `spike_dates` are ISO dates, or ``"MM-DD"`` for every year. Advertising leads up to its
+    event, hence before.
+    """
+    moments = calendar.moments(spike_dates)
+    inside = np.searchsorted(calendar.dates, moments, side="right") - 1.0
+    # A spike after the last date still casts its lead into the window.
+    beyond = np.floor((moments - calendar.ends[-1]).astype(float) / calendar.mean_days)
+    spike = inside + np.maximum(beyond + 1, 0)
+    ahead = spike - np.arange(calendar.n_periods)[:, None]
+    wait = np.where(ahead >= 0, ahead, np.inf).min(axis=1, initial=np.inf)
+    return np.where(wait < spike_periods, spike_height, rest_level)
+
+
+@register_pattern("pulsed")
+def pulsed(
+    calendar: Calendar,
+    *,
+    pulse_on_periods: PositiveCount = 3,
+    pulse_off_periods: Count = 3,
+    pulse_offset: Count = 0,
+    rest_level: NonNegative = 0.0,
+) -> FloatArray:
+    """Flights of `pulse_on_periods` at full level, `pulse_off_periods` apart at `rest_level`.
+
+    A `rest_level` of 0 is flighting, one above it pulsing.
+    """
+    cycle = np.asarray(pulse_on_periods) + pulse_off_periods
+    position = (calendar.period - pulse_offset) % cycle
+    return np.where(position < pulse_on_periods, 1.0, rest_level)
+
+
+@register_pattern("always_on")
+def always_on(
+    calendar: Calendar,
+    uniform: FloatArray,
+    *,
+    burst_probability: Share = 0.08,
+    burst_height: NonNegative = 2.5,
+    burst_periods: PositiveCount = 2,
+) -> FloatArray:
+    """Level 1 always, and bursts to `burst_height` at random times for `burst_periods`."""
+    bursts = on_off(
+        calendar,
+        uniform,
+        activation_probability=burst_probability,
+        min_active_periods=burst_periods,
+        max_active_periods=burst_periods,
+    )
+    return np.asarray(1 + (np.asarray(burst_height) - 1) * bursts)
+
+
+def _low_below_high(*, low: float, high: float) -> str | None:
+    return f"low {low:g} must not be above high {high:g}" if low > high else None
+
+
+@register_pattern("uniform", check=_low_below_high)
+def uniform_level(
+    calendar: Calendar, uniform: FloatArray, *, low: NonNegative = 0.5, high: NonNegative = 1.5
+) -> FloatArray:
+    """Level drawn afresh each period, uniformly between `low` and `high`."""
+    draws = uniform[..., : calendar.n_periods]
+    return np.asarray(low + (np.asarray(high) - low) * draws)
+
+
+def campaign_noise(normal: FloatArray, volatility: Numbers, calendar: Calendar) -> FloatArray:
+    r"""Multiplicative noise of mean 1: campaigns that last, and jitter within them.
+
+    .. math:: \exp(s z - s^2 / 2), \quad s^2 = \log(1 + v^2), \quad
+              z = \sqrt{0.7}\, z_\text{campaign} + \sqrt{0.3}\, z_\text{period}
+
+    Parameters
+    ----------
+    normal : array, dims (channel, geo, draw)
+        Standard normal draws, `noise_draws` of them, one a period and one a campaign.
+    volatility : array, dims (channel, 1, 1)
+        Coefficient of variation v of the result, at least 0.
+    calendar : Calendar
+        Periods, and how long a campaign lasts.
+
+    Returns
+    -------
+    array, dims (channel, geo, date)
+        Noise whose mean is 1 and whose coefficient of variation is `volatility`.
+    """
+    n_periods = calendar.n_periods
+    campaign = np.arange(n_periods) // calendar.campaign_periods
+    noise = np.take(normal[..., n_periods:], campaign, axis=-1)
+    noise *= np.sqrt(0.7)
+    noise += np.sqrt(0.3) * normal[..., :n_periods]
+    variance = np.log1p(np.square(volatility))
+    noise *= np.sqrt(variance)
+    noise -= variance / 2
+    return np.exp(noise, out=noise)
+
+
+def switch_draws(calendar: Calendar) -> int:
+    """Number of uniform draws that a random pattern takes: a wait and a length for each run."""
+    return 2 * (calendar.n_periods // 2 + 1)
+
+
+def noise_draws(calendar: Calendar) -> int:
+    """Number of normal draws that `campaign_noise` takes from one channel and geo."""
+    return calendar.n_periods - (-calendar.n_periods // calendar.campaign_periods)

@@ -1,0 +1,200 @@
+r"""Saturation: the diminishing response to carried-over spend.
+
+A saturation kind is a function ``f(x, *, parameters)`` of the carry-over in spend units that
+returns the response, with ``f(0) = 0``. `x` has dims ``(..., date)``, the parameters a last axis
+of length 1. The library multiplies the response with the effect of the channel. Names,
+parameters and formulas are PyMC-Marketing's (`pymc_marketing.mmm.transformers`, release 1.3),
+and so are the values to 1e-12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.kernels.domain import (
+    FloatArray,
+    OpenShare,
+    Positive,
+    PositivePerSpend,
+    PositiveSpend,
+)
+from mmm_xgen.kernels.kind import REQUIRED, Kind, signature_of
+from mmm_xgen.registry import Registry
+
+Curve = TypeVar("Curve", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SaturationKind(Kind):
+    """A saturation curve.
+
+    `amplitude` names the parameter that scales the whole curve, if there is one; `over_amplitude`
+    the parameter that must shrink when the amplitude grows, so that the point of saturation
+    stays where it is.
+    """
+
+    amplitude: str | None = None
+    over_amplitude: str | None = None
+
+
+SATURATIONS: Registry[SaturationKind] = Registry("saturation")
+
+
+def register_saturation(
+    name: str, *, amplitude: str | None = None, over_amplitude: str | None = None
+) -> Callable[[Curve], Curve]:
+    """Register a function as a saturation curve under `name`.
+
+    Parameters
+    ----------
+    name : str
+        Name for `TransformConfig.saturation_fun`.
+    amplitude : str, optional
+        Parameter that multiplies the whole curve, if the curve has one.
+    over_amplitude : str, optional
+        Parameter that is divided by whatever multiplies the amplitude.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken, or if the curve is not 0 at zero spend.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_saturation("square_root")
+    ... def square_root(x, *, scale: float = 1.0):
+    ...     return np.sqrt(x / scale)
+    >>> SATURATIONS["square_root"].keys
+    ['scale']
+    >>> SATURATIONS.remove("square_root")
+    """
+
+    def register(function: Curve) -> Curve:
+        parameters, settings = signature_of(function)
+        kind = SaturationKind(
+            name=name,
+            function=function,
+            parameters=parameters,
+            settings=settings,
+            amplitude=amplitude,
+            over_amplitude=over_amplitude,
+        )
+        _reject_response_without_spend(kind)
+        SATURATIONS.add(name, kind)
+        return function
+
+    return register
+
+
+def _reject_response_without_spend(kind: SaturationKind) -> None:
+    """Refuse a curve with f(0) != 0: without spend there is nothing to attribute."""
+    defaults = {
+        name: np.array([1.0 if parameter.default is REQUIRED else parameter.default])
+        for name, parameter in kind.parameters.items()
+    }
+    at_zero = float(np.asarray(kind.function(np.zeros(1), **defaults)).ravel()[0])
+    if not abs(at_zero) <= 1e-12:
+        raise ConfigError(
+            f"the saturation {kind.name!r} is {at_zero:g} at zero spend; subtract that, so that "
+            "a channel without spend contributes nothing"
+        )
+
+
+@register_saturation("hill_function")
+def hill_function(x: FloatArray, *, slope: Positive = 1.0, kappa: PositiveSpend = 1.0) -> FloatArray:
+    r"""Hill curve, half of 1 at `kappa`: :math:`x^s / (\kappa^s + x^s)`, 0 below zero."""
+    slope = np.asarray(slope)
+    with np.errstate(divide="ignore", over="ignore"):
+        # kappa / x runs to infinity at zero spend, and its reciprocal to the right limit, 0.
+        curve = np.divide(kappa, np.maximum(x, 0.0))
+        if np.any(slope != 1):
+            np.power(curve, slope, out=curve)
+        curve += 1
+        return np.reciprocal(curve, out=curve)
+
+
+@register_saturation("logistic_saturation")
+def logistic_saturation(x: FloatArray, *, lam: PositivePerSpend = 1.0) -> FloatArray:
+    r"""Logistic curve: :math:`(1 - e^{-\lambda x}) / (1 + e^{-\lambda x})`."""
+    return np.tanh(np.multiply(lam, x) / 2)
+
+
+@register_saturation("inverse_scaled_logistic_saturation")
+def inverse_scaled_logistic_saturation(
+    x: FloatArray, *, lam: PositiveSpend = 1.0, eps: Positive = np.log(3.0)
+) -> FloatArray:
+    r"""Logistic curve with :math:`\lambda` = eps / `lam`: half of 1 at `lam` if eps is log 3."""
+    return logistic_saturation(x, lam=np.asarray(eps) / lam)
+
+
+@register_saturation("michaelis_menten", amplitude="alpha")
+def michaelis_menten(
+    x: FloatArray, *, alpha: Positive = 1.0, lam: PositiveSpend = 1.0
+) -> FloatArray:
+    r"""Michaelis-Menten curve, half of `alpha` at `lam`: :math:`\alpha x / (\lambda + x)`."""
+    return np.asarray(alpha * x / (lam + x))
+
+
+@register_saturation("hill_saturation_sigmoid", amplitude="sigma")
+def hill_saturation_sigmoid(
+    x: FloatArray,
+    *,
+    sigma: Positive = 1.0,
+    beta: PositivePerSpend = 2.0,
+    lam: PositiveSpend = 1.0,
+) -> FloatArray:
+    r"""S-curve through the origin: :math:`\sigma / (1 + e^{-\beta (x - \lambda)}) - f_0`."""
+    with np.errstate(over="ignore"):
+        start = 1 / (1 + np.exp(np.multiply(beta, lam)))
+        curve = 1 / (1 + np.exp(np.multiply(-np.asarray(beta), x - lam)))
+    return np.asarray(sigma * (curve - start))
+
+
+@register_saturation("tanh_saturation", amplitude="b", over_amplitude="c")
+def tanh_saturation(
+    x: FloatArray, *, b: Positive = 1.0, c: PositiveSpend = 1.0
+) -> FloatArray:
+    r"""Hyperbolic tangent with limit `b` and slope 1 / `c` at 0: :math:`b \tanh(x / (b c))`."""
+    return np.asarray(b * np.tanh(x / np.multiply(b, c)))
+
+
+@register_saturation("tanh_saturation_baselined")
+def tanh_saturation_baselined(
+    x: FloatArray,
+    *,
+    x0: PositiveSpend = 1.0,
+    gain: PositivePerSpend = 1.0,
+    r: OpenShare = 0.5,
+) -> FloatArray:
+    r"""Hyperbolic tangent through a reference point, :math:`f(x_0) = g\, x_0`.
+
+    .. math:: f(x) = \frac{g\, x_0}{r} \tanh\left(\frac{x}{x_0} \tanh^{-1} r\right)
+    """
+    amplitude = np.asarray(gain) * x0 / r
+    return np.asarray(amplitude * np.tanh(x * (np.arctanh(r) / x0)))
+
+
+@register_saturation("root_saturation")
+def root_saturation(x: FloatArray, *, alpha: Positive = 0.5) -> FloatArray:
+    r"""Power curve :math:`x^\alpha`, 0 below zero."""
+    return np.asarray(np.maximum(x, 0.0) ** alpha)
+
+
+@register_saturation("log_saturation")
+def log_saturation(x: FloatArray) -> FloatArray:
+    r"""Logarithmic curve :math:`\log(1 + x)`."""
+    return np.log1p(x)
+
+
+@register_saturation("no_saturation")
+def no_saturation(x: FloatArray) -> FloatArray:
+    """Constant returns: the response is the carry-over itself."""
+    return np.array(x, dtype=float)
+
+

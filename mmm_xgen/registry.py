@@ -1,0 +1,60 @@
+"""One registry for everything that is looked up by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from mmm_xgen.errors import ConfigError, UnknownKindError, nearest
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """Named entries of one sort: a duplicate raises, an unknown name lists the known ones.
+
+    Parameters
+    ----------
+    noun : str
+        What an entry is called in messages, such as ``"adstock"``.
+
+    Examples
+    --------
+    >>> shapes = Registry("shape")
+    >>> shapes.add("round", 1)
+    >>> shapes["round"]
+    1
+    >>> shapes["rond"]
+    Traceback (most recent call last):
+    mmm_xgen.errors.UnknownKindError: no shape named 'rond'; did you mean 'round'? allowed: 'round'
+    """
+
+    def __init__(self, noun: str) -> None:
+        self.noun = noun
+        self._entries: dict[str, Entry] = {}
+
+    def add(self, name: str, entry: Entry) -> None:
+        """Enter `entry` under `name`; raise `ConfigError` if the name is taken."""
+        if name in self._entries:
+            raise ConfigError(f"the {self.noun} {name!r} is registered already; use another name")
+        self._entries[name] = entry
+
+    def remove(self, name: str) -> None:
+        """Take the entry `name` out again, as a test or a notebook cell that is run twice does."""
+        self[name]
+        del self._entries[name]
+
+    def __getitem__(self, name: str) -> Entry:
+        if name not in self._entries:
+            known = nearest(str(name), self._entries)
+            raise UnknownKindError(f"no {self.noun} named {name!r}; {known}")
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
