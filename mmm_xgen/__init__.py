@@ -1,0 +1,52 @@
+"""Marketing-mix datasets whose truth is known.
+
+One configuration and one seed make a labelled `xarray.Dataset` with dims
+``(date, geo, channel)``: spend, adstock, saturation, contributions, baseline, controls, noise,
+sales and every true parameter.
+"""
+
+from mmm_xgen.config.channel import ChannelConfig, ControlConfig
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.default import DEFAULT_CONFIG
+from mmm_xgen.config.event import EventConfig
+from mmm_xgen.config.region import RegionConfig
+from mmm_xgen.config.transform import TransformConfig
+from mmm_xgen.errors import (
+    AlignmentError,
+    ConfigError,
+    MissingDependencyError,
+    SchemaError,
+    UnknownKindError,
+    XgenError,
+    XgenWarning,
+)
+from mmm_xgen.generate import generate_mmm_dataset, regenerate
+from mmm_xgen.kernels.adstock import register_adstock
+from mmm_xgen.kernels.patterns import register_pattern
+from mmm_xgen.kernels.saturation import register_saturation
+from mmm_xgen.response import respond
+from mmm_xgen.version import __version__
+
+__all__ = [
+    "DEFAULT_CONFIG",
+    "AlignmentError",
+    "ChannelConfig",
+    "ConfigError",
+    "ControlConfig",
+    "EventConfig",
+    "MMMDataConfig",
+    "MissingDependencyError",
+    "RegionConfig",
+    "SchemaError",
+    "TransformConfig",
+    "UnknownKindError",
+    "XgenError",
+    "XgenWarning",
+    "__version__",
+    "generate_mmm_dataset",
+    "regenerate",
+    "register_adstock",
+    "register_pattern",
+    "register_saturation",
+    "respond",
+]

@@ -1,0 +1,65 @@
+"""The baseline over time: trend, seasons, events and controls, from their true parameters."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.kernels.baseline import (
+    EVENT_SHAPES,
+    event_intensity,
+    fourier_basis,
+    weekday_basis,
+    yearly_basis,
+)
+from mmm_xgen.kernels.calendar import Calendar
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.parameters import Parameters
+
+
+def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
+    """Contribution of the trend, dims (geo, date)."""
+    spec = config.regions.trend
+    parameters = {name: truth[f"trend_{name}"][:, None] for name in spec.parameters}
+    share = spec.registered.function(calendar.period, **parameters, **spec.settings)
+    return np.asarray(truth["intercept_contribution"][:, None] * share)
+
+
+def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
+    """Contribution of the yearly and all other seasons, dims (geo, date)."""
+    yearly = truth["gamma_fourier"] @ yearly_basis(calendar, config.regions.fourier_modes)
+    bases = [
+        weekday_basis(calendar)
+        if season.weekday_effects is not None
+        else fourier_basis(calendar.day, season.days, season.modes)
+        for season in config.regions.seasonalities
+    ]
+    if not bases:
+        return np.asarray(yearly)
+    return np.asarray(yearly + truth["gamma_seasonal"] @ np.concatenate(bases))
+
+
+def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
+    """Intensity of every event in every period, dims (event, date)."""
+    rows = []
+    for event in config.events:
+        shape = EVENT_SHAPES[event.shape].function
+        if event.width_days is not None:
+            shape = partial(shape, width_days=event.width_days)
+        rows.append(event_intensity(calendar, calendar.moments(event.dates), shape, event.lag_days))
+    return np.array(rows).reshape(len(rows), calendar.n_periods)
+
+
+def control_effects(truth: Parameters, value: FloatArray) -> FloatArray:
+    """Contribution of every control, dims (control, geo, date)."""
+    reference = truth["control_reference"][:, None, None]
+    linear = truth["gamma_control"].T[..., None] * (value - reference)
+    elasticity = truth["control_elasticity"].T[..., None]
+    elastic = ~np.isnan(elasticity[:, :1])
+    if not elastic.any():
+        return linear
+    ratio = np.where(elastic, value / np.where(reference == 0, 1, reference), 1.0)
+    volume = truth["intercept_contribution"][:, None] * (ratio**elasticity - 1)
+    return np.where(elastic, volume, linear)

@@ -1,0 +1,211 @@
+"""Generation of a dataset: the equation of sales, from one configuration and one seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmm_xgen import baseline
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.default import DEFAULT_CONFIG
+from mmm_xgen.draws import draw_controls, draw_spend
+from mmm_xgen.effect import effect_for_roas
+from mmm_xgen.given import effect_is_given, given_parameters, given_spend, planned, with_given
+from mmm_xgen.labelled import config_of, label, labels_of
+from mmm_xgen.observe import noise_sd, observe
+from mmm_xgen.parameters import Parameters, draw_baseline, draw_media
+from mmm_xgen.plausibility import warn_of_implausible
+from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def generate_mmm_dataset(
+    config: MMMDataConfig | None = None,
+    *,
+    seed: int | None = None,
+    spend: Any = None,
+    params: xr.Dataset | None = None,
+) -> xr.Dataset:
+    r"""Marketing-mix dataset whose every parameter is known.
+
+    .. math::
+
+        \text{carryover}_{t} &= \sum_l w_l\, \text{spend}_{t-l} \\
+        \text{contribution}_{t} &= \text{effect} \cdot
+            f(\text{carryover}_{t} / \text{spend unit}) \\
+        \mu_t &= \text{intercept} + \text{trend}_t + \text{seasonality}_t + \text{events}_t
+            + \sum_k \text{controls}_{tk} + \sum_c \text{contribution}_{tc} \\
+        y_t &= \mu_t + \text{noise}_t
+
+    for every geo; see `mmm_xgen.schema` for the variables.
+
+    Parameters
+    ----------
+    config : MMMDataConfig, optional
+        What to generate; `DEFAULT_CONFIG` if there is none.
+    seed : int, optional
+        Seed in place of the one in `config`.
+    spend : path, DataFrame, DataArray or Dataset, optional
+        Media plan in place of drawn spend: a CSV or Parquet file, a wide or long frame, read as
+        ``config.spend_plan`` says, or labelled data with dims (date, geo, channel). Channels,
+        dates and geos come from it.
+    params : Dataset, optional
+        True parameters in place of drawn ones, under their names in the generated Dataset, with
+        all or some of their dims.
+
+    Returns
+    -------
+    Dataset
+        Dims (date, geo, channel) and, where there are any, control, fourier_mode,
+        seasonal_mode, event; all in original units: currency and KPI units per period.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration cannot be generated from.
+    SchemaError
+        If the media plan has a fault; it names row and column.
+    AlignmentError
+        If `params` does not fit.
+
+    Warns
+    -----
+    XgenWarning
+        If the result is legal but questionable.
+
+    Examples
+    --------
+    >>> ds = generate_mmm_dataset(seed=1)
+    >>> dict(ds.spend.sizes)
+    {'date': 104, 'geo': 2, 'channel': 3}
+    >>> parts = ds.intercept_contribution + ds.trend_contribution + ds.seasonality_contribution
+    >>> parts = parts + ds.event_contribution + ds.control_contribution.sum("control")
+    >>> bool(np.allclose(parts + ds.channel_contribution.sum("channel"), ds.mu))
+    True
+    """
+    config, plan = planned(DEFAULT_CONFIG if config is None else config, seed, spend)
+    calendar, window = config.calendar, config.calendar.window()
+
+    truth = draw_baseline(config)
+    truth |= draw_media(config, truth)
+    given = {} if params is None else given_parameters(params, truth, labels_of(config))
+    truth = with_given(config, truth, given) if given else truth
+
+    value = draw_controls(config, len(truth["geo_scale"]))
+    if plan is None:
+        drawn = draw_spend(config, truth["base_spend"])
+        history, spent = drawn[..., : calendar.burn_in], drawn[..., calendar.burn_in :]
+    else:
+        spent, history, value = given_spend(plan, config, value)
+
+    media = true_media(config, truth)
+    weights = lag_weights(media)
+    carryover, saturated, response = stages(spent, media, weights, history)
+    effect = effect_for_roas(config, media.effect, spent, response, effect_is_given(config, given))
+    media = replace(media, effect=effect)
+
+    intercept = truth["intercept_contribution"][:, None]
+    trend = baseline.trend(config, truth, window)
+    seasonality = baseline.seasonality(config, truth, window)
+    intensity = baseline.intensities(config, window)
+    events = truth["event_effect"] @ intensity
+    controls = baseline.control_effects(truth, value)
+    channels = contribute(response, media)
+
+    mu = intercept + trend + seasonality + events + controls.sum(axis=0) + channels.sum(axis=0)
+    sigma = noise_sd(config, mu, truth)
+    y, noise = observe(config, mu, sigma, truth)
+    warn_of_implausible(config, truth, spent, channels, mu)
+
+    return label(
+        config,
+        {
+            "y": y,
+            "spend": spent,
+            "control_value": value,
+            "carryover": carryover,
+            "saturated": saturated,
+            "channel_contribution": channels,
+            "control_contribution": controls,
+            "trend_contribution": trend,
+            "seasonality_contribution": seasonality,
+            "event_contribution": events,
+            "mu": mu,
+            "noise": noise,
+            "revenue_per_kpi": np.full_like(mu, config.revenue_per_kpi),
+            "spend_history": history if history is not None else spent[..., :0],
+            **truth,
+            **fold(_curve_parameters(truth), media.effect, media.saturation_kind),
+            "effect": media.effect,
+            "adstock_weights": weights.swapaxes(0, 1),
+            "event_intensity": intensity,
+            "y_sigma": sigma,
+        },
+        given=list(given),
+        spend_is_given=plan is not None,
+    )
+
+
+def regenerate(ds: xr.Dataset) -> xr.Dataset:
+    """Generate a dataset again from what it carries: configuration, seed, and what was given.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, also one that was saved and loaded.
+
+    Returns
+    -------
+    Dataset
+        Identical to `ds` on the same machine with the same versions.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` does not carry its configuration.
+    ConfigError
+        If a custom pattern, transform or callable in it is not registered.
+
+    Examples
+    --------
+    >>> ds = generate_mmm_dataset(seed=1)
+    >>> regenerate(ds).identical(ds)
+    True
+    """
+    names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
+    kept = [name for name in ("spend", "spend_history", "control_value") if name in ds]
+    return generate_mmm_dataset(
+        config_of(ds),
+        spend=ds[kept] if ds.attrs.get("spend_is_given") else None,
+        params=ds[names] if names else None,
+    )
+
+
+def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
+    """Response of all channels, from their configured kinds and true parameters."""
+    adstocks, saturations = config.adstocks, config.saturations
+    default = config.calendar.default_l_max
+    return Media(
+        adstock_kind=tuple(spec.kind for spec in adstocks),
+        saturation_kind=tuple(spec.kind for spec in saturations),
+        adstock_settings=tuple(tuple(spec.settings.items()) for spec in adstocks),
+        saturation_settings=tuple(tuple(spec.settings.items()) for spec in saturations),
+        l_max=tuple(spec.l_max or default for spec in adstocks),
+        normalize=tuple(spec.normalize for spec in adstocks),
+        parameters=_curve_parameters(truth),
+        effect=truth["effect"],
+        spend_unit=truth["spend_unit"],
+        adstock_first=config.transforms.adstock_first,
+    )
+
+
+def _curve_parameters(truth: Parameters) -> Parameters:
+    return {
+        name: values
+        for name, values in truth.items()
+        if name.startswith(("adstock_", "saturation_")) and not name.endswith(("_mean", "_sd"))
+    }

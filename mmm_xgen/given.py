@@ -1,0 +1,278 @@
+"""Parameters and spend that the user gives in place of drawn ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmm_xgen.config.channel import ChannelConfig, ControlConfig
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.region import RegionConfig
+from mmm_xgen.config.spend_plan import SpendPlanConfig
+from mmm_xgen.config.transform import TransformConfig
+from mmm_xgen.errors import AlignmentError, ConfigError, nearest
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.parameters import Parameters
+from mmm_xgen.schema import FAMILIES, VARIABLES, describe
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
+
+
+def given_parameters(
+    params: xr.Dataset, drawn: Parameters, labels: dict[str, list[str]]
+) -> Parameters:
+    """Arrays of `params` with the dims of the drawn ones, aligned by label.
+
+    Parameters
+    ----------
+    params : Dataset
+        Parameters under their names in the generated Dataset, with any subset of their dims.
+        Variables of the Dataset that are no parameters are passed over.
+    drawn : mapping of str to array
+        All parameters that this configuration has.
+    labels : mapping of str to list of str
+        Labels of every dim.
+
+    Raises
+    ------
+    AlignmentError
+        If a variable is unknown, a dim is not its own, a label is missing, or a value is
+        missing or infinite.
+    """
+    given: Parameters = {}
+    known = {*drawn, "saturation_beta"}
+    for name in map(str, params.data_vars):
+        if _is_other_variable(name):
+            continue
+        if name not in known:
+            raise AlignmentError(f"params has no use for {name!r}; {nearest(name, known)}")
+        given[name] = _aligned(params[name], name, labels)
+    return given
+
+
+def _is_other_variable(name: str) -> bool:
+    if name.endswith(("_mean", "_sd")) or name == "adstock_weights":
+        return True
+    if name == "saturation_amplitude":
+        return True
+    if name.startswith(tuple(FAMILIES)):
+        return name in VARIABLES
+    return name in VARIABLES and not VARIABLES[name].is_parameter
+
+
+def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> FloatArray:
+    dims = describe(name).dims
+    extra = [str(dim) for dim in values.dims if dim not in dims]
+    if extra:
+        raise AlignmentError(f"params[{name!r}] has the dim {extra[0]!r}, allowed: {dims}")
+    for dim in map(str, values.dims):
+        if dim not in values.coords:
+            if values.sizes[dim] != len(labels[dim]):
+                raise AlignmentError(
+                    f"params[{name!r}] has {values.sizes[dim]} entries along {dim!r}, "
+                    f"needed: {len(labels[dim])}"
+                )
+            continue
+        missing = [label for label in labels[dim] if label not in values[dim].values]
+        if missing:
+            raise AlignmentError(f"params[{name!r}] lacks the {dim} {missing[0]!r}")
+        values = values.sel({dim: labels[dim]})
+    array = values.transpose(*[dim for dim in dims if dim in values.dims]).to_numpy()
+    index = tuple(slice(None) if dim in values.dims else None for dim in dims)
+    full = np.broadcast_to(np.asarray(array, dtype=float)[index], [len(labels[d]) for d in dims])
+    return np.array(full)
+
+
+def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> Parameters:
+    """Drawn parameters with the given ones in their place, checked against their domains.
+
+    Given saturation parameters are those of PyMC-Marketing's component, which contain the
+    effect; they are taken apart here.
+
+    Raises
+    ------
+    AlignmentError
+        If a value lies outside its domain, or the effect contradicts an amplitude.
+    """
+    merged = {**drawn, **{name: values for name, values in given.items() if name in drawn}}
+    for name, values in given.items():
+        if name not in drawn:
+            continue
+        own = ~np.isnan(drawn[name]) | (name == "y_sigma")
+        if not np.all(np.isfinite(values[own])):
+            raise AlignmentError(f"params[{name!r}] has a missing or infinite value")
+        merged[name] = np.where(own, values, np.nan)
+        for suffix in ("_mean", "_sd"):
+            if f"{name}{suffix}" in merged:
+                merged[f"{name}{suffix}"] = np.full_like(drawn[f"{name}{suffix}"], np.nan)
+    _take_effect_apart(config, merged, drawn, given)
+    _check_domains(config, merged)
+    return merged
+
+
+def _take_effect_apart(
+    config: MMMDataConfig, merged: Parameters, drawn: Parameters, given: Parameters
+) -> None:
+    effect = merged["effect"] = np.array(merged["effect"])
+    for channel, spec in enumerate(config.saturations):
+        kind = SATURATIONS[spec.kind]
+        name = f"saturation_{kind.amplitude or 'beta'}"
+        if name not in given:
+            continue
+        component = given[name][:, channel]
+        if "effect" in given and kind.amplitude is None:
+            if not np.allclose(component, effect[:, channel], rtol=1e-9, atol=0):
+                raise AlignmentError(
+                    f"params gives {name!r} and 'effect' different values for channel "
+                    f"{config.channel_names[channel]!r}, where they mean the same; give one"
+                )
+        elif kind.amplitude is None:
+            effect[:, channel] = component
+        elif "effect" in given:
+            size = np.where(effect[:, channel] == 0, 1, effect[:, channel])
+            kept = np.where(effect[:, channel] == 0, drawn[name][:, channel], component / size)
+            merged[name][:, channel] = kept
+        else:
+            effect[:, channel] = component
+            merged[name][:, channel] = 1.0
+        against = f"saturation_{kind.over_amplitude}"
+        if kind.over_amplitude and against in given:
+            size = np.where(effect[:, channel] == 0, 1, effect[:, channel])
+            merged[against][:, channel] = given[against][:, channel] * size
+
+
+def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
+    for prefix, specs in (("adstock_", config.adstocks), ("saturation_", config.saturations)):
+        for channel, spec in enumerate(specs):
+            for name, parameter in spec.registered.parameters.items():
+                values = merged[prefix + name][:, channel]
+                if not parameter.domain.contains(values):
+                    raise AlignmentError(
+                        f"params[{prefix + name!r}] of channel "
+                        f"{config.channel_names[channel]!r} must be "
+                        f"{parameter.domain.describe()}; found {values.min():g}"
+                    )
+    for name in ("effect", "base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
+        values = merged[name][~np.isnan(merged[name])]
+        if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
+            raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
+
+
+def effect_is_given(config: MMMDataConfig, given: Parameters) -> list[bool]:
+    """Whether the effect of each channel is given, itself or inside an amplitude."""
+    names = [f"saturation_{SATURATIONS[s.kind].amplitude or 'beta'}" for s in config.saturations]
+    return ["effect" in given or name in given for name in names]
+
+
+def planned(
+    config: MMMDataConfig, seed: int | None, spend: Any
+) -> tuple[MMMDataConfig, xr.Dataset | None]:
+    """Configuration with the seed and, where a plan is given, its channels, dates and geos.
+
+    Raises
+    ------
+    ConfigError
+        If a configured channel is not in the plan, or a list does not fit it.
+    SchemaError
+        If the plan has a fault.
+    """
+    if seed is not None:
+        config = config.replace(seed=seed)
+    if spend is None:
+        if not config.channels:
+            raise ConfigError("found a spend_plan and no plan; pass spend=", path="spend_plan")
+        return config, None
+    from mmm_xgen.plan import read_plan
+
+    plan = read_plan(spend, config.spend_plan or SpendPlanConfig())
+    names = [str(name) for name in plan["channel"].values]
+    for position, name in enumerate(config.channel_names):
+        if name not in names:
+            raise ConfigError(
+                f"found {name!r}, which the plan has no spend of; {nearest(name, names)}",
+                path=f"channels.{position}.name",
+            )
+    configured = dict(zip(config.channel_names, _with_own_transforms(config), strict=True))
+    controls = dict(zip(config.control_names, config.control_variables, strict=True))
+    for name in plan["control"].values if "control" in plan else ():
+        controls.setdefault(str(name), ControlConfig(name=str(name)))
+    history = plan.sizes.get("history_date", 0)
+    planned_config = config.replace(
+        n_periods=plan.sizes["date"],
+        start_date=np.datetime64(plan["date"].values[0], "D"),
+        freq=str(plan.attrs["freq"]),
+        burn_in_periods=history,
+        channels=[configured.get(name) or ChannelConfig(name=name) for name in names],
+        control_variables=list(controls.values()),
+        transforms=_shared_transforms(config),
+        regions=_planned_regions(config.regions, [str(geo) for geo in plan["geo"].values]),
+    )
+    return planned_config, plan
+
+
+def _with_own_transforms(config: MMMDataConfig) -> list[ChannelConfig]:
+    """Channels that carry what a list in `transforms` says of them, so that order is free."""
+    channels = []
+    pairs = zip(config.channels, config.adstocks, config.saturations, strict=True)
+    for channel, adstock, saturation in pairs:
+        own: dict[str, Any] = {}
+        if isinstance(config.transforms.adstock, tuple):
+            own["adstock"] = adstock
+        if isinstance(config.transforms.saturation, tuple):
+            own["saturation"] = saturation
+        channels.append(channel.replace(**own) if own else channel)
+    return channels
+
+
+def _shared_transforms(config: MMMDataConfig) -> TransformConfig:
+    """Transforms without their lists, unless there are no channels that took them over."""
+    listed = {
+        field: DEFAULT_TRANSFORMS[field]
+        for field in DEFAULT_TRANSFORMS
+        if isinstance(getattr(config.transforms, field), tuple) and config.channels
+    }
+    return config.transforms.replace(**listed) if listed else config.transforms
+
+
+def _planned_regions(regions: RegionConfig, geos: list[str]) -> RegionConfig:
+    if regions.region_names and sorted(regions.region_names) == sorted(geos):
+        return regions
+    return regions.replace(n_regions=len(geos), region_names=geos)
+
+
+def given_spend(
+    plan: xr.Dataset, config: MMMDataConfig, value: FloatArray
+) -> tuple[FloatArray, FloatArray | None, FloatArray]:
+    """Spend, earlier spend and control values of a plan, in the order of the configuration.
+
+    Parameters
+    ----------
+    plan : Dataset
+        As `read_plan` returns it.
+    config : MMMDataConfig
+        Configuration that `planned` fitted to the plan.
+    value : array, dims (control, geo, date)
+        Drawn values, for the controls that the plan lacks.
+
+    Returns
+    -------
+    spend : array, dims (channel, geo, date)
+    history : array, dims (channel, geo, history_date), or None
+    value : array, dims (control, geo, date)
+    """
+    plan = plan.sel(geo=list(config.regions.names), channel=config.channel_names)
+    spend = plan["spend"].transpose("channel", "geo", "date").to_numpy().astype(float)
+    history = None
+    if "spend_history" in plan:
+        earlier = plan["spend_history"].transpose("channel", "geo", "history_date")
+        history = earlier.to_numpy().astype(float)
+    if "control_value" in plan:
+        known = plan["control_value"].transpose("control", "geo", "date")
+        rows = [config.control_names.index(str(name)) for name in known["control"].values]
+        value[rows] = known.to_numpy()
+    return spend, history, value

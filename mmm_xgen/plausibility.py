@@ -1,0 +1,114 @@
+"""Warnings of results that are legal but that no marketer would believe."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import XgenWarning
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.parameters import Parameters
+
+Names = NDArray[np.str_]
+
+LARGEST_MEDIA_SHARE = 0.6
+PLAUSIBLE_ROAS = (0.1, 20.0)
+LARGEST_CORRELATION = 0.95
+LARGEST_LOSS = 0.05
+# Lags beyond l_max on which the lost mass is measured, as a multiple of l_max.
+TAIL = 8
+
+
+def warn_of_implausible(
+    config: MMMDataConfig, truth: Parameters, spend: FloatArray, sales: FloatArray, mu: FloatArray
+) -> None:
+    """Warn of too much media, odd returns, silent channels, twin channels and cut kernels.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        Names, and revenue per KPI unit.
+    truth : mapping of str to array
+        True parameters.
+    spend, sales : array, dims (channel, geo, date)
+        Spend in currency and contribution in KPI units, per period.
+    mu : array, dims (geo, date)
+        Expected sales in KPI units per period.
+    """
+    names = np.array(config.channel_names)
+    total_spend, total_sales = spend.sum(axis=(1, 2)), sales.sum(axis=(1, 2))
+    for message in (
+        _too_much_media(total_sales.sum(), mu.sum()),
+        _never_runs(names, total_spend),
+        _odd_return(names, total_spend, total_sales * config.revenue_per_kpi),
+        _twins(names, spend.sum(axis=1)),
+        _cut_kernel(config, truth),
+    ):
+        if message:
+            warnings.warn(message, XgenWarning, stacklevel=3)
+
+
+def _too_much_media(media: float, total: float) -> str | None:
+    share = media / total if total > 0 else 0.0
+    if share <= LARGEST_MEDIA_SHARE:
+        return None
+    return (
+        f"media makes {share:.0%} of sales, above {LARGEST_MEDIA_SHARE:.0%}; lower "
+        "base_effectiveness or roas, or raise base_sales_rate"
+    )
+
+
+def _never_runs(names: Names, spend: FloatArray) -> str | None:
+    silent = ", ".join(map(repr, names[spend == 0].tolist()))
+    return f"no spend in the window on {silent}; its effect cannot show" if silent else None
+
+
+def _odd_return(names: Names, spend: FloatArray, revenue: FloatArray) -> str | None:
+    low, high = PLAUSIBLE_ROAS
+    roas = revenue / np.where(spend > 0, spend, np.nan)
+    odd = (roas > 0) & ((roas < low) | (roas > high))
+    if not odd.any():
+        return None
+    found = ", ".join(f"{name} {value:.3g}" for name, value in zip(names[odd], roas[odd], strict=True))
+    return f"ROAS outside {low:g} to {high:g}: {found}; compare effect, spend and sales"
+
+
+def _twins(names: Names, spend: FloatArray) -> str | None:
+    moves = np.ptp(spend, axis=1) > 1e-12 * np.abs(spend).max(axis=1, initial=0)
+    if moves.sum() < 2 or spend.shape[1] < 8:
+        return None
+    correlation = np.triu(np.corrcoef(spend[moves]), k=1)
+    first, second = np.unravel_index(np.argmax(correlation), correlation.shape)
+    if correlation[first, second] <= LARGEST_CORRELATION:
+        return None
+    pair = names[moves]
+    return (
+        f"spend on {pair[first]!r} and {pair[second]!r} correlates "
+        f"{correlation[first, second]:.3f}, above {LARGEST_CORRELATION}; no model can tell them "
+        "apart"
+    )
+
+
+def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> str | None:
+    """Name the adstock that loses the largest share of its mass to its l_max."""
+    worst, lost_most = "", LARGEST_LOSS
+    for channel, (name, spec) in enumerate(zip(config.channel_names, config.adstocks, strict=True)):
+        if spec.registered.fits_l_max:  # type: ignore[attr-defined]
+            continue
+        l_max = spec.l_max or config.calendar.default_l_max
+        values = {
+            parameter: truth[f"adstock_{parameter}"][:, channel, None]
+            for parameter in spec.parameters
+        }
+        lags = np.arange(l_max * (TAIL + 1), dtype=float)
+        kernel = spec.registered.function(lags, **values, **spec.settings)
+        total = kernel.sum(axis=-1)
+        lost = float(np.max(1 - kernel[..., :l_max].sum(axis=-1) / np.where(total > 0, total, 1)))
+        if total.min() > 0 and lost > lost_most:
+            worst, lost_most = f"{spec.kind} of {name!r} loses {lost:.0%}", lost
+    if not worst:
+        return None
+    return f"the {worst} of its mass to l_max; use a longer l_max"

@@ -1,0 +1,347 @@
+"""The one response function: from spend to contribution.
+
+Generation, counterfactuals, curves and the optimum all go through it. `Media` holds the true
+response of all channels as plain arrays; `respond` is the labelled face of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.kernels.adstock import ADSTOCKS, convolve, normalized
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.registry import Registry
+from mmm_xgen.schema import require
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Settings = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Media:
+    """True response of all channels.
+
+    Parameters
+    ----------
+    adstock_kind, saturation_kind : tuple of str, one a channel
+        Registered kinds.
+    adstock_settings, saturation_settings : tuple of settings, one a channel
+        What the kinds need beside numbers.
+    l_max : tuple of int, one a channel
+        Number of adstock weights.
+    normalize : tuple of bool, one a channel
+        Whether the weights sum to 1.
+    parameters : mapping of str to array, dims (..., geo, channel)
+        ``adstock_*`` and ``saturation_*``, the latter as the curve has them, before the effect.
+    effect : array, dims (..., geo, channel)
+        Contribution where the curve is 1, in KPI units per period.
+    spend_unit : array, dims (..., geo, channel)
+        Currency per period that the curve counts as 1.
+    adstock_first : bool
+        Whether the curve acts on carried-over spend.
+    """
+
+    adstock_kind: tuple[str, ...]
+    saturation_kind: tuple[str, ...]
+    adstock_settings: tuple[Settings, ...]
+    saturation_settings: tuple[Settings, ...]
+    l_max: tuple[int, ...]
+    normalize: tuple[bool, ...]
+    parameters: Mapping[str, FloatArray]
+    effect: FloatArray
+    spend_unit: FloatArray
+    adstock_first: bool = True
+
+
+def lag_weights(media: Media) -> FloatArray:
+    """Weight of each lag, zero-padded to the longest kernel.
+
+    Returns
+    -------
+    array, dims (..., channel, geo, lag)
+
+    Raises
+    ------
+    ConfigError
+        If a kernel has no mass to normalise.
+    """
+    n_geos, n_channels = media.effect.shape[-2:]
+    leading = np.broadcast_shapes(*(p.shape[:-2] for p in media.parameters.values()), ())
+    weights = np.zeros((*leading, n_channels, n_geos, max(media.l_max)))
+    keys = zip(media.adstock_settings, media.l_max, media.normalize, strict=True)
+    for kind, (settings, l_max, normalize), index in _groups(ADSTOCKS, media.adstock_kind, keys):
+        values = _arguments(kind, media.parameters, "adstock_", index)
+        kernel = kind.function(np.arange(l_max, dtype=float), **values, **dict(settings))
+        kernel = np.broadcast_to(kernel, (*weights[..., index, :, :].shape[:-1], l_max))
+        if normalize:
+            if np.any(kernel.sum(axis=-1) <= 0):
+                raise ConfigError(
+                    f"a {kind.name} has no mass on its {l_max} lags, so it cannot be normalised; "
+                    "use a longer l_max or other parameters",
+                    path="transforms.adstock",
+                )
+            kernel = normalized(kernel)
+        weights[..., index, :, :l_max] = kernel
+    return weights
+
+
+def saturate(spend: FloatArray, media: Media) -> FloatArray:
+    """Response of every channel's curve to spend in spend units, one call a kind.
+
+    Parameters
+    ----------
+    spend : array, dims (..., channel, geo, date)
+        Carried-over spend, in currency per period.
+    media : Media
+        True response.
+
+    Returns
+    -------
+    array, dims (..., channel, geo, date)
+    """
+    response: FloatArray | None = None
+    scaled = spend / _by_channel(media.spend_unit)
+    groups = list(_groups(SATURATIONS, media.saturation_kind, media.saturation_settings))
+    for kind, settings, index in groups:
+        values = _arguments(kind, media.parameters, "saturation_", index)
+        part = kind.function(scaled[..., index, :, :], **values, **dict(settings))
+        if len(groups) == 1:
+            return np.asarray(part)
+        if response is None:
+            response = np.empty(np.broadcast_shapes(scaled.shape, (*part.shape[:-3], 1, 1, 1)))
+        response[..., index, :, :] = part
+    return scaled if response is None else response
+
+
+def stages(
+    spend: FloatArray, media: Media, weights: FloatArray, history: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Carry-over, saturated response, and the last of the two, which the effect multiplies.
+
+    Parameters
+    ----------
+    spend : array, dims (..., channel, geo, date)
+        Spend in currency per period.
+    media : Media
+        True response.
+    weights : array, dims (..., channel, geo, lag)
+        `lag_weights` of `media`.
+    history : array, dims (..., channel, geo, history_date), optional
+        Spend before the first date; 0 without it.
+    """
+    if media.adstock_first:
+        carryover = convolve(spend, weights, history)
+        saturated = saturate(carryover, media)
+        return carryover, saturated, saturated
+    saturated = saturate(spend, media)
+    past = None if history is None else saturate(history, media)
+    carryover = convolve(saturated, weights, past)
+    return carryover, saturated, carryover
+
+
+def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
+    """Contribution: effect times response, in KPI units per period."""
+    return unit_response * _by_channel(media.effect)
+
+
+def respond(
+    spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Contribution that spend makes under given true parameters.
+
+    Pure and deterministic, and batched: dims of `spend` or `params` beyond the named ones
+    (scenario, draw, dataset) broadcast.
+
+    Parameters
+    ----------
+    spend : DataArray, dims (date, geo, channel) and more
+        Spend in currency per period.
+    params : Dataset
+        A generated Dataset, or its parameters.
+    history : DataArray, dims (history_date, geo, channel), optional
+        Spend before the first date; ``params["spend_history"]`` by default, 0 without it.
+
+    Returns
+    -------
+    DataArray, dims (..., date, geo, channel)
+        Contribution in KPI units per period, without noise and baseline.
+
+    Raises
+    ------
+    SchemaError
+        If `params` lacks a variable.
+    AlignmentError
+        If a geo or channel of `spend` is not in `params`.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> bool((respond(ds.spend, ds) == ds.channel_contribution).all())
+    True
+    """
+    import xarray as xr
+
+    require(params, "effect", "spend_unit")
+    params = _matching(params, spend)
+    if history is None:
+        history = params.get("spend_history")
+    names = [n for n in map(str, params.data_vars) if _is_response_parameter(n)]
+    arguments = [params["effect"], params["spend_unit"], *(params[name] for name in names)]
+    pasts = [] if history is None else [history]
+
+    def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
+        past = arrays[-1] if pasts else None
+        effect, unit, *values = arrays[: len(arrays) - len(pasts)]
+        media = media_of(params, dict(zip(names, values, strict=True)), effect, unit)
+        *_, response = stages(spend, media, lag_weights(media), past)
+        return contribute(response, media)
+
+    media_dims = ["channel", "geo", "date"]
+    result = xr.apply_ufunc(
+        kernel,
+        spend,
+        *arguments,
+        *pasts,
+        input_core_dims=[
+            media_dims,
+            *[["geo", "channel"]] * len(arguments),
+            *[["channel", "geo", "history_date"]] * len(pasts),
+        ],
+        output_core_dims=[media_dims],
+        dask="parallelized",
+        output_dtypes=[float],
+    )
+    return result.transpose(..., "date", "geo", "channel").rename("channel_contribution")
+
+
+def media_of(
+    params: xr.Dataset, folded: Mapping[str, FloatArray], effect: FloatArray, unit: FloatArray
+) -> Media:
+    """`Media` from the coordinates of a Dataset and the arrays of its parameters."""
+    channels = params["channel"].size
+    adstock_kind = tuple(map(str, params["adstock_kind"].values))
+    saturation_kind = tuple(map(str, params["saturation_kind"].values))
+    return Media(
+        adstock_kind=adstock_kind,
+        saturation_kind=saturation_kind,
+        adstock_settings=_settings(params, ADSTOCKS, "adstock_", adstock_kind),
+        saturation_settings=_settings(params, SATURATIONS, "saturation_", saturation_kind),
+        l_max=tuple(map(int, params["l_max"].values)),
+        normalize=tuple(map(bool, params["normalize"].values)),
+        parameters=unfold(folded, effect, saturation_kind),
+        effect=np.broadcast_to(effect, (*effect.shape[:-1], channels)),
+        spend_unit=unit,
+        adstock_first=bool(params.attrs.get("adstock_first", 1)),
+    )
+
+
+def fold(
+    parameters: Mapping[str, FloatArray], effect: FloatArray, kinds: tuple[str, ...]
+) -> dict[str, FloatArray]:
+    """Parameters under the names of PyMC-Marketing's components, which contain the effect.
+
+    The amplitude of a curve is multiplied by the effect, and a parameter that stands against
+    the amplitude divided by it. A curve without amplitude gets ``saturation_beta``.
+    ``saturation_amplitude`` keeps what an effect of 0 would wipe out.
+    """
+    folded = {name: np.array(values) for name, values in parameters.items()}
+    amplitude = np.ones_like(effect)
+    for kind, _, index in _groups(SATURATIONS, kinds):
+        inside = (..., index)
+        if kind.amplitude is None:
+            beta = folded.setdefault("saturation_beta", np.full_like(effect, np.nan))
+            beta[inside] = effect[inside]
+            continue
+        name = f"saturation_{kind.amplitude}"
+        amplitude[inside] = folded[name][inside]
+        folded[name][inside] *= effect[inside]
+        if kind.over_amplitude:
+            against = f"saturation_{kind.over_amplitude}"
+            folded[against][inside] /= np.where(effect[inside] == 0, 1, effect[inside])
+    return {**folded, "saturation_amplitude": amplitude}
+
+
+def unfold(
+    folded: Mapping[str, FloatArray], effect: FloatArray, kinds: tuple[str, ...]
+) -> dict[str, FloatArray]:
+    """Inverse of `fold`: parameters as the curves have them."""
+    parameters = {name: np.array(values) for name, values in folded.items()}
+    amplitude = parameters.pop("saturation_amplitude", None)
+    for kind, _, index in _groups(SATURATIONS, kinds):
+        inside = (..., index)
+        if kind.amplitude is None:
+            continue
+        name = f"saturation_{kind.amplitude}"
+        factor = np.where(effect[inside] == 0, 1, effect[inside])
+        given = parameters[name][inside] / factor
+        parameters[name][inside] = given if amplitude is None else amplitude[inside]
+        if kind.over_amplitude:
+            parameters[f"saturation_{kind.over_amplitude}"][inside] *= factor
+    return parameters
+
+
+def _groups(
+    registry: Registry[Any], kinds: tuple[str, ...], keys: Any = None
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Kind, key and channels of each set of channels that one call can serve."""
+    rows = list(keys) if keys is not None else [None] * len(kinds)
+    members: dict[Any, list[int]] = {}
+    for channel, row in enumerate(zip(kinds, rows, strict=True)):
+        members.setdefault(row, []).append(channel)
+    for (name, key), index in members.items():
+        # A slice is a view; a list of channels would copy the whole array.
+        everything = len(index) == len(kinds)
+        yield registry[name], key, slice(None) if everything else index
+
+
+def _arguments(
+    kind: Kind, parameters: Mapping[str, FloatArray], prefix: str, index: Any
+) -> dict[str, FloatArray]:
+    return {
+        name: _by_channel(parameters[prefix + name])[..., index, :, :] for name in kind.parameters
+    }
+
+
+def _by_channel(values: FloatArray) -> FloatArray:
+    """(..., geo, channel) as (..., channel, geo, 1), which broadcasts over dates or lags."""
+    return np.swapaxes(values, -1, -2)[..., None]
+
+
+def _settings(
+    params: xr.Dataset, registry: Registry[Any], prefix: str, kinds: tuple[str, ...]
+) -> tuple[Settings, ...]:
+    return tuple(
+        tuple((name, str(params[prefix + name].values[i])) for name in registry[kind].settings)
+        for i, kind in enumerate(kinds)
+    )
+
+
+def _is_response_parameter(name: str) -> bool:
+    is_one = name.startswith(("adstock_", "saturation_"))
+    return is_one and name != "adstock_weights" and not name.endswith(("_mean", "_sd"))
+
+
+def _matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
+    for dim in ("geo", "channel"):
+        if dim not in spend.dims:
+            raise AlignmentError(f"spend has dims {spend.dims}, needed: date, geo and channel")
+        known = set(params[dim].values)
+        unknown = [str(name) for name in spend[dim].values if name not in known]
+        if unknown:
+            raise AlignmentError(
+                f"no {dim} named {unknown[0]!r} in params; it has "
+                f"{', '.join(map(str, params[dim].values))}"
+            )
+    return params.sel(geo=spend["geo"].values, channel=spend["channel"].values)
+
+
