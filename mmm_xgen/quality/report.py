@@ -1,0 +1,187 @@
+"""What a quality check hands back: findings, figures, and words."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+_SHOWN_IN_HTML = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or questionable in a dataset.
+
+    Parameters
+    ----------
+    code : str
+        Stable slug of the check, to filter on (``"missing-values"``).
+    message : str
+        What was found, with its count.
+    where : str
+        Variable, geos and dates concerned; the first few when there are many.
+    fix : str
+        What to do about it, one sentence; the same for every finding of a code.
+
+    Examples
+    --------
+    >>> print(Finding("missing-values", "1 of 104 values is missing", "x1-TV", "Fill it."))
+    missing-values [x1-TV]: 1 of 104 values is missing
+    """
+
+    code: str
+    message: str
+    where: str
+    fix: str
+
+    def __str__(self) -> str:
+        """Return the finding as one line, without its fix."""
+        return f"{self.code} [{self.where}]: {self.message}"
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the four fields as a plain dict.
+
+        Examples
+        --------
+        >>> Finding("a", "b", "c", "d").to_dict()
+        {'code': 'a', 'message': 'b', 'where': 'c', 'fix': 'd'}
+        """
+        return {
+            "code": self.code,
+            "message": self.message,
+            "where": self.where,
+            "fix": self.fix,
+        }
+
+
+@dataclass(frozen=True)
+class DataQualityReport:
+    """Everything `mmm_xgen.check_data_quality` found.
+
+    Parameters
+    ----------
+    errors : tuple of Finding
+        What makes a model fail or mislead it silently; most serious first.
+    warnings : tuple of Finding
+        What a modeller should know before fitting; most serious first.
+    figures : pandas.DataFrame
+        One row a variable: ``role`` (y, channel or control), ``mean``, ``sd`` (ddof 1), ``min``,
+        ``max`` (in the variable's units, over finite values), ``zero_share`` (0 to 1),
+        ``missing`` (count), ``vif`` (variance inflation factor, NaN for y and for constant
+        variables), ``longest_gap`` (periods of uninterrupted zeros in the worst geo),
+        ``outliers`` (count). Two reports are equal when their findings are.
+
+    Examples
+    --------
+    >>> report = DataQualityReport((), (), pd.DataFrame())
+    >>> report.ok
+    True
+    >>> print(report)
+    data quality: ok, 0 errors, 0 warnings, 0 variables
+    """
+
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    figures: pd.DataFrame = field(compare=False, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error (warnings are allowed).
+
+        Examples
+        --------
+        >>> DataQualityReport((Finding("a", "b", "c", "d"),), (), pd.DataFrame()).ok
+        False
+        """
+        return not self.errors
+
+    def __str__(self) -> str:
+        """Return a headline and one line a finding."""
+        lines = [self._headline()]
+        lines += [f"error    {finding}" for finding in self.errors]
+        lines += [f"warning  {finding}" for finding in self.warnings]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as dicts and lists that ``json.dumps`` takes.
+
+        Figures that are NaN or infinite become None, because JSON has neither.
+
+        Examples
+        --------
+        >>> DataQualityReport((), (), pd.DataFrame()).to_dict()
+        {'ok': True, 'errors': [], 'warnings': [], 'figures': []}
+        """
+        return {
+            "ok": self.ok,
+            "errors": [finding.to_dict() for finding in self.errors],
+            "warnings": [finding.to_dict() for finding in self.warnings],
+            # A list, not a dict by name: broken data may repeat a name.
+            "figures": [
+                {str(key): _plain(value) for key, value in record.items()}
+                for record in self.figures.reset_index(names="variable").to_dict("records")
+            ]
+            if len(self.figures)
+            else [],
+        }
+
+    def _headline(self) -> str:
+        verdict = "ok" if self.ok else "not ok"
+        counts = (
+            _count(len(self.errors), "error"),
+            _count(len(self.warnings), "warning"),
+            _count(len(self.figures), "variable"),
+        )
+        return f"data quality: {verdict}, {', '.join(counts)}"
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks."""
+        graded = [("error", finding) for finding in self.errors]
+        graded += [("warning", finding) for finding in self.warnings]
+        rows = "".join(
+            f"<tr><td>{severity}</td><td>{html.escape(finding.code)}</td>"
+            f"<td>{html.escape(finding.where)}</td><td>{html.escape(finding.message)}</td></tr>"
+            for severity, finding in graded[:_SHOWN_IN_HTML]
+        )
+        hidden = len(graded) - _SHOWN_IN_HTML
+        more = f"<p>and {hidden} more</p>" if hidden > 0 else ""
+        return f"<p><b>{html.escape(self._headline())}</b></p><table>{rows}</table>{more}"
+
+
+def suggest_fixes(report: DataQualityReport) -> list[str]:
+    """Say in words what to do, one sentence a kind of finding, most serious first.
+
+    Parameters
+    ----------
+    report : DataQualityReport
+        From `mmm_xgen.check_data_quality`.
+
+    Returns
+    -------
+    list of str
+        The fixes of the errors, then of the warnings, each once.
+
+    Examples
+    --------
+    >>> gap = Finding("spend-gap", "30 periods without spend", "x1-TV", "Ask about the gap.")
+    >>> bad = Finding("missing-values", "1 of 9 values is missing", "y", "Fill the gaps.")
+    >>> suggest_fixes(DataQualityReport((bad,), (gap, gap), pd.DataFrame()))
+    ['Fill the gaps.', 'Ask about the gap.']
+    """
+    return list(dict.fromkeys(finding.fix for finding in (*report.errors, *report.warnings)))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _plain(value: Any) -> Any:
+    """Turn a NumPy scalar into the Python number, or None, that JSON knows."""
+    if isinstance(value, str):
+        return value
+    number = value.item() if hasattr(value, "item") else value
+    return None if isinstance(number, float) and not math.isfinite(number) else number

@@ -1,0 +1,257 @@
+"""Checks of rows, dates, geos, names and types. Each yields (where, message) pairs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmm_xgen.quality.figures import BoolArray, FloatArray, IntArray
+from mmm_xgen.quality.panel import DateArray, Panel
+
+Trace = tuple[str, str]
+
+IDENTITY_TOLERANCE = 1e-9
+# Below this share of equal steps the calendar is not counted in days.
+_REGULAR_SHARE = 0.9
+_ANCHORED_SHARE = 0.75
+_DAY = np.timedelta64(86_400, "s")
+
+_TRUTH_WORDS = frozenset(
+    {"contribution", "contributions", "roas", "mroas", "roi", "effect", "effects"}
+    | {"effectiveness", "incremental", "adstock", "adstocked", "carryover", "saturated"}
+    | {"saturation", "truth"}
+)
+# Words that are also fair names of a channel or control, so they only count elsewhere.
+_TRUTH_COLUMNS = frozenset({"mu", "noise", "baseline", "intercept", "true"})
+_CONTRIBUTIONS = tuple(
+    f"{part}_contribution"
+    for part in ("intercept", "trend", "seasonality", "event", "control", "channel")
+)
+
+
+def absent_variables(panel: Panel) -> Iterator[Trace]:
+    """Find variables and columns that a model needs and the data lack."""
+    for name in panel.layout.absent:
+        yield name, f"{name!r} is needed and is not there"
+
+
+def wrong_dims(panel: Panel) -> Iterator[Trace]:
+    """Find Dataset variables whose dims are not those of the schema."""
+    for variable in panel.layout.misshapen:
+        yield (
+            variable,
+            "needed dims: spend (date, geo, channel), y (date, geo), "
+            + ("control_value (date, geo, control) in any order"),
+        )
+
+
+def no_rows(panel: Panel) -> Iterator[Trace]:
+    """Find data without a single row."""
+    if not len(panel.cells):
+        yield "date", "there is no row"
+
+
+def duplicate_columns(panel: Panel) -> Iterator[Trace]:
+    """Find names that occur twice."""
+    for label, count in Counter(panel.layout.labels).items():
+        if count > 1:
+            yield label, f"the name occurs {count} times; only the first was checked further"
+
+
+def unparsable_dates(panel: Panel) -> Iterator[Trace]:
+    """Find dates that cannot be read as dates, numbers among them."""
+    rows = np.flatnonzero(panel.unparsable)
+    if rows.size:
+        shown = ", ".join(repr(panel.raw_dates[row])[:40] for row in rows[:3])
+        yield "date", f"{rows.size} of {len(panel.dates)} dates cannot be read: {shown}"
+
+
+def missing_keys(panel: Panel) -> Iterator[Trace]:
+    """Find rows without a date or without a geo."""
+    absent = {"date": np.isnat(panel.dates) & ~panel.unparsable, "geo": panel.geo_codes < 0}
+    for name, rows in absent.items():
+        if rows.any() and name not in panel.layout.absent:
+            yield name, f"{int(rows.sum())} of {len(rows)} rows have no {name}"
+
+
+def duplicate_rows(panel: Panel) -> Iterator[Trace]:
+    """Find rows that repeat the date and geo of an earlier row."""
+    usable = (panel.date_codes >= 0) & (panel.geo_codes >= 0)
+    usable[panel.first_rows] = False
+    rows = np.flatnonzero(usable)
+    if rows.size:
+        yield f"(date, geo) at {panel.places(rows)}", f"{rows.size} rows repeat a date and geo"
+
+
+def unsorted_rows(panel: Panel) -> Iterator[Trace]:
+    """Find rows that are not by date, then by geo (alphabetical or in a steady order)."""
+    if not panel.dated:
+        return
+    usable = (panel.date_codes >= 0) & (panel.geo_codes >= 0)
+    dates, geos = panel.date_codes[usable], panel.geo_codes[usable]
+    rank = np.argsort(np.argsort(panel.geo_labels.astype(str)))[geos]
+    n_geos = len(panel.geo_labels)
+    falls = [np.diff(dates * n_geos + order) < 0 for order in (geos, rank)]
+    least = min(falls, key=lambda fall: int(fall.sum()))
+    if least.any():
+        after = np.flatnonzero(usable)[np.flatnonzero(least) + 1]
+        yield f"(date, geo) at {panel.places(after)}", f"{after.size} rows come before their turn"
+
+
+def unbalanced_geos(panel: Panel) -> Iterator[Trace]:
+    """Find geos that lack dates which other geos have."""
+    counts = np.bincount(panel.geo_codes[panel.first_rows], minlength=len(panel.geo_labels))
+    for geo in np.flatnonzero(counts < panel.n_dates)[:10]:
+        lacking = panel.n_dates - int(counts[geo])
+        where = f"geo {panel.geo_labels[geo]}"
+        if panel.dated and panel.cube_rows.size:
+            dates = panel.unique_dates[panel.cube_rows[:, geo] < 0]
+            where += f" at {_some_dates(dates)}"
+        yield where, f"lacks {lacking} of {panel.n_dates} dates"
+    others = int((counts < panel.n_dates).sum()) - 10
+    if others > 0:
+        yield f"{others} other geos", "lack dates too"
+
+
+def date_gaps(panel: Panel) -> Iterator[Trace]:
+    """Find dates that are missing in all geos."""
+    steps = _steps(panel.unique_dates)
+    gaps = (steps > 1) & (steps == np.round(steps))
+    if gaps.any():
+        lost = int((steps[gaps] - 1).sum())
+        before = panel.unique_dates[:-1][gaps]
+        yield f"date after {_some_dates(before)}", f"{lost} periods are missing"
+
+
+def irregular_dates(panel: Panel) -> Iterator[Trace]:
+    """Find dates that do not sit on the calendar which most of them follow."""
+    steps = _steps(panel.unique_dates)
+    odd = steps != np.round(steps)
+    if odd.any():
+        after = panel.unique_dates[1:][odd]
+        yield (
+            f"date at {_some_dates(after)}",
+            (f"{int(odd.sum())} of {steps.size} steps between dates are not whole periods"),
+        )
+
+
+def _some_dates(dates: DateArray, limit: int = 3) -> str:
+    text = ", ".join(str(date)[:10] for date in dates[:limit])
+    return text + (f" and {len(dates) - limit} more" if len(dates) > limit else "")
+
+
+def _steps(dates: DateArray) -> FloatArray:
+    """Measure the steps between successive dates in periods of their own usual length."""
+    if len(dates) < 3:
+        return np.ones(max(len(dates) - 1, 0))
+    days = np.diff(dates) / _DAY
+    usual, share = _mode(days)
+    if share < _REGULAR_SHARE and np.median(days) >= 28:
+        months, on_anchor = _months(dates)
+        if on_anchor.mean() >= _ANCHORED_SHARE:
+            steps = np.diff(months) / _mode(np.diff(months))[0]
+            steps[~(on_anchor[1:] & on_anchor[:-1])] = np.nan
+            return steps
+    return days / usual
+
+
+def _months(dates: DateArray) -> tuple[IntArray, BoolArray]:
+    """Month number of each date, and whether it is on the usual day of the month."""
+    month = dates.astype("datetime64[M]")
+    day = (dates - month.astype("datetime64[s]")) / _DAY
+    from_end = ((month + 1).astype("datetime64[s]") - dates) / _DAY
+    by_start, by_end = (offset == _mode(offset)[0] for offset in (day, from_end))
+    return month.astype(np.int64), by_start if by_start.sum() >= by_end.sum() else by_end
+
+
+def _mode(values: NDArray[np.float64] | NDArray[np.int64]) -> tuple[float, float]:
+    """Most frequent value (the smallest of several) and its share."""
+    unique, counts = np.unique(values, return_counts=True)
+    return float(unique[counts.argmax()]), float(counts.max() / counts.sum())
+
+
+def non_numeric(panel: Panel) -> Iterator[Trace]:
+    """Find cells that hold something other than a number."""
+    for position in np.flatnonzero(panel.text.any(axis=0)):
+        rows = np.flatnonzero(panel.text[:, position])
+        yield (
+            f"{panel.names[position]} at {panel.places(rows)}",
+            (f"{rows.size} of {len(panel.text)} values are not numbers"),
+        )
+
+
+def object_dtype(panel: Panel) -> Iterator[Trace]:
+    """Find numbers stored as Python objects."""
+    for name in panel.layout.objects:
+        yield name, "numbers are stored with dtype object"
+
+
+def leaked_truth(panel: Panel) -> Iterator[Trace]:
+    """Find names that say a column is the truth, which a model must not see."""
+    unexpected = set(panel.layout.unexpected)
+    for label in dict.fromkeys(panel.layout.labels):
+        # camelCase, snake_case and x1-TV all fall into words.
+        words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", label)}
+        taboo = words & _TRUTH_WORDS
+        if label in unexpected:
+            taboo |= words & _TRUTH_COLUMNS
+        if taboo:
+            yield label, f"the name says {sorted(taboo)[0]!r}: it looks like the truth"
+
+
+def unexpected_columns(panel: Panel) -> Iterator[Trace]:
+    """Find columns that are neither key, y, channel (x1-*) nor control (c1-*)."""
+    for label in panel.layout.unexpected:
+        yield label, "neither date, geo, y, a channel (x1-...) nor a control (c1-...)"
+
+
+def broken_identity(panel: Panel) -> Iterator[Trace]:
+    """Find cells where the components do not sum to mu, or y - mu is not the noise."""
+    dataset = panel.dataset
+    if dataset is None or "mu" not in dataset.variables:
+        return
+    if {"intercept_contribution", "channel_contribution"} <= set(dataset.variables):
+        parts = [_summed(dataset, name) for name in _CONTRIBUTIONS if name in dataset.variables]
+        yield from _unequal("mu", _summed(dataset, "mu"), parts, "the sum of its components")
+    if {"y", "noise"} <= set(dataset.variables):
+        difference = [_summed(dataset, "y"), -_summed(dataset, "mu")]
+        yield from _unequal("noise", _summed(dataset, "noise"), difference, "y - mu")
+
+
+def _summed(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """One variable as floats, over date and geo only and without its labels."""
+    variable = dataset[name].variable
+    values = np.asarray(variable.values)
+    if values.dtype == object or values.dtype.kind not in "biuf":
+        flat = pd.to_numeric(pd.Series(values.ravel()).astype(str), errors="coerce")
+        values = flat.to_numpy(np.float64).reshape(values.shape)
+    # Without labels nothing is aligned: dates may be broken, positions are not.
+    array = xr.DataArray(values.astype(np.float64), dims=variable.dims)
+    others = [dim for dim in array.dims if dim not in ("date", "geo")]
+    return array.sum(others, skipna=False)
+
+
+def _unequal(
+    name: str, claimed: xr.DataArray, parts: list[xr.DataArray], meaning: str
+) -> Iterator[Trace]:
+    zero = xr.zeros_like(claimed)
+    total = sum(parts, zero)
+    size = sum((abs(part) for part in parts), abs(claimed))
+    gap = abs(claimed - total)
+    broken = ~(gap <= IDENTITY_TOLERANCE * size)
+    count = int(broken.sum())
+    if count:
+        worst = float((gap / size.where(size > 0)).max())
+        yield (
+            name,
+            (
+                f"{count} of {broken.size} cells differ from {meaning}, "
+                f"by up to {worst:.2g} of the size of the terms"
+            ),
+        )
