@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mmm_xgen.config.specs import PatternSpec
 
 
-def draw_spend(config: MMMDataConfig, base_spend: FloatArray) -> FloatArray:
+def draw_spend(config: MMMDataConfig, base_spend: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Spend of every channel: base spend x level of its pattern x campaign noise.
 
     Parameters
@@ -32,8 +32,10 @@ def draw_spend(config: MMMDataConfig, base_spend: FloatArray) -> FloatArray:
 
     Returns
     -------
-    array, dims (channel, geo, date)
-        Spend in currency per period, burn-in included.
+    history : array, dims (channel, geo, history_date)
+        Spend of the burn-in, in currency per period.
+    spend : array, dims (channel, geo, date)
+        Spend inside the window.
     """
     calendar = config.calendar
     names = config.channel_names
@@ -41,7 +43,7 @@ def draw_spend(config: MMMDataConfig, base_spend: FloatArray) -> FloatArray:
     spend = _noise(config, names, calendar, shape)
     _multiply_by_level(spend, config.channels, names, "spend-pattern", calendar, config.seed)
     spend *= base_spend.T[..., None]
-    return spend
+    return spend[..., : calendar.burn_in], spend[..., calendar.burn_in :]
 
 
 def _noise(
@@ -86,7 +88,7 @@ def draw_controls(config: MMMDataConfig, n_geos: int) -> FloatArray:
 
 def _multiply_by_level(
     values: FloatArray,
-    items: Sequence[ChannelConfig] | Sequence[ControlConfig],
+    items: Sequence[ChannelConfig | ControlConfig],
     names: list[str],
     place: str,
     calendar: Calendar,

@@ -60,4 +60,4 @@ def effect_for_roas(
             )
     factor = np.ones_like(target)
     factor[solved] = target[solved] * total_spend[solved] / incremental[solved]
-    return effect * factor
+    return np.asarray(effect * factor)

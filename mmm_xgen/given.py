@@ -247,8 +247,8 @@ def _planned_regions(regions: RegionConfig, geos: list[str]) -> RegionConfig:
 
 def given_spend(
     plan: xr.Dataset, config: MMMDataConfig, value: FloatArray
-) -> tuple[FloatArray, FloatArray | None, FloatArray]:
-    """Spend, earlier spend and control values of a plan, in the order of the configuration.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Earlier spend, spend and control values of a plan, in the order of the configuration.
 
     Parameters
     ----------
@@ -261,13 +261,13 @@ def given_spend(
 
     Returns
     -------
+    history : array, dims (channel, geo, history_date)
     spend : array, dims (channel, geo, date)
-    history : array, dims (channel, geo, history_date), or None
     value : array, dims (control, geo, date)
     """
     plan = plan.sel(geo=list(config.regions.names), channel=config.channel_names)
     spend = plan["spend"].transpose("channel", "geo", "date").to_numpy().astype(float)
-    history = None
+    history = spend[..., :0]
     if "spend_history" in plan:
         earlier = plan["spend_history"].transpose("channel", "geo", "history_date")
         history = earlier.to_numpy().astype(float)
@@ -275,4 +275,4 @@ def given_spend(
         known = plan["control_value"].transpose("control", "geo", "date")
         rows = [config.control_names.index(str(name)) for name in known["control"].values]
         value[rows] = known.to_numpy()
-    return spend, history, value
+    return history, spend, value

@@ -215,5 +215,3 @@ def _varied(
             parameters[f"{full}_mean"][channel] = parameter.domain.to_link(values[name])
             parameters[f"{full}_sd"][channel] = sd
     return parameters
-
-

@@ -72,7 +72,8 @@ def _odd_return(names: Names, spend: FloatArray, revenue: FloatArray) -> str | N
     odd = (roas > 0) & ((roas < low) | (roas > high))
     if not odd.any():
         return None
-    found = ", ".join(f"{name} {value:.3g}" for name, value in zip(names[odd], roas[odd], strict=True))
+    pairs = zip(names[odd], roas[odd], strict=True)
+    found = ", ".join(f"{name} {value:.3g}" for name, value in pairs)
     return f"ROAS outside {low:g} to {high:g}: {found}; compare effect, spend and sales"
 
 

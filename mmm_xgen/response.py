@@ -221,7 +221,8 @@ def respond(
         dask="parallelized",
         output_dtypes=[float],
     )
-    return result.transpose(..., "date", "geo", "channel").rename("channel_contribution")
+    contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
+    return contribution.rename("channel_contribution")
 
 
 def media_of(
@@ -343,5 +344,3 @@ def _matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
                 f"{', '.join(map(str, params[dim].values))}"
             )
     return params.sel(geo=spend["geo"].values, channel=spend["channel"].values)
-
-

@@ -173,5 +173,3 @@ def stamp(ds: xr.Dataset, *, currency: str, kpi: str) -> xr.Dataset:
         if str(name) in COORDINATES or str(name) in ds.data_vars:
             variable.attrs.update(attributes(str(name), currency, kpi))
     return ds
-
-

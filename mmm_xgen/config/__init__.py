@@ -1,0 +1,1 @@
+"""Frozen configuration models: what the user says, checked once."""

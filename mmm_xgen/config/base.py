@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
@@ -18,13 +18,33 @@ Switch = Annotated[bool, Strict()]
 # Tags of the two branches of a field that takes one value or a list; never part of a path.
 BRANCHES = ("<one>", "<each>")
 
+PLAIN_WORDS = {
+    "a valid tuple": "a list",
+    "a valid list": "a list",
+    "a valid dictionary or instance of": "a mapping of keys to values for",
+    "a valid number": "a number",
+    "a valid integer": "a whole number",
+    "a valid string": "a text",
+    "a valid boolean": "true or false",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "above",
+    "less than": "below",
+}
+
 Model = TypeVar("Model", bound="FrozenConfig")
 
 
-class _RaisesConfigError(type(BaseModel)):  # type: ignore[misc]
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _RaisesConfigError(ModelMetaclass):
     """Turns what pydantic raises into a `ConfigError`, once, where the user called."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().__call__(*args, **kwargs)
         except ValidationError as error:
@@ -60,14 +80,22 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
             return data
         for key in data:
             if key not in cls.model_fields:
-                known = nearest(str(key), cls._keys())
-                raise PydanticCustomError("unknown_key", "unknown key; {known}", {"known": known, "key": str(key)})
+                known = nearest(str(key), cls._keys(data))
+                context = {"owner": cls._owner(), "known": known, "key": str(key)}
+                raise PydanticCustomError(
+                    "unknown_key", "{owner} has no such key; {known}", context
+                )
         return {key: plain(value) for key, value in data.items()}
 
     @classmethod
-    def _keys(cls) -> list[str]:
-        """Return the keys to offer when an unknown one is found."""
+    def _keys(cls, data: Mapping[str, Any]) -> list[str]:
+        """Return the keys to offer when an unknown one is found in `data`."""
         return list(cls.model_fields)
+
+    @classmethod
+    def _owner(cls) -> str:
+        """Return what the keys belong to, for messages."""
+        return cls.__name__
 
 
 def plain(value: Any) -> Any:
@@ -119,6 +147,8 @@ def _message(detail: ErrorDetails) -> str:
         return "missing; give it a value"
     reason = detail["msg"].removeprefix("Value error, ")
     allowed = reason.removeprefix("Input should be ")
+    for technical, plain_words in PLAIN_WORDS.items():
+        allowed = allowed.replace(technical, plain_words)
     return f"found {shown(detail['input'])}, allowed: {allowed}"
 
 
@@ -137,8 +167,8 @@ def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
             if part in node and (is_last or not _is_flat(node, part, following)):
                 spelled.append(part)
                 node = node[part]
-            elif following == "kind" and f"{part}_fun" in node:
-                return [*spelled, f"{part}_fun"]
+            elif location[-1] == "kind" and f"{part}_fun" in node:
+                return [*spelled, f"{part}_fun", *location[position + 1 : -1]]
             elif part not in node and f"{part}_kwargs" in node:
                 spelled.append(f"{part}_kwargs")
                 node = node[f"{part}_kwargs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
 from mmm_xgen.config.specs import (
@@ -114,10 +114,10 @@ class ChannelConfig(FrozenConfig):
     ('seasonal', 0.5)
     """
 
-    model_config = {"json_schema_extra": _flat_pattern_keys}
+    model_config = ConfigDict(json_schema_extra=_flat_pattern_keys)
 
     name: Name | None = None
-    pattern: Pattern = Field(default="linear_trend", validate_default=True)  # type: ignore[assignment]
+    pattern: Pattern = Field(default="linear_trend", validate_default=True)
     base_spend: Annotated[Number, Field(ge=0)] = 1000.0
     spend_volatility: Annotated[Number, Field(ge=0)] = 0.1
     base_effectiveness: Annotated[Number, Field(ge=0)] | None = None
@@ -144,9 +144,9 @@ class ChannelConfig(FrozenConfig):
         return self
 
     @classmethod
-    def _keys(cls) -> list[str]:
+    def _keys(cls, data: Mapping[str, Any]) -> list[str]:
         flat = ["adstock_fun", "adstock_kwargs", "saturation_fun", "saturation_kwargs"]
-        return [*cls.model_fields, *flat, *_PATTERN.flat_keys()]
+        return [*cls.model_fields, *flat, *_PATTERN.keys_of(data.get("pattern"))]
 
     @property
     def effectiveness(self) -> float:
@@ -189,10 +189,10 @@ class ControlConfig(FrozenConfig):
     10.0
     """
 
-    model_config = {"json_schema_extra": _flat_pattern_keys}
+    model_config = ConfigDict(json_schema_extra=_flat_pattern_keys)
 
     name: Name | None = None
-    pattern: Pattern = Field(default="linear_trend", validate_default=True)  # type: ignore[assignment]
+    pattern: Pattern = Field(default="linear_trend", validate_default=True)
     base_value: Annotated[Number, Field(ge=0)] = 1.0
     value_volatility: Annotated[Number, Field(ge=0)] = 0.1
     persistence: Annotated[Number, Field(ge=0, lt=1)] = 0.0
@@ -216,15 +216,17 @@ class ControlConfig(FrozenConfig):
         if self.elasticity is None:
             return self
         if self.gamma_control is not None:
-            raise fail("found both elasticity and gamma_control, allowed: one of them", "elasticity")
+            raise fail(
+                "found both elasticity and gamma_control, allowed: one of them", "elasticity"
+            )
         if not self.zero_point > 0:
             message = f"found {shown(self.zero_point)}, allowed: above 0 with an elasticity"
             raise fail(message, "base_value" if self.reference is None else "reference")
         return self
 
     @classmethod
-    def _keys(cls) -> list[str]:
-        return [*cls.model_fields, *_PATTERN.flat_keys()]
+    def _keys(cls, data: Mapping[str, Any]) -> list[str]:
+        return [*cls.model_fields, *_PATTERN.keys_of(data.get("pattern"))]
 
     @property
     def zero_point(self) -> float:

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail
+from mmm_xgen.config.base import Integer, Number, fail
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.names import label
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
-from mmm_xgen.config.text import TextMixin
+from mmm_xgen.config.text import TextConfig
 from mmm_xgen.config.transform import TransformConfig
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, Step, regular
 
@@ -59,7 +59,7 @@ def _date(value: Any) -> Any:
         raise ValueError("an ISO date such as '2022-01-03'") from None
 
 
-class MMMDataConfig(TextMixin, FrozenConfig):
+class MMMDataConfig(TextConfig):
     """Everything that decides a dataset.
 
     Parameters
@@ -172,8 +172,7 @@ class MMMDataConfig(TextMixin, FrozenConfig):
         if start is not None and start != first_date(self.freq, start):
             nearest = first_date(self.freq, start)
             raise fail(
-                f"found {start}, which is no date of freq {self.freq!r}; the next one is "
-                f"{nearest}",
+                f"found {start}, which is no date of freq {self.freq!r}; the next one is {nearest}",
                 "start_date",
             )
         return self
@@ -229,15 +228,14 @@ def first_date(freq: str, start: np.datetime64 = FIRST_DATE) -> np.datetime64:
     start = start.astype("datetime64[D]")
     if freq == "MS":
         month = start.astype("datetime64[M]")
-        return (month if month.astype("datetime64[D]") == start else month + 1).astype(
-            "datetime64[D]"
-        )
+        begins = month.astype("datetime64[D]") == start
+        return np.datetime64(month if begins else month + 1, "D")
     if freq == "W" and start == FIRST_DATE:
         freq = "W-MON"
     if freq.startswith("W-"):
         # 1970-01-01 was a Thursday.
         weekday = (start.astype(int) + 3) % 7
-        return start + (ANCHORS.index(freq[2:]) - weekday) % 7
+        return np.datetime64(start + (ANCHORS.index(freq[2:]) - weekday) % 7, "D")
     return start
 
 
@@ -245,11 +243,14 @@ def check_seasons(config: MMMDataConfig) -> None:
     """Refuse a season that the sampling cannot carry, or that is there already."""
     step = config.calendar.mean_days
     regions = config.regions
-    used = {f"the {k}. harmonic of the year": DAYS_IN_YEAR / k for k in range(1, regions.fourier_modes + 1)}
+    used = {
+        f"the {k}. harmonic of the year": DAYS_IN_YEAR / k
+        for k in range(1, regions.fourier_modes + 1)
+    }
     shortest = DAYS_IN_YEAR / max(regions.fourier_modes, 1)
     if regions.fourier_modes and shortest <= 2 * step:
         raise fail(
-            f"found {regions.fourier_modes}, allowed: at most {int(DAYS_IN_YEAR / (2 * step) - 1e-9)} "
+            f"found {regions.fourier_modes}, allowed: fewer than {DAYS_IN_YEAR / (2 * step):.4g}, "
             f"with a date every {step:.4g} days (Nyquist)",
             "regions",
             "fourier_modes",
@@ -257,7 +258,9 @@ def check_seasons(config: MMMDataConfig) -> None:
     for position, season in enumerate(regions.seasonalities):
         where = ("regions", "seasonalities", position)
         if season.weekday_effects is not None and FREQUENCIES[config.freq] != "day":
-            raise fail("found weekday effects, allowed: with daily data only", *where, "weekday_effects")
+            raise fail(
+                "found weekday effects, allowed: with daily data only", *where, "weekday_effects"
+            )
         for harmonic in range(1, season.modes + 1):
             days = season.days / harmonic
             if season.weekday_effects is None and days <= 2 * step:
@@ -274,5 +277,3 @@ def check_seasons(config: MMMDataConfig) -> None:
                         *where,
                     )
             used[f"harmonic {harmonic} of seasonalities.{position}"] = days
-
-

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, fail, shown
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
+from mmm_xgen.kernels.calendar import is_day
 
 
-def event_day(text: Any) -> str:
-    """ISO date, or ``"MM-DD"`` for every year, checked to exist."""
-    text = str(text)
-    full = f"2024-{text}" if re.fullmatch(r"\d\d-\d\d", text) else text
-    try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", full):
-            raise ValueError
-        np.datetime64(full, "D")
-    except ValueError:
-        raise ValueError("a date such as '2024-11-29', or '12-25' for every year") from None
+def _event_day(value: Any) -> str:
+    text = str(value)
+    if not is_day(text):
+        raise ValueError("a date such as '2024-11-29', or '12-25' for every year")
     return text
 
 
-EventDay = Annotated[Any, BeforeValidator(event_day)]
+EventDay = Annotated[Any, BeforeValidator(_event_day)]
 
 
 def _registered_shape(name: str) -> str:

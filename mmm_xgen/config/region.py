@@ -131,12 +131,12 @@ class RegionConfig(FrozenConfig):
     population_reference: Annotated[Number, Field(gt=0)] | None = None
     geo_response: Literal["per_capita", "common"] = "per_capita"
     base_sales_rate: Annotated[Number, Field(gt=0)] = 10000.0
-    trend: Annotated[TrendSpec, _TREND] = Field(default="linear", validate_default=True)  # type: ignore[assignment]
+    trend: Annotated[TrendSpec, _TREND] = Field(default="linear", validate_default=True)
     seasonal_amplitude: Annotated[Number, Field(ge=0, le=1)] = 0.0
     seasonal_phase: Number = 0.0
     fourier_modes: Annotated[Integer, Field(ge=0, le=50)] = 1
     seasonalities: tuple[SeasonalityConfig, ...] = ()
-    noise: Annotated[NoiseSpec, _NOISE] = Field(default="gaussian", validate_default=True)  # type: ignore[assignment]
+    noise: Annotated[NoiseSpec, _NOISE] = Field(default="gaussian", validate_default=True)
     baseline_variation: Variation = 0.0
     channel_param_variation: Variation = 0.0
     transform_variation: Variation = 0.0
@@ -175,8 +175,9 @@ class RegionConfig(FrozenConfig):
         return self
 
     @classmethod
-    def _keys(cls) -> list[str]:
-        return [*cls.model_fields, *_TREND.flat_keys(), *_NOISE.flat_keys()]
+    def _keys(cls, data: Mapping[str, Any]) -> list[str]:
+        trend, noise = _TREND.keys_of(data.get("trend")), _NOISE.keys_of(data.get("noise"))
+        return [*cls.model_fields, *trend, *noise]
 
     @property
     def names(self) -> tuple[str, ...]:

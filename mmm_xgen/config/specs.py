@@ -34,8 +34,12 @@ class Spec(FrozenConfig):
         return {name: getattr(self, name) for name in self.registered.settings}
 
     @classmethod
-    def _keys(cls) -> list[str]:
+    def _keys(cls, data: Mapping[str, Any]) -> list[str]:
         return [key for key in cls.model_fields if key != "kind"]
+
+    @classmethod
+    def _owner(cls) -> str:
+        return cls.registered.name
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:
@@ -137,7 +141,7 @@ class NoiseSpec(Spec):
         return self
 
 
-def days_in_half_life(text: str) -> float:
+def days_in_half_life(text: Any) -> float:
     """Days in a half-life written as a pandas time delta, such as ``"10D"``."""
     import pandas as pd
 
@@ -152,7 +156,7 @@ def days_in_half_life(text: str) -> float:
 
 
 @functools.cache
-def spec_model(kind: Kind, base: type[Spec]) -> type[Spec]:
+def spec_model(kind: Kind, base: Any) -> type[Spec]:
     """Model of one kind: a field for each keyword-only argument of its function.
 
     The kind is hashed by identity, so registering another function makes another model.
@@ -166,7 +170,7 @@ def spec_model(kind: Kind, base: type[Spec]) -> type[Spec]:
     for name, setting in kind.settings.items():
         default = ... if setting.default is REQUIRED else setting.default
         fields[name] = (setting.annotation, default)
-    model = create_model(f"{base.__name__}_{kind.name}", __base__=base, **fields)
+    model: type[Spec] = create_model(f"{base.__name__}_{kind.name}", __base__=base, **fields)
     model.registered = kind
     return model
 
@@ -232,6 +236,16 @@ class KindOf:
             raise fail(str(error), "kind") from None
         return spec_model(kind, self.base).model_validate({**value, "kind": kind.name})
 
+    def keys_of(self, value: Any) -> list[str]:
+        """Keys of the kind that `value` names, or of all kinds where it names none."""
+        name = value.get("kind") if isinstance(value, Mapping) else value
+        name = self.default if name is None else name
+        if not isinstance(name, str) or name not in self.registry:
+            return sorted(self.flat_keys())
+        return [
+            key for key in spec_model(self.registry[name], self.base).model_fields if key != "kind"
+        ]
+
     def flat_keys(self) -> set[str]:
         """Keys of all kinds, which may be written beside the field instead of inside it."""
         return {key for kind in self.registry.values() for key in kind.keys} | (
@@ -279,7 +293,9 @@ def fold_function(data: Mapping[str, Any], field: str) -> dict[str, Any]:
     elif isinstance(kinds, list | tuple):
         rest[field] = [_joined(kind, kwargs, field) for kind in kinds]
     elif isinstance(kwargs, list | tuple):
-        rest[field] = [_joined(kinds, each, field, position) for position, each in enumerate(kwargs)]
+        rest[field] = [
+            _joined(kinds, each, field, position) for position, each in enumerate(kwargs)
+        ]
     else:
         rest[field] = _joined(kinds, kwargs, field)
     return rest
@@ -292,5 +308,3 @@ def _joined(kind: Any, kwargs: Any, field: str, position: int | None = None) -> 
         where = (f"{field}_kwargs",) if position is None else (f"{field}_kwargs", position)
         raise fail(f"found {shown(kwargs)}, allowed: a mapping of parameters", *where)
     return {"kind": kind, **kwargs}
-
-

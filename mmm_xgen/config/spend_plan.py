@@ -83,6 +83,14 @@ class SpendPlanConfig(FrozenConfig):
             raise ValueError("a text that is not empty")
         return value
 
+    @field_validator("date_format")
+    @classmethod
+    def _says_the_year(cls, value: str | None) -> str | None:
+        # Without a year strptime makes it 1900, and a zone would move days.
+        if value is not None and (not re.search("%[YyG]", value) or re.search("%[zZ]", value)):
+            raise ValueError("a format with a year and without a time zone ('%d/%m/%Y')")
+        return value
+
     @field_validator("freq", mode="before")
     @classmethod
     def _known_frequency(cls, value: Any) -> str | None:
@@ -162,6 +170,7 @@ def chosen_columns(
     {'tv_S': 'tv'}
     """
     names = list(names)
+    what = "column" if own_names_only else "label"
     prefix = "x" if field == "channels" else "c"
     if isinstance(selection, str):
         head, tail = (re.escape(part) for part in selection.split("*"))
@@ -177,11 +186,11 @@ def chosen_columns(
     for column in wanted:
         if column not in names:
             found = nearest_column(column, names)
-            raise SchemaError(f"no column {column!r} (spend_plan.{field}); {found}")
+            raise SchemaError(f"no {what} {column!r} (spend_plan.{field}); {found}")
     if not wanted and (selection or field == "channels"):
         shape = "'x1-TV'" if selection is None else repr(selection)
         found = nearest_column("", names)
-        raise SchemaError(f"no column like {shape} (set spend_plan.{field}); {found}")
+        raise SchemaError(f"no {what} like {shape} (set spend_plan.{field}); {found}")
     chosen = {name: label(wanted[name], prefix, 0) or name for name in names if name in wanted}
     twice = [text for text, count in Counter(chosen.values()).items() if count > 1]
     if twice:
@@ -190,18 +199,19 @@ def chosen_columns(
     return chosen
 
 
-def nearest_column(word: str, names: Iterable[str], what: str = "columns") -> str:
+def nearest_column(word: str, names: Iterable[str]) -> str:
     """Sentence that lists what there is, the nearest first when one is near.
 
     Examples
     --------
     >>> nearest_column("date", ["DATE", "tv_S"])
-    "did you mean 'DATE'? columns found: 'DATE', 'tv_S'"
+    "did you mean 'DATE'? found: 'DATE', 'tv_S'"
     """
     # Case is the commonest difference, and difflib minds it.
+    names = list(names)
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(word.casefold(), folded, n=1)
-    listing = f"{what} found: " + (", ".join(map(repr, folded.values())) or "none")
+    listing = "found: " + (", ".join(map(repr, names)) or "none")
     return f"did you mean {folded[close[0]]!r}? {listing}" if close else listing
 
 
@@ -297,7 +307,8 @@ def _mixture(dates: Dates, steps: NDArray[np.int64], is_first: NDArray[np.bool_]
         position = int((~is_first).argmax())
         found = f"found {dates[position]} in monthly dates"
         return Misfit(position, f"{found}, allowed: the first of the month")
-    usual = Counter(steps.tolist()).most_common(1)[0][0]
+    counts = Counter(steps.tolist())
+    usual = min(counts, key=lambda step: (-counts[step], step))
     odd = (steps < 28) | (steps > 31) if 28 <= usual <= 31 else steps != usual
     if usual == 1:
         # One step of seven days is a gap of daily dates; two in a row are weekly dates.

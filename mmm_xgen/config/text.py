@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel
 
 from mmm_xgen.config.base import FrozenConfig
 from mmm_xgen.errors import ConfigError
@@ -53,8 +52,12 @@ def parse_yaml(text: str) -> Any:
         problem = getattr(error, "problem", None) or "no valid YAML"
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigError(f"{where}{problem}; write plain YAML") from None
+    except ConfigError:
+        raise
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"found a value that cannot be read ({error}); write plain YAML") from None
+        raise ConfigError(
+            f"found a value that cannot be read ({error}); write plain YAML"
+        ) from None
 
 
 def read_text(path: str | Path) -> str:
@@ -66,8 +69,8 @@ def read_text(path: str | Path) -> str:
         raise ConfigError(f"cannot read {str(path)!r}: {reason}") from None
 
 
-class TextMixin(BaseModel):
-    """Reading and writing a configuration as YAML and JSON."""
+class TextConfig(FrozenConfig):
+    """Configuration that reads and writes YAML and JSON."""
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Self:
@@ -97,8 +100,6 @@ class TextMixin(BaseModel):
 
     @classmethod
     def _from_data(cls, data: Any) -> Self:
-        if not issubclass(cls, FrozenConfig):
-            raise TypeError(f"{cls.__name__} is no configuration")
         if not isinstance(data, Mapping):
             raise ConfigError("found no mapping, allowed: keys such as 'channels' and 'n_periods'")
         return cls.from_dict(data)

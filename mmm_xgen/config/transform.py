@@ -63,6 +63,6 @@ class TransformConfig(FrozenConfig):
         return fold_function(fold_function(data, "adstock"), "saturation")
 
     @classmethod
-    def _keys(cls) -> list[str]:
+    def _keys(cls, data: Mapping[str, Any]) -> list[str]:
         flat = ["adstock_fun", "adstock_kwargs", "saturation_fun", "saturation_kwargs"]
         return [*cls.model_fields, *flat]

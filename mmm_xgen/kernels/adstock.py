@@ -87,13 +87,13 @@ def register_adstock(
 @register_adstock("geometric_adstock", alpha_at=lambda half_life: 0.5 ** (1 / half_life))
 def geometric_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
     r"""Constant share retained from period to period: :math:`w_l = \alpha^l`."""
-    return np.asarray(alpha) ** lag
+    return np.asarray(np.asarray(alpha) ** lag)
 
 
 @register_adstock("delayed_adstock", alpha_at=lambda half_life: 2.0 ** (-1 / half_life**2))
 def delayed_adstock(lag: FloatArray, *, alpha: Share = 0.5, theta: NonNegative = 1.0) -> FloatArray:
     r"""Peak `theta` periods after the spend: :math:`w_l = \alpha^{(l - \theta)^2}`."""
-    return np.asarray(alpha) ** (lag - theta) ** 2
+    return np.asarray(np.asarray(alpha) ** (lag - theta) ** 2)
 
 
 @register_adstock("binomial_adstock", fits_l_max=True)
@@ -122,17 +122,17 @@ def weibull_adstock(
         spread = np.where(lowest < 1, 1 - lowest, 1)
         return np.where(lowest < 1, (density - lowest) / spread, 1.0)
     hazard = (lag / np.asarray(lam)) ** k
-    return np.exp(-np.cumsum(hazard, axis=-1))
+    return np.asarray(np.exp(-np.cumsum(hazard, axis=-1)))
 
 
 @register_adstock("beta_gamma_adstock")
 def beta_gamma_adstock(
     lag: FloatArray, *, shape: Positive = 2.0, rate: Positive = 1.0
 ) -> FloatArray:
-    r"""Gamma-shaped decay with its peak at 1: :math:`w_l \propto (l + 1)^{a - 1} e^{-b (l + 1)}`."""
+    r"""Gamma-shaped decay: :math:`w_l \propto l_1^{a - 1} e^{-b l_1}, l_1 = l + 1`."""
     time = lag + 1
     log_weight = (np.asarray(shape) - 1) * np.log(time) - rate * time
-    return np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
+    return np.asarray(np.exp(log_weight - log_weight.max(axis=-1, keepdims=True)))
 
 
 @register_adstock("no_adstock", fits_l_max=True)
@@ -147,7 +147,9 @@ def normalized(weights: FloatArray) -> FloatArray:
     return weights / np.where(total > 0, total, 1)
 
 
-def convolve(spend: FloatArray, weights: FloatArray, history: FloatArray | None = None) -> FloatArray:
+def convolve(
+    spend: FloatArray, weights: FloatArray, history: FloatArray | None = None
+) -> FloatArray:
     r"""Carry-over of spend: :math:`\text{carryover}_t = \sum_l w_l\, \text{spend}_{t-l}`.
 
     Parameters
@@ -182,5 +184,3 @@ def convolve(spend: FloatArray, weights: FloatArray, history: FloatArray | None 
         view = np.lib.stride_tricks.sliding_window_view(padded, n_lags, axis=-1)
         carried = np.einsum("...tl,...l->...t", view, weights[..., ::-1])
     return carried
-
-

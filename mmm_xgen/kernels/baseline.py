@@ -76,7 +76,8 @@ def piecewise_linear(
 ) -> FloatArray:
     """Add `sales_trend` each period, and from each of `change_periods` on its change more."""
     bends = np.maximum(period[:, None] - np.array(change_periods, dtype=float), 0)
-    return np.maximum(sales_trend * period + bends @ np.array(trend_changes, dtype=float), -1.0)
+    slopes = np.array(trend_changes, dtype=float)
+    return np.asarray(np.maximum(sales_trend * period + bends @ slopes, -1.0))
 
 
 @register_trend("logistic_growth")

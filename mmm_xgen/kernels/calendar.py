@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -51,7 +52,7 @@ class Calendar:
     def day_of_year(self) -> FloatArray:
         """Day of the year, 1 to 366, of every date."""
         days = self.dates - self.dates.astype("datetime64[Y]").astype("datetime64[D]")
-        return days.astype(float) + 1
+        return np.asarray(days.astype(float) + 1)
 
     @cached_property
     def day(self) -> FloatArray:
@@ -114,6 +115,24 @@ class Calendar:
         return np.array(days, dtype="datetime64[D]")
 
 
+def is_day(text: str) -> bool:
+    """Whether `text` is an ISO date, or ``"MM-DD"`` for every year, that exists.
+
+    Examples
+    --------
+    >>> is_day("12-25"), is_day("2023-02-29"), is_day("christmas")
+    (True, False, False)
+    """
+    full = f"2024-{text}" if re.fullmatch(r"\d\d-\d\d", text) else text
+    if not re.fullmatch(r"[12]\d{3}-\d\d-\d\d", full):
+        return False
+    try:
+        np.datetime64(full, "D")
+    except ValueError:
+        return False
+    return True
+
+
 def is_leap(year: np.datetime64) -> bool:
     """Whether `year` has a 29 February."""
     length = (year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")
@@ -133,7 +152,8 @@ def shift(dates: Dates, periods: int, step: Step) -> Dates:
         return dates + np.timedelta64(periods * (7 if step == "week" else 1), "D")
     months = dates.astype("datetime64[M]")
     days = dates - months.astype("datetime64[D]")
-    return (months + periods).astype("datetime64[D]") + days
+    moved: Dates = (months + periods).astype("datetime64[D]") + days
+    return moved
 
 
 def regular(start: np.datetime64, n_periods: int, step: Step, burn_in: int = 0) -> Calendar:

@@ -64,10 +64,10 @@ class Domain:
         values = np.asarray(values, dtype=float)
         with np.errstate(divide="ignore"):
             if self.link == "log":
-                return np.log(values)
+                return np.asarray(np.log(values))
             if self.link == "logit":
-                return np.log(values) - np.log1p(-values)
-        return values
+                return np.asarray(np.log(values) - np.log1p(-values))
+        return np.asarray(values)
 
     def vary(self, values: Any, shift: Any) -> FloatArray:
         """Values moved by `shift` on the link scale; a shift of 0 returns them bit by bit."""

@@ -33,9 +33,7 @@ class NoiseKind(Kind):
 NOISES: Registry[NoiseKind] = Registry("noise")
 
 
-def register_noise(
-    name: str, *, needs_positive_mu: bool = False
-) -> Callable[[Family], Family]:
+def register_noise(name: str, *, needs_positive_mu: bool = False) -> Callable[[Family], Family]:
     """Register a function as a noise family under `name`."""
 
     def register(function: Family) -> Family:
@@ -69,7 +67,8 @@ def student_t(
 ) -> FloatArray:
     """Heavy-tailed noise, scaled to sd `sigma`."""
     degrees = np.asarray(degrees_of_freedom)
-    return sigma * np.sqrt((degrees - 2) / degrees) * rng.standard_t(degrees, mu.shape)
+    scale = sigma * np.sqrt((degrees - 2) / degrees)
+    return np.asarray(scale * rng.standard_t(degrees, mu.shape))
 
 
 @register_noise("lognormal", needs_positive_mu=True)
@@ -81,10 +80,8 @@ def lognormal(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> Fl
 
 
 @register_noise("negative_binomial", needs_positive_mu=True)
-def negative_binomial(
-    rng: np.random.Generator, mu: FloatArray, sigma: FloatArray
-) -> FloatArray:
-    r"""Counts of mean mu and variance :math:`\mu + \mu^2 / r`, with r such that the sd is `sigma`."""
+def negative_binomial(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> FloatArray:
+    r"""Counts of mean mu and variance :math:`\mu + \mu^2 / r`, r such that the sd is `sigma`."""
     mean = mu.mean(axis=-1, keepdims=True)
     excess = sigma**2 - mean
     if np.any(excess <= 0):

@@ -18,7 +18,7 @@ import numpy as np
 from annotated_types import Ge
 
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY, Calendar
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY, Calendar, is_day
 from mmm_xgen.kernels.domain import (
     Count,
     FloatArray,
@@ -230,7 +230,14 @@ def cyclical(
     return np.asarray(1 + cycle_amplitude * np.cos(turn - cycle_phase))
 
 
-@register_pattern("event_spikes")
+def _dates_exist(*, spike_dates: tuple[str, ...], **_: Any) -> str | None:
+    unknown = [text for text in spike_dates if not is_day(text)]
+    if unknown:
+        return f"spike_dates has {unknown[0]!r}; write '2024-11-29', or '12-25' for every year"
+    return None
+
+
+@register_pattern("event_spikes", check=_dates_exist)
 def event_spikes(
     calendar: Calendar,
     *,

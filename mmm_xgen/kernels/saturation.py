@@ -9,6 +9,7 @@ and so are the values to 1e-12.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ from mmm_xgen.kernels.domain import (
 )
 from mmm_xgen.kernels.kind import REQUIRED, Kind, signature_of
 from mmm_xgen.registry import Registry
+
+LOG_3 = math.log(3)
 
 Curve = TypeVar("Curve", bound=Callable[..., Any])
 
@@ -107,7 +110,9 @@ def _reject_response_without_spend(kind: SaturationKind) -> None:
 
 
 @register_saturation("hill_function")
-def hill_function(x: FloatArray, *, slope: Positive = 1.0, kappa: PositiveSpend = 1.0) -> FloatArray:
+def hill_function(
+    x: FloatArray, *, slope: Positive = 1.0, kappa: PositiveSpend = 1.0
+) -> FloatArray:
     r"""Hill curve, half of 1 at `kappa`: :math:`x^s / (\kappa^s + x^s)`, 0 below zero."""
     slope = np.asarray(slope)
     with np.errstate(divide="ignore", over="ignore"):
@@ -127,7 +132,7 @@ def logistic_saturation(x: FloatArray, *, lam: PositivePerSpend = 1.0) -> FloatA
 
 @register_saturation("inverse_scaled_logistic_saturation")
 def inverse_scaled_logistic_saturation(
-    x: FloatArray, *, lam: PositiveSpend = 1.0, eps: Positive = np.log(3.0)
+    x: FloatArray, *, lam: PositiveSpend = 1.0, eps: Positive = LOG_3
 ) -> FloatArray:
     r"""Logistic curve with :math:`\lambda` = eps / `lam`: half of 1 at `lam` if eps is log 3."""
     return logistic_saturation(x, lam=np.asarray(eps) / lam)
@@ -157,9 +162,7 @@ def hill_saturation_sigmoid(
 
 
 @register_saturation("tanh_saturation", amplitude="b", over_amplitude="c")
-def tanh_saturation(
-    x: FloatArray, *, b: Positive = 1.0, c: PositiveSpend = 1.0
-) -> FloatArray:
+def tanh_saturation(x: FloatArray, *, b: Positive = 1.0, c: PositiveSpend = 1.0) -> FloatArray:
     r"""Hyperbolic tangent with limit `b` and slope 1 / `c` at 0: :math:`b \tanh(x / (b c))`."""
     return np.asarray(b * np.tanh(x / np.multiply(b, c)))
 
@@ -196,5 +199,3 @@ def log_saturation(x: FloatArray) -> FloatArray:
 def no_saturation(x: FloatArray) -> FloatArray:
     """Constant returns: the response is the carry-over itself."""
     return np.array(x, dtype=float)
-
-
