@@ -1,0 +1,66 @@
+# `make demo` and `make test` set up all they need; `make help` lists the rest.
+
+PYTHON ?= python3
+# Parallel test processes; 0 runs the tests in one process, where a debugger works.
+PYTEST_WORKERS ?= 2
+# Further arguments of pytest, such as PYTEST_ARGS="-k spend -x".
+PYTEST_ARGS ?=
+DEMO_OUT ?= demo_output
+
+# One environment for each Python series, so that several live side by side.
+series := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV := .venv/$(series)
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-slow lint format bench clean check-python
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo "  PYTHON=python3.12 with any of them selects the interpreter."
+
+demo: $(VENV)/.installed ## Generate a first dataset: wide CSV, NetCDF truth, PNG overview
+	$(BIN)/mmm-xgen generate demo --out "$(DEMO_OUT)"
+	@echo "The demo's files are in $(DEMO_OUT):"
+	@ls -1 "$(DEMO_OUT)"
+
+test: $(VENV)/.installed-test ## Run the tests, those marked slow apart
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.installed-test ## Run the tests marked slow
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-test ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-test ## Format the code and apply the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-test ## Run the benchmarks
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove all that make and the tools made
+	rm -rf .venv "$(DEMO_OUT)" build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is touched last and is older than an edited pyproject.toml: an interrupted or
+# outdated installation is done again, a finished one is not.
+$(VENV)/.installed $(VENV)/.installed-test: pyproject.toml | check-python
+	@echo "Installing into $(VENV) (the first time takes a few minutes) ..."
+	@$(PYTHON) -m venv $(VENV) || { \
+	    rm -rf $(VENV); \
+	    echo "$(PYTHON) cannot make a virtual environment: install its venv module." >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --editable '.$(if $(findstring -test,$@),[test])'
+	@touch $@
+
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "mmm-xgen needs Python 3.11 or later, and PYTHON=$(PYTHON) is" \
+	    "$(if $(series),Python $(series),not there): name another one, as in" \
+	    "'make demo PYTHON=python3.12'." >&2; exit 1; }

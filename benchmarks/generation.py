@@ -1,0 +1,116 @@
+"""Generation against NumPy's own price of drawing and transforming as many numbers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+import mmm_xgen
+from benchmarks.timing import Figure, in_process, paired
+
+IMPORT_FLOOR = "import xarray, pandas, pydantic"
+GROWTH_SIZES = ((104, 10, 10), (208, 50, 30), (500, 100, 50))
+
+
+def floor(n_dates: int, n_geos: int, n_channels: int) -> Callable[[], object]:
+    """Return the floor: as many normals as cells in spend, one exp and one pow of each."""
+
+    def draw() -> object:
+        z = np.random.default_rng(0).standard_normal((n_channels, n_geos, n_dates))
+        return np.exp(z) ** 1.3
+
+    return draw
+
+
+def sized_config(n_dates: int, n_geos: int, n_channels: int) -> mmm_xgen.MMMDataConfig:
+    """Configuration of a given size with the pattern mix of large_business."""
+    patterns = ("linear_trend", "seasonal", "delayed_start", "on_off")
+    return mmm_xgen.MMMDataConfig.from_dict(
+        {
+            "n_periods": n_dates,
+            "channels": [
+                {
+                    "name": f"channel {number}",
+                    "pattern": patterns[number % len(patterns)],
+                    "spend_volatility": 0.5,
+                    "saturation_kwargs": {"slope": 1.3},
+                    "roas": 2.0,
+                }
+                for number in range(n_channels)
+            ],
+            "regions": {"n_regions": n_geos, "similarity": 0.8, "base_sales_rate": 1e6},
+        }
+    )
+
+
+def large_business() -> Figure:
+    config = mmm_xgen.get_preset_config("large_business")
+    sizes = mmm_xgen.generate_mmm_dataset(config)["spend"].sizes
+    return paired(
+        "large_business, warm, against exp(z) ** 1.3",
+        lambda: mmm_xgen.generate_mmm_dataset(config),
+        floor(sizes["date"], sizes["geo"], sizes["channel"]),
+        limit=6,
+        runs=31,
+    )
+
+
+def growth() -> list[Figure]:
+    figures = []
+    for size in GROWTH_SIZES:
+        config = sized_config(*size)
+        name = "generation of " + " x ".join(map(str, size))
+        figures.append(paired(name, lambda c=config: generate(c), floor(*size), runs=7))
+    return figures
+
+
+def generate(config: mmm_xgen.MMMDataConfig) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mmm_xgen.XgenWarning)
+        return mmm_xgen.generate_mmm_dataset(config)
+
+
+def import_cost() -> Figure:
+    return paired(
+        "import mmm_xgen, against " + IMPORT_FLOOR,
+        in_process("import mmm_xgen"),
+        in_process(IMPORT_FLOOR),
+        limit=1.3,
+        runs=9,
+    )
+
+
+def cold_command() -> Figure:
+    code = (
+        "import sys, tempfile; from mmm_xgen.cli import main; "
+        "sys.argv = ['mmm-xgen', 'generate', 'large_business', '--quiet', '--out', "
+        "tempfile.mkdtemp()]; main()"
+    )
+    return paired(
+        "mmm-xgen generate large_business, cold, against " + IMPORT_FLOOR,
+        in_process(code),
+        in_process(IMPORT_FLOOR),
+        runs=3,
+    )
+
+
+def peak_memory(n_dates: int, n_geos: int, n_channels: int) -> float:
+    """Peak memory of one generation in a fresh process, in arrays of the size of spend."""
+    code = (
+        "import resource, benchmarks.generation as b, mmm_xgen\n"
+        "mmm_xgen.generate_mmm_dataset()\n"
+        "usage = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = usage()\n"
+        f"b.generate(b.sized_config({n_dates}, {n_geos}, {n_channels}))\n"
+        "print(usage() - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(run.stdout) * unit / (8 * n_dates * n_geos * n_channels)
+
+

@@ -1,0 +1,35 @@
+"""Settings that all tests share."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+# Before anything imports matplotlib: no test opens a window.
+os.environ["MPLBACKEND"] = "Agg"
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on the machine and on what else it runs, so that neither
+# a deadline nor the check for slow data may fail a test.
+settings.register_profile(
+    "ci",
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# HYPOTHESIS_PROFILE=thorough looks for what the fixed examples of "ci" do not show.
+settings.register_profile(
+    "thorough", settings.get_profile("ci"), max_examples=1000, derandomize=False
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def close_figures() -> Iterator[None]:
+    """Close the figures that a test leaves open, as matplotlib warns about too many."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

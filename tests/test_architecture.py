@@ -1,0 +1,445 @@
+"""The structure of the package, read off its syntax trees: imports run one way, the heavy
+libraries are imported where they are used, and some constructs appear nowhere.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "mmm_xgen"
+SOURCE = Path(__file__).parents[1] / PACKAGE
+
+# Modules and subpackages in import order: each imports what stands in an earlier row or in
+# its own, and nothing below. Within a row too there is no cycle.
+LAYERS = [
+    {"atomic", "errors", "registry", "schema", "streams", "version"},
+    {"kernels"},
+    {"config"},
+    {
+        "baseline",
+        "draws",
+        "effect",
+        "given",
+        "labelled",
+        "observe",
+        "parameters",
+        "plan",
+        "plausibility",
+        "response",
+    },
+    {"generate"},
+    {"ensemble", "truth", "aggregate"},
+    {"export", "recovery", "plots", "quality", "presets"},
+    {"accessor"},
+    {"__init__"},
+    {"cli", "__main__"},
+]
+# (importer, imported) that may stand against the order.
+EXCEPTIONS = {("config", "presets")}
+
+# What kernels may import besides the standard library and earlier rows: arrays, and words
+# for what an argument may be.
+KERNELS_MAY_IMPORT = {"annotated_types", "numpy"}
+
+# Imported inside the functions that use them, since they cost up to seconds.
+HEAVY = {
+    "arviz",
+    "arviz_base",
+    "arviz_plots",
+    "arviz_stats",
+    "click",
+    "dask",
+    "distributed",
+    "matplotlib",
+    "netCDF4",
+    "numba",
+    "pymc",
+    "pymc_marketing",
+    "pytensor",
+    "rich",
+    "scipy",
+    "seaborn",
+    "sklearn",
+    "typer",
+    "zarr",
+}
+HEAVY_ALLOWED = {"cli": {"typer", "rich"}, "plots": {"matplotlib"}}
+
+# What a Generator is made of; all else in numpy.random has global state.
+RANDOM_ALLOWED = {"BitGenerator", "Generator", "PCG64", "PCG64DXSM", "Philox", "SeedSequence"}
+# Randomness is addressed by name, in one module.
+RANDOM_SOURCE = "streams"
+
+BANNED_IMPORTS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "random", "shelve"}
+BANNED_CALLS = {"__import__", "compile", "eval", "exec"}
+BANNED_METHODS = {"read_pickle", "to_pickle", "full_load", "unsafe_load", "full_load_all"}
+BANNED_STEMS = {"common", "helper", "helpers", "manager", "misc", "util", "utils"}
+SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
+
+MODULE_LINES = 450
+FUNCTION_LINES = 70
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: the dotted name that it loads, where, and how."""
+
+    target: str
+    line: int
+    deferred: bool
+    typing_only: bool
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the package; `name` is dotted, without the package itself."""
+
+    path: Path
+    name: str
+    source: str
+
+    @property
+    def unit(self) -> str:
+        """The row entry that the module belongs to: a module or a subpackage."""
+        return self.name.split(".")[0] or "__init__"
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source, str(self.path))
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        return list(self._imports(self.tree, deferred=False, typing_only=False))
+
+    def _imports(self, node: ast.AST, *, deferred: bool, typing_only: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                for target in self._targets(child):
+                    yield Import(target, child.lineno, deferred, typing_only)
+            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                for branch, typing_branch in ((child.body, True), (child.orelse, typing_only)):
+                    block = ast.Module(body=branch, type_ignores=[])
+                    yield from self._imports(block, deferred=deferred, typing_only=typing_branch)
+            else:
+                inside = deferred or isinstance(child, Function | ast.Lambda)
+                yield from self._imports(child, deferred=inside, typing_only=typing_only)
+
+    def _targets(self, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+            return
+        base = node.module or ""
+        if node.level:
+            parts = f"{PACKAGE}.{self.name}".rstrip(".").split(".")
+            if self.path.name != "__init__.py":
+                parts = parts[:-1]
+            parts = parts[: len(parts) - node.level + 1]
+            base = ".".join([*parts, base]).rstrip(".")
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+    def at(self, node: ast.AST | Import) -> str:
+        line = node.line if isinstance(node, Import) else getattr(node, "lineno", 1)
+        return f"{PACKAGE}/{self.path.relative_to(SOURCE)}:{line}"
+
+
+def read(path: Path) -> Module:
+    parts = list(path.relative_to(SOURCE).with_suffix("").parts)
+    if parts[-1] == "__init__":
+        parts.pop()
+    return Module(path, ".".join(parts), path.read_text(encoding="utf-8"))
+
+
+def module_of(source: str, name: str = "example") -> Module:
+    """A made-up module, to show that a rule catches what it should."""
+    return Module(SOURCE / f"{name.replace('.', '/')}.py", name, source)
+
+
+MODULES = [read(path) for path in sorted(SOURCE.rglob("*.py"))]
+NAMES = {module.name for module in MODULES}
+POSITION = {unit: position for position, row in enumerate(LAYERS) for unit in row}
+
+
+def module_named(target: str) -> str | None:
+    """The module of this package that an imported dotted name is in, if any."""
+    package, _, inner = target.partition(".")
+    if package != PACKAGE:
+        return None
+    parts = inner.split(".") if inner else []
+    while parts and ".".join(parts) not in NAMES:
+        parts.pop()
+    return ".".join(parts)
+
+
+def unit_named(target: str) -> str | None:
+    """The row entry that an imported dotted name belongs to, if it is of this package."""
+    package, *inner = target.split(".")
+    if package != PACKAGE:
+        return None
+    return inner[0] if inner and inner[0] in POSITION else "__init__"
+
+
+def calls(module: Module) -> Iterator[tuple[ast.Call, str]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            yield node, ast.unparse(node.func)
+
+
+def report(violations: Iterable[str]) -> None:
+    found = list(violations)
+    assert not found, "\n" + "\n".join(found)
+
+
+# --- imports
+
+
+def against_the_order(module: Module) -> Iterator[str]:
+    for found in module.imports:
+        unit = unit_named(found.target)
+        if unit is None or unit == module.unit or found.typing_only:
+            continue
+        if (module.unit, unit) in EXCEPTIONS:
+            continue
+        if POSITION.get(unit, 0) > POSITION.get(module.unit, len(LAYERS)):
+            yield f"{module.at(found)}: {module.unit} may not import {unit}"
+
+
+def beyond_numpy(module: Module) -> Iterator[str]:
+    if module.unit != "kernels":
+        return
+    allowed = {PACKAGE, *KERNELS_MAY_IMPORT, *sys.stdlib_module_names}
+    for found in module.imports:
+        if found.target.split(".")[0] not in allowed:
+            yield f"{module.at(found)}: kernels may not import {found.target}"
+
+
+def heavy_at_import(module: Module) -> Iterator[str]:
+    heavy = HEAVY - HEAVY_ALLOWED.get(module.unit, set())
+    for found in module.imports:
+        if found.deferred or found.typing_only:
+            continue
+        if found.target.split(".")[0] in heavy:
+            yield f"{module.at(found)}: import {found.target} where it is used"
+
+
+def test_every_module_has_its_place():
+    units = {module.unit for module in MODULES}
+    assert units <= set(POSITION), f"not in LAYERS: {sorted(units - set(POSITION))}"
+
+
+def test_imports_run_one_way():
+    report(line for module in MODULES for line in against_the_order(module))
+
+
+def test_no_modules_import_each_other():
+    graph = {
+        module.name: {
+            target
+            for found in module.imports
+            if not (found.deferred or found.typing_only)
+            # A package is loaded with any of its modules; that is no import of its own.
+            if (target := module_named(found.target)) not in {None, module.name}
+        }
+        for module in MODULES
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_kernels_know_numpy_only():
+    report(line for module in MODULES for line in beyond_numpy(module))
+
+
+def test_heavy_libraries_are_imported_where_they_are_used():
+    report(line for module in MODULES for line in heavy_at_import(module))
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = f"import sys, {PACKAGE}; print(*sorted({{*sys.modules}} & {HEAVY!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=SOURCE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
+
+
+# --- randomness and safety
+
+
+def global_randomness(module: Module) -> Iterator[str]:
+    allowed = RANDOM_ALLOWED | ({"default_rng"} if module.unit == RANDOM_SOURCE else set())
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Attribute) or node.attr in allowed:
+            continue
+        if ast.unparse(node.value) in {"np.random", "numpy.random"}:
+            yield f"{module.at(node)}: {ast.unparse(node)}"
+    for found in module.imports:
+        # "numpy.random" itself counts: under another name its functions go unseen.
+        parts = found.target.split(".")
+        if parts[:2] == ["numpy", "random"] and (len(parts) == 2 or parts[2] not in allowed):
+            yield f"{module.at(found)}: {found.target}"
+
+
+def unsafe(module: Module) -> Iterator[str]:
+    for found in module.imports:
+        if found.target.split(".")[0] in BANNED_IMPORTS:
+            yield f"{module.at(found)}: import of {found.target}"
+    safe = SAFE_LOADERS | {
+        node.name
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base).split(".")[-1] in SAFE_LOADERS for base in node.bases)
+    }
+    for node, function in calls(module):
+        method = function.split(".")[-1]
+        if function in BANNED_CALLS or ("." in function and method in BANNED_METHODS):
+            yield f"{module.at(node)}: {function}()"
+        if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
+            yield f"{module.at(node)}: allow_pickle"
+        if function in {"yaml.load", "yaml.load_all"}:
+            given = [*node.args[1:], *(k.value for k in node.keywords if k.arg == "Loader")]
+            if not any(ast.unparse(loader).split(".")[-1] in safe for loader in given):
+                yield f"{module.at(node)}: {function}() with a loader that runs code"
+
+
+def test_randomness_comes_from_named_streams():
+    report(line for module in MODULES for line in global_randomness(module))
+
+
+def test_nothing_runs_or_unpickles_what_it_reads():
+    report(line for module in MODULES for line in unsafe(module))
+
+
+# --- conduct and size
+
+
+def prints(module: Module) -> Iterator[str]:
+    if module.unit != "cli":
+        for node, function in calls(module):
+            if function in {"print", "sys.stdout.write", "sys.stderr.write"}:
+                yield f"{module.at(node)}: {function}()"
+
+
+def asserts(module: Module) -> Iterator[str]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Assert):
+            yield f"{module.at(node)}: assert"
+
+
+def too_long(module: Module) -> Iterator[str]:
+    lines = len(module.source.splitlines())
+    if lines > MODULE_LINES:
+        yield f"{module.at(module.tree)}: {lines} lines, at most {MODULE_LINES}"
+    for node in ast.walk(module.tree):
+        if not isinstance(node, Function):
+            continue
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if ast.get_docstring(node) is not None:
+            docstring = node.body[0]
+            lines -= (docstring.end_lineno or docstring.lineno) - docstring.lineno + 1
+        if lines > FUNCTION_LINES:
+            yield f"{module.at(node)}: {node.name} has {lines} lines, at most {FUNCTION_LINES}"
+
+
+def nameless(module: Module) -> Iterator[str]:
+    if module.path.stem in BANNED_STEMS or module.path.parent.name in BANNED_STEMS:
+        yield f"{module.at(module.tree)}: a name that says nothing"
+
+
+def test_only_the_command_line_prints():
+    report(line for module in MODULES for line in prints(module))
+
+
+def test_nothing_is_validated_by_assert():
+    report(line for module in MODULES for line in asserts(module))
+
+
+def test_modules_and_functions_are_short():
+    report(line for module in MODULES for line in too_long(module))
+
+
+def test_modules_are_named_for_what_they_do():
+    report(line for module in MODULES for line in nameless(module))
+
+
+# --- each rule catches what it is for
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "source"),
+    [
+        (against_the_order, "errors", "from mmm_xgen.config import ChannelConfig"),
+        (against_the_order, "kernels.adstock", "from ..generate import generate_mmm_dataset"),
+        (against_the_order, "generate", "def f():\n    from mmm_xgen import truth"),
+        (beyond_numpy, "kernels.adstock", "import xarray as xr"),
+        (beyond_numpy, "kernels.adstock", "def f():\n    from scipy import stats"),
+        (heavy_at_import, "generate", "import scipy.stats"),
+        (heavy_at_import, "plots.overview", "import seaborn as sns"),
+        (global_randomness, "generate", "import numpy as np\nnp.random.seed(1)"),
+        (global_randomness, "generate", "import numpy as np\nnp.random.default_rng(1)"),
+        (global_randomness, "generate", "from numpy.random import normal"),
+        (global_randomness, "generate", "from numpy import random"),
+        (unsafe, "export.files", "import pickle"),
+        (unsafe, "export.files", "def f(frame):\n    frame.to_pickle('a')"),
+        (unsafe, "export.files", "import numpy as np\nnp.load('a', allow_pickle=True)"),
+        (unsafe, "config.files", "import yaml\nyaml.load(text, Loader=yaml.Loader)"),
+        (unsafe, "config.files", "import yaml\nyaml.load(text)"),
+        (unsafe, "config.files", "eval('1')"),
+        (prints, "generate", "print(1)"),
+        (asserts, "generate", "assert True"),
+        (too_long, "generate", "\n" * (MODULE_LINES + 1)),
+        (too_long, "generate", "def f():\n" + "    x = 1\n" * FUNCTION_LINES),
+        (nameless, "utils", ""),
+        (nameless, "helpers.dates", ""),
+    ],
+)
+def test_rule_catches(rule, name, source):
+    assert list(rule(module_of(source, name)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "source"),
+    [
+        (against_the_order, "generate", "from mmm_xgen.kernels import adstock"),
+        (
+            against_the_order,
+            "errors",
+            "from typing import TYPE_CHECKING\n"
+            "if TYPE_CHECKING:\n    from mmm_xgen.config import ChannelConfig",
+        ),
+        (beyond_numpy, "kernels.adstock", "from numpy.typing import NDArray\nimport math"),
+        (heavy_at_import, "plots.overview", "from matplotlib.figure import Figure"),
+        (heavy_at_import, "truth.optimum", "def f():\n    from scipy import optimize"),
+        (global_randomness, "streams", "import numpy as np\nnp.random.default_rng(1)"),
+        (unsafe, "config.files", "import yaml\nyaml.safe_load(text)"),
+        (
+            unsafe,
+            "config.files",
+            "import yaml\n"
+            "class UniqueKeys(yaml.SafeLoader):\n    pass\n"
+            "yaml.load(text, Loader=UniqueKeys)",
+        ),
+        (unsafe, "config.files", "import re\nre.compile('a')"),
+        (prints, "cli", "print(1)"),
+        (
+            too_long,
+            "generate",
+            'def f():\n    """' + "Words.\n" * FUNCTION_LINES + '"""\n    return 1\n',
+        ),
+    ],
+)
+def test_rule_lets_pass(rule, name, source):
+    assert not list(rule(module_of(source, name)))

@@ -1,0 +1,129 @@
+"""The distribution: its version, what it contains, and what an installation can do."""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import mmm_xgen
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "mmm_xgen"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def presets() -> list[Path]:
+    return sorted((PACKAGE / "presets").glob("*.yaml"))
+
+
+def run(*command: object, cwd: Path) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_package_has_the_version_of_its_distribution():
+    assert mmm_xgen.__version__ == PROJECT["version"]
+
+
+def test_the_changelog_has_an_entry_for_this_version():
+    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_licence_is_the_one_declared():
+    assert PROJECT["license"] == "Apache-2.0"
+    text = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_there_are_presets():
+    assert presets()
+
+
+def test_no_file_of_the_package_is_ignored_by_git():
+    # The build leaves out what git ignores.
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    files = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".yaml", ".typed"}]
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", *map(str, files)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, f"ignored: {done.stdout or done.stderr}"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy, so that no build directory is left behind."""
+    base = tmp_path_factory.mktemp("wheel")
+    source = base / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(
+        PACKAGE, source / "mmm_xgen", ignore=shutil.ignore_patterns("__pycache__", ".*")
+    )
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", base, source, cwd=base)
+    (built,) = base.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_contains_the_package_and_nothing_else(wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in [*PACKAGE.rglob("*.py"), *presets(), PACKAGE / "py.typed"]
+    }
+    assert expected <= names
+    assert {name.split("/")[0] for name in names} == {
+        "mmm_xgen",
+        f"mmm_xgen-{PROJECT['version']}.dist-info",
+    }
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_away_from_the_checkout(wheel: Path, tmp_path: Path):
+    venv.create(tmp_path / "env", with_pip=True)
+    paths = {"base": str(tmp_path / "env"), "platbase": str(tmp_path / "env")}
+    scripts = Path(sysconfig.get_path("scripts", "venv", vars=paths))
+    site_packages = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+    run(scripts / "python", "-m", "pip", "install", "--no-deps", wheel, cwd=tmp_path)
+    # The dependencies are borrowed from the environment of the tests. Its own `.pth` files,
+    # and with them an editable installation of this checkout, have no effect there.
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+
+    report = run(
+        scripts / "python",
+        "-c",
+        "import json, mmm_xgen\n"
+        "print(json.dumps([mmm_xgen.__file__, sorted(mmm_xgen.list_available_presets())]))",
+        cwd=tmp_path,
+    )
+    location, names = json.loads(report)
+    assert Path(location).is_relative_to(site_packages)
+    assert names == [path.stem for path in presets()]
+
+    run(scripts / "mmm-xgen", "generate", "demo", "--out", "out", cwd=tmp_path)
+    made = {path.suffix for path in (tmp_path / "out").iterdir()}
+    assert {".csv", ".nc", ".png"} <= made
