@@ -1,4 +1,4 @@
-"""The effect that gives a channel the return on ad spend it is configured to have."""
+"""The factor that gives a channel the return on ad spend it is configured to have."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import FloatArray
 
 
-def effect_for_roas(
+def factor_for_roas(
     config: MMMDataConfig,
     effect: FloatArray,
     spend: FloatArray,
     response: FloatArray,
     fixed: list[bool],
 ) -> FloatArray:
-    r"""Effect with one factor a channel, so that its ROAS over all geos is the target.
+    r"""Factor on the effect of each channel that makes its ROAS over all geos the target.
 
     Contributions are linear in the effect, so the factor has a closed form:
 
@@ -36,7 +36,8 @@ def effect_for_roas(
 
     Returns
     -------
-    array, dims (geo, channel)
+    array, dims (channel,)
+        1 where a channel has no target, or where its effect is given.
 
     Raises
     ------
@@ -46,8 +47,9 @@ def effect_for_roas(
     target = np.array([np.nan if c.roas is None else c.roas for c in config.channels])
     target[fixed] = np.nan
     solved = ~np.isnan(target)
+    factor = np.ones_like(target)
     if not solved.any():
-        return effect
+        return factor
     total_spend = spend.sum(axis=(1, 2))
     incremental = np.einsum("gc,cgt->c", effect, response) * config.revenue_per_kpi
     for channel in np.flatnonzero(solved):
@@ -58,6 +60,5 @@ def effect_for_roas(
                 f"has no {what} in the window; give base_effectiveness instead",
                 path=f"channels.{channel}.roas",
             )
-    factor = np.ones_like(target)
     factor[solved] = target[solved] * total_spend[solved] / incremental[solved]
-    return np.asarray(effect * factor)
+    return factor

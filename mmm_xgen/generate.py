@@ -11,11 +11,11 @@ from mmm_xgen import baseline
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.default import DEFAULT_CONFIG
 from mmm_xgen.draws import draw_controls, draw_spend
-from mmm_xgen.effect import effect_for_roas
+from mmm_xgen.effect import factor_for_roas
 from mmm_xgen.given import effect_is_given, given_parameters, given_spend, planned, with_given
 from mmm_xgen.labelled import config_of, label, labels_of
 from mmm_xgen.observe import noise_sd, observe
-from mmm_xgen.parameters import Parameters, draw_baseline, draw_media
+from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
 from mmm_xgen.plausibility import warn_of_implausible
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
 
@@ -100,12 +100,13 @@ def generate_mmm_dataset(
         history, spent = draw_spend(config, truth["base_spend"])
     else:
         history, spent, value = given_spend(plan, config, value)
+        del truth["base_spend"]
 
     media = true_media(config, truth)
     weights = lag_weights(media)
     carryover, saturated, response = stages(spent, media, weights, history)
-    effect = effect_for_roas(config, media.effect, spent, response, effect_is_given(config, given))
-    media = replace(media, effect=effect)
+    factor = factor_for_roas(config, media.effect, spent, response, effect_is_given(config, given))
+    media = replace(media, effect=media.effect * factor)
 
     intercept = truth["intercept_contribution"][:, None]
     trend = baseline.trend(config, truth, window)
@@ -139,6 +140,7 @@ def generate_mmm_dataset(
             "spend_history": history,
             **truth,
             **fold(_curve_parameters(truth), media.effect, media.saturation_kind),
+            **fold_population(truth, factor, media.saturation_kind),
             "effect": media.effect,
             "adstock_weights": weights.swapaxes(0, 1),
             "event_intensity": intensity,

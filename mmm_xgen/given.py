@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.transform import TransformConfig
-from mmm_xgen.errors import AlignmentError, ConfigError, nearest
+from mmm_xgen.errors import AlignmentError, ConfigError, XgenWarning, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.parameters import Parameters
@@ -202,6 +203,7 @@ def planned(
     for name in plan["control"].values if "control" in plan else ():
         controls.setdefault(str(name), ControlConfig(name=str(name)))
     history = plan.sizes.get("history_date", 0)
+    _warn_of_unscaled_curves(config, plan)
     planned_config = config.replace(
         n_periods=plan.sizes["date"],
         start_date=np.datetime64(plan["date"].values[0], "D"),
@@ -213,6 +215,28 @@ def planned(
         regions=_planned_regions(config.regions, [str(geo) for geo in plan["geo"].values]),
     )
     return planned_config, plan
+
+
+def _warn_of_unscaled_curves(config: MMMDataConfig, plan: xr.Dataset) -> None:
+    """Warn where a curve follows a base spend that has nothing to do with the plan.
+
+    The curve never follows the plan itself: twice the spend must not move it.
+    """
+    configured = dict(zip(config.channel_names, config.channels, strict=True))
+    means = plan["spend"].where(plan["spend"] > 0).mean(("date", "geo"))
+    far = []
+    for name in map(str, plan["channel"].values):
+        base = (configured.get(name) or ChannelConfig(name=name)).base_spend
+        mean = float(means.sel(channel=name))
+        if base > 0 and not 0.1 <= mean / base <= 10 and not np.isnan(mean):
+            far.append(f"{name!r} ({mean:.3g} against {base:.3g})")
+    if far:
+        warnings.warn(
+            f"mean spend of the plan is far from base_spend for {', '.join(far)}; set base_spend "
+            "or the saturation's parameters, which follow it",
+            XgenWarning,
+            stacklevel=4,
+        )
 
 
 def _with_own_transforms(config: MMMDataConfig) -> list[ChannelConfig]:

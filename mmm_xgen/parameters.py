@@ -13,6 +13,7 @@ from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY
 from mmm_xgen.kernels.domain import POSITIVE, FloatArray
 from mmm_xgen.kernels.kind import Parameter
+from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.streams import stream
 
 Parameters = dict[str, FloatArray]
@@ -215,3 +216,40 @@ def _varied(
             parameters[f"{full}_mean"][channel] = parameter.domain.to_link(values[name])
             parameters[f"{full}_sd"][channel] = sd
     return parameters
+
+
+def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...]) -> Parameters:
+    """Population mean and sd, on the log scale, of the effect and of what contains it.
+
+    Parameters
+    ----------
+    truth : mapping of str to array
+        Parameters, with the effect before the factor.
+    factor : array, dims (channel,)
+        What the effect was multiplied with to meet a ROAS.
+    kinds : tuple of str, one a channel
+        Kinds of saturation.
+    """
+    shift = POSITIVE.to_link(factor)
+    effect = np.array([truth["effect_mean"] + shift, truth["effect_sd"]])
+    folded: Parameters = {"effect_mean": effect[0], "effect_sd": effect[1]}
+    for channel, name in enumerate(kinds):
+        kind = SATURATIONS[name]
+        own = effect[:, channel]
+        _put(folded, truth, f"saturation_{kind.amplitude or 'beta'}", channel, own)
+        if kind.over_amplitude:
+            _put(folded, truth, f"saturation_{kind.over_amplitude}", channel, own * [-1, 1])
+    return folded
+
+
+def _put(
+    folded: Parameters, truth: Parameters, name: str, channel: int, effect: FloatArray
+) -> None:
+    """Add the mean and variance of the effect to those of one parameter of one channel."""
+    mean, sd = f"{name}_mean", f"{name}_sd"
+    for suffixed in (mean, sd):
+        empty = np.full_like(truth["effect_sd"], np.nan)
+        folded.setdefault(suffixed, np.array(truth.get(suffixed, empty)))
+    before = np.nan_to_num(folded[mean][channel], neginf=-np.inf)
+    folded[mean][channel] = before + effect[0]
+    folded[sd][channel] = np.hypot(np.nan_to_num(folded[sd][channel]), effect[1])

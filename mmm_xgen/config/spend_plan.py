@@ -307,9 +307,11 @@ def _mixture(dates: Dates, steps: NDArray[np.int64], is_first: NDArray[np.bool_]
         position = int((~is_first).argmax())
         found = f"found {dates[position]} in monthly dates"
         return Misfit(position, f"{found}, allowed: the first of the month")
-    counts = Counter(steps.tolist())
-    usual = min(counts, key=lambda step: (-counts[step], step))
-    odd = (steps < 28) | (steps > 31) if 28 <= usual <= 31 else steps != usual
+    # Months are of one length here.
+    lengths = np.where((steps >= 28) & (steps <= 31), 30, steps)
+    counts = Counter(lengths.tolist())
+    usual = min(counts, key=lambda length: (-counts[length], length))
+    odd = lengths != usual
     if usual == 1:
         # One step of seven days is a gap of daily dates; two in a row are weekly dates.
         weekly = steps == 7
@@ -317,6 +319,7 @@ def _mixture(dates: Dates, steps: NDArray[np.int64], is_first: NDArray[np.bool_]
     if not odd.any():
         return None
     position = int(odd.argmax()) + 1
-    before = f"{steps[position - 1]} days after {dates[position - 1]}, where most steps are {usual}"
-    message = f"a mixture of frequencies: {dates[position]} is {before}; {_STEPS}"
+    found = f"{dates[position]} is {steps[position - 1]} days after {dates[position - 1]}"
+    most = "a month" if usual == 30 else f"{usual} days"
+    message = f"a mixture of frequencies: {found}, where most steps are {most}; {_STEPS}"
     return Misfit(position, message)

@@ -1,0 +1,123 @@
+"""True parameters given as arrays: `generate_mmm_dataset(params=...)`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mmm_xgen import (
+    AlignmentError,
+    ChannelConfig,
+    MMMDataConfig,
+    RegionConfig,
+    generate_mmm_dataset,
+    regenerate,
+)
+from mmm_xgen.kernels.saturation import SATURATIONS
+
+# Round numbers for arithmetic, not for economics.
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
+
+
+def config(saturation: str = "hill_function", **channel: object) -> MMMDataConfig:
+    channel.setdefault("base_effectiveness", 0.1)
+    return MMMDataConfig(
+        n_periods=60,
+        channels=[
+            ChannelConfig(name="TV", saturation_fun=saturation, **channel),
+            ChannelConfig(name="Radio", saturation_fun=saturation, **channel),
+        ],
+        regions=RegionConfig(region_names=["north", "south"], similarity=0.8),
+    )
+
+
+@pytest.mark.parametrize("saturation", list(SATURATIONS))
+def test_the_parameters_of_a_dataset_make_it_again(saturation: str) -> None:
+    ds = generate_mmm_dataset(config(saturation))
+    again = generate_mmm_dataset(config(saturation), params=ds)
+    xr.testing.assert_allclose(again["y"], ds["y"], rtol=1e-12)
+    xr.testing.assert_allclose(again["saturated"], ds["saturated"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("saturation", list(SATURATIONS))
+def test_component_parameters_alone_carry_the_effect(saturation: str) -> None:
+    """Without `effect`, the amplitude in PyMC-Marketing's parameters is the effect."""
+    ds = generate_mmm_dataset(config(saturation))
+    names = [n for n in ds.data_vars if str(n).startswith(("adstock_", "saturation_"))]
+    again = generate_mmm_dataset(config(saturation), params=ds[names])
+    xr.testing.assert_allclose(
+        again["channel_contribution"], ds["channel_contribution"], rtol=1e-9
+    )
+
+
+def test_a_given_value_is_the_truth_to_the_last_bit() -> None:
+    alpha = xr.DataArray(
+        [[0.123, 0.456], [0.2, 0.3]],
+        coords={"geo": ["north", "south"], "channel": ["TV", "Radio"]},
+        dims=("geo", "channel"),
+    )
+    ds = generate_mmm_dataset(config(), params=xr.Dataset({"adstock_alpha": alpha}))
+    np.testing.assert_array_equal(ds["adstock_alpha"], alpha)
+    drawn = generate_mmm_dataset(config())
+    # What is not given is drawn as ever.
+    xr.testing.assert_identical(ds["spend"], drawn["spend"])
+    xr.testing.assert_identical(ds["saturation_kappa"], drawn["saturation_kappa"])
+    assert ds["adstock_alpha_sd"].isnull().all(), "a given value has no known population"
+
+
+def test_labels_decide_and_not_positions() -> None:
+    values = {"TV": 0.1, "Radio": 0.9}
+    turned = xr.DataArray([0.9, 0.1], coords={"channel": ["Radio", "TV"]}, dims="channel")
+    ds = generate_mmm_dataset(config(), params=xr.Dataset({"adstock_alpha": turned}))
+    for name, value in values.items():
+        assert (ds["adstock_alpha"].sel(channel=name) == value).all()
+
+
+def test_a_scalar_holds_everywhere() -> None:
+    ds = generate_mmm_dataset(config(), params=xr.Dataset({"y_sigma": 0.0}))
+    assert (ds["y"] == ds["mu"]).all()
+
+
+def test_a_given_effect_wins_over_a_roas() -> None:
+    given = xr.Dataset({"effect": 100.0})
+    ds = generate_mmm_dataset(config(base_effectiveness=None, roas=2.0), params=given)
+    assert (ds["effect"] == 100).all()
+
+
+def test_regenerate_knows_what_was_given() -> None:
+    given = xr.Dataset({"saturation_kappa": 321.0, "intercept_contribution": 5000.0})
+    ds = generate_mmm_dataset(config(), params=given)
+    assert ds.attrs["given_params"] == "saturation_kappa,intercept_contribution"
+    assert regenerate(ds).identical(ds)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"adstock_alfa": 0.5}, "did you mean 'adstock_alpha'"),
+        ({"adstock_alpha": 1.5}, "at most 1"),
+        ({"adstock_alpha": np.nan}, "missing or infinite"),
+        ({"saturation_kappa": 0.0}, "above 0"),
+        ({"spend_unit": 0.0}, "spend_unit"),
+        ({"effect": -1.0}, "negative"),
+    ],
+)
+def test_a_wrong_value_is_named(given: dict[str, float], message: str) -> None:
+    with pytest.raises(AlignmentError, match=message):
+        generate_mmm_dataset(config(), params=xr.Dataset(given))
+
+
+def test_wrong_dims_and_labels_are_named() -> None:
+    lacking = xr.DataArray([0.5], coords={"channel": ["TV"]}, dims="channel")
+    with pytest.raises(AlignmentError, match="lacks the channel 'Radio'"):
+        generate_mmm_dataset(config(), params=xr.Dataset({"adstock_alpha": lacking}))
+    extra = xr.DataArray([0.5, 0.5], dims="draw")
+    with pytest.raises(AlignmentError, match="dim 'draw'"):
+        generate_mmm_dataset(config(), params=xr.Dataset({"adstock_alpha": extra}))
+
+
+def test_an_effect_that_contradicts_beta_is_refused() -> None:
+    given = xr.Dataset({"effect": 100.0, "saturation_beta": 200.0})
+    with pytest.raises(AlignmentError, match="mean the same"):
+        generate_mmm_dataset(config(), params=given)

@@ -1,0 +1,126 @@
+"""One function, registered in one place, makes a new kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from mmm_xgen import (
+    ChannelConfig,
+    ConfigError,
+    MMMDataConfig,
+    generate_mmm_dataset,
+    regenerate,
+    register_adstock,
+    register_pattern,
+    register_saturation,
+    respond,
+)
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.domain import Positive, PositiveSpend, Share
+from mmm_xgen.kernels.patterns import PATTERNS
+from mmm_xgen.kernels.saturation import SATURATIONS
+
+# Round numbers for arithmetic, not for economics.
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
+
+
+@pytest.fixture(autouse=True)
+def clean_registries() -> Iterator[None]:
+    registries = (ADSTOCKS, PATTERNS, SATURATIONS)
+    before = [set(registry) for registry in registries]
+    yield
+    for registry, known in zip(registries, before, strict=True):
+        for name in set(registry) - known:
+            registry.remove(name)
+
+
+def dataset_of(**channel: object) -> object:
+    channel = {"name": "TV", "spend_volatility": 0.0, "base_effectiveness": 0.1, **channel}
+    return generate_mmm_dataset(MMMDataConfig(n_periods=40, channels=[ChannelConfig(**channel)]))
+
+
+def test_a_pattern_is_a_function_of_the_calendar() -> None:
+    @register_pattern("every_third")
+    def every_third(calendar, *, rest: Share = 0.25):  # type: ignore[no-untyped-def]
+        return np.where(calendar.period % 3 == 0, 1.0, rest)
+
+    ds = dataset_of(pattern="every_third", rest=0.5, base_spend=100.0)
+    np.testing.assert_allclose(ds["spend"].squeeze()[:4], [100, 50, 50, 100])
+    assert regenerate(ds).identical(ds)
+    with pytest.raises(ConfigError, match="rest: found 2"):
+        ChannelConfig(name="TV", pattern="every_third", rest=2.0)
+
+
+def test_a_pattern_may_take_chance() -> None:
+    @register_pattern("coin")
+    def coin(calendar, uniform, *, heads: Share = 0.5):  # type: ignore[no-untyped-def]
+        return (uniform[..., : calendar.n_periods] < heads).astype(float)
+
+    ds = dataset_of(pattern="coin", heads=0.5, base_spend=10.0)
+    assert set(np.unique(ds["spend"])) == {0.0, 10.0}
+    assert regenerate(ds).identical(ds)
+
+
+def test_a_registered_plain_callable_regenerates() -> None:
+    @register_pattern("ramp")
+    def ramp(dates, rng):  # type: ignore[no-untyped-def]
+        return np.linspace(0, 1, len(dates))
+
+    by_name, by_function = dataset_of(pattern="ramp"), dataset_of(pattern=ramp)
+    assert by_name.identical(by_function)
+    assert regenerate(by_name).identical(by_name)
+
+
+def test_an_unregistered_callable_works_once_and_is_named_after() -> None:
+    def noisy(dates, rng):  # type: ignore[no-untyped-def]
+        return rng.uniform(0.5, 1.5, len(dates))
+
+    ds = dataset_of(pattern=noisy, base_spend=10.0)
+    assert 5 <= float(ds["spend"].min()) < float(ds["spend"].max()) <= 15
+    with pytest.raises(ConfigError, match=r"channels\.0\.pattern.*noisy.*not registered"):
+        regenerate(ds)
+
+
+@pytest.mark.parametrize("returned", [np.ones(3), np.full(40, -1.0), np.full(40, np.nan)])
+def test_what_a_callable_returns_is_checked(returned: np.ndarray) -> None:
+    with pytest.raises(ConfigError, match="returned"):
+        dataset_of(pattern=lambda dates, rng: returned)
+
+
+def test_an_adstock_is_a_function_of_the_lags() -> None:
+    @register_adstock("flat")
+    def flat(lag, *, level: Positive = 1.0):  # type: ignore[no-untyped-def]
+        return np.broadcast_to(level, np.broadcast_shapes(np.shape(level), lag.shape))
+
+    ds = dataset_of(adstock_fun="flat", adstock_kwargs={"l_max": 4})
+    np.testing.assert_allclose(ds["adstock_weights"], 0.25)
+    np.testing.assert_array_equal(ds["adstock_level"], 1.0)
+    assert regenerate(ds).identical(ds)
+
+
+def test_a_saturation_is_a_function_of_spend() -> None:
+    @register_saturation("exponential")
+    def exponential(x, *, scale: PositiveSpend = 1.0):  # type: ignore[no-untyped-def]
+        return -np.expm1(-x / scale)
+
+    ds = dataset_of(saturation_fun="exponential", saturation_kwargs={"scale": 700.0})
+    expected = ds["effect"] * -np.expm1(-ds["carryover"] / 700)
+    np.testing.assert_allclose(ds["channel_contribution"], expected.transpose("date", ...))
+    np.testing.assert_array_equal(ds["saturation_beta"], ds["effect"])
+    np.testing.assert_array_equal(respond(ds["spend"], ds), ds["channel_contribution"])
+
+
+def test_a_curve_that_responds_to_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at zero spend"):
+
+        @register_saturation("biased")
+        def biased(x, *, lift: float = 1.0):  # type: ignore[no-untyped-def]
+            return x + lift
+
+
+def test_a_name_is_taken_once() -> None:
+    with pytest.raises(ConfigError, match="registered already"):
+        register_pattern("seasonal")(lambda calendar: calendar.period)

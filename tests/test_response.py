@@ -1,0 +1,110 @@
+"""The response function: pure, labelled, batched, and the same as generation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mmm_xgen import (
+    AlignmentError,
+    ChannelConfig,
+    MMMDataConfig,
+    RegionConfig,
+    SchemaError,
+    generate_mmm_dataset,
+    respond,
+)
+from mmm_xgen.kernels.saturation import SATURATIONS
+
+
+def mixed(**transforms: object) -> xr.Dataset:
+    adstocks = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]
+    channels = [
+        ChannelConfig(
+            name=f"channel {i}",
+            saturation_fun=saturation,
+            adstock_fun=adstocks[i % 4],
+            adstock_kwargs={"type": "CDF", "l_max": 6} if i == 1 else {},
+            base_effectiveness=0.05,
+        )
+        for i, saturation in enumerate(SATURATIONS)
+    ]
+    return generate_mmm_dataset(
+        MMMDataConfig(
+            n_periods=50,
+            burn_in_periods=5,
+            channels=channels,
+            regions=RegionConfig(region_names=["a", "b", "c"], similarity=0.7),
+            transforms={"spend_unit": "base_spend", **transforms},
+        )
+    )
+
+
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_it_is_the_function_that_generated(adstock_first: bool) -> None:
+    ds = mixed(adstock_first=adstock_first)
+    xr.testing.assert_allclose(
+        respond(ds["spend"], ds), ds["channel_contribution"], rtol=1e-12, atol=0
+    )
+
+
+def test_dims_come_in_any_order_and_labels_decide() -> None:
+    ds = mixed()
+    turned = ds["spend"].transpose("channel", "date", "geo").isel(channel=slice(None, None, -1))
+    response = respond(turned, ds)
+    assert response.dims == ("date", "geo", "channel")
+    xr.testing.assert_allclose(
+        response.sel(channel=ds["channel"]), ds["channel_contribution"], rtol=1e-12
+    )
+    one = respond(ds["spend"].sel(channel=["channel 4"], geo=["b"]), ds)
+    expected = ds["channel_contribution"].sel(channel=["channel 4"], geo=["b"])
+    np.testing.assert_allclose(one, expected, rtol=1e-12)
+
+
+def test_further_dims_of_spend_broadcast() -> None:
+    ds = mixed()
+    multiplier = xr.DataArray([0.0, 1.0, 2.0], dims="scenario")
+    both = respond(ds["spend"] * multiplier, ds, history=0 * ds["spend_history"])
+    assert both.dims == ("scenario", "date", "geo", "channel")
+    for scenario, factor in enumerate(multiplier.values):
+        single = respond(ds["spend"] * factor, ds, history=0 * ds["spend_history"])
+        xr.testing.assert_allclose(both.isel(scenario=scenario), single, rtol=1e-13)
+    assert (both.isel(scenario=0) == 0).all()
+
+
+def test_further_dims_of_parameters_broadcast() -> None:
+    ds = mixed()
+    factor = xr.DataArray([0.5, 1.0], dims="draw")
+    draws = ds.assign(saturation_kappa=ds["saturation_kappa"] * factor)
+    both = respond(ds["spend"], draws)
+    for draw in range(2):
+        kappa = draws["saturation_kappa"].isel(draw=draw)
+        single = respond(ds["spend"], ds.assign(saturation_kappa=kappa))
+        xr.testing.assert_allclose(both.isel(draw=draw), single, rtol=1e-13)
+
+
+def test_history_carries_in() -> None:
+    ds = mixed()
+    with_history = respond(ds["spend"], ds)
+    without = respond(ds["spend"], ds.drop_vars("spend_history"))
+    difference = (with_history - without).sel(channel="channel 0")
+    assert (difference.isel(date=0) > 0).all()
+    assert (abs(difference.isel(date=slice(10, None))) < 1e-9).all()
+
+
+def test_arguments_stay_as_they_are() -> None:
+    ds = mixed()
+    before = ds.copy(deep=True)
+    respond(ds["spend"], ds)
+    assert ds.identical(before)
+
+
+def test_what_does_not_fit_is_named() -> None:
+    ds = mixed()
+    with pytest.raises(AlignmentError, match="no channel named 'other'"):
+        respond(ds["spend"].assign_coords(channel=["other", *ds["channel"].values[1:]]), ds)
+    with pytest.raises(SchemaError, match="'effect'"):
+        respond(ds["spend"], ds.drop_vars("effect"))
+    with pytest.raises(AlignmentError, match="geo"):
+        respond(ds["spend"].isel(geo=0, drop=True), ds)
