@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mmm_xgen.config.base import shown
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
@@ -161,18 +162,20 @@ def _level_by_geo(
     for position, name in enumerate(names):
         rng = stream(seed, place, name)
         for geo in range(1 if shared[position] else n_geos):
-            returned = np.asarray(kind.function(dates, rng), dtype=float)
+            returned = kind.function(dates, rng)
             level[position, geo:] = _checked(returned, kind.name, name, place, calendar)
     return level
 
 
-def _checked(
-    level: FloatArray, function: str, name: str, place: str, calendar: Calendar
-) -> FloatArray:
+def _checked(returned: Any, function: str, name: str, place: str, calendar: Calendar) -> FloatArray:
     problem = None
-    if level.shape != (calendar.n_periods,):
+    try:
+        level = np.asarray(returned, dtype=float)
+    except (TypeError, ValueError):
+        level, problem = np.empty(0), f"{shown(returned)}"
+    if problem is None and level.shape != (calendar.n_periods,):
         problem = f"an array of shape {level.shape}"
-    elif not np.all(np.isfinite(level)) or np.any(level < 0):
+    elif problem is None and (not np.all(np.isfinite(level)) or np.any(level < 0)):
         problem = "a negative or missing number"
     if problem:
         raise ConfigError(

@@ -12,10 +12,11 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.default import DEFAULT_CONFIG
 from mmm_xgen.draws import draw_controls, draw_spend
 from mmm_xgen.effect import factor_for_roas
-from mmm_xgen.given import effect_is_given, given_parameters, given_spend, planned, with_given
+from mmm_xgen.given import effect_is_given, given_parameters, with_given
 from mmm_xgen.labelled import config_of, label, labels_of
 from mmm_xgen.observe import noise_sd, observe
 from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
+from mmm_xgen.planned import given_spend, planned
 from mmm_xgen.plausibility import warn_of_implausible
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
 

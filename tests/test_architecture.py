@@ -31,6 +31,8 @@ LAYERS = [
         "observe",
         "parameters",
         "plan",
+        "plan_table",
+        "planned",
         "plausibility",
         "response",
     },
