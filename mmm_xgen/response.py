@@ -76,14 +76,16 @@ def lag_weights(media: Media) -> FloatArray:
     """
     n_geos, n_channels = media.effect.shape[-2:]
     leading = np.broadcast_shapes(*(p.shape[:-2] for p in media.parameters.values()), ())
-    weights = np.zeros((*leading, n_channels, n_geos, max(media.l_max)))
+    numbers = np.result_type(float, *media.parameters.values())
+    weights = np.zeros((*leading, n_channels, n_geos, max(media.l_max)), dtype=numbers)
     keys = zip(media.adstock_settings, media.l_max, media.normalize, strict=True)
     for kind, (settings, l_max, normalize), index in _groups(ADSTOCKS, media.adstock_kind, keys):
         values = _arguments(kind, media.parameters, "adstock_", index)
         kernel = kind.function(np.arange(l_max, dtype=float), **values, **dict(settings))
+        _require_complex(kind, kernel, *values.values())
         kernel = np.broadcast_to(kernel, (*weights[..., index, :, :].shape[:-1], l_max))
         if normalize:
-            if np.any(kernel.sum(axis=-1) <= 0):
+            if np.any(np.real(kernel).sum(axis=-1) <= 0):
                 raise ConfigError(
                     f"a {kind.name} has no mass on its {l_max} lags, so it cannot be normalised; "
                     "use a longer l_max or other parameters",
@@ -114,10 +116,12 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
     for kind, settings, index in groups:
         values = _arguments(kind, media.parameters, "saturation_", index)
         part = kind.function(scaled[..., index, :, :], **values, **dict(settings))
+        _require_complex(kind, part, scaled, *values.values())
         if len(groups) == 1:
             return np.asarray(part)
         if response is None:
-            response = np.empty(np.broadcast_shapes(scaled.shape, (*part.shape[:-3], 1, 1, 1)))
+            shape = np.broadcast_shapes(scaled.shape, (*part.shape[:-3], 1, 1, 1))
+            response = np.empty(shape, dtype=np.result_type(scaled, *media.parameters.values()))
         response[..., index, :, :] = part
     return scaled if response is None else response
 
@@ -195,7 +199,7 @@ def respond(
     params = _matching(params, spend)
     if history is None:
         history = params.get("spend_history")
-    names = [n for n in map(str, params.data_vars) if _is_response_parameter(n)]
+    names = response_parameters(params)
     arguments = [params["effect"], params["spend_unit"], *(params[name] for name in names)]
     pasts = [] if history is None else [history]
 
@@ -313,6 +317,12 @@ def _arguments(
     }
 
 
+def _require_complex(kind: Kind, result: FloatArray, *arguments: FloatArray) -> None:
+    """Refuse a kind that lost the imaginary part, which carries the derivative."""
+    if any(map(np.iscomplexobj, arguments)) and not np.iscomplexobj(result):
+        raise TypeError(f"{kind.name} does not take complex numbers")
+
+
 def _by_channel(values: FloatArray) -> FloatArray:
     """(..., geo, channel) as (..., channel, geo, 1), which broadcasts over dates or lags."""
     return np.swapaxes(values, -1, -2)[..., None]
@@ -327,9 +337,15 @@ def _settings(
     )
 
 
-def _is_response_parameter(name: str) -> bool:
-    is_one = name.startswith(("adstock_", "saturation_"))
-    return is_one and name != "adstock_weights" and not name.endswith(("_mean", "_sd"))
+def response_parameters(params: xr.Dataset) -> list[str]:
+    """Names of the variables that hold adstock and saturation parameters."""
+    return [
+        name
+        for name in map(str, params.data_vars)
+        if name.startswith(("adstock_", "saturation_"))
+        and name != "adstock_weights"
+        and not name.endswith(("_mean", "_sd"))
+    ]
 
 
 def _matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
@@ -343,4 +359,7 @@ def _matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
                 f"no {dim} named {unknown[0]!r} in params; it has "
                 f"{', '.join(map(str, params[dim].values))}"
             )
-    return params.sel(geo=spend["geo"].values, channel=spend["channel"].values)
+        if list(params[dim].values) == list(spend[dim].values):
+            continue
+        params = params.sel({dim: spend[dim].values})
+    return params

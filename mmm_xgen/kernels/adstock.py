@@ -100,7 +100,7 @@ def delayed_adstock(lag: FloatArray, *, alpha: Share = 0.5, theta: NonNegative =
 def binomial_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
     r"""Decay that reaches zero at l_max: :math:`w_l = (1 - l / (l_{max} + 1))^{1/\alpha - 1}`."""
     with np.errstate(divide="ignore"):
-        exponent = 1 / np.asarray(alpha, dtype=float) - 1
+        exponent = 1 / np.asarray(alpha) - 1
     return np.asarray((1 - lag / (lag.size + 1)) ** exponent)
 
 
@@ -119,8 +119,8 @@ def weibull_adstock(
         # Only ratios to the peak matter; on the log scale they cannot underflow together.
         density = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
         lowest = density.min(axis=-1, keepdims=True)
-        spread = np.where(lowest < 1, 1 - lowest, 1)
-        return np.where(lowest < 1, (density - lowest) / spread, 1.0)
+        is_flat = np.real(lowest) == 1
+        return np.where(is_flat, 1.0, (density - lowest) / np.where(is_flat, 1, 1 - lowest))
     hazard = (lag / np.asarray(lam)) ** k
     return np.asarray(np.exp(-np.cumsum(hazard, axis=-1)))
 
@@ -144,7 +144,7 @@ def no_adstock(lag: FloatArray) -> FloatArray:
 def normalized(weights: FloatArray) -> FloatArray:
     """Weights scaled to sum to 1; all-zero weights stay zero."""
     total = weights.sum(axis=-1, keepdims=True)
-    return weights / np.where(total > 0, total, 1)
+    return np.asarray(weights / np.where(np.real(total) > 0, total, 1))
 
 
 def convolve(
@@ -176,7 +176,7 @@ def convolve(
         carried = spend * weights
     else:
         shape = (*spend.shape[:-1], spend.shape[-1] + n_lags - 1)
-        padded = np.zeros(shape)
+        padded = np.zeros(shape, dtype=spend.dtype)
         padded[..., n_lags - 1 :] = spend
         if history is not None and history.shape[-1]:
             known = history[..., -(n_lags - 1) :]

@@ -2,7 +2,8 @@ r"""Saturation: the diminishing response to carried-over spend.
 
 A saturation kind is a function ``f(x, *, parameters)`` of the carry-over in spend units that
 returns the response, with ``f(0) = 0``. `x` has dims ``(..., date)``, the parameters a last axis
-of length 1. The library multiplies the response with the effect of the channel. Names,
+of length 1. A curve should take complex numbers, too: exact derivatives are complex steps, and a
+curve that cannot take one is differentiated numerically. The library multiplies the response with the effect of the channel. Names,
 parameters and formulas are PyMC-Marketing's (`pymc_marketing.mmm.transformers`, release 1.3),
 and so are the values to 1e-12.
 """
@@ -115,6 +116,10 @@ def hill_function(
 ) -> FloatArray:
     r"""Hill curve, half of 1 at `kappa`: :math:`x^s / (\kappa^s + x^s)`, 0 below zero."""
     slope = np.asarray(slope)
+    if np.iscomplexobj(x) or np.iscomplexobj(slope) or np.iscomplexobj(kappa):
+        positive = np.real(x) > 0
+        ratio = (kappa / np.where(positive, x, 1.0)) ** slope
+        return np.where(positive, 1 / (1 + ratio), 0.0)
     with np.errstate(divide="ignore", over="ignore"):
         # kappa / x runs to infinity at zero spend, and its reciprocal to the right limit, 0.
         curve = np.divide(kappa, np.maximum(x, 0.0))
@@ -186,7 +191,8 @@ def tanh_saturation_baselined(
 @register_saturation("root_saturation")
 def root_saturation(x: FloatArray, *, alpha: Positive = 0.5) -> FloatArray:
     r"""Power curve :math:`x^\alpha`, 0 below zero."""
-    return np.asarray(np.maximum(x, 0.0) ** alpha)
+    positive = np.real(x) > 0
+    return np.where(positive, np.where(positive, x, 1.0) ** np.asarray(alpha), 0.0)
 
 
 @register_saturation("log_saturation")
@@ -198,4 +204,4 @@ def log_saturation(x: FloatArray) -> FloatArray:
 @register_saturation("no_saturation")
 def no_saturation(x: FloatArray) -> FloatArray:
     """Constant returns: the response is the carry-over itself."""
-    return np.array(x, dtype=float)
+    return np.add(x, 0.0)
