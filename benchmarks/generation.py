@@ -112,5 +112,3 @@ def peak_memory(n_dates: int, n_geos: int, n_channels: int) -> float:
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return int(run.stdout) * unit / (8 * n_dates * n_geos * n_channels)
-
-

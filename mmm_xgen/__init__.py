@@ -24,6 +24,7 @@ from mmm_xgen.generate import generate_mmm_dataset, regenerate
 from mmm_xgen.kernels.adstock import register_adstock
 from mmm_xgen.kernels.patterns import register_pattern
 from mmm_xgen.kernels.saturation import register_saturation
+from mmm_xgen.presets import customize_preset, get_preset_config, list_available_presets
 from mmm_xgen.response import respond
 from mmm_xgen.version import __version__
 
@@ -43,7 +44,10 @@ __all__ = [
     "XgenError",
     "XgenWarning",
     "__version__",
+    "customize_preset",
     "generate_mmm_dataset",
+    "get_preset_config",
+    "list_available_presets",
     "regenerate",
     "register_adstock",
     "register_pattern",

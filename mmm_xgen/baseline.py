@@ -55,11 +55,9 @@ def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
 def control_effects(truth: Parameters, value: FloatArray) -> FloatArray:
     """Contribution of every control, dims (control, geo, date)."""
     reference = truth["control_reference"][:, None, None]
-    linear = truth["gamma_control"].T[..., None] * (value - reference)
     elasticity = truth["control_elasticity"].T[..., None]
-    elastic = ~np.isnan(elasticity[:, :1])
-    if not elastic.any():
-        return linear
-    ratio = np.where(elastic, value / np.where(reference == 0, 1, reference), 1.0)
-    volume = truth["intercept_contribution"][:, None] * (ratio**elasticity - 1)
-    return np.where(elastic, volume, linear)
+    contribution = truth["gamma_control"].T[..., None] * (value - reference)
+    elastic = ~np.isnan(elasticity[:, 0, 0])
+    share = (value[elastic] / reference[elastic]) ** elasticity[elastic] - 1
+    contribution[elastic] = truth["intercept_contribution"][:, None] * share
+    return contribution

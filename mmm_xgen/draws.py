@@ -76,10 +76,11 @@ def draw_controls(config: MMMDataConfig, n_geos: int) -> FloatArray:
         stream(config.seed, "control", name).standard_normal(out=normal[position])
     persistence = np.array([control.persistence for control in controls])
     variance = np.log1p(np.square([control.value_volatility for control in controls]))
-    normal = autoregressive(normal, persistence[:, None, None])
+    moving = persistence > 0
+    normal[moving] = autoregressive(normal[moving], persistence[moving, None, None])
     shared = np.array([control.shared for control in controls])
-    values[:] = np.where(shared[:, None, None], normal[:, :1], normal[:, 1:])
-    values *= np.sqrt(variance)[:, None, None]
+    normal[shared, 1:] = normal[shared, :1]
+    np.multiply(normal[:, 1:], np.sqrt(variance)[:, None, None], out=values)
     values -= variance[:, None, None] / 2
     np.exp(values, out=values)
     _multiply_by_level(values, controls, names, "control-pattern", calendar, config.seed)

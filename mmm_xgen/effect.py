@@ -51,7 +51,7 @@ def factor_for_roas(
     if not solved.any():
         return factor
     total_spend = spend.sum(axis=(1, 2))
-    incremental = np.einsum("gc,cgt->c", effect, response) * config.revenue_per_kpi
+    incremental = (effect.T * response.sum(axis=2)).sum(axis=1) * config.revenue_per_kpi
     for channel in np.flatnonzero(solved):
         if total_spend[channel] == 0 or incremental[channel] == 0:
             what = "spend" if total_spend[channel] == 0 else "response to its spend"

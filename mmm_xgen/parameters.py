@@ -203,18 +203,19 @@ def _varied(
     """Parameters of all kinds in use, NaN where a channel's kind has none of that name."""
     n_channels, n_geos = normal.shape[:2]
     parameters: Parameters = {}
-    for channel, (spec, values) in enumerate(zip(specs, means, strict=True)):
-        kind_parameters: dict[str, Parameter] = dict(spec.registered.parameters)
-        for column, (name, parameter) in enumerate(kind_parameters.items()):
+    for kind in dict.fromkeys(spec.registered for spec in specs):
+        index = [i for i, spec in enumerate(specs) if spec.registered is kind]
+        for column, (name, parameter) in enumerate(kind.parameters.items()):
             full = prefix + name
             if full not in parameters:
                 parameters[full] = np.full((n_geos, n_channels), np.nan)
                 parameters[f"{full}_mean"] = np.full(n_channels, np.nan)
                 parameters[f"{full}_sd"] = np.full(n_channels, np.nan)
-            shift = sd * normal[channel, :, column]
-            parameters[full][:, channel] = parameter.domain.vary(values[name], shift)
-            parameters[f"{full}_mean"][channel] = parameter.domain.to_link(values[name])
-            parameters[f"{full}_sd"][channel] = sd
+            values = np.array([means[i][name] for i in index])
+            shift = sd * normal[index, :, column].T
+            parameters[full][:, index] = parameter.domain.vary(values, shift)
+            parameters[f"{full}_mean"][index] = parameter.domain.to_link(values)
+            parameters[f"{full}_sd"][index] = sd
     return parameters
 
 
@@ -233,23 +234,33 @@ def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...
     shift = POSITIVE.to_link(factor)
     effect = np.array([truth["effect_mean"] + shift, truth["effect_sd"]])
     folded: Parameters = {"effect_mean": effect[0], "effect_sd": effect[1]}
-    for channel, name in enumerate(kinds):
+    for name in dict.fromkeys(kinds):
         kind = SATURATIONS[name]
-        own = effect[:, channel]
-        _put(folded, truth, f"saturation_{kind.amplitude or 'beta'}", channel, own)
+        index = [i for i, each in enumerate(kinds) if each == name]
+        own = effect[:, index]
+        if kind.amplitude is None:
+            # An amplitude of 1, which does not vary.
+            _put(folded, truth, "saturation_beta", index, own, alone=True)
+        else:
+            _put(folded, truth, f"saturation_{kind.amplitude}", index, own)
         if kind.over_amplitude:
-            _put(folded, truth, f"saturation_{kind.over_amplitude}", channel, own * [-1, 1])
+            _put(folded, truth, f"saturation_{kind.over_amplitude}", index, own * [[-1], [1]])
     return folded
 
 
 def _put(
-    folded: Parameters, truth: Parameters, name: str, channel: int, effect: FloatArray
+    folded: Parameters,
+    truth: Parameters,
+    name: str,
+    index: list[int],
+    effect: FloatArray,
+    *,
+    alone: bool = False,
 ) -> None:
-    """Add the mean and variance of the effect to those of one parameter of one channel."""
+    """Add mean and variance of the effect to those of one parameter, or put them there alone."""
     mean, sd = f"{name}_mean", f"{name}_sd"
     for suffixed in (mean, sd):
         empty = np.full_like(truth["effect_sd"], np.nan)
         folded.setdefault(suffixed, np.array(truth.get(suffixed, empty)))
-    before = np.nan_to_num(folded[mean][channel], neginf=-np.inf)
-    folded[mean][channel] = before + effect[0]
-    folded[sd][channel] = np.hypot(np.nan_to_num(folded[sd][channel]), effect[1])
+    folded[mean][index] = effect[0] if alone else folded[mean][index] + effect[0]
+    folded[sd][index] = effect[1] if alone else np.hypot(folded[sd][index], effect[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,21 +96,24 @@ def _twins(names: Names, spend: FloatArray) -> str | None:
 
 def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> str | None:
     """Name the adstock that loses the largest share of its mass to its l_max."""
-    worst, lost_most = "", LARGEST_LOSS
-    for channel, (name, spec) in enumerate(zip(config.channel_names, config.adstocks, strict=True)):
-        if spec.registered.fits_l_max:  # type: ignore[attr-defined]
-            continue
-        l_max = spec.l_max or config.calendar.default_l_max
-        values = {
-            parameter: truth[f"adstock_{parameter}"][:, channel, None]
-            for parameter in spec.parameters
-        }
-        lags = np.arange(l_max * (TAIL + 1), dtype=float)
-        kernel = spec.registered.function(lags, **values, **spec.settings)
-        total = kernel.sum(axis=-1)
-        lost = float(np.max(1 - kernel[..., :l_max].sum(axis=-1) / np.where(total > 0, total, 1)))
-        if total.min() > 0 and lost > lost_most:
-            worst, lost_most = f"{spec.kind} of {name!r} loses {lost:.0%}", lost
-    if not worst:
+    default = config.calendar.default_l_max
+    members: dict[Any, list[int]] = {}
+    for channel, spec in enumerate(config.adstocks):
+        key = (spec.registered, spec.l_max or default, tuple(spec.settings.items()))
+        members.setdefault(key, []).append(channel)
+    lost = np.zeros(len(config.channels))
+    for (kind, l_max, settings), index in members.items():
+        if not kind.fits_l_max:
+            values = {name: truth[f"adstock_{name}"][:, index, None] for name in kind.parameters}
+            lags = np.arange(l_max * (TAIL + 1), dtype=float)
+            kernel = kind.function(lags, **values, **dict(settings))
+            total = kernel.sum(axis=-1)
+            kept = kernel[..., :l_max].sum(axis=-1) / np.where(total > 0, total, 1)
+            lost[index] = np.where(total > 0, 1 - kept, 0).max(axis=0)
+    worst = int(np.argmax(lost))
+    if lost[worst] <= LARGEST_LOSS:
         return None
-    return f"the {worst} of its mass to l_max; use a longer l_max"
+    return (
+        f"the {config.adstocks[worst].kind} of {config.channel_names[worst]!r} loses "
+        f"{lost[worst]:.0%} of its mass to l_max; use a longer l_max"
+    )

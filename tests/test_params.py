@@ -46,9 +46,7 @@ def test_component_parameters_alone_carry_the_effect(saturation: str) -> None:
     ds = generate_mmm_dataset(config(saturation))
     names = [n for n in ds.data_vars if str(n).startswith(("adstock_", "saturation_"))]
     again = generate_mmm_dataset(config(saturation), params=ds[names])
-    xr.testing.assert_allclose(
-        again["channel_contribution"], ds["channel_contribution"], rtol=1e-9
-    )
+    xr.testing.assert_allclose(again["channel_contribution"], ds["channel_contribution"], rtol=1e-9)
 
 
 def test_a_given_value_is_the_truth_to_the_last_bit() -> None:

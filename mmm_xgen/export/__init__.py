@@ -1,0 +1,23 @@
+"""Datasets for others: the wide frame, the nested ground truth, and files of all of them."""
+
+from mmm_xgen.export.files import (
+    load,
+    to_netcdf,
+    write_csv,
+    write_ground_truth,
+    write_json,
+    write_parquet,
+)
+from mmm_xgen.export.frame import to_frame
+from mmm_xgen.export.ground_truth import ground_truth
+
+__all__ = [
+    "ground_truth",
+    "load",
+    "to_frame",
+    "to_netcdf",
+    "write_csv",
+    "write_ground_truth",
+    "write_json",
+    "write_parquet",
+]

@@ -128,7 +128,9 @@ def autoregressive(normal: FloatArray, autocorrelation: Numbers) -> FloatArray:
     if not kept.any():
         return series
     series[..., 1:] *= np.sqrt(1 - kept**2)
-    kept = kept[..., 0] if kept.ndim else kept
-    for date in range(1, series.shape[-1]):
-        series[..., date] += kept * series[..., date - 1]
+    # A sum over all earlier periods by doubling its reach: log2(n) passes, no loop over dates.
+    reach = 1
+    while reach < series.shape[-1]:
+        series[..., reach:] += kept**reach * series[..., :-reach]
+        reach *= 2
     return series

@@ -334,12 +334,11 @@ def campaign_noise(normal: FloatArray, volatility: Numbers, calendar: Calendar) 
     """
     n_periods = calendar.n_periods
     campaign = np.arange(n_periods) // calendar.campaign_periods
-    noise = np.take(normal[..., n_periods:], campaign, axis=-1)
-    noise *= np.sqrt(0.7)
-    noise += np.sqrt(0.3) * normal[..., :n_periods]
     variance = np.log1p(np.square(volatility))
-    noise *= np.sqrt(variance)
-    noise -= variance / 2
+    # Scaled before they are spread over the periods: a pass over few campaigns costs little.
+    level = np.sqrt(0.7 * variance) * normal[..., n_periods:] - variance / 2
+    noise = np.take(level, campaign, axis=-1)
+    noise += np.sqrt(0.3 * variance) * normal[..., :n_periods]
     return np.exp(noise, out=noise)
 
 
