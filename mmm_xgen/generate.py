@@ -17,13 +17,15 @@ from mmm_xgen.labelled import config_of, label, labels_of
 from mmm_xgen.observe import noise_sd, observe
 from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
 from mmm_xgen.planned import given_spend, planned
-from mmm_xgen.plausibility import warn_of_implausible
+from mmm_xgen.plausibility import reject_overflow, warn_of_implausible
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+# Numbers too large for a float are refused by name below, not one by one where they arise.
+@np.errstate(over="ignore", invalid="ignore")
 def generate_mmm_dataset(
     config: MMMDataConfig | None = None,
     *,
@@ -120,6 +122,7 @@ def generate_mmm_dataset(
     mu = intercept + trend + seasonality + events + controls.sum(axis=0) + channels.sum(axis=0)
     sigma = noise_sd(config, mu, truth)
     y, noise = observe(config, mu, sigma, truth)
+    reject_overflow(spent, mu, y)
     warn_of_implausible(config, truth, spent, channels, mu)
 
     return label(

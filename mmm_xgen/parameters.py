@@ -12,7 +12,6 @@ from mmm_xgen.config.specs import AdstockSpec, SaturationSpec, days_in_half_life
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY
 from mmm_xgen.kernels.domain import POSITIVE, FloatArray
-from mmm_xgen.kernels.kind import Parameter
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.streams import stream
 
@@ -190,7 +189,8 @@ def _saturation_means(spec: SaturationSpec, base_spend: float) -> dict[str, floa
         if means[name] is None:
             scale = base_spend if base_spend > 0 else 1.0
             means[name] = parameter.default * scale**parameter.spend_power
-    return means
+    to_component = SATURATIONS[spec.kind].to_component
+    return to_component(means) if to_component else means
 
 
 def _varied(
@@ -212,10 +212,11 @@ def _varied(
                 parameters[f"{full}_mean"] = np.full(n_channels, np.nan)
                 parameters[f"{full}_sd"] = np.full(n_channels, np.nan)
             values = np.array([means[i][name] for i in index])
-            shift = sd * normal[index, :, column].T
+            own_sd = sd if parameter.varies else 0.0
+            shift = own_sd * normal[index, :, column].T
             parameters[full][:, index] = parameter.domain.vary(values, shift)
             parameters[f"{full}_mean"][index] = parameter.domain.to_link(values)
-            parameters[f"{full}_sd"][index] = sd
+            parameters[f"{full}_sd"][index] = own_sd
     return parameters
 
 

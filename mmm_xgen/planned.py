@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmm_xgen.config.base import shown
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import RegionConfig
@@ -33,6 +34,11 @@ def planned(
     SchemaError
         If the plan has a fault.
     """
+    if not isinstance(config, MMMDataConfig):
+        raise ConfigError(
+            f"found {shown(config)}, allowed: an MMMDataConfig; make one with "
+            "MMMDataConfig.from_dict, MMMDataConfig.from_yaml or get_preset_config"
+        )
     if seed is not None:
         config = config.replace(seed=seed)
     if spend is None:

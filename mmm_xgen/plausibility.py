@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.errors import XgenWarning
+from mmm_xgen.errors import ConfigError, XgenWarning
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.parameters import Parameters
 
@@ -21,6 +21,21 @@ LARGEST_CORRELATION = 0.95
 LARGEST_LOSS = 0.05
 # Lags beyond l_max on which the lost mass is measured, as a multiple of l_max.
 TAIL = 8
+
+
+def reject_overflow(*arrays: FloatArray) -> None:
+    """Refuse numbers that grew beyond what a float can hold.
+
+    Raises
+    ------
+    ConfigError
+        If any number is infinite or undefined.
+    """
+    if not all(np.isfinite(values.sum()) for values in arrays):
+        raise ConfigError(
+            "the numbers grow beyond what a float can hold; look for huge values of spend, sales, "
+            "trends, volatilities or effects"
+        )
 
 
 def warn_of_implausible(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -63,10 +65,23 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
         """Build the model from a mapping, with errors that name the mapping's own paths."""
         if not isinstance(data, Mapping):
             raise ConfigError(f"found {shown(data)}, allowed: a mapping of keys to values")
+        return cls.model_validate(dict(data))
+
+    @classmethod
+    def model_validate(cls: type[Model], obj: Any, **options: Any) -> Model:
+        """Build the model from a mapping, as pydantic does, but raise `ConfigError`."""
         try:
-            return cls.model_validate(dict(data))
+            return super().model_validate(obj, **options)  # type: ignore[misc,no-any-return]
         except ValidationError as error:
-            raise config_error(error, data) from None
+            raise config_error(error, obj) from None
+
+    @classmethod
+    def model_validate_json(cls: type[Model], json_data: str | bytes, **options: Any) -> Model:
+        """Build the model from JSON text, as pydantic does, but raise `ConfigError`."""
+        try:
+            return super().model_validate_json(json_data, **options)  # type: ignore[misc,no-any-return]
+        except ValidationError as error:
+            raise config_error(error, json.loads(json_data)) from None
 
     def replace(self: Model, **changes: Any) -> Model:
         """Return the same model with some fields changed, validated again."""
@@ -99,7 +114,11 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
 
 
 def plain(value: Any) -> Any:
-    """Python's own scalar or list for a NumPy one: configs hold nothing else."""
+    """Python's own scalar or list for a NumPy one, and text for a date: what a config holds."""
+    if isinstance(value, datetime.date):
+        return value.isoformat()[:10]
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -119,7 +138,7 @@ def fail(message: str, *path: str | int) -> PydanticCustomError:
     return PydanticCustomError("at_path", escaped, {"below": path})
 
 
-def config_error(error: ValidationError, data: Mapping[str, Any]) -> ConfigError:
+def config_error(error: ValidationError, data: Any) -> ConfigError:
     """`ConfigError` that says in one line what pydantic found, at the path the user wrote."""
     details = error.errors()
     first = details[0]
@@ -169,9 +188,9 @@ def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
                 node = node[part]
             elif location[-1] == "kind" and f"{part}_fun" in node:
                 return [*spelled, f"{part}_fun", *location[position + 1 : -1]]
-            elif part not in node and f"{part}_kwargs" in node:
-                spelled.append(f"{part}_kwargs")
-                node = node[f"{part}_kwargs"]
+            elif part not in node and (flat := _function_key(node, part)):
+                spelled.append(flat)
+                node = node[flat]
             elif is_last:
                 spelled.append(part)
         elif isinstance(node, Sequence) and not isinstance(node, str) and isinstance(part, int):
@@ -180,6 +199,13 @@ def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
         elif part != "kind" and not (isinstance(part, int) and isinstance(node, Mapping)):
             spelled.append(part)
     return spelled
+
+
+def _function_key(node: Mapping[str, Any], part: str) -> str | None:
+    """``<part>_kwargs`` or ``<part>_fun``, whichever `node` has; the one with a list of both."""
+    keys = [key for key in (f"{part}_kwargs", f"{part}_fun") if key in node]
+    lists = [key for key in keys if isinstance(node[key], list | tuple)]
+    return next(iter(lists + keys), None)
 
 
 def _is_flat(node: Mapping[str, Any], part: str, following: str | int | None) -> bool:

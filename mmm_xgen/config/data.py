@@ -29,6 +29,8 @@ FREQUENCIES: dict[str, Step] = {
     "MS": "month",
 }
 WORDS = {"daily": "D", "weekly": "W", "monthly": "MS"}
+# Dates that any table, plot and database can hold.
+EARLIEST, LATEST = np.datetime64("1700-01-01"), np.datetime64("2200-01-01")
 FIRST_DATE = np.datetime64("2022-01-01")
 # Periods closer than this share are one season to any model.
 SAME_PERIOD = 0.01
@@ -175,6 +177,17 @@ class MMMDataConfig(TextConfig):
                 f"found {start}, which is no date of freq {self.freq!r}; the next one is {nearest}",
                 "start_date",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _dates_can_be_held(self) -> MMMDataConfig:
+        start = np.datetime64(self.start_date) if self.start_date else FIRST_DATE
+        if not EARLIEST <= start <= LATEST:
+            raise fail(f"found {start}, allowed: {EARLIEST} to {LATEST}", "start_date")
+        steps = self.n_periods + self.burn_in_periods
+        last = start + np.timedelta64(int(steps * self.calendar.mean_days), "D")
+        if last > LATEST:
+            raise fail(f"found dates up to {last}, allowed: up to {LATEST}", "n_periods")
         return self
 
     @model_validator(mode="after")

@@ -234,7 +234,10 @@ class KindOf:
             kind = self.registry[name if name is not None else self.default]
         except (UnknownKindError, TypeError) as error:
             raise fail(str(error), "kind") from None
-        return spec_model(kind, self.base).model_validate({**value, "kind": kind.name})
+        # Pydantic's own door: it keeps the path below this one, which a ConfigError would end.
+        model = spec_model(kind, self.base)
+        spec: Spec = model.__pydantic_validator__.validate_python({**value, "kind": kind.name})
+        return spec
 
     def keys_of(self, value: Any) -> list[str]:
         """Keys of the kind that `value` names, or of all kinds where it names none."""

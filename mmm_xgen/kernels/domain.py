@@ -87,6 +87,11 @@ class SpendPower:
     power: int
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """Marks a parameter that is the same in all geos."""
+
+
 REAL = Domain()
 POSITIVE = Domain(lower=0, open_lower=True, link="log")
 NON_NEGATIVE = Domain(lower=0, link="log")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.kernels.domain import REAL, Domain, SpendPower
+from mmm_xgen.kernels.domain import REAL, Domain, Fixed, SpendPower
 
 REQUIRED = inspect.Parameter.empty
 
@@ -20,6 +20,7 @@ class Parameter:
     domain: Domain
     default: Any = REQUIRED
     spend_power: int = 0
+    varies: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def signature_of(
         if domain is None:
             settings[argument.name] = Setting(hint, argument.default)
         else:
-            parameters[argument.name] = Parameter(domain, argument.default, power)
+            varies = not any(isinstance(mark, Fixed) for mark in marks)
+            parameters[argument.name] = Parameter(domain, argument.default, power, varies)
     if "kind" in {*parameters, *settings}:
         raise ConfigError(f"{function.__name__}: an argument may not be called 'kind'")
     return parameters, settings

@@ -3,22 +3,23 @@ r"""Saturation: the diminishing response to carried-over spend.
 A saturation kind is a function ``f(x, *, parameters)`` of the carry-over in spend units that
 returns the response, with ``f(0) = 0``. `x` has dims ``(..., date)``, the parameters a last axis
 of length 1. A curve should take complex numbers, too: exact derivatives are complex steps, and a
-curve that cannot take one is differentiated numerically. The library multiplies the response with the effect of the channel. Names,
-parameters and formulas are PyMC-Marketing's (`pymc_marketing.mmm.transformers`, release 1.3),
-and so are the values to 1e-12.
+curve that cannot take one is differentiated numerically. The library multiplies the response
+with the effect of the channel. Names, parameters and formulas are PyMC-Marketing's
+(`pymc_marketing.mmm.transformers`, release 1.3), and so are the values to 1e-12.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import (
+    Fixed,
     FloatArray,
     OpenShare,
     Positive,
@@ -39,18 +40,24 @@ class SaturationKind(Kind):
 
     `amplitude` names the parameter that scales the whole curve, if there is one; `over_amplitude`
     the parameter that must shrink when the amplitude grows, so that the point of saturation
-    stays where it is.
+    stays where it is. `to_component` turns configured values into the same curve in the
+    parameters of PyMC-Marketing's component, where that has fewer.
     """
 
     amplitude: str | None = None
     over_amplitude: str | None = None
+    to_component: Callable[[Mapping[str, float]], dict[str, float]] | None = None
 
 
 SATURATIONS: Registry[SaturationKind] = Registry("saturation")
 
 
 def register_saturation(
-    name: str, *, amplitude: str | None = None, over_amplitude: str | None = None
+    name: str,
+    *,
+    amplitude: str | None = None,
+    over_amplitude: str | None = None,
+    to_component: Callable[[Mapping[str, float]], dict[str, float]] | None = None,
 ) -> Callable[[Curve], Curve]:
     """Register a function as a saturation curve under `name`.
 
@@ -62,6 +69,8 @@ def register_saturation(
         Parameter that multiplies the whole curve, if the curve has one.
     over_amplitude : str, optional
         Parameter that is divided by whatever multiplies the amplitude.
+    to_component : callable, optional
+        The same curve in the parameters that the Dataset shall show.
 
     Raises
     ------
@@ -88,6 +97,7 @@ def register_saturation(
             settings=settings,
             amplitude=amplitude,
             over_amplitude=over_amplitude,
+            to_component=to_component,
         )
         _reject_response_without_spend(kind)
         SATURATIONS.add(name, kind)
@@ -135,9 +145,14 @@ def logistic_saturation(x: FloatArray, *, lam: PositivePerSpend = 1.0) -> FloatA
     return np.tanh(np.multiply(lam, x) / 2)
 
 
-@register_saturation("inverse_scaled_logistic_saturation")
+def _with_eps_of_component(values: Mapping[str, float]) -> dict[str, float]:
+    """Only eps / lam matters, and PyMC-Marketing's component has log 3 for eps."""
+    return {"lam": values["lam"] * LOG_3 / values["eps"], "eps": LOG_3}
+
+
+@register_saturation("inverse_scaled_logistic_saturation", to_component=_with_eps_of_component)
 def inverse_scaled_logistic_saturation(
-    x: FloatArray, *, lam: PositiveSpend = 1.0, eps: Positive = LOG_3
+    x: FloatArray, *, lam: PositiveSpend = 1.0, eps: Annotated[Positive, Fixed()] = LOG_3
 ) -> FloatArray:
     r"""Logistic curve with :math:`\lambda` = eps / `lam`: half of 1 at `lam` if eps is log 3."""
     return logistic_saturation(x, lam=np.asarray(eps) / lam)
