@@ -1,0 +1,356 @@
+"""The truth in the space of a PyMC-Marketing model: its names, its dims, its scales.
+
+PyMC-Marketing divides spend by a channel scale and sales by a target scale before it sees
+them, so that its parameters live in a space of their own. Nothing here imports PyMC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.export.frame import to_frame
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
+from mmm_xgen.schema import describe, require
+
+Scale: TypeAlias = float | xr.DataArray
+Parameters: TypeAlias = dict[str, xr.DataArray]
+
+# The component of `pymc_marketing.mmm` for each kind; of an adstock, for its type too.
+ADSTOCK_COMPONENTS = {
+    ("geometric_adstock", ""): "GeometricAdstock",
+    ("delayed_adstock", ""): "DelayedAdstock",
+    ("binomial_adstock", ""): "BinomialAdstock",
+    ("weibull_adstock", "PDF"): "WeibullPDFAdstock",
+    ("weibull_adstock", "CDF"): "WeibullCDFAdstock",
+    ("no_adstock", ""): "NoAdstock",
+}
+SATURATION_COMPONENTS = {
+    "hill_function": "HillSaturation",
+    "logistic_saturation": "LogisticSaturation",
+    "inverse_scaled_logistic_saturation": "InverseScaledLogisticSaturation",
+    "michaelis_menten": "MichaelisMentenSaturation",
+    "hill_saturation_sigmoid": "HillSaturationSigmoid",
+    "tanh_saturation": "TanhSaturation",
+    "tanh_saturation_baselined": "TanhSaturationBaselined",
+    "root_saturation": "RootSaturation",
+    "log_saturation": "LogSaturation",
+    "no_saturation": "NoSaturation",
+}
+# The component of the inverse scaled logistic curve has no eps and fixes it at this.
+COMPONENT_EPS = np.log(3.0)
+
+
+def model_inputs(ds: xr.Dataset) -> tuple[pd.DataFrame, pd.Series[float]]:
+    """Features and target that ``MMM.build_model`` takes.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+
+    Returns
+    -------
+    features : DataFrame
+        The wide frame without its target: ``date``, ``geo``, spend in currency (``x1-*``, ...)
+        and controls (``c1-*``, ...); one row a date and geo.
+    target : Series
+        ``y``, in KPI units, for the same rows; the model's ``target_column`` is its name.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` cannot be flattened to the wide frame.
+
+    Examples
+    --------
+    >>> from mmm_xgen import generate_mmm_dataset
+    >>> features, target = model_inputs(generate_mmm_dataset())
+    >>> features.shape, target.name
+    ((208, 7), 'y')
+    """
+    frame = to_frame(ds)
+    return frame.drop(columns="y"), frame["y"]
+
+
+def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Scale) -> xr.Dataset:
+    r"""Truth under the names and in the scaled space of a PyMC-Marketing model.
+
+    With :math:`s = \text{channel scale} / \text{spend unit}` and :math:`t = \text{target scale}`:
+
+    ======================  ===================================================================
+    saturation              parameters in the model's space
+    ======================  ===================================================================
+    Hill                    ``slope``, ``kappa / s``, ``beta / t``
+    logistic                ``lam * s``, ``beta / t``
+    inverse scaled logistic ``lam / s * log(3) / eps``, ``beta / t``
+    Hill sigmoid            ``sigma / t``, ``beta * s``, ``lam / s``
+    tanh                    ``b / t``, ``c * t / s``
+    tanh baselined          ``x0 / s``, ``gain * s``, ``r``, ``beta / t``
+    Michaelis-Menten        ``alpha / t``, ``lam / s``
+    root                    ``alpha``, ``beta * s**alpha / t``
+    log                     ``beta / t``; needs ``s = 1``
+    none                    ``beta * s / t``
+    ======================  ===================================================================
+
+    Adstock parameters are unchanged; intercept, ``gamma_control``, ``gamma_fourier`` and
+    ``y_sigma`` are divided by t. Put into the model, they make it reproduce ``mu`` if the
+    Dataset has neither trend, events, burn-in nor seasons other than the year, for which such a
+    model has no parameter; those it has keep their meaning beside them.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset; one kind of adstock and one of saturation for all channels.
+    channel_scale : float or DataArray, dims (channel,), (geo, channel) or fewer
+        What the model divides spend by, in currency per period; ``mmm.scalers["_channel"]``.
+        Its channels may be labelled by name (``TV``) or by column (``x1-TV``).
+    target_scale : float or DataArray, dims (geo,) or none
+        What the model divides sales by, in KPI units per period; ``mmm.scalers["_target"]``.
+
+    Returns
+    -------
+    Dataset
+        ``intercept_contribution`` and ``y_sigma`` (geo), ``adstock_*`` and ``saturation_*``
+        (geo, channel), and, where `ds` has any, ``gamma_control`` (geo, control) and
+        ``gamma_fourier`` (geo, fourier_mode); labels as in `ds`. The attributes ``adstock``,
+        ``l_max``, ``normalize``, ``adstock_first`` and ``saturation`` name the components of
+        the model.
+
+    Raises
+    ------
+    ConfigError
+        If no one model of PyMC-Marketing has this truth: mixed kinds, a kind that it does not
+        have, a control that is not linear through zero, a log curve on scaled spend.
+    AlignmentError
+        If a scale does not fit the geos and channels of `ds`.
+    SchemaError
+        If `ds` lacks a parameter, as after an aggregation.
+
+    Notes
+    -----
+    PyMC reads the values of a Dataset by position, and a model built on a frame has its geos in
+    alphabetical order: ``truth.sel(geo=list(mmm.model.coords["geo"]))`` before the truth goes in.
+
+    A tanh curve with effect 0 has ``b = 0``, at which PyMC-Marketing's own curve is 0 / 0.
+
+    Examples
+    --------
+    >>> from mmm_xgen import ChannelConfig, MMMDataConfig, generate_mmm_dataset
+    >>> channel = ChannelConfig(name="TV", base_effectiveness=0.2)
+    >>> ds = generate_mmm_dataset(MMMDataConfig(channels=[channel]))
+    >>> truth = scaled_parameters(ds, channel_scale=2000.0, target_scale=20000.0)
+    >>> truth.attrs["adstock"], truth.attrs["saturation"]
+    ('GeometricAdstock', 'HillSaturation')
+    >>> truth.saturation_beta.item() == ds.effect.item() / 20000.0
+    True
+    >>> truth.saturation_kappa.item() == ds.saturation_kappa.item() / 2000.0
+    True
+    """
+    require(ds, "effect", "spend_unit", "intercept_contribution", "y_sigma")
+    channel = _aligned(channel_scale, ds, "channel_scale", ("geo", "channel"))
+    target = _aligned(target_scale, ds, "target_scale", ("geo",))
+    components = _components(ds)
+    saturation = SATURATIONS[str(ds["saturation_kind"].values[0])]
+    scaled = {
+        **{name: ds[name] / target for name in ("intercept_contribution", "y_sigma")},
+        **_gammas(ds, target),
+        **_adstock(ds, str(ds["adstock_kind"].values[0])),
+        **_saturation(ds, saturation, channel / ds["spend_unit"], target),
+    }
+    missing = next((name for name, values in scaled.items() if bool(values.isnull().any())), None)
+    if missing is not None:
+        raise SchemaError(
+            f"{missing!r} has missing values, so the truth is unknown; an aggregated Dataset has "
+            "no parameters, pass the one that it was aggregated from"
+        )
+    return xr.Dataset({name: _tidy(values, name) for name, values in scaled.items()}).assign_attrs(
+        components
+    )
+
+
+def _tidy(values: xr.DataArray, name: str) -> xr.DataArray:
+    """Canonical order of dims; only the columns of the frame kept beside the labels."""
+    variable = describe(name)
+    kept = [*values.dims, "channel_column", "control_column"]
+    tidy = values.reset_coords([c for c in values.coords if c not in kept], drop=True)
+    attrs = {"units": "1", "long_name": f"{variable.long_name}, scaled"}
+    return tidy.transpose(..., *variable.dims).assign_attrs(attrs)
+
+
+def _components(ds: xr.Dataset) -> dict[str, str | int]:
+    """Names and settings of the components that all channels share."""
+    coordinates = ["adstock_kind", "saturation_kind", "l_max", "normalize"]
+    if "adstock_type" in ds.coords:
+        coordinates.append("adstock_type")
+    require(ds, "adstock_kind", "saturation_kind", "l_max", "normalize")
+    for name in coordinates:
+        found = list(dict.fromkeys(map(str, ds[name].values)))
+        if len(found) != 1:
+            raise ConfigError(
+                f"found {name} {', '.join(found) or 'of no channel'}, allowed: the same for all "
+                "channels, as a PyMC-Marketing model has one adstock and one saturation; build a "
+                "model for ds.sel(channel=...) of each, or generate with one"
+            )
+    adstock = str(ds["adstock_kind"].values[0])
+    weibull = str(ds["adstock_type"].values[0]) if "adstock_type" in ds.coords else ""
+    saturation = str(ds["saturation_kind"].values[0])
+    if (adstock, weibull) not in ADSTOCK_COMPONENTS:
+        raise _unknown("adstock", adstock, sorted({kind for kind, _ in ADSTOCK_COMPONENTS}))
+    if saturation not in SATURATION_COMPONENTS:
+        raise _unknown("saturation", saturation, sorted(SATURATION_COMPONENTS))
+    return {
+        "adstock": ADSTOCK_COMPONENTS[adstock, weibull],
+        "l_max": int(ds["l_max"].values[0]),
+        "normalize": int(ds["normalize"].values[0]),
+        "adstock_first": int(ds.attrs.get("adstock_first", 1)),
+        "saturation": SATURATION_COMPONENTS[saturation],
+    }
+
+
+def _unknown(what: str, kind: str, known: list[str]) -> ConfigError:
+    return ConfigError(
+        f"found the {what} {kind!r}, which PyMC-Marketing does not have; allowed: "
+        f"{', '.join(known)}"
+    )
+
+
+def _adstock(ds: xr.Dataset, kind: str) -> Parameters:
+    names = [f"adstock_{name}" for name in ADSTOCKS[kind].parameters]
+    require(ds, *names)
+    return {name: ds[name] for name in names}
+
+
+def _saturation(
+    ds: xr.Dataset, kind: SaturationKind, ratio: xr.DataArray, target: xr.DataArray
+) -> Parameters:
+    """Parameters of the component at ``x / ratio``, of contributions over `target`."""
+    names = [*kind.parameters, *([] if kind.amplitude else ["beta"])]
+    require(ds, *(f"saturation_{name}" for name in names))
+    scaled = {}
+    for name in names:
+        values = ds[f"saturation_{name}"]
+        power = kind.parameters[name].spend_power if name in kind.parameters else 0
+        if power:
+            values = values / ratio**power
+        if name == (kind.amplitude or "beta"):
+            values = values / target
+        if name == kind.over_amplitude:
+            values = values * target
+        scaled[f"saturation_{name}"] = values
+    finish = _CURVES.get(kind.name)
+    return finish(scaled, ratio) if finish else scaled
+
+
+def _root(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
+    """``(s x)**alpha = s**alpha * x**alpha``: a power curve has no point of saturation."""
+    beta = scaled["saturation_beta"] * ratio ** scaled["saturation_alpha"]
+    return {**scaled, "saturation_beta": beta}
+
+
+def _none(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
+    return {"saturation_beta": scaled["saturation_beta"] * ratio}
+
+
+def _inverse_scaled_logistic(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
+    """Only ``eps / lam`` counts, so that lam can take up an eps that is not the component's."""
+    lam = scaled["saturation_lam"] * (COMPONENT_EPS / scaled["saturation_eps"])
+    return {"saturation_lam": lam, "saturation_beta": scaled["saturation_beta"]}
+
+
+def _log(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
+    if not np.allclose(ratio, 1, rtol=1e-12, atol=0):
+        worst = float(ratio.values.ravel()[np.argmax(np.abs(ratio.values.ravel() - 1))])
+        raise ConfigError(
+            f"found channel_scale / spend_unit = {worst:g} with log_saturation, allowed: 1, as "
+            "log(1 + x) of scaled spend is another curve; fix the model's channel scale at the "
+            "spend unit (geos of different size share it under geo_response='common')",
+            path="channel_scale",
+        )
+    return scaled
+
+
+# What the rule of `_saturation` does not cover.
+_CURVES: dict[str, Callable[[Parameters, xr.DataArray], Parameters]] = {
+    "root_saturation": _root,
+    "no_saturation": _none,
+    "inverse_scaled_logistic_saturation": _inverse_scaled_logistic,
+    "log_saturation": _log,
+}
+
+
+def _gammas(ds: xr.Dataset, target: xr.DataArray) -> Parameters:
+    gammas = {}
+    if ds.sizes.get("control", 0):
+        require(ds, "gamma_control", "control_reference")
+        _reject_other_than_linear_controls(ds)
+        gammas["gamma_control"] = ds["gamma_control"] / target
+    if ds.sizes.get("fourier_mode", 0):
+        require(ds, "gamma_fourier")
+        gammas["gamma_fourier"] = ds["gamma_fourier"] / target
+    return gammas
+
+
+def _reject_other_than_linear_controls(ds: xr.Dataset) -> None:
+    for position, control in enumerate(map(str, ds["control"].values)):
+        here = ds.isel(control=position)
+        if "control_elasticity" in here and bool(here["control_elasticity"].notnull().any()):
+            raise ConfigError(
+                f"control {control!r} has an elasticity, but PyMC-Marketing's controls are "
+                "linear: no gamma_control is its truth; give it a gamma_control in place of the "
+                "elasticity, or leave it out with ds.drop_sel(control=...)"
+            )
+        reference = float(np.max(np.abs(here["control_reference"].values)))
+        if reference != 0:
+            raise ConfigError(
+                f"control {control!r} has the reference {reference:g}, but PyMC-Marketing's "
+                "controls count from 0: gamma_control * reference would move into the intercept, "
+                "which then has two truths; set reference=0"
+            )
+
+
+def _aligned(scale: Scale, ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.DataArray:
+    """`scale` as a DataArray with labels of `ds`, in their order."""
+    if not isinstance(scale, xr.DataArray):
+        if np.size(scale) != 1:
+            raise AlignmentError(
+                f"{name} is an array of shape {np.shape(scale)} without labels; pass a number or "
+                f"a DataArray with dims out of {dims}"
+            )
+        scale = xr.DataArray(np.asarray(scale, dtype=float).reshape(()))
+    # PyMC-Marketing gives its target scale a dim of length 1.
+    scale = scale.squeeze([d for d in scale.dims if d not in dims and scale.sizes[d] == 1])
+    extra = [str(dim) for dim in scale.dims if dim not in dims]
+    if extra:
+        raise AlignmentError(f"{name} has the dim {extra[0]!r}, allowed: {dims}")
+    scale = scale.reset_coords(drop=True).astype(float)
+    for dim in map(str, scale.dims):
+        scale = _relabelled(scale, ds, name, dim)
+    # Not `> 0` alone: NaN compares false, infinity true.
+    if not bool(((scale > 0) & np.isfinite(scale)).all()):
+        found = float(scale.where(~((scale > 0) & np.isfinite(scale)), drop=True).values.ravel()[0])
+        raise ConfigError(f"found {found:g}, allowed: finite numbers above 0", path=name)
+    return scale
+
+
+def _relabelled(scale: xr.DataArray, ds: xr.Dataset, name: str, dim: str) -> xr.DataArray:
+    if dim not in scale.coords:
+        raise AlignmentError(f"{name} has no labels along {dim!r}; give it those of the Dataset")
+    wanted = list(ds[dim].values)
+    found = list(scale[dim].values)
+    column = f"{dim}_column"
+    if column in ds.coords and not set(wanted) <= set(found):
+        names = dict(zip(ds[column].values, wanted, strict=True))
+        scale = scale.assign_coords({dim: [names.get(label, label) for label in found]})
+    missing = [str(label) for label in wanted if label not in scale[dim].values]
+    if missing:
+        raise AlignmentError(
+            f"{name} lacks the {dim} {missing[0]!r}; it has {', '.join(map(str, found))}"
+        )
+    return scale.sel({dim: wanted})

@@ -1,0 +1,195 @@
+"""Ready configurations, one YAML file each: sizes, patterns and economics of typical businesses.
+
+A file has a `description`, the `bands` that its economics keep to for any seed, and the
+`config`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import textwrap
+from importlib import resources
+from typing import Any
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.text import parse_yaml
+from mmm_xgen.errors import ConfigError, UnknownKindError, nearest
+from mmm_xgen.presets.overrides import with_overrides
+
+__all__ = [
+    "customize_preset",
+    "get_preset_config",
+    "list_available_presets",
+    "preset_bands",
+    "preset_yaml",
+]
+
+SUFFIX = ".yaml"
+# Ends the head of a file; all below belongs to the configuration.
+CONFIG_LINE = "\nconfig:\n"
+
+
+def list_available_presets() -> dict[str, str]:
+    """Return every preset by name, with one sentence on what it is.
+
+    Returns
+    -------
+    dict of str to str
+        Sorted by name.
+
+    Examples
+    --------
+    >>> list_available_presets()["basic"]
+    'One year, one geo and three channels with plain trends, for learning and for tests.'
+    """
+    return {name: str(_head(name)["description"]) for name in _names()}
+
+
+def get_preset_config(name: str, seed: int | None = None) -> MMMDataConfig:
+    """Return the configuration of a preset.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_available_presets`.
+    seed : int, optional
+        Seed in place of the preset's own.
+
+    Returns
+    -------
+    MMMDataConfig
+
+    Raises
+    ------
+    UnknownKindError
+        If there is no such preset; it names the nearest.
+
+    Examples
+    --------
+    >>> config = get_preset_config("basic", seed=7)
+    >>> config.n_periods, config.channel_names, config.seed
+    (52, ['TV', 'Digital', 'Print'], 7)
+    """
+    return with_overrides(_written(name), {} if seed is None else {"seed": seed})
+
+
+def customize_preset(name: str, **overrides: Any) -> MMMDataConfig:
+    """Return the configuration of a preset with some of its values changed.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_available_presets`.
+    **overrides
+        New values by field of `MMMDataConfig`, or by dotted path, in which entries of a list go
+        by position or by name. A mapping is merged into what the preset has; any other value,
+        a list too, takes the place of the old one. A value that excludes another removes it
+        (`roas` and `base_effectiveness`), a new kind drops the keys of the old one, and a
+        smaller `n_regions` keeps the first geos.
+
+    Returns
+    -------
+    MMMDataConfig
+        Validated as a whole; the preset itself never changes.
+
+    Raises
+    ------
+    UnknownKindError
+        If there is no such preset.
+    ConfigError
+        If a path leads nowhere or a value is impossible; it names the path that was given.
+
+    Examples
+    --------
+    >>> config = customize_preset("basic", n_periods=104, regions={"sales_volatility": 0.1})
+    >>> config.n_periods, config.regions.noise.sales_volatility, config.regions.base_sales_rate
+    (104, 0.1, 10000.0)
+    >>> config = customize_preset("basic", **{"channels.0.roas": 2.0, "channels.Print.roas": 0.5})
+    >>> [channel.roas for channel in config.channels]
+    [2.0, 3.0, 0.5]
+    >>> customize_preset("basic", **{"regions.base_sales_rat": 1.0})
+    Traceback (most recent call last):
+    mmm_xgen.errors.ConfigError: regions.base_sales_rat: ... did you mean 'base_sales_rate'? ...
+    """
+    return with_overrides(_written(name), overrides)
+
+
+def preset_bands(name: str) -> dict[str, Any]:
+    """Return what the economics of a preset keep to, whatever the seed.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_available_presets`.
+
+    Returns
+    -------
+    dict
+        ``media_share`` (of expected sales), ``roas_median`` and ``roas_channel`` as [lowest,
+        highest]; ``saturated`` and ``headroom`` say whether at least one channel has a marginal
+        return on ad spend below and above 1. Empty for ``"reference_notebook"``, which is kept
+        as it was published.
+
+    Examples
+    --------
+    >>> preset_bands("enterprise")["media_share"]
+    [0.05, 0.25]
+    """
+    return copy.deepcopy(dict(_head(name)["bands"]))
+
+
+def preset_yaml(name: str) -> str:
+    """Return the configuration of a preset as YAML with its comments, ready to be edited.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_available_presets`.
+
+    Examples
+    --------
+    >>> print(preset_yaml("basic").splitlines()[0])
+    n_periods: 52              # one year of weeks
+    >>> MMMDataConfig.from_yaml(preset_yaml("basic")) == get_preset_config("basic")
+    True
+    """
+    return _parts(name)[1]
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    files = resources.files(__name__).iterdir()
+    return tuple(sorted(f.name.removesuffix(SUFFIX) for f in files if f.name.endswith(SUFFIX)))
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Head and configuration of a preset, as text."""
+    # Comparing, not hashing, lets any object be refused with a sentence.
+    if name not in list(_names()):
+        raise UnknownKindError(f"no preset named {name!r}; {nearest(str(name), _names())}")
+    return _read(name)
+
+
+@functools.cache
+def _read(name: str) -> tuple[str, str]:
+    text = resources.files(__name__).joinpath(name + SUFFIX).read_text(encoding="utf-8")
+    head, found, config = text.partition(CONFIG_LINE)
+    if not found:
+        raise ConfigError(f"the file of the preset {name!r} has no line 'config:'")
+    return head, textwrap.dedent(config)
+
+
+@functools.cache
+def _parsed(text: str) -> dict[str, Any]:
+    """Contents of one part of a file; every reader must copy what it gives away."""
+    return dict(parse_yaml(text))
+
+
+def _head(name: str) -> dict[str, Any]:
+    return _parsed(_parts(name)[0])
+
+
+def _written(name: str) -> dict[str, Any]:
+    """Return the configuration as the file spells it; `with_overrides` copies it."""
+    return _parsed(_parts(name)[1])

@@ -1,0 +1,300 @@
+"""Changes laid over a configuration that was written down: dotted paths and nested mappings.
+
+A change lands in the spelling that the written configuration has, flat or nested, and an error
+about it names the path that the user gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Any
+
+from pydantic import BaseModel
+
+from mmm_xgen.config.base import shown
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.names import label
+from mmm_xgen.config.region import VARIATIONS
+from mmm_xgen.config.specs import (
+    AdstockSpec,
+    KindOf,
+    NoiseSpec,
+    PatternSpec,
+    SaturationSpec,
+    TrendSpec,
+)
+from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.baseline import TRENDS
+from mmm_xgen.kernels.noise import NOISES
+from mmm_xgen.kernels.patterns import PATTERNS
+from mmm_xgen.kernels.saturation import SATURATIONS
+
+KeyPath = tuple[str | int, ...]
+
+# Letter of the wide columns that may stand before the names in a list.
+NAMED_LISTS = {"channels": "x", "control_variables": "c", "events": ""}
+# Kinds whose keys may stand beside them, and kinds that are spelled `_fun` and `_kwargs`.
+BESIDE = {
+    "pattern": KindOf(PATTERNS, PatternSpec, "linear_trend"),
+    "trend": KindOf(TRENDS, TrendSpec, "linear"),
+    "noise": KindOf(NOISES, NoiseSpec, "gaussian"),
+}
+FUNCTIONS = {
+    "adstock": KindOf(ADSTOCKS, AdstockSpec, "geometric_adstock"),
+    "saturation": KindOf(SATURATIONS, SaturationSpec, "hill_function"),
+}
+# Lists with one entry a geo.
+PER_GEO = ("region_names", "population", "y_sigma", "r_squared")
+# What a key takes the place of, since the two cannot stand together.
+REPLACES: dict[str, tuple[str, ...]] = {
+    "roas": ("base_effectiveness",),
+    "base_effectiveness": ("roas",),
+    "elasticity": ("gamma_control",),
+    "gamma_control": ("elasticity",),
+    "sales_volatility": ("y_sigma", "r_squared"),
+    "y_sigma": ("sales_volatility", "r_squared"),
+    "r_squared": ("sales_volatility", "y_sigma"),
+    "similarity": VARIATIONS,
+    "alpha": ("half_life",),
+    "half_life": ("alpha",),
+    "spend_trend": ("value_trend",),
+    "value_trend": ("spend_trend",),
+    "period": ("period_days", "weekday_effects"),
+    "period_days": ("period", "weekday_effects"),
+    "weekday_effects": ("period", "period_days"),
+}
+
+
+@dataclass
+class _Change:
+    """One value to set: the path that the user wrote, and the place where it belongs."""
+
+    written: KeyPath
+    value: Any
+    place: KeyPath = ()
+    # Mapping that holds the value; empty where a list does.
+    block: dict[str, Any] = field(default_factory=dict)
+
+
+def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> MMMDataConfig:
+    """Return a configuration that stands in a file, with some of its values changed.
+
+    Parameters
+    ----------
+    data : mapping
+        Configuration in the flat or the nested spelling; it stays as it is.
+    overrides : mapping of str to anything
+        New values by field name or dotted path, in which entries of a list go by position or
+        by name. A mapping is merged into what is there, anything else takes its place. A value
+        that excludes another, as `roas` does `base_effectiveness`, removes it; a new kind
+        drops the keys that only the old kind has; a smaller `n_regions` keeps the first geos.
+
+    Returns
+    -------
+    MMMDataConfig
+
+    Raises
+    ------
+    ConfigError
+        If a path leads nowhere, or if the result is no valid configuration.
+
+    Examples
+    --------
+    >>> data = {"channels": [{"name": "TV", "roas": 2.0}, {"name": "Radio"}]}
+    >>> config = with_overrides(data, {"channels.TV.base_effectiveness": 0.1, "seed": 7})
+    >>> config.channels[0].base_effectiveness, config.channels[0].roas, config.seed
+    (0.1, None, 7)
+    >>> with_overrides(data, {"channels.2.roas": 1.0})
+    Traceback (most recent call last):
+    mmm_xgen.errors.ConfigError: channels.2: found position 2, allowed: 0 to 1
+    """
+    changed: dict[str, Any] = {key: _copied(value) for key, value in data.items()}
+    changes = [
+        _Change(written=path, value=_copied(value))
+        for key, value in overrides.items()
+        for path, value in _leaves(tuple(str(key).split(".")), value)
+    ]
+    for change in changes:
+        _lay(changed, change)
+    _drop_what_is_excluded(changes)
+    _drop_keys_of_other_kinds(changes)
+    _keep_the_first_geos(changes)
+    try:
+        return MMMDataConfig.from_dict(changed)
+    except ConfigError as error:
+        path = _as_written(error.path, changes)
+        if path == error.path:
+            raise
+        raise ConfigError(error.message, path=path) from None
+
+
+def _copied(value: Any) -> Any:
+    """Copy of what can be changed in place; models are frozen, and callables stay the same."""
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
+    """Every value inside nested mappings, with its path."""
+    if not isinstance(value, Mapping) or not value:
+        yield path, value
+        return
+    for key, inner in value.items():
+        yield from _leaves((*path, *str(key).split(".")), inner)
+
+
+def _lay(data: dict[str, Any], change: _Change) -> None:
+    """Set the value of one change where `data` has it."""
+    node: dict[str, Any] | list[Any] = data
+    place: KeyPath = ()
+    rest = change.written
+    while True:
+        if isinstance(node, dict):
+            rest = _in_the_spelling_of(node, rest, change.value)
+            part: Any = str(rest[0])
+        else:
+            part = _position(node, str(rest[0]), place)
+        place, rest = (*place, part), rest[1:]
+        if not rest:
+            break
+        child = node.get(part) if isinstance(node, dict) else node[part]
+        if not isinstance(child, dict | list):
+            child = _opened(child, place, change.written)
+            node[part] = child
+        node = child
+    change.place = place
+    if isinstance(node, dict):
+        change.block = node
+        if change.value == {} and isinstance(node.get(part), dict):
+            return
+    node[part] = change.value
+
+
+def _opened(child: Any, place: KeyPath, written: KeyPath) -> dict[str, Any]:
+    """Return the mapping in which a path goes on: a new one, or a configuration object's."""
+    if child is None and (len(place) > 1 or place[0] not in NAMED_LISTS):
+        return {}
+    if isinstance(child, BaseModel):
+        return child.model_dump(exclude_unset=True)
+    here, whole = ".".join(map(str, place)), ".".join(map(str, written))
+    if child is None:
+        raise ConfigError(f"found no {here}; give {here} as a list", path=whole)
+    raise ConfigError(f"found {shown(child)} at {here}, which has no parts", path=whole)
+
+
+def _position(items: list[Any], text: str, place: KeyPath) -> int:
+    """Position in a list that a path gives by number or by the name of the entry."""
+    path = ".".join(map(str, (*place, text)))
+    if text.isdecimal():
+        if int(text) >= len(items):
+            allowed = f"0 to {len(items) - 1}" if items else "none, as the list is empty"
+            raise ConfigError(f"found position {text}, allowed: {allowed}", path=path)
+        return int(text)
+    prefix = NAMED_LISTS.get(str(place[-1])) if len(place) == 1 else None
+    if prefix is None:
+        raise ConfigError(f"found {text!r}, allowed: a position in the list, from 0", path=path)
+    names = [label(_name(item), prefix, position) for position, item in enumerate(items)]
+    wanted = label(text, prefix, 0)
+    if wanted not in names:
+        known = nearest(wanted, names)
+        raise ConfigError(f"no entry has that name or position; {known}", path=path)
+    return names.index(wanted)
+
+
+def _name(item: Any) -> str | None:
+    name = item.get("name") if isinstance(item, Mapping) else getattr(item, "name", None)
+    return None if name is None else str(name)
+
+
+def _in_the_spelling_of(block: Mapping[str, Any], path: KeyPath, value: Any) -> KeyPath:
+    """`path` below `block`, flat where the block is flat and nested where it is nested."""
+    key, *rest = path
+    for name, kinds in BESIDE.items():
+        nested = isinstance(block.get(name), Mapping)
+        if key == name and rest and not nested:
+            return (name,) if rest == ["kind"] else tuple(rest)
+        if key == name and not rest and nested and isinstance(value, str):
+            return (name, "kind")
+        if nested and key not in block and key in kinds.flat_keys():
+            return (name, *path)
+    for name in FUNCTIONS:
+        function, arguments = f"{name}_fun", f"{name}_kwargs"
+        nested = isinstance(block.get(name), Mapping)
+        if key == name and rest and name not in block:
+            return (function,) if rest == ["kind"] else (arguments, *rest)
+        if key == function and nested:
+            return (name, "kind")
+        if key == arguments and nested:
+            return (name, *rest)
+    return path
+
+
+def _drop_what_is_excluded(changes: list[_Change]) -> None:
+    """Remove what cannot stand beside a value that was set."""
+    wanted = {change.place for change in changes}
+    for change in changes:
+        *above, last = change.place
+        excluded = REPLACES.get(str(last), ())
+        for key in excluded if change.value is not None else ():
+            if (*above, key) not in wanted:
+                change.block.pop(key, None)
+
+
+def _drop_keys_of_other_kinds(changes: list[_Change]) -> None:
+    """Remove what only the old kind has, where another kind was set."""
+    wanted = {change.place for change in changes}
+    for change in changes:
+        *above, last = change.place
+        name = str(above[-1] if last == "kind" and above else last).removesuffix("_fun")
+        block, where = change.block, tuple(above)
+        if name in FUNCTIONS and last == name:
+            # A whole transform takes the place of both halves of the other spelling.
+            for half in (f"{name}_fun", f"{name}_kwargs"):
+                if (*where, half) not in wanted:
+                    block.pop(half, None)
+            continue
+        if name in FUNCTIONS and last != "kind":
+            block, where = block.get(f"{name}_kwargs", {}), (*where, f"{name}_kwargs")
+        if isinstance(block, dict):
+            for key in _keys_to_drop(name, change.value):
+                if (*where, key) not in wanted:
+                    block.pop(key, None)
+
+
+def _keys_to_drop(name: str, kind: Any) -> set[str]:
+    """Keys of all kinds under the field `name` but `kind`, if that is a kind."""
+    kinds = {**BESIDE, **FUNCTIONS}.get(name)
+    if name in FUNCTIONS and kind is None:
+        kind = f"no_{name}"
+    if kinds is None or kind is None or (isinstance(kind, str) and kind not in kinds.registry):
+        return set()
+    # A callable or a ready spec takes no keys at all.
+    known = kinds.keys_of(kind) if isinstance(kind, str) else []
+    return kinds.flat_keys() - set(known)
+
+
+def _keep_the_first_geos(changes: list[_Change]) -> None:
+    """Shorten the lists with one entry a geo, where fewer geos were asked for."""
+    wanted = {change.place for change in changes}
+    for change in changes:
+        if change.place != ("regions", "n_regions") or not isinstance(change.value, Integral):
+            continue
+        for key in PER_GEO:
+            values = change.block.get(key)
+            if isinstance(values, list) and ("regions", key) not in wanted:
+                change.block[key] = values[: max(int(change.value), 1)]
+
+
+def _as_written(path: str, changes: list[_Change]) -> str:
+    """`path` of an error in the words of the change that caused it, if one did."""
+    best: tuple[int, str] = (0, path)
+    for change in changes:
+        place = ".".join(map(str, change.place))
+        if path == place or path.startswith(place + "."):
+            written = ".".join(map(str, change.written)) + path[len(place) :]
+            best = max(best, (len(place), written))
+    return best[1]
