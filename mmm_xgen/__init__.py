@@ -20,11 +20,13 @@ from mmm_xgen.errors import (
     XgenError,
     XgenWarning,
 )
+from mmm_xgen.export import ground_truth, load, to_frame, to_netcdf
 from mmm_xgen.generate import generate_mmm_dataset, regenerate
 from mmm_xgen.kernels.adstock import register_adstock
 from mmm_xgen.kernels.patterns import register_pattern
 from mmm_xgen.kernels.saturation import register_saturation
 from mmm_xgen.presets import customize_preset, get_preset_config, list_available_presets
+from mmm_xgen.quality import check_data_quality, suggest_fixes
 from mmm_xgen.response import respond
 from mmm_xgen.version import __version__
 
@@ -44,13 +46,19 @@ __all__ = [
     "XgenError",
     "XgenWarning",
     "__version__",
+    "check_data_quality",
     "customize_preset",
     "generate_mmm_dataset",
     "get_preset_config",
+    "ground_truth",
     "list_available_presets",
+    "load",
     "regenerate",
     "register_adstock",
     "register_pattern",
     "register_saturation",
     "respond",
+    "suggest_fixes",
+    "to_frame",
+    "to_netcdf",
 ]

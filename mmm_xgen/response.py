@@ -85,7 +85,7 @@ def lag_weights(media: Media) -> FloatArray:
         _require_complex(kind, kernel, *values.values())
         kernel = np.broadcast_to(kernel, (*weights[..., index, :, :].shape[:-1], l_max))
         if normalize:
-            if np.any(np.real(kernel).sum(axis=-1) <= 0):
+            if not np.all(np.real(kernel).sum(axis=-1) > 0):
                 raise ConfigError(
                     f"a {kind.name} has no mass on its {l_max} lags, so it cannot be normalised; "
                     "use a longer l_max or other parameters",
@@ -170,7 +170,9 @@ def respond(
     spend : DataArray, dims (date, geo, channel) and more
         Spend in currency per period.
     params : Dataset
-        A generated Dataset, or its parameters.
+        A generated Dataset, or its parameters: ``spend_unit``, ``adstock_*``, ``saturation_*``
+        and the coordinates of the kinds. ``effect`` may be left out, as PyMC-Marketing's
+        parameters contain it.
     history : DataArray, dims (history_date, geo, channel), optional
         Spend before the first date; ``params["spend_history"]`` by default, 0 without it.
 
@@ -184,7 +186,8 @@ def respond(
     SchemaError
         If `params` lacks a variable.
     AlignmentError
-        If a geo or channel of `spend` is not in `params`.
+        If a geo or channel of `spend` is not in `params`, or ``effect`` contradicts the
+        amplitude that contains it.
 
     Examples
     --------
@@ -195,8 +198,8 @@ def respond(
     """
     import xarray as xr
 
-    require(params, "effect", "spend_unit")
-    params = _matching(params, spend)
+    require(params, "spend_unit")
+    params = with_effect(_matching(params, spend))
     if history is None:
         history = params.get("spend_history")
     names = response_parameters(params)
@@ -227,6 +230,43 @@ def respond(
     )
     contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
     return contribution.rename("channel_contribution")
+
+
+def with_effect(params: xr.Dataset) -> xr.Dataset:
+    """Parameters with the effect that the amplitudes of PyMC-Marketing's components contain.
+
+    Raises
+    ------
+    AlignmentError
+        If there is an effect already and it contradicts an amplitude.
+    SchemaError
+        If there is neither.
+    """
+    import xarray as xr
+
+    kinds = params["saturation_kind"]
+    names = {
+        str(kind): f"saturation_{SATURATIONS[str(kind)].amplitude or 'beta'}"
+        for kind in np.unique(kinds.values)
+    }
+    if "effect" not in params:
+        require(params, *names.values())
+        amplitudes = [params[name].where(kinds == kind, 0) for kind, name in names.items()]
+        total = sum(amplitudes[1:], start=amplitudes[0])
+        # An amplitude that contains the effect leaves 1 to the curve itself.
+        ones = xr.ones_like(params["spend_unit"])
+        return params.assign(effect=total, saturation_amplitude=ones)
+    own = params.get("saturation_amplitude", 1.0)
+    for kind, name in names.items():
+        if name not in params:
+            continue
+        contained = params["effect"] * own
+        differs = abs(params[name] - contained) > 1e-9 * abs(contained)
+        if bool((differs & (kinds == kind)).any()):
+            raise AlignmentError(
+                f"'effect' contradicts {name!r}, which contains it; change both, or drop 'effect'"
+            )
+    return params
 
 
 def media_of(

@@ -104,7 +104,18 @@ def test_what_does_not_fit_is_named() -> None:
     ds = mixed()
     with pytest.raises(AlignmentError, match="no channel named 'other'"):
         respond(ds["spend"].assign_coords(channel=["other", *ds["channel"].values[1:]]), ds)
-    with pytest.raises(SchemaError, match="'effect'"):
-        respond(ds["spend"], ds.drop_vars("effect"))
+    with pytest.raises(SchemaError, match="'spend_unit'"):
+        respond(ds["spend"], ds.drop_vars("spend_unit"))
     with pytest.raises(AlignmentError, match="geo"):
         respond(ds["spend"].isel(geo=0, drop=True), ds)
+
+
+def test_the_effect_is_inside_the_amplitudes() -> None:
+    ds = mixed()
+    response = respond(ds["spend"], ds.drop_vars(["effect", "saturation_amplitude"]))
+    xr.testing.assert_allclose(response, ds["channel_contribution"], rtol=1e-12, atol=0)
+    with pytest.raises(AlignmentError, match="effect"):
+        respond(ds["spend"], ds.assign(effect=2 * ds["effect"]))
+    for name in ("saturation_beta", "saturation_sigma", "saturation_b", "saturation_alpha"):
+        with pytest.raises(AlignmentError, match=name):
+            respond(ds["spend"], ds.assign({name: 2 * ds[name]}))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
+from mmm_xgen.config.names import checked_name
 from mmm_xgen.config.specs import (
     AdstockSpec,
     KindOf,
@@ -68,7 +69,9 @@ _SATURATION = KindOf(SATURATIONS, SaturationSpec, "hill_function")
 Pattern = Annotated[PatternSpec, _PATTERN]
 Adstock = Annotated[AdstockSpec, _ADSTOCK]
 Saturation = Annotated[SaturationSpec, _SATURATION]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Text = Annotated[str, Field(max_length=100)]
+ChannelName = Annotated[Text, AfterValidator(checked_name("x"))]
+ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
 
 
 def _flat_pattern_keys(schema: dict[str, Any]) -> None:
@@ -116,7 +119,7 @@ class ChannelConfig(FrozenConfig):
 
     model_config = ConfigDict(json_schema_extra=_flat_pattern_keys)
 
-    name: Name | None = None
+    name: ChannelName | None = None
     pattern: Pattern = Field(default="linear_trend", validate_default=True)
     base_spend: Annotated[Number, Field(ge=0)] = 1000.0
     spend_volatility: Annotated[Number, Field(ge=0)] = 0.1
@@ -191,7 +194,7 @@ class ControlConfig(FrozenConfig):
 
     model_config = ConfigDict(json_schema_extra=_flat_pattern_keys)
 
-    name: Name | None = None
+    name: ControlName | None = None
     pattern: Pattern = Field(default="linear_trend", validate_default=True)
     base_value: Annotated[Number, Field(ge=0)] = 1.0
     value_volatility: Annotated[Number, Field(ge=0)] = 0.1

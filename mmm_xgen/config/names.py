@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 
 def label(name: str | None, prefix: str, position: int) -> str:
@@ -25,6 +26,17 @@ def label(name: str | None, prefix: str, position: int) -> str:
     if name is None:
         return f"{prefix}{position + 1}"
     return re.sub(rf"^{prefix}\d*-", "", name)
+
+
+def checked_name(prefix: str) -> Callable[[str], str]:
+    """Validator for names: something must be left of them as a label."""
+
+    def check(name: str) -> str:
+        if name != name.strip() or not label(name, prefix, 0):
+            raise ValueError(f"a name such as 'TV' or '{prefix}-TV', without blanks at its ends")
+        return name
+
+    return check
 
 
 def column(label: str, prefix: str, position: int) -> str:

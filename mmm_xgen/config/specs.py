@@ -270,6 +270,9 @@ def fold(data: Mapping[str, Any], field: str, flat: set[str]) -> dict[str, Any]:
     if not isinstance(written, Mapping):
         key = next(iter(found))
         raise fail(f"found beside {field} {shown(spec)}, which takes no keys", key)
+    twice = next((key for key in found if key in written), None)
+    if twice:
+        raise fail(f"found beside {field} and inside it, allowed: one of the two", twice)
     rest[field] = {**written, **found}
     return rest
 
@@ -282,7 +285,8 @@ def fold_function(data: Mapping[str, Any], field: str) -> dict[str, Any]:
     rest = {key: value for key, value in data.items() if key not in (name, arguments)}
     none = f"no_{field}"
     if field in data:
-        raise fail(f"found beside {field}, allowed: one of the two spellings", name)
+        found = name if name in data else arguments
+        raise fail(f"found beside {field}, allowed: one of the two spellings", found)
     kinds, kwargs = data.get(name), data.get(arguments, {})
     if isinstance(kinds, list | tuple):
         kinds = [none if kind is None else kind for kind in kinds]

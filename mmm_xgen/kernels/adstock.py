@@ -115,14 +115,20 @@ def weibull_adstock(
     """
     if type == "PDF":
         time = (lag + 1) / lam
-        log_density = (np.asarray(k) - 1) * np.log(time) - time**k
+        with np.errstate(over="ignore"):
+            power = time**k
+        log_density = (np.asarray(k) - 1) * np.log(time) - power
+        # Where even the first lag overflows, the limit has all mass there.
+        nothing_left = np.isinf(np.real(power[..., :1]))
+        log_density = np.where(nothing_left, np.where(lag == 0, 0.0, -np.inf), log_density)
         # Only ratios to the peak matter; on the log scale they cannot underflow together.
         density = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
         lowest = density.min(axis=-1, keepdims=True)
         is_flat = np.real(lowest) == 1
         return np.where(is_flat, 1.0, (density - lowest) / np.where(is_flat, 1, 1 - lowest))
-    hazard = (lag / np.asarray(lam)) ** k
-    return np.asarray(np.exp(-np.cumsum(hazard, axis=-1)))
+    with np.errstate(over="ignore"):
+        hazard = np.cumsum((lag / np.asarray(lam)) ** k, axis=-1)
+    return np.asarray(np.exp(-hazard))
 
 
 @register_adstock("beta_gamma_adstock")
