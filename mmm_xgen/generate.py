@@ -10,6 +10,7 @@ import numpy as np
 from mmm_xgen import baseline
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.default import DEFAULT_CONFIG
+from mmm_xgen.config.experiment import apply_experiments
 from mmm_xgen.draws import draw_controls, draw_spend
 from mmm_xgen.effect import factor_for_roas
 from mmm_xgen.given import effect_is_given, given_parameters, with_given
@@ -104,6 +105,9 @@ def generate_mmm_dataset(
     else:
         history, spent, value = given_spend(plan, config, value)
         del truth["base_spend"]
+    if plan is None or not plan.attrs.get("contains_experiments"):
+        places = {"channels": config.channel_names, "geos": config.regions.names}
+        spent = apply_experiments(spent, config.experiments, calendar=window, **places)
 
     media = true_media(config, truth)
     weights = lag_weights(media)

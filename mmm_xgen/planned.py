@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
@@ -15,9 +16,7 @@ from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.transform import TransformConfig
 from mmm_xgen.errors import ConfigError, SchemaError, XgenWarning, nearest
 from mmm_xgen.kernels.domain import FloatArray
-
-if TYPE_CHECKING:
-    import xarray as xr
+from mmm_xgen.labelled import config_of
 
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
 
@@ -46,6 +45,9 @@ def planned(
             raise ConfigError("found a spend_plan and no plan; pass spend=", path="spend_plan")
         return config, None
     plan = _read(spend, config.spend_plan or SpendPlanConfig())
+    # A dataset made with the same experiments has them in its spend already.
+    done = isinstance(spend, xr.Dataset) and "config" in spend.attrs
+    plan.attrs["contains_experiments"] = done and config_of(spend).experiments == config.experiments
     names = [str(name) for name in plan["channel"].values]
     for position, name in enumerate(config.channel_names):
         if name not in names:
@@ -74,8 +76,6 @@ def planned(
 
 def _read(spend: Any, mapping: SpendPlanConfig) -> xr.Dataset:
     """Read the plan, with the spend before it where a Dataset has that too."""
-    import xarray as xr
-
     from mmm_xgen.plan import read_plan
 
     plan = read_plan(spend, mapping)
@@ -164,11 +164,12 @@ def given_spend(
     value : array, dims (control, geo, date)
     """
     plan = plan.sel(geo=list(config.regions.names), channel=config.channel_names)
-    spend = plan["spend"].transpose("channel", "geo", "date").to_numpy().astype(float)
+    # Sums depend on the order of memory in their last bit, so plans get the order of drawn spend.
+    spend = np.ascontiguousarray(plan["spend"].transpose("channel", "geo", "date"), dtype=float)
     history = spend[..., :0]
     if "spend_history" in plan:
         earlier = plan["spend_history"].transpose("channel", "geo", "history_date")
-        history = earlier.to_numpy().astype(float)
+        history = np.ascontiguousarray(earlier, dtype=float)
     if "control_value" in plan:
         known = plan["control_value"].transpose("control", "geo", "date")
         rows = [config.control_names.index(str(name)) for name in known["control"].values]

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from mmm_xgen.config.base import Integer, Number, fail
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
+from mmm_xgen.config.experiment import ExperimentConfig, check_experiments
 from mmm_xgen.config.names import label
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
@@ -91,6 +92,8 @@ class MMMDataConfig(TextConfig):
         Adstock and saturation.
     events : list of EventConfig
         Holidays and the like.
+    experiments : list of ExperimentConfig
+        Geo tests that are part of the spend.
     spend_plan : SpendPlanConfig, optional
         Where a media plan of the user's own has what.
 
@@ -120,6 +123,7 @@ class MMMDataConfig(TextConfig):
     regions: RegionConfig = Field(default_factory=RegionConfig)
     transforms: TransformConfig = Field(default_factory=TransformConfig)
     events: tuple[EventConfig, ...] = ()
+    experiments: tuple[ExperimentConfig, ...] = ()
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -128,7 +132,7 @@ class MMMDataConfig(TextConfig):
         """Treat an empty block of a YAML file as not there."""
         if not isinstance(data, Mapping):
             return data
-        blocks = ("regions", "transforms", "control_variables", "events")
+        blocks = ("regions", "transforms", "control_variables", "events", "experiments")
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")
@@ -193,6 +197,11 @@ class MMMDataConfig(TextConfig):
     @model_validator(mode="after")
     def _seasons_can_be_sampled(self) -> MMMDataConfig:
         check_seasons(self)
+        return self
+
+    @model_validator(mode="after")
+    def _experiments_fit(self) -> MMMDataConfig:
+        check_experiments(self)
         return self
 
     @property

@@ -1,0 +1,329 @@
+"""Geo experiments that are part of the panel: configuration, checks and what they do to spend."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, shown
+from mmm_xgen.config.names import label
+from mmm_xgen.errors import ConfigError, XgenWarning, nearest
+from mmm_xgen.kernels.calendar import Calendar
+from mmm_xgen.kernels.domain import FloatArray
+
+if TYPE_CHECKING:
+    from mmm_xgen.config.data import MMMDataConfig
+
+
+def _day(value: Any) -> str | None:
+    """ISO text of a day, from text, a date, or a NumPy or pandas one."""
+    if value is None:
+        return None
+    if isinstance(value, np.datetime64):
+        value = str(value.astype("datetime64[D]"))
+    if isinstance(value, datetime.date):
+        value = value.isoformat()[:10]
+    try:
+        if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError
+        return datetime.date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise ValueError("an ISO date such as '2022-03-07'") from None
+
+
+Day = Annotated[str | None, BeforeValidator(_day)]
+
+
+class ExperimentConfig(FrozenConfig):
+    """A test that changes the spend of one channel in some geos for a time.
+
+    The change is made to the spend itself, drawn or given, so that the panel contains the test:
+    ``spend * (1 + change)`` in its geos, in every period whose first day is in the test.
+
+    Parameters
+    ----------
+    channel : str
+        ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
+    geos : list of str, optional
+        Geos that get the change; the others are the control. All of them by default, which
+        leaves no control.
+    start, end : str or date, optional
+        First and last day.
+    start_period, n_periods : int, optional
+        In place of `start` the first period, counted from 0, and in place of `end` the length.
+    change : float
+        Relative change of spend: 0.5 is 50% more, -1 switches the channel off.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, or beginning, end or change are missing, doubled or impossible.
+
+    Examples
+    --------
+    >>> test = ExperimentConfig(
+    ...     channel="TV", geos=["north"], start="2022-03-07", end="2022-04-03", change=-1.0
+    ... )
+    >>> test.start, test.change
+    ('2022-03-07', -1.0)
+    """
+
+    channel: Annotated[str, Field(min_length=1)]
+    geos: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    start: Day = None
+    end: Day = None
+    start_period: Annotated[Integer, Field(ge=0)] | None = None
+    n_periods: Annotated[Integer, Field(ge=1)] | None = None
+    change: Annotated[Number, Field(ge=-1)]
+
+    @field_validator("geos")
+    @classmethod
+    def _each_geo_once(cls, geos: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if geos is not None and len(set(geos)) < len(geos):
+            raise ValueError("each geo once")
+        return geos
+
+    @field_validator("change")
+    @classmethod
+    def _changes_something(cls, change: float) -> float:
+        if change == 0:
+            raise ValueError("a change other than 0, such as 0.5 (50% more) or -1 (off)")
+        return change
+
+    @model_validator(mode="after")
+    def _one_beginning_and_one_end(self) -> ExperimentConfig:
+        for day, period in (("start", "start_period"), ("end", "n_periods")):
+            given = [name for name in (day, period) if getattr(self, name) is not None]
+            if len(given) != 1:
+                found = " and ".join(given) or f"neither {day} nor {period}"
+                raise fail(
+                    f"found {found}, allowed: one of {day} and {period}", (given or [day])[-1]
+                )
+        if self.start and self.end and self.end < self.start:
+            raise fail(f"found {self.end}, which is before start {self.start}", "end")
+        return self
+
+
+@dataclass(frozen=True)
+class ExperimentCells:
+    """Where one experiment changes spend.
+
+    Parameters
+    ----------
+    channel : int
+        Position of the channel.
+    geos : tuple of int
+        Positions of the geos.
+    start, stop : int
+        First period, and the one after the last.
+    """
+
+    channel: int
+    geos: tuple[int, ...]
+    start: int
+    stop: int
+
+
+def apply_experiments(
+    spend: FloatArray,
+    experiments: Sequence[ExperimentConfig],
+    *,
+    channels: Sequence[str],
+    geos: Sequence[str],
+    calendar: Calendar,
+) -> FloatArray:
+    r"""Spend with the experiments in it: :math:`s'_t = s_t (1 + \text{change})` in their cells.
+
+    Parameters
+    ----------
+    spend : array, dims (channel, geo, date)
+        Currency per period, inside the window; it stays as it is.
+    experiments : sequence of ExperimentConfig
+        Tests, of which no two share a channel, geo and period.
+    channels, geos : sequence of str
+        Labels of `spend`.
+    calendar : Calendar
+        Dates of `spend`, without burn-in.
+
+    Returns
+    -------
+    array, dims (channel, geo, date)
+        `spend` itself if there are no experiments.
+
+    Raises
+    ------
+    ConfigError
+        If a channel, geo or date is not there, or two tests overlap; its path begins with
+        ``experiments.0``.
+
+    Warns
+    -----
+    XgenWarning
+        If a test changes nothing, as nothing is spent in its cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mmm_xgen.kernels.calendar import regular
+    >>> calendar = regular(np.datetime64("2022-01-03"), 4, "week")
+    >>> test = ExperimentConfig(channel="TV", start_period=1, n_periods=2, change=0.5)
+    >>> apply_experiments(
+    ...     np.ones((1, 1, 4)), [test], channels=["TV"], geos=["north"], calendar=calendar
+    ... )
+    array([[[1. , 1.5, 1.5, 1. ]]])
+    """
+    if not experiments:
+        return spend
+    changed = spend.copy()
+    cells = experiment_cells(experiments, channels=channels, geos=geos, calendar=calendar)
+    for position, (experiment, cell) in enumerate(zip(experiments, cells, strict=True)):
+        inside = (cell.channel, list(cell.geos), slice(cell.start, cell.stop))
+        if not np.any(changed[inside]):
+            warnings.warn(
+                f"experiments.{position} changes nothing: {experiment.channel!r} spends nothing "
+                "there and then; choose other dates or geos",
+                XgenWarning,
+                stacklevel=3,
+            )
+        changed[inside] *= 1 + experiment.change
+    return changed
+
+
+def check_experiments(config: MMMDataConfig) -> None:
+    """Refuse experiments that do not fit the configuration, for its own validator.
+
+    A media plan brings channels, geos and dates of its own: with a ``spend_plan`` the check
+    waits for it, and `apply_experiments` makes it.
+    """
+    experiments: Sequence[ExperimentConfig] = getattr(config, "experiments", ())
+    if config.spend_plan is not None or not experiments:
+        return
+    try:
+        experiment_cells(
+            experiments,
+            channels=config.channel_names,
+            geos=config.regions.names,
+            calendar=config.calendar.window(),
+        )
+    except ConfigError as error:
+        raise fail(error.message, *error.path.split(".")) from None
+
+
+def experiment_cells(
+    experiments: Sequence[ExperimentConfig],
+    *,
+    channels: Sequence[str],
+    geos: Sequence[str],
+    calendar: Calendar,
+) -> list[ExperimentCells]:
+    """Where each experiment changes spend.
+
+    Raises
+    ------
+    ConfigError
+        As for `apply_experiments`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mmm_xgen.kernels.calendar import regular
+    >>> calendar = regular(np.datetime64("2022-01-03"), 4, "week")
+    >>> test = ExperimentConfig(channel="x-TV", start="2022-01-05", end="2022-01-17", change=-1.0)
+    >>> experiment_cells([test], channels=["TV"], geos=["north", "south"], calendar=calendar)
+    [ExperimentCells(channel=0, geos=(0, 1), start=1, stop=3)]
+    """
+    found: list[ExperimentCells] = []
+    for position, experiment in enumerate(experiments):
+        path = f"experiments.{position}"
+        start, stop = _periods(experiment, calendar, path)
+        cells = ExperimentCells(
+            _position(experiment.channel, channels, path),
+            _geos(experiment, geos, path),
+            start,
+            stop,
+        )
+        for other, earlier in enumerate(found):
+            _refuse_overlap(cells, earlier, (geos, path, other))
+        found.append(cells)
+    return found
+
+
+def _position(name: str, channels: Sequence[str], path: str) -> int:
+    known = [str(channel) for channel in channels]
+    for written in (name, label(name, "x", 0)):
+        if written in known:
+            return known.index(written)
+    raise ConfigError(f"no channel named {name!r}; {nearest(name, known)}", path=f"{path}.channel")
+
+
+def _geos(experiment: ExperimentConfig, geos: Sequence[str], path: str) -> tuple[int, ...]:
+    known = [str(geo) for geo in geos]
+    if experiment.geos is None:
+        return tuple(range(len(known)))
+    for name in experiment.geos:
+        if name not in known:
+            raise ConfigError(f"no geo named {name!r}; {nearest(name, known)}", path=f"{path}.geos")
+    return tuple(known.index(name) for name in experiment.geos)
+
+
+def _periods(experiment: ExperimentConfig, calendar: Calendar, path: str) -> tuple[int, int]:
+    """First period of a test and the one after its last."""
+    dates = calendar.dates
+    first_day, last_day = dates[0], calendar.ends[-1] - np.timedelta64(1, "D")
+    for field in ("start", "end"):
+        day = getattr(experiment, field)
+        if day is not None and not first_day <= np.datetime64(day) <= last_day:
+            raise ConfigError(
+                f"found {day}, which is outside the data, allowed: {first_day} to {last_day}",
+                path=f"{path}.{field}",
+            )
+    if experiment.start is not None:
+        start = int(np.searchsorted(dates, np.datetime64(experiment.start)))
+    else:
+        start = int(experiment.start_period or 0)
+    if start >= len(dates):
+        where = "start" if experiment.start is not None else "start_period"
+        found = shown(getattr(experiment, where))
+        raise ConfigError(
+            f"found {found}, after which no period begins, allowed: before period {len(dates)}",
+            path=f"{path}.{where}",
+        )
+    if experiment.end is not None:
+        stop = int(np.searchsorted(dates, np.datetime64(experiment.end), side="right"))
+        if stop <= start:
+            raise ConfigError(
+                f"found {experiment.end}, but no period begins from the start of the test to "
+                f"then; the first that could be in it begins {dates[start]}",
+                path=f"{path}.end",
+            )
+        return start, stop
+    stop = start + int(experiment.n_periods or 0)
+    if stop > len(dates):
+        raise ConfigError(
+            f"found {experiment.n_periods}, allowed: at most {len(dates) - start}, as the data "
+            f"end with period {len(dates) - 1}",
+            path=f"{path}.n_periods",
+        )
+    return start, stop
+
+
+def _refuse_overlap(
+    cells: ExperimentCells, earlier: ExperimentCells, place: tuple[Sequence[str], str, int]
+) -> None:
+    geos, path, other = place
+    shared = [geo for geo in cells.geos if geo in earlier.geos]
+    apart = cells.start >= earlier.stop or earlier.start >= cells.stop
+    if cells.channel != earlier.channel or not shared or apart:
+        return
+    raise ConfigError(
+        f"found {str(geos[shared[0]])!r}, where experiments.{other} tests the same channel in "
+        f"periods {earlier.start} to {earlier.stop - 1}; move one of them in time or to other geos",
+        path=f"{path}.geos",
+    )
