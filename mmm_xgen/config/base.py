@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
@@ -34,8 +34,6 @@ PLAIN_WORDS = {
     "less than": "below",
 }
 
-Model = TypeVar("Model", bound="FrozenConfig")
-
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -61,29 +59,29 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
     )
 
     @classmethod
-    def from_dict(cls: type[Model], data: Mapping[str, Any]) -> Model:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build the model from a mapping, with errors that name the mapping's own paths."""
         if not isinstance(data, Mapping):
             raise ConfigError(f"found {shown(data)}, allowed: a mapping of keys to values")
         return cls.model_validate(dict(data))
 
     @classmethod
-    def model_validate(cls: type[Model], obj: Any, **options: Any) -> Model:
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
         """Build the model from a mapping, as pydantic does, but raise `ConfigError`."""
         try:
-            return super().model_validate(obj, **options)  # type: ignore[misc,no-any-return]
+            return super().model_validate(obj, **options)
         except ValidationError as error:
             raise config_error(error, obj) from None
 
     @classmethod
-    def model_validate_json(cls: type[Model], json_data: str | bytes, **options: Any) -> Model:
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Build the model from JSON text, as pydantic does, but raise `ConfigError`."""
         try:
-            return super().model_validate_json(json_data, **options)  # type: ignore[misc,no-any-return]
+            return super().model_validate_json(json_data, **options)
         except ValidationError as error:
             raise config_error(error, json.loads(json_data)) from None
 
-    def replace(self: Model, **changes: Any) -> Model:
+    def replace(self, **changes: Any) -> Self:
         """Return the same model with some fields changed, validated again."""
         kept = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**kept, **changes})

@@ -85,7 +85,7 @@ def register_adstock(
 
 
 @register_adstock("geometric_adstock", alpha_at=lambda half_life: 0.5 ** (1 / half_life))
-def geometric_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
+def geometric_adstock(lag: FloatArray, *, alpha: Share = 0.3) -> FloatArray:
     r"""Constant share retained from period to period: :math:`w_l = \alpha^l`."""
     return np.asarray(np.asarray(alpha) ** lag)
 

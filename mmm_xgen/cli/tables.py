@@ -1,0 +1,170 @@
+"""What a dataset or preset has in it, as tables."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from mmm_xgen.errors import SchemaError
+from mmm_xgen.schema import require
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+    from rich.table import Table
+
+MOST_GEOS = 12
+PIPED_WIDTH = 140
+WORDS = {"D": "days", "W": "weeks", "MS": "months", "QS": "quarters", "YS": "years"}
+
+
+def console() -> Console:
+    """Console on stdout; where that is no terminal, wide enough not to cut anything."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def presets_table() -> Table:
+    """Name, size and purpose of every preset."""
+    from mmm_xgen.presets import get_preset_config, list_available_presets
+
+    table = _table("preset", "what it is for", right=("periods", "geos", "channels", "controls"))
+    for name, description in list_available_presets().items():
+        config = get_preset_config(name)
+        sizes = (
+            config.n_periods,
+            config.regions.n_regions,
+            len(config.channels),
+            len(config.control_variables),
+        )
+        table.add_row(name, description, *map(str, sizes))
+    return table
+
+
+def summary(ds: xr.Dataset) -> list[str]:
+    """Two lines: the size of a dataset, and its economics."""
+    from mmm_xgen.truth.estimands import attribution, roas
+
+    sizes = ", ".join([_span(ds), *_counts(ds)])
+    returns = roas(ds)
+    share = float(attribution(ds).sum())
+    middle, low, high = (float(getattr(returns, name)()) for name in ("median", "min", "max"))
+    return [
+        f"{sizes}, seed {ds.attrs.get('seed', 'unknown')}",
+        f"spend {ds.attrs['currency']} {float(ds['spend'].sum()):,.0f}; media makes {share:.0%} of "
+        f"{ds.attrs['kpi']}; ROAS {low:.2f} to {high:.2f}, median {middle:.2f}",
+    ]
+
+
+def describe(ds: xr.Dataset, title: str) -> list[str | Table]:
+    """Lines and tables that describe a generated dataset.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is no generated dataset.
+    """
+    _require_generated(ds)
+    drawn = "given" if ds.attrs.get("spend_is_given") else "drawn"
+    parts: list[str | Table] = [
+        f"{title}: {', '.join([_span(ds), *_counts(ds)])}",
+        f"seed {ds.attrs.get('seed', 'unknown')}, spend {drawn}, currency "
+        f"{ds.attrs['currency']}, KPI {ds.attrs['kpi']}, made by mmm-xgen "
+        f"{ds.attrs.get('mmm_xgen_version', 'unknown')}",
+        _channels(ds),
+    ]
+    if "aggregation" in ds.attrs:
+        parts.insert(2, f"aggregated: {ds.attrs['aggregation']}")
+    if ds.sizes.get("control", 0):
+        parts.append(_controls(ds))
+    parts.append(_geos(ds))
+    hidden = ds.sizes["geo"] - MOST_GEOS
+    return [*parts, f"and {hidden} more geos"] if hidden > 0 else parts
+
+
+def _require_generated(ds: xr.Dataset) -> None:
+    require(ds, "y", "mu", "spend", "channel_contribution", "y_sigma", "effect")
+    for name in ("currency", "kpi", "freq"):
+        if name not in ds.attrs:
+            raise SchemaError(f"the Dataset has no attribute {name!r}; was it made by mmm-xgen?")
+
+
+def _channels(ds: xr.Dataset) -> Table:
+    from mmm_xgen.truth.estimands import attribution, roas
+
+    table = _table(
+        "channel",
+        "column",
+        "adstock",
+        "saturation",
+        right=(f"spend ({ds.attrs['currency']})", "ROAS", "share of sales"),
+        title="Channels",
+    )
+    spend = ds["spend"].sum(("date", "geo"))
+    for name, returned, share in zip(
+        ds["channel"].to_numpy(), roas(ds).to_numpy(), attribution(ds).to_numpy(), strict=True
+    ):
+        one = ds["channel"].sel(channel=name)
+        kinds = (
+            str(one[key].item()) for key in ("channel_column", "adstock_kind", "saturation_kind")
+        )
+        amount = float(spend.sel(channel=name))
+        table.add_row(str(name), *kinds, f"{amount:,.0f}", f"{returned:.3f}", f"{share:.2%}")
+    return table
+
+
+def _controls(ds: xr.Dataset) -> Table:
+    table = _table("control", "column", right=("lowest", "mean", "highest"), title="Controls")
+    values = ds["control_value"]
+    for name, column in zip(ds["control"].to_numpy(), ds["control_column"].to_numpy(), strict=True):
+        one = values.sel(control=name)
+        figures = (float(one.min()), float(one.mean()), float(one.max()))
+        table.add_row(str(name), str(column), *(f"{figure:,.4g}" for figure in figures))
+    return table
+
+
+def _geos(ds: xr.Dataset) -> Table:
+    from mmm_xgen.labelled import config_of
+
+    # An aggregated dataset has no configuration of its own, nor one noise family.
+    noise = f", noise {config_of(ds).regions.noise.kind}" if "config" in ds.attrs else ""
+    table = _table(
+        "geo",
+        right=("population", f"mean {ds.attrs['kpi']}", "base sales", "noise sd"),
+        title=f"Geos{noise}",
+    )
+    means = ds[["population", "mu", "intercept_contribution", "y_sigma"]].mean("date")
+    for name in ds["geo"].to_numpy()[:MOST_GEOS]:
+        one = means.sel(geo=name)
+        people, *figures = (float(figure) for figure in one.data_vars.values())
+        table.add_row(str(name), f"{people:,.0f}", *(_figure(figure) for figure in figures))
+    return table
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if math.isfinite(value) else "-"
+
+
+def _table(*left: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _span(ds: xr.Dataset) -> str:
+    first, last = (str(ds["date"].to_numpy()[i])[:10] for i in (0, -1))
+    word = WORDS.get(str(ds.attrs.get("freq", "")).split("-")[0], "periods")
+    return f"{ds.sizes['date']} {word} from {first} to {last}"
+
+
+def _counts(ds: xr.Dataset) -> list[str]:
+    counts = [(ds.sizes.get(dim, 0), dim) for dim in ("geo", "channel", "control")]
+    return [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]

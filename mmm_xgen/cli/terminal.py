@@ -1,0 +1,119 @@
+"""What the user sees: one-line errors and warnings, and progress on a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from mmm_xgen.errors import XgenError, XgenWarning
+
+PROGRAM = "mmm-xgen"
+BAD_INPUT = 2
+
+# typer has no public name for the root of what it raises on bad arguments, and its versions
+# differ in the module it comes from.
+ArgumentError: Any = typer.BadParameter.__mro__[2]
+
+
+class OneLineGroup(TyperGroup):
+    """Commands whose every failure on bad input is one line on stderr and exit status 2."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command and exit with its status."""
+        options["standalone_mode"] = False
+        try:
+            status = super().main(*args, **options)
+        except XgenError as error:
+            status = fail(str(error))
+        except ArgumentError as error:
+            status = fail(error.format_message().rstrip(".") + _hint(error))
+        except OSError as error:
+            status = fail(_of_file(error))
+        except UnicodeError as error:
+            status = fail(f"found a name that is no UTF-8 text ({error}); write it in UTF-8")
+        except MemoryError:
+            status = fail("not enough memory; use fewer periods, geos or channels")
+        except typer.Abort:
+            status = fail("interrupted")
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def fail(message: str) -> int:
+    """Write the message as one line on stderr; return the exit status."""
+    typer.echo(f"{PROGRAM}: error: {_one_line(message)}", err=True)
+    return BAD_INPUT
+
+
+def write_any_text() -> None:
+    """Let the streams write what their encoding lacks as ``?``, where it would be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def say(message: str) -> None:
+    """Write a line on stdout."""
+    typer.echo(message)
+
+
+@contextmanager
+def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
+    """Show each warning of this package once, as a line on stderr, when the block ends."""
+    messages: dict[str, None] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", XgenWarning)
+        usual = warnings.showwarning
+
+        def collect(message: Any, category: Any, *where: Any, **more: Any) -> None:
+            if issubclass(category, XgenWarning):
+                messages[_one_line(str(message))] = None
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = collect
+        try:
+            yield
+        finally:
+            if not quiet:
+                for text in messages:
+                    typer.echo(f"{PROGRAM}: warning: {text}", err=True)
+
+
+@contextmanager
+def progress(steps: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Progress bar on stderr, on a terminal only; calling what it yields begins a step."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=steps + 1)
+
+        def begin(description: str) -> None:
+            bar.update(task, description=description, advance=1)
+
+        yield begin
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _hint(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f"; see '{context.command_path} --help'" if context is not None else ""
+
+
+def _of_file(error: OSError) -> str:
+    name = f"{str(error.filename)!r}: " if error.filename is not None else ""
+    return f"{name}{error.strerror or error}"

@@ -1,0 +1,137 @@
+"""Colours, numbers and dates that all pictures share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.ticker import FuncFormatter
+
+# Paul Tol's "muted" scheme, which the common forms of colour blindness tell apart. The order
+# puts colours of different lightness side by side, so that grey print works too.
+CHANNEL_COLOURS = (
+    "#332288",
+    "#DDAA33",
+    "#117733",
+    "#CC6677",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#999933",
+)
+OTHER_COLOUR = "#AAAAAA"
+BASE_COLOUR = "#E3E6EA"
+INK = "#222222"
+FAINT = "#8A8F98"
+RISK = "#B03A2E"
+
+STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "grid.color": "#E8E8E8",
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.solid_capstyle": "round",
+    "savefig.dpi": 150,
+    "text.color": INK,
+    "text.usetex": False,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+}
+
+PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
+LONGEST_NAME = 25
+DAYS_BESIDE_ONE_DATE = 4
+_STEPS = ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
+
+
+def colours(names: Sequence[str], other: str | None) -> dict[str, str]:
+    """Colour of each name, in order; grey for `other`.
+
+    Examples
+    --------
+    >>> colours(["TV", "3 others"], "3 others")
+    {'TV': '#332288', '3 others': '#AAAAAA'}
+    """
+    own = iter(CHANNEL_COLOURS)
+    return {name: OTHER_COLOUR if name == other else next(own) for name in names}
+
+
+def short_number(value: float) -> str:
+    """Write a number as a chart does: three figures and a unit.
+
+    Examples
+    --------
+    >>> [short_number(value) for value in (0, 0.25, 950, 12_500, -3_000_000, 1.25e9)]
+    ['0', '0.25', '950', '12.5k', '-3M', '1.25bn']
+    """
+    for step, unit in _STEPS:
+        # 999.9 would be written 1e+03.
+        if abs(value) >= 0.9995 * step:
+            return f"{value / step:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def plain_text(name: str) -> str:
+    r"""Name as matplotlib writes it out: no formulas, and not longer than fits.
+
+    A long name loses its middle: what tells it from its neighbours often stands at its end.
+
+    Examples
+    --------
+    >>> plain_text("US$ & CA$")
+    'US\\$ & CA\\$'
+    >>> plain_text("Programmatic display retargeting 12")
+    'Programmatic…targeting 12'
+    """
+    if len(name) > LONGEST_NAME:
+        half = LONGEST_NAME // 2
+        name = f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
+    return name.replace("$", r"\$")
+
+
+def period_word(freq: str) -> str:
+    """Word for one period of a frequency.
+
+    Examples
+    --------
+    >>> period_word("W-SUN"), period_word("MS")
+    ('week', 'month')
+    """
+    return PERIODS.get(freq.split("-")[0], "period")
+
+
+def format_numbers(axes: Axes, axis: str) -> None:
+    """Write the ticks of the axis ``"x"`` or ``"y"`` as short numbers."""
+    chosen = axes.xaxis if axis == "x" else axes.yaxis
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+
+
+def format_dates(axes: Axes) -> None:
+    """Write the ticks of the x axis as dates, each year and month once."""
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    words = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(words)
+    axes.margins(x=0.01)
+    first, last = axes.dataLim.intervalx
+    if last - first < DAYS_BESIDE_ONE_DATE:
+        axes.set_xlim(first - DAYS_BESIDE_ONE_DATE, last + DAYS_BESIDE_ONE_DATE)

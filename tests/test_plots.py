@@ -1,0 +1,282 @@
+"""The overview: what is on the page, not its pixels."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+import mmm_xgen
+from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, SchemaError, TransformConfig
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.plots import plot_overview
+from mmm_xgen.plots.overview import MOST_CHANNELS, MOST_DATES
+from mmm_xgen.plots.style import (
+    CHANNEL_COLOURS,
+    LONGEST_NAME,
+    OTHER_COLOUR,
+    period_word,
+    plain_text,
+    short_number,
+)
+
+ROOT = Path(__file__).parents[1]
+PANELS = ["sales", "contributions", "spend", "roas", "response"]
+
+
+def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
+    names = names or [f"channel {position}" for position in range(n_channels)]
+    # Contributions differ, so that their order does not hang on the noise.
+    channels = [
+        ChannelConfig(name=name, base_spend=1000.0 * 1.2 ** (len(names) - position), roas=2.0)
+        for position, name in enumerate(names)
+    ]
+    base = 10 * sum(channel.base_spend for channel in channels)
+    config = MMMDataConfig(
+        channels=channels,
+        regions=RegionConfig(n_regions=n_regions, base_sales_rate=base),
+        # Short enough for the default l_max at every frequency.
+        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
+        n_periods=n_periods,
+        **settings,
+    )
+    return mmm_xgen.generate_mmm_dataset(config)
+
+
+def panels(figure):
+    return {axes.get_label(): axes for axes in figure.axes}
+
+
+def drawn(figure, tmp_path):
+    """Draw for real: matplotlib warns, and with it the test fails, only here."""
+    target = tmp_path / "overview.png"
+    figure.savefig(target)
+    assert target.read_bytes().startswith(b"\x89PNG")
+    return figure
+
+
+def legend_names(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def tick_names(axes):
+    return [text.get_text() for text in axes.get_yticklabels()]
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return mmm_xgen.generate_mmm_dataset()
+
+
+def test_the_page_has_five_panels_with_titles_and_units(ds, tmp_path):
+    figure = drawn(plot_overview(ds), tmp_path)
+    assert isinstance(figure, Figure)
+    axes = panels(figure)
+    assert list(axes) == PANELS
+    assert all(each.get_title(loc="left") for each in axes.values())
+    assert axes["sales"].get_ylabel() == "sales per week"
+    assert axes["response"].get_ylabel() == "sales per week"
+    assert "USD" in axes["roas"].get_xlabel()
+    assert "USD" in axes["spend"].get_title(loc="left")
+    title = figure.get_suptitle()
+    assert "104 weeks, 2 geos, 3 channels, 2 controls" in title
+    assert "2022-01-03 to 2023-12-25" in title
+
+
+def test_sales_are_sums_over_geos(ds):
+    sales, expected = panels(plot_overview(ds))["sales"].get_lines()
+    np.testing.assert_allclose(sales.get_ydata(), ds.y.sum("geo"))
+    np.testing.assert_allclose(expected.get_ydata(), ds.mu.sum("geo"))
+    np.testing.assert_array_equal(sales.get_xdata(), ds.date)
+
+
+def test_contributions_stack_up_to_expected_sales(ds):
+    axes = panels(plot_overview(ds))["contributions"]
+    highest = [area.get_paths()[0].vertices[:, 1].max() for area in axes.collections]
+    assert len(highest) == 1 + ds.sizes["channel"]
+    assert highest[-1] == pytest.approx(float(ds.mu.sum("geo").max()))
+    assert highest == sorted(highest)
+    share = float(ds.channel_contribution.sum() / ds.mu.sum())
+    assert f"{share:.0%}" in axes.get_title(loc="left")
+
+
+def test_roas_bars_show_the_configured_returns(ds):
+    axes = panels(plot_overview(ds))["roas"]
+    widths = dict(zip(tick_names(axes), [bar.get_width() for bar in axes.patches], strict=True))
+    assert widths == pytest.approx({"Seasonal": 2.4, "Trend": 1.5, "On-Off": 3.0})
+    (line,) = axes.get_lines()
+    assert line.get_xdata() == [1.0, 1.0]
+
+
+def test_response_curves_pass_through_the_mean_contribution(ds):
+    axes = panels(plot_overview(ds))["response"]
+    dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    heights = sorted(float(dot.get_ydata()[0]) for dot in dots)
+    means = ds.channel_contribution.sum("geo").mean("date")
+    np.testing.assert_allclose(heights, np.sort(means))
+    curves = [line for line in axes.get_lines() if len(line.get_xdata()) > 1]
+    assert all(np.nan_to_num(curve.get_ydata()[0]) == 0 for curve in curves)
+
+
+def test_spend_rows_name_totals_and_shares(ds):
+    axes = panels(plot_overview(ds))["spend"]
+    total = ds.spend.sum(("date", "geo")).to_series()
+    texts = {text.get_text() for text in axes.texts}
+    share = total / total.sum()
+    expected = {f"{short_number(total[name])} ({share[name]:.0%})" for name in total.index}
+    assert texts == expected
+
+
+def test_channels_have_one_colour_in_all_panels(ds):
+    figure = plot_overview(ds)
+    axes = panels(figure)
+    bars = [to_hex(bar.get_facecolor()) for bar in axes["roas"].patches]
+    rows = [to_hex(area.get_facecolor()[0]) for area in axes["spend"].collections]
+    layers = [to_hex(area.get_facecolor()[0]) for area in axes["contributions"].collections]
+    assert bars == rows == layers[1:] == [colour.lower() for colour in CHANNEL_COLOURS[:3]]
+    assert legend_names(figure) == ["base sales", *tick_names(axes["roas"])]
+
+
+@pytest.mark.parametrize("n_channels", [8, 9, 30])
+def test_small_channels_are_shown_as_one(n_channels, tmp_path):
+    ds = generated(n_channels, n_regions=3)
+    figure = drawn(plot_overview(ds), tmp_path)
+    axes = panels(figure)
+    names = tick_names(axes["roas"])
+    if n_channels == MOST_CHANNELS:
+        assert names == list(ds.channel.values)
+        return
+    largest = list(ds.channel.values[: len(names) - 1])
+    rest = n_channels - len(largest)
+    assert rest > 1
+    assert names == [*largest, f"{rest} others"]
+    assert to_hex(axes["roas"].patches[-1].get_facecolor()) == OTHER_COLOUR.lower()
+    assert axes["roas"].patches[-1].get_width() == pytest.approx(2.0)
+    top = axes["contributions"].collections[-1].get_paths()[0].vertices[:, 1].max()
+    assert top == pytest.approx(float(ds.mu.sum("geo").max()))
+
+
+@pytest.mark.parametrize(
+    ("n_channels", "n_regions", "n_periods"), [(1, 1, 1), (1, 1, 2), (3, 50, 12), (30, 50, 26)]
+)
+def test_every_size_is_drawn_without_a_warning(n_channels, n_regions, n_periods, tmp_path):
+    ds = generated(n_channels, n_regions, n_periods)
+    assert list(panels(drawn(plot_overview(ds), tmp_path))) == PANELS
+
+
+@pytest.mark.parametrize(("freq", "word"), [("D", "day"), ("W-SUN", "week"), ("MS", "month")])
+def test_the_axes_speak_of_the_frequency(freq, word, tmp_path):
+    figure = drawn(plot_overview(generated(freq=freq, n_periods=30)), tmp_path)
+    assert panels(figure)["sales"].get_ylabel() == f"sales per {word}"
+
+
+def test_long_series_are_thinned_to_means_and_say_so(tmp_path):
+    ds = generated(1, 1, n_periods=2 * MOST_DATES, freq="D")
+    axes = panels(drawn(plot_overview(ds), tmp_path))["sales"]
+    line = axes.get_lines()[1]
+    assert len(line.get_ydata()) == MOST_DATES
+    assert line.get_ydata()[0] == pytest.approx(float(ds.mu[:2].sum("geo").mean()))
+    assert "means of 2 days" in axes.get_ylabel()
+
+
+def test_the_units_are_those_of_the_dataset(tmp_path):
+    ds = generated(currency="EUR", kpi="orders", revenue_per_kpi=50.0)
+    axes = panels(drawn(plot_overview(ds), tmp_path))
+    assert axes["sales"].get_ylabel() == "orders per week"
+    assert axes["roas"].get_xlabel() == "revenue (EUR) per EUR of spend"
+    # ROAS is in revenue, whatever the KPI is.
+    assert [bar.get_width() for bar in axes["roas"].patches] == pytest.approx([2.0] * 3)
+
+
+@pytest.mark.parametrize("name", ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"])
+def test_any_channel_name_is_written_as_it_is(name, tmp_path):
+    ds = generated(names=[name, "other"])
+    figure = drawn(plot_overview(ds), tmp_path)
+    assert legend_names(figure)[1] == plain_text(name)
+    assert len(legend_names(figure)) == 3
+
+
+def test_a_placebo_and_a_silent_channel_are_drawn(tmp_path):
+    channels = [
+        ChannelConfig(name="TV", roas=2.0),
+        ChannelConfig(name="placebo", base_effectiveness=0.0),
+        ChannelConfig(name="silent", base_spend=0.0, base_effectiveness=0.0),
+    ]
+    with pytest.warns(mmm_xgen.XgenWarning, match="silent"):
+        ds = mmm_xgen.generate_mmm_dataset(MMMDataConfig(channels=channels))
+    axes = panels(drawn(plot_overview(ds), tmp_path))["roas"]
+    texts = dict(zip(tick_names(axes), (text.get_text() for text in axes.texts), strict=True))
+    assert texts == {"TV": "2.00", "placebo": "0.00", "silent": "no spend"}
+
+
+def test_without_parameters_the_curves_are_left_out(ds, tmp_path):
+    figure = drawn(plot_overview(ds.assign(effect=ds.effect * np.nan)), tmp_path)
+    axes = panels(figure)["response"]
+    assert not axes.get_lines()
+    assert "no parameters" in axes.texts[0].get_text()
+
+
+def test_an_aggregated_dataset_is_drawn(ds, tmp_path):
+    figure = drawn(plot_overview(aggregate(ds, freq="QS")), tmp_path)
+    axes = panels(figure)
+    assert axes["sales"].get_ylabel() == "sales per quarter"
+    assert "8 quarters, 1 geo" in figure.get_suptitle()
+    widths = dict(
+        zip(
+            tick_names(axes["roas"]), [bar.get_width() for bar in axes["roas"].patches], strict=True
+        )
+    )
+    assert widths == pytest.approx({"Seasonal": 2.4, "Trend": 1.5, "On-Off": 3.0})
+
+
+def test_order_of_dims_does_not_matter(ds):
+    turned = ds.transpose("channel", "geo", "date", ...)
+    usual, other = (panels(plot_overview(each)) for each in (ds, turned))
+    for name in ("sales", "response"):
+        for one, two in zip(usual[name].get_lines(), other[name].get_lines(), strict=True):
+            np.testing.assert_allclose(one.get_ydata(), two.get_ydata())
+
+
+def test_what_is_no_single_dataset_is_refused(ds):
+    with pytest.raises(SchemaError, match="'mu'"):
+        plot_overview(ds.drop_vars("mu"))
+    many = xr.concat([ds, ds], dim="dataset")
+    with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
+        plot_overview(many)
+
+
+def test_size_and_settings_are_the_users(ds):
+    before = dict(mpl.rcParams)
+    figure = plot_overview(ds, figsize=(8, 7))
+    assert tuple(figure.get_size_inches()) == (8, 7)
+    assert dict(mpl.rcParams) == before
+
+
+def test_pyplot_is_not_needed(tmp_path):
+    code = (
+        "import sys, mmm_xgen; from mmm_xgen.plots import plot_overview;"
+        "plot_overview(mmm_xgen.generate_mmm_dataset()).savefig(sys.argv[1]);"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, tmp_path / "overview.png"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False"]
+
+
+def test_words_and_numbers():
+    assert short_number(999.99) == "1k"
+    assert short_number(999_990) == "1M"
+    assert short_number(-1234) == "-1.23k"
+    assert period_word("W-MON") == "week"
+    assert period_word("YE") == "period"
+    assert len(plain_text("x" * 80)) == LONGEST_NAME
