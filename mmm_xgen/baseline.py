@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.baseline import (
     EVENT_SHAPES,
     event_intensity,
@@ -29,7 +30,7 @@ def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> Float
 
 def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
     """Contribution of the yearly and all other seasons, dims (geo, date)."""
-    yearly = truth["gamma_fourier"] @ yearly_basis(calendar, config.regions.fourier_modes)
+    yearly = _weighted(truth["gamma_fourier"], yearly_basis(calendar, config.regions.fourier_modes))
     bases = [
         weekday_basis(calendar)
         if season.weekday_effects is not None
@@ -38,7 +39,20 @@ def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) ->
     ]
     if not bases:
         return np.asarray(yearly)
-    return np.asarray(yearly + truth["gamma_seasonal"] @ np.concatenate(bases))
+    return yearly + _weighted(truth["gamma_seasonal"], np.concatenate(bases))
+
+
+def events(truth: Parameters, intensity: FloatArray) -> FloatArray:
+    """Contribution of all events, dims (geo, date)."""
+    return _weighted(truth["event_effect"], intensity)
+
+
+def _weighted(coefficients: FloatArray, basis: FloatArray) -> FloatArray:
+    """Sum of (geo, mode) times (mode, date), in an order that other geos cannot change.
+
+    A matrix product would round differently with the number of geos.
+    """
+    return np.asarray(np.einsum("gm,mt->gt", coefficients, basis))
 
 
 def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
@@ -52,12 +66,26 @@ def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
     return np.array(rows).reshape(len(rows), calendar.n_periods)
 
 
-def control_effects(truth: Parameters, value: FloatArray) -> FloatArray:
-    """Contribution of every control, dims (control, geo, date)."""
+def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray) -> FloatArray:
+    """Contribution of every control, dims (control, geo, date).
+
+    Raises
+    ------
+    ConfigError
+        If a control with an elasticity is 0 somewhere: no price of 0 has one.
+    """
     reference = truth["control_reference"][:, None, None]
     elasticity = truth["control_elasticity"].T[..., None]
     contribution = truth["gamma_control"].T[..., None] * (value - reference)
     elastic = ~np.isnan(elasticity[:, 0, 0])
+    without_price = elastic & (value == 0).any(axis=(1, 2))
+    if without_price.any():
+        position = int(np.argmax(without_price))
+        raise ConfigError(
+            f"found a value of 0 of {config.control_names[position]!r}, allowed: above 0 with an "
+            "elasticity; choose a pattern without zeros, or gamma_control",
+            path=f"control_variables.{position}.elasticity",
+        )
     share = (value[elastic] / reference[elastic]) ** elasticity[elastic] - 1
     contribution[elastic] = truth["intercept_contribution"][:, None] * share
     return contribution

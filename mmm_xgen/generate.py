@@ -18,7 +18,7 @@ from mmm_xgen.labelled import config_of, label, labels_of
 from mmm_xgen.observe import noise_sd, observe
 from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
 from mmm_xgen.planned import given_spend, planned
-from mmm_xgen.plausibility import reject_overflow, warn_of_implausible
+from mmm_xgen.plausibility import reject_overflow, warn_of_absent_events, warn_of_implausible
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def generate_mmm_dataset(
     trend = baseline.trend(config, truth, window)
     seasonality = baseline.seasonality(config, truth, window)
     intensity = baseline.intensities(config, window)
-    events = truth["event_effect"] @ intensity
-    controls = baseline.control_effects(truth, value)
+    events = baseline.events(truth, intensity)
+    controls = baseline.control_effects(config, truth, value)
     channels = contribute(response, media)
 
     mu = intercept + trend + seasonality + events + controls.sum(axis=0) + channels.sum(axis=0)
@@ -128,6 +128,7 @@ def generate_mmm_dataset(
     y, noise = observe(config, mu, sigma, truth)
     reject_overflow(spent, mu, y)
     warn_of_implausible(config, truth, spent, channels, mu)
+    warn_of_absent_events(config, intensity)
 
     return label(
         config,

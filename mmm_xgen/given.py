@@ -40,6 +40,8 @@ def given_parameters(
         If a variable is unknown, a dim is not its own, a label is missing, or a value is
         missing or infinite.
     """
+    if not hasattr(params, "data_vars"):
+        raise AlignmentError(f"found {type(params).__name__} as params, allowed: an xarray.Dataset")
     given: Parameters = {}
     known = {*drawn, "saturation_beta"}
     for name in map(str, params.data_vars):

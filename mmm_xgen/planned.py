@@ -60,6 +60,13 @@ def planned(
     for name in plan["control"].values if "control" in plan else ():
         controls.setdefault(str(name), ControlConfig(name=str(name)))
     history = plan.sizes.get("history_date", 0)
+    if config.burn_in_periods and not history:
+        warnings.warn(
+            f"burn_in_periods is {config.burn_in_periods}, but the plan has no spend before its "
+            "first date: nothing carries over into it. Pass a Dataset with spend_history",
+            XgenWarning,
+            stacklevel=3,
+        )
     _warn_of_unscaled_curves(config, plan)
     planned_config = config.replace(
         n_periods=plan.sizes["date"],

@@ -67,6 +67,14 @@ def warn_of_implausible(
             warnings.warn(message, XgenWarning, stacklevel=3)
 
 
+def warn_of_absent_events(config: MMMDataConfig, intensity: FloatArray) -> None:
+    """Warn of events, with intensities of dims (event, date), that touch no period."""
+    absent = [e.name for e, row in zip(config.events, intensity, strict=True) if not row.any()]
+    if absent:
+        names = ", ".join(map(repr, absent))
+        warnings.warn(f"no period contains the event {names}", XgenWarning, stacklevel=3)
+
+
 def _too_much_media(media: float, total: float) -> str | None:
     share = media / total if total > 0 else 0.0
     if share <= LARGEST_MEDIA_SHARE:

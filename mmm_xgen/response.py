@@ -198,6 +198,14 @@ def respond(
     """
     import xarray as xr
 
+    for name, found, needed in (
+        ("spend", spend, xr.DataArray),
+        ("params", params, xr.Dataset),
+    ):
+        if not isinstance(found, needed):
+            raise AlignmentError(
+                f"found {type(found).__name__} as {name}, needed: {needed.__name__}"
+            )
     require(params, "spend_unit")
     params = with_effect(_matching(params, spend))
     if history is None:

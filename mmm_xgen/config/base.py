@@ -162,6 +162,10 @@ def _message(detail: ErrorDetails) -> str:
         return detail["msg"]
     if detail["type"] == "missing":
         return "missing; give it a value"
+    if detail["type"] == "too_short":
+        return (
+            f"found {shown(detail['input'])}, allowed: at least {detail['ctx']['min_length']} entry"
+        )
     reason = detail["msg"].removeprefix("Value error, ")
     allowed = reason.removeprefix("Input should be ")
     for technical, plain_words in PLAIN_WORDS.items():

@@ -32,7 +32,7 @@ def checked_name(prefix: str) -> Callable[[str], str]:
     """Validator for names: something must be left of them as a label."""
 
     def check(name: str) -> str:
-        if name != name.strip() or not label(name, prefix, 0):
+        if name != name.strip() or not name.isprintable() or not label(name, prefix, 0):
             raise ValueError(f"a name such as 'TV' or '{prefix}-TV', without blanks at its ends")
         return name
 

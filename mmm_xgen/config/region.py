@@ -166,6 +166,10 @@ class RegionConfig(FrozenConfig):
             if isinstance(values, tuple) and len(values) != self.n_regions:
                 raise fail(f"found {len(values)} entries for {self.n_regions} geos", "noise", key)
         names = self.region_names or ()
+        for position, name in enumerate(names):
+            if name != name.strip() or not name.isprintable():
+                message = f"found {shown(name)}, allowed: text without blanks at its ends"
+                raise fail(message, "region_names", position)
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise fail(f"found {shown(twice)} twice, allowed: every name once", "region_names")

@@ -71,7 +71,12 @@ class AdstockSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _half_life_stands_for_alpha(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or data.get("half_life") is None:
+        if not isinstance(data, Mapping):
+            return data
+        if data.get("half_life") is None:
+            if "alpha" in data and data["alpha"] is None:
+                allowed = cls.registered.parameters["alpha"].domain.describe()
+                raise fail(f"found None, allowed: {allowed}, or half_life in its place", "alpha")
             return data
         if getattr(cls.registered, "alpha_at", None) is None:
             raise fail(f"{cls.registered.name} has no half-life; give its parameters", "half_life")

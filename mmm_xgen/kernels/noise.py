@@ -93,7 +93,14 @@ def negative_binomial(rng: np.random.Generator, mu: FloatArray, sigma: FloatArra
             path="regions.noise",
         )
     dispersion = np.mean(mu**2, axis=-1, keepdims=True) / excess
-    counts = rng.negative_binomial(dispersion, dispersion / (dispersion + mu))
+    try:
+        counts = rng.negative_binomial(dispersion, dispersion / (dispersion + mu))
+    except ValueError as error:
+        raise ConfigError(
+            f"counts of mean {mu.min():.4g} to {mu.max():.4g} cannot be drawn ({error}); use "
+            "gaussian noise, or geos of comparable size",
+            path="regions.noise",
+        ) from None
     return np.asarray(counts - mu)
 
 

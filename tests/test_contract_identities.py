@@ -1,0 +1,645 @@
+"""Identities of DESIGN section 2 to 1e-9, by arithmetic that the package has no part in."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+
+import mmm_xgen as m
+from mmm_xgen.errors import ConfigError, XgenWarning
+from tests.strategies import (
+    CURVES,
+    NOISE_KEYS,
+    assert_parts_add_up,
+    assert_valid,
+    component,
+    config_with,
+    convolve,
+    generate,
+    in_window,
+    quietly,
+    same,
+    steady,
+    valid_configs,
+    with_history,
+)
+
+PRESETS = sorted(m.list_available_presets())
+PROMISED_PRESETS = {
+    "basic",
+    "seasonal",
+    "multi_region",
+    "high_frequency",
+    "digital_heavy",
+    "traditional_media",
+    "small_business",
+    "growing_business",
+    "medium_business",
+    "large_business",
+    "enterprise",
+    "research",
+    "demo",
+    "reference_notebook",
+}
+drawn = settings(
+    max_examples=50,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@cache
+def preset(name: str) -> xr.Dataset:
+    return generate(m.get_preset_config(name))
+
+
+def busy(**fields: Any) -> dict[str, Any]:
+    """Mapping with everything switched on at once."""
+    return (
+        config_with(
+            {"name": "x-TV", "pattern": "on_off", "base_spend": 2000.0, "roas": 1.5},
+            {"name": "Radio", "pattern": "always_on", "adstock": {"kind": "no_adstock"}},
+            {
+                "name": "Web",
+                "pattern": "uniform",
+                "low": 0.5,
+                "high": 1.5,
+                "adstock": {"kind": "weibull_adstock", "lam": 2.0, "k": 1.5, "type": "CDF"},
+                "saturation": {"kind": "michaelis_menten", "alpha": 1.3, "lam": 900.0},
+            },
+            control_variables=[
+                {
+                    "name": "Price",
+                    "pattern": "uniform",
+                    "low": 0.9,
+                    "high": 1.1,
+                    "elasticity": -1.2,
+                },
+                {
+                    "name": "Rain",
+                    "pattern": "linear_trend",
+                    "gamma_control": -30.0,
+                    "reference": 1.0,
+                },
+            ],
+            burn_in_periods=10,
+            revenue_per_kpi=3.0,
+            events=[{"name": "launch", "dates": ["2022-03-07"], "effect": 0.2}],
+            regions={
+                "n_regions": 3,
+                "sales_volatility": 0.05,
+                "sales_trend": 0.003,
+                "seasonal_amplitude": 0.15,
+                "fourier_modes": 2,
+                "population": [1e6, 3e6, 5e5],
+                "baseline_variation": 0.1,
+                "channel_param_variation": 0.2,
+                "transform_variation": 0.2,
+            },
+        )
+        | fields
+    )
+
+
+def assert_response_is_rebuilt(ds: xr.Dataset, *, adstock_first: bool = True) -> None:
+    """Assert both stages of the response from spend, kernel and parameters alone."""
+    spend = with_history(ds)
+    weights = ds["adstock_weights"]
+    bare = xr.DataArray(
+        weights.transpose("geo", "channel", "lag").values,
+        dims=("geo", "channel", "lag"),
+        coords={"geo": ds["geo"].values, "channel": ds["channel"].values},
+    )
+    labels = {"geo": ds["geo"].values, "channel": ds["channel"].values}
+    unit = xr.zeros_like(ds["effect"]) + ds["spend_unit"]
+    unit = xr.DataArray(
+        unit.transpose("geo", "channel").values, dims=("geo", "channel"), coords=labels
+    )
+    effect = xr.DataArray(
+        ds["effect"].transpose("geo", "channel").values, dims=("geo", "channel"), coords=labels
+    )
+    contribution = ds["channel_contribution"].transpose("date", "geo", "channel")
+    if adstock_first:
+        carryover = convolve(spend, bare)
+        same(
+            ds["carryover"].reset_coords(drop=True),
+            in_window(carryover, ds),
+            scale=spend.max() * 1e-3,
+        )
+        expected = in_window(component(ds, carryover / unit), ds)
+    else:
+        expected = in_window(convolve(component(ds, spend / unit), bare), ds)
+    size = float(np.abs(expected).max())
+    same(contribution.reset_coords(drop=True), expected, 1e-9, scale=size)
+    if adstock_first:
+        product = effect * ds["saturated"].reset_coords(drop=True)
+        same(
+            contribution.reset_coords(drop=True),
+            product.transpose("date", "geo", "channel"),
+            scale=size * 1e-3,
+        )
+
+
+# ------------------------------------------------------------------ presets
+
+
+def test_every_promised_preset_is_there_with_a_description() -> None:
+    presets = m.list_available_presets()
+    assert set(presets) >= PROMISED_PRESETS
+    assert all(isinstance(text, str) and len(text) > 10 for text in presets.values())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_parts_add_up(name: str) -> None:
+    assert_valid(preset(name))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_response_is_rebuilt_from_its_parameters(name: str) -> None:
+    assert_response_is_rebuilt(preset(name))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_regenerates_from_its_own_attributes(name: str) -> None:
+    ds = preset(name)
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(ds)), ds)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_survives_netcdf(name: str, tmp_path: Path) -> None:
+    ds = preset(name)
+    m.to_netcdf(ds, tmp_path / "truth.nc")
+    back = m.load(tmp_path / "truth.nc")
+    xr.testing.assert_identical(back, ds)
+    assert {n: back[n].dtype.kind for n in back.variables} == {
+        n: ds[n].dtype.kind for n in ds.variables
+    }
+    assert [p.name for p in tmp_path.iterdir()] == ["truth.nc"], "a temporary file was left"
+
+
+LEGAL = (str, int, float, np.integer, np.floating)
+
+
+def assert_legal_attrs(attrs: dict[Any, Any], owner: str) -> None:
+    for key, value in attrs.items():
+        assert isinstance(key, str)
+        if isinstance(value, np.ndarray):
+            assert value.dtype.kind in "iufU", f"{owner}.{key}"
+            assert value.ndim == 1
+        elif isinstance(value, list | tuple):
+            assert value
+            assert all(isinstance(v, LEGAL) and not isinstance(v, bool) for v in value)
+        else:
+            assert isinstance(value, LEGAL), f"{owner}.{key} is {type(value)}"
+            assert not isinstance(value, bool), f"{owner}.{key} is a bool"
+
+
+@pytest.mark.parametrize("ds", [pytest.param(n, id=n) for n in [*PRESETS, "busy"]])
+def test_every_variable_is_described_in_legal_attributes(ds: str) -> None:
+    dataset = generate(busy()) if ds == "busy" else preset(ds)
+    assert_legal_attrs(dict(dataset.attrs), "dataset")
+    for name, variable in dataset.variables.items():
+        assert_legal_attrs(dict(variable.attrs), str(name))
+    for name, array in dataset.data_vars.items():
+        assert array.attrs.get("long_name"), f"{name} has no long_name"
+        assert isinstance(array.attrs.get("units"), str), f"{name} has no units"
+        assert array.attrs["units"], f"{name} has empty units"
+
+
+# ------------------------------------------------------------------ any config
+
+
+@drawn
+@given(config=valid_configs())
+def test_any_config_adds_up_and_is_rebuilt(config: Any) -> None:
+    ds = generate(config)
+    assert_valid(ds)
+    assert_response_is_rebuilt(ds, adstock_first=config.transforms.adstock_first)
+
+
+@settings(drawn, max_examples=15)
+@given(config=valid_configs(max_periods=20))
+def test_any_config_regenerates_and_survives_netcdf(
+    tmp_path_factory: pytest.TempPathFactory, config: Any
+) -> None:
+    ds = generate(config)
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(ds)), ds)
+    path = tmp_path_factory.mktemp("any") / "truth.nc"
+    m.to_netcdf(ds, path)
+    xr.testing.assert_identical(m.load(path), ds)
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(m.load(path))), ds)
+
+
+def test_everything_at_once_adds_up() -> None:
+    ds = generate(busy())
+    assert_valid(ds)
+    assert_response_is_rebuilt(ds)
+    for part in ("trend", "seasonality", "event", "control", "channel"):
+        assert (ds[f"{part}_contribution"] != 0).any(), f"{part} is idle, so the sum shows little"
+
+
+# ------------------------------------------------------------------ the response
+
+
+def test_carryover_is_the_convolution_of_spend_with_the_kernel() -> None:
+    ds = generate(busy() | {"burn_in_periods": 0})
+    assert "spend_history" not in ds
+    spend, weights = ds["spend"].values, ds["adstock_weights"].transpose("geo", "channel", "lag")
+    for g in range(3):
+        for c in range(3):
+            full = np.convolve(spend[:, g, c], weights.values[g, c])[: spend.shape[0]]
+            np.testing.assert_allclose(ds["carryover"].values[:, g, c], full, rtol=1e-9, atol=1e-6)
+
+
+def test_carryover_includes_the_spend_before_the_window() -> None:
+    channel = steady(adstock={"kind": "geometric_adstock", "alpha": 0.5, "l_max": 9})
+    cold = generate(config_with(channel))
+    warm = generate(config_with(channel, burn_in_periods=20))
+    assert warm["spend_history"].size == 20
+    np.testing.assert_allclose(warm["spend_history"], 1000.0)
+    np.testing.assert_allclose(warm["carryover"], 1000.0)
+    weights = cold["adstock_weights"].values.ravel()
+    np.testing.assert_allclose(cold["carryover"].values[:9].ravel(), 1000.0 * weights.cumsum())
+    assert_response_is_rebuilt(warm)
+
+
+def test_burn_in_leaves_the_calendar_of_the_window_alone() -> None:
+    ds = generate(config_with(steady(), burn_in_periods=7))
+    assert ds.sizes["date"] == 52
+    assert ds["date"].values[0] == np.datetime64("2022-01-03")
+    assert_response_is_rebuilt(ds)
+
+
+@pytest.mark.parametrize("saturation", CURVES)
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_every_saturation_has_the_curve_of_its_component(
+    saturation: str, adstock_first: bool
+) -> None:
+    ds = generate(
+        config_with(
+            {
+                "name": "TV",
+                "pattern": "uniform",
+                "low": 0.0,
+                "high": 3.0,
+                "saturation": {"kind": saturation} | CURVES[saturation],
+                "adstock": {"kind": "geometric_adstock", "alpha": 0.4},
+            },
+            n_periods=80,
+            transforms={"adstock_first": adstock_first},
+            regions={"n_regions": 2, "population": [1e6, 2e6], "transform_variation": 0.1},
+        )
+    )
+    assert (ds["channel_contribution"] > 0).all()
+    assert_response_is_rebuilt(ds, adstock_first=adstock_first)
+
+
+def test_saturating_first_differs_from_saturating_last() -> None:
+    channel = {"name": "TV", "pattern": "pulsed", "pulse_on_periods": 2, "pulse_off_periods": 5}
+    channel |= {"saturation": {"kind": "hill_function", "slope": 1.0, "kappa": 400.0}}
+    last, first = (
+        generate(config_with(channel, transforms={"adstock_first": order}))
+        for order in (True, False)
+    )
+    assert np.array_equal(last["spend"], first["spend"])
+    assert not np.allclose(last["channel_contribution"], first["channel_contribution"])
+
+
+@pytest.mark.parametrize("saturation", CURVES)
+def test_placebo_contributes_nothing_for_every_saturation(saturation: str) -> None:
+    ds = generate(
+        config_with(
+            steady(
+                "Placebo",
+                base_effectiveness=0.0,
+                saturation={"kind": saturation} | CURVES[saturation],
+            ),
+            regions={"n_regions": 2, "channel_param_variation": 0.3, "transform_variation": 0.3},
+        )
+    )
+    assert (ds["effect"] == 0).all()
+    assert (ds["channel_contribution"] == 0).all()
+    assert np.isfinite(ds["saturated"]).all()
+    assert (ds["saturated"] > 0).all()
+    for name in (n for n in ds.data_vars if str(n).startswith(("saturation_", "adstock_"))):
+        if str(name).endswith("_mean"):
+            continue  # The population mean of an amplitude of 0 on the log scale is -inf.
+        assert np.isfinite(ds[name].values).all(), f"{name} is not finite"
+    if saturation == "tanh_saturation":
+        assert (ds["saturation_b"] == 0).all()
+    assert_valid(ds)
+
+
+def test_placebo_of_tanh_keeps_c_as_configured() -> None:
+    tanh = {"kind": "tanh_saturation", "b": 2.0, "c": 1500.0}
+    ds = generate(config_with(steady("Placebo", base_effectiveness=0.0, saturation=tanh)))
+    assert ds["saturation_b"].item() == 0.0
+    assert ds["saturation_c"].item() == 1500.0
+
+
+@pytest.mark.parametrize("saturation", CURVES)
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_roas_target_is_met_exactly_over_all_geos(saturation: str, adstock_first: bool) -> None:
+    targets = {"TV": 2.5, "Web": 0.4}
+    channels = [
+        {
+            "name": name,
+            "pattern": pattern,
+            "base_spend": 1500.0,
+            "roas": targets[name],
+            "saturation": {"kind": saturation} | CURVES[saturation],
+        }
+        for name, pattern in (("TV", "always_on"), ("Web", "on_off"))
+    ]
+    config = config_with(
+        burn_in_periods=8,
+        revenue_per_kpi=4.0,
+        transforms={"adstock_first": adstock_first},
+        regions={
+            "n_regions": 3,
+            "population": [1e6, 2e6, 4e5],
+            "sales_volatility": 0.1,
+            "channel_param_variation": 0.3,
+            "transform_variation": 0.2,
+        },
+    ) | {"channels": channels}
+    ds = generate(config)
+    revenue = (ds["channel_contribution"] * ds["revenue_per_kpi"]).sum(("date", "geo"))
+    reached = revenue / ds["spend"].sum(("date", "geo"))
+    for name, target in targets.items():
+        np.testing.assert_allclose(reached.sel(channel=name), target, rtol=1e-9)
+    effect = ds["effect"].sel(channel="TV").values
+    assert np.unique(effect).size == 3, "geo variation of the effect is lost"
+
+
+def test_roas_without_any_spend_is_refused() -> None:
+    idle = {"name": "TV", "pattern": "linear_trend", "base_spend": 0.0, "roas": 2.0}
+    config = config_with() | {"channels": [idle]}
+    with pytest.raises(ConfigError, match=r"roas") as error:
+        generate(config)
+    assert "\n" not in str(error.value)
+
+
+# ------------------------------------------------------------------ interventions
+
+
+@pytest.mark.parametrize("unit", ["currency", "base_spend"])
+def test_doubling_spend_changes_sales(unit: str) -> None:
+    kappa = 1500.0 if unit == "currency" else 1.5
+    config = config_with(
+        steady(saturation={"kind": "hill_function", "slope": 1.0, "kappa": kappa}),
+        transforms={"spend_unit": unit},
+    )
+    ds = generate(config)
+    double = generate(config, spend=2 * ds["spend"])
+    np.testing.assert_allclose(double["spend"], 2 * ds["spend"])
+    assert (double["y"] > ds["y"]).all()
+    assert double["spend_unit"].equals(ds["spend_unit"])
+    assert double["effect"].equals(ds["effect"])
+    expected = component(ds, 2 * ds["carryover"].reset_coords(drop=True) / ds["spend_unit"])
+    np.testing.assert_allclose(double["channel_contribution"], expected, rtol=1e-9)
+
+
+def test_what_if_does_not_move_the_curve() -> None:
+    config = busy(burn_in_periods=0)
+    del config["channels"][0]["roas"]
+    config["channels"][0]["base_effectiveness"] = 0.1
+    ds = generate(config)
+    plan = ds["spend"].copy()
+    plan.loc[{"channel": "TV", "geo": ds["geo"].values[1]}] *= 30.0
+    other = generate(config, spend=plan)
+    for name in ds.data_vars:
+        if name.startswith(("saturation_", "adstock_", "gamma_")) or name in (
+            "effect",
+            "spend_unit",
+            "y_sigma",
+            "intercept_contribution",
+            "control_value",
+        ):
+            assert np.array_equal(ds[name], other[name], equal_nan=True), name
+    kept = other.sel(channel=["Radio", "Web"])
+    assert np.array_equal(kept["spend"], ds["spend"].sel(channel=["Radio", "Web"]))
+    before, after = (
+        x["channel_contribution"].isel(geo=1).sel(channel="TV").values for x in (ds, other)
+    )
+    assert (after >= before).all()
+    assert after.sum() > 1.2 * before.sum()
+    assert_valid(other)
+    assert_response_is_rebuilt(other)
+
+
+def test_respond_is_what_generation_used() -> None:
+    ds = generate(busy())
+    np.testing.assert_allclose(
+        m.respond(ds["spend"], ds).transpose("date", "geo", "channel"),
+        ds["channel_contribution"],
+        rtol=1e-12,
+        atol=1e-9,
+    )
+
+
+def test_respond_is_pure_and_linear_in_the_effect() -> None:
+    ds = generate(busy() | {"burn_in_periods": 0})
+    before = ds.copy(deep=True)
+    once = m.respond(ds["spend"], ds)
+    again = m.respond(ds["spend"], ds)
+    xr.testing.assert_identical(once, again)
+    xr.testing.assert_identical(ds, before)
+    none = m.respond(0 * ds["spend"], ds)
+    assert (none == 0).all()
+
+
+def test_given_parameters_are_used_as_given() -> None:
+    config = config_with(
+        steady(
+            "TV",
+            adstock={"kind": "geometric_adstock", "alpha": 0.5},
+            saturation={"kind": "hill_function", "slope": 1.0, "kappa": 1500.0},
+        ),
+        regions={"n_regions": 2},
+    )
+    base = generate(config)
+    params = base[["saturation_kappa", "adstock_alpha"]].copy(deep=True)
+    params["saturation_kappa"].values[:] = [[700.0], [900.0]]
+    params["adstock_alpha"].values[:] = [[0.2], [0.7]]
+    ds = generate(config, params=params)
+    np.testing.assert_array_equal(ds["saturation_kappa"], [[700.0], [900.0]])
+    np.testing.assert_array_equal(ds["adstock_alpha"], [[0.2], [0.7]])
+    lag = np.arange(ds.sizes["lag"])
+    for g, alpha in enumerate((0.2, 0.7)):
+        kernel = np.where(lag < ds["l_max"].item(), alpha**lag, 0.0)
+        np.testing.assert_allclose(ds["adstock_weights"].values[g, 0], kernel / kernel.sum())
+    assert np.array_equal(ds["spend"], base["spend"])
+    assert_response_is_rebuilt(ds)
+
+
+def test_given_spend_and_parameters_regenerate_too() -> None:
+    config = busy(burn_in_periods=0)
+    ds = generate(config)
+    params = ds[["saturation_kappa"]] * 1.5
+    given = generate(config, spend=1.25 * ds["spend"], params=params)
+    assert not np.array_equal(given["channel_contribution"], ds["channel_contribution"])
+    np.testing.assert_array_equal(given["saturation_kappa"], params["saturation_kappa"])
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(given)), given)
+    assert_legal_attrs(dict(given.attrs), "dataset")
+    assert_valid(given)
+    assert_response_is_rebuilt(given)
+
+
+def test_a_plan_of_other_dates_and_geos_brings_its_own_labels() -> None:
+    config = busy(burn_in_periods=0)
+    ds = generate(config)
+    plan = ds["spend"].isel(date=slice(5, 25))
+    short = generate(config, spend=plan)
+    assert np.array_equal(short["date"], plan["date"])
+    assert np.array_equal(short["spend"].sel(channel=ds["channel"]), plan)
+    assert_valid(short)
+
+
+# ------------------------------------------------------------------ noise
+
+
+@pytest.fixture(scope="module", params=list(NOISE_KEYS))
+def long_noise(request: pytest.FixtureRequest) -> xr.Dataset:
+    kind = request.param
+    config = config_with(
+        steady(base_effectiveness=0.2),
+        n_periods=30_000,
+        freq="D",
+        regions={
+            "n_regions": 2,
+            "population": [1e6, 3e6],
+            "seasonal_amplitude": 0.2,
+            "noise": {"kind": kind} | NOISE_KEYS[kind],
+        },
+    )
+    del config["regions"]["sales_volatility"]
+    return generate(config)
+
+
+def test_noise_has_mean_zero_and_the_sd_that_y_sigma_says(long_noise: xr.Dataset) -> None:
+    noise, sigma = long_noise["noise"], long_noise["y_sigma"]
+    assert sigma.dims == ("geo",)
+    assert (sigma > 0).all()
+    # Four standard errors; an AR(1) with persistence 0.6 has twice the error of white noise.
+    error = 4 * sigma / np.sqrt(30_000) * 2
+    assert (np.abs(noise.mean("date")) < error).all()
+    rms = np.sqrt((noise**2).mean("date"))
+    np.testing.assert_allclose(rms, sigma, rtol=0.04)
+
+
+def test_noise_level_is_its_share_of_base_sales(long_noise: xr.Dataset) -> None:
+    np.testing.assert_allclose(
+        long_noise["y_sigma"] / long_noise["intercept_contribution"], 0.05, rtol=0.15
+    )
+
+
+@pytest.mark.parametrize("kind", list(NOISE_KEYS))
+def test_noise_is_unbiased_and_stationary_from_the_first_date(kind: str) -> None:
+    config = config_with(
+        steady(),
+        n_periods=6,
+        regions={"n_regions": 3000, "noise": {"kind": kind} | NOISE_KEYS[kind]},
+    )
+    del config["regions"]["sales_volatility"]
+    ds = generate(config)
+    standard = (ds["noise"] / ds["y_sigma"]).transpose("date", "geo").values
+    assert (np.abs(standard.mean(axis=1)) < 4.5 / np.sqrt(3000)).all()
+    np.testing.assert_allclose(standard.std(axis=1), 1.0, rtol=0.12)
+
+
+def test_lognormal_noise_is_skewed_but_mean_corrected() -> None:
+    config = config_with(
+        steady(),
+        n_periods=4000,
+        freq="D",
+        regions={"n_regions": 4, "noise": {"kind": "lognormal"} | NOISE_KEYS["lognormal"]},
+    )
+    del config["regions"]["sales_volatility"]
+    config["regions"]["noise"]["sales_volatility"] = 0.5
+    ds = generate(config)
+    ratio = (ds["y"] / ds["mu"]).values
+    assert (ratio > 0).all()
+    assert abs(ratio.mean() - 1) < 4 * ratio.std() / np.sqrt(ratio.size)
+    # An uncorrected lognormal would be off by exp(s**2 / 2) - 1, about 12 % here.
+    assert ratio.std() > 0.3
+    assert np.median(ratio) < 0.97
+
+
+def test_negative_binomial_sales_are_counts() -> None:
+    config = config_with(
+        steady(),
+        regions={
+            "base_sales_rate": 200.0,
+            "noise": {"kind": "negative_binomial"} | NOISE_KEYS["negative_binomial"],
+        },
+    )
+    del config["regions"]["sales_volatility"]
+    config["regions"]["noise"]["sales_volatility"] = 0.2
+    ds = generate(config)
+    assert (ds["y"] == np.round(ds["y"])).all()
+    assert np.unique(ds["y"]).size > 10
+
+
+def test_ar1_noise_is_autocorrelated_and_gaussian_noise_is_not() -> None:
+    for kind, expected in (("ar1", 0.6), ("gaussian", 0.0)):
+        config = config_with(
+            steady(),
+            n_periods=8000,
+            freq="D",
+            regions={"noise": {"kind": kind} | NOISE_KEYS[kind]},
+        )
+        del config["regions"]["sales_volatility"]
+        noise = generate(config)["noise"].values.ravel()
+        assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1] - expected) < 0.06, kind
+
+
+def test_student_noise_has_heavier_tails_than_gaussian() -> None:
+    tails = {}
+    for kind in ("student_t", "gaussian"):
+        config = config_with(
+            steady(),
+            n_periods=8000,
+            freq="D",
+            regions={"noise": {"kind": kind} | NOISE_KEYS[kind]},
+        )
+        del config["regions"]["sales_volatility"]
+        noise = generate(config)["noise"].values.ravel()
+        tails[kind] = float((np.abs(noise) > 3.5 * noise.std()).mean())
+    assert tails["student_t"] > 3 * max(tails["gaussian"], 1e-4)
+
+
+def test_clipped_sales_keep_the_identity_and_are_counted() -> None:
+    config = config_with(steady(), regions={"sales_volatility": 1.5})
+    with pytest.warns(XgenWarning, match=r"clip|below 0|negative") as record:
+        ds = m.generate_mmm_dataset(m.MMMDataConfig(**config))
+    cells = int((ds["y"] == 0).sum())
+    assert cells > 3
+    assert any(str(cells) in str(item.message) for item in record)
+    assert (ds["y"] >= 0).all()
+    assert_parts_add_up(ds)
+    clipped = ds["y"].values == 0
+    np.testing.assert_array_equal(ds["noise"].values[clipped], -ds["mu"].values[clipped])
+
+
+@pytest.mark.parametrize("kind", ["lognormal", "negative_binomial"])
+def test_families_that_need_positive_sales_refuse_a_negative_mean(kind: str) -> None:
+    config = config_with(
+        steady(),
+        control_variables=[
+            {"name": "Price", "pattern": "linear_trend", "gamma_control": -20_000.0}
+        ],
+        regions={"noise": {"kind": kind} | NOISE_KEYS[kind]},
+    )
+    del config["regions"]["sales_volatility"]
+    with pytest.raises(ConfigError) as error:
+        generate(config)
+    assert "\n" not in str(error.value)
