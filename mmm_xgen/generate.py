@@ -14,6 +14,7 @@ from mmm_xgen.config.experiment import apply_experiments
 from mmm_xgen.draws import draw_controls, draw_spend
 from mmm_xgen.effect import factor_for_roas
 from mmm_xgen.given import effect_is_given, given_parameters, with_given
+from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled import config_of, label, labels_of
 from mmm_xgen.observe import noise_sd, observe
 from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
@@ -94,20 +95,8 @@ def generate_mmm_dataset(
     config, plan = planned(DEFAULT_CONFIG if config is None else config, seed, spend)
     window = config.calendar.window()
 
-    truth = draw_baseline(config)
-    truth |= draw_media(config, truth)
-    given = {} if params is None else given_parameters(params, truth, labels_of(config))
-    truth = with_given(config, truth, given) if given else truth
-
-    value = draw_controls(config, len(truth["geo_scale"]))
-    if plan is None:
-        history, spent = draw_spend(config, truth["base_spend"])
-    else:
-        history, spent, value = given_spend(plan, config, value)
-        del truth["base_spend"]
-    if plan is None or not plan.attrs.get("contains_experiments"):
-        places = {"channels": config.channel_names, "geos": config.regions.names}
-        spent = apply_experiments(spent, config.experiments, calendar=window, **places)
+    truth, given = true_parameters(config, params)
+    history, spent, value = spend_and_controls(config, plan, truth)
 
     media = true_media(config, truth)
     weights = lag_weights(media)
@@ -193,6 +182,36 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
         spend=ds[kept] if ds.attrs.get("spend_is_given") else None,
         params=ds[names] if names else None,
     )
+
+
+def true_parameters(
+    config: MMMDataConfig, params: xr.Dataset | None
+) -> tuple[Parameters, Parameters]:
+    """All parameters, drawn or given, and those that are given."""
+    drawn = draw_baseline(config)
+    drawn |= draw_media(config, drawn)
+    if params is None:
+        return drawn, {}
+    given = given_parameters(params, drawn, labels_of(config))
+    return with_given(config, drawn, given), given
+
+
+def spend_and_controls(
+    config: MMMDataConfig, plan: xr.Dataset | None, truth: Parameters
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Spend before and inside the window, with the experiments in it, and control values."""
+    value = draw_controls(config, len(truth["geo_scale"]))
+    if plan is None:
+        history, spent = draw_spend(config, truth["base_spend"])
+    else:
+        history, spent, value = given_spend(plan, config, value)
+        # A plan has no base: what is configured as such is not true of it.
+        del truth["base_spend"]
+    if plan is None or not plan.attrs["contains_experiments"]:
+        places = {"channels": config.channel_names, "geos": config.regions.names}
+        window = config.calendar.window()
+        spent = apply_experiments(spent, config.experiments, calendar=window, **places)
+    return history, spent, value
 
 
 def true_media(config: MMMDataConfig, truth: Parameters) -> Media:

@@ -11,12 +11,12 @@ import xarray as xr
 from mmm_xgen.config.base import shown
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.transform import TransformConfig
 from mmm_xgen.errors import ConfigError, SchemaError, XgenWarning, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import config_of
 
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
 
@@ -45,9 +45,7 @@ def planned(
             raise ConfigError("found a spend_plan and no plan; pass spend=", path="spend_plan")
         return config, None
     plan = _read(spend, config.spend_plan or SpendPlanConfig())
-    # A dataset made with the same experiments has them in its spend already.
-    done = isinstance(spend, xr.Dataset) and "config" in spend.attrs
-    plan.attrs["contains_experiments"] = done and config_of(spend).experiments == config.experiments
+    plan.attrs["contains_experiments"] = _experiments_of(spend) == config.experiments
     names = [str(name) for name in plan["channel"].values]
     for position, name in enumerate(config.channel_names):
         if name not in names:
@@ -79,6 +77,14 @@ def planned(
         regions=_planned_regions(config.regions, [str(geo) for geo in plan["geo"].values]),
     )
     return planned_config, plan
+
+
+def _experiments_of(spend: Any) -> tuple[ExperimentConfig, ...] | None:
+    """Experiments that spend contains already, as that of a Dataset made with them does."""
+    if not isinstance(spend, xr.Dataset):
+        return None
+    written = spend.attrs.get("config") or spend.attrs.get("factual_config")
+    return MMMDataConfig.from_json(str(written)).experiments if written else None
 
 
 def _read(spend: Any, mapping: SpendPlanConfig) -> xr.Dataset:

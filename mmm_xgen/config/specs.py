@@ -76,7 +76,7 @@ class AdstockSpec(Spec):
         if data.get("half_life") is None:
             if "alpha" in data and data["alpha"] is None:
                 allowed = cls.registered.parameters["alpha"].domain.describe()
-                raise fail(f"found None, allowed: {allowed}, or half_life in its place", "alpha")
+                raise fail(f"found None as alpha, allowed: {allowed}, or half_life", "alpha")
             return data
         if getattr(cls.registered, "alpha_at", None) is None:
             raise fail(f"{cls.registered.name} has no half-life; give its parameters", "half_life")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.config.names import label
 from mmm_xgen.errors import AlignmentError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, media_of, response_parameters, stages
@@ -41,9 +40,7 @@ def history_of(ds: xr.Dataset) -> FloatArray | None:
     return np.asarray(history.to_numpy(), dtype=float)
 
 
-def contribution(
-    spend: FloatArray, media: Media, history: FloatArray | None = None
-) -> FloatArray:
+def contribution(spend: FloatArray, media: Media, history: FloatArray | None = None) -> FloatArray:
     """Contribution of spend, dims (..., channel, geo, date), on plain arrays."""
     return contribute(stages(spend, media, lag_weights(media), history)[-1], media)
 
@@ -78,9 +75,11 @@ def channel_label(ds: xr.Dataset, name: str) -> str:
         If there is no such channel; it lists those there are.
     """
     known = [str(channel) for channel in ds["channel"].values]
-    for written in (name, label(name, "x", 0)):
+    columns = dict(zip(map(str, ds["channel_column"].values), known, strict=True))
+    stem = str(name).removeprefix("x-")
+    for written in (str(name), stem):
         if written in known:
             return written
-    raise AlignmentError(f"no channel named {name!r}; {nearest(name, known)}")
-
-
+    if str(name) in columns:
+        return columns[str(name)]
+    raise AlignmentError(f"no channel named {name!r}; {nearest(str(name), known)}")

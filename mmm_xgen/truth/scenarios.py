@@ -1,0 +1,394 @@
+"""What-ifs in one line, and several of them side by side in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.config.base import shown
+from mmm_xgen.errors import ConfigError, XgenError, nearest
+from mmm_xgen.response import respond
+from mmm_xgen.schema import require
+from mmm_xgen.truth.counterfactual import (
+    MEDIA_DIMS,
+    Window,
+    full_plan,
+    geo_positions,
+    refuse_foreign_contribution,
+    window_periods,
+)
+from mmm_xgen.truth.media import channel_label
+
+Change: TypeAlias = Mapping[str, Any]
+Scenario: TypeAlias = xr.DataArray | Change | Sequence[Change]
+
+KEYS = ("channel", "geo", "window", "to", "by")
+ROUNDING = 1e-12
+
+# Units and meaning of every figure of a table, in the order of its columns.
+FIGURES = {
+    "spend": ("{currency}", "spend"),
+    "sales": ("{kpi}", "expected sales"),
+    "contribution": ("{kpi}", "contribution"),
+    "revenue": ("{currency}", "expected revenue"),
+    "incremental_spend": ("{currency}", "spend beyond today's"),
+    "incremental_sales": ("{kpi}", "sales beyond today's"),
+    "incremental_revenue": ("{currency}", "revenue beyond today's"),
+    "marginal_roi": ("1", "incremental revenue over incremental spend"),
+    "roas": ("1", "revenue lost without media, over its spend,"),
+}
+
+
+def change_investment(
+    ds: xr.Dataset,
+    *,
+    channel: str,
+    geo: str | Sequence[str] | None = None,
+    window: Window = None,
+    to: float | None = None,
+    by: float | None = None,
+) -> xr.DataArray:
+    """Today's spend with that of one channel changed, for `simulate` and for generation.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    channel : str
+        ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
+    geo : str or list of str, optional
+        Geos in which spend changes; all of them by default.
+    window : str, slice, pair or date, optional
+        Dates on which it changes: ``"2023"``, ``"2023-05"``, ``("2023-05-01", "2023-06-30")``,
+        ``slice("2023-05", None)``; both ends count, and a period belongs to the window if its
+        first day does. All dates by default.
+    to : float, optional
+        New spend, in currency per period *in every chosen geo*.
+    by : float, optional
+        Relative change: 0.1 is 10% more, -1 nothing at all. It changes nothing where nothing
+        is spent.
+
+    Returns
+    -------
+    DataArray, dims (date, geo, channel)
+        Spend of all channels, geos and dates, in currency per period.
+
+    Raises
+    ------
+    ConfigError
+        If both or neither of `to` and `by` are given, if the result would be negative, or if
+        the window has no date.
+    AlignmentError
+        If there is no such channel or geo.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> plan = change_investment(ds, channel="x-Trend", geo="geo_a", window="2023-05", by=0.5)
+    >>> added = (plan - ds.spend).sum("date")
+    >>> float(added.sel(channel="Trend", geo="geo_b"))
+    0.0
+    >>> may = ds.spend.sel(channel="Trend", geo="geo_a", date="2023-05").sum()
+    >>> bool(abs(added.sum() - may / 2) < 1e-9)
+    True
+    """
+    require(ds, "spend")
+    _check_change(to, by)
+    where = {
+        "channel": [str(name) for name in ds["channel"].values].index(channel_label(ds, channel)),
+        "geo": geo_positions(ds, geo),
+        "date": window_periods(ds, window),
+    }
+    plan: xr.DataArray = ds["spend"].transpose(*MEDIA_DIMS).astype(float).copy()
+    plan[where] = plan[where] * (1 + by) if by is not None else to
+    return plan
+
+
+def _check_change(to: float | None, by: float | None) -> None:
+    if (to is None) == (by is None):
+        raise ConfigError(
+            f"found to={to} and by={by}, allowed: one of them (to=, in currency per period and "
+            "geo, or by=, a relative change such as 0.1)"
+        )
+    name, value, least = ("by", by, -1) if by is not None else ("to", to, 0)
+    is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    if not is_number or not least <= float(value or 0) < np.inf:
+        found = f"found {name}={shown(value)}"
+        raise ConfigError(f"{found}, allowed: a finite number, at least {least}")
+
+
+def predict_impact(
+    ds: xr.Dataset,
+    *,
+    channel: str,
+    geo: str | Sequence[str] | None = None,
+    window: Window = None,
+    to: float | None = None,
+    by: float | None = None,
+) -> xr.Dataset:
+    r"""What a change of one channel's spend would do to sales, exactly and without noise.
+
+    With :math:`C` today's contribution and :math:`C'` that under the changed spend, summed over
+    the chosen geos and the dates from :math:`t_0` to :math:`t_1`:
+
+    .. math:: \text{incremental sales} = \sum_{t, g} (C'_{tg} - C_{tg}), \qquad
+        \text{marginal ROI} = \frac{\sum_{t, g} (C'_{tg} - C_{tg})\, \text{revenue}_{tg}}
+        {\sum_{t, g} (s'_{tg} - s_{tg})}
+
+    Variables without suffix end at the last date of the window; those with the suffix
+    ``_with_carryout`` end `l_max` - 1 periods later, as far as the data go. Spend before the
+    window carries into both sides alike. More spend counts positive.
+
+    Parameters
+    ----------
+    ds, channel, geo, window, to, by
+        As for `change_investment`.
+
+    Returns
+    -------
+    Dataset
+        Scalars ``incremental_spend``, ``incremental_sales``, ``incremental_revenue``,
+        ``marginal_roi`` (missing where spend does not change), and the last three with
+        ``_with_carryout``. Attributes: what was changed, and ``carryout_periods`` counted.
+
+    Raises
+    ------
+    ConfigError, AlignmentError, SchemaError
+        As for `change_investment` and `simulate`.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> impact = predict_impact(ds, channel="Trend", window="2023-05", by=0.1)
+    >>> bool(impact.incremental_sales_with_carryout > impact.incremental_sales > 0)
+    True
+    """
+    plan = change_investment(ds, channel=channel, geo=geo, window=window, to=to, by=by)
+    name, periods = channel_label(ds, channel), window_periods(ds, window)
+    chosen = {"channel": [name], "geo": ds["geo"].values[geo_positions(ds, geo)].tolist()}
+    part = ds.sel(chosen)
+    refuse_foreign_contribution(part)
+    changed = plan.sel(chosen)
+    rise = respond(changed, part) - respond(part["spend"], part)
+    added = float((changed - part["spend"]).sum())
+    carryout = min(int(ds["l_max"].sel(channel=name)) - 1, ds.sizes["date"] - periods.stop)
+
+    currency, kpi = (str(ds.attrs.get(key, key)) for key in ("currency", "kpi"))
+    results = {"incremental_spend": (added, currency, "spend added in the window")}
+    for suffix, stop, told in (
+        ("", periods.stop, "up to the end of the window"),
+        ("_with_carryout", periods.stop + carryout, "up to the end of the carry-over"),
+    ):
+        inside = rise.isel(date=slice(periods.start, stop))
+        sales = float(inside.sum())
+        revenue = float((inside * part["revenue_per_kpi"]).sum())
+        roi = revenue / added if added else np.nan
+        results |= {
+            f"incremental_sales{suffix}": (sales, kpi, f"incremental sales {told}"),
+            f"incremental_revenue{suffix}": (revenue, currency, f"incremental revenue {told}"),
+            f"marginal_roi{suffix}": (roi, "1", f"incremental revenue over spend added, {told}"),
+        }
+    dates = np.datetime_as_string(ds["date"].values[periods][[0, -1]], unit="D")
+    attrs = {
+        "channel": name,
+        "geo": ", ".join(chosen["geo"]),
+        "window_start": str(dates[0]),
+        "window_end": str(dates[1]),
+        "change": f"to {to:g} per period and geo" if to is not None else f"by {by:+.6g}",
+        "carryout_periods": carryout,
+    }
+    variables = {
+        key: ((), value, {"units": units, "long_name": told})
+        for key, (value, units, told) in results.items()
+    }
+    return xr.Dataset(variables, attrs=attrs)
+
+
+def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.Dataset:
+    r"""Named scenarios side by side: what each spends, sells and adds to today, without noise.
+
+    All sums run over all dates and geos of `ds`. Incremental is the scenario less today, so
+    that more counts positive; what a change in the last periods would still do after the last
+    date is not in it. With :math:`C` the contributions under a scenario:
+
+    .. math:: \text{sales} = \sum_{t, g} \mu_{tg} + \sum_{t, g, c} (C_{tgc} - C^{today}_{tgc}),
+        \qquad \text{ROAS}_c = \frac{\sum_{t, g} C_{tgc}\, \text{revenue}_{tg}}
+        {\sum_{t, g} s_{tgc}}
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates.
+    scenarios : mapping of str to DataArray, mapping or list of mappings
+        By name, a spend plan as for `simulate`, or one or more changes with the arguments of
+        `change_investment`, of which each starts from what those before it made:
+        ``{"more TV": {"channel": "TV", "by": 0.2}}``. An empty list is today.
+
+    Returns
+    -------
+    Dataset, dims (scenario, channel)
+        In total (scenario,): ``spend``, ``sales``, ``revenue``, ``incremental_spend``,
+        ``incremental_sales``, ``incremental_revenue``, ``marginal_roi`` (incremental revenue
+        over incremental spend) and ``roas`` (of all media). By channel (scenario, channel):
+        the same with the prefix ``channel_``, and ``channel_contribution`` for sales. Ratios
+        are missing where their spend is 0.
+
+    Raises
+    ------
+    ConfigError, AlignmentError, SchemaError
+        As for `change_investment` and `simulate`, with the name of the scenario.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> shift = [{"channel": "Trend", "by": -0.1}, {"channel": "Seasonal", "by": 0.1}]
+    >>> table = compare_scenarios(ds, {"no Trend": {"channel": "Trend", "to": 0}, "shift": shift})
+    >>> bool(table.incremental_sales.sel(scenario="no Trend") < 0)
+    True
+    """
+    require(ds, "spend", "mu", "revenue_per_kpi", "channel_contribution")
+    if not isinstance(scenarios, Mapping) or not scenarios:
+        raise ConfigError(
+            f"found {shown(scenarios)}, allowed: a mapping of at least one name to a scenario"
+        )
+    refuse_foreign_contribution(ds)
+    today = respond(ds["spend"], ds)
+    rows = [_row(ds, _plan(ds, str(name), plan), today) for name, plan in scenarios.items()]
+    names = xr.DataArray(list(map(str, scenarios)), dims="scenario", name="scenario")
+    by_channel = xr.concat(rows, dim=names, coords="minimal", compat="override", join="exact")
+    return _table(ds, by_channel)
+
+
+def _row(ds: xr.Dataset, plan: xr.DataArray, today: xr.DataArray) -> xr.Dataset:
+    """Figures of one scenario by channel, dims (channel,)."""
+    made, rate = respond(plan, ds), ds["revenue_per_kpi"]
+    rise = made - today
+    figures = {
+        "spend": plan,
+        "contribution": made,
+        "revenue": made * rate,
+        "incremental_spend": plan - ds["spend"],
+        "incremental_sales": rise,
+        "incremental_revenue": rise * rate,
+    }
+    sums = xr.Dataset({name: values.sum(("date", "geo")) for name, values in figures.items()})
+    return sums.reset_coords(drop=True)
+
+
+def _table(ds: xr.Dataset, by_channel: xr.Dataset) -> xr.Dataset:
+    """Totals beside the figures of the channels, labelled."""
+    total = by_channel.sum("channel")
+    media_revenue = total["revenue"]
+    total["sales"] = ds["mu"].sum() + total["incremental_sales"]
+    total["revenue"] = (ds["mu"] * ds["revenue_per_kpi"]).sum() + total["incremental_revenue"]
+    for figures, earned in ((total, media_revenue), (by_channel, by_channel["revenue"])):
+        added, spend = figures["incremental_spend"], figures["spend"]
+        # What a shift adds in one channel and takes from another leaves rounding behind.
+        is_change = abs(added) > ROUNDING * (spend + abs(added))
+        figures["marginal_roi"] = (figures["incremental_revenue"] / added).where(is_change)
+        figures["roas"] = (earned / spend).where(spend != 0)
+    columns = {name: total[name] for name in FIGURES if name in total and name != "contribution"}
+    columns |= {
+        f"channel_{name}": by_channel[name].transpose("scenario", "channel")
+        for name in FIGURES
+        if name in by_channel
+    }
+    units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
+    for name, values in columns.items():
+        unit, told = FIGURES[name.removeprefix("channel_")]
+        whose = "of the channel" if name.startswith("channel_") else "in total"
+        if name == "channel_revenue":
+            told = "revenue from the contribution"
+        values.attrs = {"units": unit.format(**units), "long_name": f"{told} {whose}"}
+    table = xr.Dataset(columns)
+    table.attrs = {key: value for key, value in units.items() if value}
+    return table
+
+
+def _plan(ds: xr.Dataset, name: str, scenario: Scenario) -> xr.DataArray:
+    """Spend under one scenario, dims (date, geo, channel)."""
+    try:
+        if isinstance(scenario, xr.DataArray):
+            plan = full_plan(ds, scenario)
+            if plan.ndim > len(MEDIA_DIMS):
+                raise ConfigError(f"found the dim {plan.dims[0]!r}, allowed: one plan a scenario")
+            return plan
+        changes = [scenario] if isinstance(scenario, Mapping) else scenario
+        if isinstance(changes, str) or not isinstance(changes, Sequence):
+            raise ConfigError(f"found {shown(scenario)}, allowed: a DataArray or a list of changes")
+        plan = ds["spend"].transpose(*MEDIA_DIMS)
+        for change in changes:
+            _check_keys(change)
+            plan = change_investment(ds.assign(spend=plan), **change)
+        return plan
+    except XgenError as error:
+        raise type(error)(f"scenario {name!r}: {error}") from None
+
+
+def _check_keys(change: Any) -> None:
+    if not isinstance(change, Mapping) or "channel" not in change:
+        found = f"found the change {shown(change)}"
+        raise ConfigError(f"{found}, allowed: a mapping with the key 'channel'")
+    for key in change:
+        if key not in KEYS:
+            raise ConfigError(f"a change has no key {key!r}; {nearest(str(key), KEYS)}")
+
+
+def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
+    """Write a table of scenarios as CSV, one row a scenario, or as NetCDF.
+
+    Parameters
+    ----------
+    table : Dataset
+        From `compare_scenarios`.
+    path : str or Path
+        Ends in ``.csv`` or ``.nc``. The file is written whole or not at all.
+
+    Raises
+    ------
+    ConfigError
+        If the path has another ending.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> table = compare_scenarios(ds, {"less": {"channel": "Trend", "by": -0.1}})
+    >>> target = Path(tempfile.mkdtemp()) / "scenarios.csv"
+    >>> write_scenarios(table, target)
+    >>> target.read_text().splitlines()[0][:35]
+    'scenario,spend,sales,revenue,increm'
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in (".csv", ".nc"):
+        raise ConfigError(f"found the path {str(path)!r}, allowed: one that ends in .csv or .nc")
+    with atomic_path(path) as temporary:
+        if ending == ".csv":
+            scenario_frame(table).to_csv(temporary, index_label="scenario")
+        else:
+            table.to_netcdf(temporary)
+
+
+def scenario_frame(table: xr.Dataset) -> pd.DataFrame:
+    """Table of scenarios as a frame: one row a scenario, totals, then ``channel_spend:TV`` ..."""
+    if "scenario" not in table.dims or "spend" not in table:
+        raise ConfigError("found no table of scenarios; pass one that compare_scenarios made")
+    columns = {}
+    for name, values in table.data_vars.items():
+        if "channel" not in values.dims:
+            columns[str(name)] = values.to_numpy()
+            continue
+        for channel in table["channel"].values:
+            columns[f"{name}:{channel}"] = values.sel(channel=channel).to_numpy()
+    return pd.DataFrame(columns, index=pd.Index(table["scenario"].values, name="scenario"))

@@ -1,0 +1,563 @@
+"""Counterfactuals and what-ifs against full regeneration, which shares no code with them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from mmm_xgen import (
+    AlignmentError,
+    ChannelConfig,
+    ConfigError,
+    MMMDataConfig,
+    RegionConfig,
+    SchemaError,
+    XgenError,
+    generate_mmm_dataset,
+    regenerate,
+    respond,
+)
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.labelled import config_of
+from mmm_xgen.truth.counterfactual import full_plan, simulate, window_periods
+from mmm_xgen.truth.scenarios import (
+    change_investment,
+    compare_scenarios,
+    predict_impact,
+    scenario_frame,
+    write_scenarios,
+)
+from tests.strategies import quietly
+
+ADSTOCKS = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]
+CHANNEL = {"base_spend": 1000.0, "spend_volatility": 0.4, "base_effectiveness": 0.05}
+
+
+def mixed(**transforms: Any) -> xr.Dataset:
+    """All curves, four adstocks, a burn-in, three unlike geos, noise that clips nothing."""
+    channels = [
+        ChannelConfig(
+            name=f"channel {i}",
+            saturation_fun=saturation,
+            adstock_fun=ADSTOCKS[i % 4],
+            adstock_kwargs={"type": "CDF", "l_max": 6} if i % 4 == 1 else {},
+            **CHANNEL,
+        )
+        for i, saturation in enumerate(SATURATIONS)
+    ]
+    config = MMMDataConfig(
+        n_periods=60,
+        start_date="2022-01-03",
+        burn_in_periods=5,
+        revenue_per_kpi=3.0,
+        channels=channels,
+        regions=RegionConfig(
+            region_names=["a", "b", "c"], similarity=0.7, population=[3e6, 1e6, 2e6]
+        ),
+        transforms={"spend_unit": "base_spend", **transforms},
+    )
+    return quietly(lambda: generate_mmm_dataset(config))
+
+
+@pytest.fixture(scope="module")
+def ds() -> xr.Dataset:
+    return mixed()
+
+
+def small(**fields: Any) -> xr.Dataset:
+    """A saturating channel, one that sometimes rests, and a placebo, in two geos."""
+    settings: dict[str, Any] = {
+        "n_periods": 104,
+        "start_date": "2022-01-03",
+        "revenue_per_kpi": 2.0,
+        "channels": [
+            ChannelConfig(name="x-TV", roas=2.0, **{k: CHANNEL[k] for k in ("spend_volatility",)}),
+            ChannelConfig(name="Radio", pattern="on_off", base_effectiveness=0.1),
+            ChannelConfig(name="Fake", base_effectiveness=0.0),
+        ],
+        "regions": RegionConfig(region_names=["North", "South"], similarity=0.8),
+    }
+    return quietly(lambda: generate_mmm_dataset(MMMDataConfig(**settings | fields)))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> xr.Dataset:
+    return small()
+
+
+def regenerated(ds: xr.Dataset, plan: xr.DataArray) -> xr.Dataset:
+    """The same world generated with another plan: the independent path."""
+    given = xr.Dataset({"spend": plan})
+    given = given.assign({n: ds[n] for n in ("spend_history", "control_value") if n in ds})
+    return quietly(lambda: generate_mmm_dataset(config_of(ds), spend=given, params=ds))
+
+
+def assert_near(found: Any, wanted: Any, size: float = 1.0) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9 * size)
+
+
+# --- identity ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_todays_spend_gives_the_dataset_bit_by_bit(adstock_first: bool) -> None:
+    ds = mixed(adstock_first=adstock_first)
+    assert simulate(ds, spend=ds["spend"]).identical(ds)
+    assert simulate(ds, spend=1 * ds["spend"].sel(geo="b", channel="channel 3")).identical(ds)
+    turned = ds["spend"].transpose("channel", "date", "geo").isel(geo=[2, 0], date=slice(9, 3, -1))
+    assert simulate(ds, spend=turned).identical(ds)
+    # What was left alone regenerates as before.
+    assert regenerate(simulate(ds, spend=ds["spend"])).identical(regenerate(ds))
+
+
+def test_only_what_a_change_reaches_is_touched(ds: xr.Dataset) -> None:
+    plan = change_investment(
+        ds, channel="channel 0", geo="b", window=("2022-06-01", "2022-06-30"), by=0.4
+    )
+    new = simulate(ds, spend=plan)
+    inside = window_periods(ds, ("2022-06-01", "2022-06-30"))
+    reach = slice(inside.start, inside.stop + int(ds["l_max"][0]) - 1)
+    for name in ("carryover", "saturated", "channel_contribution", "mu", "y"):
+        moved = (new[name] != ds[name]).values
+        cells = np.zeros_like(moved)
+        cells[(reach, 1, 0) if moved.ndim == 3 else (reach, 1)] = True
+        assert not moved[~cells].any(), name
+        assert moved[cells].all(), name
+    untouched = set(ds.variables) - {
+        "spend",
+        "carryover",
+        "saturated",
+        "channel_contribution",
+        "mu",
+        "y",
+    }
+    for name in untouched:
+        assert new[name].identical(ds[name]), name
+
+
+def test_a_placebo_moves_spend_and_nothing_else(tiny: xr.Dataset) -> None:
+    new = simulate(tiny, spend=3 * tiny["spend"].sel(channel="Fake"))
+    assert (new["spend"] != tiny["spend"]).any()
+    for name in ("channel_contribution", "mu", "y"):
+        assert new[name].identical(tiny[name])
+    assert float(predict_impact(tiny, channel="Fake", by=-1).incremental_sales) == 0
+    assert float(predict_impact(tiny, channel="Fake", by=-1).marginal_roi) == 0
+
+
+# --- against full regeneration ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adstock_first", [True, False])
+@pytest.mark.parametrize("change", ["all doubled", "one geo off", "burst", "another plan"])
+def test_it_equals_full_regeneration(adstock_first: bool, change: str) -> None:
+    ds = mixed(adstock_first=adstock_first)
+    rng = np.random.default_rng(1)
+    plans = {
+        "all doubled": 2 * ds["spend"],
+        "one geo off": ds["spend"].where(ds["geo"] != "b", 0.0),
+        "burst": ds["spend"] + 5000.0 * (ds["date"] == ds["date"][30]),
+        "another plan": ds["spend"].copy(data=rng.gamma(2.0, 500.0, ds["spend"].shape)),
+    }
+    plan = plans[change]
+    found, wanted = simulate(ds, spend=plan), regenerated(ds, plan)
+    for name in ("spend", "carryover", "saturated", "channel_contribution", "mu"):
+        xr.testing.assert_allclose(found[name], wanted[name], rtol=1e-9, atol=1e-9)
+    assert_near(found["y"], wanted["mu"] + ds["noise"])
+    assert found["noise"].identical(ds["noise"])
+    # The identities of a Dataset hold for a counterfactual too.
+    parts = ["trend", "seasonality", "event"]
+    total = ds["intercept_contribution"] + sum(ds[f"{part}_contribution"] for part in parts)
+    total = total + ds["control_contribution"].sum("control")
+    total = total + found["channel_contribution"].sum("channel")
+    assert_near(total.transpose("date", "geo"), found["mu"])
+    assert_near(respond(found["spend"], found), found["channel_contribution"])
+    # Negative control: today's Dataset is not the answer.
+    assert abs(ds["mu"] - wanted["mu"]).max() > 1
+
+
+def test_no_spend_is_no_contribution(ds: xr.Dataset) -> None:
+    without = simulate(ds, spend=0 * ds["spend"])
+    last = without.isel(date=slice(int(ds["l_max"].max()), None))
+    assert (last["channel_contribution"] == 0).all()
+    # The burn-in still carries over into the first periods.
+    assert (without["channel_contribution"].isel(date=0) > 0).any()
+
+
+def test_there_and_back(ds: xr.Dataset) -> None:
+    new = simulate(ds, spend=0.3 * ds["spend"])
+    back = simulate(new, spend=ds["spend"])
+    assert_near(back["mu"], ds["mu"])
+    assert back.attrs["counterfactual"].count("; then ") == 1
+
+
+def test_y_is_not_clipped_again() -> None:
+    ds = small(
+        regions=RegionConfig(
+            region_names=["North", "South"], base_sales_rate=1000.0, sales_volatility=0.5
+        )
+    )
+    without = simulate(ds, spend=0 * ds["spend"])
+    assert_near(without["y"] - without["mu"], ds["noise"], size=1000)
+    assert (without["y"] < 0).any()
+
+
+# --- plans --------------------------------------------------------------------------------------
+
+
+def test_further_dims_lead_and_equal_one_plan_at_a_time(ds: xr.Dataset) -> None:
+    factors = xr.DataArray(
+        [1.0, 0.0, 1.5], dims="scenario", coords={"scenario": ["as is", "off", "up"]}
+    )
+    plans = ds["spend"].sel(channel=["channel 2", "channel 5"]) * factors
+    together = simulate(ds, spend=plans)
+    assert together["mu"].dims == ("scenario", "date", "geo")
+    assert together["channel_contribution"].dims == ("scenario", "date", "geo", "channel")
+    assert together["noise"].dims == ("date", "geo")
+    for name in factors["scenario"].values:
+        alone = simulate(ds, spend=plans.sel(scenario=name, drop=True))
+        for variable in ("spend", "carryover", "channel_contribution", "mu", "y"):
+            assert_near(together[variable].sel(scenario=name), alone[variable])
+    for variable in ("spend", "mu", "y", "channel_contribution"):
+        same = together[variable].sel(scenario="as is").drop_vars("scenario")
+        assert same.identical(ds[variable])
+    assert "by scenario" in together.attrs["counterfactual"]
+
+
+def test_labels_decide_and_missing_ones_keep_todays_spend(tiny: xr.Dataset) -> None:
+    part = tiny["spend"].sel(channel="TV", geo="South").isel(date=[7, 3])
+    plan = full_plan(tiny, 10 + 0 * part)
+    assert (plan.sel(channel="TV", geo="South").isel(date=[3, 7]) == 10).all()
+    assert int((plan != tiny["spend"]).sum()) == 2
+    named = part.expand_dims("channel").assign_coords(channel=["x1-TV"])
+    assert full_plan(tiny, 10 + 0 * named).identical(plan)
+    words = part.assign_coords(date=part["date"].dt.strftime("%Y-%m-%d"))
+    assert full_plan(tiny, (10 + 0 * words).astype(int)).identical(plan)
+
+
+def test_a_selection_of_geos_and_channels_is_enough(ds: xr.Dataset) -> None:
+    some = ds.sel(channel=["channel 4", "channel 1"], geo=["c"])
+    plan = 0.5 * some["spend"]
+    assert_near(simulate(some, spend=plan)["mu"], simulate(ds, spend=plan)["mu"].sel(geo=["c"]))
+
+
+def test_a_loaded_dataset_simulates_the_same(tiny: xr.Dataset, tmp_path: Any) -> None:
+    new = simulate(tiny, spend=2 * tiny["spend"])
+    new.to_netcdf(tmp_path / "new.nc")
+    with xr.open_dataset(tmp_path / "new.nc") as loaded:
+        xr.testing.assert_equal(loaded["y"], new["y"])
+        assert loaded.attrs["counterfactual"] == new.attrs["counterfactual"]
+
+
+def test_attributes_say_what_it_is(tiny: xr.Dataset) -> None:
+    plan = change_investment(tiny, channel="x1-TV", geo="North", window="2022-05", by=0.5)
+    new = simulate(tiny, spend=plan)
+    told = "other spend of TV in North, 2022-05-02 to 2022-05-30"
+    assert new.attrs["counterfactual"] == told
+    assert new.attrs["factual_config"] == tiny.attrs["config"]
+    assert new["mu"].attrs == tiny["mu"].attrs
+    assert "counterfactual" not in tiny.attrs
+    # What did not make it must not be taken for what did.
+    with pytest.raises(SchemaError, match="config"):
+        regenerate(new)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (
+            lambda s: s.where(s["geo"] != "South", -5.0),
+            ConfigError,
+            "-5 at date 2022-01-03, geo South, channel TV",
+        ),
+        (lambda s: s.where(s["channel"] != "Radio"), ConfigError, "missing at .*Radio"),
+        (lambda s: s * np.inf, ConfigError, "inf at"),
+        (lambda s: s.astype(str), ConfigError, "numbers"),
+        (lambda s: s.values, ConfigError, "a DataArray"),
+        (lambda s: s.assign_coords(geo=["North", "Sout"]), AlignmentError, "did you mean 'South'"),
+        (
+            lambda s: s.assign_coords(channel=["TV", "Radio", "x"]),
+            AlignmentError,
+            "no channel named 'x'",
+        ),
+        (lambda s: s.assign_coords(geo=["North", "North"]), AlignmentError, "geo 'North' twice"),
+        (
+            lambda s: s.assign_coords(date=s["date"] + np.timedelta64(1, "D")),
+            AlignmentError,
+            "2022-01-04",
+        ),
+        (lambda s: s.sum("geo"), AlignmentError, "needed: date, geo and channel"),
+        (lambda s: s.drop_vars("geo").isel(geo=[0]), AlignmentError, "1 entries along 'geo'"),
+        (lambda s: s.expand_dims(control=2), AlignmentError, "'control'"),
+        (lambda s: s.assign_coords(date=range(104)), AlignmentError, "date"),
+    ],
+)
+def test_bad_plans_are_refused_by_name(
+    tiny: xr.Dataset, spoil: Any, error: type[XgenError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        simulate(tiny, spend=spoil(tiny["spend"]))
+
+
+def test_a_dataset_that_lost_its_past_is_refused(tiny: xr.Dataset) -> None:
+    cut = tiny.isel(date=slice(50, None))
+    for call in (
+        lambda: simulate(cut, spend=2 * cut["spend"]),
+        lambda: predict_impact(cut, channel="TV", by=0.1),
+        lambda: compare_scenarios(cut, {"more": {"channel": "TV", "by": 0.1}}),
+    ):
+        with pytest.raises(SchemaError, match="cut of its dates"):
+            call()
+    with pytest.raises(SchemaError, match="mu"):
+        simulate(tiny.drop_vars("mu"), spend=tiny["spend"])
+
+
+# --- windows ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "last"),
+    [
+        (None, "2022-01-03", "2023-12-25"),
+        ("2023", "2023-01-02", "2023-12-25"),
+        ("2022-05", "2022-05-02", "2022-05-30"),
+        ("2022-05-09", "2022-05-09", "2022-05-09"),
+        (("2022-05-03", "2022-06"), "2022-05-09", "2022-06-27"),
+        (["2022-05", None], "2022-05-02", "2023-12-25"),
+        (slice(None, "2022-01"), "2022-01-03", "2022-01-31"),
+        (slice("2023-12-01", "2030"), "2023-12-04", "2023-12-25"),
+        (datetime.date(2022, 5, 9), "2022-05-09", "2022-05-09"),
+        ((np.datetime64("2022-05-02"), pd.Timestamp("2022-05-15")), "2022-05-02", "2022-05-09"),
+    ],
+)
+def test_windows(tiny: xr.Dataset, window: Any, first: str, last: str) -> None:
+    dates = tiny["date"].values[window_periods(tiny, window)]
+    assert [str(dates[0])[:10], str(dates[-1])[:10]] == [first, last]
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        "2025",
+        "2022-05-03",
+        ("2022-06", "2022-05"),
+        "soon",
+        3,
+        (1, 5),
+        slice(1, 5),
+        ("2022",),
+        slice("2022", "2023", 2),
+        slice("soon", None),
+        ("2022", True),
+    ],
+)
+def test_windows_that_are_none(tiny: xr.Dataset, window: Any) -> None:
+    with pytest.raises(ConfigError, match="window"):
+        change_investment(tiny, channel="TV", window=window, by=0.1)
+
+
+# --- one-line what-ifs --------------------------------------------------------------------------
+
+
+def test_change_investment_changes_its_cells(tiny: xr.Dataset) -> None:
+    today = tiny["spend"]
+    plan = change_investment(tiny, channel="x-TV", geo=["South"], window="2022-05", by=0.25)
+    inside = today.sel(channel="TV", geo="South", date="2022-05")
+    xr.testing.assert_allclose(plan.sel(channel="TV", geo="South", date="2022-05"), 1.25 * inside)
+    assert int((plan != today).sum()) == inside.size == 5
+    level = change_investment(tiny, channel="Radio", to=np.float64(700))
+    assert (level.sel(channel="Radio") == 700).all()
+    assert level.dims == ("date", "geo", "channel")
+    assert level.attrs == today.attrs
+    for spelled in ("TV", "x-TV", "x1-TV"):
+        assert change_investment(tiny, channel=spelled, by=0.1).equals(
+            change_investment(tiny, channel="TV", by=0.1)
+        )
+    assert change_investment(tiny, channel="TV", by=0).equals(today)
+    assert tiny["spend"].identical(today)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"channel": "TV"}, ConfigError, "one of them"),
+        ({"channel": "TV", "to": 1, "by": 1}, ConfigError, "one of them"),
+        ({"channel": "TV", "by": -1.5}, ConfigError, "at least -1"),
+        ({"channel": "TV", "to": -1}, ConfigError, "at least 0"),
+        ({"channel": "TV", "by": float("nan")}, ConfigError, "finite"),
+        ({"channel": "TV", "by": "10%"}, ConfigError, "by='10%'"),
+        ({"channel": "TV", "to": True}, ConfigError, "to=True"),
+        ({"channel": "Raddio", "by": 0.1}, AlignmentError, "did you mean 'Radio'"),
+        ({"channel": "TV", "geo": "West", "by": 0.1}, AlignmentError, "'West'"),
+        ({"channel": "TV", "geo": [], "by": 0.1}, ConfigError, "no geo"),
+    ],
+)
+def test_impossible_changes_are_refused(
+    tiny: xr.Dataset, arguments: dict[str, Any], error: type[XgenError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        predict_impact(tiny, **arguments)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"channel": "TV", "by": -1.0},
+        {"channel": "TV", "geo": "South", "window": "2022-05", "by": 0.01},
+        {"channel": "Radio", "window": ("2022-11", "2023-02"), "to": 900.0},
+        {"channel": "TV", "window": ("2023-12-11", None), "by": 0.5},
+    ],
+)
+def test_impact_equals_full_regeneration(tiny: xr.Dataset, change: dict[str, Any]) -> None:
+    impact = predict_impact(tiny, **change)
+    plan = change_investment(tiny, **change)
+    rise = (regenerated(tiny, plan)["mu"] - tiny["mu"]).sum("geo").values
+    periods = window_periods(tiny, change.get("window"))
+    l_max = int(tiny["l_max"].sel(channel=change["channel"]))
+    added = float((plan - tiny["spend"]).sum())
+    assert_near(impact["incremental_spend"], added)
+    inside, carried = rise[periods].sum(), rise[periods.start : periods.stop + l_max - 1].sum()
+    for suffix, sales in (("", inside), ("_with_carryout", carried)):
+        assert_near(impact[f"incremental_sales{suffix}"], sales, size=1e4)
+        assert_near(impact[f"incremental_revenue{suffix}"], 2 * sales, size=1e4)
+        assert_near(impact[f"marginal_roi{suffix}"], 2 * sales / added, size=1e4 / abs(added))
+    # All that the change does is in the sum with carry-out, as far as the data go.
+    assert_near(carried, rise.sum(), size=1e4)
+    left = len(rise) - periods.stop
+    assert impact.attrs["carryout_periods"] == min(l_max - 1, left)
+    if left:
+        # Negative control: without the carry-out something is missing.
+        assert abs(carried - inside) > 1e-3 * abs(carried)
+
+
+def test_impact_has_units_and_says_what_was_asked(tiny: xr.Dataset) -> None:
+    impact = predict_impact(tiny, channel="x1-TV", geo="North", window="2022-05", by=-0.2)
+    assert impact.attrs["channel"] == "TV"
+    assert impact.attrs["geo"] == "North"
+    assert impact.attrs["window_start"] == "2022-05-02"
+    assert impact.attrs["change"] == "by -0.2"
+    assert impact["incremental_spend"].attrs["units"] == "USD"
+    assert impact["incremental_sales"].attrs["units"] == "sales"
+    assert all(v.attrs["long_name"] for v in impact.data_vars.values())
+    assert impact["incremental_sales"] < 0 < impact["marginal_roi"]
+
+
+def test_nothing_spent_and_nothing_changed() -> None:
+    rest = ChannelConfig(
+        name="Rest", pattern="delayed_start", start_period=90, base_effectiveness=0.1
+    )
+    ds = small(channels=[rest, ChannelConfig(name="TV", base_effectiveness=0.1)])
+    impact = predict_impact(ds, channel="Rest", window="2022", by=0.5)
+    assert impact["incremental_sales"] == 0
+    assert np.isnan(impact["marginal_roi"])
+    # A level, unlike a relative change, starts a channel that rests.
+    assert predict_impact(ds, channel="Rest", window="2022", to=500.0)["incremental_sales"] > 0
+
+
+# --- scenarios ----------------------------------------------------------------------------------
+
+SCENARIOS: dict[str, Any] = {
+    "today": [],
+    "TV off": {"channel": "TV", "by": -1},
+    "shift": [
+        {"channel": "TV", "geo": "South", "window": "2023", "by": -0.5},
+        {"channel": "TV", "geo": "South", "window": "2023-05", "by": 1.0},
+        {"channel": "Radio", "to": 800.0},
+    ],
+}
+
+
+def test_scenarios_equal_full_regeneration(tiny: xr.Dataset) -> None:
+    scenarios = {**SCENARIOS, "a plan": 1.1 * tiny["spend"].sel(channel=["Radio"], geo="North")}
+    table = compare_scenarios(tiny, scenarios)
+    assert list(table["scenario"].values) == list(scenarios)
+    assert list(table["channel"].values) == ["TV", "Radio", "Fake"]
+    shift = tiny["spend"].copy()
+    shift.loc[{"channel": "TV", "geo": "South", "date": "2023"}] *= 0.5
+    shift.loc[{"channel": "TV", "geo": "South", "date": "2023-05"}] *= 2
+    shift.loc[{"channel": "Radio"}] = 800
+    radio = tiny["spend"].copy()
+    radio.loc[{"channel": "Radio", "geo": "North"}] *= 1.1
+    off = tiny["spend"].where(tiny["channel"] != "TV", 0.0)
+    plans = {"today": tiny["spend"], "TV off": off, "shift": shift, "a plan": radio}
+    for name, plan in plans.items():
+        row, new = table.sel(scenario=name), regenerated(tiny, plan)
+        rise = (new["channel_contribution"] - tiny["channel_contribution"]).sum(("date", "geo"))
+        assert_near(row["channel_spend"], plan.sum(("date", "geo")))
+        assert_near(row["spend"], plan.sum())
+        assert_near(row["sales"], new["mu"].sum())
+        assert_near(row["revenue"], 2 * new["mu"].sum())
+        assert_near(row["channel_incremental_sales"], rise, size=1e5)
+        assert_near(row["incremental_sales"], rise.sum(), size=1e5)
+        assert_near(row["incremental_revenue"], 2 * rise.sum(), size=1e5)
+        made = new["channel_contribution"].sum(("date", "geo"))
+        assert_near(row["roas"], 2 * made.sum() / plan.sum())
+        spent = row["channel_spend"].where(row["channel_spend"] > 0)
+        assert_near(row["channel_roas"], 2 * made / spent)
+    assert table["incremental_sales"].sel(scenario="today") == 0
+    assert np.isnan(table["marginal_roi"].sel(scenario="today"))
+    assert np.isnan(table["channel_roas"].sel(scenario="TV off", channel="TV"))
+    assert (table["channel_incremental_sales"].sel(channel="Fake") == 0).all()
+    assert all(v.attrs["units"] and v.attrs["long_name"] for v in table.data_vars.values())
+
+
+def test_a_shift_of_budget_has_no_marginal_return(tiny: xr.Dataset) -> None:
+    moved = 0.1 * tiny["spend"].sel(channel="TV") * xr.ones_like(tiny["spend"])
+    signs = xr.DataArray(
+        [-1.0, 1.0, 0.0], dims="channel", coords={"channel": tiny["channel"].values}
+    )
+    table = compare_scenarios(tiny, {"shift": tiny["spend"] + moved * signs})
+    assert abs(table["incremental_spend"]) < 1e-9
+    assert np.isnan(table["marginal_roi"])
+    assert np.isfinite(table["channel_marginal_roi"].sel(channel=["TV", "Radio"])).all()
+
+
+def test_scenarios_are_written_whole(tiny: xr.Dataset, tmp_path: Any) -> None:
+    table = compare_scenarios(tiny, SCENARIOS)
+    write_scenarios(table, tmp_path / "table.nc")
+    with xr.open_dataset(tmp_path / "table.nc") as loaded:
+        xr.testing.assert_identical(loaded.load(), table)
+    write_scenarios(table, tmp_path / "table.csv")
+    frame = pd.read_csv(tmp_path / "table.csv", index_col="scenario")
+    pd.testing.assert_frame_equal(frame, scenario_frame(table), rtol=1e-14)
+    assert list(frame.index) == list(SCENARIOS)
+    assert frame.loc["TV off", "channel_spend:TV"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv", "table.nc"]
+    with pytest.raises(ConfigError, match=r"\.csv or \.nc"):
+        write_scenarios(table, tmp_path / "table.xlsx")
+    with pytest.raises(ConfigError, match="compare_scenarios"):
+        scenario_frame(tiny)
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "error", "message"),
+    [
+        ({}, ConfigError, "at least one"),
+        ([{"channel": "TV"}], ConfigError, "a mapping"),
+        ({"s": {"channel": "TV", "buy": 1}}, ConfigError, "scenario 's': .*did you mean 'by'"),
+        ({"s": {"by": 1}}, ConfigError, "'channel'"),
+        (
+            {"s": {"channel": "Web", "by": 1}},
+            AlignmentError,
+            "scenario 's': no channel named 'Web'",
+        ),
+        ({"s": [{"channel": "TV", "by": -2}]}, ConfigError, "scenario 's': .*at least -1"),
+        ({"s": "TV"}, ConfigError, "a list of changes"),
+        ({"s": ["TV"]}, ConfigError, "found the change 'TV'"),
+        ({"s": 3}, ConfigError, "a list of changes"),
+    ],
+)
+def test_impossible_scenarios_are_refused(
+    tiny: xr.Dataset, scenarios: Any, error: type[XgenError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        compare_scenarios(tiny, scenarios)
+
+
+def test_a_scenario_is_one_plan(tiny: xr.Dataset) -> None:
+    with pytest.raises(ConfigError, match="one plan a scenario"):
+        compare_scenarios(tiny, {"s": tiny["spend"].expand_dims(draw=2)})
