@@ -5,10 +5,13 @@ One configuration and one seed make a labelled `xarray.Dataset` with dims
 sales and every true parameter.
 """
 
+import mmm_xgen.accessor  # noqa: F401  (registers `ds.mmm`)
+from mmm_xgen.aggregate import aggregate
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.default import DEFAULT_CONFIG
 from mmm_xgen.config.event import EventConfig
+from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.transform import TransformConfig
 from mmm_xgen.errors import (
@@ -20,7 +23,16 @@ from mmm_xgen.errors import (
     XgenError,
     XgenWarning,
 )
-from mmm_xgen.export import ground_truth, load, to_frame, to_netcdf
+from mmm_xgen.export import (
+    ground_truth,
+    load,
+    to_frame,
+    to_netcdf,
+    write_csv,
+    write_ground_truth,
+    write_json,
+    write_parquet,
+)
 from mmm_xgen.generate import generate_mmm_dataset, regenerate
 from mmm_xgen.kernels.adstock import register_adstock
 from mmm_xgen.kernels.patterns import register_pattern
@@ -37,6 +49,7 @@ __all__ = [
     "ConfigError",
     "ControlConfig",
     "EventConfig",
+    "ExperimentConfig",
     "MMMDataConfig",
     "MissingDependencyError",
     "RegionConfig",
@@ -46,6 +59,7 @@ __all__ = [
     "XgenError",
     "XgenWarning",
     "__version__",
+    "aggregate",
     "check_data_quality",
     "customize_preset",
     "generate_mmm_dataset",
@@ -61,4 +75,8 @@ __all__ = [
     "suggest_fixes",
     "to_frame",
     "to_netcdf",
+    "write_csv",
+    "write_ground_truth",
+    "write_json",
+    "write_parquet",
 ]

@@ -62,6 +62,15 @@ def _date(value: Any) -> Any:
         raise ValueError("an ISO date such as '2022-01-03'") from None
 
 
+def _printable(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("a text such as 'USD', in one line")
+    return text
+
+
+Unit = Annotated[str, AfterValidator(_printable)]
+
+
 class MMMDataConfig(TextConfig):
     """Everything that decides a dataset.
 
@@ -115,8 +124,8 @@ class MMMDataConfig(TextConfig):
     freq: Annotated[str, AfterValidator(_frequency)] = "W"
     burn_in_periods: Annotated[Integer, Field(ge=0, le=10_000)] = 0
     seed: Annotated[Integer, Field(ge=0)] = 42
-    currency: str = "USD"
-    kpi: str = "sales"
+    currency: Unit = "USD"
+    kpi: Unit = "sales"
     revenue_per_kpi: Annotated[Number, Field(gt=0)] = 1.0
     channels: tuple[ChannelConfig, ...] = ()
     control_variables: tuple[ControlConfig, ...] = ()

@@ -1,0 +1,398 @@
+"""Datasets and what is made of them as files: NetCDF, CSV, Parquet and JSON.
+
+Every file is written beside its place first and then takes it, so that an interrupted write
+leaves the old file or none. Nothing but the path given is written, and nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
+from mmm_xgen.export.frame import to_frame
+from mmm_xgen.export.ground_truth import ground_truth
+from mmm_xgen.schema import SCHEMA_VERSION, require
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+# What a file must have, so that what was written can be loaded.
+CORE = ("spend", "channel_contribution", "mu", "y")
+DATES = ("date", "history_date")
+LARGEST_INTEGER = np.iinfo(np.int64).max
+ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
+ZARR_METADATA = ("zarr.json", ".zarray", ".zmetadata")
+
+
+def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
+    """Write a dataset with its whole truth to a NetCDF file, from which `load` gives it back.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated or aggregated Dataset.
+    path : str or Path
+        The file; its folder must exist. A file that is there is replaced.
+    compression : int, 0 to 9
+        Level of lossless zlib compression; 0 for none, which is the fastest.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is none of this package's, or a text in it has a null character.
+    XgenError
+        If there is no such folder, or it cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load(to_netcdf(ds, Path(folder) / "sales.nc")).identical(ds)
+    True
+    """
+    _refuse_foreign(ds)
+    if compression not in range(10):
+        raise XgenError(f"compression: found {compression!r}, allowed: 0 (none) to 9")
+    _refuse_null_character(ds)
+    # An encoding that a variable brought along from another file might cost digits.
+    plain = ds.drop_encoding().assign_attrs(_storable(ds.attrs))
+    encoding = {
+        name: {"zlib": True, "complevel": int(compression)}
+        for name, variable in plain.variables.items()
+        if compression and variable.dtype.kind in "fiub" and variable.size
+    }
+    with _writing(path) as temporary:
+        plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+    return Path(path)
+
+
+def load(path: PathLike) -> xr.Dataset:
+    """Load a dataset that was saved as NetCDF, or as a Zarr directory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that `to_netcdf` wrote, or a directory that ``ds.to_zarr`` did.
+
+    Returns
+    -------
+    Dataset
+        Identical to the one that was saved, in memory; `regenerate` makes it again.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such file, it is broken, or it holds something else.
+    MissingDependencyError
+        If `path` is a Zarr directory and zarr is not installed.
+
+    Examples
+    --------
+    >>> load("nowhere.nc")
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: nowhere.nc: no such file
+    """
+    source = Path(path)
+    if not source.exists():
+        raise SchemaError(f"{source}: no such file")
+    engine = "netcdf4"
+    if source.is_dir():
+        engine = "zarr"
+        _check_zarr(source)
+    elif not source.stat().st_size:
+        raise SchemaError(f"{source}: the file is empty; write it again")
+    try:
+        ds = _read(source, engine)
+    # The libraries below raise whatever they stumble over: the fault is the file's.
+    except Exception as error:
+        what = "NetCDF file" if engine == "netcdf4" else "Zarr directory"
+        raise SchemaError(
+            f"{source}: cannot be read as a {what}: it is broken or something else "
+            f"({_first_line(error)})"
+        ) from error
+    try:
+        _refuse_foreign(ds)
+    except SchemaError as error:
+        raise SchemaError(f"{source}: {error}") from None
+    return ds
+
+
+def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
+    """Write the wide frame as CSV: ISO dates, and numbers in the fewest digits that keep them.
+
+    Parameters
+    ----------
+    ds : Dataset
+        See `to_frame`.
+    path : str or Path
+        The file; its folder must exist. A file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    XgenError
+        If `to_frame` refuses the data, or the folder is missing or cannot be written to.
+
+    Notes
+    -----
+    ``pandas.read_csv(path, parse_dates=["date"], keep_default_na=False)`` reads it back, a geo
+    called NA as text; releases before 3 need ``float_precision="round_trip"`` for the last bit.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_csv(ds, Path(folder) / "sales.csv").read_text().splitlines()[0]
+    'date,geo,y,x1-Seasonal,x2-Trend,x3-On-Off,c1-Price,c2-Promotion'
+    """
+    frame = to_frame(ds)
+    with _writing(path) as temporary:
+        frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+    return Path(path)
+
+
+def write_parquet(ds: xr.Dataset, path: PathLike) -> Path:
+    """Write the wide frame as Parquet; ``pandas.read_parquet`` reads the same bits and types.
+
+    Parameters
+    ----------
+    ds : Dataset
+        See `to_frame`.
+    path : str or Path
+        The file; its folder must exist. A file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    XgenError
+        If `to_frame` refuses the data, or the folder is missing or cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen, pandas
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_parquet(ds, Path(folder) / "sales.parquet")
+    ...     pandas.read_parquet(path).equals(to_frame(ds))
+    True
+    """
+    frame = to_frame(ds)
+    with _writing(path) as temporary:
+        frame.to_parquet(temporary, engine="pyarrow", index=False)
+    return Path(path)
+
+
+def write_json(ds: xr.Dataset, path: PathLike) -> Path:
+    """Write the wide frame as a JSON list with one object a row; dates are ISO text.
+
+    Parameters
+    ----------
+    ds : Dataset
+        See `to_frame`.
+    path : str or Path
+        The file; its folder must exist. A file that is there is replaced.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    XgenError
+        If `to_frame` refuses the data, or the folder is missing or cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rows = json.loads(write_json(ds, Path(folder) / "sales.json").read_text())
+    >>> rows[0]["date"], rows[0]["geo"], len(rows)
+    ('2022-01-03', 'geo_a', 208)
+    """
+    frame = to_frame(ds)
+    names = frame.columns.tolist()
+    dates = np.datetime_as_string(frame["date"].to_numpy(), unit="D").tolist()
+    numbers = frame[names[2:]].to_numpy().tolist()
+    geos = [str(geo) for geo in frame["geo"]]
+    rows = (
+        dict(zip(names, [date, geo, *values], strict=True))
+        for date, geo, values in zip(dates, geos, numbers, strict=True)
+    )
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
+    with _writing(path) as temporary:
+        temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    return Path(path)
+
+
+def write_ground_truth(ds: xr.Dataset, path: PathLike, *, series: bool = False) -> Path:
+    """Write the nested dictionary of `ground_truth` as JSON.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated or aggregated Dataset.
+    path : str or Path
+        The file; its folder must exist. A file that is there is replaced.
+    series : bool
+        Whether to add every contribution over time.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    XgenError
+        If `ground_truth` refuses the data, or the folder is missing or cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_ground_truth(ds, Path(folder) / "truth.json")
+    ...     json.loads(path.read_text()) == ground_truth(ds)
+    True
+    """
+    truth = ground_truth(ds, series=series)
+    text = json.dumps(truth, indent=2, ensure_ascii=False, allow_nan=False)
+    with _writing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return Path(path)
+
+
+@contextmanager
+def _writing(path: PathLike) -> Iterator[Path]:
+    """Temporary path that becomes `path`; faults of the folder are told in its words."""
+    target = Path(path)
+    if target.is_dir():
+        raise XgenError(f"{target}: this is a folder; give the path of a file in it")
+    if not target.parent.is_dir():
+        raise XgenError(f"{target}: there is no folder {str(target.parent)!r}; make it first")
+    try:
+        with atomic_path(target) as temporary:
+            yield temporary
+    except OSError as error:
+        # The message of the system names the temporary file.
+        raise XgenError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _read(source: Path, engine: str) -> xr.Dataset:
+    with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None) as raw:
+        # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
+        times = {str(name): name in DATES for name in raw.variables}
+        ds = xr.decode_cf(raw, decode_times=times, decode_timedelta=False).load()
+    return ds.drop_encoding().assign_attrs(_restored(ds.attrs))
+
+
+def _storable(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Attributes with whole numbers beyond 64 bits, which a seed may be, as text."""
+    return {
+        name: str(value) if isinstance(value, int) and value > LARGEST_INTEGER else value
+        for name, value in attrs.items()
+    }
+
+
+def _restored(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Attributes as they were before they were stored: Python numbers, and the seed a number."""
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in attrs.items()
+    }
+    if isinstance(plain.get("seed"), str):
+        plain["seed"] = int(plain["seed"])
+    return plain
+
+
+def _refuse_foreign(ds: xr.Dataset) -> None:
+    version = str(ds.attrs.get("schema_version", ""))
+    if not version:
+        raise SchemaError(
+            "no dataset of mmm-xgen: it has no attribute 'schema_version'; pass one that "
+            "generate_mmm_dataset made"
+        )
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise SchemaError(
+            f"found schema version {version}, allowed: {SCHEMA_VERSION.split('.')[0]}.x; "
+            "generate it again, or use the release of mmm-xgen that wrote it"
+        )
+    require(ds, *CORE)
+
+
+def _refuse_null_character(ds: xr.Dataset) -> None:
+    """Refuse text that NetCDF would cut short."""
+    texts = list(ds.attrs.values())
+    for variable in ds.variables.values():
+        texts += variable.attrs.values()
+    for labels in ds.coords.values():
+        if labels.dtype.kind in "UO":
+            texts += labels.to_numpy().ravel().tolist()
+    cut = [text for text in texts if "\0" in str(text)]
+    if cut:
+        raise SchemaError(
+            f"the text {str(cut[0])!r} has a null character, which NetCDF cannot hold; rename it"
+        )
+
+
+def _check_zarr(source: Path) -> None:
+    """Refuse a folder that is none, or that would run code, and say what reading it needs."""
+    if not any((source / mark).exists() for mark in ZARR_MARKS):
+        raise SchemaError(f"{source}: this is a folder, and no Zarr directory; give a file in it")
+    from importlib.util import find_spec
+
+    if find_spec("zarr") is None:
+        raise MissingDependencyError(
+            f"{source}: a Zarr directory needs zarr; pip install 'mmm-xgen[scale]'"
+        )
+    for mark in ZARR_METADATA:
+        for metadata in sorted(source.rglob(mark)):
+            if _names_pickle(_json_of(metadata)):
+                raise SchemaError(
+                    f"{source}: {metadata.name} names the codec pickle, which runs code when it "
+                    "is read; no dataset of mmm-xgen has it"
+                )
+
+
+def _json_of(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"{path}: broken metadata ({_first_line(error)})") from error
+
+
+def _names_pickle(node: Any) -> bool:
+    if isinstance(node, dict):
+        named = (str(node.get(key)) for key in ("id", "name"))
+        return any(name.endswith("pickle") for name in named) or _names_pickle(list(node.values()))
+    return isinstance(node, list) and any(map(_names_pickle, node))
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

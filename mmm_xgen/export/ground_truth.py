@@ -1,0 +1,268 @@
+"""The truth of a dataset as one nested dictionary of plain numbers and words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.domain import POSITIVE
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.schema import require
+from mmm_xgen.truth.estimands import OUTCOMES, PARTS, attribution, contribution_totals, roas
+
+Nested: TypeAlias = dict[str, Any]
+
+ITEMS = {"channel_contribution": "channels", "control_contribution": "controls"}
+BASELINE = {
+    "intercept_contribution": "intercept",
+    "trend_contribution": "trend",
+    "seasonality_contribution": "seasonality",
+    "event_contribution": "events",
+}
+LABELLED = ("geo", "channel", "control")
+POPULATION = ("_mean", "_sd")
+NOT_OF_A_KIND = ("adstock_weights", "saturation_amplitude")
+
+
+def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
+    """Everything that is true of a dataset, ready for JSON.
+
+    Where a figure differs between geos it is a dictionary by geo, inside what it belongs to:
+    ``truth["parameters"]["TV"]["effect"]["by_geo"]["north"]``.
+
+    ================= ==========================================================================
+    key               content
+    ================= ==========================================================================
+    ``metadata``      seed, versions, currency, KPI, freq, first and last date, sizes, labels;
+                      of an aggregated dataset also what became of it
+    ``parameters``    by channel: wide ``column``; ``adstock`` and ``saturation`` (kind, settings,
+                      parameters under PyMC-Marketing's names, ``by_geo`` and the ``population``
+                      they vary in); ``effect``; ``spend_unit``; ``base_spend``
+    ``controls``      by control: wide ``column``, ``gamma``, ``elasticity``, ``reference``
+    ``baseline``      ``intercept``, ``trend``, ``gamma_fourier`` (yearly), ``gamma_seasonal``
+                      (other seasons, with ``period_days``), ``events``, ``noise`` (kind,
+                      ``y_sigma``, parameters), ``population``, ``geo_scale``
+    ``contributions`` sums over all dates in KPI units: ``channels``, ``controls``, ``baseline``
+                      (by part), ``mu``, ``noise``, ``y``
+    ``roas``          ``by_channel`` and ``by_channel_and_geo``
+    ``attribution``   ``share_of_sales`` and ``share_of_media``, by channel
+    ``series``        with ``series=True``: ``dates``, spend and everything in
+                      ``contributions`` as lists over the dates
+    ================= ==========================================================================
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated or aggregated Dataset.
+    series : bool
+        Whether to add every contribution over time.
+
+    Returns
+    -------
+    dict
+        Dictionaries, lists, text, numbers, booleans and None only. None stands for what is not
+        there (the ROAS of a channel that never spent), and for a mean on a log or logit scale
+        that is infinite (of an effect of 0). ROAS and attribution are those of
+        `mmm_xgen.truth.roas` and `mmm_xgen.truth.attribution`: whole window, carry-in counted,
+        noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> truth = ground_truth(mmm_xgen.generate_mmm_dataset())
+    >>> list(truth)
+    ['metadata', 'parameters', 'controls', 'baseline', 'contributions', 'roas', 'attribution']
+    >>> round(truth["roas"]["by_channel"]["Trend"], 9)
+    1.5
+    >>> truth["parameters"]["Trend"]["saturation"]["parameters"]["slope"]["by_geo"]["geo_a"] > 0
+    True
+    """
+    require(ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *PARTS, *OUTCOMES)
+    config = json.loads(str(ds.attrs.get("config", "{}")))
+    truth = {
+        "metadata": _metadata(ds),
+        "parameters": {str(channel): _channel(ds, channel) for channel in ds["channel"].values},
+        "controls": {str(control): _control(ds, control) for control in ds["control"].values},
+        "baseline": _baseline(ds, config.get("regions", {})),
+        "contributions": _contributions(contribution_totals(ds)),
+        "roas": {
+            "by_channel": _nested(roas(ds)),
+            "by_channel_and_geo": _nested(roas(ds, by=("geo", "channel")), "channel", "geo"),
+        },
+        "attribution": {
+            "share_of_sales": _nested(attribution(ds)),
+            "share_of_media": _nested(attribution(ds, of="media")),
+        },
+    }
+    if series:
+        truth["series"] = _series(ds)
+    return truth
+
+
+def _metadata(ds: xr.Dataset) -> Nested:
+    dates = np.datetime_as_string(ds["date"].to_numpy(), unit="D").tolist()
+    kept = ("seed", "schema_version", "mmm_xgen_version", "currency", "kpi", "freq")
+    optional = ("aggregation", "partial_periods")
+    return {
+        **{name: _plain(ds.attrs.get(name)) for name in kept},
+        "first_date": dates[0] if dates else None,
+        "last_date": dates[-1] if dates else None,
+        "sizes": {str(dim): int(size) for dim, size in ds.sizes.items()},
+        **{f"{dim}s": [str(label) for label in ds[dim].values] for dim in LABELLED},
+        "adstock_first": bool(ds.attrs.get("adstock_first", 1)),
+        "spend_is_given": bool(ds.attrs.get("spend_is_given", 0)),
+        "given_params": [n for n in str(ds.attrs.get("given_params", "")).split(",") if n],
+        **{name: str(ds.attrs[name]) for name in optional if name in ds.attrs},
+    }
+
+
+def _channel(ds: xr.Dataset, channel: Any) -> Nested:
+    one = ds.sel(channel=channel)
+    return {
+        "column": str(one["channel_column"].item()),
+        "adstock": {
+            "kind": str(one["adstock_kind"].item()),
+            "l_max": int(one["l_max"].item()),
+            "normalize": bool(one["normalize"].item()),
+            **_kind(one, "adstock_", ADSTOCKS),
+        },
+        "saturation": {
+            "kind": str(one["saturation_kind"].item()),
+            **_kind(one, "saturation_", SATURATIONS),
+        },
+        "effect": _parameter(one, "effect", POSITIVE.link),
+        "spend_unit": _nested(one["spend_unit"]),
+        "base_spend": _nested(one["base_spend"]) if "base_spend" in one else None,
+    }
+
+
+def _kind(one: xr.Dataset, prefix: str, registry: Mapping[str, Any]) -> Nested:
+    """Return settings and parameters of one channel's adstock or saturation."""
+    kind = str(one[f"{prefix}kind"].item())
+    # A user's own kind need not be registered where its data is read.
+    domains = registry[kind].parameters if kind in registry else {}
+    settings, parameters = {}, {}
+    for name in map(str, one.coords):
+        short = name.removeprefix(prefix)
+        if name.startswith(prefix) and short != "kind" and one[name].item() != "":
+            settings[short] = str(one[name].item())
+    for name in map(str, one.data_vars):
+        short = name.removeprefix(prefix)
+        if not name.startswith(prefix) or name.endswith(POPULATION) or name in NOT_OF_A_KIND:
+            continue
+        # NaN in every geo: the parameter belongs to the kind of another channel.
+        if bool(one[name].notnull().any()):
+            # What is no parameter of the curve is the scale that the effect was folded into.
+            link = domains[short].domain.link if short in domains else POSITIVE.link
+            parameters[short] = _parameter(one, name, link)
+    return {"settings": settings, "parameters": parameters}
+
+
+def _parameter(one: xr.Dataset, name: str, link: str) -> Nested:
+    population = {
+        key: _nested(one[f"{name}_{key}"]) for key in ("mean", "sd") if f"{name}_{key}" in one
+    }
+    return {"by_geo": _nested(one[name]), "population": {"scale": link, **population}}
+
+
+def _control(ds: xr.Dataset, control: Any) -> Nested:
+    one = ds.sel(control=control)
+    names = {"gamma": "gamma_control", "elasticity": "control_elasticity"}
+    return {
+        "column": str(one["control_column"].item()),
+        **{key: _nested(one[name]) for key, name in names.items() if name in one},
+        "reference": _nested(one["control_reference"]) if "control_reference" in one else None,
+    }
+
+
+def _baseline(ds: xr.Dataset, regions: Mapping[str, Any]) -> Nested:
+    intercept = ds["intercept_contribution"]
+    if "date" in intercept.dims:
+        # Of an aggregated dataset, where periods differ in length.
+        intercept = intercept.mean("date")
+    baseline: Nested = {
+        "intercept": _nested(intercept),
+        "trend": _family(ds, "trend_", regions.get("trend", {})),
+        "gamma_fourier": _optional(ds, "gamma_fourier", "geo", "fourier_mode"),
+        "gamma_seasonal": _optional(ds, "gamma_seasonal", "geo", "seasonal_mode"),
+        "period_days": _optional(ds, "period_days", "seasonal_mode"),
+        "events": _optional(ds, "event_effect", "event", "geo"),
+        "noise": {
+            "y_sigma": _nested(ds["y_sigma"]),
+            **_family(ds, "noise_", regions.get("noise", {})),
+        },
+    }
+    for name in ("population", "geo_scale"):
+        baseline[name] = _optional(ds, name, "geo")
+    return baseline
+
+
+def _family(ds: xr.Dataset, prefix: str, spec: Mapping[str, Any]) -> Nested:
+    """Kind, settings and parameters by geo of the trend or the noise."""
+    parameters = {
+        str(name).removeprefix(prefix): _nested(variable)
+        for name, variable in ds.data_vars.items()
+        if str(name).startswith(prefix) and variable.dims == ("geo",)
+    }
+    settings = {k: v for k, v in spec.items() if k != "kind" and k not in parameters}
+    return {"kind": spec.get("kind"), "settings": settings, "parameters": parameters}
+
+
+def _optional(ds: xr.Dataset, name: str, *dims: str) -> Nested:
+    return _nested(ds[name], *dims) if name in ds.variables else {}
+
+
+def _contributions(ds: xr.Dataset, *last: str) -> Nested:
+    """Every part of sales and sales themselves, by geo, and over the dims `last` in lists."""
+    parts = {
+        key: _nested(ds[name], key.removesuffix("s"), "geo", *last) for name, key in ITEMS.items()
+    }
+    baseline = {key: _nested(ds[name], "geo", *last) for name, key in BASELINE.items()}
+    outcomes = {name: _nested(ds[name], "geo", *last) for name in OUTCOMES}
+    return {**parts, "baseline": baseline, **outcomes}
+
+
+def _series(ds: xr.Dataset) -> Nested:
+    over_time = ds[[*PARTS, *OUTCOMES]]
+    intercept = ds["intercept_contribution"].broadcast_like(ds["mu"])
+    return {
+        "dates": np.datetime_as_string(ds["date"].to_numpy(), unit="D").tolist(),
+        "spend": _nested(ds["spend"], "channel", "geo", "date"),
+        **_contributions(over_time.assign(intercept_contribution=intercept), "date"),
+    }
+
+
+def _nested(array: xr.DataArray, *dims: str) -> Any:
+    """Dictionaries by the labels of each dim, in order, but plain lists over dates."""
+    ordered = array.transpose(*dims) if dims else array
+    labels = [
+        None if dim == "date" else [str(label) for label in ordered[dim].values]
+        for dim in ordered.dims
+    ]
+    return _zipped(ordered.to_numpy().tolist(), labels)
+
+
+def _zipped(values: Any, labels: list[list[str] | None]) -> Any:
+    if not labels:
+        return _plain(values)
+    first, rest = labels[0], labels[1:]
+    inner = [_zipped(value, rest) for value in values]
+    return inner if first is None else dict(zip(first, inner, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """Value that JSON has: NumPy scalars as Python's, and None for what is not finite."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,768 @@
+"""Export: the wide frame, the nested ground truth, and files that give back what went in."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import assume, given, settings
+
+import mmm_xgen as m
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.export import (
+    ground_truth,
+    load,
+    to_frame,
+    to_netcdf,
+    write_csv,
+    write_ground_truth,
+    write_json,
+    write_parquet,
+)
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.truth import attribution, roas
+from tests.strategies import (
+    ADSTOCK_KINDS,
+    NOISE_KEYS,
+    SATURATION_KINDS,
+    config_with,
+    generate,
+    quietly,
+    steady,
+    valid_configs,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
+
+WRITERS: dict[str, Callable[..., Path]] = {
+    "sales.nc": to_netcdf,
+    "sales.csv": write_csv,
+    "sales.parquet": write_parquet,
+    "sales.json": write_json,
+    "truth.json": write_ground_truth,
+}
+
+ALL_KINDS = config_with(
+    *(
+        steady(
+            f"ch {i} ü",
+            adstock={"kind": ADSTOCK_KINDS[i % len(ADSTOCK_KINDS)]},
+            saturation={"kind": kind},
+        )
+        for i, kind in enumerate(SATURATION_KINDS)
+    )
+)
+CONFIGS: dict[str, dict[str, Any]] = {
+    "default": m.DEFAULT_CONFIG.model_dump(),
+    "all kinds": ALL_KINDS,
+    "no controls, one geo": config_with(steady()),
+    "history": config_with(steady(), steady("Radio")) | {"burn_in_periods": 7},
+    "one period": config_with(steady()) | {"n_periods": 1},
+    "weibull types and no normalisation": config_with(
+        steady(adstock={"kind": "weibull_adstock", "type": "CDF", "normalize": False}),
+        steady("Radio", adstock={"kind": "weibull_adstock", "type": "PDF", "l_max": 3}),
+        steady("Print", adstock={"kind": "no_adstock", "normalize": False}),
+    ),
+    "daily with seasons and events": config_with(
+        steady(),
+        freq="D",
+        regions={
+            "n_regions": 3,
+            "fourier_modes": 2,
+            "similarity": 0.5,
+            "seasonalities": [
+                {"weekday_effects": [0, 0, 0.01, 0, 0.05, 0.1, -0.1]},
+                {"period": "monthly", "amplitude": 0.05},
+            ],
+        },
+        events=[{"name": "Fête", "dates": ["02-10"], "effect": 0.2, "shape": "decay"}],
+    ),
+    "no yearly season": config_with(steady(), regions={"fourier_modes": 0}),
+    "monthly, saturation first": config_with(steady(), freq="MS", start_date="2022-01-01")
+    | {"transforms": {"adstock_first": False}},
+    "piecewise trend": config_with(
+        steady(),
+        regions={
+            "trend": {
+                "kind": "piecewise_linear",
+                "sales_trend": 0.01,
+                "change_periods": [10, 20],
+                "trend_changes": [-0.02, 0.01],
+            }
+        },
+    ),
+    "placebo and silent channel": config_with(
+        steady("Placebo", base_effectiveness=0.0), steady("Silent", base_spend=0.0)
+    ),
+    "a KPI that looks like a date": config_with(steady(), kpi="days since 2000-01-01"),
+    "a seed beyond 64 bits": config_with(steady(), seed=2**70 + 1),
+    **{
+        f"{kind} noise": config_with(
+            steady(), regions={"noise": keys | {"kind": kind}, "sales_volatility": None}
+        )
+        for kind, keys in NOISE_KEYS.items()
+    },
+}
+for mapping in CONFIGS.values():
+    mapping["regions"] = {k: v for k, v in mapping["regions"].items() if v is not None}
+
+
+def made(name: str) -> xr.Dataset:
+    mapping = CONFIGS[name]
+    regions = dict(mapping["regions"])
+    if "noise" in regions:
+        regions.pop("sales_volatility", None)
+    return generate(mapping | {"regions": regions})
+
+
+def planned(start: str = "2024-01-01") -> xr.Dataset:
+    """Dataset on a media plan, with spends that have no short decimal form."""
+    dates = pd.date_range(start, periods=30, freq="W-MON")
+    spend = np.linspace(1, 100, 60).reshape(30, 2) ** 1.7
+    frame = pd.DataFrame({"date": dates, "TV": spend[:, 0], "Radio": spend[:, 1]})
+    config = m.MMMDataConfig(
+        channels=[m.ChannelConfig(name="TV"), m.ChannelConfig(name="Radio")],
+        spend_plan={"date": "date", "channels": ["TV", "Radio"]},
+    )
+    return quietly(lambda: m.generate_mmm_dataset(config, spend=frame))
+
+
+@pytest.fixture(scope="module")
+def ds() -> xr.Dataset:
+    return m.generate_mmm_dataset()
+
+
+def drawn(config: m.MMMDataConfig) -> xr.Dataset:
+    """Dataset of a drawn config; one that its noise family cannot serve is no example."""
+    try:
+        return generate(config)
+    except m.ConfigError as error:
+        assume("regions.noise" not in str(error))
+        raise
+
+
+# ------------------------------------------------------------------ the wide frame
+
+
+@settings(max_examples=30)
+@given(config=valid_configs())
+def test_the_frame_gives_the_arrays_back(config):
+    ds = drawn(config)
+    frame = to_frame(ds)
+    indexed = frame.set_index(["date", "geo"])
+    assert indexed.index.is_unique
+    assert indexed.index.is_monotonic_increasing
+    assert isinstance(frame.index, pd.RangeIndex)
+    assert len(frame) == ds.sizes["date"] * ds.sizes["geo"]
+    columns = {
+        "y": ds["y"],
+        **{str(c["channel_column"].item()): c for c in iterate(ds["spend"], "channel")},
+        **{str(c["control_column"].item()): c for c in iterate(ds["control_value"], "control")},
+    }
+    assert frame.columns.tolist() == ["date", "geo", *columns]
+    for name, array in columns.items():
+        back = indexed[name].unstack("geo")[[*map(str, ds["geo"].values)]]
+        assert indexed[name].dtype == np.float64
+        # Bit for bit: -0.0 is told from 0.0.
+        assert back.to_numpy().tobytes() == np.ascontiguousarray(array.values).tobytes()
+        np.testing.assert_array_equal(back.index, ds["date"].values)
+
+
+def iterate(array: xr.DataArray, dim: str) -> list[xr.DataArray]:
+    return [array.isel({dim: i}) for i in range(array.sizes[dim])]
+
+
+def test_nothing_of_the_truth_is_in_the_frame(ds):
+    truth = {*map(str, ds.data_vars)} - {"y"}
+    assert not truth & set(to_frame(ds).columns)
+    assert to_frame(ds).columns.tolist() == [
+        "date", "geo", "y",
+        "x1-Seasonal", "x2-Trend", "x3-On-Off", "c1-Price", "c2-Promotion",
+    ]  # fmt: skip
+
+
+def test_rows_run_by_date_then_by_label_of_the_geo():
+    """Rows of one geo after those of another are the predecessor's fault; see DESIGN 10."""
+    names = ["zeta", "alpha", "geo_10", "geo_2"]
+    ds = generate(config_with(steady(), regions={"region_names": names, "similarity": 0.3}))
+    frame = to_frame(ds)
+    assert frame["geo"].tolist()[:5] == ["alpha", "geo_10", "geo_2", "zeta", "alpha"]
+    assert frame.equals(frame.sort_values(["date", "geo"], kind="stable").reset_index(drop=True))
+    assert frame["y"][0] == float(ds["y"].sel(geo="alpha")[0])
+    # A frame in the order of the Dataset would have shown another value there.
+    assert frame["y"][0] != float(ds["y"][0, 0])
+
+
+def test_order_in_the_dataset_does_not_matter(ds):
+    shuffled = ds.isel(date=slice(None, None, -1), geo=[1, 0]).transpose("channel", "geo", ...)
+    pd.testing.assert_frame_equal(to_frame(shuffled), to_frame(ds), check_exact=True)
+
+
+def test_the_frame_shares_no_memory(ds):
+    before = ds.copy(deep=True)
+    frame = to_frame(ds)
+    frame.loc[:, "y"] = -1.0
+    frame.loc[:, "x1-Seasonal"] = -1.0
+    assert ds.identical(before)
+
+
+def test_chunked_data(ds):
+    pytest.importorskip("dask")
+    pd.testing.assert_frame_equal(to_frame(ds.chunk(date=10)), to_frame(ds), check_exact=True)
+
+
+@pytest.mark.parametrize("value", [-1e-300, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("y", "y"), ("spend", "x2-Trend"), ("control_value", "c2-Promotion")],
+)
+def test_bad_numbers_are_named(ds, name, column, value):
+    bad = ds.copy(deep=True)
+    where = (5, 1) if name == "y" else (5, 1, 1)
+    bad[name][where] = value
+    with pytest.raises(m.SchemaError) as caught:
+        to_frame(bad)
+    message = str(caught.value)
+    for word in (repr(column), "2022-02-07", "'geo_b'", "1 faulty cell"):
+        assert word in message
+    assert "\n" not in message
+
+
+def test_zero_is_no_fault(ds):
+    calm = ds.copy(deep=True)
+    calm["spend"][:] = 0.0
+    calm["control_value"][:] = -0.0
+    assert (to_frame(calm).iloc[:, 3:] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ds: ds.drop_vars("y"), "no 'y'"),
+        (lambda ds: ds.drop_vars("control_value"), "no 'control_value'"),
+        (lambda ds: ds.drop_vars("channel_column"), "no 'channel_column'"),
+        (lambda ds: ds.sum("geo"), "geo"),
+        (lambda ds: ds.isel(date=[0, 0, 1]), "date '2022-01-03T00:00:00.000000000' comes more"),
+        (lambda ds: ds.isel(geo=[0, 0]), "geo 'geo_a' comes more than once"),
+        (lambda ds: ds.isel(channel=[0, 0]), "column 'x1-Seasonal' comes more than once"),
+        (lambda ds: ds.expand_dims(draw=2), r"dim 'draw'.*ds.isel\(draw=0\)"),
+        (lambda ds: ds.assign(y=ds["y"].astype(str)), "'y' has dtype"),
+        (lambda ds: ds.assign_coords(date=np.arange(104)), "'date' has"),
+        (lambda ds: xr.Dataset(), "no 'y'"),
+    ],
+)
+def test_a_dataset_that_makes_no_frame(ds, change, words):
+    with pytest.raises(m.SchemaError, match=words):
+        to_frame(change(ds))
+
+
+# ------------------------------------------------------------------ ground truth
+
+
+def is_plain(node: Any) -> bool:
+    if isinstance(node, dict):
+        return all(type(key) is str and is_plain(value) for key, value in node.items())
+    if isinstance(node, list):
+        return all(map(is_plain, node))
+    return node is None or type(node) in (str, int, float, bool)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("series", [False, True])
+def test_ground_truth_is_plain_json(name, series):
+    truth = ground_truth(made(name), series=series)
+    assert is_plain(truth)
+    assert json.loads(json.dumps(truth, allow_nan=False)) == truth
+
+
+def test_ground_truth_tells_what_the_dataset_has():
+    ds = made("daily with seasons and events")
+    truth = ground_truth(ds, series=True)
+    geo, channel = "geo_2", "TV"
+    one = ds.sel(geo=geo, channel=channel)
+    parameters = truth["parameters"][channel]
+    assert parameters["effect"]["by_geo"][geo] == float(one["effect"])
+    alpha = parameters["adstock"]["parameters"]["alpha"]
+    assert alpha["by_geo"][geo] == float(one["adstock_alpha"])
+    assert alpha["population"] == {
+        "scale": "logit",
+        "mean": float(one["adstock_alpha_mean"]),
+        "sd": float(one["adstock_alpha_sd"]),
+    }
+    assert parameters["saturation"]["parameters"]["kappa"]["population"]["scale"] == "log"
+    assert parameters["column"] == "x1-TV"
+    baseline = truth["baseline"]
+    assert baseline["intercept"][geo] == float(one["intercept_contribution"])
+    assert baseline["period_days"]["weekday_monday"] == 7.0
+    seasonal = ds["gamma_seasonal"].sel(geo=geo, seasonal_mode="weekday_friday")
+    assert baseline["gamma_seasonal"][geo]["weekday_friday"] == float(seasonal)
+    assert baseline["gamma_fourier"][geo].keys() == {"sin_1", "sin_2", "cos_1", "cos_2"}
+    assert baseline["events"]["Fête"][geo] == float(ds["event_effect"].sel(geo=geo, event="Fête"))
+    assert baseline["noise"]["kind"] == "gaussian"
+    assert baseline["noise"]["y_sigma"][geo] == float(one["y_sigma"])
+    assert truth["metadata"]["sizes"]["date"] == 52
+    total = truth["contributions"]["channels"][channel][geo]
+    assert total == pytest.approx(float(one["channel_contribution"].sum()))
+    assert truth["series"]["channels"][channel][geo] == one["channel_contribution"].values.tolist()
+    assert truth["series"]["baseline"]["intercept"][geo] == [baseline["intercept"][geo]] * 52
+    assert len(truth["series"]["dates"]) == 52
+
+
+def test_ground_truth_adds_up(ds):
+    sums = ground_truth(ds)["contributions"]
+    for geo in ("geo_a", "geo_b"):
+        parts = [part[geo] for key in ("channels", "controls") for part in sums[key].values()]
+        parts += [part[geo] for part in sums["baseline"].values()]
+        assert sum(parts) == pytest.approx(sums["mu"][geo], rel=1e-9)
+        assert sums["mu"][geo] + sums["noise"][geo] == pytest.approx(sums["y"][geo], rel=1e-9)
+
+
+def test_ground_truth_repeats_the_estimands(ds):
+    truth = ground_truth(ds)
+    assert list(truth["roas"]["by_channel"].values()) == roas(ds).values.tolist()
+    by_cell = roas(ds, by=("geo", "channel"))
+    for channel, by_geo in truth["roas"]["by_channel_and_geo"].items():
+        assert list(by_geo.values()) == by_cell.sel(channel=channel).values.tolist()
+    assert list(truth["attribution"]["share_of_sales"].values()) == attribution(ds).values.tolist()
+    assert sum(truth["attribution"]["share_of_media"].values()) == pytest.approx(1)
+
+
+def test_each_channel_has_the_parameters_of_its_kind():
+    truth = ground_truth(made("all kinds"))
+    found = {
+        entry["saturation"]["kind"]: set(entry["saturation"]["parameters"])
+        for entry in truth["parameters"].values()
+    }
+    for kind, names in found.items():
+        spec = SATURATIONS[kind]
+        assert names == set(spec.parameters) | (set() if spec.amplitude else {"beta"}), kind
+
+
+def test_what_is_not_there_is_none(ds):
+    truth = ground_truth(made("placebo and silent channel"))
+    assert truth["roas"]["by_channel"] == {"Placebo": 0.0, "Silent": None}
+    assert truth["parameters"]["Placebo"]["effect"]["population"]["mean"] is None
+    assert ground_truth(ds)["controls"]["Price"]["gamma"] == {"geo_a": None, "geo_b": None}
+
+
+def test_settings_and_piecewise_trend_are_told():
+    truth = ground_truth(made("weibull types and no normalisation"))
+    adstocks = {name: entry["adstock"] for name, entry in truth["parameters"].items()}
+    assert adstocks["TV"]["settings"] == {"type": "CDF"}
+    assert adstocks["TV"]["normalize"] is False
+    assert adstocks["Radio"]["l_max"] == 3
+    assert adstocks["Print"]["settings"] == {}
+    trend = ground_truth(made("piecewise trend"))["baseline"]["trend"]
+    assert trend["kind"] == "piecewise_linear"
+    assert trend["settings"] == {"change_periods": [10, 20], "trend_changes": [-0.02, 0.01]}
+    assert trend["parameters"]["sales_trend"] == {"geo_1": 0.01}
+
+
+def test_ground_truth_of_a_media_plan_and_of_an_aggregate(ds):
+    truth = ground_truth(planned())
+    assert truth["metadata"]["spend_is_given"] is True
+    assert truth["parameters"]["TV"]["base_spend"] is None
+    national = aggregate(ds, freq="MS")
+    truth = ground_truth(national, series=True)
+    assert truth["metadata"]["aggregation"] == national.attrs["aggregation"]
+    assert truth["parameters"]["Trend"]["saturation"]["parameters"] == {}
+    assert truth["parameters"]["Trend"]["effect"]["by_geo"] == {"national": None}
+    assert truth["roas"]["by_channel"]["Trend"] == pytest.approx(1.5)
+
+
+def test_ground_truth_of_something_else():
+    with pytest.raises(m.SchemaError, match="no 'spend'"):
+        ground_truth(xr.Dataset())
+
+
+# ------------------------------------------------------------------ NetCDF
+
+
+def assert_lossless(back: xr.Dataset, ds: xr.Dataset) -> None:
+    """Identical, and what `identical` overlooks: dtypes, bits, types of attributes, order."""
+    assert back.identical(ds)
+    assert list(back.data_vars) == list(ds.data_vars)
+    for name in ds.variables:
+        assert back[name].dtype.kind == ds[name].dtype.kind, name
+        if ds[name].dtype.kind != "U":
+            assert back[name].dtype == ds[name].dtype, name
+            original = np.ascontiguousarray(ds[name].values)
+            assert np.ascontiguousarray(back[name].values).tobytes() == original.tobytes(), name
+        assert back[name].encoding == {}
+    types = {name: type(value) for name, value in ds.attrs.items()}
+    assert {name: type(value) for name, value in back.attrs.items()} == types
+    assert back.encoding == {}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("compression", [0, 5])
+def test_netcdf_is_lossless(tmp_path, name, compression):
+    ds = made(name)
+    back = load(to_netcdf(ds, tmp_path / "a.nc", compression=compression))
+    assert_lossless(back, ds)
+    assert quietly(lambda: m.regenerate(back)).identical(ds)
+
+
+@settings(max_examples=15)
+@given(config=valid_configs(max_periods=15))
+def test_netcdf_is_lossless_for_any_config(tmp_path_factory, config):
+    ds = drawn(config)
+    back = load(to_netcdf(ds, tmp_path_factory.mktemp("nc") / "a.nc"))
+    assert_lossless(back, ds)
+    assert quietly(lambda: m.regenerate(back)).identical(ds)
+
+
+def test_netcdf_of_a_media_plan_and_of_given_parameters(tmp_path):
+    ds = planned()
+    back = load(to_netcdf(ds, tmp_path / "plan.nc"))
+    assert_lossless(back, ds)
+    assert quietly(lambda: m.regenerate(back)).identical(ds)
+    base = m.generate_mmm_dataset()
+    given_one = m.generate_mmm_dataset(params=base[["adstock_alpha"]] * 0.5)
+    back = load(to_netcdf(given_one, tmp_path / "given.nc"))
+    assert_lossless(back, given_one)
+    assert m.regenerate(back).identical(given_one)
+    assert not m.regenerate(back).equals(base)
+
+
+def test_netcdf_of_an_aggregate_and_of_a_part(tmp_path, ds):
+    for part in (aggregate(ds, freq="QS"), ds.sel(channel=["Trend"]), ds.isel(geo=[1])):
+        assert_lossless(load(to_netcdf(part, tmp_path / "a.nc")), part)
+
+
+def test_an_encoding_from_elsewhere_costs_nothing(tmp_path, ds):
+    coarse = ds.copy()
+    coarse["spend"].encoding = {"dtype": "int16", "scale_factor": 0.5, "_FillValue": -1}
+    coarse["y"].encoding = {"dtype": "float32"}
+    coarse["date"].encoding = {"units": "weeks since 2000-01-01", "dtype": "int32"}
+    assert_lossless(load(to_netcdf(coarse, tmp_path / "a.nc")), ds)
+    # Without the care the same encoding loses digits.
+    coarse.drop_vars("date")[["y"]].to_netcdf(tmp_path / "b.nc", engine="netcdf4")
+    with xr.open_dataset(tmp_path / "b.nc", engine="netcdf4") as lossy:
+        assert not np.array_equal(lossy["y"].values, ds["y"].values)
+
+
+def test_compression_makes_a_smaller_file(tmp_path):
+    ds = made("default")
+    ds["spend"][:] = 1.0
+    sizes = [
+        to_netcdf(ds.isel(date=np.arange(104).repeat(20)), tmp_path / "a.nc", compression=c)
+        .stat()
+        .st_size
+        for c in (0, 4)
+    ]
+    assert sizes[1] < 0.8 * sizes[0]
+
+
+@pytest.mark.parametrize("compression", [-1, 10, 2.5, "high", None])
+def test_wrong_compression(tmp_path, ds, compression):
+    with pytest.raises(m.XgenError, match="compression"):
+        to_netcdf(ds, tmp_path / "a.nc", compression=compression)
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_that_would_be_cut_is_not_written(tmp_path, ds):
+    named = ds.assign_coords(geo=["a\0b", "c"])
+    for cut in (named, ds.assign_attrs(kpi="a\0b"), ds.assign(y=ds["y"].assign_attrs(u="\0x"))):
+        with pytest.raises(m.SchemaError, match="null character"):
+            to_netcdf(cut, tmp_path / "a.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_could_not_be_loaded_is_not_written(tmp_path, ds):
+    for foreign in (xr.Dataset({"a": 1}), ds.drop_vars("mu"), ds.drop_attrs()):
+        with pytest.raises(m.SchemaError):
+            to_netcdf(foreign, tmp_path / "a.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_loaded_dataset_holds_no_file_open(tmp_path, ds):
+    path = to_netcdf(ds, tmp_path / "a.nc")
+    back = load(path)
+    path.unlink()
+    assert back.identical(ds)
+
+
+# ------------------------------------------------------------------ files that are no datasets
+
+
+def truncated(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(m.SchemaError, match=r"nowhere\.nc: no such file"):
+        load(tmp_path / "nowhere.nc")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.95])
+def test_a_cut_file(tmp_path, ds, share):
+    path = to_netcdf(ds, tmp_path / "a.nc")
+    truncated(path, share)
+    with pytest.raises(m.SchemaError, match=r"a\.nc: "):
+        load(path)
+
+
+def test_flipped_bytes_raise_nothing_else(tmp_path, ds):
+    path = to_netcdf(ds.isel(date=slice(3)), tmp_path / "a.nc", compression=1)
+    data = path.read_bytes()
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        broken = bytearray(data)
+        for position in rng.integers(0, len(data), 20):
+            broken[position] = rng.integers(256)
+        path.write_bytes(bytes(broken))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                load(path)
+            except m.SchemaError as error:
+                assert str(path) in str(error)
+                assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "content", [b"date,geo,y\n", b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"\x80\x04K\x01.", b"{}"]
+)
+def test_something_else_under_the_name(tmp_path, content):
+    path = tmp_path / "a.nc"
+    path.write_bytes(content)
+    with pytest.raises(m.SchemaError, match=r"a\.nc: cannot be read as a NetCDF file"):
+        load(path)
+
+
+def test_a_netcdf_file_of_someone_else(tmp_path, ds):
+    path = tmp_path / "a.nc"
+    xr.Dataset({"t": ("x", [1.0, 2.0])}).to_netcdf(path, engine="netcdf4")
+    with pytest.raises(m.SchemaError, match=r"a\.nc: no dataset of mmm-xgen"):
+        load(path)
+    ds.drop_vars("mu").to_netcdf(path, engine="netcdf4")
+    with pytest.raises(m.SchemaError, match=r"a\.nc: the Dataset has no 'mu'"):
+        load(path)
+    ds.assign_attrs(schema_version="7.0").to_netcdf(path, engine="netcdf4")
+    with pytest.raises(m.SchemaError, match=r"a\.nc: found schema version 7\.0"):
+        load(path)
+
+
+def test_a_folder_is_no_dataset(tmp_path):
+    with pytest.raises(m.SchemaError, match="folder, and no Zarr"):
+        load(tmp_path)
+
+
+# ------------------------------------------------------------------ Zarr
+
+
+def write_zarr(ds: xr.Dataset, path: Path, zarr_format: int) -> Path:
+    with warnings.catch_warnings():
+        # Zarr warns that fixed-length text is not in its specification yet.
+        warnings.simplefilter("ignore")
+        ds.to_zarr(path, zarr_format=zarr_format)
+    return path
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("name", ["default", "history", "a KPI that looks like a date"])
+def test_zarr_is_lossless(tmp_path, name, zarr_format):
+    pytest.importorskip("zarr")
+    ds = made(name)
+    back = load(write_zarr(ds, tmp_path / "a.zarr", zarr_format))
+    assert back.identical(ds)
+    assert {name: back[name].dtype for name in ds.variables} == {
+        name: ds[name].dtype for name in ds.variables
+    }
+    assert quietly(lambda: m.regenerate(back)).identical(ds)
+
+
+def test_zarr_with_a_pickle_inside_is_refused(tmp_path, ds):
+    pytest.importorskip("zarr")
+    path = write_zarr(ds, tmp_path / "a.zarr", 2)
+    metadata = path / "geo" / ".zarray"
+    data = json.loads(metadata.read_text())
+    data |= {"dtype": "|O", "filters": [{"id": "pickle", "protocol": 5}], "fill_value": 0}
+    metadata.write_text(json.dumps(data))
+    with pytest.raises(m.SchemaError, match=r"a\.zarr: \.zarray names the codec pickle"):
+        load(path)
+
+
+def test_broken_zarr(tmp_path, ds):
+    pytest.importorskip("zarr")
+    path = write_zarr(ds, tmp_path / "a.zarr", 3)
+    (path / "zarr.json").write_text("{")
+    with pytest.raises(m.SchemaError, match=r"a\.zarr"):
+        load(path)
+
+
+def test_zarr_without_zarr(tmp_path, ds, monkeypatch):
+    pytest.importorskip("zarr")
+    path = write_zarr(ds, tmp_path / "a.zarr", 3)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(m.MissingDependencyError, match=r"mmm-xgen\[scale\]"):
+        load(path)
+
+
+# ------------------------------------------------------------------ CSV, Parquet, JSON
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Frame of a CSV file, its numbers read by Python, which rounds correctly."""
+    text = pd.read_csv(path, dtype=str, keep_default_na=False)
+    numbers = {name: text[name].map(float) for name in text.columns[2:]}
+    return text.assign(date=pd.to_datetime(text["date"], format="%Y-%m-%d"), **numbers)
+
+
+def read_json(path: Path) -> pd.DataFrame:
+    frame = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+    return frame.assign(date=pd.to_datetime(frame["date"], format="%Y-%m-%d"))
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "plan"])
+@pytest.mark.parametrize(
+    ("write", "read"),
+    [(write_csv, read_csv), (write_parquet, pd.read_parquet), (write_json, read_json)],
+)
+def test_tables_keep_every_bit(tmp_path, name, write, read):
+    ds = planned() if name == "plan" else made(name)
+    frame = to_frame(ds)
+    back = read(write(ds, tmp_path / "sales.x"))
+    back["date"] = back["date"].astype(frame["date"].dtype)
+    pd.testing.assert_frame_equal(back, frame, check_exact=True)
+    numbers = frame.columns[2:]
+    assert back[numbers].to_numpy().tobytes() == frame[numbers].to_numpy().tobytes()
+
+
+def test_hostile_labels_survive(tmp_path):
+    """Labels with separators, quotes, line breaks, and one that readers take for missing."""
+    names = ['a,"b"', "NA", "línea\nnueva", "日本", " spaced "]
+    ds = generate(
+        config_with(
+            steady('TV, "prime"'),
+            steady("Ωmega/x"),
+            regions={"region_names": names, "similarity": 0.5},
+        )
+    )
+    frame = to_frame(ds)
+    assert set(frame["geo"]) == set(names)
+    for write, read in (
+        (write_csv, read_csv),
+        (write_parquet, pd.read_parquet),
+        (write_json, read_json),
+    ):
+        back = read(write(ds, tmp_path / "sales.x"))
+        assert back["geo"].tolist() == frame["geo"].tolist()
+        assert back.columns.tolist() == frame.columns.tolist()
+    assert_lossless(load(to_netcdf(ds, tmp_path / "a.nc")), ds)
+
+
+def test_json_has_one_row_a_line_and_iso_dates(tmp_path, ds):
+    lines = write_json(ds, tmp_path / "sales.json").read_text().splitlines()
+    assert len(lines) == 208 + 2
+    assert lines[1].startswith('{"date": "2022-01-03", "geo": "geo_a", "y": ')
+
+
+def test_bad_numbers_write_no_file(tmp_path, ds):
+    bad = ds.copy(deep=True)
+    bad["spend"][0, 0, 0] = np.nan
+    for write in (write_csv, write_parquet, write_json):
+        with pytest.raises(m.SchemaError, match="x1-Seasonal"):
+            write(bad, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------ whole or not at all
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_writers_write_their_path_alone_and_return_it(tmp_path, ds, name, kind):
+    path = tmp_path / name
+    assert WRITERS[name](ds, kind(path)) == path
+    assert list(tmp_path.iterdir()) == [path]
+    first = path.read_bytes()
+    WRITERS[name](ds, kind(path))
+    assert list(tmp_path.iterdir()) == [path]
+    if name != "sales.nc":
+        assert path.read_bytes() == first
+
+
+BREAKS = {
+    "sales.nc": "xarray.Dataset.to_netcdf",
+    "sales.csv": "pandas.DataFrame.to_csv",
+    "sales.parquet": "pandas.DataFrame.to_parquet",
+    "sales.json": "pathlib.Path.write_text",
+    "truth.json": "pathlib.Path.write_text",
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_interrupted_write_changes_nothing(tmp_path, ds, monkeypatch, name, error, exists):
+    path = tmp_path / name
+    if exists:
+        path.write_bytes(b"old")
+    reached = []
+
+    def half(self: Any, target: Any = None, *args: Any, **options: Any) -> None:
+        # The file is half written when the blow comes.
+        place = Path(self) if isinstance(self, Path) else Path(target)
+        place.write_bytes(b"half")
+        reached.append(place)
+        raise error("interrupted")
+
+    monkeypatch.setattr(BREAKS[name], half)
+    expected = m.XgenError if error is OSError else error
+    with pytest.raises(expected, match="interrupted"):
+        WRITERS[name](ds, path)
+    assert reached and reached[0] != path
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == ([b"old"] if exists else [])
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_missing_folder_is_named(tmp_path, ds, name):
+    path = tmp_path / "missing" / name
+    with pytest.raises(m.XgenError, match=r"no folder .*missing.*make it first") as caught:
+        WRITERS[name](ds, path)
+    assert str(path) in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_folder_is_no_place_for_a_file(tmp_path, ds, name):
+    with pytest.raises(m.XgenError, match="this is a folder"):
+        WRITERS[name](ds, tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(m.XgenError, match="no folder"):
+        WRITERS[name](ds, tmp_path / "file" / name)
+
+
+def test_a_file_is_written_without_changing_the_dataset(tmp_path):
+    ds = m.generate_mmm_dataset()
+    before = ds.copy(deep=True)
+    for name, write in WRITERS.items():
+        write(ds, tmp_path / name)
+    assert ds.identical(before)
+    assert all(not variable.encoding for variable in ds.variables.values())
+
+
+def test_nothing_heavy_is_imported_by_the_module():
+    code = "import sys, mmm_xgen.export; print({'netCDF4', 'zarr', 'pyarrow'} & {*sys.modules})"
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "netCDF4" not in done.stdout
+    assert "zarr" not in done.stdout
