@@ -58,7 +58,7 @@ def observe(
             f"y was below 0 in {below} of {y.size} cells and was clipped there; noise is what is "
             "left after the clip",
             XgenWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         y = np.maximum(y, 0)
     return y, y - mu

@@ -63,7 +63,7 @@ def planned(
             f"burn_in_periods is {config.burn_in_periods}, but the plan has no spend before its "
             "first date: nothing carries over into it. Pass a Dataset with spend_history",
             XgenWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     _warn_of_unscaled_curves(config, plan)
     planned_config = config.replace(
@@ -122,7 +122,7 @@ def _warn_of_unscaled_curves(config: MMMDataConfig, plan: xr.Dataset) -> None:
             f"mean spend of the plan is far from base_spend for {', '.join(far)}; set base_spend "
             "or the saturation's parameters, which follow it",
             XgenWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -64,7 +64,7 @@ def warn_of_implausible(
         _cut_kernel(config, truth),
     ):
         if message:
-            warnings.warn(message, XgenWarning, stacklevel=3)
+            warnings.warn(message, XgenWarning, stacklevel=4)
 
 
 def warn_of_absent_events(config: MMMDataConfig, intensity: FloatArray) -> None:
@@ -72,7 +72,7 @@ def warn_of_absent_events(config: MMMDataConfig, intensity: FloatArray) -> None:
     absent = [e.name for e, row in zip(config.events, intensity, strict=True) if not row.any()]
     if absent:
         names = ", ".join(map(repr, absent))
-        warnings.warn(f"no period contains the event {names}", XgenWarning, stacklevel=3)
+        warnings.warn(f"no period contains the event {names}", XgenWarning, stacklevel=4)
 
 
 def _too_much_media(media: float, total: float) -> str | None:

@@ -190,7 +190,7 @@ def apply_experiments(
                 f"experiments.{position} changes nothing: {experiment.channel!r} spends nothing "
                 "there and then; choose other dates or geos",
                 XgenWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
         changed[inside] *= 1 + experiment.change
     return changed
