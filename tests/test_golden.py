@@ -19,6 +19,9 @@ import pytest
 import mmm_xgen
 from mmm_xgen.streams import stream
 
+# The kernel of reference_notebook is cut where the notebook cut it, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
+
 GOLDEN = Path(__file__).parent / "golden" / "presets.json"
 SEEDS = (1, 2025)
 PRESETS = tuple(mmm_xgen.list_available_presets())
