@@ -91,6 +91,9 @@ def _read(spend: Any, mapping: SpendPlanConfig) -> xr.Dataset:
     """Read the plan, with the spend before it where a Dataset has that too."""
     from mmm_xgen.plan import read_plan
 
+    if isinstance(spend, xr.DataArray | xr.Dataset):
+        # Labelled data names its channels itself; columns are those of files and frames.
+        mapping = SpendPlanConfig(freq=mapping.freq, national_name=mapping.national_name)
     plan = read_plan(spend, mapping)
     if not isinstance(spend, xr.Dataset) or "spend_history" not in spend:
         return plan
