@@ -13,6 +13,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.kind import members
 from mmm_xgen.kernels.noise import autoregressive
 from mmm_xgen.kernels.patterns import PatternKind, campaign_noise, noise_draws, switch_draws
 from mmm_xgen.streams import stream
@@ -97,24 +98,21 @@ def _multiply_by_level(
     seed: int,
 ) -> None:
     """Multiply ``(item, geo, date)`` values by the levels of their patterns, one call a kind."""
-    members: dict[Any, list[int]] = {}
-    for position, item in enumerate(items):
-        key = (item.pattern.registered, tuple(item.pattern.settings.values()))
-        members.setdefault(key, []).append(position)
     n_geos = values.shape[1]
-    for (kind, _), index in members.items():
-        specs = [items[position].pattern for position in index]
-        own = [names[position] for position in index]
-        shared = [getattr(items[position], "shared", False) for position in index]
+    keys = [(item.pattern.registered, tuple(item.pattern.settings.values())) for item in items]
+    for (kind, _), index in members(keys):
+        positions = range(len(items))[index] if isinstance(index, slice) else index
+        own = [names[position] for position in positions]
+        shared = [getattr(items[position], "shared", False) for position in positions]
         if kind.by_geo:
             level = _level_by_geo(kind, own, shared, place, calendar, seed, n_geos)
         else:
             uniform = None
             if kind.random:
                 uniform = _uniform(own, shared, place, calendar, seed, n_geos)
+            specs = [items[position].pattern for position in positions]
             level = _level(kind, specs, uniform, calendar)
-        everything = len(index) == len(items)
-        values[slice(None) if everything else index] *= level
+        values[index] *= level
 
 
 def _uniform(

@@ -15,7 +15,7 @@ import numpy as np
 from mmm_xgen.errors import AlignmentError, ConfigError
 from mmm_xgen.kernels.adstock import ADSTOCKS, convolve, normalized
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.kind import Kind, members
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.registry import Registry
 from mmm_xgen.schema import require
@@ -348,13 +348,8 @@ def _groups(
 ) -> Iterator[tuple[Any, Any, Any]]:
     """Kind, key and channels of each set of channels that one call can serve."""
     rows = list(keys) if keys is not None else [None] * len(kinds)
-    members: dict[Any, list[int]] = {}
-    for channel, row in enumerate(zip(kinds, rows, strict=True)):
-        members.setdefault(row, []).append(channel)
-    for (name, key), index in members.items():
-        # A slice is a view; a list of channels would copy the whole array.
-        everything = len(index) == len(kinds)
-        yield registry[name], key, slice(None) if everything else index
+    for (name, key), index in members(zip(kinds, rows, strict=True)):
+        yield registry[name], key, index
 
 
 def _arguments(

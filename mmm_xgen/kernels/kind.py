@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -77,3 +77,21 @@ def signature_of(
     if "kind" in {*parameters, *settings}:
         raise ConfigError(f"{function.__name__}: an argument may not be called 'kind'")
     return parameters, settings
+
+
+def members(keys: Iterable[Hashable]) -> Iterator[tuple[Any, slice | list[int]]]:
+    """Positions of each distinct key, as a slice where they are neighbours.
+
+    A slice is a view of an array, where a list of positions would copy it.
+
+    Examples
+    --------
+    >>> list(members(["hill", "hill", "tanh", "hill"]))
+    [('hill', [0, 1, 3]), ('tanh', slice(2, 3, None))]
+    """
+    positions: dict[Hashable, list[int]] = {}
+    for position, key in enumerate(keys):
+        positions.setdefault(key, []).append(position)
+    for key, found in positions.items():
+        first, last = found[0], found[-1]
+        yield key, slice(first, last + 1) if last - first + 1 == len(found) else found

@@ -137,7 +137,8 @@ def autoregressive(normal: FloatArray, autocorrelation: Numbers) -> FloatArray:
     series[..., 1:] *= np.sqrt(1 - kept**2)
     # A sum over all earlier periods by doubling its reach: log2(n) passes, no loop over dates.
     reach = 1
-    while reach < series.shape[-1]:
+    # Beyond a weight of 1e-18 nothing is left to add.
+    while reach < series.shape[-1] and np.max(np.abs(kept)) ** reach > 1e-18:
         series[..., reach:] += kept**reach * series[..., :-reach]
         reach *= 2
     return series

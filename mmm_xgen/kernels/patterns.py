@@ -183,15 +183,11 @@ def _runs(waits: FloatArray, lengths: FloatArray, n_periods: int) -> FloatArray:
     steps = np.empty((*waits.shape[:-1], 2 * waits.shape[-1]))
     steps[..., 0::2] = waits
     steps[..., 1::2] = lengths
-    switches = np.minimum(np.cumsum(np.minimum(steps, n_periods), axis=-1), n_periods)
-    change = np.zeros((*waits.shape[:-1], n_periods + 1))
-    rows = np.arange(change[..., 0].size)[:, None]
-    flat = change.reshape(-1, n_periods + 1)
-    times = switches.reshape(len(rows), -1).astype(np.intp)
-    # Runs are apart by at least one period, so no two switches fall on one date before the end.
-    flat[rows, times[:, 0::2]] = 1
-    flat[rows, times[:, 1::2]] = -1
-    return np.cumsum(change[..., :-1], axis=-1)
+    # Off and on in turn: run-length decoding, with every row cut to the same length.
+    ends = np.minimum(np.cumsum(np.minimum(steps, n_periods), axis=-1), n_periods)
+    counts = np.diff(ends, axis=-1, prepend=0.0).astype(np.intp).ravel()
+    states = np.tile([0.0, 1.0], counts.size // 2)
+    return np.repeat(states, counts).reshape(*waits.shape[:-1], n_periods)
 
 
 def _as_many_levels(*, step_periods: tuple[int, ...], step_levels: tuple[float, ...]) -> str | None:
@@ -333,12 +329,15 @@ def campaign_noise(normal: FloatArray, volatility: Numbers, calendar: Calendar) 
         Noise whose mean is 1 and whose coefficient of variation is `volatility`.
     """
     n_periods = calendar.n_periods
-    campaign = np.arange(n_periods) // calendar.campaign_periods
+    length = calendar.campaign_periods
     variance = np.log1p(np.square(volatility))
     # Scaled before they are spread over the periods: a pass over few campaigns costs little.
     level = np.sqrt(0.7 * variance) * normal[..., n_periods:] - variance / 2
-    noise = np.take(level, campaign, axis=-1)
-    noise += np.sqrt(0.3 * variance) * normal[..., :n_periods]
+    noise = np.sqrt(0.3 * variance) * normal[..., :n_periods]
+    whole = n_periods // length
+    campaigns = noise[..., : whole * length].reshape(*noise.shape[:-1], whole, length)
+    campaigns += level[..., :whole, None]
+    noise[..., whole * length :] += level[..., whole:]
     return np.exp(noise, out=noise)
 
 

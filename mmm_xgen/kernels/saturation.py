@@ -130,9 +130,11 @@ def hill_function(
         positive = np.real(x) > 0
         ratio = (kappa / np.where(positive, x, 1.0)) ** slope
         return np.where(positive, 1 / (1 + ratio), 0.0)
+    if np.min(x, initial=0.0) < 0:
+        x = np.maximum(x, 0.0)
     with np.errstate(divide="ignore", over="ignore"):
         # kappa / x runs to infinity at zero spend, and its reciprocal to the right limit, 0.
-        curve = np.divide(kappa, np.maximum(x, 0.0))
+        curve = np.divide(kappa, x)
         if np.any(slope != 1):
             np.power(curve, slope, out=curve)
         curve += 1
