@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, create_model, model_validator
-from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail, shown
@@ -218,7 +217,7 @@ class KindOf:
             ),
         )
 
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         models = [spec_model(kind, self.base) for kind in self.registry.values()]
         branches = [model.model_json_schema() for model in models]
         for kind, branch in zip(self.registry.values(), branches, strict=True):
