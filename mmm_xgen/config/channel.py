@@ -15,6 +15,7 @@ from mmm_xgen.config.specs import (
     PatternSpec,
     SaturationSpec,
     Spec,
+    flat_keys_schema,
     fold,
     fold_function,
     spec_model,
@@ -63,21 +64,19 @@ def _custom(function: Any) -> PatternKind:
 
 
 _PATTERN = _PatternKindOf(PATTERNS, PatternSpec, "linear_trend")
-_ADSTOCK = KindOf(ADSTOCKS, AdstockSpec, "geometric_adstock")
-_SATURATION = KindOf(SATURATIONS, SaturationSpec, "hill_function")
+ADSTOCK = KindOf(ADSTOCKS, AdstockSpec, "geometric_adstock")
+SATURATION = KindOf(SATURATIONS, SaturationSpec, "hill_function")
 
 Pattern = Annotated[PatternSpec, _PATTERN]
-Adstock = Annotated[AdstockSpec, _ADSTOCK]
-Saturation = Annotated[SaturationSpec, _SATURATION]
+Adstock = Annotated[AdstockSpec, ADSTOCK]
+Saturation = Annotated[SaturationSpec, SATURATION]
 Text = Annotated[str, Field(max_length=100)]
 ChannelName = Annotated[Text, AfterValidator(checked_name("x"))]
 ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
 
-
-def _flat_pattern_keys(schema: dict[str, Any]) -> None:
-    """Let the JSON Schema accept the keys of all patterns beside ``pattern``."""
-    for key in sorted(_PATTERN.flat_keys()):
-        schema["properties"].setdefault(key, {"description": "key of the chosen pattern"})
+_FLAT_CHANNEL_KEYS = flat_keys_schema(
+    _PATTERN, functions={"adstock": ADSTOCK, "saturation": SATURATION}
+)
 
 
 class ChannelConfig(FrozenConfig):
@@ -117,7 +116,7 @@ class ChannelConfig(FrozenConfig):
     ('seasonal', 0.5)
     """
 
-    model_config = ConfigDict(json_schema_extra=_flat_pattern_keys)
+    model_config = ConfigDict(json_schema_extra=_FLAT_CHANNEL_KEYS)
 
     name: ChannelName | None = None
     pattern: Pattern = Field(default="linear_trend", validate_default=True)
@@ -159,6 +158,11 @@ class ChannelConfig(FrozenConfig):
         return DEFAULT_EFFECTIVENESS if self.base_effectiveness is None else self.base_effectiveness
 
 
+def _flat_control_keys(schema: dict[str, Any]) -> None:
+    flat_keys_schema(_PATTERN)(schema)
+    schema["properties"]["value_trend"] = schema["properties"]["spend_trend"]
+
+
 class ControlConfig(FrozenConfig):
     """A control: a variable other than media that moves sales.
 
@@ -169,7 +173,7 @@ class ControlConfig(FrozenConfig):
     pattern : str, mapping or callable
         As in `ChannelConfig`; the level over time relative to `base_value`.
     base_value : float
-        Mean value while active.
+        Mean value while active. ``value_trend`` is ``spend_trend`` by the name that fits here.
     value_volatility : float
         Coefficient of variation of the noise on the value.
     persistence : float
@@ -192,7 +196,7 @@ class ControlConfig(FrozenConfig):
     10.0
     """
 
-    model_config = ConfigDict(json_schema_extra=_flat_pattern_keys)
+    model_config = ConfigDict(json_schema_extra=_flat_control_keys)
 
     name: ControlName | None = None
     pattern: Pattern = Field(default="linear_trend", validate_default=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, shown
-from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, fold
+from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, flat_keys_schema, fold
 from mmm_xgen.kernels.baseline import TRENDS
 from mmm_xgen.kernels.noise import NOISES
 
@@ -124,6 +124,8 @@ class RegionConfig(FrozenConfig):
     >>> RegionConfig(region_names=["north", "south"], similarity=0.8).n_regions
     2
     """
+
+    model_config = ConfigDict(json_schema_extra=flat_keys_schema(_TREND, _NOISE))
 
     n_regions: Annotated[Integer, Field(ge=1, le=100_000)] = 1
     region_names: tuple[Annotated[str, Field(min_length=1)], ...] | None = None

@@ -253,11 +253,51 @@ class KindOf:
             key for key in spec_model(self.registry[name], self.base).model_fields if key != "kind"
         ]
 
+    def schemas_of_keys(self) -> dict[str, list[dict[str, Any]]]:
+        """Distinct JSON Schemas of every key of every kind."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for kind in self.registry.values():
+            properties = spec_model(kind, self.base).model_json_schema()["properties"]
+            for key, schema in properties.items():
+                bare = {name: part for name, part in schema.items() if name != "default"}
+                if key != "kind" and bare not in found.setdefault(key, []):
+                    found[key].append(bare)
+        return found
+
     def flat_keys(self) -> set[str]:
         """Keys of all kinds, which may be written beside the field instead of inside it."""
         return {key for kind in self.registry.values() for key in kind.keys} | (
             set(self.base.model_fields) - {"kind"}
         )
+
+
+def flat_keys_schema(
+    *folded: KindOf, functions: Mapping[str, KindOf] | None = None
+) -> Callable[[dict[str, Any]], None]:
+    """JSON Schema of the flat spelling, to be added to that of the nested one.
+
+    Parameters
+    ----------
+    *folded : KindOf
+        Fields whose keys may stand beside them.
+    functions : mapping of str to KindOf, optional
+        Fields that have a ``<field>_fun`` and ``<field>_kwargs``.
+    """
+
+    def extend(schema: dict[str, Any]) -> None:
+        properties = schema["properties"]
+        for kind_of in folded:
+            for key, branches in kind_of.schemas_of_keys().items():
+                properties.setdefault(
+                    key, branches[0] if len(branches) == 1 else {"anyOf": branches}
+                )
+        for field, kind_of in (functions or {}).items():
+            name = {"enum": [*kind_of.registry, None]}
+            properties[f"{field}_fun"] = {"anyOf": [name, {"type": "array", "items": name}]}
+            keys = {"type": ["object", "null"]}
+            properties[f"{field}_kwargs"] = {"anyOf": [keys, {"type": "array", "items": keys}]}
+
+    return extend
 
 
 def fold(data: Mapping[str, Any], field: str, flat: set[str]) -> dict[str, Any]:

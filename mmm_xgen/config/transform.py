@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from mmm_xgen.config.base import BRANCHES, FrozenConfig, Switch
-from mmm_xgen.config.channel import Adstock, Saturation
-from mmm_xgen.config.specs import fold_function
+from mmm_xgen.config.channel import ADSTOCK, SATURATION, Adstock, Saturation
+from mmm_xgen.config.specs import flat_keys_schema, fold_function
 
 Transform = TypeVar("Transform")
 
@@ -23,6 +23,8 @@ OneOrEach = Annotated[
     Annotated[Transform, Tag(BRANCHES[0])] | Annotated[tuple[Transform, ...], Tag(BRANCHES[1])],
     Discriminator(_one_or_each),
 ]
+
+_FLAT_KEYS = flat_keys_schema(functions={"adstock": ADSTOCK, "saturation": SATURATION})
 
 
 class TransformConfig(FrozenConfig):
@@ -49,6 +51,8 @@ class TransformConfig(FrozenConfig):
     >>> transforms.adstock.kind, transforms.adstock.parameters
     ('geometric_adstock', {'alpha': 0.5})
     """
+
+    model_config = ConfigDict(json_schema_extra=_FLAT_KEYS)
 
     adstock: OneOrEach[Adstock] = Field(default="geometric_adstock", validate_default=True)
     saturation: OneOrEach[Saturation] = Field(default="hill_function", validate_default=True)
