@@ -35,6 +35,8 @@ from mmm_xgen.export import (
 )
 from mmm_xgen.generate import generate_mmm_dataset, regenerate
 from mmm_xgen.kernels.adstock import register_adstock
+from mmm_xgen.kernels.baseline import register_event_shape, register_trend
+from mmm_xgen.kernels.noise import register_noise
 from mmm_xgen.kernels.patterns import register_pattern
 from mmm_xgen.kernels.saturation import register_saturation
 from mmm_xgen.presets import customize_preset, get_preset_config, list_available_presets
@@ -69,8 +71,11 @@ __all__ = [
     "load",
     "regenerate",
     "register_adstock",
+    "register_event_shape",
+    "register_noise",
     "register_pattern",
     "register_saturation",
+    "register_trend",
     "respond",
     "suggest_fixes",
     "to_frame",

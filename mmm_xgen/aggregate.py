@@ -116,7 +116,7 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     >>> bool(abs(national["spend"].sum() / ds["spend"].sum() - 1) < 1e-12)
     True
     >>> national["effect"].attrs["reason"]
-    'no such parameter of a sum over 2 geos and over time (W to QS)'
+    'no such parameter of a sum over 2 geos and over time (W-MON to QS)'
     """
     if geo is not None and not (isinstance(geo, str) and geo):
         raise ConfigError(f"found {geo!r}, allowed: a label, or None to keep the geos", path="geo")

@@ -53,7 +53,11 @@ def _noise(
 ) -> FloatArray:
     normal = np.empty((*shape, noise_draws(calendar)))
     for position, name in enumerate(names):
-        stream(config.seed, "spend", name).standard_normal(out=normal[position])
+        rng = stream(config.seed, "spend", name)
+        if config.channels[position].shared:
+            normal[position] = rng.standard_normal(normal.shape[-1])
+        else:
+            rng.standard_normal(out=normal[position])
     volatility = np.array([channel.spend_volatility for channel in config.channels])
     return campaign_noise(normal, volatility[:, None, None], calendar)
 
@@ -103,7 +107,7 @@ def _multiply_by_level(
     for (kind, _), index in members(keys):
         positions = range(len(items))[index] if isinstance(index, slice) else index
         own = [names[position] for position in positions]
-        shared = [getattr(items[position], "shared", False) for position in positions]
+        shared = [items[position].shared for position in positions]
         if kind.by_geo:
             level = _level_by_geo(kind, own, shared, place, calendar, seed, n_geos)
         else:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+NUMPY = str(Path(np.__file__).parent)
 
 
 class XgenError(Exception):
@@ -54,6 +61,16 @@ class MissingDependencyError(XgenError, ImportError):
 
 class XgenWarning(UserWarning):
     """A legal but questionable setting or result."""
+
+
+def warn(message: str) -> None:
+    """Issue an `XgenWarning` that points at the first line outside of the package."""
+    level, frame = 2, sys._getframe(1)
+    package = str(Path(__file__).parent)
+    # NumPy's frame is that of a decorator between the user and the package.
+    while frame.f_back and frame.f_code.co_filename.startswith((package, NUMPY)):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, XgenWarning, stacklevel=level)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from mmm_xgen.config.default import DEFAULT_CONFIG
 from mmm_xgen.config.experiment import apply_experiments
 from mmm_xgen.draws import draw_controls, draw_spend
 from mmm_xgen.effect import factor_for_roas
+from mmm_xgen.errors import XgenWarning
 from mmm_xgen.given import effect_is_given, given_parameters, with_given
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled import config_of, label, labels_of
@@ -177,11 +179,14 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
     """
     names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
     kept = [name for name in ("spend", "spend_history", "control_value") if name in ds]
-    return generate_mmm_dataset(
-        config_of(ds),
-        spend=ds[kept] if ds.attrs.get("spend_is_given") else None,
-        params=ds[names] if names else None,
-    )
+    with warnings.catch_warnings():
+        # They were given when the dataset was made.
+        warnings.simplefilter("ignore", XgenWarning)
+        return generate_mmm_dataset(
+            config_of(ds),
+            spend=ds[kept] if ds.attrs.get("spend_is_given") else None,
+            params=ds[names] if names else None,
+        )
 
 
 def true_parameters(
@@ -193,6 +198,10 @@ def true_parameters(
     if params is None:
         return drawn, {}
     given = given_parameters(params, drawn, labels_of(config))
+    if "intercept_contribution" in given:
+        # What is stated as a share of base sales is a share of the given ones.
+        drawn = draw_baseline(config, base=given["intercept_contribution"])
+        drawn |= draw_media(config, drawn)
     return with_given(config, drawn, given), given
 
 
@@ -217,13 +226,12 @@ def spend_and_controls(
 def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
     """Response of all channels, from their configured kinds and true parameters."""
     adstocks, saturations = config.adstocks, config.saturations
-    default = config.calendar.default_l_max
     return Media(
         adstock_kind=tuple(spec.kind for spec in adstocks),
         saturation_kind=tuple(spec.kind for spec in saturations),
         adstock_settings=tuple(tuple(spec.settings.items()) for spec in adstocks),
         saturation_settings=tuple(tuple(spec.settings.items()) for spec in saturations),
-        l_max=tuple(spec.l_max or default for spec in adstocks),
+        l_max=tuple(config.l_max),
         normalize=tuple(spec.normalize for spec in adstocks),
         parameters=_curve_parameters(truth),
         effect=truth["effect"],

@@ -11,12 +11,10 @@ from mmm_xgen.errors import AlignmentError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.parameters import Parameters
-from mmm_xgen.schema import FAMILIES, VARIABLES, describe
+from mmm_xgen.schema import VARIABLES, describe
 
 if TYPE_CHECKING:
     import xarray as xr
-
-DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
 
 
 def given_parameters(
@@ -43,23 +41,23 @@ def given_parameters(
     if not hasattr(params, "data_vars"):
         raise AlignmentError(f"found {type(params).__name__} as params, allowed: an xarray.Dataset")
     given: Parameters = {}
-    known = {*drawn, "saturation_beta"}
+    known = [name for name in (*drawn, "saturation_beta") if not _is_other_variable(name)]
     for name in map(str, params.data_vars):
         if _is_other_variable(name):
             continue
         if name not in known:
             raise AlignmentError(f"params has no use for {name!r}; {nearest(name, known)}")
         given[name] = _aligned(params[name], name, labels)
+    if not given:
+        found = ", ".join(map(str, params.data_vars)) or "nothing"
+        raise AlignmentError(f"params has no parameter (found {found}); {nearest('', known)}")
     return given
 
 
 def _is_other_variable(name: str) -> bool:
-    if name.endswith(("_mean", "_sd")) or name == "adstock_weights":
+    """Whether the Dataset has `name`, but not as a parameter that one may give."""
+    if name.endswith(("_mean", "_sd")):
         return True
-    if name == "saturation_amplitude":
-        return True
-    if name.startswith(tuple(FAMILIES)):
-        return name in VARIABLES
     return name in VARIABLES and not VARIABLES[name].is_parameter
 
 
@@ -131,6 +129,7 @@ def _take_effect_apart(
                 )
         elif kind.amplitude is None:
             effect[:, channel] = component
+            _forget_population(merged, channel)
         elif "effect" in given:
             size = np.where(effect[:, channel] == 0, 1, effect[:, channel])
             kept = np.where(effect[:, channel] == 0, drawn[name][:, channel], component / size)
@@ -138,10 +137,18 @@ def _take_effect_apart(
         else:
             effect[:, channel] = component
             merged[name][:, channel] = 1.0
+            _forget_population(merged, channel)
         against = f"saturation_{kind.over_amplitude}"
         if kind.over_amplitude and against in given:
             size = np.where(effect[:, channel] == 0, 1, effect[:, channel])
             merged[against][:, channel] = given[against][:, channel] * size
+
+
+def _forget_population(merged: Parameters, channel: int) -> None:
+    """Given effects of one channel have no known population mean and sd."""
+    for name in ("effect_mean", "effect_sd"):
+        merged[name] = np.array(merged[name])
+        merged[name][channel] = np.nan
 
 
 def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
@@ -155,6 +162,15 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
                         f"{config.channel_names[channel]!r} must be "
                         f"{parameter.domain.describe()}; found {values.min():g}"
                     )
+    for prefix, spec in (("trend_", config.regions.trend), ("noise_", config.regions.noise)):
+        for name, parameter in spec.registered.parameters.items():
+            if not parameter.domain.contains(merged[prefix + name]):
+                raise AlignmentError(
+                    f"params[{prefix + name!r}] must be {parameter.domain.describe()}"
+                )
+    elastic = ~np.isnan(merged["control_elasticity"]).all(axis=0)
+    if np.any(merged["control_reference"][elastic] <= 0):
+        raise AlignmentError("params['control_reference'] must be above 0 with an elasticity")
     for name in ("effect", "base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
         values = merged[name][~np.isnan(merged[name])]
         if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.data import MMMDataConfig, resolved_frequency
 from mmm_xgen.config.names import column
 from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
@@ -65,13 +65,19 @@ def label(
     Dataset
     """
     units = {"currency": config.currency, "kpi": config.kpi}
+    kinds = [spec.kind for spec in (*config.adstocks, *config.saturations)]
     data = {}
     for name, values in variables.items():
         dims = describe(name).dims
         if dims[0] in ("date", "history_date"):
             # A view: the kernels keep dates last, the Dataset shows them first.
             values = values.T
-        data[name] = (dims, values, attributes(name, **units))
+        data[name] = (dims, values, attributes(name, **units, kinds=kinds))
+    if not config.transforms.adstock_first:
+        data["saturated"][2]["long_name"] = "response to spend, per unit of effect"
+        data["carryover"][2].update(
+            units="1", long_name="response after adstock, per unit of effect"
+        )
     # A part that the configuration does not have is not shown; controls always are, so that
     # their sum can be taken from any Dataset.
     shown = {
@@ -86,23 +92,29 @@ def label(
         "mmm_xgen_version": __version__,
         "currency": config.currency,
         "kpi": config.kpi,
-        "freq": config.freq,
+        "freq": resolved_frequency(config),
         "adstock_first": int(config.transforms.adstock_first),
         "spend_is_given": int(spend_is_given),
         "given_params": ",".join(given),
     }
-    return xr.Dataset(shown, coords=_coordinates(config, units), attrs=attrs)
+    ds = xr.Dataset(shown, coords=_coordinates(config), attrs=attrs)
+    for coordinate in ds.coords.values():
+        meaning = attributes(str(coordinate.name), **units)
+        # CF says of dates what units they have; a second word on it cannot be written.
+        is_date = coordinate.dtype.kind == "M"
+        coordinate.attrs.update({"long_name": meaning["long_name"]} if is_date else meaning)
+    return ds
 
 
-def _coordinates(config: MMMDataConfig, units: Mapping[str, str]) -> dict[str, Any]:
+def _coordinates(config: MMMDataConfig) -> dict[str, Any]:
     calendar = config.calendar
     dates = pd.DatetimeIndex(calendar.dates.astype("datetime64[ns]"))
     labels = labels_of(config)
     channels, controls = labels["channel"], labels["control"]
     adstocks, saturations = config.adstocks, config.saturations
-    l_max = [spec.l_max or calendar.default_l_max for spec in adstocks]
+    l_max = config.l_max
     coordinates: dict[str, Any] = {
-        "date": ("date", dates[calendar.burn_in :], {"long_name": describe("date").long_name}),
+        "date": ("date", dates[calendar.burn_in :]),
         "geo": labels["geo"],
         "channel": channels,
         "lag": np.arange(max(l_max)),
@@ -126,7 +138,7 @@ def _coordinates(config: MMMDataConfig, units: Mapping[str, str]) -> dict[str, A
             for season in config.regions.seasonalities
             for harmonic in _harmonics(len(season.mode_names), season.modes)
         ]
-        coordinates["period_days"] = ("seasonal_mode", days, attributes("period_days", **units))
+        coordinates["period_days"] = ("seasonal_mode", days)
     for dim in ("fourier_mode", "event"):
         if labels[dim]:
             coordinates[dim] = labels[dim]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.errors import ConfigError, XgenWarning
+from mmm_xgen.errors import ConfigError, warn
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.parameters import Parameters
 from mmm_xgen.streams import stream
@@ -54,11 +52,9 @@ def observe(
     y = mu + spec.registered.function(rng, mu, sigma[:, None], **parameters, **spec.settings)
     below = int(np.sum(y < 0))
     if below:
-        warnings.warn(
+        warn(
             f"y was below 0 in {below} of {y.size} cells and was clipped there; noise is what is "
             "left after the clip",
-            XgenWarning,
-            stacklevel=4,
         )
         y = np.maximum(y, 0)
     return y, y - mu

@@ -25,14 +25,23 @@ CHANNEL_COLUMNS = 18
 FIRST_ADSTOCK_COLUMN, FIRST_SATURATION_COLUMN = 2, 10
 
 
-def draw_baseline(config: MMMDataConfig) -> Parameters:
-    """Parameters of size, base sales, trend, seasons, events and controls, by Dataset name."""
+def draw_baseline(config: MMMDataConfig, base: FloatArray | None = None) -> Parameters:
+    """Parameters of size, base sales, trend, seasons, events and controls, by Dataset name.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        What is configured.
+    base : array, dims (geo,), optional
+        Base sales in place of drawn ones.
+    """
     regions = config.regions
     sizes = _sizes(regions)
     geos = len(sizes["geo_scale"])
     normal = stream(config.seed, "baseline").standard_normal((geos, BASELINE_COLUMNS))
     shift = regions.variation("baseline_variation") * normal
-    base = regions.base_sales_rate * sizes["geo_scale"] * np.exp(shift[:, 0])
+    if base is None:
+        base = regions.base_sales_rate * sizes["geo_scale"] * np.exp(shift[:, 0])
     trend = {
         f"trend_{name}": value * np.exp(shift[:, 1])
         for name, value in regions.trend.parameters.items()
@@ -148,7 +157,8 @@ def draw_media(config: MMMDataConfig, baseline: Parameters) -> Parameters:
     # Base sales carry the size of the geo already, so each is scaled once.
     sales = baseline["intercept_contribution"][:, None] if per_capita else regions.base_sales_rate
     effect_sd = np.hypot(sd, regions.variation("baseline_variation") if per_capita else 0.0)
-    unit = base_spend if config.transforms.spend_unit == "base_spend" else np.ones(len(names))
+    counts_base_spend = (config.transforms.spend_unit == "base_spend") & (base_spend > 0)
+    unit = np.where(counts_base_spend, base_spend, 1.0)
     return {
         "base_spend": base_spend * size * np.exp(sd * normal[..., 0].T),
         "spend_unit": unit * (size if per_capita else np.ones_like(size)),
@@ -245,7 +255,9 @@ def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...
         else:
             _put(folded, truth, f"saturation_{kind.amplitude}", index, own)
         if kind.over_amplitude:
-            _put(folded, truth, f"saturation_{kind.over_amplitude}", index, own * [[-1], [1]])
+            # A placebo has no effect to shrink by, and keeps the parameter as configured.
+            shrunk = np.where(np.isneginf(own[0]), 0, own) * [[-1], [1]]
+            _put(folded, truth, f"saturation_{kind.over_amplitude}", index, shrunk)
     return folded
 
 

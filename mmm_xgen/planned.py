@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.transform import TransformConfig
-from mmm_xgen.errors import ConfigError, SchemaError, XgenWarning, nearest
+from mmm_xgen.errors import ConfigError, SchemaError, nearest, warn
 from mmm_xgen.kernels.domain import FloatArray
 
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
@@ -44,7 +43,7 @@ def planned(
         if not config.channels:
             raise ConfigError("found a spend_plan and no plan; pass spend=", path="spend_plan")
         return config, None
-    plan = _read(spend, config.spend_plan or SpendPlanConfig())
+    plan = _read(spend, config.spend_plan or SpendPlanConfig(), config.channel_names)
     plan.attrs["contains_experiments"] = _experiments_of(spend) == config.experiments
     names = [str(name) for name in plan["channel"].values]
     for position, name in enumerate(config.channel_names):
@@ -59,11 +58,9 @@ def planned(
         controls.setdefault(str(name), ControlConfig(name=str(name)))
     history = plan.sizes.get("history_date", 0)
     if config.burn_in_periods and not history:
-        warnings.warn(
+        warn(
             f"burn_in_periods is {config.burn_in_periods}, but the plan has no spend before its "
             "first date: nothing carries over into it. Pass a Dataset with spend_history",
-            XgenWarning,
-            stacklevel=4,
         )
     _warn_of_unscaled_curves(config, plan)
     planned_config = config.replace(
@@ -87,12 +84,20 @@ def _experiments_of(spend: Any) -> tuple[ExperimentConfig, ...] | None:
     return MMMDataConfig.from_json(str(written)).experiments if written else None
 
 
-def _read(spend: Any, mapping: SpendPlanConfig) -> xr.Dataset:
+def _is_labelled_already(spend: Any, names: list[str]) -> bool:
+    """Whether labelled data has the names of channels, and not the columns that a file had."""
+    if not isinstance(spend, xr.DataArray | xr.Dataset) or "channel" not in spend.coords:
+        return False
+    if "config" in spend.attrs or "factual_config" in spend.attrs:
+        return True
+    return bool(names) and all(name in names for name in spend["channel"].values)
+
+
+def _read(spend: Any, mapping: SpendPlanConfig, names: list[str]) -> xr.Dataset:
     """Read the plan, with the spend before it where a Dataset has that too."""
     from mmm_xgen.plan import read_plan
 
-    if isinstance(spend, xr.DataArray | xr.Dataset):
-        # Labelled data names its channels itself; columns are those of files and frames.
+    if _is_labelled_already(spend, names):
         mapping = SpendPlanConfig(freq=mapping.freq, national_name=mapping.national_name)
     plan = read_plan(spend, mapping)
     if not isinstance(spend, xr.Dataset) or "spend_history" not in spend:
@@ -121,11 +126,9 @@ def _warn_of_unscaled_curves(config: MMMDataConfig, plan: xr.Dataset) -> None:
         if base > 0 and not 0.1 <= mean / base <= 10 and not np.isnan(mean):
             far.append(f"{name!r} ({mean:.3g} against {base:.3g})")
     if far:
-        warnings.warn(
+        warn(
             f"mean spend of the plan is far from base_spend for {', '.join(far)}; set base_spend "
             "or the saturation's parameters, which follow it",
-            XgenWarning,
-            stacklevel=5,
         )
 
 
@@ -154,9 +157,26 @@ def _shared_transforms(config: MMMDataConfig) -> TransformConfig:
 
 
 def _planned_regions(regions: RegionConfig, geos: list[str]) -> RegionConfig:
-    if regions.region_names and sorted(regions.region_names) == sorted(geos):
-        return regions
-    return regions.replace(n_regions=len(geos), region_names=geos)
+    """Regions with the geos of the plan; configured names must be those of the plan.
+
+    Lists without names, of populations say, follow the order in which the plan names its geos.
+    """
+    names = regions.region_names
+    if names is None:
+        return regions.replace(n_regions=len(geos), region_names=geos)
+    for position, name in enumerate(names):
+        if name not in geos:
+            raise ConfigError(
+                f"found {name!r}, which the plan has no rows of; {nearest(name, geos)}",
+                path=f"regions.region_names.{position}",
+            )
+    missing = [geo for geo in geos if geo not in names]
+    if missing:
+        raise ConfigError(
+            f"the plan has the geo {missing[0]!r}, which is not among them; name all or none",
+            path="regions.region_names",
+        )
+    return regions
 
 
 def given_spend(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.errors import ConfigError, XgenWarning
+from mmm_xgen.errors import ConfigError, warn
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.kind import members
 from mmm_xgen.parameters import Parameters
 
 Names = NDArray[np.str_]
@@ -18,6 +16,8 @@ Names = NDArray[np.str_]
 LARGEST_MEDIA_SHARE = 0.6
 PLAUSIBLE_ROAS = (0.1, 20.0)
 LARGEST_CORRELATION = 0.95
+# Channels that one message names.
+NAMED = 3
 LARGEST_LOSS = 0.05
 # Lags beyond l_max on which the lost mass is measured, as a multiple of l_max.
 TAIL = 8
@@ -60,11 +60,11 @@ def warn_of_implausible(
         _too_much_media(total_sales.sum(), mu.sum()),
         _never_runs(names, total_spend),
         _odd_return(names, total_spend, total_sales * config.revenue_per_kpi),
-        _twins(names, spend.sum(axis=1)),
+        _twins(names, spend),
         _cut_kernel(config, truth),
     ):
         if message:
-            warnings.warn(message, XgenWarning, stacklevel=4)
+            warn(message)
 
 
 def warn_of_absent_events(config: MMMDataConfig, intensity: FloatArray) -> None:
@@ -72,7 +72,7 @@ def warn_of_absent_events(config: MMMDataConfig, intensity: FloatArray) -> None:
     absent = [e.name for e, row in zip(config.events, intensity, strict=True) if not row.any()]
     if absent:
         names = ", ".join(map(repr, absent))
-        warnings.warn(f"no period contains the event {names}", XgenWarning, stacklevel=4)
+        warn(f"no period contains the event {names}")
 
 
 def _too_much_media(media: float, total: float) -> str | None:
@@ -96,22 +96,28 @@ def _odd_return(names: Names, spend: FloatArray, revenue: FloatArray) -> str | N
     odd = (roas > 0) & ((roas < low) | (roas > high))
     if not odd.any():
         return None
-    pairs = zip(names[odd], roas[odd], strict=True)
-    found = ", ".join(f"{name} {value:.3g}" for name, value in pairs)
+    pairs = list(zip(names[odd], roas[odd], strict=True))
+    found = ", ".join(f"{name} {value:.3g}" for name, value in pairs[:NAMED])
+    if len(pairs) > NAMED:
+        found += f" and {len(pairs) - NAMED} more"
     return f"ROAS outside {low:g} to {high:g}: {found}; compare effect, spend and sales"
 
 
 def _twins(names: Names, spend: FloatArray) -> str | None:
-    moves = np.ptp(spend, axis=1) > 1e-12 * np.abs(spend).max(axis=1, initial=0)
-    if moves.sum() < 2 or spend.shape[1] < 8:
+    """Name the two channels whose spend moves most alike, over all dates and geos."""
+    if spend.shape[0] < 2 or spend.shape[2] < 8:
         return None
-    correlation = np.triu(np.corrcoef(spend[moves]), k=1)
+    level = spend.mean(axis=2, keepdims=True)
+    moves = (spend / np.where(level > 0, level, 1) - (level > 0)).reshape(len(names), -1)
+    size = np.sqrt(np.einsum("ci,ci->c", moves, moves))
+    product = np.einsum("ci,di->cd", moves, moves, optimize=True)
+    scale = np.where(size > 1e-9 * np.sqrt(moves.shape[1]), size, np.inf)
+    correlation = np.triu(product / scale[:, None] / scale, k=1)
     first, second = np.unravel_index(np.argmax(correlation), correlation.shape)
     if correlation[first, second] <= LARGEST_CORRELATION:
         return None
-    pair = names[moves]
     return (
-        f"spend on {pair[first]!r} and {pair[second]!r} correlates "
+        f"spend on {str(names[first])!r} and {str(names[second])!r} correlates "
         f"{correlation[first, second]:.3f}, above {LARGEST_CORRELATION}; no model can tell them "
         "apart"
     )
@@ -119,20 +125,22 @@ def _twins(names: Names, spend: FloatArray) -> str | None:
 
 def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> str | None:
     """Name the adstock that loses the largest share of its mass to its l_max."""
-    default = config.calendar.default_l_max
-    members: dict[Any, list[int]] = {}
-    for channel, spec in enumerate(config.adstocks):
-        key = (spec.registered, spec.l_max or default, tuple(spec.settings.items()))
-        members.setdefault(key, []).append(channel)
+    keys = [
+        (spec.registered, l_max, tuple(spec.settings.items()))
+        for spec, l_max in zip(config.adstocks, config.l_max, strict=True)
+    ]
     lost = np.zeros(len(config.channels))
-    for (kind, l_max, settings), index in members.items():
+    for (kind, l_max, settings), index in members(keys):
         if not kind.fits_l_max:
-            values = {name: truth[f"adstock_{name}"][:, index, None] for name in kind.parameters}
-            lags = np.arange(l_max * (TAIL + 1), dtype=float)
-            kernel = kind.function(lags, **values, **dict(settings))
+            # The mean over the geos tells enough: long kernels of all geos cost more than they say.
+            mean = {name: truth[f"adstock_{name}"].mean(axis=0) for name in kind.parameters}
+            values = {name: each[index, None] for name, each in mean.items()}
+            kernel = kind.function(
+                np.arange(l_max * (TAIL + 1), dtype=float), **values, **dict(settings)
+            )
             total = kernel.sum(axis=-1)
             kept = kernel[..., :l_max].sum(axis=-1) / np.where(total > 0, total, 1)
-            lost[index] = np.where(total > 0, 1 - kept, 0).max(axis=0)
+            lost[index] = np.where(total > 0, 1 - kept, 0)
     worst = int(np.argmax(lost))
     if lost[worst] <= LARGEST_LOSS:
         return None

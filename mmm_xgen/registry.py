@@ -34,8 +34,14 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._entries: dict[str, Entry] = {}
 
     def add(self, name: str, entry: Entry) -> None:
-        """Enter `entry` under `name`; raise `ConfigError` if the name is taken."""
-        if name in self._entries:
+        """Enter `entry` under `name`.
+
+        Raises
+        ------
+        ConfigError
+            If the name is taken. A notebook cell that is run again is no second entry.
+        """
+        if name in self._entries and not _is_redefinition(self._entries[name], entry):
             raise ConfigError(f"the {self.noun} {name!r} is registered already; use another name")
         self._entries[name] = entry
 
@@ -58,3 +64,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+
+def _is_redefinition(old: object, new: object) -> bool:
+    """Whether both are kinds of one function of the user's session, written again."""
+    functions = [getattr(kind, "function", None) for kind in (old, new)]
+    places = {(getattr(f, "__module__", ""), getattr(f, "__qualname__", "")) for f in functions}
+    return len(places) == 1 and places.pop()[0] == "__main__"

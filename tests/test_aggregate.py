@@ -268,13 +268,13 @@ def test_an_aggregate_cannot_be_regenerated_and_says_so(ds):
     again = m.generate_mmm_dataset(m.MMMDataConfig.from_json(result.attrs["source_config"]))
     assert aggregate(again, freq="MS").identical(result)
     assert result.attrs["aggregation"] == (
-        "sum over 2 geos and over time (W to MS); "
+        "sum over 2 geos and over time (W-MON to MS); "
         "regenerate from source_config, then aggregate again"
     )
     twice = aggregate(aggregate(ds), geo=None, freq="MS")
     assert twice.attrs["source_config"] == ds.attrs["config"]
     assert twice.attrs["aggregation"] == (
-        "sum over 2 geos; sum over time (W to MS); "
+        "sum over 2 geos; sum over time (W-MON to MS); "
         "regenerate from source_config, then aggregate again"
     )
     assert result.attrs["freq"] == "MS"
@@ -309,7 +309,7 @@ def test_one_geo_is_only_renamed():
         assert "reason" not in result[name].attrs
 
 
-@pytest.mark.parametrize("freq", [None, "W"])
+@pytest.mark.parametrize("freq", [None, "W-MON"])
 def test_nothing_asked_is_nothing_done(ds, freq):
     assert aggregate(ds, geo=None, freq=freq).identical(ds)
 

@@ -119,3 +119,32 @@ def test_an_effect_that_contradicts_beta_is_refused() -> None:
     given = xr.Dataset({"effect": 100.0, "saturation_beta": 200.0})
     with pytest.raises(AlignmentError, match="mean the same"):
         generate_mmm_dataset(config(), params=given)
+
+
+def test_what_is_a_share_of_base_sales_follows_given_ones() -> None:
+    regions = RegionConfig(sales_trend=0.01, seasonal_amplitude=0.2, sales_volatility=0.05)
+    settings = MMMDataConfig(channels=[ChannelConfig(base_effectiveness=0.3)], regions=regions)
+    ds = generate_mmm_dataset(settings, params=xr.Dataset({"intercept_contribution": 1e5}))
+    assert ds["y_sigma"].item() == pytest.approx(5000)
+    assert ds["effect"].item() == pytest.approx(30_000)
+    assert float(np.hypot(*ds["gamma_fourier"].squeeze())) == pytest.approx(20_000)
+    assert ds["trend_contribution"].isel(date=10).item() == pytest.approx(10_000)
+
+
+def test_a_given_amplitude_has_no_known_population() -> None:
+    ds = generate_mmm_dataset(config(), params=xr.Dataset({"saturation_beta": 500.0}))
+    for name in ("effect_mean", "effect_sd", "saturation_beta_mean", "saturation_beta_sd"):
+        assert ds[name].isnull().all(), name
+
+
+@pytest.mark.parametrize("given", [{"population": 5.0}, {"mu": 5.0}, {}])
+def test_params_without_a_parameter_are_refused(given: dict[str, float]) -> None:
+    with pytest.raises(AlignmentError, match="no parameter"):
+        generate_mmm_dataset(config(), params=xr.Dataset(given))
+
+
+def test_other_parameters_have_their_domains_too() -> None:
+    noise = {"kind": "ar1", "autocorrelation": 0.5}
+    settings = config().replace(regions=RegionConfig(noise=noise))
+    with pytest.raises(AlignmentError, match=r"noise_autocorrelation.*below 1"):
+        generate_mmm_dataset(settings, params=xr.Dataset({"noise_autocorrelation": 1.5}))

@@ -114,7 +114,7 @@ def test_a_channel_that_is_not_configured_has_the_defaults() -> None:
     settings = config(channels=[{"name": "tv", "roas": 2.0}])
     ds = generate_mmm_dataset(settings, spend=plan())
     effect, base = ds["effect"].sel(channel="radio"), ds["intercept_contribution"]
-    np.testing.assert_allclose(effect, 0.3 * base)
+    np.testing.assert_allclose(effect, 0.15 * base)
 
 
 def test_lists_of_transforms_follow_the_configured_channels() -> None:
@@ -161,3 +161,24 @@ def test_experiments_are_put_into_a_plan_once() -> None:
     np.testing.assert_allclose(inside, 1.5)
     assert int((ratio != 1).sum()) == 4
     assert regenerate(ds).identical(ds)
+
+
+def test_configured_geos_are_those_of_the_plan_in_any_order() -> None:
+    regions = {"region_names": ["east", "west"], "population": [1e6, 5e5]}
+    ds = generate_mmm_dataset(config(regions=regions), spend=plan())
+    assert ds["population"].sel(geo="west").item() == 5e5
+    with pytest.raises(ConfigError, match=r"regions\.region_names\.1: found 'sud'"):
+        generate_mmm_dataset(
+            config(regions={**regions, "region_names": ["east", "sud"]}), spend=plan()
+        )
+    with pytest.raises(ConfigError, match="the plan has the geo 'west'"):
+        generate_mmm_dataset(config(regions={"region_names": ["east"]}), spend=plan())
+
+
+def test_a_labelled_plan_may_still_be_selected_from() -> None:
+    labelled = generate_mmm_dataset(mmm_xgen.DEFAULT_CONFIG)["spend"].drop_attrs()
+    settings = MMMDataConfig.from_dict(
+        {"spend_plan": {"channels": {"Tele": "Trend"}}, "channels": [{"name": "Tele"}]}
+    )
+    ds = generate_mmm_dataset(settings, spend=labelled)
+    np.testing.assert_array_equal(ds["spend"].squeeze(), labelled.sel(channel="Trend"))

@@ -139,6 +139,8 @@ def fail(message: str, *path: str | int) -> PydanticCustomError:
 def config_error(error: ValidationError, data: Any) -> ConfigError:
     """`ConfigError` that says in one line what pydantic found, at the path the user wrote."""
     details = error.errors()
+    # A list that was given up at a bad entry is no second mistake.
+    details = [detail for detail in details if detail["type"] != "too_short"] or details
     first = details[0]
     path = ".".join(str(part) for part in _as_spelled(_location(first), data))
     message = _message(first)

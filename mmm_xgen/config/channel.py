@@ -24,7 +24,7 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
 from mmm_xgen.kernels.saturation import SATURATIONS
 
-DEFAULT_EFFECTIVENESS = 0.3
+DEFAULT_EFFECTIVENESS = 0.15
 
 
 class _PatternKindOf(KindOf):
@@ -96,10 +96,13 @@ class ChannelConfig(FrozenConfig):
     spend_volatility : float
         Coefficient of variation of the campaign-like noise on spend.
     base_effectiveness : float, optional
-        Effect as a share of the geo's base sales; 0 makes a placebo. Default 0.3 unless `roas`
+        Effect as a share of the geo's base sales; 0 makes a placebo. Default 0.15 unless `roas`
         is given.
     roas : float, optional
         Return on ad spend that the channel has over the window and all geos, exactly.
+    shared : bool
+        Whether all geos follow one plan, each with its share, as for national campaigns. Without
+        it the runs and campaigns of the geos are independent, and their sum hardly pauses.
     adstock, saturation : mapping, optional
         Transforms of this channel; ``adstock_fun``, ``adstock_kwargs``, ``saturation_fun`` and
         ``saturation_kwargs`` are the flat spelling. Without them those of `TransformConfig`.
@@ -124,6 +127,7 @@ class ChannelConfig(FrozenConfig):
     spend_volatility: Annotated[Number, Field(ge=0)] = 0.1
     base_effectiveness: Annotated[Number, Field(ge=0)] | None = None
     roas: Annotated[Number, Field(ge=0)] | None = None
+    shared: Switch = False
     adstock: Adstock | None = None
     saturation: Saturation | None = None
 

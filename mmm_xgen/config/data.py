@@ -239,6 +239,11 @@ class MMMDataConfig(TextConfig):
         ]
 
     @property
+    def l_max(self) -> list[int]:
+        """Number of adstock weights of every channel."""
+        return [spec.l_max or self.calendar.default_l_max for spec in self.adstocks]
+
+    @property
     def saturations(self) -> list[SaturationSpec]:
         """Saturation of every channel: its own, or the one in `transforms`."""
         shared = self.transforms.saturation
@@ -248,21 +253,36 @@ class MMMDataConfig(TextConfig):
         ]
 
 
-def first_date(freq: str, start: np.datetime64 = FIRST_DATE) -> np.datetime64:
-    """First date of frequency `freq` on or after `start`.
+def resolved_frequency(config: MMMDataConfig) -> str:
+    """Frequency in pandas' spelling, with the anchor that the first date gives to ``"W"``.
+
+    Examples
+    --------
+    >>> resolved_frequency(MMMDataConfig.from_dict({"channels": [{"name": "TV"}]}))
+    'W-MON'
+    """
+    if config.freq != "W":
+        return config.freq
+    # 1970-01-01 was a Thursday.
+    first = int(config.calendar.dates[0].astype(int))
+    return f"W-{ANCHORS[(first + 3) % 7]}"
+
+
+def first_date(freq: str, start: np.datetime64 | None = None) -> np.datetime64:
+    """First date of frequency `freq` on or after `start`, or from 2022 on.
 
     Examples
     --------
     >>> first_date("W-SUN")
     np.datetime64('2022-01-02')
     """
+    if start is None:
+        start, freq = FIRST_DATE, "W-MON" if freq == "W" else freq
     start = start.astype("datetime64[D]")
     if freq == "MS":
         month = start.astype("datetime64[M]")
         begins = month.astype("datetime64[D]") == start
         return np.datetime64(month if begins else month + 1, "D")
-    if freq == "W" and start == FIRST_DATE:
-        freq = "W-MON"
     if freq.startswith("W-"):
         # 1970-01-01 was a Thursday.
         weekday = (start.astype(int) + 3) % 7
@@ -308,3 +328,6 @@ def check_seasons(config: MMMDataConfig) -> None:
                         *where,
                     )
             used[f"harmonic {harmonic} of seasonalities.{position}"] = days
+        if season.weekday_effects is not None:
+            # Seven effects carry every season of whole days within a week.
+            used |= {f"weekday_effects of seasonalities.{position} ({k})": 7 / k for k in (2, 3)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, shown
 from mmm_xgen.config.names import label
-from mmm_xgen.errors import ConfigError, XgenWarning, nearest
+from mmm_xgen.errors import ConfigError, nearest, warn
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
 
@@ -186,11 +185,9 @@ def apply_experiments(
     for position, (experiment, cell) in enumerate(zip(experiments, cells, strict=True)):
         inside = (cell.channel, list(cell.geos), slice(cell.start, cell.stop))
         if not np.any(changed[inside]):
-            warnings.warn(
+            warn(
                 f"experiments.{position} changes nothing: {experiment.channel!r} spends nothing "
                 "there and then; choose other dates or geos",
-                XgenWarning,
-                stacklevel=5,
             )
         changed[inside] *= 1 + experiment.change
     return changed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -63,6 +63,11 @@ class SeasonalityConfig(FrozenConfig):
         if self.weekday_effects is not None and len(self.weekday_effects) != 7:
             found = len(self.weekday_effects)
             raise fail(f"found {found} values, allowed: 7, Monday to Sunday", "weekday_effects")
+        beside = self.model_fields_set & {"amplitude", "phase", "modes"}
+        defaults = {name: type(self).model_fields[name].default for name in beside}
+        changed = [name for name in sorted(beside) if getattr(self, name) != defaults[name]]
+        if self.weekday_effects is not None and changed:
+            raise fail("found beside weekday_effects, which say it all", changed[0])
         return self
 
     @property
@@ -117,7 +122,7 @@ class RegionConfig(FrozenConfig):
     transform_variation : float
         Sd of the geos' adstock and saturation parameters, log or logit scale.
     similarity : float, optional
-        Sets the three variations together: 1 for identical geos, 0 for a sd of 0.5 each.
+        Sets the three variations together: 1 for identical parameters, 0 for a sd of 0.5 each.
 
     Examples
     --------
@@ -184,6 +189,13 @@ class RegionConfig(FrozenConfig):
     def _keys(cls, data: Mapping[str, Any]) -> list[str]:
         trend, noise = _TREND.keys_of(data.get("trend")), _NOISE.keys_of(data.get("noise"))
         return [*cls.model_fields, *trend, *noise]
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same geos with some fields changed; their number follows their names."""
+        if {"region_names", "population"} & set(changes) and "n_regions" not in changes:
+            names = changes.get("region_names") or changes.get("population") or ()
+            changes["n_regions"] = len(names) or self.n_regions
+        return super().replace(**changes)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -227,7 +227,7 @@ class KindOf:
 
     def validate(self, value: Any) -> Spec:
         """Return the spec that `value` describes."""
-        if isinstance(value, Spec):
+        if isinstance(value, self.base):
             return value
         if isinstance(value, str):
             value = {"kind": value}

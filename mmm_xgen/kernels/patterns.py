@@ -32,6 +32,9 @@ from mmm_xgen.kernels.domain import (
 from mmm_xgen.kernels.kind import Kind, signature_of
 from mmm_xgen.registry import Registry
 
+# Draws at the end that decide what the window opens in: two waits and two lengths.
+EQUILIBRIUM_CYCLES = 2
+
 Pattern = TypeVar("Pattern", bound=Callable[..., Any])
 
 
@@ -161,7 +164,7 @@ def on_off(
     min_active_periods: PositiveCount = 2,
     max_active_periods: PositiveCount = 8,
 ) -> FloatArray:
-    """Run at full level at random times.
+    """Run at full level at random times; the window opens as if it had always been so.
 
     While off, a run starts with `activation_probability` each period, lasts uniformly from
     `min_active_periods` to `max_active_periods`, and is followed by at least one period off.
@@ -172,13 +175,40 @@ def on_off(
     with np.errstate(divide="ignore", invalid="ignore"):
         waits = np.floor(np.log1p(-uniform[..., 0::2]) / np.log1p(-probability))
     waits = np.where(probability > 0, np.where(probability < 1, waits, 0.0), np.inf)
-    spread = np.asarray(max_active_periods) - min_active_periods + 1
-    lengths = np.floor(uniform[..., 1::2] * spread) + min_active_periods
-    return _runs(waits, lengths, calendar.n_periods)
+    shortest = np.asarray(min_active_periods)
+    lengths = np.floor(uniform[..., 1::2] * (max_active_periods - shortest + 1)) + shortest
+    _start_in_equilibrium(waits, lengths, uniform, probability, (shortest, max_active_periods))
+    return _runs(waits[..., :-EQUILIBRIUM_CYCLES], lengths[..., :-EQUILIBRIUM_CYCLES], calendar)
 
 
-def _runs(waits: FloatArray, lengths: FloatArray, n_periods: int) -> FloatArray:
+def _start_in_equilibrium(
+    waits: FloatArray,
+    lengths: FloatArray,
+    uniform: FloatArray,
+    probability: FloatArray,
+    bounds: tuple[FloatArray, Numbers],
+) -> None:
+    """Change the first wait and run to those of a process that has run for ever.
+
+    The window opens inside a run with the share of time that is on, and a run is then the likelier
+    the longer it is (renewal theory); what is left of a spell off is geometric, as all of it.
+    """
+    shortest, longest = bounds
+    inside, which, where = (uniform[..., -1 - k] for k in range(3))
+    squares = shortest * (shortest - 1.0)
+    total = (np.asarray(longest) * (np.asarray(longest) + 1.0) - squares)[..., 0]
+    run = np.ceil((np.sqrt(1 + 4 * (squares[..., 0] + which * total)) - 1) / 2)
+    mean_run = (shortest + np.asarray(longest))[..., 0] / 2
+    chance = probability[..., 0]
+    is_on = inside * (mean_run * chance + 1) < mean_run * chance
+    waits[..., 0] = np.where(is_on, 0, waits[..., 0] + 1)
+    lengths[..., 0] = np.where(is_on, np.maximum(np.ceil(where * run), 1), lengths[..., 0])
+
+
+def _runs(waits: FloatArray, lengths: FloatArray, calendar: Calendar) -> FloatArray:
     """1 inside the runs and 0 outside, given the waits before them and their lengths."""
+    n_periods = calendar.n_periods
+    # At least one period off after each run.
     waits[..., 1:] += 1
     steps = np.empty((*waits.shape[:-1], 2 * waits.shape[-1]))
     steps[..., 0::2] = waits
@@ -284,7 +314,7 @@ def always_on(
     burst_height: NonNegative = 2.5,
     burst_periods: PositiveCount = 2,
 ) -> FloatArray:
-    """Level 1 always, and bursts to `burst_height` at random times for `burst_periods`."""
+    """Level 1 always, and on top of it bursts to `burst_height` for `burst_periods`."""
     bursts = on_off(
         calendar,
         uniform,
@@ -343,7 +373,7 @@ def campaign_noise(normal: FloatArray, volatility: Numbers, calendar: Calendar) 
 
 def switch_draws(calendar: Calendar) -> int:
     """Number of uniform draws that a random pattern takes: a wait and a length for each run."""
-    return 2 * (calendar.n_periods // 2 + 1)
+    return 2 * (calendar.n_periods // 2 + 1 + EQUILIBRIUM_CYCLES)
 
 
 def noise_draws(calendar: Calendar) -> int:

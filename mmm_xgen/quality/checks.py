@@ -1,7 +1,7 @@
 """The table of all checks, and the function that runs it.
 
 A new check is a function ``panel -> iterator of (where, message)`` in `structure` or `values` and
-one row in `CHECKS` below.
+one row in `CHECKS` below; one that looks at each variable yields cases and is ``@grouped``.
 """
 
 from __future__ import annotations
@@ -224,7 +224,10 @@ def check_data_quality(data: xr.Dataset | pd.DataFrame) -> DataQualityReport:
     Notes
     -----
     Correlation and variance inflation are taken after each geo's own mean is removed, outliers
-    against each geo's own median. Where a (date, geo) is repeated, its first row counts. The
+    against each geo's own median, on the scale of the logarithm too for spend, and not in series
+    of which half the values are the same, such as 0/1 indicators. From four variables on, those
+    with the same fault share one finding, which names the three worst; ``figures`` has all of
+    them. Where a (date, geo) is repeated, its first row counts. The
     identities (components sum to mu, y - mu is the noise, both to 1e-9 of the size of the terms)
     are checked for Datasets that hold the truth.
 

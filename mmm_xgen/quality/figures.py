@@ -16,13 +16,15 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 OUTLIER_THRESHOLD = 5.0
+# A cell this many sd of the others from their mean is far on any scale; the largest of a few
+# hundred skewed values is 6 to 8 of them away.
+ISOLATION_THRESHOLD = 10.0
 MIN_VALUES_FOR_OUTLIERS = 8
 # A range below this share of the values is rounding; a deviation below _DUST is no scale.
 _ROUNDING = 1e-12
 _DUST = 1e-9
-# sd of a normal over its median, and over its mean, absolute deviation.
+# sd of a normal over its median absolute deviation.
 _SD_PER_MEDIAN_DEVIATION = 1.482602218505602
-_SD_PER_MEAN_DEVIATION = 1.2533141373155003
 
 
 class Moments(NamedTuple):
@@ -113,20 +115,22 @@ def median_over_dates(cube: FloatArray) -> FloatArray:
     return middle
 
 
-def outliers(cube: FloatArray, ignore_zeros: BoolArray) -> BoolArray:
+def outliers(cube: FloatArray, spend: BoolArray) -> BoolArray:
     """Mark cells far from the median of their geo and variable.
 
     The robust z is (value - median) / (1.4826 * median absolute deviation); a cell is an outlier
-    when abs(z) > 5. Where more than half of the values are the same, the deviation is the mean
-    one (times 1.2533). Series of fewer than 8 values have no outliers.
+    when abs(z) > 5. Spend is skewed by nature, so it must be as far on the scale of its logarithm
+    too, or 10 standard deviations of the other cells from their mean. A series that has fewer
+    than 8 values, or the same value in half of its cells (a 0/1 indicator, say), has no outliers.
 
     Parameters
     ----------
     cube : ndarray (date, geo, variable)
         Values in any units; NaN is missing.
-    ignore_zeros : ndarray of bool (variable,)
-        Variables whose zeros mean "not active" (spend), so that a channel which is mostly off
-        is not one long outlier when it is on.
+    spend : ndarray of bool (variable,)
+        Variables whose zeros mean "not active" and are left out, so that a channel which is
+        mostly off is not one long outlier when it is on. Zeros are left out as well wherever
+        they are half of a series or more.
 
     Returns
     -------
@@ -142,18 +146,71 @@ def outliers(cube: FloatArray, ignore_zeros: BoolArray) -> BoolArray:
     >>> series = np.array([1.0, 2, 3, 1, 2, 3, 1, 2, 90]).reshape(-1, 1, 1)
     >>> outliers(series, np.array([False])).ravel().nonzero()[0].tolist()
     [8]
+    >>> outliers(series >= 3, np.array([False])).any().item()
+    False
     """
-    active = np.where(ignore_zeros & (cube == 0), np.nan, cube)
+    active = _active(cube, spend)
+    far = _far(active)
+    skewed = np.flatnonzero(spend & far.any(axis=(0, 1)))
+    if skewed.size:
+        chosen = active[..., skewed]
+        with np.errstate(all="ignore"):
+            # The plain logarithm: log1p would depend on the currency, and no zero is left.
+            logarithm = np.log(np.where(chosen > 0, chosen, np.nan))
+            far[..., skewed] &= _far(logarithm) | (isolation(chosen) > ISOLATION_THRESHOLD)
+    return far
+
+
+def isolation(cube: FloatArray) -> FloatArray:
+    """Distance of each cell from the other cells of its geo and variable, in their own sd.
+
+    ``abs(value - mean of the others) / sd of the others``: unlike a plain z score, one wild
+    value cannot hide behind the standard deviation which it made.
+
+    Parameters
+    ----------
+    cube : ndarray (date, geo, variable)
+        NaN is missing.
+
+    Returns
+    -------
+    ndarray (date, geo, variable)
+        NaN where missing, or with fewer than three values; infinite where the others are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> isolation(np.array([1.0, 3.0, 12.0]).reshape(-1, 1, 1)).ravel()[2].round(3).item()
+    7.071
+    """
+    known = ~np.isnan(cube)
+    count = known.sum(axis=0)
     with np.errstate(all="ignore"):
-        centre = median_over_dates(active)
-        distance = np.abs(active - centre)
-        known = ~np.isnan(distance)
-        count = known.sum(axis=0)
-        mean_distance = np.where(known, distance, 0.0).sum(axis=0) / count
+        size = np.max(np.abs(cube), axis=0, where=known, initial=0.0)
+        filled = np.where(known, cube / size, 0.0)
+        deviation = np.where(known, filled - filled.sum(axis=0) / count, np.nan)
+        # Closed form of leaving one out: n / (n - 1) of the deviation, and of its square.
+        share = np.where(count > 2, count / (count - 1), np.nan)
+        squares = np.where(known, deviation**2, 0.0).sum(axis=0)
+        others = np.maximum(squares - share * deviation**2, 0.0) / (count - 2)
+        return np.asarray(np.abs(deviation) * share / np.sqrt(others), dtype=np.float64)
+
+
+def _active(cube: FloatArray, spend: BoolArray) -> FloatArray:
+    """Leave out the zeros of spend, and of any series that is mostly zero."""
+    zero = cube == 0
+    mostly = 2 * zero.sum(axis=0) >= (~np.isnan(cube)).sum(axis=0)
+    return np.where(zero & (spend | mostly), np.nan, cube)
+
+
+def _far(cube: FloatArray) -> BoolArray:
+    """Whether the robust z of a cell is above 5; False where the deviation is no scale."""
+    with np.errstate(all="ignore"):
+        centre = median_over_dates(cube)
+        distance = np.abs(cube - centre)
+        count = (~np.isnan(distance)).sum(axis=0)
         scale = _SD_PER_MEDIAN_DEVIATION * median_over_dates(distance)
-        dust = _DUST * np.abs(centre)
-        scale = np.where(scale > dust, scale, _SD_PER_MEAN_DEVIATION * mean_distance)
-        usable = (scale > dust) & (count >= MIN_VALUES_FOR_OUTLIERS)
+        usable = (scale > _DUST * np.abs(centre)) & (count >= MIN_VALUES_FOR_OUTLIERS)
         far: BoolArray = usable & (distance > OUTLIER_THRESHOLD * scale)
     return far
 

@@ -15,6 +15,7 @@ from mmm_xgen.quality.figures import (
     FloatArray,
     IntArray,
     Moments,
+    isolation,
     moments,
     outliers,
     variance_inflation,
@@ -194,6 +195,18 @@ class Panel:
     def outliers(self) -> BoolArray:
         """Cells far from their geo's median; dims (date, geo, variable)."""
         return outliers(self.cube, self.roles == "channel")
+
+    @cached_property
+    def isolation(self) -> FloatArray:
+        """Distance of each cell from the others of its geo, in their sd, zeros left out.
+
+        Only variables with an outlier have one, the others are NaN; dims (date, geo, variable).
+        """
+        distance = np.full(self.cube.shape, np.nan)
+        chosen = np.flatnonzero(self.outliers.any(axis=(0, 1)))
+        values = self.cube[..., chosen]
+        distance[..., chosen] = isolation(np.where(values == 0, np.nan, values))
+        return distance
 
     def figures(self) -> pd.DataFrame:
         """One row a variable, as `DataQualityReport.figures` describes."""

@@ -263,7 +263,10 @@ def _float(item: object) -> float:
 def _labels(values: pd.Series[Any]) -> pd.Index[Any]:
     if values.dtype == np.float16:  # which pandas takes in columns and not in an index
         values = values.astype(np.float64)
-    labels: pd.Index[Any] = pd.Index(values, tupleize_cols=False)
+    try:
+        labels: pd.Index[Any] = pd.Index(values, tupleize_cols=False)
+    except OverflowError:  # pandas 2 on an integer that no dtype holds
+        labels = pd.Index(values, dtype=object, tupleize_cols=False)
     return labels
 
 

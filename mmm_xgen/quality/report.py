@@ -23,7 +23,8 @@ class Finding:
     message : str
         What was found, with its count.
     where : str
-        Variable, geos and dates concerned; the first few when there are many.
+        Variable, geos and dates concerned; the first few when there are many
+        (``"x1-TV, x4-Radio, x2-Search and 17 more"``).
     fix : str
         What to do about it, one sentence; the same for every finding of a code.
 

@@ -12,9 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.quality.figures import BoolArray, FloatArray, IntArray
+from mmm_xgen.quality.grouping import Case, Trace, grouped
 from mmm_xgen.quality.panel import DateArray, Panel
-
-Trace = tuple[str, str]
 
 IDENTITY_TOLERANCE = 1e-9
 # Below this share of equal steps the calendar is not counted in days.
@@ -176,24 +175,27 @@ def _mode(values: NDArray[np.float64] | NDArray[np.int64]) -> tuple[float, float
     return float(unique[counts.argmax()]), float(counts.max() / counts.sum())
 
 
-def non_numeric(panel: Panel) -> Iterator[Trace]:
+@grouped
+def non_numeric(panel: Panel) -> Iterator[Case]:
     """Find cells that hold something other than a number."""
     for position in np.flatnonzero(panel.text.any(axis=0)):
         rows = np.flatnonzero(panel.text[:, position])
-        yield (
-            f"{panel.names[position]} at {panel.places(rows)}",
-            (f"{rows.size} of {len(panel.text)} values are not numbers"),
-        )
+        message = f"{rows.size} of {len(panel.text)} values are not numbers"
+        yield Case(panel.names[position], f"at {panel.places(rows)}", message, rows.size)
 
 
-def object_dtype(panel: Panel) -> Iterator[Trace]:
+@grouped
+def object_dtype(panel: Panel) -> Iterator[Case]:
     """Find numbers stored as Python objects."""
     for name in panel.layout.objects:
-        yield name, "numbers are stored with dtype object"
+        yield Case(name, "", "numbers are stored with dtype object")
 
 
 def leaked_truth(panel: Panel) -> Iterator[Trace]:
-    """Find names that say a column is the truth, which a model must not see."""
+    """Find names that say a column is the truth, which a model must not see.
+
+    Never grouped: each of them has to go, so each is named.
+    """
     unexpected = set(panel.layout.unexpected)
     for label in dict.fromkeys(panel.layout.labels):
         # camelCase, snake_case and x1-TV all fall into words.
@@ -205,10 +207,11 @@ def leaked_truth(panel: Panel) -> Iterator[Trace]:
             yield label, f"the name says {sorted(taboo)[0]!r}: it looks like the truth"
 
 
-def unexpected_columns(panel: Panel) -> Iterator[Trace]:
+@grouped
+def unexpected_columns(panel: Panel) -> Iterator[Case]:
     """Find columns that are neither key, y, channel (x1-*) nor control (c1-*)."""
     for label in panel.layout.unexpected:
-        yield label, "neither date, geo, y, a channel (x1-...) nor a control (c1-...)"
+        yield Case(label, "", "neither date, geo, y, a channel (x1-...) nor a control (c1-...)")
 
 
 def broken_identity(panel: Panel) -> Iterator[Trace]:

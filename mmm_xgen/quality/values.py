@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from mmm_xgen.quality.figures import BoolArray, is_constant, moments
+from mmm_xgen.quality.grouping import Case, Trace, grouped
 from mmm_xgen.quality.panel import Panel
-
-Trace = tuple[str, str]
 
 VIF_LIMIT = 10.0
 CORRELATION_LIMIT = 0.95
@@ -19,33 +18,37 @@ LONG_GAP_SHARE = 0.25
 LONG_GAP_PERIODS = 8
 
 
-def missing_values(panel: Panel) -> Iterator[Trace]:
+@grouped
+def missing_values(panel: Panel) -> Iterator[Case]:
     """Find cells without a value."""
     yield from _by_variable(panel, panel.missing, "values are missing")
 
 
-def infinite_values(panel: Panel) -> Iterator[Trace]:
+@grouped
+def infinite_values(panel: Panel) -> Iterator[Case]:
     """Find infinities."""
     yield from _by_variable(panel, np.isinf(panel.cells), "values are infinite")
 
 
-def negative_values(panel: Panel) -> Iterator[Trace]:
+@grouped
+def negative_values(panel: Panel) -> Iterator[Case]:
     """Find negative spend and negative y."""
     negative = (panel.cells < 0) & (panel.roles != "control")
     yield from _by_variable(panel, negative, "values are negative")
 
 
-def negative_controls(panel: Panel) -> Iterator[Trace]:
+@grouped
+def negative_controls(panel: Panel) -> Iterator[Case]:
     """Find negative controls, which the wide schema does not have."""
     negative = (panel.cells < 0) & (panel.roles == "control")
     yield from _by_variable(panel, negative, "values are negative")
 
 
-def _by_variable(panel: Panel, bad: BoolArray, what: str) -> Iterator[Trace]:
+def _by_variable(panel: Panel, bad: BoolArray, what: str) -> Iterator[Case]:
     for position in np.flatnonzero(bad.any(axis=0)):
         rows = np.flatnonzero(bad[:, position])
-        where = f"{panel.names[position]} at {panel.places(rows)}"
-        yield where, f"{rows.size} of {len(bad)} {what}"
+        message = f"{rows.size} of {len(bad)} {what}"
+        yield Case(panel.names[position], f"at {panel.places(rows)}", message, rows.size)
 
 
 def zero_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
@@ -59,13 +62,14 @@ def zero_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
     [('y', 'is zero in all 2 rows')]
     """
 
-    def check(panel: Panel) -> Iterator[Trace]:
+    def check(panel: Panel) -> Iterator[Case]:
         summary = panel.moments
         zero = (summary.minimum == 0) & (summary.maximum == 0) & (panel.roles == role)
         for position in np.flatnonzero(zero):
-            yield panel.names[position], f"is zero in all {summary.n_finite[position]} rows"
+            message = f"is zero in all {summary.n_finite[position]} rows"
+            yield Case(panel.names[position], "", message)
 
-    return check
+    return grouped(check)
 
 
 def constant_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
@@ -79,14 +83,15 @@ def constant_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
     [('y', 'is 3 in all 2 rows')]
     """
 
-    def check(panel: Panel) -> Iterator[Trace]:
+    def check(panel: Panel) -> Iterator[Case]:
         summary = panel.moments
         constant = _constant_everywhere(panel) & (summary.maximum != 0) & (panel.roles == role)
         for position in np.flatnonzero(constant):
             value = summary.maximum[position]
-            yield panel.names[position], f"is {value:g} in all {summary.n_finite[position]} rows"
+            message = f"is {value:g} in all {summary.n_finite[position]} rows"
+            yield Case(panel.names[position], "", message)
 
-    return check
+    return grouped(check)
 
 
 def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
@@ -102,7 +107,7 @@ def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
     [('y in a', 'does not change over time in 1 of 2 geos')]
     """
 
-    def check(panel: Panel) -> Iterator[Trace]:
+    def check(panel: Panel) -> Iterator[Case]:
         n_dates, n_geos, n_variables = panel.cube.shape
         summary = moments(panel.cube.reshape(n_dates, n_geos * n_variables))
         flat = is_constant(summary.minimum, summary.maximum) & (summary.n_finite > 1)
@@ -111,10 +116,11 @@ def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
         for position in np.flatnonzero(by_geo.any(axis=0) & ~reported):
             geos = [str(panel.geo_labels[geo]) for geo in np.flatnonzero(by_geo[:, position])]
             more = f" and {len(geos) - 3} more" if len(geos) > 3 else ""
-            where = f"{panel.names[position]} in {', '.join(geos[:3])}{more}"
-            yield where, f"does not change over time in {len(geos)} of {n_geos} geos"
+            message = f"does not change over time in {len(geos)} of {n_geos} geos"
+            place = f"in {', '.join(geos[:3])}{more}"
+            yield Case(panel.names[position], place, message, len(geos))
 
-    return check
+    return grouped(check)
 
 
 def _constant_everywhere(panel: Panel) -> BoolArray:
@@ -134,28 +140,34 @@ def few_rows(panel: Panel) -> Iterator[Trace]:
         )
 
 
-def collinear(panel: Panel) -> Iterator[Trace]:
+@grouped
+def collinear(panel: Panel) -> Iterator[Case]:
     """Find channels and controls that the others together explain (VIF above 10)."""
     for position in np.flatnonzero(panel.vif > VIF_LIMIT):
         factor = panel.vif[position]
         size = f"is {factor:.1f}" if np.isfinite(factor) else "is infinite (exact dependence)"
-        yield panel.names[position], f"variance inflation {size}, more than {VIF_LIMIT:g}"
+        message = f"variance inflation {size}, more than {VIF_LIMIT:g}"
+        yield Case(panel.names[position], "", message, float(factor))
 
 
-def correlated_pairs(panel: Panel) -> Iterator[Trace]:
+@grouped
+def correlated_pairs(panel: Panel) -> Iterator[Case]:
     """Find pairs of channels and controls with abs(correlation) above 0.95 within geos."""
     predictor = panel.roles != "y"
     for one, other in _strong_pairs(panel, predictor, predictor, CORRELATION_LIMIT):
-        yield (
-            f"{panel.names[one]} and {panel.names[other]}",
-            (f"correlation within geos is {panel.correlation[one, other]:.3f}"),
-        )
+        correlation = float(panel.correlation[one, other])
+        pair = f"{panel.names[one]} and {panel.names[other]}"
+        message = f"correlation within geos is {correlation:.3f}"
+        yield Case(pair, "", message, abs(correlation))
 
 
-def copies_of_y(panel: Panel) -> Iterator[Trace]:
+@grouped
+def copies_of_y(panel: Panel) -> Iterator[Case]:
     """Find channels and controls that move exactly as y does."""
     for y, other in _strong_pairs(panel, panel.roles == "y", panel.roles != "y", COPY_LIMIT):
-        yield panel.names[other], f"correlation with y is {panel.correlation[y, other]:.4f}"
+        correlation = float(panel.correlation[y, other])
+        message = f"correlation with y is {correlation:.4f}"
+        yield Case(panel.names[other], "", message, abs(correlation))
 
 
 def _strong_pairs(
@@ -169,28 +181,44 @@ def _strong_pairs(
         yield int(one), int(other)
 
 
-def spend_gaps(panel: Panel) -> Iterator[Trace]:
-    """Find channels that stop for long in a geo where they run at other times."""
+@grouped
+def spend_gaps(panel: Panel) -> Iterator[Case]:
+    """Find channels that stop for long in a geo where they run at other times.
+
+    A gap in a channel that otherwise always runs is named before a pause of one that comes and
+    goes, and both before the time ahead of a launch.
+    """
     n_dates = len(panel.cube)
     longest = panel.zero_runs.max(axis=0, initial=0)
     limit = max(LONG_GAP_PERIODS, LONG_GAP_SHARE * n_dates)
-    runs_at_all = (panel.cube > 0).any(axis=0)
-    long = (longest >= limit) & runs_at_all & (panel.roles == "channel")
+    n_active = (panel.cube > 0).sum(axis=0)
+    long = (longest >= limit) & (n_active > 0) & (panel.roles == "channel")
     for position in np.flatnonzero(long.any(axis=0)):
-        geo = int(np.where(long[:, position], longest[:, position], 0).argmax())
-        end = int(panel.zero_runs[:, geo, position].argmax())
-        length = int(longest[geo, position])
+        ends = panel.zero_runs[:, :, position].argmax(axis=0)
+        lengths = longest[:, position]
+        launch = ends + 1 == lengths
+        surprise = n_active[:, position] / np.maximum(n_dates - lengths, 1) - launch
+        geo = int(np.where(long[:, position], surprise, -np.inf).argmax())
+        end, length = int(ends[geo]), int(lengths[geo])
         rows = panel.cube_rows[[end - length + 1, end], geo]
-        where = f"{panel.names[position]} at {panel.places(rows[:1])} to {panel.places(rows[1:])}"
+        place = f"at {panel.places(rows[:1])} to {panel.places(rows[1:])}"
         n_geos = int(long[:, position].sum())
-        yield where, f"{length} of {n_dates} periods in a row without spend, in {n_geos} geos"
-
-
-def outlying_values(panel: Panel) -> Iterator[Trace]:
-    """Find values more than 5 robust standard deviations from their geo's median."""
-    for position in np.flatnonzero(panel.outliers.any(axis=(0, 1))):
-        rows = panel.cube_rows[panel.outliers[:, :, position]]
-        yield (
-            f"{panel.names[position]} at {panel.places(rows)}",
-            (f"{rows.size} of {len(panel.first_rows)} values are far from their geo's median"),
+        message = (
+            f"{length} of {n_dates} periods in a row without spend, "
+            f"in {n_geos} geo{'' if n_geos == 1 else 's'}"
         )
+        yield Case(panel.names[position], place, message, float(surprise[geo]))
+
+
+@grouped
+def outlying_values(panel: Panel) -> Iterator[Case]:
+    """Find values more than 5 robust standard deviations from their geo's median, worst first."""
+    for position in np.flatnonzero(panel.outliers.any(axis=(0, 1))):
+        cells = panel.outliers[:, :, position]
+        rows = panel.cube_rows[cells]
+        # A cell that has no others to compare with (all the rest is zero) is the worst there is.
+        distance = np.nan_to_num(panel.isolation[:, :, position][cells], nan=np.inf)
+        worst_first = np.argsort(-distance, kind="stable")
+        message = f"{rows.size} of {len(panel.first_rows)} values are far from their geo's median"
+        place = f"at {panel.places(rows[worst_first])}"
+        yield Case(panel.names[position], place, message, float(distance.max()))

@@ -1,18 +1,49 @@
-"""Estimands that follow from the noise-free contributions of a dataset alone."""
+"""All estimands of a dataset at once, and the totals that they are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, TypeAlias
-
+import numpy as np
 import xarray as xr
 
-from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import require
+from mmm_xgen.truth.counterfactual import Window
+from mmm_xgen.truth.incremental import Response, response_of
+from mmm_xgen.truth.returns import (
+    WITH_CARRYOUT,
+    WITHIN,
+    By,
+    attribution,
+    by_window,
+    checked_delta,
+    cost,
+    cost_per_incremental,
+    in_order,
+    meaning_of_mroas,
+    mroas,
+    ratio,
+    roas,
+    summed_over,
+    total,
+)
+from mmm_xgen.truth.shape import (
+    effect_weights,
+    half_life,
+    half_of_effect,
+    half_saturation,
+    limits,
+)
+from mmm_xgen.truth.windows import Windows, windows_of
 
-MEDIA_DIMS = ("date", "geo", "channel")
-BY = ("geo", "channel")
-By: TypeAlias = str | Iterable[str]
+__all__ = [
+    "By",
+    "attribution",
+    "contribution_totals",
+    "cost_per_incremental",
+    "estimands",
+    "mroas",
+    "roas",
+]
 
 PARTS = (
     "channel_contribution",
@@ -24,119 +55,207 @@ PARTS = (
 )
 OUTCOMES = ("mu", "noise", "y")
 
+# Units and meaning of every estimand.
+FIGURES = {
+    "spend": ("{currency}", "spend"),
+    "contribution": ("{kpi}", "contribution of the channel"),
+    "revenue": ("{currency}", "revenue from the contribution of the channel"),
+    "roas": ("1", "return on ad spend: revenue lost without the channel, per unit of its spend"),
+    "roas_with_carryout": (
+        "1",
+        "return on ad spend: revenue lost without the channel's spend in the window, there and "
+        "within the carry-over after it, per unit of that spend",
+    ),
+    "mroas": ("1", ""),
+    "mroas_with_carryout": ("1", ""),
+    "cost_per_incremental": ("{currency} / {kpi}", "spend per incremental unit of the KPI"),
+    "attribution": ("1", "share of expected sales"),
+    "attribution_of_media": ("1", "share of the contribution of all media"),
+    "adstock_half_life": (
+        "periods",
+        "periods after its peak in which the weight of the adstock falls to half the peak",
+    ),
+    "half_of_effect": ("periods", "periods until half of the effect of spend has arrived"),
+    "half_saturation": (
+        "{currency}",
+        "constant spend per period that makes half of what any spend could make",
+    ),
+    "saturation_level": ("1", "mean of the curve over its limit"),
+}
 
-def roas(ds: xr.Dataset, by: By = "channel") -> xr.DataArray:
-    r"""Compute the true return on ad spend.
 
-    .. math::
+def estimands(
+    ds: xr.Dataset,
+    *,
+    by: By = ("geo", "channel"),
+    window: Window = None,
+    freq: str | None = None,
+    delta: float | None = None,
+) -> xr.Dataset:
+    r"""Compute every estimand of a dataset, on the noise-free mean and without sampling error.
 
-        \text{ROAS}_c = \frac{\sum_{t, g} \text{revenue per KPI}_{tg}\,
-            \text{contribution}_{tgc}}{\sum_{t, g} \text{spend}_{tgc}}
+    With :math:`W` the window, :math:`r` the revenue per KPI unit, :math:`C` the contribution
+    and sums over what `by` does not tell apart:
 
-    The numerator is the revenue lost if the channel were zero on *all* dates: every curve is 0
-    at zero spend, and noise and baseline stay as they are.
+    ========================  ===================================================================
+    variable                  definition
+    ========================  ===================================================================
+    ``spend``                 sum over W
+    ``contribution``          :math:`\sum_W C`, KPI units
+    ``revenue``               :math:`\sum_W r C`
+    ``roas``                  revenue in W lost if the channel were zero on *all* dates, over
+                              ``spend``: carry-in counts, carry-out does not
+    ``roas_with_carryout``    revenue lost from the start of W to ``l_max - 1`` periods after its
+                              end if the channel were zero *in W only*, over ``spend``
+    ``mroas``                 derivative of the revenue in W by an equal proportional change of
+                              the spend in W, over ``spend``
+    ``mroas_with_carryout``   the same, of the revenue to ``l_max - 1`` periods after the end
+    ``cost_per_incremental``  ``spend`` over ``contribution``
+    ``attribution``           ``contribution`` over :math:`\sum_W \mu`
+    ``attribution_of_media``  ``contribution`` over that of all channels
+    ``adstock_half_life``     periods after its peak in which the weight of the kernel falls to
+                              half the peak, as ``half_life`` in a configuration: for a geometric
+                              adstock :math:`\log 0.5 / \log \alpha`, whatever l_max is; where a
+                              kind has no ``half_life``, interpolated between lags on the log scale
+    ``half_of_effect``        periods until half of the mass of the kernel really used, which
+                              ends at l_max, has arrived, interpolated likewise
+    ``half_saturation``       constant spend per period under which a channel makes, in the long
+                              run, half of the limit of its curve; NaN where there is none
+    ``saturation_level``      mean over W of the curve over its limit; NaN where there is none
+    ========================  ===================================================================
+
+    Over several geos, ``half_saturation`` is the spend of all of them, split as on all dates (by
+    population where nothing was spent); ``saturation_level`` is the share of what they could
+    make together; the two half-lives are means by spend.
 
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset.
-    by : {"channel", "geo"} or both, default "channel"
-        What to tell apart; sums run over the rest. ``("geo", "channel")`` for one figure a geo
-        and channel, ``"geo"`` for all media of a geo together.
+        A generated Dataset with all its dates; it may be a selection of geos or channels.
+    by : {"channel", "geo"} or both, default both
+        What to tell apart. Without ``"channel"`` the last four, which are of a channel, are
+        left out.
+    window : str, slice, pair or date, optional
+        Dates, as for `mmm_xgen.truth.counterfactual.window_periods`; all by default.
+    freq : {"D", "W-MON", ..., "W-SUN", "MS", "QS", "YS"}, optional
+        One figure for every such period of the window. A date belongs to where it lies.
+    delta : float, optional
+        ``mroas`` by a finite relative change, such as 0.01, instead of the derivative.
 
     Returns
     -------
-    DataArray, dims `by`
-        Currency of revenue per currency of spend; NaN where nothing was spent.
+    Dataset, dims `by`, after ``period`` if there is a `freq`
+        The variables above; half-lives and half-saturation do not depend on the window. Periods
+        are labelled by their first day on the calendar, beside ``first_date`` and ``last_date``.
 
-        *Window*: all dates of `ds`. *Carry-over*: the effect of earlier spend
-        (``spend_history``) counts, that of the window's spend after its end does not. *Sign*:
-        positive where spend adds sales. *Scale*: original units, noise-free.
+        *Window*: `window`, or each period. *Carry-over*: as in the table, as far as the dates
+        go. Over several windows the two rules differ, and neither sums exactly once curves
+        saturate. *Sign*: positive where spend adds sales. *Scale*: original units. Ratios to
+        spend are NaN where nothing was spent; ``cost_per_incremental`` is infinite where spend
+        adds nothing.
 
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable.
+        If `ds` lacks a variable, or its spend does not make its contributions, as after a cut
+        of dates or an aggregation.
     ConfigError
-        If `by` names something else than a geo or channel.
+        If `by`, the window, `freq` or `delta` is no such thing.
 
     Examples
     --------
     >>> import mmm_xgen
     >>> ds = mmm_xgen.generate_mmm_dataset()
-    >>> roas(ds).values.round(3).tolist()
+    >>> truth = estimands(ds, by="channel")
+    >>> truth.roas.values.round(3).tolist()
     [2.4, 1.5, 3.0]
-    >>> roas(ds, by=("geo", "channel")).sizes["geo"]
-    2
-    """
-    require(ds, "spend", "channel_contribution", "revenue_per_kpi")
-    over = _summed_over(by)
-    revenue = (ds["channel_contribution"] * ds["revenue_per_kpi"]).sum(over, skipna=False)
-    spend = ds["spend"].sum(over, skipna=False)
-    result = (revenue / spend.where(spend > 0)).transpose(..., *_kept(over)).rename("roas")
-    return result.assign_attrs(
-        units="1",
-        long_name="return on ad spend: revenue lost without the channel, per unit of its spend",
-    )
-
-
-def attribution(
-    ds: xr.Dataset, by: By = "channel", *, of: Literal["sales", "media"] = "sales"
-) -> xr.DataArray:
-    r"""Compute the share of expected sales, or of media's part of them, that each channel makes.
-
-    .. math::
-
-        \text{attribution}_c = \frac{\sum_{t, g} \text{contribution}_{tgc}}{\sum_{t, g} \mu_{tg}}
-
-    Parameters
-    ----------
-    ds : Dataset
-        A generated Dataset.
-    by : {"channel", "geo"} or both, default "channel"
-        What to tell apart. With geos, the shares are of the geo's own sales or media.
-    of : {"sales", "media"}
-        Whole that the share is of: the sum of ``mu``, or of all channels' contributions.
-
-    Returns
-    -------
-    DataArray, dims `by`
-        Share, a number; NaN where the whole is 0.
-
-        *Window*: all dates of `ds`. *Carry-over*: the effect of earlier spend counts, that of
-        the window's spend after its end does not. *Sign*: positive where spend adds sales.
-        *Scale*: shares of media sum to 1, those of sales to what media makes of them;
-        noise-free.
-
-    Raises
-    ------
-    SchemaError
-        If `ds` lacks a variable.
-    ConfigError
-        If `by` or `of` is something else.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> ds = mmm_xgen.generate_mmm_dataset()
-    >>> round(float(attribution(ds, of="media").sum()), 9)
-    1.0
-    >>> 0 < float(attribution(ds).sum()) < 1
+    >>> bool((truth.mroas < truth.roas).all())
     True
+    >>> estimands(ds, window="2022", freq="QS").mroas.sizes
+    Frozen({'period': 4, 'geo': 2, 'channel': 3})
     """
-    if of not in ("sales", "media"):
-        raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
-    require(ds, "channel_contribution", "mu")
-    over = _summed_over(by)
-    contribution = ds["channel_contribution"]
-    part = contribution.sum(over, skipna=False)
-    if of == "sales":
-        whole = ds["mu"].sum([dim for dim in over if dim != "channel"], skipna=False)
-    else:
-        whole = contribution.sum({*over, "channel"}, skipna=False)
-    share = (part / whole.where(whole != 0)).transpose(..., *_kept(over))
-    words = "expected sales" if of == "sales" else "the contribution of all media"
-    return share.rename("attribution").assign_attrs(units="1", long_name=f"share of {words}")
+    require(ds, "spend", "channel_contribution", "revenue_per_kpi", "mu", "population")
+    delta = checked_delta(delta)
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    response = response_of(ds)
+    spend = total(ds["spend"], over, windows)
+    contribution = total(ds["channel_contribution"], over, windows)
+    revenue = total(ds["channel_contribution"] * ds["revenue_per_kpi"], over, windows)
+    lost = by_window(ds, windows, response.lost, over)
+    rise = by_window(ds, windows, lambda period: response.marginal(period, delta), over)
+    figures = {
+        "spend": spend,
+        "contribution": contribution,
+        "revenue": revenue,
+        "roas": ratio(revenue, spend),
+        "roas_with_carryout": ratio(lost[WITH_CARRYOUT], spend),
+        "mroas": ratio(rise[WITHIN], spend),
+        "mroas_with_carryout": ratio(rise[WITH_CARRYOUT], spend),
+        "cost_per_incremental": cost(spend, contribution),
+        "attribution": attribution(ds, by, window=window, freq=freq),
+        "attribution_of_media": attribution(ds, by, of="media", window=window, freq=freq),
+    }
+    if "channel" not in over:
+        figures |= _shapes(ds, response, windows, together="geo" in over)
+    return _stamped(ds, figures, windows, delta)
+
+
+def _shapes(
+    ds: xr.Dataset, response: Response, windows: Windows, *, together: bool
+) -> dict[str, xr.DataArray]:
+    """What is of kernels and curves; over all geos if they are taken together."""
+    media, weights = response.media, response.weights
+    split = response.spend[..., response.n_past :].sum(axis=-1)
+    population = ds["population"].to_numpy().astype(float)
+    split = np.where(split.any(axis=-1, keepdims=True), split, population)
+
+    def mean(values: FloatArray) -> FloatArray:
+        if not together:
+            return values
+        share = split / split.sum(axis=-1, keepdims=True)
+        # A geo without spend has no say, even if its half-life is infinite.
+        parts = np.multiply(share, values, out=np.zeros_like(values), where=share > 0)
+        return np.asarray(parts.sum(axis=-1, keepdims=True))
+
+    weight = effect_weights(media)
+    reached = weight[..., None] * windows.sum_last(response.saturated) / windows.lengths
+    limit = (weight * limits(media))[..., None]
+    if together:
+        reached, limit = (each.sum(axis=1, keepdims=True) for each in (reached, limit))
+
+    coords = {"channel": ds["channel"].variable}
+    if not together:
+        coords["geo"] = ds["geo"].variable
+
+    def labelled(values: FloatArray) -> xr.DataArray:
+        dims = ("channel", "geo", "period")[: values.ndim]
+        array = xr.DataArray(values, dims=dims)
+        array = array.isel(geo=0) if together else array
+        return in_order(windows.label(array).assign_coords(coords))
+
+    return {
+        "adstock_half_life": labelled(mean(half_life(media, weights))),
+        "half_of_effect": labelled(mean(half_of_effect(weights))),
+        "half_saturation": labelled(half_saturation(media, weights, split, together=together)),
+        "saturation_level": labelled(reached / limit),
+    }
+
+
+def _stamped(
+    ds: xr.Dataset, figures: dict[str, xr.DataArray], windows: Windows, delta: float | None
+) -> xr.Dataset:
+    """Estimands with units and meaning, and without the coordinates of the Dataset's kinds."""
+    units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
+    result = xr.Dataset()
+    for name, values in figures.items():
+        unit, meaning = FIGURES[name]
+        if name.startswith("mroas"):
+            meaning = meaning_of_mroas(delta, name.endswith("carryout"))
+        others = {*values.coords} - {*values.dims, "first_date", "last_date"}
+        attrs = {"units": unit.format(**units), "long_name": meaning}
+        result[name] = values.drop_vars(others).drop_attrs(deep=False).assign_attrs(attrs)
+    result.attrs = {key: value for key, value in units.items() if value}
+    return result.assign_attrs(window=windows.describe(), mroas=delta or "derivative")
 
 
 def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
@@ -174,21 +293,9 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     for name in (*PARTS, *OUTCOMES):
         variable = ds[name]
         if "date" in variable.dims:
-            total = variable.sum("date", skipna=False)
+            in_all = variable.sum("date", skipna=False)
         else:
-            total = variable * ds.sizes["date"]
+            in_all = variable * ds.sizes["date"]
         attrs = {**variable.attrs, "long_name": f"{variable.attrs.get('long_name', name)}, in all"}
-        totals[name] = total.assign_attrs(attrs)
+        totals[name] = in_all.assign_attrs(attrs)
     return xr.Dataset(totals)
-
-
-def _summed_over(by: By) -> list[str]:
-    names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
-    for name in names:
-        if name not in BY:
-            raise ConfigError(f"found {name!r}, {nearest(str(name), BY)}", path="by")
-    return [dim for dim in MEDIA_DIMS if dim not in names]
-
-
-def _kept(over: list[str]) -> list[str]:
-    return [dim for dim in BY if dim not in over]
