@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +18,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmm_xgen.errors import SchemaError
+import mmm_xgen
+from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.quality import (
     CHECKS,
     DataQualityReport,
@@ -26,6 +28,7 @@ from mmm_xgen.quality import (
     suggest_fixes,
 )
 from mmm_xgen.quality.figures import (
+    isolation,
     median_over_dates,
     outliers,
     variance_inflation,
@@ -643,6 +646,18 @@ def test_other_types_are_no_numbers(values):
     assert finding.message == "180 of 180 values are not numbers"
 
 
+@pytest.mark.parametrize("number", [10**30, 10**400, -(10**5000)], ids=["30", "400", "5000"])
+@pytest.mark.parametrize("column", ["date", "geo", "x1-TV"])
+@pytest.mark.parametrize("other", [datetime.date(2022, 1, 3), pd.NaT, None, "2022-01-03"])
+def test_huge_integers_do_not_raise(number, column, other):
+    frame = clean_frame().iloc[:2].reset_index(drop=True)
+    frame[column] = pd.Series([other, number], dtype=object)
+    report = check_data_quality(frame)
+    assert str(report)
+    if column == "date":
+        assert only(report, "unparsable-dates").message.startswith("1 of 2 dates")
+
+
 def test_complex_numbers_are_not_numbers():
     frame = clean_frame()
     frame["x1-TV"] = frame["x1-TV"].astype(complex)
@@ -674,6 +689,140 @@ def test_on_off_channels_have_no_outliers():
     report = check_data_quality(frame)
     assert report.figures.loc["x1-TV", "outliers"] == 0
     assert 0.7 < report.figures.loc["x1-TV", "zero_share"] < 0.9
+
+
+def indicator(share: float, seed: int = 4) -> np.ndarray:
+    return (np.random.default_rng(seed).random(N_DATES * len(GEOS)) < share).astype(float)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("height", [1.0, 40.0])
+def test_two_values_are_no_outliers(share, height):
+    report = check_data_quality(clean_frame().assign(**{"c1-Price": height * indicator(share)}))
+    assert report.figures.loc["c1-Price", "outliers"] == 0
+
+
+def test_counts_that_are_mostly_zero_are_no_outliers():
+    counts = np.random.default_rng(6).poisson(0.3, N_DATES * len(GEOS)).astype(float)
+    report = check_data_quality(clean_frame().assign(**{"c1-Price": counts}))
+    assert report.figures.loc["c1-Price", "outliers"] == 0
+
+
+def test_a_false_entry_in_an_indicator_is_an_outlier():
+    values = indicator(0.3)
+    values[4] = 100.0
+    report = check_data_quality(clean_frame().assign(**{"c1-Price": values}))
+    assert only(report, "outliers").where == "c1-Price at b 2022-01-10"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_skewed_spend_has_no_outliers_and_a_spike_in_it_is_one(seed):
+    rng = np.random.default_rng(seed)
+    frame = clean_frame().assign(**{"x1-TV": rng.lognormal(5, 0.9, N_DATES * len(GEOS))})
+    frame["x1-TV"] *= rng.random(len(frame)) < 0.7
+    assert check_data_quality(frame).figures.loc["x1-TV", "outliers"] == 0
+    spend = frame.loc[frame["geo"] == "b", "x1-TV"]
+    frame.loc[4, "x1-TV"] += 20 * spend[spend > 0].std()
+    assert only(check_data_quality(frame), "outliers").where == "x1-TV at b 2022-01-10"
+
+
+def test_isolation_equals_leaving_one_out():
+    values = np.random.default_rng(7).lognormal(size=9)
+    others = [np.delete(values, position) for position in range(9)]
+    expected = [
+        abs(value - rest.mean()) / rest.std(ddof=1)
+        for value, rest in zip(values, others, strict=True)
+    ]
+    np.testing.assert_allclose(isolation(values.reshape(-1, 1, 1)).ravel(), expected, rtol=1e-9)
+
+
+def with_channels(frame: pd.DataFrame, number: int, value: object) -> pd.DataFrame:
+    return frame.assign(**{f"x{position}-New": value for position in range(4, 4 + number)})
+
+
+def test_three_variables_are_reported_each_and_more_together():
+    few = check_data_quality(with_channels(clean_frame(), 3, 5.0))
+    found = [one.where for one in few.warnings if one.code == "constant-channel"]
+    assert found == ["x4-New", "x5-New", "x6-New"]
+    many = only(check_data_quality(with_channels(clean_frame(), 20, 5.0)), "constant-channel")
+    assert many.where == "x4-New, x5-New, x6-New and 17 more"
+    assert many.message == "20 in all, such as x4-New: is 5 in all 180 rows"
+
+
+def test_the_worst_is_named_first():
+    frame = clean_frame()
+    for size, column in enumerate(VALUES[1:], start=3):
+        frame.loc[4, column] *= 10.0**size
+    finding = only(check_data_quality(frame), "outliers")
+    assert finding.where == "c1-Price, x3-Search, x2-Radio and 1 more"
+    assert "c1-Price at b 2022-01-10: 1 of 180" in finding.message
+
+
+def test_a_gap_is_named_before_pauses_and_launches():
+    rng = np.random.default_rng(9)
+    frame = with_channels(clean_frame(), 5, 0.0)
+    for position in range(4, 9):
+        frame[f"x{position}-New"] = rng.uniform(1, 2, len(frame)) * (
+            frame["date"] > frame["date"].iloc[75 + 3 * position]
+        )
+    finding = only(check_data_quality(off_from_april(frame)), "spend-gap")
+    assert finding.where.startswith("x2-Radio, ")
+    assert "x2-Radio at b 2022-04-04 to b 2022-09-26: 26 of 60 periods" in finding.message
+
+
+def preset(name: str, seed: int | None = None) -> xr.Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XgenWarning)
+        return mmm_xgen.generate_mmm_dataset(mmm_xgen.get_preset_config(name, seed=seed))
+
+
+PRESETS = sorted(mmm_xgen.list_available_presets())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_have_no_error_and_few_warnings(name):
+    report = check_data_quality(preset(name))
+    assert report.ok, str(report)
+    assert len(report.warnings) <= 6, str(report)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_faults_put_into_a_preset_are_found_and_named(name):
+    clean = preset(name)[["spend", "y"]]
+    first, second = clean["channel"].values[:2].tolist()
+    middle = clean.sizes["date"] // 2
+
+    def found(code: str, dataset: xr.Dataset) -> str:
+        report = check_data_quality(dataset)
+        return " | ".join(str(one) for one in report.warnings if one.code == code)
+
+    spiked = clean.copy(deep=True)
+    spiked["y"][middle, 0] += 20 * float(clean["y"].isel(geo=0).std())
+    assert " y at " in found("outliers", spiked).replace("[", " "), name
+    for channel in clean["channel"].values.tolist():
+        spiked = clean.copy(deep=True)
+        spend = spiked["spend"].sel(channel=channel).isel(geo=0).values
+        cell = int(spend.argmax())
+        spend[cell] += 20 * spend.std()
+        spiked["spend"].loc[{"channel": channel}][cell, 0] = spend[cell]
+        if (spend > 0).sum() >= 8:
+            assert channel in found("outliers", spiked), channel
+
+    pair = clean.copy(deep=True)
+    pair["spend"].loc[{"channel": second}] = 2.0 * pair["spend"].sel(channel=first).values
+    assert f"{first} and {second}" in found("correlated-pair", pair)
+    assert first in found("collinear", pair)
+
+    constant = clean.copy(deep=True)
+    constant["spend"].loc[{"channel": first}] = 5.0
+    assert first in found("constant-channel", constant)
+
+    gap = clean.copy(deep=True)
+    always = clean["channel"].values[(clean["spend"] > 0).all(("date", "geo")).values].tolist()
+    long = max(8, clean.sizes["date"] // 4 + 1)
+    for channel in always[:2]:
+        gap["spend"].loc[{"channel": channel}][5 : 5 + long, 0] = 0.0
+        assert channel in found("spend-gap", gap)
 
 
 def test_geo_size_is_no_collinearity():
@@ -774,7 +923,9 @@ def test_html_is_escaped_and_short():
     page = check_data_quality(frame)._repr_html_()
     assert "<b>0" not in page
     assert "&lt;b&gt;0" in page
-    assert "and 10 more" in page
+    assert "and 27 more" in page
+    leaks = clean_frame().assign(**{f"roas_{number}": 1.0 for number in range(29)})
+    assert "<p>and 10 more</p>" in check_data_quality(leaks)._repr_html_()
 
 
 def test_report_is_frozen_and_plain():

@@ -17,8 +17,8 @@ IntArray = NDArray[np.int64]
 
 OUTLIER_THRESHOLD = 5.0
 # A cell this many sd of the others from their mean is far on any scale; the largest of a few
-# hundred skewed values is 6 to 8 of them away.
-ISOLATION_THRESHOLD = 10.0
+# hundred skewed values is 6 to 12 of them away.
+ISOLATION_THRESHOLD = 15.0
 MIN_VALUES_FOR_OUTLIERS = 8
 # A range below this share of the values is rounding; a deviation below _DUST is no scale.
 _ROUNDING = 1e-12
@@ -120,8 +120,9 @@ def outliers(cube: FloatArray, spend: BoolArray) -> BoolArray:
 
     The robust z is (value - median) / (1.4826 * median absolute deviation); a cell is an outlier
     when abs(z) > 5. Spend is skewed by nature, so it must be as far on the scale of its logarithm
-    too, or 10 standard deviations of the other cells from their mean. A series that has fewer
-    than 8 values, or the same value in half of its cells (a 0/1 indicator, say), has no outliers.
+    too, or 15 standard deviations of the other cells from their mean. A series that has fewer
+    than 8 values has no outliers. Nor has one with the same value in half of its cells, such as a
+    0/1 indicator, but for a lone third value that is 15 standard deviations away.
 
     Parameters
     ----------
@@ -150,14 +151,18 @@ def outliers(cube: FloatArray, spend: BoolArray) -> BoolArray:
     False
     """
     active = _active(cube, spend)
-    far = _far(active)
+    far, degenerate = _far(active)
+    # Few geos and variables are degenerate, so only theirs are gone through again.
+    geos, variables = np.nonzero(degenerate)
+    far[:, geos, variables] = _lone(cube[:, geos, variables])
     skewed = np.flatnonzero(spend & far.any(axis=(0, 1)))
     if skewed.size:
         chosen = active[..., skewed]
         with np.errstate(all="ignore"):
             # The plain logarithm: log1p would depend on the currency, and no zero is left.
             logarithm = np.log(np.where(chosen > 0, chosen, np.nan))
-            far[..., skewed] &= _far(logarithm) | (isolation(chosen) > ISOLATION_THRESHOLD)
+            lone = isolation(chosen) > ISOLATION_THRESHOLD
+            far[..., skewed] &= _far(logarithm)[0] | lone | degenerate[:, skewed]
     return far
 
 
@@ -203,16 +208,29 @@ def _active(cube: FloatArray, spend: BoolArray) -> FloatArray:
     return np.where(zero & (spend | mostly), np.nan, cube)
 
 
-def _far(cube: FloatArray) -> BoolArray:
-    """Whether the robust z of a cell is above 5; False where the deviation is no scale."""
+def _lone(series: FloatArray) -> BoolArray:
+    """Mark cells 15 sd from the others of their column, if it has more than two values."""
+    known = ~np.isnan(series)
+    lowest = np.min(series, axis=0, where=known, initial=np.inf)
+    highest = np.max(series, axis=0, where=known, initial=-np.inf)
+    between = ((series > lowest) & (series < highest)).any(axis=0)
+    return between & (isolation(series) > ISOLATION_THRESHOLD)
+
+
+def _far(cube: FloatArray) -> tuple[BoolArray, BoolArray]:
+    """Whether the robust z of a cell is above 5, and which series have no such z.
+
+    The second has dims (geo, variable): enough values, but half of them the same.
+    """
     with np.errstate(all="ignore"):
         centre = median_over_dates(cube)
         distance = np.abs(cube - centre)
         count = (~np.isnan(distance)).sum(axis=0)
         scale = _SD_PER_MEDIAN_DEVIATION * median_over_dates(distance)
-        usable = (scale > _DUST * np.abs(centre)) & (count >= MIN_VALUES_FOR_OUTLIERS)
-        far: BoolArray = usable & (distance > OUTLIER_THRESHOLD * scale)
-    return far
+        enough = count >= MIN_VALUES_FOR_OUTLIERS
+        has_scale = scale > _DUST * np.abs(centre)
+        far: BoolArray = enough & has_scale & (distance > OUTLIER_THRESHOLD * scale)
+    return far, enough & ~has_scale
 
 
 def zero_runs(cube: FloatArray) -> IntArray:

@@ -23,6 +23,7 @@ _CONTROL = re.compile(r"c\d*-.*|c\d+", re.DOTALL)
 # Variable, role, label dim. The order is that of the figures.
 _MODELLING = (("y", "y", None), ("spend", "channel", "channel"))
 _OPTIONAL = (("control_value", "control", "control"),)
+_MAX_BITS = 14_000
 _DATE_FORMATS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")
 
 
@@ -286,6 +287,9 @@ def _as_objects(values: pd.Index[Any] | None, n_rows: int) -> NDArray[np.object_
         # pandas raises for a signalling NaN where it should say that it is missing.
         if isinstance(item, Decimal) and item.is_nan():
             objects[position] = None
+        # Python refuses to write an integer of more than 4300 digits.
+        elif isinstance(item, int) and item.bit_length() > _MAX_BITS:
+            objects[position] = float("inf") if item > 0 else float("-inf")
     return objects
 
 

@@ -216,8 +216,7 @@ def outlying_values(panel: Panel) -> Iterator[Case]:
     for position in np.flatnonzero(panel.outliers.any(axis=(0, 1))):
         cells = panel.outliers[:, :, position]
         rows = panel.cube_rows[cells]
-        # A cell that has no others to compare with (all the rest is zero) is the worst there is.
-        distance = np.nan_to_num(panel.isolation[:, :, position][cells], nan=np.inf)
+        distance = np.nan_to_num(panel.isolation[:, :, position][cells], posinf=np.inf)
         worst_first = np.argsort(-distance, kind="stable")
         message = f"{rows.size} of {len(panel.first_rows)} values are far from their geo's median"
         place = f"at {panel.places(rows[worst_first])}"
