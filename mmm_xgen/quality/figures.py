@@ -120,9 +120,9 @@ def outliers(cube: FloatArray, spend: BoolArray) -> BoolArray:
 
     The robust z is (value - median) / (1.4826 * median absolute deviation); a cell is an outlier
     when abs(z) > 5. Spend is skewed by nature, so it must be as far on the scale of its logarithm
-    too, or 15 standard deviations of the other cells from their mean. A series that has fewer
-    than 8 values has no outliers. Nor has one with the same value in half of its cells, such as a
-    0/1 indicator, but for a lone third value that is 15 standard deviations away.
+    too, or 15 standard deviations of the other cells, zeros included, from their mean. A series
+    that has fewer than 8 values has no outliers. Nor has one with the same value in half of its
+    cells, such as a 0/1 indicator, but for a third value 15 standard deviations away.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def outliers(cube: FloatArray, spend: BoolArray) -> BoolArray:
         with np.errstate(all="ignore"):
             # The plain logarithm: log1p would depend on the currency, and no zero is left.
             logarithm = np.log(np.where(chosen > 0, chosen, np.nan))
-            lone = isolation(chosen) > ISOLATION_THRESHOLD
+            lone = isolation(cube[..., skewed]) > ISOLATION_THRESHOLD
             far[..., skewed] &= _far(logarithm)[0] | lone | degenerate[:, skewed]
     return far
 
@@ -214,7 +214,8 @@ def _lone(series: FloatArray) -> BoolArray:
     lowest = np.min(series, axis=0, where=known, initial=np.inf)
     highest = np.max(series, axis=0, where=known, initial=-np.inf)
     between = ((series > lowest) & (series < highest)).any(axis=0)
-    return between & (isolation(series) > ISOLATION_THRESHOLD)
+    lone: BoolArray = between & (isolation(series) > ISOLATION_THRESHOLD)
+    return lone
 
 
 def _far(cube: FloatArray) -> tuple[BoolArray, BoolArray]:

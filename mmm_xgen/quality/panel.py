@@ -198,14 +198,13 @@ class Panel:
 
     @cached_property
     def isolation(self) -> FloatArray:
-        """Distance of each cell from the others of its geo, in their sd, zeros left out.
+        """Distance of each cell from the others of its geo, in their sd.
 
         Only variables with an outlier have one, the others are NaN; dims (date, geo, variable).
         """
         distance = np.full(self.cube.shape, np.nan)
         chosen = np.flatnonzero(self.outliers.any(axis=(0, 1)))
-        values = self.cube[..., chosen]
-        distance[..., chosen] = isolation(np.where(values == 0, np.nan, values))
+        distance[..., chosen] = isolation(self.cube[..., chosen])
         return distance
 
     def figures(self) -> pd.DataFrame:

@@ -264,10 +264,9 @@ def _float(item: object) -> float:
 def _labels(values: pd.Series[Any]) -> pd.Index[Any]:
     if values.dtype == np.float16:  # which pandas takes in columns and not in an index
         values = values.astype(np.float64)
-    try:
-        labels: pd.Index[Any] = pd.Index(values, tupleize_cols=False)
-    except OverflowError:  # pandas 2 on an integer that no dtype holds
-        labels = pd.Index(values, dtype=object, tupleize_cols=False)
+    # Objects stay objects: pandas 2 would guess their type, and overflow on a huge integer.
+    dtype = object if values.dtype == object else None
+    labels: pd.Index[Any] = pd.Index(values, dtype=dtype, tupleize_cols=False)
     return labels
 
 
