@@ -5,11 +5,12 @@ One configuration and one seed make a labelled `xarray.Dataset` with dims
 sales and every true parameter.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import mmm_xgen.accessor  # noqa: F401  (registers `ds.mmm`)
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.config.default import DEFAULT_CONFIG
 from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.region import RegionConfig
@@ -43,6 +44,9 @@ from mmm_xgen.presets import customize_preset, get_preset_config, list_available
 from mmm_xgen.quality import check_data_quality, suggest_fixes
 from mmm_xgen.response import respond
 from mmm_xgen.version import __version__
+
+if TYPE_CHECKING:
+    from mmm_xgen.config.default import DEFAULT_CONFIG
 
 __all__ = [
     "DEFAULT_CONFIG",
@@ -85,3 +89,12 @@ __all__ = [
     "write_json",
     "write_parquet",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Building a configuration costs more than importing the package: only who asks pays.
+    if name == "DEFAULT_CONFIG":
+        from mmm_xgen.config.default import DEFAULT_CONFIG
+
+        return DEFAULT_CONFIG
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

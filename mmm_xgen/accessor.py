@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import xarray as xr
 
-from mmm_xgen import export, truth
-from mmm_xgen.aggregate import aggregate
-from mmm_xgen.export.files import PathLike
-from mmm_xgen.generate import regenerate
-from mmm_xgen.labelled import config_of
-from mmm_xgen.response import respond
+from mmm_xgen import aggregate as aggregation
+from mmm_xgen import export, generate, labelled, quality, response, truth
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mmm_xgen.config.data import MMMDataConfig
-    from mmm_xgen.quality import DataQualityReport
-    from mmm_xgen.truth.estimands import By
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def _method(
+    function: Callable[Concatenate[xr.Dataset, Arguments], Result],
+) -> Callable[Concatenate[MMMAccessor, Arguments], Result]:
+    """Method that hands the dataset of the accessor to `function`."""
+
+    @functools.wraps(function)
+    def forward(self: MMMAccessor, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return function(self._ds, *args, **kwargs)
+
+    return forward
 
 
 @xr.register_dataset_accessor("mmm")  # type: ignore[no-untyped-call]
@@ -46,61 +54,39 @@ class MMMAccessor:
 
     @property
     def config(self) -> MMMDataConfig:
-        """Configuration that the dataset was generated from: `mmm_xgen.labelled.config_of`."""
-        return config_of(self._ds)
-
-    def regenerate(self) -> xr.Dataset:
-        """Generate the dataset again: `mmm_xgen.regenerate`."""
-        return regenerate(self._ds)
+        """Configuration that the dataset was generated from."""
+        return labelled.config_of(self._ds)
 
     def respond(self, spend: xr.DataArray, *, history: xr.DataArray | None = None) -> xr.DataArray:
         """Contribution that other spend makes: `mmm_xgen.respond`."""
-        return respond(spend, self._ds, history=history)
+        return response.respond(spend, self._ds, history=history)
 
-    def roas(self, by: By = "channel") -> xr.DataArray:
-        """Return on ad spend: `mmm_xgen.truth.roas`."""
-        return truth.roas(self._ds, by)
+    regenerate = _method(generate.regenerate)
+    aggregate = _method(aggregation.aggregate)
+    check_quality = _method(quality.check_data_quality)
 
-    def attribution(
-        self, by: By = "channel", *, of: Literal["sales", "media"] = "sales"
-    ) -> xr.DataArray:
-        """Share of expected sales or of media: `mmm_xgen.truth.attribution`."""
-        return truth.attribution(self._ds, by, of=of)
+    to_frame = _method(export.to_frame)
+    ground_truth = _method(export.ground_truth)
+    to_netcdf = _method(export.to_netcdf)
+    write_csv = _method(export.write_csv)
+    write_parquet = _method(export.write_parquet)
+    write_json = _method(export.write_json)
+    write_ground_truth = _method(export.write_ground_truth)
 
-    def aggregate(self, geo: str | None = "national", freq: str | None = None) -> xr.Dataset:
-        """Sum over geos, over time, or over both: `mmm_xgen.aggregate`."""
-        return aggregate(self._ds, geo, freq)
-
-    def check_quality(self) -> DataQualityReport:
-        """Look for faults in the data: `mmm_xgen.check_data_quality`."""
-        from mmm_xgen.quality import check_data_quality
-
-        return check_data_quality(self._ds)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Wide frame: `mmm_xgen.to_frame`."""
-        return export.to_frame(self._ds)
-
-    def ground_truth(self, *, series: bool = False) -> dict[str, Any]:
-        """Nested dictionary of the truth: `mmm_xgen.ground_truth`."""
-        return export.ground_truth(self._ds, series=series)
-
-    def to_netcdf(self, path: PathLike, *, compression: int = 0) -> Path:
-        """Write the dataset with its truth: `mmm_xgen.to_netcdf`."""
-        return export.to_netcdf(self._ds, path, compression=compression)
-
-    def write_csv(self, path: PathLike) -> Path:
-        """Write the wide frame as CSV: `mmm_xgen.write_csv`."""
-        return export.write_csv(self._ds, path)
-
-    def write_parquet(self, path: PathLike) -> Path:
-        """Write the wide frame as Parquet: `mmm_xgen.write_parquet`."""
-        return export.write_parquet(self._ds, path)
-
-    def write_json(self, path: PathLike) -> Path:
-        """Write the wide frame as JSON: `mmm_xgen.write_json`."""
-        return export.write_json(self._ds, path)
-
-    def write_ground_truth(self, path: PathLike, *, series: bool = False) -> Path:
-        """Write the truth as JSON: `mmm_xgen.write_ground_truth`."""
-        return export.write_ground_truth(self._ds, path, series=series)
+    estimands = _method(truth.estimands)
+    roas = _method(truth.roas)
+    mroas = _method(truth.mroas)
+    attribution = _method(truth.attribution)
+    cost_per_incremental = _method(truth.cost_per_incremental)
+    response_curve = _method(truth.response_curve)
+    efficiency_frontier = _method(truth.efficiency_frontier)
+    simulate = _method(truth.simulate)
+    change_investment = _method(truth.change_investment)
+    predict_impact = _method(truth.predict_impact)
+    compare_scenarios = _method(truth.compare_scenarios)
+    lift_test = _method(truth.lift_test)
+    optimize_allocation = _method(truth.optimize_allocation)
+    regret = _method(truth.regret)
+    information_bound = _method(truth.information_bound)
+    recoverability = _method(truth.recoverability)
+    what_would_help = _method(truth.what_would_help)

@@ -10,7 +10,6 @@ import numpy as np
 
 from mmm_xgen import baseline
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.config.default import DEFAULT_CONFIG
 from mmm_xgen.config.experiment import apply_experiments
 from mmm_xgen.draws import draw_controls, draw_spend
 from mmm_xgen.effect import factor_for_roas
@@ -94,7 +93,7 @@ def generate_mmm_dataset(
     >>> bool(abs(parts + ds.channel_contribution.sum("channel") - ds.mu).max() < 1e-9)
     True
     """
-    config, plan = planned(DEFAULT_CONFIG if config is None else config, seed, spend)
+    config, plan = planned(config, seed, spend)
     window = config.calendar.window()
 
     truth, given = true_parameters(config, params)

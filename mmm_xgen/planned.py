@@ -21,7 +21,7 @@ DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_functi
 
 
 def planned(
-    config: MMMDataConfig, seed: int | None, spend: Any
+    config: MMMDataConfig | None, seed: int | None, spend: Any
 ) -> tuple[MMMDataConfig, xr.Dataset | None]:
     """Configuration with the seed and, where a plan is given, its channels, dates and geos.
 
@@ -32,6 +32,10 @@ def planned(
     SchemaError
         If the plan has a fault.
     """
+    if config is None:
+        from mmm_xgen.config.default import DEFAULT_CONFIG
+
+        config = DEFAULT_CONFIG
     if not isinstance(config, MMMDataConfig):
         raise ConfigError(
             f"found {shown(config)}, allowed: an MMMDataConfig; make one with "

@@ -55,7 +55,11 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
     """Base of all configuration models: immutable, strict, no unknown keys."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        defer_build=True,
     )
 
     @classmethod

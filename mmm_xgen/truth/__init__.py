@@ -1,5 +1,46 @@
-"""What is true of a dataset beyond what it stores: returns, shares and totals."""
+"""What is true of a dataset beyond what it stores, exactly, from the one response function."""
 
-from mmm_xgen.truth.estimands import attribution, contribution_totals, roas
+from mmm_xgen.truth.counterfactual import simulate
+from mmm_xgen.truth.curves import efficiency_frontier, response_curve
+from mmm_xgen.truth.estimands import (
+    attribution,
+    contribution_totals,
+    cost_per_incremental,
+    estimands,
+    mroas,
+    roas,
+)
+from mmm_xgen.truth.experiment import lift_test, meridian_calibration_period, meridian_roi_prior
+from mmm_xgen.truth.information import information_bound
+from mmm_xgen.truth.optimum import optimize_allocation, regret
+from mmm_xgen.truth.recoverability import recoverability, what_would_help
+from mmm_xgen.truth.scenarios import (
+    change_investment,
+    compare_scenarios,
+    predict_impact,
+    write_scenarios,
+)
 
-__all__ = ["attribution", "contribution_totals", "roas"]
+__all__ = [
+    "attribution",
+    "change_investment",
+    "compare_scenarios",
+    "contribution_totals",
+    "cost_per_incremental",
+    "efficiency_frontier",
+    "estimands",
+    "information_bound",
+    "lift_test",
+    "meridian_calibration_period",
+    "meridian_roi_prior",
+    "mroas",
+    "optimize_allocation",
+    "predict_impact",
+    "recoverability",
+    "regret",
+    "response_curve",
+    "roas",
+    "simulate",
+    "what_would_help",
+    "write_scenarios",
+]

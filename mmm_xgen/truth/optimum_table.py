@@ -1,0 +1,124 @@
+"""The figures of an optimum, labelled."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.truth.constraints import Bounds
+from mmm_xgen.truth.counterfactual import MEDIA_DIMS
+from mmm_xgen.truth.global_search import Solution
+from mmm_xgen.truth.local_search import Problem, sums
+from mmm_xgen.truth.spend_panel import Panel
+
+# Units and meaning of every figure of an optimum.
+FIGURES = {
+    "optimal_spend": ("{currency}", "spend under the best split"),
+    "current_spend": ("{currency}", "today's spend"),
+    "multiplier": ("1", "best spend over today's"),
+    "contribution": ("{kpi}", "contribution under the best split"),
+    "current_contribution": ("{kpi}", "contribution under today's split"),
+    "revenue": ("{currency}", "revenue from the contribution under the best split"),
+    "current_revenue": ("{currency}", "revenue from the contribution under today's split"),
+    "roas": ("1", "revenue from the contribution over spend, under the best split"),
+    "mroas": ("1", "revenue that one more unit of spend earns, under the best split"),
+    "lower": ("{currency}", "least spend of the channel that is allowed"),
+    "upper": ("{currency}", "most spend of the channel that is allowed"),
+    "shadow_price": ("1", "revenue that one more unit of budget earns"),
+    "gap_bound": ("{currency}", "revenue by which no allowed split can be better"),
+    "gap_estimate": ("{currency}", "the same for curves without bends between the levels tried"),
+    "spend": ("{currency}", "spend per period under the best split"),
+    "allocated_spend": ("{currency}", "spend under the given split"),
+    "regret": ("{kpi}", "sales lost by the given split against the best"),
+    "regret_revenue": ("{currency}", "revenue lost by the given split against the best"),
+    "regret_percent_of_media": ("percent", "regret over the contribution of media at its best"),
+    "regret_percent_of_sales": ("percent", "regret over expected sales at their best"),
+}
+# Beyond this share of its revenue a gap is called open.
+CLOSED = 2e-3
+
+
+def labelled_optimum(
+    ds: xr.Dataset,
+    panel: Panel,
+    periods: slice,
+    bounds: Bounds,
+    problem: Problem,
+    solution: Solution,
+) -> xr.Dataset:
+    """Dataset that `mmm_xgen.truth.optimum.optimize_allocation` returns."""
+    spend, current = solution.spend, problem.scale
+    ones = np.ones_like(panel.revenue)
+    figures = {
+        "optimal_spend": spend,
+        "current_spend": current,
+        "multiplier": _ratio(spend, current),
+        "contribution": panel.earned(spend, ones),
+        "current_contribution": panel.earned(current, ones),
+        "revenue": panel.earned(spend, panel.revenue),
+        "current_revenue": panel.earned(current, panel.revenue),
+        "mroas": panel.slope(spend),
+    }
+    figures["roas"] = _ratio(figures["revenue"], spend)
+    dims = ("geo", "channel") if panel.per_geo else ("channel",)
+    shape = (len(ds["channel"]), -1)
+    by_item = {
+        name: (dims, values.reshape(shape).T if panel.per_geo else values)
+        for name, values in figures.items()
+    }
+    unspent = max(bounds.budget - float(spend.sum()), 0.0)
+    gap = solution.bound - solution.value
+    result = xr.Dataset(
+        {
+            **by_item,
+            "lower": ("channel", bounds.lower),
+            "upper": ("channel", bounds.upper),
+            "shadow_price": _shadow_price(problem, spend, figures["mroas"]),
+            "gap_bound": gap,
+            "gap_estimate": solution.estimate - solution.value,
+        },
+        coords={name: ds[name] for name in ("geo", "channel") if name in {"channel", *dims}},
+    )
+    plan = ds["spend"].transpose("channel", "geo", "date").astype(float).copy()
+    plan[..., periods] = panel.plan(spend)
+    result["spend"] = plan.transpose(*MEDIA_DIMS)
+    dates = ds["date"].values[periods]
+    is_closed = gap <= CLOSED * abs(solution.value)
+    return stamped(ds, result).assign_attrs(
+        total_budget=bounds.budget,
+        unspent=unspent if unspent > 1e-9 * bounds.budget else 0.0,
+        status="optimal" if is_closed else "best found, the search stopped at its limit",
+        window=" to ".join(np.datetime_as_string(dates[[0, -1]], unit="D")),
+        per_geo=int(panel.per_geo),
+    )
+
+
+def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def _shadow_price(problem: Problem, spend: FloatArray, slope: FloatArray) -> float:
+    """Common marginal return of what is at no bound; else the best of what may still rise."""
+    size = 1e-9 * problem.budget
+    if problem.budget - spend.sum() > size:
+        return 0.0
+    of_group = sums(problem.group, spend, len(problem.group_lower))
+    rises = (of_group < problem.group_upper - size)[problem.group]
+    falls = (of_group > problem.group_lower + size)[problem.group]
+    rises &= spend < problem.upper - size
+    inside = rises & falls & (spend > problem.lower + size)
+    if inside.any():
+        return float(np.median(slope[inside]))
+    return float(slope[rises].max(initial=0.0))
+
+
+def stamped(ds: xr.Dataset, result: xr.Dataset) -> xr.Dataset:
+    """Give every figure its units and meaning, and the currency and KPI to the whole."""
+    units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
+    for name in result.data_vars:
+        unit, meaning = FIGURES[str(name)]
+        result[name].attrs = {"units": unit.format(**units), "long_name": meaning}
+    result = result.reset_coords(drop=True)
+    result.attrs = {key: value for key, value in units.items() if value}
+    return result

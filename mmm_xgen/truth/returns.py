@@ -1,0 +1,376 @@
+"""Returns on spend and shares of sales, one function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.config.base import shown
+from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.schema import require
+from mmm_xgen.truth.counterfactual import MEDIA_DIMS, Window
+from mmm_xgen.truth.incremental import response_of
+from mmm_xgen.truth.windows import Windows, windows_of
+
+BY = ("geo", "channel")
+By: TypeAlias = str | Iterable[str]
+
+# Rows of what `mmm_xgen.truth.incremental.Response` gives.
+WITHIN, WITH_CARRYOUT = 0, 1
+
+
+def roas(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    window: Window = None,
+    freq: str | None = None,
+    with_carryout: bool = False,
+) -> xr.DataArray:
+    r"""Compute the true return on ad spend.
+
+    .. math::
+
+        \text{ROAS}_c = \frac{\sum_{t \in W, g} \text{revenue per KPI}_{tg}\,
+            \text{contribution}_{tgc}}{\sum_{t \in W, g} \text{spend}_{tgc}}
+
+    The numerator is the revenue lost in the window W if the channel were zero on *all* dates:
+    every curve is 0 at zero spend, and noise and baseline stay as they are. With carry-out it
+    is the revenue lost if the channel were zero *in the window only*, from the window's start
+    to ``l_max - 1`` periods after its end:
+
+    .. math::
+
+        \sum_{t \in W^+, g} \text{revenue per KPI}_{tg}\,
+        \bigl(\text{contribution}_{tgc} - \text{contribution without } W_{tgc}\bigr)
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart; sums run over the rest. ``("geo", "channel")`` for one figure a geo
+        and channel, ``"geo"`` for all media of a geo together.
+    window : str, slice, pair or date, optional
+        Dates, as for `mmm_xgen.truth.counterfactual.window_periods`; all by default.
+    freq : {"D", "W-MON", ..., "W-SUN", "MS", "QS", "YS"}, optional
+        One figure for every such period of the window.
+    with_carryout : bool, default False
+        Whether sales after the window count and earlier spend does not.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``period`` if there is a `freq`
+        Currency of revenue per currency of spend; NaN where nothing was spent.
+
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend
+        (``spend_history``) counts, that of the window's spend after its end does not; with
+        `with_carryout` the reverse, as far as the dates go. *Sign*: positive where spend adds
+        sales. *Scale*: original units, noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable, or with `with_carryout` if its spend does not make its
+        contributions.
+    ConfigError
+        If `by` names something else than a geo or channel, or a window has no dates.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> roas(ds).values.round(3).tolist()
+    [2.4, 1.5, 3.0]
+    >>> roas(ds, by=("geo", "channel"), freq="QS").sizes
+    Frozen({'period': 8, 'geo': 2, 'channel': 3})
+    """
+    require(ds, "spend", "channel_contribution", "revenue_per_kpi")
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    if with_carryout:
+        revenue = by_window(ds, windows, response_of(ds).lost, over)[WITH_CARRYOUT]
+        rule = "from the window to the end of its carry-over, without it in the window"
+    else:
+        revenue = total(ds["channel_contribution"] * ds["revenue_per_kpi"], over, windows)
+        rule = "without the channel"
+    result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
+    return result.assign_attrs(
+        units="1", long_name=f"return on ad spend: revenue lost {rule}, per unit of its spend"
+    )
+
+
+def mroas(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    window: Window = None,
+    freq: str | None = None,
+    delta: float | None = None,
+    with_carryout: bool = False,
+) -> xr.DataArray:
+    r"""Compute the true marginal return: what the next unit of spend earns.
+
+    With :math:`R(h)` the revenue if the channel had spent :math:`1 + h` times as much on every
+    date of the window W and in every geo:
+
+    .. math::
+
+        \text{mROAS}_c = \frac{R'(0)}{\sum_{t \in W, g} \text{spend}_{tgc}}
+        \qquad\text{or}\qquad \frac{R(\delta) - R(0)}{\delta \sum_{t \in W, g} \text{spend}_{tgc}}
+
+    The derivative is exact, by a complex step.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart; all spend of the rest changes together, in equal proportion.
+    window, freq : optional
+        Dates, and one figure for every period of them, as for `roas`.
+    delta : float, optional
+        Finite change instead of the derivative; 0.01 for 1% more.
+    with_carryout : bool, default False
+        Whether revenue after the window counts, up to ``l_max - 1`` periods after its end.
+        Without it short windows hold little of what their spend earns.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``period`` if there is a `freq`
+        Currency of revenue per currency of spend; NaN where nothing was spent.
+
+        *Window*: `window`, or each period. *Carry-over*: earlier spend stays as it is, so that
+        the next unit meets the saturation that it left; revenue after the window counts only
+        with `with_carryout`, as far as the dates go. *Sign*: positive where spend adds sales.
+        *Scale*: original units, noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable or its spend does not make its contributions.
+    ConfigError
+        If `by`, the window or `delta` is no such thing.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> bool((mroas(ds) < roas(ds)).all())
+    True
+    >>> bool(abs(mroas(ds, delta=1e-4) - mroas(ds)).max() < 1e-3)
+    True
+    """
+    require(ds, "spend")
+    delta = checked_delta(delta)
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    response = response_of(ds)
+    rules = by_window(ds, windows, lambda period: response.marginal(period, delta), over)
+    result = ratio(rules[int(with_carryout)], total(ds["spend"], over, windows)).rename("mroas")
+    return result.assign_attrs(units="1", long_name=meaning_of_mroas(delta, with_carryout))
+
+
+def attribution(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    of: Literal["sales", "media"] = "sales",
+    window: Window = None,
+    freq: str | None = None,
+) -> xr.DataArray:
+    r"""Compute the share of expected sales, or of media's part of them, that each channel makes.
+
+    .. math::
+
+        \text{attribution}_c = \frac{\sum_{t, g} \text{contribution}_{tgc}}{\sum_{t, g} \mu_{tg}}
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart. With geos, the shares are of the geo's own sales or media.
+    of : {"sales", "media"}
+        Whole that the share is of: the sum of ``mu``, or of all channels' contributions.
+    window, freq : optional
+        Dates, and one figure for every period of them, as for `roas`.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``period`` if there is a `freq`
+        Share, a number; NaN where the whole is 0.
+
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
+        that of the window's spend after its end does not. *Sign*: positive where spend adds
+        sales. *Scale*: shares of media sum to 1, those of sales to what media makes of them;
+        noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable.
+    ConfigError
+        If `by`, `of` or the window is something else.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> round(float(attribution(ds, of="media").sum()), 9)
+    1.0
+    >>> 0 < float(attribution(ds).sum()) < 1
+    True
+    """
+    if of not in ("sales", "media"):
+        raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
+    require(ds, "channel_contribution", "mu")
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    contribution = ds["channel_contribution"]
+    part = total(contribution, over, windows)
+    if of == "sales":
+        whole = total(ds["mu"], [dim for dim in over if dim != "channel"], windows)
+    else:
+        whole = total(contribution, [*{*over, "channel"}], windows)
+    words = "expected sales" if of == "sales" else "the contribution of all media"
+    share = in_order(part / whole.where(whole != 0)).rename("attribution")
+    return share.assign_attrs(units="1", long_name=f"share of {words}")
+
+
+def cost_per_incremental(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    window: Window = None,
+    freq: str | None = None,
+) -> xr.DataArray:
+    r"""Compute what a unit of the KPI costs that would not have been without the channel.
+
+    .. math::
+
+        \frac{\sum_{t \in W, g} \text{spend}_{tgc}}{\sum_{t \in W, g} \text{contribution}_{tgc}}
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart; sums run over the rest.
+    window, freq : optional
+        Dates, and one figure for every period of them, as for `roas`.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``period`` if there is a `freq`
+        Currency per unit of the KPI; NaN where nothing was spent, infinite where spend adds
+        nothing.
+
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
+        that of the window's spend after its end does not. *Sign*: positive where spend adds
+        sales. *Scale*: original units, noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable.
+    ConfigError
+        If `by` or the window is something else.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> (1 / cost_per_incremental(ds)).values.round(3).tolist()
+    [2.4, 1.5, 3.0]
+    """
+    require(ds, "spend", "channel_contribution")
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    spend = total(ds["spend"], over, windows)
+    result = cost(spend, total(ds["channel_contribution"], over, windows))
+    currency, kpi = ds.attrs.get("currency", "currency"), ds.attrs.get("kpi", "KPI")
+    return result.rename("cost_per_incremental").assign_attrs(
+        units=f"{currency} / {kpi}", long_name="spend per incremental unit of the KPI"
+    )
+
+
+# Parts that these functions and `mmm_xgen.truth.estimands` share -------------------------------
+
+
+def summed_over(by: By) -> list[str]:
+    """Dims of media that are not told apart.
+
+    Raises
+    ------
+    ConfigError
+        If `by` names something else than a geo or channel.
+    """
+    names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
+    for name in names:
+        if name not in BY:
+            raise ConfigError(f"found {name!r}, {nearest(str(name), BY)}", path="by")
+    return [dim for dim in MEDIA_DIMS if dim not in names]
+
+
+def total(array: xr.DataArray, over: list[str], windows: Windows) -> xr.DataArray:
+    """Sum over dims, and over the dates of each window."""
+    apart = [dim for dim in over if dim != "date" and dim in array.dims]
+    return in_order(windows.sum(array.sum(apart, skipna=False)))
+
+
+def by_window(
+    ds: xr.Dataset, windows: Windows, function: Callable[[slice], FloatArray], over: list[str]
+) -> xr.DataArray:
+    """What `function` gives for each window, dims (rule, channel, geo), summed over dims."""
+    values = np.stack([function(period) for period in windows.periods])
+    coords = {dim: ds[dim].variable for dim in BY}
+    array = xr.DataArray(values, dims=("period", "rule", "channel", "geo"), coords=coords)
+    summed = windows.label(array.sum([dim for dim in over if dim != "date"], skipna=False))
+    return summed.transpose("rule", ...)
+
+
+def in_order(array: xr.DataArray) -> xr.DataArray:
+    """Array with period, geo and channel last."""
+    dims = [dim for dim in ("period", *BY) if dim in array.dims]
+    return array.transpose(..., *dims)
+
+
+def ratio(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
+    """Ratio; NaN where the denominator is not above 0."""
+    return in_order(above / below.where(below > 0))
+
+
+def cost(spend: xr.DataArray, contribution: xr.DataArray) -> xr.DataArray:
+    """Spend per unit; NaN where nothing was spent, infinite where it adds nothing."""
+    with np.errstate(divide="ignore"):
+        return in_order(spend.where(spend > 0) / contribution)
+
+
+def checked_delta(delta: Any) -> float | None:
+    """Relative change of spend, or an error that says what is allowed.
+
+    Raises
+    ------
+    ConfigError
+        If it is no number, 0, or leaves negative spend.
+    """
+    if delta is None:
+        return None
+    if isinstance(delta, Real) and not isinstance(delta, bool):
+        number = float(delta)
+        if np.isfinite(number) and number >= -1 and number != 0:
+            return number
+    raise ConfigError(
+        f"found {shown(delta)}, allowed: a relative change such as 0.01, at least -1 and not 0, "
+        "or None for the derivative",
+        path="delta",
+    )
+
+
+def meaning_of_mroas(delta: float | None, with_carryout: bool) -> str:
+    """Words for a marginal return."""
+    change = "one more unit of spend" if delta is None else f"spend changed by {delta:+.4g} times"
+    where = "there and within the carry-over after it" if with_carryout else "there"
+    return f"marginal return: revenue by {change} in the window, {where}, per unit of that change"

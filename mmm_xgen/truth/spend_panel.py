@@ -1,0 +1,111 @@
+"""Revenue that each channel, or each geo of a channel, earns at any level of its spend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.response import Media, contribute, lag_weights, stages
+from mmm_xgen.truth.media import derivative, history_of, media_from, spend_of
+
+# Numbers of the panel that one call of the response function may make.
+CHUNK = 1_500_000
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Response to multiples of a pattern of spend, over the dates of a window.
+
+    An item is a channel, or a geo of a channel, the geos of a channel one after another.
+
+    Parameters
+    ----------
+    media, weights : Media and its lag weights
+        True response.
+    pattern : array, dims (channel, geo, date)
+        Spend that a multiplier of 1 stands for.
+    history : array, dims (channel, geo, date)
+        Spend before the window.
+    revenue : array, dims (geo, date)
+        Revenue per unit of the KPI.
+    per_geo : bool
+        Whether items are geos of channels.
+    """
+
+    media: Media
+    weights: FloatArray
+    pattern: FloatArray
+    history: FloatArray
+    revenue: FloatArray
+    per_geo: bool
+
+    @property
+    def unit(self) -> FloatArray:
+        """Spend of each item at a multiplier of 1."""
+        return self.by_item(self.pattern.sum(axis=-1))
+
+    def by_item(self, values: FloatArray) -> FloatArray:
+        """Values with dims (..., channel, geo) summed over what is not told apart."""
+        if self.per_geo:
+            return values.reshape(*values.shape[:-2], -1)
+        return np.asarray(values.sum(axis=-1))
+
+    def plan(self, spend: FloatArray) -> FloatArray:
+        """Spend with dims (..., channel, geo, date), for spend with dims (..., item)."""
+        multiplier = spend / self.unit
+        shape = self.pattern.shape[:2] if self.per_geo else (len(self.pattern), 1)
+        return np.asarray(multiplier.reshape(*spend.shape[:-1], *shape, 1) * self.pattern)
+
+    def earned(self, spend: FloatArray, worth: FloatArray) -> FloatArray:
+        """Contribution times `worth`, dims (geo, date), by item; `spend` has dims (..., item)."""
+        *_, response = stages(self.plan(spend), self.media, self.weights, self.history)
+        # The effect multiplies all dates alike, so their sum can come first.
+        weighted = np.einsum("...gt,gt->...g", response, worth)[..., None]
+        return self.by_item(contribute(weighted, self.media)[..., 0])
+
+    def value(self, spend: FloatArray) -> FloatArray:
+        """Revenue by item for many levels of spend, dims (item, level)."""
+        levels = np.ascontiguousarray(spend.T)
+        chunk = max(1, CHUNK // self.pattern.size)
+        parts = [
+            self.earned(levels[start : start + chunk], self.revenue)
+            for start in range(0, len(levels), chunk)
+        ]
+        return np.concatenate(parts).T
+
+    def slope(self, spend: FloatArray) -> FloatArray:
+        """Derivative of the revenue of each item by its spend, from the right at 0."""
+        # Exactly at 0 a complex step cannot tell the two sides of a curve apart.
+        least = 1e-9 * np.where(self.unit > 0, self.unit, 1.0)
+        spend = np.maximum(spend, least)
+
+        def scaled(step: complex) -> FloatArray:
+            levels: Any = spend * (1 + step)
+            return self.earned(levels, self.revenue)
+
+        return derivative(scaled) / spend
+
+
+def panel_of(ds: xr.Dataset, periods: slice, *, per_geo: bool) -> Panel:
+    """Panel of a Dataset over some of its dates, with flat patterns where nothing was spent."""
+    media, spend = media_from(ds), spend_of(ds)
+    past = history_of(ds)
+    before = spend[..., : periods.start]
+    history = before if past is None else np.concatenate([past, before], axis=-1)
+    pattern = spend[..., periods].copy()
+    # A size that is usual for a channel; the pattern alone has no unit.
+    usual = float(pattern.mean()) or 1.0
+    population = ds["population"].to_numpy().astype(float)
+    flat = np.broadcast_to((usual * population / population.mean())[:, None], pattern.shape[1:])
+    silent = pattern.sum(axis=-1) == 0
+    if per_geo:
+        # A geo without spend of its own gets a flat pattern even if its channel runs elsewhere.
+        pattern[silent] = np.broadcast_to(flat, pattern.shape)[silent]
+    else:
+        pattern[silent.all(axis=-1)] = flat
+    revenue = ds["revenue_per_kpi"].transpose("geo", "date").to_numpy()[:, periods]
+    return Panel(media, lag_weights(media), pattern, history, revenue, per_geo)

@@ -1,0 +1,372 @@
+"""Response curves against full regeneration, and the frontier against a search by brute force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mmm_xgen as m
+from mmm_xgen import ChannelConfig, ConfigError, MMMDataConfig, RegionConfig, SchemaError
+from mmm_xgen.kernels.domain import Positive
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.labelled import config_of
+from mmm_xgen.truth import curves
+from mmm_xgen.truth.counterfactual import window_periods
+from mmm_xgen.truth.curves import efficiency_frontier, response_curve
+from mmm_xgen.truth.estimands import estimands
+from mmm_xgen.truth.optimum import optimize_allocation
+from tests.strategies import CURVES, config_with, generate, quietly, steady
+
+WAYS = ["channel", ("geo", "channel"), "total"]
+OVER: dict[Any, tuple[str, ...]] = {"channel": ("geo",), "total": ("geo", "channel")}
+WINDOWS = [None, ("2022-03", "2022-07")]
+
+
+def mixed(**transforms: Any) -> xr.Dataset:
+    """All curves, a burn-in, unlike geos, prices that change."""
+    channels = [
+        ChannelConfig(
+            name=f"channel {i}",
+            base_spend=1000.0,
+            spend_volatility=0.4,
+            base_effectiveness=0.05,
+            saturation_fun=saturation,
+        )
+        for i, saturation in enumerate(SATURATIONS)
+    ]
+    config = MMMDataConfig(
+        n_periods=40,
+        start_date="2022-01-03",
+        burn_in_periods=5,
+        channels=channels,
+        regions=RegionConfig(n_regions=3, similarity=0.7, population=[3e6, 1e6, 2e6]),
+        transforms={"spend_unit": "base_spend", **transforms},
+    )
+    ds = quietly(lambda: m.generate_mmm_dataset(config))
+    prices = np.random.default_rng(0).uniform(1.0, 5.0, ds["revenue_per_kpi"].shape)
+    return ds.assign(revenue_per_kpi=ds["revenue_per_kpi"].copy(data=prices))
+
+
+@pytest.fixture(scope="module")
+def ds() -> xr.Dataset:
+    return mixed()
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["adstock first", "curve first"])
+def either(request: pytest.FixtureRequest) -> xr.Dataset:
+    return mixed(adstock_first=request.param)
+
+
+def regenerated(ds: xr.Dataset, window: Any, multiplier: float) -> xr.Dataset:
+    """The same world generated with multiples of a window's spend: the independent path."""
+    inside = xr.zeros_like(ds["date"], dtype=bool)
+    inside[window_periods(ds, window)] = True
+    given = ds[["spend_history", "control_value"]]
+    given = given.assign(spend=ds["spend"].where(~inside, multiplier * ds["spend"]))
+    return quietly(lambda: m.generate_mmm_dataset(config_of(ds), spend=given, params=ds))
+
+
+def sums(ds: xr.Dataset, made: xr.DataArray, window: Any, by: Any) -> xr.DataArray:
+    over = ["date", *OVER.get(by, ())]
+    dims = [dim for dim in ("geo", "channel") if dim not in over]
+    return made.isel(date=window_periods(ds, window)).sum(over).transpose(*dims)
+
+
+def assert_near(found: Any, wanted: Any, tolerance: float = 1e-9) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=0)
+
+
+# --- against full regeneration -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", WAYS, ids=str)
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_every_point_is_what_that_spend_generates(
+    either: xr.Dataset, window: Any, by: Any
+) -> None:
+    grid = [0.0, 0.4, 1.0, 2.5]
+    curve = response_curve(either, multipliers=grid, by=by, window=window)
+    for multiplier in grid:
+        point = curve.sel(multiplier=multiplier)
+        made = regenerated(either, window, multiplier)["channel_contribution"]
+        revenue = sums(either, made * either["revenue_per_kpi"], window, by)
+        spend = multiplier * sums(either, either["spend"], window, by)
+        assert_near(point["contribution"], sums(either, made, window, by))
+        assert_near(point["revenue"], revenue)
+        assert_near(point["spend"], spend)
+        if multiplier:
+            assert_near(point["average_return"], revenue / spend)
+        else:
+            # Nothing is spent, and the spend before the window still acts.
+            assert np.isnan(point["average_return"]).all()
+            assert (point["revenue"] > 0).all()
+    # Negative control: the curves are no straight lines, but for one.
+    low, high = (curve["revenue"].sel(multiplier=at) for at in (0.4, 2.5))
+    assert float(abs(high / low / (2.5 / 0.4) - 1).max()) > 0.1
+
+
+@pytest.mark.parametrize("by", WAYS, ids=str)
+def test_marginal_returns_are_slopes(either: xr.Dataset, by: Any) -> None:
+    step, at = 1e-4, 1.5
+    made = [
+        sums(
+            either,
+            regenerated(either, None, at + h)["channel_contribution"] * either["revenue_per_kpi"],
+            None,
+            by,
+        )
+        for h in (step, -step)
+    ]
+    slope = (made[0] - made[1]) / (2 * step) / sums(either, either["spend"], None, by)
+    curve = response_curve(either, multipliers=[at], by=by)
+    assert_near(curve["marginal_return"].isel(multiplier=0), slope, 1e-5)
+
+
+@pytest.mark.parametrize("by", WAYS, ids=str)
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_todays_point_has_the_estimands(ds: xr.Dataset, window: Any, by: Any) -> None:
+    today = response_curve(ds, by=by, window=window).sel(multiplier=1)
+    truth = estimands(ds, by=() if by == "total" else by, window=window)
+    assert_near(today["average_return"], truth["roas"])
+    assert_near(today["marginal_return"], truth["mroas"])
+    for name in ("spend", "contribution", "revenue"):
+        assert_near(today[name], truth[name])
+
+
+@pytest.mark.parametrize("kind", ["michaelis_menten", "logistic_saturation", "log_saturation"])
+def test_the_return_on_the_first_unit(kind: str) -> None:
+    """At no spend at all the slope of the curve is known by hand."""
+    saturation = {"kind": kind, **CURVES[kind]}
+    ds = generate(config_with(steady(saturation=saturation, adstock={"kind": "no_adstock"})))
+    slope = {"michaelis_menten": 1 / 1500, "logistic_saturation": 1e-3 / 2, "log_saturation": 1}
+    curve = response_curve(ds).isel(multiplier=0, channel=0)
+    assert float(curve["multiplier"]) == float(curve["contribution"]) == 0
+    assert_near(curve["marginal_return"], float(ds["effect"].item()) * slope[kind], 1e-5)
+
+
+# --- grids --------------------------------------------------------------------------------------
+
+
+def test_the_grid_by_default(ds: xr.Dataset) -> None:
+    curve = response_curve(ds)
+    grid = curve["multiplier"].values
+    assert len(grid) == 50
+    assert (grid[0], grid[-1]) == (0, 2)
+    assert 1.0 in grid
+    assert (np.diff(grid) > 0).all()
+    for name in ("contribution", "revenue"):
+        assert curve[name].dims == ("multiplier", "channel")
+        assert bool((curve[name].diff("multiplier") > 0).all())
+
+
+@pytest.mark.parametrize("by", WAYS, ids=str)
+def test_currency_is_multiples_of_todays_total(ds: xr.Dataset, by: Any) -> None:
+    levels = [0.0, 1e4, 7e4]
+    found = response_curve(ds, spend=levels, by=by)
+    assert found["revenue"].dims[0] == "spend"
+    today = sums(ds, ds["spend"], None, by)
+    assert_near(found["multiplier"] * today, found["spend"] + 0 * found["multiplier"])
+    cells = [{}] if by == "total" else [{"channel": 2}, {"channel": 7}]
+    for cell in [{**each, "geo": 1} if "geo" in found.dims else each for each in cells]:
+        for level in levels:
+            times = level / float(today.isel(cell))
+            same = response_curve(ds, multipliers=[times], by=by).isel(multiplier=0, **cell)
+            point = found.sel(spend=level).isel(cell)
+            for name in ("contribution", "revenue", "marginal_return"):
+                assert_near(point[name], same[name])
+            assert_near(same["spend"], level)
+
+
+@pytest.mark.parametrize("by", WAYS, ids=str)
+def test_chunks_change_nothing(
+    ds: xr.Dataset, by: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = response_curve(ds, by=by)
+    monkeypatch.setattr(curves, "CHUNK", 3 * ds["spend"].size)
+    xr.testing.assert_allclose(response_curve(ds, by=by), whole, rtol=1e-12)
+
+
+def test_a_selection_and_any_order_of_dims(ds: xr.Dataset) -> None:
+    some = ds.sel(channel=["channel 4", "channel 1"]).transpose("channel", ...)
+    whole = response_curve(ds).sel(channel=some["channel"].values)
+    xr.testing.assert_allclose(response_curve(some), whole, rtol=1e-12)
+    both = response_curve(ds, multipliers=[1.0], by=("channel", "geo"))
+    assert both["revenue"].dims == ("multiplier", "geo", "channel")
+
+
+# --- no spend, no effect ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def edges() -> xr.Dataset:
+    return generate(
+        config_with(
+            steady("TV"),
+            steady("Off", base_spend=0.0, base_effectiveness=0.0),
+            steady("Placebo", base_effectiveness=0.0),
+            regions={"region_names": ["a", "b"], "population": [3e6, 1e6]},
+        ),
+        params=xr.Dataset({"effect": ("channel", [900.0, 700.0, 0.0])}, {"channel": list(NAMES)}),
+    )
+
+
+NAMES = ("TV", "Off", "Placebo")
+
+
+def test_multiples_of_nothing_are_nothing(edges: xr.Dataset) -> None:
+    off = response_curve(edges).sel(channel="Off")
+    assert (off["spend"] == 0).all()
+    assert (off["revenue"] == 0).all()
+    assert np.isnan(off["marginal_return"]).all()
+    assert np.isnan(off["average_return"]).all()
+
+
+def test_currency_without_history_is_spread_by_population(edges: xr.Dataset) -> None:
+    total = 80_000.0
+    point = response_curve(edges, spend=[total]).sel(channel="Off").isel(spend=0)
+    flat = total / 52 * xr.DataArray([0.75, 0.25], {"geo": edges["geo"]})
+    plan = xr.where(edges["channel"] == "Off", flat, 0.0) + 0 * edges["spend"]
+    made = m.respond(plan.transpose("date", "geo", "channel"), edges)
+    assert_near(point["contribution"], float(made.sel(channel="Off").sum()))
+    assert np.isnan(point["multiplier"])
+    assert float(point["marginal_return"]) > 0
+
+
+def test_a_placebo_has_a_flat_curve(edges: xr.Dataset) -> None:
+    curve = response_curve(edges).sel(channel="Placebo")
+    assert (curve["contribution"] == 0).all()
+    assert (curve["marginal_return"] == 0).all()
+    assert (curve["average_return"][1:] == 0).all()
+
+
+def test_no_budget_has_the_split_of_nothing() -> None:
+    ds = generate(config_with(steady(base_spend=0.0)))
+    with pytest.raises(ConfigError, match="nothing is spent in the window"):
+        response_curve(ds, spend=[1.0], by="total")
+    assert (response_curve(ds, by="total")["revenue"] == 0).all()
+
+
+def test_a_curve_without_complex_numbers() -> None:
+    @m.register_saturation("kinked")
+    def kinked(x, *, scale: Positive = 1.0):  # type: ignore[no-untyped-def]
+        return np.arctan(np.abs(x) / scale)
+
+    try:
+        ds = generate(config_with(steady(saturation={"kind": "kinked", "scale": 800.0})))
+        found = response_curve(ds, multipliers=[0.5, 1.0, 1.0 + 1e-4, 1.0 - 1e-4])
+        assert_near(found["revenue"].isel(multiplier=1), estimands(ds, by="channel")["revenue"])
+        rise = found["revenue"].isel(multiplier=2) - found["revenue"].isel(multiplier=3)
+        slope = rise / 2e-4 / ds["spend"].sum()
+        assert_near(found["marginal_return"].isel(multiplier=1), slope, 1e-6)
+    finally:
+        SATURATIONS.remove("kinked")
+
+
+# --- what comes back, and what is refused -------------------------------------------------------
+
+
+def test_everything_is_labelled(ds: xr.Dataset, tmp_path: Any) -> None:
+    for curve in (response_curve(ds), response_curve(ds, spend=[1.0, 2.0])):
+        for name, variable in curve.variables.items():
+            assert name == "channel" or variable.attrs["long_name"], name
+        assert curve["revenue"].attrs["units"] == curve["spend"].attrs["units"] == "USD"
+        assert curve["contribution"].attrs["units"] == "sales"
+        curve.to_netcdf(tmp_path / "curve.nc")
+        with xr.open_dataset(tmp_path / "curve.nc") as loaded:
+            xr.testing.assert_equal(loaded.load(), curve)
+        (tmp_path / "curve.nc").unlink()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"by": "chanel"}, "by: found 'chanel', did you mean 'channel'"),
+        ({"by": ("geo", "date")}, r"by: found .* allowed: .*'geo', 'channel'"),
+        ({"by": "geo"}, "by: found 'geo'"),
+        ({"by": 3}, "by: found 3"),
+        ({"multipliers": [-0.1, 1]}, "multipliers?: found .* at least 0"),
+        ({"multipliers": []}, "at least 0"),
+        ({"multipliers": [np.nan]}, "finite"),
+        ({"multipliers": 2.0}, "a list"),
+        ({"multipliers": [[1.0]]}, "a list"),
+        ({"multipliers": ["a lot"]}, "numbers"),
+        ({"spend": [np.inf]}, "spend: found .* finite"),
+        ({"multipliers": [1], "spend": [1]}, "one grid or the other"),
+        ({"window": "2031"}, "in which no period begins"),
+    ],
+)
+def test_wrong_words(ds: xr.Dataset, keywords: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        response_curve(ds, **keywords)
+
+
+@pytest.mark.parametrize("function", [response_curve, efficiency_frontier])
+def test_foreign_datasets_are_refused(ds: xr.Dataset, function: Any) -> None:
+    with pytest.raises(SchemaError, match="cut of its dates"):
+        function(ds.isel(date=slice(20, None)))
+    with pytest.raises(SchemaError, match="generate_mmm_dataset"):
+        function(xr.Dataset())
+
+
+# --- the efficiency frontier --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two() -> xr.Dataset:
+    """An S-shaped and a concave channel, which a local search confuses."""
+    return generate(
+        config_with(
+            steady("S", saturation={"kind": "hill_function", "slope": 3.0, "kappa": 1500.0}),
+            steady("C", saturation={"kind": "michaelis_menten", "lam": 900.0}),
+            revenue_per_kpi=2.0,
+        )
+    )
+
+
+def test_the_frontier_against_a_search(two: xr.Dataset) -> None:
+    today = float(two["spend"].sum())
+    budgets = [0.0, 0.3 * today, today, 1.8 * today]
+    frontier = efficiency_frontier(two, budgets=budgets)
+    shares = np.linspace(0, 1, 2001)
+    for budget in budgets[1:]:
+        made = response_curve(two, spend=shares * budget)["revenue"].values
+        best = (made[:, 0] + made[::-1, 1]).max()
+        point = frontier.sel(budget=budget)
+        # The search hits the optimum up to its mesh only.
+        assert best * (1 - 1e-12) <= float(point["best_revenue"]) <= best * (1 + 1e-4)
+        assert_near(point["optimal_spend"].sum(), budget)
+        assert_near(point["revenue"].sum(), point["best_revenue"])
+        assert_near(point["best_contribution"], point["best_revenue"] / 2)
+        split = response_curve(two, multipliers=[budget / today], by="total")["revenue"]
+        assert_near(point["current_split_revenue"], float(split[0]))
+        assert float(point["best_revenue"]) > float(point["current_split_revenue"])
+        alone = optimize_allocation(two, total_budget=budget)
+        assert_near(point["optimal_spend"], alone["optimal_spend"])
+        baseline = float(two["mu"].sum() - two["channel_contribution"].sum())
+        assert_near(point["best_sales"], float(point["best_contribution"]) + baseline)
+    assert float(frontier["best_revenue"][0]) == 0
+    assert bool((frontier["best_revenue"].diff("budget") > 0).all())
+
+
+def test_the_frontier_by_default(two: xr.Dataset) -> None:
+    frontier = efficiency_frontier(two, constraints={"S": {"min": 0.3}})
+    today = float(two["spend"].sum())
+    assert_near(frontier["budget"], np.linspace(0.2, 2.0, 10) * today)
+    assert bool((frontier["optimal_spend"].sel(channel="S") >= 0.3 * frontier["budget"] - 1).all())
+    free = efficiency_frontier(two)
+    assert bool((free["best_revenue"] >= frontier["best_revenue"] - 1e-6).all())
+    for name, array in frontier.data_vars.items():
+        assert array.attrs["long_name"], name
+    assert frontier["best_sales"].attrs["units"] == "sales"
+
+
+def test_wrong_budgets(two: xr.Dataset) -> None:
+    with pytest.raises(ConfigError, match="budgets: found"):
+        efficiency_frontier(two, budgets=[-1.0])
+    with pytest.raises(ConfigError, match="min"):
+        efficiency_frontier(two, budgets=[1e4], constraints={"S": {"min": 0.7}, "C": {"min": 0.7}})
+    off = generate(config_with(steady(base_spend=0.0)))
+    assert np.isnan(efficiency_frontier(off, budgets=[1e4])["current_split_revenue"]).all()
