@@ -190,12 +190,14 @@ def sparse_directions(null: FloatArray) -> FloatArray:
            [ 0.,  0.,  1.]])
     """
     rows = null[null.any(axis=-1)].copy()
+    pivots = []
     for step in range(len(rows)):
         free = np.abs(rows[step:])
         pivot, column = divmod(int(np.argmax(free)), free.shape[1])
         rows[[step, step + pivot]] = rows[[step + pivot, step]]
         rows[step] /= rows[step, column]
+        pivots.append(column)
         others = np.arange(len(rows)) != step
         rows[others] -= rows[others, column, None] * rows[step]
     rows[np.abs(rows) < 1e-6] = 0
-    return rows
+    return rows[np.argsort(pivots)] if pivots else rows

@@ -290,7 +290,9 @@ def _with_slope(function: Callable[[complex], FloatArray]) -> tuple[FloatArray, 
 def _made(panel: Panel, levels: Any) -> FloatArray:
     """Contribution and revenue, dims (2, point, channel, geo)."""
     plan = levels[..., None] * panel.pattern
-    *_, response = stages(plan, panel.media, panel.weights, panel.history)
+    # Where a curve leaves the range of complex numbers, `derivative` differences instead.
+    with np.errstate(over="ignore", invalid="ignore"):
+        *_, response = stages(plan, panel.media, panel.weights, panel.history)
     # The effect multiplies all dates alike, so their sum can come first.
     sums = np.stack([response.sum(axis=-1), np.einsum("...gt,gt->...g", response, panel.revenue)])
     return contribute(sums[..., None], panel.media)[..., 0]

@@ -15,6 +15,8 @@ from mmm_xgen.truth.media import contribution, derivative
 
 # Largest relative standard error of the ROAS for a grade.
 GOOD, FAIR = 0.10, 0.25
+# From which on a local bound on the log ROAS means nothing.
+MEANINGLESS = 1.0
 RUNGS = ("effect", "and baseline", "and own curve", "and other channels")
 # Bounds of the diagnostics that put a reason into words.
 OFF_TOO_LONG = 0.7
@@ -70,8 +72,8 @@ def ladder_of(
     """Bound on log ROAS with more and more unknown, dims (unknown, channel)."""
     model, media = information.model, information.media
     prior = information.precision[0][0]
-    columns = whiten(media.values, information.noise, information.mu).reshape(-1, len(prior))
-    columns = np.concatenate([columns, np.diag(prior)])
+    whitened = whiten(media.values, information.noise, information.mu)
+    columns = np.concatenate([*whitened, np.diag(prior)])
     scale = bound.scale[0]
     ladder = np.full((len(RUNGS), len(model.channels)), np.inf)
     ladder[-1] = final
@@ -124,7 +126,9 @@ def _alignment(information: Information, bound: Bound) -> FloatArray:
         if label in media.labels:
             columns[:, channel] = bound.residual[0][:, media.labels.index(label)]
     length = np.sqrt(np.square(columns).sum(axis=0))
-    columns = columns / np.where(length > RANK_TOLERANCE * bound.scale.max(), length, np.inf)
+    columns = columns / np.where(
+        length > RANK_TOLERANCE * bound.scale.max(initial=0), length, np.inf
+    )
     return np.abs(columns.T @ columns)
 
 
@@ -154,7 +158,7 @@ def reason_of(
         return f"too little spend variation: {variation:.0%} of its mean"
     if rung == 2 and seen.elasticity[channel] > LINEAR:
         return "never leaves the linear part of its curve"
-    if rung == 2 and seen.elasticity[channel] < SATURATED:
+    if seen.elasticity[channel] < SATURATED:
         return "always saturated"
     if seen.lowest[channel] > NEVER_OFF:
         return f"never off: its lowest contribution is {seen.lowest[channel]:.0%} of the mean one"

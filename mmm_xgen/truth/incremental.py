@@ -92,7 +92,9 @@ class Response:
         factors = np.where(np.arange(reached.stop - reached.start) < length, factor, 1)
         spend = self.spend[..., start : reached.stop + self.n_past] * factors
         history = self.spend[..., max(0, start - self.weights.shape[-1] + 1) : start]
-        *_, response = stages(spend, self.media, self.weights, history)
+        # Where a curve leaves the range of complex numbers, `derivative` differences instead.
+        with np.errstate(over="ignore", invalid="ignore"):
+            *_, response = stages(spend, self.media, self.weights, history)
         worth = self.revenue[..., reached]
         within = np.einsum("...gt,gt->...g", response[..., :length], worth[..., :length])
         later = np.einsum("...gt,gt->...g", response[..., length:], worth[..., length:])

@@ -23,8 +23,10 @@ from mmm_xgen.truth.jacobian import (
 from mmm_xgen.truth.likelihood import Noise, noise_of, whiten
 from mmm_xgen.truth.priors import Prior, named, prior_precision
 
-# Standard error on the link scale from which on a local bound says nothing about a fit.
-MEANINGLESS = 1.0
+# Standard error of a parameter on the link scale from which on fits leave the neighbourhood of
+# the truth: with three channels and a growing noise, the spread of least squares follows the
+# bound up to here, and runs off along the curve's amplitude and scale from 0.22 on.
+LOCAL = 0.2
 # Parameters of a direction that are spelled out.
 TERMS = 6
 
@@ -120,8 +122,9 @@ def information_bound(
     complex steps through the one response function; :math:`\Sigma^{-1}` is the noise model's
     information about mu; P is the prior precision, 0 without a prior. Without a prior it is the
     local bound for unbiased estimators; with one the Bayesian bound, which is what a posterior
-    sd can be held against. It is local: where a standard error nears 1 on the log or logit
-    scale, the curvature at the truth says little about a fit, and `weak` says so.
+    sd can be held against. It is local: from standard errors of some 0.2 on the log or logit
+    scale on, the curvature at the truth says little about what a fit does with such a parameter,
+    and ``weak`` says so. That of the ROAS holds for longer (it was the spread of a fit up to 0.4).
 
     Parameters
     ----------
@@ -153,7 +156,7 @@ def information_bound(
             share of the true value (log scale); ``*_in_units`` in currency per currency and in
             KPI units. Over all geos if pooled, else of each.
         ``weak``
-            Whether some parameter of the channel has a standard error above 1.
+            Whether some parameter of the channel has a standard error above 0.2.
         ``condition_number``
             Of the media information in correlation form, the baseline unknown; inf if singular.
 
@@ -238,7 +241,7 @@ def _media_errors(ds: xr.Dataset, information: Information, bound: Bound) -> dic
             error = effect[:, channel] = np.where(zero, np.inf, error)
         errors.setdefault(name, empty.copy())[:, channel] = error
         scales.setdefault(name, []).append(media.links[column])
-        weak[:, channel] |= ~(error <= MEANINGLESS)
+        weak[:, channel] |= ~(error <= LOCAL)
     dims, row = (("channel",), 0) if information.pooled else (("geo", "channel"), slice(None))
     variables = {
         name: _error(ds, name, dims, values[row], " or ".join(dict.fromkeys(scales[name])))
@@ -246,7 +249,7 @@ def _media_errors(ds: xr.Dataset, information: Information, bound: Bound) -> dic
     }
     if not np.isnan(effect).all():
         variables["effect"] = _error(ds, "effect", dims, effect[row], "log")
-    about = {"units": "1", "long_name": "a parameter has no meaningful local bound"}
+    about = {"units": "1", "long_name": "fits spread beyond the local bound"}
     variables["weak"] = xr.Variable(dims, weak[row], about)
     return variables
 

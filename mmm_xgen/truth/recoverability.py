@@ -25,13 +25,14 @@ from mmm_xgen.truth.designs import (
 from mmm_xgen.truth.diagnosis import (
     FAIR,
     GOOD,
+    MEANINGLESS,
     RUNGS,
     diagnose,
     ladder_of,
     partners_of,
     reason_of,
 )
-from mmm_xgen.truth.information import MEANINGLESS, Information, information_of
+from mmm_xgen.truth.information import Information, information_of
 from mmm_xgen.truth.media import contribution
 from mmm_xgen.truth.priors import Prior, named
 

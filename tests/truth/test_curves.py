@@ -84,9 +84,7 @@ def assert_near(found: Any, wanted: Any, tolerance: float = 1e-9) -> None:
 
 @pytest.mark.parametrize("by", WAYS, ids=str)
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
-def test_every_point_is_what_that_spend_generates(
-    either: xr.Dataset, window: Any, by: Any
-) -> None:
+def test_every_point_is_what_that_spend_generates(either: xr.Dataset, window: Any, by: Any) -> None:
     grid = [0.0, 0.4, 1.0, 2.5]
     curve = response_curve(either, multipliers=grid, by=by, window=window)
     for multiplier in grid:
@@ -181,9 +179,7 @@ def test_currency_is_multiples_of_todays_total(ds: xr.Dataset, by: Any) -> None:
 
 
 @pytest.mark.parametrize("by", WAYS, ids=str)
-def test_chunks_change_nothing(
-    ds: xr.Dataset, by: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_change_nothing(ds: xr.Dataset, by: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = response_curve(ds, by=by)
     monkeypatch.setattr(curves, "CHUNK", 3 * ds["spend"].size)
     xr.testing.assert_allclose(response_curve(ds, by=by), whole, rtol=1e-12)

@@ -18,6 +18,7 @@ from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.labelled import config_of
 from mmm_xgen.truth.counterfactual import window_periods
+from mmm_xgen.truth.curves import response_curve
 from mmm_xgen.truth.estimands import (
     attribution,
     cost_per_incremental,
@@ -139,10 +140,12 @@ def test_roas_with_carryout_is_what_is_lost_without_the_window(
         # Spend before the window still carries over into it.
         assert float(truth["roas"][0, 0]) > float(truth["roas_with_carryout"][0, 0])
         return
-    # Negative control: neither rule is the other, nor is what is lost in the window alone.
-    carried = either["l_max"].values > 1
-    for other in (truth["roas"], money(either, lost, dates) / spend):
-        gap = abs(other / truth["roas_with_carryout"] - 1)[:, carried]
+    # Negative control: neither rule is the other, nor is what is lost in the window alone, which
+    # only a window at the end of the data hides.
+    alone = money(either, lost, dates) / spend
+    others = [truth["roas"], *([alone] if dates.stop < either.sizes["date"] else [])]
+    for other in others:
+        gap = abs(other / truth["roas_with_carryout"] - 1)[:, either["l_max"].values > 1]
         assert float(gap.max()) > 1e-3
 
 
@@ -278,11 +281,13 @@ def test_every_period_is_a_window(either: xr.Dataset, freq: str) -> None:
     assert first[0] == np.datetime64("2022-03-07")
     assert last[-1] == either["date"].values[-1]
     assert (found["period"].values <= first).all()
-    for position in {0, 1, 2, len(first) - 2, len(first) - 1} & set(range(len(first))):
+    for position in {0, 1, len(first) - 1} & set(range(len(first))):
         ends = (first[position], last[position])
         alone = estimands(either, window=ends, delta=0.01)
         for name in alone.data_vars:
-            part = found[name].isel(period=position) if "period" in found[name].dims else found[name]
+            part = (
+                found[name].isel(period=position) if "period" in found[name].dims else found[name]
+            )
             assert_near(part, alone[name], 1e-9)
     for name in ("spend", "contribution", "revenue"):
         whole = estimands(either, window=("2022-03-07", None))[name]
@@ -338,7 +343,7 @@ def test_attribution(ds: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize("by", ["channel", "geo", BOTH, ("channel", "geo"), ()], ids=str)
-@pytest.mark.parametrize("choice", [{}, {"window": "2022-05"}, {"freq": "QS"}], ids=str)
+@pytest.mark.parametrize("choice", [{}, {"window": "2022", "freq": "QS"}], ids=str)
 def test_single_functions_give_the_same(ds: xr.Dataset, by: Any, choice: dict[str, Any]) -> None:
     truth = estimands(ds, by=by, delta=0.02, **choice)
     single = {
@@ -603,6 +608,28 @@ def test_a_curve_without_complex_numbers_is_differentiated_numerically() -> None
         SATURATIONS.remove("kinked")
 
 
+def test_spend_that_is_all_but_forgotten() -> None:
+    """Carry-over so small that its Hill curve overflows in complex numbers."""
+    ds = generate(
+        config_with(
+            steady(
+                pattern="pulsed",
+                pulse_on_periods=3,
+                pulse_off_periods=54,
+                saturation={"kind": "hill_function", "slope": 6.0, "kappa": 1500.0},
+                adstock={"kind": "geometric_adstock", "alpha": 0.005, "l_max": 56},
+            ),
+            freq="D",
+            n_periods=120,
+        )
+    )
+    assert float(ds["carryover"].values[ds["carryover"].values > 0].min()) < 1e-100
+    central = (mroas(ds, delta=1e-4) + mroas(ds, delta=-1e-4)) / 2
+    assert_near(mroas(ds), central, 1e-6)
+    today = response_curve(ds, multipliers=[1.0]).squeeze("multiplier")
+    assert_near(today["marginal_return"], mroas(ds), 1e-9)
+
+
 # --- what comes back, and what is refused -------------------------------------------------------
 
 
@@ -739,13 +766,11 @@ def fitted() -> Iterator[tuple[xr.Dataset, Any]]:
     truth = scaled_parameters(ds, **scales)
     truth = truth.sel(geo=list(mmm.model.coords["geo"]))
     truth = truth.assign_coords(channel=ds["channel_column"].values)
-    posterior = pm.compute_deterministics(
-        truth.expand_dims(chain=[0], draw=[0]),
-        model=mmm.model,
-        merge_dataset=True,
-        progressbar=False,
-        compile_kwargs={"mode": "FAST_COMPILE"},
+    draw = truth.expand_dims(chain=[0], draw=[0])
+    computed = pm.compute_deterministics(
+        draw, model=mmm.model, progressbar=False, compile_kwargs={"mode": "FAST_COMPILE"}
     )
+    posterior = xr.merge([draw, computed], join="exact")
     dims = mmm.model.named_vars_to_dims
     constants = xr.Dataset(
         {

@@ -194,16 +194,17 @@ def test_weak_where_the_bound_is_not_the_spread():
     bound = information_bound(ds)
     assert bound.weak.values.tolist() == [False, True]
     fit = Fit(ds)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(2)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         found = [
             fit(ds.mu.values[:, 0] + fit.sigma * rng.standard_normal(104), max_nfev=60)
-            for _ in range(60)
+            for _ in range(80)
         ]
     ratio = np.std(found, axis=0) / fit.bounds(bound)
-    off = {label[1] for label, each in zip(fit.labels, ratio, strict=True) if not 0.7 < each < 1.4}
-    assert off == {"Steady"} or off == {"Steady", ""}
+    for (_, label), each in zip(fit.labels, ratio, strict=True):
+        assert 0.75 < each < 1.3 or label != "Search"
+    assert max(r for (_, label), r in zip(fit.labels, ratio, strict=True) if label == "Steady") > 2
 
 
 def test_bayesian_bound_is_the_error_of_the_posterior_mode():
@@ -325,8 +326,9 @@ def test_baseline_columns_are_central_differences_of_generation():
 
 
 def test_bound_is_the_inverse_of_the_whole_information():
-    ds = generate(n_periods=104, regions={"n_regions": 3, "similarity": 0.6, "noise": {
-        "kind": "gaussian", "y_sigma": [150.0, 220.0, 90.0]}, "sales_volatility": None})  # fmt: skip
+    noise = {"kind": "gaussian", "y_sigma": [150.0, 220.0, 90.0]}
+    regions = {"n_regions": 3, "similarity": 0.6, "noise": noise}
+    ds = generate(n_periods=104, regions=regions)
     prior = {"saturation_beta": 0.5, "gamma_fourier": 40.0}
     information = information_of(ds, prior=prior)
     media, baseline = information.media.values, information.baseline.values
@@ -352,7 +354,7 @@ def test_bound_is_the_inverse_of_the_whole_information():
         values = expected[n_media + position :: n_baseline]
         np.testing.assert_allclose(bound[name].sel(dim).values, values, rtol=1e-6)
     total = np.zeros(len(covariance))
-    total[: n_media : 3] = media[..., ::3].sum((0, 1))
+    total[:n_media:3] = media[..., ::3].sum((0, 1))
     kpis = float(np.sqrt(total @ covariance @ total))
     assert information.media.labels[0][1] == information.media.labels[3][1] == "TV"
     np.testing.assert_allclose(bound.channel_contribution_in_units[0], kpis, rtol=1e-6)
@@ -386,12 +388,6 @@ def test_pooled_information_is_the_sum_of_the_geos():
 
 
 # --- noise
-
-
-def observed_information(log_density, draws, step):
-    """Information of one cell: mean square of the slope of the log density."""
-    slope = (log_density(draws, step) - log_density(draws, -step)) / (2 * step)
-    return np.square(slope)
 
 
 def whitened_unit(ds, size=1.0):
@@ -459,13 +455,6 @@ def test_lognormal_information_with_unknown_variance():
     )
 
 
-def test_spread_under_autocorrelation():
-    ds = generate(regions={"noise": {"kind": "ar1", "autocorrelation": 0.5}})
-    white = generate()
-    bounds = [float(information_bound(each).roas.sel(channel="TV")) for each in (ds, white)]
-    assert bounds[0] != pytest.approx(bounds[1], rel=0.02)
-
-
 def test_without_noise_there_is_no_bound():
     ds = generate(regions={"sales_volatility": 0.0})
     with pytest.raises(ConfigError, match="noise sd of 0"):
@@ -493,7 +482,9 @@ def test_identical_channels_are_not_identified():
     assert np.isfinite(bound.gamma_fourier).all()
     found = bound.attrs["unidentified"].split("; ")
     assert len(found) == 3
-    assert any(set(each.split()) >= {"saturation_beta[TV]", "saturation_beta[Radio]"} for each in found)
+    assert any(
+        set(each.split()) >= {"saturation_beta[TV]", "saturation_beta[Radio]"} for each in found
+    )
     bayesian = information_bound(ds, prior="pymc-marketing")
     assert np.isfinite(bayesian.roas).all()
     assert bayesian.attrs["unidentified"] == ""
@@ -509,10 +500,8 @@ def test_placebo_shape_is_not_identified_and_its_effect_is():
         assert np.isfinite(tv[name]), name
     assert 0 < float(radio.roas_in_units) < 1
     assert 0 < float(radio.channel_contribution_in_units) < np.inf
-    assert bound.attrs["unidentified"].split("; ") == [
-        "adstock_alpha[Radio]",
-        "saturation_lam[Radio]",
-    ]
+    unidentified = {"adstock_alpha[Radio]", "saturation_lam[Radio]"}
+    assert set(bound.attrs["unidentified"].split("; ")) == unidentified
     # The placebo's effect is one more unknown: leaving the channel out makes others sharper.
     alone = information_bound(ds.sel(channel=["TV"]))
     assert float(alone.roas[0]) < float(tv.roas)
@@ -598,7 +587,7 @@ def test_directions_come_apart():
     ],
 )
 def test_prior_sds_are_those_of_the_distribution(family, link, distribution):
-    quantiles = distribution.ppf((np.arange(2_000_000) + 0.5) / 2_000_000)
+    quantiles = distribution.ppf((np.arange(500_000) + 0.5) / 500_000)
     values = np.log(quantiles) if link == "log" else np.log(quantiles / (1 - quantiles))
     assert link_sd(family, link) == pytest.approx(values.std(), rel=2e-3)
 
