@@ -30,6 +30,7 @@ from mmm_xgen.kernels.kind import REQUIRED, Kind, signature_of
 from mmm_xgen.registry import Registry
 
 LOG_3 = math.log(3)
+LARGEST_POWER = 700.0
 
 Curve = TypeVar("Curve", bound=Callable[..., Any])
 
@@ -128,8 +129,13 @@ def hill_function(
     slope = np.asarray(slope)
     if np.iscomplexobj(x) or np.iscomplexobj(slope) or np.iscomplexobj(kappa):
         positive = np.real(x) > 0
-        ratio = (kappa / np.where(positive, x, 1.0)) ** slope
-        return np.where(positive, 1 / (1 + ratio), 0.0)
+        power = slope * (np.log(kappa) - np.log(np.where(positive, x, 1.0)))
+        # Where e**power has no number, the curve is 1 / e**power.
+        is_large = np.real(power) > LARGEST_POWER
+        curve = 1 / (1 + np.exp(np.where(is_large, 0.0, power)))
+        return np.where(
+            positive, np.where(is_large, np.exp(-np.where(is_large, power, 0.0)), curve), 0.0
+        )
     if np.min(x, initial=0.0) < 0:
         x = np.maximum(x, 0.0)
     with np.errstate(divide="ignore", over="ignore"):

@@ -117,7 +117,9 @@ def bound_of(
         media_precision = media_precision[:1]
     scale = _lengths(_with_prior(media, media_precision))
     residual = _with_prior(residual, media_precision)
-    _, spread, axes, null = _decomposed(residual / scale[:, None])
+    # Only lengths and angles of the columns count from here on: a square matrix has them all.
+    square = np.linalg.qr(residual, mode="r")
+    _, spread, axes, null = _decomposed(square / scale[:, None])
     factor = axes.swapaxes(-1, -2) * spread[:, None] / scale[..., None]
 
     per_geo = factor if not pooled else np.broadcast_to(factor, (len(answer), *factor.shape[1:]))
@@ -134,7 +136,7 @@ def bound_of(
         baseline_scale=baseline_scale,
         answer=answer,
         residual=residual,
-        condition=_condition(residual, null),
+        condition=_condition(square, null),
     )
 
 
