@@ -136,7 +136,7 @@ def bound_of(
         baseline_scale=baseline_scale,
         answer=answer,
         residual=residual,
-        condition=_condition(square, null),
+        condition=_condition(np.asarray(square), null),
     )
 
 
