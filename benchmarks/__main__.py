@@ -15,6 +15,7 @@ def main() -> None:
     figures = [
         generation.large_business(),
         *generation.growth(),
+        *generation.truth(),
         generation.import_cost(),
         generation.cold_command(),
     ]

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import xarray as xr
 
 import mmm_xgen
 from benchmarks.timing import Figure, in_process, paired
@@ -68,7 +69,7 @@ def growth() -> list[Figure]:
     return figures
 
 
-def generate(config: mmm_xgen.MMMDataConfig) -> object:
+def generate(config: mmm_xgen.MMMDataConfig) -> xr.Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mmm_xgen.XgenWarning)
         return mmm_xgen.generate_mmm_dataset(config)
@@ -112,3 +113,31 @@ def peak_memory(n_dates: int, n_geos: int, n_channels: int) -> float:
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return int(run.stdout) * unit / (8 * n_dates * n_geos * n_channels)
+
+
+def truth() -> list[Figure]:
+    """Estimands and the rest of the oracle, against one generation of the same dataset."""
+    large = mmm_xgen.get_preset_config("large_business")
+    medium = mmm_xgen.get_preset_config("medium_business")
+    many, some = generate(large), generate(medium)
+    return [
+        paired(f"{name}, against one generation", thing, again, limit=limit, runs=3)
+        for name, thing, again, limit in (
+            ("all estimands", many.mmm.estimands, lambda: generate(large), 10),
+            ("response curves at 50 points", many.mmm.response_curve, lambda: generate(large), 60),
+            (
+                "optimum over 30 channels",
+                many.mmm.optimize_allocation,
+                lambda: generate(large),
+                None,
+            ),
+            ("data quality", many.mmm.check_quality, lambda: generate(large), None),
+            (
+                "information bound, medium",
+                some.mmm.information_bound,
+                lambda: generate(medium),
+                None,
+            ),
+            ("what would help, medium", some.mmm.what_would_help, lambda: generate(medium), None),
+        )
+    ]

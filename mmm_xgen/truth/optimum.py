@@ -79,8 +79,9 @@ def optimize_allocation(
         ``revenue``, ``current_revenue`` (currency), ``roas``, ``mroas`` (what one more unit of
         currency earns, from the right at 0), ``lower`` and ``upper`` (channel; currency);
         ``shadow_price``: what one more unit of budget earns; ``gap_bound``: currency of
-        revenue by which no allowed split can be better; ``spend`` (date, geo, channel): the plan,
-        for `simulate` and `respond`. ``attrs`` tell budget, what is left unspent, status.
+        revenue by which no allowed split can be better, ``gap_estimate``: the same for curves that
+        bend no more often than was looked at; ``spend`` (date, geo, channel): the plan, for
+        `simulate` and `respond`. ``attrs`` tell budget, what is left unspent, status.
 
         *Window*: spend and sales of the same dates. *Carry-over*: the effect of earlier spend
         counts, that of the window's spend after its end does not. *Sign*: positive where spend
@@ -96,9 +97,11 @@ def optimize_allocation(
 
     Notes
     -----
-    ``gap_bound`` holds for curves that turn from convex to concave, or back, at most once within
-    three neighbouring intervals of the table (about 25% wide at first, far narrower near the
-    optimum); every registered curve does, and so do their sums unless nearly discontinuous.
+    ``gap_bound`` is a proof for any response that never falls as spend rises, smooth or not: over
+    an interval of the table it is at most what it is at the right end. Its size, a few hundredths
+    of a percent of revenue, is the price of supposing nothing else. ``gap_estimate`` supposes that
+    a curve turns from convex to concave, or back, at most once within three neighbouring intervals,
+    and is some hundred times smaller.
 
     Examples
     --------
