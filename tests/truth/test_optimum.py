@@ -20,6 +20,7 @@ from mmm_xgen import (
     SchemaError,
     XgenWarning,
     generate_mmm_dataset,
+    get_preset_config,
     register_saturation,
     respond,
 )
