@@ -76,7 +76,8 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
     """
     reference = truth["control_reference"][:, None, None]
     elasticity = truth["control_elasticity"].T[..., None]
-    contribution = truth["gamma_control"].T[..., None] * (value - reference)
+    numbers = np.result_type(elasticity, truth["intercept_contribution"], truth["gamma_control"])
+    contribution = truth["gamma_control"].T[..., None] * (value - reference).astype(numbers)
     elastic = ~np.isnan(elasticity[:, 0, 0])
     without_price = elastic & (value == 0).any(axis=(1, 2))
     if without_price.any():
