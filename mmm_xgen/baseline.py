@@ -89,4 +89,4 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
         )
     share = (value[elastic] / reference[elastic]) ** elasticity[elastic] - 1
     contribution[elastic] = truth["intercept_contribution"][:, None] * share
-    return contribution
+    return np.asarray(contribution)

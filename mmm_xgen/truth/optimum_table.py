@@ -88,7 +88,7 @@ def labelled_optimum(
     return stamped(ds, result).assign_attrs(
         total_budget=bounds.budget,
         unspent=unspent if unspent > 1e-9 * bounds.budget else 0.0,
-        status="optimal" if is_closed else "best found, the search stopped at its limit",
+        status="optimal" if is_closed else "best found, gap_bound above 0.2%",
         window=" to ".join(np.datetime_as_string(dates[[0, -1]], unit="D")),
         per_geo=int(panel.per_geo),
     )

@@ -503,6 +503,11 @@ def test_a_dataset_that_lost_its_carry_over_is_refused() -> None:
         optimize_allocation(S_SHAPED.isel(date=slice(10, None)))
     with pytest.raises(SchemaError, match="no 'spend'"):
         optimize_allocation(xr.Dataset())
+    several = S_SHAPED.expand_dims(draw=2)
+    with pytest.raises(SchemaError, match="dim 'draw'"):
+        optimize_allocation(several)
+    with pytest.raises(SchemaError, match="dim 'draw'"):
+        regret(several, S_SHAPED["spend"])
 
 
 # --------------------------------------------------------------------------------- special cases
