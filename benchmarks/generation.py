@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import tracemalloc
 import warnings
 from collections.abc import Callable
 
@@ -100,19 +99,15 @@ def cold_command() -> Figure:
 
 
 def peak_memory(n_dates: int, n_geos: int, n_channels: int) -> float:
-    """Peak memory of one generation in a fresh process, in arrays of the size of spend."""
-    code = (
-        "import resource, benchmarks.generation as b, mmm_xgen\n"
-        "mmm_xgen.generate_mmm_dataset()\n"
-        "usage = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "before = usage()\n"
-        f"b.generate(b.sized_config({n_dates}, {n_geos}, {n_channels}))\n"
-        "print(usage() - before)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return int(run.stdout) * unit / (8 * n_dates * n_geos * n_channels)
+    """Peak memory of one generation, in arrays of the size of spend."""
+    config = sized_config(n_dates, n_geos, n_channels)
+    mmm_xgen.generate_mmm_dataset()
+    # NumPy tells tracemalloc of its arrays; a process's own count includes its parent's peak.
+    tracemalloc.start()
+    generate(config)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / (8 * n_dates * n_geos * n_channels)
 
 
 def truth() -> list[Figure]:

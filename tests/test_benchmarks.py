@@ -20,7 +20,7 @@ def test_a_floor_and_a_generation_of_the_same_size_are_paired() -> None:
 
 
 def test_memory_is_counted_in_arrays() -> None:
-    assert 1 < generation.peak_memory(500, 100, 50) < 12
+    assert 1 < generation.peak_memory(200, 40, 30) < 12
 
 
 def test_the_table_shows_every_figure() -> None:
