@@ -18,6 +18,8 @@ PLAUSIBLE_ROAS = (0.1, 20.0)
 LARGEST_CORRELATION = 0.95
 # Channels that one message names.
 NAMED = 3
+# Geos on which twins are looked for.
+TELLING_GEOS = 8
 LARGEST_LOSS = 0.05
 # Lags beyond l_max on which the lost mass is measured, as a multiple of l_max.
 TAIL = 8
@@ -104,9 +106,11 @@ def _odd_return(names: Names, spend: FloatArray, revenue: FloatArray) -> str | N
 
 
 def _twins(names: Names, spend: FloatArray) -> str | None:
-    """Name the two channels whose spend moves most alike, over all dates and geos."""
+    """Name the two channels whose spend moves most alike, over dates and geos."""
     if spend.shape[0] < 2 or spend.shape[2] < 8:
         return None
+    # Twins are twins in every geo: some of them tell it at a fraction of the cost.
+    spend = spend[:, :: max(1, spend.shape[1] // TELLING_GEOS)]
     level = spend.mean(axis=2, keepdims=True)
     moves = (spend / np.where(level > 0, level, 1) - (level > 0)).reshape(len(names), -1)
     size = np.sqrt(np.einsum("ci,ci->c", moves, moves))
