@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mmm_xgen.errors import ConfigError, nearest
@@ -221,3 +229,22 @@ def _is_flat(node: Mapping[str, Any], part: str, following: str | int | None) ->
     if isinstance(following, int):
         return False
     return not isinstance(node[part], Mapping) and following in node
+
+
+def _day(value: Any) -> str | None:
+    """ISO text of a date, from text, a date, or a NumPy or pandas one."""
+    if value is None:
+        return None
+    if isinstance(value, np.datetime64):
+        value = str(value.astype("datetime64[D]"))
+    if isinstance(value, datetime.date):
+        value = value.isoformat()[:10]
+    try:
+        if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            raise ValueError
+        return datetime.date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise ValueError("an ISO date such as '2022-01-03'") from None
+
+
+Day = Annotated[str | None, BeforeValidator(_day)]

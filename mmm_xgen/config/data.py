@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from mmm_xgen.config.base import Integer, Number, fail
+from mmm_xgen.config.base import Day, Integer, Number, fail
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig, check_experiments
@@ -44,22 +42,6 @@ def _frequency(text: str) -> str:
             "'D' (daily), 'W' (weekly from the start date), 'W-MON' to 'W-SUN', or 'MS' (monthly)"
         )
     return frequency
-
-
-def _date(value: Any) -> Any:
-    """ISO text of a date, from text, a date, or a NumPy or pandas one."""
-    if value is None:
-        return None
-    if isinstance(value, np.datetime64):
-        value = str(value.astype("datetime64[D]"))
-    if isinstance(value, datetime.date):
-        value = value.isoformat()[:10]
-    try:
-        if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-            raise ValueError
-        return datetime.date.fromisoformat(value).isoformat()
-    except ValueError:
-        raise ValueError("an ISO date such as '2022-01-03'") from None
 
 
 def _printable(text: str) -> str:
@@ -120,7 +102,7 @@ class MMMDataConfig(TextConfig):
     """
 
     n_periods: Annotated[Integer, Field(ge=1, le=1_000_000)] = 104
-    start_date: Annotated[str | None, BeforeValidator(_date)] = None
+    start_date: Day = None
     freq: Annotated[str, AfterValidator(_frequency)] = "W"
     burn_in_periods: Annotated[Integer, Field(ge=0, le=10_000)] = 0
     seed: Annotated[Integer, Field(ge=0)] = 42

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, shown
+from mmm_xgen.config.base import Day, FrozenConfig, Integer, Number, fail, shown
 from mmm_xgen.config.names import label
 from mmm_xgen.errors import ConfigError, nearest, warn
 from mmm_xgen.kernels.calendar import Calendar
@@ -19,25 +17,6 @@ from mmm_xgen.kernels.domain import FloatArray
 
 if TYPE_CHECKING:
     from mmm_xgen.config.data import MMMDataConfig
-
-
-def _day(value: Any) -> str | None:
-    """ISO text of a day, from text, a date, or a NumPy or pandas one."""
-    if value is None:
-        return None
-    if isinstance(value, np.datetime64):
-        value = str(value.astype("datetime64[D]"))
-    if isinstance(value, datetime.date):
-        value = value.isoformat()[:10]
-    try:
-        if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-            raise ValueError
-        return datetime.date.fromisoformat(value).isoformat()
-    except ValueError:
-        raise ValueError("an ISO date such as '2022-03-07'") from None
-
-
-Day = Annotated[str | None, BeforeValidator(_day)]
 
 
 class ExperimentConfig(FrozenConfig):
