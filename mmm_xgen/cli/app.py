@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmm_xgen.cli import truth_commands
 from mmm_xgen.cli.terminal import (
     PROGRAM,
     OneLineGroup,
@@ -18,7 +19,7 @@ from mmm_xgen.cli.terminal import (
     warnings_in_one_line,
     write_any_text,
 )
-from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen.errors import ConfigError
 from mmm_xgen.version import __version__
 
 if TYPE_CHECKING:
@@ -178,18 +179,17 @@ def describe(
 ) -> None:
     """Show what a generated dataset has in it."""
     from mmm_xgen.cli import tables
-    from mmm_xgen.export.files import load
+    from mmm_xgen.cli.sources import naming, read_generated
 
-    if file.suffix.lower() != ".nc":
-        raise SchemaError(f"{file}: found the suffix {file.suffix!r}, allowed: .nc")
-    console = tables.console()
-    ds = load(file)
-    try:
+    ds = read_generated(file)
+    with naming(file):
         parts = tables.describe(ds, str(file))
-    except SchemaError as error:
-        raise SchemaError(f"{file}: {error}") from None
-    for part in parts:
-        console.print(part, markup=False, soft_wrap=isinstance(part, str))
+    tables.show_all(parts)
+
+
+app.command()(truth_commands.truth)
+app.command()(truth_commands.whatif)
+app.command()(truth_commands.optimize)
 
 
 def _generated(config: MMMDataConfig, spend: Path | None) -> xr.Dataset:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.text import parse_yaml, read_text
 from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen.schema import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +112,67 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError("found no mapping, allowed: keys such as 'channels' and 'n_periods'")
     return data
+
+
+def read_generated(path: Path) -> xr.Dataset:
+    """Dataset of a ``.nc`` file that this package wrote.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such file, it cannot be read, or it holds something else. It names the file.
+    """
+    from mmm_xgen.export.files import load
+
+    if path.suffix.lower() != ".nc":
+        raise SchemaError(f"{path}: found the suffix {path.suffix!r}, allowed: .nc")
+    ds = load(path)
+    with naming(path):
+        require_generated(ds)
+    return ds
+
+
+def read_with_parameters(path: Path) -> xr.Dataset:
+    """Dataset of a ``.nc`` file that has the parameters which make contributions of spend.
+
+    Raises
+    ------
+    SchemaError
+        As for `read_generated`, and if the Dataset was aggregated. It names the file.
+    """
+    ds = read_generated(path)
+    if ds["effect"].isnull().any():
+        what = str(ds.attrs.get("aggregation", "its 'effect' is missing")).split(";")[0]
+        raise SchemaError(
+            f"{path}: the dataset has no parameters, as after an aggregation ({what}), whose sums "
+            "follow no curve; pass the dataset as it was generated"
+        )
+    return ds
+
+
+def require_generated(ds: xr.Dataset) -> None:
+    """Refuse a Dataset that was not generated, or lost what every generated one has.
+
+    Raises
+    ------
+    SchemaError
+        It names what is missing.
+    """
+    require(ds, "y", "mu", "spend", "channel_contribution", "y_sigma", "effect")
+    for name in ("currency", "kpi", "freq"):
+        if name not in ds.attrs:
+            raise SchemaError(f"the Dataset has no attribute {name!r}; was it made by mmm-xgen?")
+    if "channel_column" not in ds.coords:
+        raise SchemaError("the Dataset has no 'channel_column'; was it made by mmm-xgen?")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a `SchemaError` in the block name the file that it is about."""
+    try:
+        yield
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from None
 
 
 def read_any_data(path: Path) -> xr.Dataset | pd.DataFrame:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
-
-from mmm_xgen.errors import SchemaError
-from mmm_xgen.schema import require
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
 MOST_GEOS = 12
 PIPED_WIDTH = 140
+WIDEST = 10_000
 WORDS = {"D": "days", "W": "weeks", "MS": "months", "QS": "quarters", "YS": "years"}
 
 
@@ -23,14 +22,35 @@ def console() -> Console:
     """Console on stdout; where that is no terminal, wide enough not to cut anything."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    return Console(width=width, highlight=False, emoji=False)
+
+
+def show_all(parts: Iterable[str | Table]) -> None:
+    """Print lines and tables, whose numbers are never cut, however narrow the terminal is."""
+    from rich.cells import cell_len
+    from rich.measure import Measurement
+
+    shown = console()
+    for part in parts:
+        if isinstance(part, str):
+            shown.print(part, markup=False, soft_wrap=True)
+            continue
+        for column in part.columns:
+            if column.no_wrap:
+                texts = (str(column.header), *map(str, column.cells))
+                column.min_width = max(map(cell_len, "\n".join(texts).split("\n")))
+        options = shown.options.update(markup=False, max_width=WIDEST)
+        least = Measurement.get(shown, options, part).minimum
+        shown.width = max(shown.width, least)
+        shown.print(part, markup=False)
 
 
 def presets_table() -> Table:
     """Name, size and purpose of every preset."""
     from mmm_xgen.presets import get_preset_config, list_available_presets
 
-    table = _table("preset", "what it is for", right=("periods", "geos", "channels", "controls"))
+    table = new_table("preset", "what it is for", right=("periods", "geos", "channels", "controls"))
     for name, description in list_available_presets().items():
         config = get_preset_config(name)
         sizes = (
@@ -59,14 +79,7 @@ def summary(ds: xr.Dataset) -> list[str]:
 
 
 def describe(ds: xr.Dataset, title: str) -> list[str | Table]:
-    """Lines and tables that describe a generated dataset.
-
-    Raises
-    ------
-    SchemaError
-        If `ds` is no generated dataset.
-    """
-    _require_generated(ds)
+    """Lines and tables that describe a generated dataset."""
     drawn = "given" if ds.attrs.get("spend_is_given") else "drawn"
     parts: list[str | Table] = [
         f"{title}: {', '.join([_span(ds), *_counts(ds)])}",
@@ -84,17 +97,10 @@ def describe(ds: xr.Dataset, title: str) -> list[str | Table]:
     return [*parts, f"and {hidden} more geos"] if hidden > 0 else parts
 
 
-def _require_generated(ds: xr.Dataset) -> None:
-    require(ds, "y", "mu", "spend", "channel_contribution", "y_sigma", "effect")
-    for name in ("currency", "kpi", "freq"):
-        if name not in ds.attrs:
-            raise SchemaError(f"the Dataset has no attribute {name!r}; was it made by mmm-xgen?")
-
-
 def _channels(ds: xr.Dataset) -> Table:
     from mmm_xgen.truth.estimands import attribution, roas
 
-    table = _table(
+    table = new_table(
         "channel",
         "column",
         "adstock",
@@ -116,7 +122,7 @@ def _channels(ds: xr.Dataset) -> Table:
 
 
 def _controls(ds: xr.Dataset) -> Table:
-    table = _table("control", "column", right=("lowest", "mean", "highest"), title="Controls")
+    table = new_table("control", "column", right=("lowest", "mean", "highest"), title="Controls")
     values = ds["control_value"]
     for name, column in zip(ds["control"].to_numpy(), ds["control_column"].to_numpy(), strict=True):
         one = values.sel(control=name)
@@ -130,7 +136,7 @@ def _geos(ds: xr.Dataset) -> Table:
 
     # An aggregated dataset has no configuration of its own, nor one noise family.
     noise = f", noise {config_of(ds).regions.noise.kind}" if "config" in ds.attrs else ""
-    table = _table(
+    table = new_table(
         "geo",
         right=("population", f"mean {ds.attrs['kpi']}", "base sales", "noise sd"),
         title=f"Geos{noise}",
@@ -147,7 +153,8 @@ def _figure(value: float) -> str:
     return f"{value:,.1f}" if math.isfinite(value) else "-"
 
 
-def _table(*left: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
+def new_table(*left: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
+    """Table without rows, with columns of words and columns of numbers."""
     from rich import box
     from rich.table import Table
 

@@ -1,0 +1,241 @@
+"""The command that fits models to generated data and compares them with the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mmm_xgen.cli.terminal import say
+from mmm_xgen.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+    from mmm_xgen.recovery.fit import FitSettings
+
+ARMS = ("published", "default", "matched")
+LIBRARIES = {
+    "pymc": tuple(f"pymc-{arm}" for arm in ARMS),
+    "meridian": tuple(f"meridian-{arm}" for arm in ARMS),
+    "ols": ("ols", "ols-oracle"),
+}
+FLOORS = ("prior-only", "spend-share")
+
+
+class ManyValues(TyperCommand):
+    """Command whose repeatable options also take several values after one flag.
+
+    ``--datasets a b --seed 1`` is read as ``--datasets a --datasets b --seed 1``; the command
+    takes no arguments of its own that this could swallow.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the flag before every value, then parse as ever."""
+        flags = {
+            flag
+            for option in self.params
+            if getattr(option, "multiple", False)
+            for flag in option.opts
+        }
+        return super().parse_args(ctx, repeated(args, flags))
+
+
+def repeated(words: list[str], flags: set[str]) -> list[str]:
+    """Words of a command line with a flag of `flags` before each of its values.
+
+    Examples
+    --------
+    >>> repeated(["--datasets", "a", "b", "--seed", "1"], {"--datasets"})
+    ['--datasets', 'a', '--datasets', 'b', '--seed', '1']
+    """
+    result: list[str] = []
+    flag, values = "", 0
+    for word in words:
+        if word in flags:
+            flag, values = word, 0
+        elif word.startswith("-"):
+            flag = ""
+        elif flag:
+            if values:
+                result.append(flag)
+            values += 1
+        result.append(word)
+    return result
+
+
+def benchmark(
+    datasets: Annotated[
+        list[str], typer.Option(metavar="PRESET|FILE ...", help="Presets, or .yaml or .json files.")
+    ],
+    libraries: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME ...",
+            help="pymc, meridian, ols, or names of models.  [default: pymc ols]",
+        ),
+    ] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARM ...",
+            help="Arms of pymc and meridian: published, default, matched.  [default: all]",
+        ),
+    ] = None,
+    samplers: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME ...",
+            help="Samplers of pymc: nutpie, pymc, numpyro, blackjax.  [default: nutpie]",
+        ),
+    ] = None,
+    chains: Annotated[int, typer.Option(min=1, help="Markov chains.")] = 4,
+    draws: Annotated[int, typer.Option(min=1, help="Kept draws of a chain.")] = 1000,
+    tune: Annotated[int, typer.Option(min=1, help="Discarded draws of a chain.")] = 1000,
+    target_accept: Annotated[float, typer.Option(help="Target acceptance probability.")] = 0.9,
+    seed: Annotated[int, typer.Option(min=0, help="First seed of the data.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, one after the other.")] = 1,
+    lift_tests: Annotated[
+        bool, typer.Option("--lift-tests", help="Tell models the results of lift tests.")
+    ] = False,
+    train_end: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Last date that models see.  [all]")
+    ] = None,
+    floors: Annotated[
+        bool, typer.Option(help="Whether to add prior-only and spend-share, to be beaten.")
+    ] = True,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="End fits that take longer.")
+    ] = None,
+    force_rerun: Annotated[bool, typer.Option(help="Fit again what is there.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Fit again what failed or was skipped.")
+    ] = False,
+    plots_only: Annotated[
+        bool, typer.Option("--plots-only", help="Fit nothing; tables and plots of what is there.")
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Fits at once, in worker processes; 0: in this process.")
+    ] = 1,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results"),
+    protocol: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Protocol, hashed into every result.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:
+    """Fit models to generated data and compare them with the truth.
+
+    Options that take several values take them after one flag, or one after each of several.
+    What is there is not fitted again: a command that was interrupted goes on where it stopped.
+    """
+    from mmm_xgen.recovery.study.report import summarise
+    from mmm_xgen.recovery.study.run import planned_units, run_study
+
+    models = chosen_models(libraries or ["pymc", "ols"], arms or list(ARMS), floors=floors)
+    settings = _settings(
+        samplers or ["nutpie"],
+        chains=chains,
+        draws=draws,
+        tune=tune,
+        target_accept=target_accept,
+        train_end=train_end,
+        lift_tests=lift_tests,
+    )
+    if protocol is not None and not protocol.is_file():
+        raise ConfigError(f"no such file: {str(protocol)!r}", path="--protocol")
+    what = (_read(datasets), models, range(seed, seed + seeds), settings)
+    if plots_only:
+        study = summarise(out, planned_units(*what, protocol=protocol))
+    else:
+        study = run_study(
+            *what,
+            out=out,
+            jobs=jobs,
+            timeout=timeout,
+            force=force_rerun,
+            retry_failed=retry_failed,
+            progress=not quiet,
+            protocol=protocol,
+        )
+    if not quiet:
+        _show(study.tables["recovery"], study.tables["failures"])
+        say(f"wrote {study.report}")
+
+
+def chosen_models(libraries: list[str], arms: list[str], *, floors: bool) -> list[str]:
+    """Names of the models of libraries, each once.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such library, model or arm.
+
+    Examples
+    --------
+    >>> chosen_models(["pymc", "ols"], ["default"], floors=False)
+    ['pymc-default', 'ols', 'ols-oracle']
+    """
+    from mmm_xgen.recovery.fit import MODELS
+
+    for arm in arms:
+        if arm not in ARMS:
+            raise ConfigError(f"no arm named {arm!r}; {nearest(arm, ARMS)}", path="--arms")
+    models: list[str] = []
+    for name in libraries:
+        if name not in LIBRARIES and name not in MODELS:
+            known = nearest(name, [*LIBRARIES, *MODELS])
+            raise ConfigError(f"no library or model named {name!r}; {known}", path="--libraries")
+        for model in LIBRARIES.get(name, (name,)):
+            if name in ("ols", model) or model.rpartition("-")[2] in arms:
+                models.append(model)
+    return list(dict.fromkeys([*models, *(FLOORS if floors else ())]))
+
+
+def _settings(samplers: list[str], **common: Any) -> list[FitSettings]:
+    from mmm_xgen.recovery.fit import FitSettings
+
+    try:
+        return [FitSettings(sampler=sampler, **common) for sampler in samplers]
+    except ConfigError as error:
+        path = error.path.replace("settings.sampler", "--samplers").replace("settings.", "--")
+        raise ConfigError(error.message, path=path.replace("_", "-")) from None
+
+
+def _read(sources: list[str]) -> dict[str, Any]:
+    """Presets by name, files by their stem."""
+    from mmm_xgen.cli.sources import name_of, read_config
+
+    datasets: dict[str, Any] = {}
+    for source in sources:
+        name = name_of(source)
+        config = read_config(source)
+        if datasets.setdefault(name, config) != config:
+            raise ConfigError(f"two datasets are named {name!r}; rename a file", path="--datasets")
+    return datasets
+
+
+def _show(recovery: pd.DataFrame, failures: pd.DataFrame) -> None:
+    from mmm_xgen.cli.tables import show_all
+    from mmm_xgen.recovery.study.report import main_figures
+
+    parts: list[str | Table] = []
+    for population, rows in recovery.groupby("population", sort=False):
+        shown = main_figures(rows)
+        parts.append(_table(shown, f"Who recovered what: {population}", left=2))
+    if len(failures):
+        shown = failures[["dataset", "model", "status", "units", "reason"]]
+        parts.append(_table(shown, "Not done", left=3))
+    show_all(parts)
+
+
+def _table(rows: pd.DataFrame, title: str, *, left: int) -> Table:
+    from mmm_xgen.cli.tables import new_table
+
+    names = list(map(str, rows.columns))
+    table = new_table(*names[:left], right=tuple(names[left:]), title=title)
+    for row in rows.itertuples(index=False):
+        table.add_row(*map(str, row))
+    return table

@@ -1,0 +1,248 @@
+"""Figures of the truth as tables to read, and as CSV and JSON to compute with."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmm_xgen.cli.tables import new_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from rich.table import Table
+
+LABELS = ("period", "geo", "channel")
+MISSING = "-"
+TOTAL = "total"
+
+
+def amount(value: float) -> str:
+    """Currency or KPI units to read.
+
+    Examples
+    --------
+    >>> amount(1234567.8), amount(12.3456), amount(float("nan")), amount(float("inf"))
+    ('1,234,568', '12.35', '-', 'inf')
+    """
+    if not math.isfinite(value):
+        return MISSING if math.isnan(value) else str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """A change in currency or KPI units to read.
+
+    Examples
+    --------
+    >>> signed(1234.5), signed(-2.0), signed(0.0)
+    ('+1,234', '-2', '0')
+    """
+    return f"+{amount(value)}" if value > 0 else amount(value)
+
+
+def ratio(value: float) -> str:
+    """A ratio with three decimals, which is missing where there is none."""
+    return f"{value:.3f}" if math.isfinite(value) else amount(value)
+
+
+def share(value: float) -> str:
+    """A share as a percentage."""
+    return f"{value:.2%}" if math.isfinite(value) else amount(value)
+
+
+def change(value: float) -> str:
+    """A relative change as a percentage with its sign.
+
+    Examples
+    --------
+    >>> change(-0.25), change(-1e-16)
+    ('-25.0%', '+0.0%')
+    """
+    return f"{round(value, 4) + 0.0:+.1%}" if math.isfinite(value) else amount(value)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure in a table: its variable, its words and how it reads."""
+
+    name: str
+    words: str
+    shown: Callable[[float], str]
+
+
+RETURNS = (
+    Column("spend", "spend", amount),
+    Column("contribution", "contribution", amount),
+    Column("revenue", "revenue", amount),
+    Column("roas", "ROAS", ratio),
+    Column("roas_with_carryout", "ROAS with\ncarry-out", ratio),
+    Column("mroas", "marginal\nROAS", ratio),
+    Column("mroas_with_carryout", "marginal ROAS\nwith carry-out", ratio),
+)
+EFFECTS = (
+    Column("cost_per_incremental", "cost per\nincremental", amount),
+    Column("attribution", "share of\nall sales", share),
+    Column("attribution_of_media", "share of\nmedia", share),
+    Column("adstock_half_life", "half-life", ratio),
+    Column("half_of_effect", "half of\neffect", ratio),
+    Column("half_saturation", "half\nsaturation", amount),
+    Column("saturation_level", "saturation\nlevel", share),
+)
+IMPACT = (
+    Column("incremental_spend", "spend", signed),
+    Column("incremental_sales", "sales", signed),
+    Column("incremental_revenue", "revenue", signed),
+    Column("marginal_roi", "marginal\nROI", ratio),
+    Column("incremental_sales_with_carryout", "sales with\ncarry-out", signed),
+    Column("incremental_revenue_with_carryout", "revenue with\ncarry-out", signed),
+    Column("marginal_roi_with_carryout", "marginal ROI\nwith carry-out", ratio),
+)
+SCENARIO = (
+    Column("spend", "spend", amount),
+    Column("sales", "sales", amount),
+    Column("revenue", "revenue", amount),
+    Column("roas", "ROAS of\nall media", ratio),
+)
+OPTIMUM = (
+    Column("current_spend", "spend\ntoday", amount),
+    Column("optimal_spend", "optimal\nspend", amount),
+    Column("change", "change", change),
+    Column("current_contribution", "contribution\ntoday", amount),
+    Column("contribution", "contribution\nat optimum", amount),
+    Column("mroas", "marginal ROAS\nat optimum", ratio),
+)
+
+
+def estimand_tables(truth: xr.Dataset, title: str) -> list[str | Table]:
+    """Lines and tables of what `estimands` gives, with grades if it has them."""
+    frame, units = frame_of(truth), units_of(truth)
+    labels = [name for name in LABELS if name in frame]
+    parts: list[str | Table] = [
+        f"{title}: truth without noise, {truth.attrs['window']}",
+        _table(frame, labels, RETURNS, units, title="Returns"),
+        _table(frame, labels, EFFECTS, units, title="Effects"),
+    ]
+    if "grade" in truth:
+        table = new_table("channel", "grade", "reason", title="Can the ROAS be told from the data")
+        for _, row in frame.iterrows():
+            table.add_row(*(str(row[name]) for name in ("channel", "grade", "reason")))
+        parts.append(table)
+    return parts
+
+
+def impact_tables(impacts: xr.Dataset, scenarios: xr.Dataset, title: str) -> list[str | Table]:
+    """Lines and tables of a what-if: what each change adds, and all spend before and after."""
+    frame = frame_of(impacts)
+    if len(frame) == 2:
+        # A single change is the total.
+        frame = frame[:1]
+    first, last = (impacts.attrs[f"window_{end}"] for end in ("start", "end"))
+    parts: list[str | Table] = [
+        f"{title}: what-if without noise, other spend from {first} to {last}",
+        _table(frame, ["change"], IMPACT, units_of(impacts), title="What the change adds"),
+    ]
+    if not impacts.attrs["carryout_periods"]:
+        parts.append("no date follows the change, so its carry-out is beyond the data")
+    units = units_of(scenarios)
+    before_and_after = _table(
+        frame_of(scenarios), ["scenario"], SCENARIO, units, title="All dates and geos"
+    )
+    return [*parts, before_and_after]
+
+
+def optimum_tables(best: xr.Dataset, title: str) -> list[str | Table]:
+    """Lines and table of what `optimize_allocation` gives, its plan and bounds apart."""
+    frame = frame_of(best)
+    labels = [name for name in LABELS if name in frame]
+    total = {**frame.sum(numeric_only=True), **dict.fromkeys(labels, ""), labels[-1]: TOTAL}
+    today, revenue = total["current_spend"], total["revenue"]
+    total |= {"multiplier": total["optimal_spend"] / today if today else math.nan}
+    total |= {"mroas": math.nan}
+    frame.loc[len(frame)] = total
+    frame["change"] = frame["multiplier"] - 1
+
+    told, currency = best.attrs, best.attrs.get("currency", "")
+    gap = max(float(best["gap_bound"]), 0.0)
+    within = f", {gap / revenue:.3%} of it" if revenue > 0 else ""
+    unspent = f"; {currency} {amount(told['unspent'])} best unspent" if told["unspent"] else ""
+    return [
+        f"{title}: best split of {currency} {amount(told['total_budget'])} without noise, "
+        f"{told['window']}",
+        _table(frame, labels, OPTIMUM, units_of(best)),
+        f"status: {told['status']}",
+        f"revenue from media: {currency} {amount(revenue)}, today "
+        f"{amount(total['current_revenue'])}; no allowed split earns over {currency} "
+        f"{amount(gap)} more{within}",
+        f"one more {currency} of budget earns {ratio(float(best['shadow_price']))}{unspent}",
+    ]
+
+
+def _table(
+    frame: pd.DataFrame,
+    labels: Iterable[str],
+    columns: Iterable[Column],
+    units: Mapping[str, str],
+    *,
+    title: str | None = None,
+) -> Table:
+    labels, columns = list(labels), list(columns)
+    heads = [
+        column.words + (f"\n({units[column.name]})" if column.name in units else "")
+        for column in columns
+    ]
+    table = new_table(*labels, right=tuple(heads), title=title)
+    for column in table.columns:
+        # Where numbers take all the width, a label would fold into single letters.
+        column.no_wrap = True
+    for row in frame.to_dict("records"):
+        words = [str(row[name]) for name in labels]
+        table.add_row(*words, *(column.shown(float(row[column.name])) for column in columns))
+    return table
+
+
+# For machines ---------------------------------------------------------------------------------
+
+
+def frame_of(figures: xr.Dataset) -> pd.DataFrame:
+    """Figures as a frame: one row for each combination of labels, which come first."""
+    dims = [*(name for name in LABELS if name in figures.dims)]
+    dims += [str(name) for name in figures.dims if name not in dims]
+    frame = figures.to_dataframe(dim_order=dims).reset_index()
+    for name in frame:
+        if frame[name].dtype.kind == "M":
+            frame[name] = frame[name].dt.strftime("%Y-%m-%d")
+    front = [*dims, *(str(name) for name in figures.coords if name not in dims)]
+    return frame[front + [name for name in frame if name not in front]]
+
+
+def units_of(figures: xr.Dataset) -> dict[str, str]:
+    """Units of the figures that have any."""
+    units = {str(name): str(values.attrs.get("units", "")) for name, values in figures.items()}
+    return {name: unit for name, unit in units.items() if unit not in ("", "1")}
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """CSV in the fewest digits that keep every number, without the last line break."""
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text.removesuffix("\n")
+
+
+def as_json(parts: Mapping[str, Any]) -> str:
+    """JSON of mappings, lists, frames and numbers; what is not finite becomes null."""
+    return json.dumps(_plain(parts), indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    import pandas as pd
+
+    if isinstance(value, pd.DataFrame):
+        return [_plain(row) for row in value.to_dict("records")]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,264 @@
+"""The commands that tell the truth of a dataset: returns, what-ifs, the best budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmm_xgen.cli.terminal import say, warnings_in_one_line
+from mmm_xgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from rich.table import Table
+
+
+class By(StrEnum):
+    """What estimands tell apart."""
+
+    CHANNEL = "channel"
+    GEO = "geo"
+
+
+class Form(StrEnum):
+    """What figures can be printed as."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE.nc", help="A generated dataset.")]
+Window = Annotated[
+    str | None,
+    typer.Option(metavar="START:END", help="Dates, such as 2023-01:2023-06 or 2023.  [all]"),
+]
+Printed = Annotated[
+    Form, typer.Option("--format", help="A table to read, or every figure in full precision.")
+]
+Bound = list[str] | None
+
+
+def truth(
+    file: File,
+    by: Annotated[
+        By, typer.Option(help="Channels over all geos, or every channel of every geo.")
+    ] = By.CHANNEL,
+    window: Window = None,
+    freq: Annotated[
+        str | None, typer.Option(metavar="QS", help="One figure a month (MS), quarter (QS) ...")
+    ] = None,
+    graded: Annotated[
+        bool, typer.Option("--recoverability", help="Grade how well each ROAS can be told.")
+    ] = False,
+    form: Printed = Form.TABLE,
+) -> None:
+    """Show true returns, attribution and saturation."""
+    from mmm_xgen.cli.arguments import read_window
+    from mmm_xgen.cli.figures import estimand_tables, frame_of, units_of
+    from mmm_xgen.cli.sources import naming, read_with_parameters
+    from mmm_xgen.truth import estimands, recoverability
+
+    if graded and (by is By.GEO or window is not None or freq is not None):
+        raise ConfigError(
+            "grades are of a channel over all dates and geos; drop --by geo, --window and --freq",
+            path="--recoverability",
+        )
+    ds = read_with_parameters(file)
+    with naming(file), warnings_in_one_line(quiet=False):
+        dates = read_window(ds, window)
+        dims = ("channel",) if by is By.CHANNEL else ("geo", "channel")
+        try:
+            found = estimands(ds, by=dims, window=dates, freq=freq)
+        except ConfigError as error:
+            path = error.path.replace("freq", "--freq")
+            raise ConfigError(error.message, path=path) from None
+        if graded:
+            grades = recoverability(ds)
+            found = found.assign(grades[["grade", "roas_bound", "reason"]])
+    _print(
+        form,
+        table=lambda: estimand_tables(found, str(file)),
+        rows=lambda: frame_of(found),
+        told=lambda: {"file": str(file), **found.attrs, "units": units_of(found)},
+    )
+
+
+def whatif(
+    file: File,
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="CHANNEL[:GEO]=CHANGE",
+            help="TV=+50% or TV:North=-20% against today, or TV=2000, spend per period and geo; "
+            "may be repeated, each starting from what those before it made.",
+        ),
+    ],
+    window: Window = None,
+    form: Printed = Form.TABLE,
+) -> None:
+    """Show what other spend would have sold."""
+    from mmm_xgen.cli.arguments import read_change, read_window
+    from mmm_xgen.cli.figures import frame_of, impact_tables, units_of
+    from mmm_xgen.cli.sources import naming, read_with_parameters
+    from mmm_xgen.truth import compare_scenarios
+
+    ds = read_with_parameters(file)
+    with naming(file), warnings_in_one_line(quiet=False):
+        dates = read_window(ds, window)
+        changes = [{**read_change(ds, text), "window": dates} for text in settings]
+        scenarios = compare_scenarios(ds, {"today": [], "what-if": changes})
+        scenarios = scenarios.drop_dims("channel")
+        impacts = _impacts(ds, settings, changes, scenarios.sel(scenario="what-if"))
+    _print(
+        form,
+        table=lambda: impact_tables(impacts, scenarios, str(file)),
+        rows=lambda: frame_of(impacts),
+        told=lambda: {
+            "file": str(file),
+            **scenarios.attrs,
+            **impacts.attrs,
+            "units": units_of(impacts),
+            "scenarios": frame_of(scenarios),
+        },
+    )
+
+
+def _impacts(
+    ds: xr.Dataset, settings: list[str], changes: list[dict[str, Any]], scenario: xr.Dataset
+) -> xr.Dataset:
+    """What each change adds to those before it, and all of them together, dims (change,)."""
+    import xarray as xr
+
+    from mmm_xgen.cli.figures import TOTAL
+    from mmm_xgen.truth import change_investment, predict_impact, simulate
+
+    impacts, labels, before = [], [], ds
+    for change in changes:
+        impacts.append(predict_impact(before, **change))
+        labels.append({name: impacts[-1].attrs[name] for name in ("channel", "geo")})
+        before = simulate(before, spend=change_investment(before, **change))
+    # Each change starts where the one before it ended, so that they add up.
+    total = xr.concat(impacts, "change").sum("change")
+    for name in ("sales", "revenue"):
+        total[f"incremental_{name}_with_carryout"] = scenario[f"incremental_{name}"]
+    # What is taken here and added there leaves no spend and no ROI, but for rounding.
+    adds = scenario["marginal_roi"].notnull()
+    total["incremental_spend"] = scenario["incremental_spend"].where(adds, 0.0)
+    total["marginal_roi"] = total["incremental_revenue"] / total["incremental_spend"].where(adds)
+    total["marginal_roi_with_carryout"] = scenario["marginal_roi"]
+    total = total.drop_vars("scenario")
+    table = xr.concat([*impacts, total], "change", combine_attrs="drop")
+    for figure, values in impacts[0].items():
+        table[figure].attrs = values.attrs
+    kept = ("window_start", "window_end")
+    table.attrs = {name: impacts[0].attrs[name] for name in kept}
+    table.attrs["carryout_periods"] = max(part.attrs["carryout_periods"] for part in impacts)
+    names = {name: ("change", [*(label[name] for label in labels), ""]) for name in labels[0]}
+    return table.assign_coords({"change": [*settings, TOTAL], **names})
+
+
+def optimize(
+    file: File,
+    budget: Annotated[
+        float | None, typer.Option(help="Currency for the whole window.  [today's spend]")
+    ] = None,
+    least: Annotated[
+        Bound, typer.Option("--min", metavar="TV=0.2", help="Least share of the budget.")
+    ] = None,
+    most: Annotated[
+        Bound, typer.Option("--max", metavar="TV=0.5", help="Greatest share of the budget.")
+    ] = None,
+    least_change: Annotated[
+        Bound, typer.Option("--min-change", metavar="TV=-30%", help="Least change against today.")
+    ] = None,
+    most_change: Annotated[
+        Bound, typer.Option("--max-change", metavar="TV=+30%", help="Greatest change.")
+    ] = None,
+    least_currency: Annotated[
+        Bound, typer.Option("--min-currency", metavar="TV=9000", help="Least spend.")
+    ] = None,
+    most_currency: Annotated[
+        Bound, typer.Option("--max-currency", metavar="TV=9000", help="Greatest spend.")
+    ] = None,
+    locked: Annotated[
+        Bound, typer.Option("--lock", metavar="TV", help="Keep today's spend.")
+    ] = None,
+    per_geo: Annotated[bool, typer.Option("--per-geo", help="Decide for every geo.")] = False,
+    window: Window = None,
+    form: Printed = Form.TABLE,
+) -> None:
+    """Find the best split of a budget over channels.
+
+    Bounds and locks may be repeated, and hold for a channel over all geos; '*' is every channel.
+    """
+    from mmm_xgen.cli.arguments import as_written, read_constraints, read_window
+    from mmm_xgen.cli.sources import naming, read_with_parameters
+    from mmm_xgen.truth import optimize_allocation
+
+    bounds = {
+        "min": least,
+        "max": most,
+        "min_change": least_change,
+        "max_change": most_change,
+        "min_currency": least_currency,
+        "max_currency": most_currency,
+    }
+    ds = read_with_parameters(file)
+    with naming(file), warnings_in_one_line(quiet=False):
+        dates = read_window(ds, window)
+        given = {key: texts or () for key, texts in bounds.items()}
+        rules = read_constraints(ds, given, locked or ())
+        try:
+            best = optimize_allocation(
+                ds, total_budget=budget, constraints=rules, per_geo=per_geo, window=dates
+            )
+        except ConfigError as error:
+            raise as_written(error) from None
+    _print_optimum(best, file, form)
+
+
+def _print_optimum(best: xr.Dataset, file: Path, form: Form) -> None:
+    from mmm_xgen.cli.figures import frame_of, optimum_tables, units_of
+
+    dims = best["optimal_spend"].dims
+    items = best[[name for name, values in best.items() if values.dims == dims]]
+    whole = best[[name for name, values in best.items() if not values.dims]]
+    sizes = {str(name): values.item() for name, values in whole.items()}
+    _print(
+        form,
+        table=lambda: optimum_tables(items.assign(whole), str(file)),
+        # CSV has no place but its rows for what is of the whole.
+        rows=lambda: frame_of(items).assign(**(sizes if form is Form.CSV else {})),
+        told=lambda: {
+            "file": str(file),
+            **best.attrs,
+            **sizes,
+            "units": units_of(items.assign(whole)),
+        },
+    )
+
+
+def _print(
+    form: Form,
+    *,
+    table: Callable[[], list[str | Table]],
+    rows: Callable[[], pd.DataFrame],
+    told: Callable[[], Mapping[str, Any]],
+) -> None:
+    """Print a table, or rows alone as CSV, or rows and what is told of them as JSON."""
+    from mmm_xgen.cli.figures import as_csv, as_json
+    from mmm_xgen.cli.tables import show_all
+
+    if form is Form.TABLE:
+        show_all(table())
+    elif form is Form.CSV:
+        say(as_csv(rows()))
+    else:
+        say(as_json({**told(), "rows": rows()}))
