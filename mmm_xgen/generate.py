@@ -13,7 +13,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.experiment import apply_experiments
 from mmm_xgen.draws import draw_controls, draw_spend
 from mmm_xgen.effect import factor_for_roas
-from mmm_xgen.errors import XgenWarning
+from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.given import effect_is_given, given_parameters, with_given
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled import config_of, label, labels_of
@@ -58,7 +58,9 @@ def generate_mmm_dataset(
     spend : path, DataFrame, DataArray or Dataset, optional
         Media plan in place of drawn spend: a CSV or Parquet file, a wide or long frame, read as
         ``config.spend_plan`` says, or labelled data with dims (date, geo, channel). Channels,
-        dates and geos come from it.
+        dates and geos come from it. ``config.experiments`` change it as they change drawn
+        spend, unless it is a Dataset made with the same experiments: ``spend=ds`` has them
+        already, while a bare ``ds.spend`` does not say so and is changed again.
     params : Dataset, optional
         True parameters in place of drawn ones, under their names in the generated Dataset, with
         all or some of their dims.
@@ -166,7 +168,7 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` does not carry its configuration.
+        If `ds` does not carry its configuration, or is a counterfactual, which none made.
     ConfigError
         If a custom pattern, transform or callable in it is not registered.
 
@@ -176,6 +178,12 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
     >>> regenerate(ds).identical(ds)
     True
     """
+    if "counterfactual" in ds.attrs:
+        raise SchemaError(
+            f"the Dataset is a counterfactual ({ds.attrs['counterfactual']}), which no "
+            "configuration made; regenerate the factual one and simulate its spend again, as in "
+            "simulate(regenerate(factual), spend=ds.spend)"
+        )
     names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
     kept = [name for name in ("spend", "spend_history", "control_value") if name in ds]
     with warnings.catch_warnings():

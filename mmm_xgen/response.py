@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmm_xgen.errors import AlignmentError, ConfigError
-from mmm_xgen.kernels.adstock import ADSTOCKS, convolve, normalized
+from mmm_xgen.kernels.adstock import ADSTOCKS, AdstockKind, convolve, normalized
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import Kind, members
-from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.registry import Registry
 from mmm_xgen.schema import require
 
@@ -81,8 +81,7 @@ def lag_weights(media: Media) -> FloatArray:
     keys = zip(media.adstock_settings, media.l_max, media.normalize, strict=True)
     for kind, (settings, l_max, normalize), index in _groups(ADSTOCKS, media.adstock_kind, keys):
         values = _arguments(kind, media.parameters, "adstock_", index)
-        kernel = kind.function(np.arange(l_max, dtype=float), **values, **dict(settings))
-        _require_complex(kind, kernel, *values.values())
+        kernel = _called(kind, np.arange(l_max, dtype=float), values, settings)
         kernel = np.broadcast_to(kernel, (*weights[..., index, :, :].shape[:-1], l_max))
         if normalize:
             if not np.all(np.real(kernel).sum(axis=-1) > 0):
@@ -115,8 +114,7 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
     groups = list(_groups(SATURATIONS, media.saturation_kind, media.saturation_settings))
     for kind, settings, index in groups:
         values = _arguments(kind, media.parameters, "saturation_", index)
-        part = kind.function(scaled[..., index, :, :], **values, **dict(settings))
-        _require_complex(kind, part, scaled, *values.values())
+        part = _called(kind, scaled[..., index, :, :], values, settings)
         if len(groups) == 1:
             return np.asarray(part)
         if response is None:
@@ -264,13 +262,14 @@ def with_effect(params: xr.Dataset) -> xr.Dataset:
         # An amplitude that contains the effect leaves 1 to the curve itself.
         ones = xr.ones_like(params["spend_unit"])
         return params.assign(effect=total, saturation_amplitude=ones)
-    own = params.get("saturation_amplitude", 1.0)
+    # Variables have no labels, whose alignment within one Dataset costs more than the check.
+    own = params.variables.get("saturation_amplitude", 1.0)
+    contained = params.variables["effect"] * own
     for kind, name in names.items():
         if name not in params:
             continue
-        contained = params["effect"] * own
-        differs = abs(params[name] - contained) > 1e-9 * abs(contained)
-        if bool((differs & (kinds == kind)).any()):
+        differs = abs(params.variables[name] - contained) > 1e-9 * abs(contained)
+        if bool((differs & (kinds.variable == kind)).any()):
             raise AlignmentError(
                 f"'effect' contradicts {name!r}, which contains it; change both, or drop 'effect'"
             )
@@ -360,10 +359,19 @@ def _arguments(
     }
 
 
-def _require_complex(kind: Kind, result: FloatArray, *arguments: FloatArray) -> None:
-    """Refuse a kind that lost the imaginary part, which carries the derivative."""
-    if any(map(np.iscomplexobj, arguments)) and not np.iscomplexobj(result):
-        raise TypeError(f"{kind.name} does not take complex numbers")
+def _called(
+    kind: AdstockKind | SaturationKind,
+    first: FloatArray,
+    values: Mapping[str, FloatArray],
+    settings: Settings,
+) -> FloatArray:
+    """Result of a kind, which may not lose the imaginary part, as it carries the derivative."""
+    is_complex = any(map(np.iscomplexobj, (first, *values.values())))
+    if not is_complex or kind.takes_complex:
+        result: FloatArray = kind.function(first, **values, **dict(settings))
+        if np.iscomplexobj(result) or not is_complex:
+            return result
+    raise TypeError(f"{kind.name} does not take complex numbers")
 
 
 def _by_channel(values: FloatArray) -> FloatArray:

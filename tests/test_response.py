@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import timeit
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -16,6 +18,7 @@ from mmm_xgen import (
     respond,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.response import with_effect
 
 
 def mixed(**transforms: object) -> xr.Dataset:
@@ -119,3 +122,10 @@ def test_the_effect_is_inside_the_amplitudes() -> None:
     for name in ("saturation_beta", "saturation_sigma", "saturation_b", "saturation_alpha"):
         with pytest.raises(AlignmentError, match=name):
             respond(ds["spend"], ds.assign({name: 2 * ds[name]}))
+
+
+def test_the_check_of_effects_costs_little() -> None:
+    ds = generate_mmm_dataset()
+    calls = (lambda: with_effect(ds), lambda: respond(ds["spend"], ds))
+    check, whole = (min(timeit.repeat(call, number=5, repeat=15)) for call in calls)
+    assert check < 0.25 * whole

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Share
-from mmm_xgen.kernels.kind import Kind, signature_of
+from mmm_xgen.kernels.kind import Kind, carries_derivatives, defaults_of, signature_of
 from mmm_xgen.registry import Registry
+
+# Lags at which weights are tried.
+LAGS = np.arange(8.0)
 
 Weights = TypeVar("Weights", bound=Callable[..., Any])
 
@@ -30,6 +34,15 @@ class AdstockKind(Kind):
 
     alpha_at: Callable[[float], float] | None = None
     fits_l_max: bool = False
+
+    @cached_property
+    def takes_complex(self) -> bool:
+        """Whether complex numbers carry derivatives through the weights, tried at the defaults."""
+        names = self.parameters
+        return carries_derivatives(
+            lambda *values: self.function(LAGS, **dict(zip(names, values, strict=True))),
+            *defaults_of(names, 0.5).values(),
+        )
 
 
 ADSTOCKS: Registry[AdstockKind] = Registry("adstock")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.kernels.domain import REAL, Domain, Fixed, SpendPower
+from mmm_xgen.kernels.domain import REAL, Domain, Fixed, FloatArray, SpendPower
 
 REQUIRED = inspect.Parameter.empty
+# Relative steps, and how far, in units of the function, the two derivatives may differ.
+COMPLEX_STEP, CENTRAL_STEP, AGREEMENT = 1e-30, 1e-6, 1e-6
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,47 @@ def signature_of(
     if "kind" in {*parameters, *settings}:
         raise ConfigError(f"{function.__name__}: an argument may not be called 'kind'")
     return parameters, settings
+
+
+def defaults_of(parameters: Mapping[str, Parameter], required: float) -> dict[str, FloatArray]:
+    """Default of each parameter, and `required` where it has none, as arrays of length 1."""
+    return {
+        name: np.array([required if each.default is REQUIRED else each.default], dtype=float)
+        for name, each in parameters.items()
+    }
+
+
+def carries_derivatives(function: Callable[..., Any], *arguments: FloatArray) -> bool:
+    """Whether a complex step of every argument gives the same as a central difference.
+
+    Not so if a function takes real parts or absolute values, which no error need tell.
+
+    Examples
+    --------
+    >>> carries_derivatives(lambda x: x / (1 + x), np.array([2.0]))
+    True
+    >>> carries_derivatives(lambda x: x / (1 + np.abs(x)), np.array([2.0]))
+    False
+    """
+
+    def moved(position: int, step: complex) -> FloatArray:
+        steps = [step if each == position else 0.0 for each in range(len(arguments))]
+        pairs = zip(arguments, steps, strict=True)
+        return np.asarray(function(*(values * (1 + step) for values, step in pairs)))
+
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            for position in range(len(arguments)):
+                slope = np.imag(moved(position, 1j * COMPLEX_STEP)) / COMPLEX_STEP
+                rise = moved(position, CENTRAL_STEP) - moved(position, -CENTRAL_STEP)
+                size = np.abs(moved(position, 0.0)).max()
+                gap = np.abs(slope - rise / (2 * CENTRAL_STEP))
+                if not np.all(gap <= AGREEMENT * size):
+                    return False
+    except Exception:  # A user's function may raise anything where it meets complex numbers.
+        return False
+    return True
 
 
 def members(keys: Iterable[Hashable]) -> Iterator[tuple[Any, slice | list[int]]]:

@@ -3,7 +3,8 @@ r"""Saturation: the diminishing response to carried-over spend.
 A saturation kind is a function ``f(x, *, parameters)`` of the carry-over in spend units that
 returns the response, with ``f(0) = 0``. `x` has dims ``(..., date)``, the parameters a last axis
 of length 1. A curve should take complex numbers, too: exact derivatives are complex steps, and a
-curve that cannot take one is differentiated numerically. The library multiplies the response
+curve through which they do not come out right, which is tried, is differentiated numerically. At
+zero spend a complex step means the slope from the right. The library multiplies the response
 with the effect of the channel. Names, parameters and formulas are PyMC-Marketing's
 (`pymc_marketing.mmm.transformers`, release 1.3), and so are the values to 1e-12.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -26,11 +28,15 @@ from mmm_xgen.kernels.domain import (
     PositivePerSpend,
     PositiveSpend,
 )
-from mmm_xgen.kernels.kind import REQUIRED, Kind, signature_of
+from mmm_xgen.kernels.kind import Kind, carries_derivatives, defaults_of, signature_of
 from mmm_xgen.registry import Registry
 
 LOG_3 = math.log(3)
 LARGEST_POWER = 700.0
+# An infinite slope: infinity itself would become NaN in complex products and beside no effect.
+STEEPEST = 1e250
+# Carry-over at which a curve is tried: below, about and above its parameters.
+SAMPLES = np.array([0.37, 2.3, 910.0])
 
 Curve = TypeVar("Curve", bound=Callable[..., Any])
 
@@ -48,6 +54,16 @@ class SaturationKind(Kind):
     amplitude: str | None = None
     over_amplitude: str | None = None
     to_component: Callable[[Mapping[str, float]], dict[str, float]] | None = None
+
+    @cached_property
+    def takes_complex(self) -> bool:
+        """Whether complex numbers carry derivatives through the curve, tried at its defaults."""
+        names = self.parameters
+        return carries_derivatives(
+            lambda x, *values: self.function(x, **dict(zip(names, values, strict=True))),
+            SAMPLES,
+            *defaults_of(names, 1.0).values(),
+        )
 
 
 SATURATIONS: Registry[SaturationKind] = Registry("saturation")
@@ -77,6 +93,13 @@ def register_saturation(
     ------
     ConfigError
         If the name is taken, or if the curve is not 0 at zero spend.
+
+    Notes
+    -----
+    Marginal returns are exact if NumPy carries a complex `x` and complex parameters through the
+    curve. What loses the imaginary part, such as ``np.asarray(x, dtype=float)``, ``x.real`` or
+    ``np.abs(x)``, is found by comparison with a central difference, at the defaults of the
+    curve's parameters; truth is then a central difference (some 9 digits).
 
     Examples
     --------
@@ -109,16 +132,20 @@ def register_saturation(
 
 def _reject_response_without_spend(kind: SaturationKind) -> None:
     """Refuse a curve with f(0) != 0: without spend there is nothing to attribute."""
-    defaults = {
-        name: np.array([1.0 if parameter.default is REQUIRED else parameter.default])
-        for name, parameter in kind.parameters.items()
-    }
+    defaults = defaults_of(kind.parameters, 1.0)
     at_zero = float(np.asarray(kind.function(np.zeros(1), **defaults)).ravel()[0])
     if not abs(at_zero) <= 1e-12:
         raise ConfigError(
             f"the saturation {kind.name!r} is {at_zero:g} at zero spend; subtract that, so that "
             "a channel without spend contributes nothing"
         )
+
+
+def _first_order(x: FloatArray, exponent: Any, scale: Any) -> FloatArray:
+    """(x / scale)**exponent to first order in a complex step from zero spend, 0 elsewhere."""
+    exponent = np.real(exponent)
+    slope = np.where(exponent == 1, 1 / np.real(scale), np.where(exponent < 1, STEEPEST, 0.0))
+    return np.asarray(np.where(np.real(x) == 0, x, 0.0) * slope)
 
 
 @register_saturation("hill_function")
@@ -133,9 +160,9 @@ def hill_function(
         # Where e**power has no number, the curve is 1 / e**power.
         is_large = np.real(power) > LARGEST_POWER
         curve = 1 / (1 + np.exp(np.where(is_large, 0.0, power)))
-        return np.where(
-            positive, np.where(is_large, np.exp(-np.where(is_large, power, 0.0)), curve), 0.0
-        )
+        if np.any(is_large):
+            curve = np.where(is_large, np.exp(-np.where(is_large, power, 0.0)), curve)
+        return np.where(positive, curve, _first_order(x, slope, kappa))
     if np.min(x, initial=0.0) < 0:
         x = np.maximum(x, 0.0)
     with np.errstate(divide="ignore", over="ignore"):
@@ -215,7 +242,8 @@ def tanh_saturation_baselined(
 def root_saturation(x: FloatArray, *, alpha: Positive = 0.5) -> FloatArray:
     r"""Power curve :math:`x^\alpha`, 0 below zero."""
     positive = np.real(x) > 0
-    return np.where(positive, np.where(positive, x, 1.0) ** np.asarray(alpha), 0.0)
+    at_zero = _first_order(x, alpha, 1.0) if np.iscomplexobj(x) else 0.0
+    return np.where(positive, np.where(positive, x, 1.0) ** np.asarray(alpha), at_zero)
 
 
 @register_saturation("log_saturation")

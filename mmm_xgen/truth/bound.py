@@ -8,7 +8,10 @@ decompositions, so that the problem left has the size of the media parameters.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +75,8 @@ class Bound:
         variance = np.einsum("fqi,fij,fqj->fq", gradient, self.covariance, gradient)
         # The gradient in coordinates in which every column has unit length.
         scaled = gradient / self.scale[:, None]
-        lost = np.square(scaled @ self.null.swapaxes(-1, -2)).sum(axis=-1)
+        with in_one_thread():
+            lost = np.square(scaled @ self.null.swapaxes(-1, -2)).sum(axis=-1)
         return np.where(lost > NULL_SHARE * np.square(scaled).sum(axis=-1), np.inf, variance)
 
     def parameter_variance(self) -> FloatArray:
@@ -80,6 +84,24 @@ class Bound:
         n_columns = self.scale.shape[-1]
         unit = np.broadcast_to(np.eye(n_columns), (len(self.scale), n_columns, n_columns))
         return self.variance(unit)
+
+
+def in_one_thread() -> AbstractContextManager[Any]:
+    """Context in which linear algebra does not use several threads.
+
+    Decompositions of many small matrices gain nothing by threads, which wait for each other at
+    every column, and tens of seconds where other processes keep the cores busy.
+    """
+    limit: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _thread_pools() -> Any:
+    """Thread pools of the libraries loaded, which take milliseconds to find."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def bound_of(

@@ -19,6 +19,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute, lag_weights, stages
 from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import (
+    array_of,
     channel_label,
     contribution,
     history_of,
@@ -54,7 +55,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     spend : DataArray, dims (date, geo, channel) and more
         Currency per period. Dates, geos and channels that it does not have keep today's spend;
         instead of a dim it may have a scalar coordinate, as ``ds.spend.sel(channel="TV")``
-        does. Further dims (scenario, draw) lead the results.
+        does. Further dims (scenario, draw) lead the results. It is taken as it is: experiments
+        of the configuration are in ``ds.spend`` already and change nothing here.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
 
     media, history = media_from(ds), history_of(ds)
     weights = lag_weights(media)
-    stored = {name: ds[name].transpose("channel", "geo", "date").to_numpy() for name in RESPONSES}
+    stored = {name: array_of(ds, name, "channel", "geo", "date") for name in RESPONSES}
     today = contribute(stages(spend_of(ds), media, weights, history)[-1], media)
     refuse_foreign_contribution(ds, today)
     carryover, saturated, response = stages(new_spend, media, weights, history)
@@ -102,7 +104,7 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     new = dict(zip(RESPONSES, (carryover, saturated, contribute(response, media)), strict=True))
     new = {name: np.where(reached, new[name], stored[name]) for name in RESPONSES}
 
-    mu, noise, y = (ds[name].transpose("geo", "date").to_numpy() for name in ("mu", "noise", "y"))
+    mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))
     rise = new["channel_contribution"] - stored["channel_contribution"]
     new_mu = mu + rise.sum(axis=-3)
     new["mu"] = new_mu
@@ -161,7 +163,7 @@ def refuse_foreign_contribution(ds: xr.Dataset, today: FloatArray | None = None)
     require(ds, "spend", "channel_contribution")
     if today is None:
         today = contribution(spend_of(ds), media_from(ds), history_of(ds))
-    stored = ds["channel_contribution"].transpose("channel", "geo", "date").to_numpy()
+    stored = array_of(ds, "channel_contribution", "channel", "geo", "date")
     size = np.abs(stored).max(initial=0.0)
     if not np.allclose(today, stored, rtol=TOLERANCE, atol=TOLERANCE * size):
         raise SchemaError(
@@ -280,14 +282,14 @@ def full_plan(ds: xr.Dataset, spend: xr.DataArray) -> xr.DataArray:
     positions = [_positions(ds, spend, dim) for dim in MEDIA_DIMS]
     values = _checked_values(spend)
 
-    today = ds["spend"].transpose(*MEDIA_DIMS)
-    full = np.array(np.broadcast_to(today.to_numpy(), (*values.shape[:-3], *today.shape)), float)
+    today = array_of(ds, "spend", *MEDIA_DIMS)
+    full = np.array(np.broadcast_to(today, (*values.shape[:-3], *today.shape)), float)
     date, geo, channel = np.ix_(*positions)
     full[..., date, geo, channel] = values
     coords = {name: coord for name, coord in spend.coords.items() if {*coord.dims} <= {*extra}}
-    labels = {dim: today[dim] for dim in MEDIA_DIMS}
+    labels = {dim: ds["spend"][dim] for dim in MEDIA_DIMS}
     kept = {name: coords[name] for name in coords if name not in ds.coords}
-    plan = xr.DataArray(full, dims=(*extra, *MEDIA_DIMS), coords=kept, attrs=today.attrs)
+    plan = xr.DataArray(full, dims=(*extra, *MEDIA_DIMS), coords=kept, attrs=ds["spend"].attrs)
     return plan.assign_coords(labels).rename("spend")
 
 

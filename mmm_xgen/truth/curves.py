@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from mmm_xgen.response import contribute, stages
 from mmm_xgen.schema import require
 from mmm_xgen.truth.constraints import Constraints
 from mmm_xgen.truth.counterfactual import Window, refuse_foreign_contribution, window_periods
-from mmm_xgen.truth.media import COMPLEX_STEP, derivative, spend_of
+from mmm_xgen.truth.media import spend_of, value_and_slope
 from mmm_xgen.truth.spend_panel import Panel, panel_of
 
 Grid: TypeAlias = Iterable[float] | xr.DataArray | None
@@ -24,8 +25,6 @@ Grid: TypeAlias = Iterable[float] | xr.DataArray | None
 MULTIPLIERS = np.concatenate([np.linspace(0, 1, 25), np.linspace(1, 2, 26)[1:]])
 BUDGETS = np.linspace(0.2, 2.0, 10)
 WAYS = {"total": (), "channel": ("channel",), "geo and channel": ("geo", "channel")}
-# Exactly at 0 a complex step cannot tell the two sides of a curve apart.
-NEXT_TO_NOTHING = 1e-9
 # Numbers of the panel that one call of the response function may make.
 CHUNK = 400_000
 
@@ -88,8 +87,9 @@ def response_curve(
     Dataset, dims ("multiplier",) or ("spend",), and those of `by`
         ``spend`` or ``multiplier`` (NaN where there is no historical spend), whichever is not
         the dim; ``contribution`` (KPI units), ``revenue`` (currency), ``marginal_return``
-        (currency per currency; at 0 from the right, at a billionth of the pattern; NaN without
-        a pattern), ``average_return`` (NaN at zero spend).
+        (currency per currency; at 0 from the right, and infinite where a curve starts vertically,
+        as a root or a Hill curve of slope below 1 does; NaN without a pattern),
+        ``average_return`` (NaN at zero spend).
 
         *Window*: spend and sales of the same dates. *Carry-over*: the effect of earlier spend
         counts, also at a multiplier of 0; that of the window's spend after its end does not.
@@ -267,30 +267,18 @@ def _figures(
     values, slopes = [], []
     for start in range(0, len(levels), size):
         part = levels[start : start + size]
-        base = np.maximum(part, NEXT_TO_NOTHING)
-        value, slope = _with_slope(lambda step, base=base: _made(panel, base * (1 + step)))  # type: ignore[misc]
-        values.append(_together(value if part.all() else _made(panel, part), kept))
-        slopes.append(_together(slope[1] / base, kept))
+        value, slope = value_and_slope(partial(_made, panel), part)
+        values.append(_together(value, kept))
+        slopes.append(_together(slope[1], kept))
     contribution, revenue = np.concatenate(values, axis=1)
     marginal = _ratio(np.concatenate(slopes), unit)
     return {"contribution": contribution, "revenue": revenue, "marginal_return": marginal}
 
 
-def _with_slope(function: Callable[[complex], FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Value and derivative of `function` at 0, by one call where the kinds take complex numbers."""
-    try:
-        made = function(1j * COMPLEX_STEP)
-    except TypeError:
-        made = np.array(np.nan)
-    if np.all(np.isfinite(made)):
-        return np.real(made), np.imag(made) / COMPLEX_STEP
-    return np.asarray(function(0.0)), derivative(function)
-
-
 def _made(panel: Panel, levels: Any) -> FloatArray:
     """Contribution and revenue, dims (2, point, channel, geo)."""
     plan = levels[..., None] * panel.pattern
-    # Where a curve leaves the range of complex numbers, `derivative` differences instead.
+    # Where a curve leaves the range of complex numbers, `value_and_slope` differences instead.
     with np.errstate(over="ignore", invalid="ignore"):
         *_, response = stages(plan, panel.media, panel.weights, panel.history)
     # The effect multiplies all dates alike, so their sum can come first.

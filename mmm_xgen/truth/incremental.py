@@ -13,7 +13,7 @@ import xarray as xr
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, stages
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import require
 from mmm_xgen.truth.counterfactual import refuse_foreign_contribution
 from mmm_xgen.truth.media import derivative, history_of, media_from, spend_of
 
@@ -112,13 +112,6 @@ def response_of(ds: xr.Dataset) -> Response:
         If `ds` lacks a variable, has further dims, or its spend does not make its contributions.
     """
     require(ds, "spend", "effect", "spend_unit", "channel_contribution", "revenue_per_kpi")
-    for name in ("spend", "effect"):
-        for dim in ds[name].dims:
-            if dim not in describe(name).dims:
-                raise SchemaError(
-                    f"{name!r} has the dim {dim!r} besides those of one dataset; "
-                    f"choose one, as in ds.isel({dim}=0)"
-                )
     if ds["effect"].isnull().any():
         raise SchemaError(
             "the Dataset has no response to spend, as after an aggregation, whose sums are no "

@@ -11,7 +11,7 @@ import xarray as xr
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import attributes, describe
-from mmm_xgen.truth.bound import Bound, bound_of, sparse_directions
+from mmm_xgen.truth.bound import Bound, bound_of, in_one_thread, sparse_directions
 from mmm_xgen.truth.jacobian import (
     Columns,
     Model,
@@ -64,7 +64,8 @@ class Information:
         media, baseline = (
             whiten(columns.values, self.noise, self.mu) for columns in (self.media, self.baseline)
         )
-        return bound_of(media, baseline, *self.precision, pooled=self.pooled)
+        with in_one_thread():
+            return bound_of(media, baseline, *self.precision, pooled=self.pooled)
 
     def totals(self, worth: FloatArray) -> FloatArray:
         """Derivative of each channel's weighted total contribution by every media parameter.

@@ -2,42 +2,68 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.errors import AlignmentError, nearest
+from mmm_xgen.errors import AlignmentError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, media_of, response_parameters, stages
-from mmm_xgen.schema import require
+from mmm_xgen.schema import describe, require
 
 # So small that its square vanishes beside 1: the complex step is exact to the last digits.
 COMPLEX_STEP = 1e-30
 CENTRAL_STEP = 1e-6
+# Level next to 0 at which a central difference stands for the slope from the right.
+NEXT_TO_NOTHING = 1e-9
+# Slopes that only `mmm_xgen.kernels.saturation.STEEPEST`, which stands for infinity, can make.
+STEEP = 1e150
+
+
+def variable_of(ds: xr.Dataset, name: str, *dims: str) -> xr.DataArray:
+    """Return a variable of one dataset, dims in the given order.
+
+    Raises
+    ------
+    SchemaError
+        If the variable is missing or has other dims, as a leading ``dataset``.
+    """
+    require(ds, name)
+    for dim in ds[name].dims:
+        if dim not in dims:
+            raise SchemaError(
+                f"{name!r} has the dim {dim!r}: found {ds[name].dims}, allowed: "
+                f"{describe(name).dims}; choose one dataset, as in ds.isel({dim}=0)"
+            )
+    return ds[name].transpose(*dims)
+
+
+def array_of(ds: xr.Dataset, name: str, *dims: str) -> FloatArray:
+    """Values of a variable of one dataset; see `variable_of`."""
+    return np.asarray(variable_of(ds, name, *dims).to_numpy())
 
 
 def media_from(ds: xr.Dataset) -> Media:
     """True response of all channels of a Dataset, parameters with dims (geo, channel)."""
-    require(ds, "effect", "spend_unit")
     order = ("geo", "channel")
-    folded = {name: ds[name].transpose(*order).to_numpy() for name in response_parameters(ds)}
-    effect = ds["effect"].transpose(*order).to_numpy()
-    return media_of(ds, folded, effect, ds["spend_unit"].transpose(*order).to_numpy())
+    effect, unit = (array_of(ds, name, *order) for name in ("effect", "spend_unit"))
+    folded = {name: array_of(ds, name, *order) for name in response_parameters(ds)}
+    return media_of(ds, folded, effect, unit)
 
 
 def spend_of(ds: xr.Dataset) -> FloatArray:
     """Spend of a Dataset as an array with dims (channel, geo, date)."""
-    require(ds, "spend")
-    return np.asarray(ds["spend"].transpose("channel", "geo", "date").to_numpy(), dtype=float)
+    return array_of(ds, "spend", "channel", "geo", "date").astype(float, copy=False)
 
 
 def history_of(ds: xr.Dataset) -> FloatArray | None:
     """Spend before the window, dims (channel, geo, history_date); None where there is none."""
     if "spend_history" not in ds:
         return None
-    history = ds["spend_history"].transpose("channel", "geo", "history_date")
-    return np.asarray(history.to_numpy(), dtype=float)
+    history = array_of(ds, "spend_history", "channel", "geo", "history_date")
+    return history.astype(float, copy=False)
 
 
 def contribution(spend: FloatArray, media: Media, history: FloatArray | None = None) -> FloatArray:
@@ -46,7 +72,7 @@ def contribution(spend: FloatArray, media: Media, history: FloatArray | None = N
 
 
 def derivative(function: Callable[[complex], FloatArray]) -> FloatArray:
-    """Derivative of `function` at 0, by a complex step.
+    """Derivative of `function` at 0, by a complex step; infinite where a curve rises that steeply.
 
     A kind that cannot take complex numbers, which a user may have registered, is differentiated
     by a central difference.
@@ -56,12 +82,47 @@ def derivative(function: Callable[[complex], FloatArray]) -> FloatArray:
     >>> derivative(lambda step: np.exp(np.array([0.0, 1.0]) * (1 + step)))
     array([0.        , 2.71828183])
     """
+    stepped = _stepped(function)
+    return _central(function) if stepped is None else stepped[1]
+
+
+def value_and_slope(
+    function: Callable[[FloatArray], FloatArray], level: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Value of a function of a level that is never negative, and its slope, at 0 from the right.
+
+    One call serves both, but for levels of 0, where the kinds take complex numbers.
+
+    Examples
+    --------
+    >>> value_and_slope(np.log1p, np.array([0.0, 1.0]))
+    (array([0.        , 0.69314718]), array([1. , 0.5]))
+    """
+    stepped = _stepped(lambda step: function(np.asarray(level + step)))
+    if stepped is not None:
+        # Of nothing, the square of the step is more than rounding.
+        return (stepped[0] if np.all(level) else function(level)), stepped[1]
+    # At 0 a central difference would leave the curve, so it starts beside it.
+    base = np.maximum(level, NEXT_TO_NOTHING)
+    return function(level), _central(lambda step: function(np.asarray(base * (1 + step)))) / base
+
+
+def _stepped(function: Callable[[complex], FloatArray]) -> tuple[FloatArray, FloatArray] | None:
+    """Value and derivative at 0 by a complex step; None where the numbers do not carry it."""
     try:
-        slope = np.imag(function(1j * COMPLEX_STEP)) / COMPLEX_STEP
-    except TypeError:
-        slope = np.array(np.nan)
-    if np.all(np.isfinite(slope)):
-        return np.asarray(slope)
+        with warnings.catch_warnings():
+            # What drops an imaginary part drops the derivative, with no more than a warning.
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            made = function(1j * COMPLEX_STEP)
+    except (TypeError, np.exceptions.ComplexWarning):
+        return None
+    if not np.all(np.isfinite(made)):
+        return None
+    slope = np.imag(made) / COMPLEX_STEP
+    return np.real(made), np.where(np.abs(slope) > STEEP, np.copysign(np.inf, slope), slope)
+
+
+def _central(function: Callable[[complex], FloatArray]) -> FloatArray:
     rise = function(CENTRAL_STEP) - function(-CENTRAL_STEP)
     return np.asarray(np.real(rise) / (2 * CENTRAL_STEP))
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.config.base import shown
-from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.errors import AlignmentError, ConfigError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import respond
 from mmm_xgen.schema import require
@@ -21,12 +21,13 @@ from mmm_xgen.truth.counterfactual import (
 )
 from mmm_xgen.truth.global_search import maximize
 from mmm_xgen.truth.local_search import Problem
-from mmm_xgen.truth.media import channel_label, spend_of
+from mmm_xgen.truth.media import NEXT_TO_NOTHING, channel_label, spend_of
 from mmm_xgen.truth.optimum_table import labelled_optimum, stamped
 from mmm_xgen.truth.spend_panel import Panel, panel_of
 
 # Numbers of the panel for which one more round of the proof is worth its time.
 PROOF_EFFORT = 1_000_000
+NEEDED = ("spend", "channel_contribution", "revenue_per_kpi", "population")
 
 
 def optimize_allocation(
@@ -77,11 +78,12 @@ def optimize_allocation(
         ``optimal_spend``, ``current_spend`` (currency), ``multiplier`` (their ratio, NaN where
         nothing is spent today), ``contribution``, ``current_contribution`` (KPI units),
         ``revenue``, ``current_revenue`` (currency), ``roas``, ``mroas`` (what one more unit of
-        currency earns, from the right at 0), ``lower`` and ``upper`` (channel; currency);
-        ``shadow_price``: what one more unit of budget earns; ``gap_bound``: currency of
-        revenue by which no allowed split can be better, ``gap_estimate``: the same for curves that
-        bend no more often than was looked at; ``spend`` (date, geo, channel): the plan, for
-        `simulate` and `respond`. ``attrs`` tell budget, what is left unspent, status.
+        currency earns; at 0 from the right, infinite where a curve starts vertically), ``lower``
+        and ``upper`` (channel; currency); ``shadow_price``: what one more unit of budget earns;
+        ``gap_bound``: currency of revenue by which no allowed split can be better,
+        ``gap_estimate``: the same for curves that bend no more often than was looked at;
+        ``spend`` (date, geo, channel): the plan, for `simulate` and `respond`. ``attrs`` tell
+        budget, what is left unspent, status.
 
         *Window*: spend and sales of the same dates. *Carry-over*: the effect of earlier spend
         counts, that of the window's spend after its end does not. *Sign*: positive where spend
@@ -115,7 +117,7 @@ def optimize_allocation(
     >>> bool(best.gap_bound < 1e-3 * best.revenue.sum())
     True
     """
-    _require_one_dataset(ds)
+    require(ds, *NEEDED)
     if not isinstance(per_geo, bool):
         raise ConfigError(f"found {shown(per_geo)}, allowed: True, False", path="per_geo")
     refuse_foreign_contribution(ds)
@@ -193,8 +195,8 @@ def regret(
     >>> bool(abs(regret(ds, optimize_allocation(ds)).regret_percent_of_media) < 1e-6)
     True
     """
-    _require_one_dataset(ds)
-    require(ds, "mu")
+    require(ds, *NEEDED, "mu")
+    refuse_foreign_contribution(ds)
     if not isinstance(per_geo, bool | None):
         raise ConfigError(f"found {shown(per_geo)}, allowed: True, False, None", path="per_geo")
     periods = window_periods(ds, window)
@@ -289,16 +291,6 @@ def _totals(ds: xr.Dataset, allocation: xr.DataArray) -> FloatArray:
     return np.asarray(values.astype(float)[np.ix_(*positions)].ravel())
 
 
-def _require_one_dataset(ds: xr.Dataset) -> None:
-    require(ds, "spend", "channel_contribution", "revenue_per_kpi", "population")
-    extra = [str(dim) for dim in ds["spend"].dims if dim not in MEDIA_DIMS]
-    if extra:
-        raise SchemaError(
-            f"'spend' has the dim {extra[0]!r} besides date, geo and channel; choose one of it, "
-            f"as in ds.isel({extra[0]}=0)"
-        )
-
-
 def _problem(panel: Panel, bounds: Bounds, current: FloatArray) -> Problem:
     geos = panel.pattern.shape[1] if panel.per_geo else 1
     group = np.repeat(np.arange(len(bounds.lower)), geos)
@@ -307,9 +299,11 @@ def _problem(panel: Panel, bounds: Bounds, current: FloatArray) -> Problem:
     most = np.maximum(most, bounds.lower)
     lower = bounds.lower if geos == 1 else np.zeros(len(bounds.lower))
     locked = bounds.locked[group]
+    # Where a curve starts vertically, no parabola touches it, but one does next to its start.
+    least = NEXT_TO_NOTHING * panel.unit
     return Problem(
         value=panel.value,
-        slope=panel.slope,
+        slope=lambda spend: panel.slope(np.maximum(spend, least)),
         budget=bounds.budget,
         lower=np.where(locked, current, lower[group]),
         upper=np.where(locked, current, most[group]),

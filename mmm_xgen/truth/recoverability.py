@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.truth.bound import in_one_thread
 from mmm_xgen.truth.designs import (
     HALF_YEAR,
     STEPS,
@@ -103,11 +104,12 @@ def recoverability(
     bounds = [fit.bound() for fit in fits]
     errors = [np.sqrt(bound.variance(gradient))[0] for bound in bounds]
     with_prior, without = [np.where(nothing, np.inf, error) for error in errors]
-    ladders = [
-        ladder_of(fit, bound, gradient[0], error)
-        for fit, bound, error in zip(fits, bounds, (with_prior, without), strict=True)
-    ]
-    partners = partners_of(information, bounds[0], gradient[0])
+    with in_one_thread():
+        ladders = [
+            ladder_of(fit, bound, gradient[0], error)
+            for fit, bound, error in zip(fits, bounds, (with_prior, without), strict=True)
+        ]
+        partners = partners_of(information, bounds[0], gradient[0])
     seen = diagnose(information)
     grades = [_grade(each, alone) for each, alone in zip(with_prior, without, strict=True)]
     weak = ~(without <= MEANINGLESS)

@@ -24,7 +24,7 @@ from mmm_xgen.truth.counterfactual import (
     refuse_foreign_contribution,
     window_periods,
 )
-from mmm_xgen.truth.media import channel_label
+from mmm_xgen.truth.media import channel_label, variable_of
 
 Change: TypeAlias = Mapping[str, Any]
 Scenario: TypeAlias = xr.DataArray | Change | Sequence[Change]
@@ -107,7 +107,7 @@ def change_investment(
         "geo": geo_positions(ds, geo),
         "date": window_periods(ds, window),
     }
-    plan: xr.DataArray = ds["spend"].transpose(*MEDIA_DIMS).astype(float).copy()
+    plan: xr.DataArray = variable_of(ds, "spend", *MEDIA_DIMS).astype(float).copy()
     plan[where] = plan[where] * (1 + by) if by is not None else to
     return plan
 
@@ -326,7 +326,7 @@ def _plan(ds: xr.Dataset, name: str, scenario: Scenario) -> xr.DataArray:
         changes = [scenario] if isinstance(scenario, Mapping) else scenario
         if isinstance(changes, str) or not isinstance(changes, Sequence):
             raise ConfigError(f"found {shown(scenario)}, allowed: a DataArray or a list of changes")
-        plan = ds["spend"].transpose(*MEDIA_DIMS)
+        plan = variable_of(ds, "spend", *MEDIA_DIMS)
         for change in changes:
             _check_keys(change)
             plan = change_investment(ds.assign(spend=plan), **change)

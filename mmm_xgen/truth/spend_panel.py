@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, stages
-from mmm_xgen.truth.media import derivative, history_of, media_from, spend_of
+from mmm_xgen.truth.media import history_of, media_from, spend_of, value_and_slope
 
 # Numbers of the panel that one call of the response function may make.
 CHUNK = 1_500_000
@@ -78,16 +77,15 @@ class Panel:
         return np.concatenate(parts).T
 
     def slope(self, spend: FloatArray) -> FloatArray:
-        """Derivative of the revenue of each item by its spend, from the right at 0."""
-        # Exactly at 0 a complex step cannot tell the two sides of a curve apart.
-        least = 1e-9 * np.where(self.unit > 0, self.unit, 1.0)
-        spend = np.maximum(spend, least)
+        """Derivative of the revenue of each item by its spend, from the right at 0.
 
-        def scaled(step: complex) -> FloatArray:
-            levels: Any = spend * (1 + step)
-            return self.earned(levels, self.revenue)
+        Infinite at 0 where a curve starts vertically.
+        """
 
-        return derivative(scaled) / spend
+        def made(multiplier: FloatArray) -> FloatArray:
+            return self.earned(multiplier * self.unit, self.revenue)
+
+        return value_and_slope(made, spend / self.unit)[1] / self.unit
 
 
 def panel_of(ds: xr.Dataset, periods: slice, *, per_geo: bool) -> Panel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from mmm_xgen import (
     generate_mmm_dataset,
     regenerate,
     respond,
+    truth,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.labelled import config_of
@@ -262,8 +264,44 @@ def test_attributes_say_what_it_is(tiny: xr.Dataset) -> None:
     assert new["mu"].attrs == tiny["mu"].attrs
     assert "counterfactual" not in tiny.attrs
     # What did not make it must not be taken for what did.
-    with pytest.raises(SchemaError, match="config"):
+    with pytest.raises(SchemaError, match=r"counterfactual \(other spend of TV .* simulate"):
         regenerate(new)
+    again = simulate(regenerate(tiny), spend=new["spend"])
+    assert again.identical(new)
+
+
+OF_ONE_DATASET: dict[str, Callable[[xr.Dataset, xr.DataArray], Any]] = {
+    "simulate": lambda ds, spend: truth.simulate(ds, spend=spend),
+    "change_investment": lambda ds, _: truth.change_investment(ds, channel="TV", by=0.5),
+    "predict_impact": lambda ds, _: truth.predict_impact(ds, channel="TV", by=0.5),
+    "compare_scenarios": lambda ds, spend: truth.compare_scenarios(ds, {"more": 2 * spend}),
+    "response_curve": lambda ds, _: truth.response_curve(ds),
+    "efficiency_frontier": lambda ds, _: truth.efficiency_frontier(ds),
+    "estimands": lambda ds, _: truth.estimands(ds),
+    "mroas": lambda ds, _: truth.mroas(ds),
+    "roas": lambda ds, _: truth.roas(ds, with_carryout=True),
+    "optimize_allocation": lambda ds, _: truth.optimize_allocation(ds),
+    "regret": lambda ds, spend: truth.regret(ds, spend),
+    "information_bound": lambda ds, _: truth.information_bound(ds),
+    "recoverability": lambda ds, _: truth.recoverability(ds),
+    "what_would_help": lambda ds, _: truth.what_would_help(ds),
+    "lift_test": lambda ds, _: truth.lift_test(
+        ds, channel="TV", window="2022-05", change=0.5, se=1.0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_DATASET)
+def test_several_datasets_at_once_are_refused_by_name(tiny: xr.Dataset, name: str) -> None:
+    words = r"'(spend|effect)' has the dim 'dataset': found .* allowed: .*isel\(dataset=0\)"
+    with pytest.raises(SchemaError, match=words):
+        OF_ONE_DATASET[name](tiny.expand_dims(dataset=2), tiny["spend"])
+
+
+def test_history_of_several_datasets_is_refused(ds: xr.Dataset) -> None:
+    several = ds.assign(spend_history=ds["spend_history"].expand_dims(dataset=2))
+    with pytest.raises(SchemaError, match="'spend_history' has the dim 'dataset'"):
+        simulate(several, spend=2 * ds["spend"])
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen import ChannelConfig, ConfigError, MMMDataConfig, RegionConfig, SchemaError
+from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.labelled import config_of
 from mmm_xgen.truth import curves
 from mmm_xgen.truth.counterfactual import window_periods
 from mmm_xgen.truth.curves import efficiency_frontier, response_curve
-from mmm_xgen.truth.estimands import estimands
+from mmm_xgen.truth.estimands import estimands, mroas
 from mmm_xgen.truth.optimum import optimize_allocation
 from tests.strategies import CURVES, config_with, generate, quietly, steady
 
@@ -134,15 +135,59 @@ def test_todays_point_has_the_estimands(ds: xr.Dataset, window: Any, by: Any) ->
         assert_near(today[name], truth[name])
 
 
-@pytest.mark.parametrize("kind", ["michaelis_menten", "logistic_saturation", "log_saturation"])
-def test_the_return_on_the_first_unit(kind: str) -> None:
-    """At no spend at all the slope of the curve is known by hand."""
-    saturation = {"kind": kind, **CURVES[kind]}
-    ds = generate(config_with(steady(saturation=saturation, adstock={"kind": "no_adstock"})))
-    slope = {"michaelis_menten": 1 / 1500, "logistic_saturation": 1e-3 / 2, "log_saturation": 1}
-    curve = response_curve(ds).isel(multiplier=0, channel=0)
-    assert float(curve["multiplier"]) == float(curve["contribution"]) == 0
-    assert_near(curve["marginal_return"], float(ds["effect"].item()) * slope[kind], 1e-5)
+FIRST_UNIT = [
+    ("michaelis_menten", CURVES["michaelis_menten"], 1 / 1500),
+    ("logistic_saturation", CURVES["logistic_saturation"], 1e-3 / 2),
+    ("log_saturation", {}, 1.0),
+    ("no_saturation", {}, 1.0),
+    ("hill_function", {"slope": 1.0, "kappa": 1500.0}, 1 / 1500),
+    ("hill_function", {"slope": 1.001, "kappa": 1500.0}, 0.0),
+    ("hill_function", {"slope": 3.0, "kappa": 1500.0}, 0.0),
+    ("hill_function", {"slope": 0.999, "kappa": 1500.0}, np.inf),
+    ("root_saturation", {"alpha": 0.4}, np.inf),
+    ("root_saturation", {"alpha": 1.0}, 1.0),
+    ("root_saturation", {"alpha": 2.0}, 0.0),
+]
+
+
+@pytest.mark.parametrize(("kind", "keys", "slope"), FIRST_UNIT)
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_the_return_on_the_first_unit(
+    kind: str, keys: dict[str, float], slope: float, adstock_first: bool
+) -> None:
+    """At no spend at all the slope of the curve is known by hand, and so is that of the KPI."""
+    pattern = {"pattern": "pulsed", "pulse_on_periods": 9, "pulse_off_periods": 4}
+    first = steady(saturation={"kind": kind, **keys}, adstock={"kind": "no_adstock"}, **pattern)
+    ds = generate(config_with(first, transforms={"adstock_first": adstock_first}))
+    assert (ds["spend"] == 0).any()
+    effect = float(ds["effect"].item())
+    for by in WAYS:
+        curve = response_curve(ds, multipliers=[0.0, 1.0], by=by).isel(multiplier=0)
+        assert float(curve["contribution"].squeeze()) == 0
+        assert_near(curve["marginal_return"].squeeze(), effect * slope, 1e-12)
+    best = optimize_allocation(ds, total_budget=0.0)
+    assert_near(best["mroas"], effect * slope, 1e-12)
+
+
+def test_the_return_on_the_first_unit_after_earlier_spend() -> None:
+    """Carry-over of history is on the curve's slope, until it is used up; a placebo has none."""
+    half = {"saturation": {"kind": "root_saturation", "alpha": 0.5}}
+    ds = generate(
+        config_with(
+            steady("TV", saturation={"kind": "hill_function", "slope": 2.0, "kappa": 900.0}),
+            steady("Root", **half),
+            steady("Placebo", base_effectiveness=0.0, **half),
+            burn_in_periods=4,
+        )
+    )
+    slope = response_curve(ds, multipliers=[0.0])["marginal_return"].squeeze("multiplier")
+    assert slope.sel(channel=["Root", "Placebo"]).values.tolist() == [np.inf, 0.0]
+    assert response_curve(ds, multipliers=[0.0], by="total")["marginal_return"].item() == np.inf
+    # Only the first dates, where history acts, have a slope at all; from the right.
+    made = [m.respond(h * ds["spend"], ds).sel(channel="TV") for h in (0.0, 1e-7)]
+    rise = float((made[1] - made[0]).sum()) / 1e-7 / float(ds["spend"].sel(channel="TV").sum())
+    assert rise > 0
+    assert_near(slope.sel(channel="TV"), rise, 1e-5)
 
 
 # --- grids --------------------------------------------------------------------------------------
@@ -259,6 +304,47 @@ def test_a_curve_without_complex_numbers() -> None:
         assert_near(found["marginal_return"].isel(multiplier=1), slope, 1e-6)
     finally:
         SATURATIONS.remove("kinked")
+
+
+def blind(x, *, scale: Positive = 1.0):  # type: ignore[no-untyped-def]
+    """Loses the imaginary part with no more than a warning."""
+    out = np.zeros_like(x)
+    out[...] = np.tanh(np.asarray(x, dtype=float) / scale)
+    return out
+
+
+def half_blind(x, *, scale: Positive = 1.0):  # type: ignore[no-untyped-def]
+    """Carries an imaginary part, but not the derivative."""
+    return x / (scale + np.abs(x))
+
+
+def silent(x, *, scale: Positive = 1.0):  # type: ignore[no-untyped-def]
+    """Loses the imaginary part without a word, in numbers that stay complex."""
+    return x.real / (scale + x.real) + 0 * x
+
+
+@pytest.mark.parametrize("curve", [blind, half_blind, silent], ids=lambda each: each.__name__)
+def test_a_curve_that_loses_the_imaginary_part(curve: Any) -> None:
+    m.register_saturation("lossy")(curve)
+    try:
+        saturation = {"kind": "lossy", "scale": 800.0}
+        ds = generate(config_with(steady(saturation=saturation, adstock={"kind": "no_adstock"})))
+        found = response_curve(ds, multipliers=[0.0, 1.0, 1.0 + 1e-4, 1.0 - 1e-4])
+        rise = found["revenue"].isel(multiplier=2) - found["revenue"].isel(multiplier=3)
+        slope = (rise / 2e-4 / ds["spend"].sum()).item()
+        assert slope > 0
+        assert_near(found["marginal_return"].isel(multiplier=1), slope, 1e-6)
+        assert_near(mroas(ds), slope, 1e-6)
+        # From the right at no spend, where the slope of each of them is 1 / 800.
+        first = float(ds["effect"].item()) / 800
+        assert_near(found["marginal_return"].isel(multiplier=0), first, 1e-5)
+    finally:
+        SATURATIONS.remove("lossy")
+
+
+def test_which_kinds_carry_derivatives() -> None:
+    assert all(kind.takes_complex for kind in map(SATURATIONS.__getitem__, SATURATIONS))
+    assert all(kind.takes_complex for kind in map(ADSTOCKS.__getitem__, ADSTOCKS))
 
 
 # --- what comes back, and what is refused -------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +15,7 @@ import xarray as xr
 import mmm_xgen as m
 from mmm_xgen import ChannelConfig, ConfigError, MMMDataConfig, RegionConfig, SchemaError
 from mmm_xgen.kernels.adstock import ADSTOCKS, register_adstock
-from mmm_xgen.kernels.domain import Positive
+from mmm_xgen.kernels.domain import Positive, Share
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.labelled import config_of
 from mmm_xgen.truth.counterfactual import window_periods
@@ -26,6 +27,9 @@ from mmm_xgen.truth.estimands import (
     mroas,
     roas,
 )
+from mmm_xgen.truth.information import information_bound
+from mmm_xgen.truth.jacobian import media_columns, model_of
+from mmm_xgen.truth.media import derivative
 from tests.strategies import CURVES, config_with, generate, quietly, steady
 
 ADSTOCK_KINDS = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]
@@ -120,6 +124,14 @@ def test_roas_is_what_is_lost_without_the_channel(either: xr.Dataset, window: An
     # Over all geos.
     found = estimands(either, by="channel", window=window)["roas"]
     assert_near(found, money(either, lost, dates).sum("geo") / spend.sum("geo"))
+    if window is None:
+        # Negative control: with the spend before the window left on, less is lost.
+        kept = (
+            either["channel_contribution"]
+            - regenerated(either, 0 * either["spend"])["channel_contribution"]
+        )
+        gap = money(either, kept, dates) / spend / truth["roas"] - 1
+        assert float(abs(gap).max()) > 1e-3
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
@@ -181,6 +193,9 @@ def test_the_derivative_against_central_differences(either: xr.Dataset, window: 
     assert_near(truth["mroas_with_carryout"], money(either, rise, slice(None)) / spend, 1e-5)
     found = estimands(either, by="channel", window=window)["mroas_with_carryout"]
     assert_near(found, money(either, rise, slice(None)).sum("geo") / spend.sum("geo"), 1e-5)
+    # Negative control: the increment of 1% is another number, but for curves that are straight.
+    finite = estimands(either, window=window, delta=0.01)["mroas_with_carryout"]
+    assert float(abs(finite / truth["mroas_with_carryout"] - 1).max()) > 1e-3
 
 
 @pytest.mark.parametrize("channel", ["TV", "Radio"])
@@ -257,6 +272,35 @@ def test_the_derivative_against_its_closed_form(saturation: str) -> None:
     assert_near(truth["mroas_with_carryout"], with_carryout / total, 1e-12)
     # Negative control: a derivative that ignores the carry-over is another number.
     assert abs(without_adstock / with_carryout - 1) > 1e-3
+
+
+@pytest.mark.parametrize("exponent", [0.6, 1.0, 1.7])
+@pytest.mark.parametrize("kind", ["hill_function", "root_saturation"])
+def test_dates_without_spend_add_nothing_to_the_derivative(kind: str, exponent: float) -> None:
+    """A share more of nothing is nothing, however steep the curve is there."""
+    hill = kind == "hill_function"
+    keys = {"slope": exponent, "kappa": 1500.0} if hill else {"alpha": exponent}
+    ds = generate(
+        config_with(
+            steady(
+                pattern="pulsed",
+                pulse_on_periods=5,
+                pulse_off_periods=6,
+                adstock={"kind": "no_adstock"},
+                saturation={"kind": kind, **keys},
+            )
+        )
+    )
+    spend = ds["spend"].values[:, 0, 0]
+    assert (spend == 0).sum() > 10
+    x = spend[spend > 0]
+    slope = hill_slope(x, **keys) if hill else exponent * x ** (exponent - 1)
+    by_hand = float(ds["effect"].item()) * (slope * x).sum() / x.sum()
+    assert_near(mroas(ds), by_hand, 1e-12)
+    # Nothing of the parameters' derivatives is at those dates either.
+    columns = media_columns(model_of(ds)).values[0]
+    assert (columns[spend == 0] == 0).all()
+    assert np.isfinite(columns).all()
 
 
 def test_diminishing_returns_lie_below_average_ones(ds: xr.Dataset) -> None:
@@ -628,6 +672,40 @@ def test_spend_that_is_all_but_forgotten() -> None:
     assert_near(mroas(ds), central, 1e-6)
     today = response_curve(ds, multipliers=[1.0]).squeeze("multiplier")
     assert_near(today["marginal_return"], mroas(ds), 1e-9)
+
+
+def test_a_warning_that_the_imaginary_part_is_lost_is_heeded() -> None:
+    """Also where a kind loses it for some numbers only, and not where it was tried."""
+
+    def cut(step: complex) -> Any:
+        x = np.array([1.0, 2.0]) * (1 + step)
+        return np.asarray(x, dtype=float) ** 2 + 0j
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert_near(derivative(cut), [2.0, 8.0], 1e-8)
+
+
+def test_an_adstock_that_loses_the_imaginary_part() -> None:
+    @register_adstock("blind")
+    def blind(lag: Any, *, alpha: Share = 0.5) -> Any:
+        out = np.zeros(
+            np.broadcast_shapes(np.shape(alpha), lag.shape), dtype=np.asarray(alpha).dtype
+        )
+        out[...] = np.asarray(alpha, dtype=float) ** lag
+        return out
+
+    try:
+        bounds = []
+        for kind in ("blind", "geometric_adstock"):
+            adstock = {"kind": kind, "alpha": 0.4}
+            first = steady(spend_volatility=0.6, adstock=adstock)
+            ds = generate(config_with(first, regions={"sales_volatility": 0.05}))
+            bounds.append(information_bound(ds)["adstock_alpha"])
+        assert np.isfinite(bounds[0]).all()
+        assert_near(*bounds, 1e-5)
+    finally:
+        ADSTOCKS.remove("blind")
 
 
 # --- what comes back, and what is refused -------------------------------------------------------

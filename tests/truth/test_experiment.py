@@ -31,7 +31,7 @@ from mmm_xgen.config.experiment import (
 )
 from mmm_xgen.kernels.calendar import regular
 from mmm_xgen.labelled import config_of
-from mmm_xgen.truth.counterfactual import window_periods
+from mmm_xgen.truth.counterfactual import simulate, window_periods
 from mmm_xgen.truth.experiment import (
     lift_test,
     meridian_calibration_period,
@@ -239,6 +239,19 @@ def test_a_given_plan_gets_the_experiments_once(ds: xr.Dataset) -> None:
     xr.testing.assert_allclose(tested["spend"].sel(inside), 1.5 * plan.sel(inside))
     # Regeneration takes spend from the Dataset, which has the test in it already.
     assert regenerate(tested).identical(tested)
+
+
+@in_panel
+def test_bare_spend_does_not_tell_that_it_was_tested(ds: xr.Dataset) -> None:
+    change = MMMDataConfig(**config(experiments=[{**TEST, "change": 0.5}]))
+    tested = generate_mmm_dataset(change)
+    inside = {"channel": "TV", "geo": "North", "date": slice("2022-09-05", "2022-10-02")}
+    again = quietly(lambda: generate_mmm_dataset(change, spend=tested))
+    assert again["spend"].equals(tested["spend"])
+    twice = quietly(lambda: generate_mmm_dataset(change, spend=tested["spend"]))
+    xr.testing.assert_allclose(twice["spend"].sel(inside), 1.5 * tested["spend"].sel(inside))
+    # A counterfactual has the spend that it is given.
+    assert simulate(tested, spend=ds["spend"])["spend"].equals(ds["spend"])
 
 
 @in_panel

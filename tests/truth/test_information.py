@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from scipy import integrate, stats
 from scipy.optimize import least_squares
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import mmm_xgen as m
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
@@ -365,6 +366,24 @@ def test_bound_is_the_inverse_of_the_whole_information():
 
 
 # --- pooled and per geo
+
+
+def test_decompositions_of_small_matrices_take_one_thread(brand, monkeypatch):
+    threads, decompose = [], np.linalg.svd
+
+    def recorded(*args, **kwargs):
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        threads.append(max(pool["num_threads"] for pool in pools))
+        return decompose(*args, **kwargs)
+
+    with threadpool_limits(2, user_api="blas"):
+        monkeypatch.setattr(np.linalg, "svd", recorded)
+        m.truth.recoverability(brand)
+        assert len(threads) > 2
+        assert set(threads) == {1}
+        # Afterwards it is as before.
+        np.linalg.svd(np.eye(2))
+        assert threads[-1] == 2
 
 
 def test_one_geo_is_the_same_pooled_or_not(brand):

@@ -26,6 +26,7 @@ from mmm_xgen import (
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.truth.counterfactual import simulate
+from mmm_xgen.truth.curves import response_curve
 from mmm_xgen.truth.global_search import maximize, smooth_above, steps_above
 from mmm_xgen.truth.local_search import Problem
 from mmm_xgen.truth.optimum import optimize_allocation, regret
@@ -215,7 +216,7 @@ def test_constrained_s_shaped_curves_against_random_splits_and_a_local_optimiser
     curves = by_channel(ds)
     local = [
         slsqp(ds, curves, split / spend, lower / spend, upper / spend)
-        for split in random_splits(rng, 8, lower, upper, budget)
+        for split in random_splits(rng, 50, lower, upper, budget)
     ]
     assert reached * (1 - 2e-3) <= max(local) <= reached * (1 + 1e-9)
 
@@ -251,6 +252,9 @@ def test_concave_curves_have_equal_marginal_returns(per_geo: bool) -> None:
     rise = earned(ds, multiplier * (1 + step), dims) - earned(ds, multiplier * (1 - step), dims)
     slope = rise / (2e-4 * best["optimal_spend"].transpose(*dims).to_numpy().ravel())
     np.testing.assert_allclose(slope, float(best["shadow_price"]), rtol=1e-4)
+    # Negative control: under today's split they are far from equal.
+    today = response_curve(ds, multipliers=[1.0], by=dims)["marginal_return"]
+    assert float(today.max() / today.min()) > 1.5
     assert float(best["optimal_spend"].sum()) == pytest.approx(float(ds["spend"].sum()), rel=1e-12)
 
 
