@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, stages
 from mmm_xgen.schema import require
@@ -112,11 +111,6 @@ def response_of(ds: xr.Dataset) -> Response:
         If `ds` lacks a variable, has further dims, or its spend does not make its contributions.
     """
     require(ds, "spend", "effect", "spend_unit", "channel_contribution", "revenue_per_kpi")
-    if ds["effect"].isnull().any():
-        raise SchemaError(
-            "the Dataset has no response to spend, as after an aggregation, whose sums are no "
-            "curves; pass the Dataset that was aggregated and choose by= or freq="
-        )
     media, spend, past = media_from(ds), spend_of(ds), history_of(ds)
     weights = lag_weights(media)
     _, saturated, response = stages(spend, media, weights, past)

@@ -46,9 +46,20 @@ def array_of(ds: xr.Dataset, name: str, *dims: str) -> FloatArray:
 
 
 def media_from(ds: xr.Dataset) -> Media:
-    """True response of all channels of a Dataset, parameters with dims (geo, channel)."""
+    """True response of all channels of a Dataset, parameters with dims (geo, channel).
+
+    Raises
+    ------
+    SchemaError
+        If a parameter is missing, as after an aggregation, or has further dims.
+    """
     order = ("geo", "channel")
     effect, unit = (array_of(ds, name, *order) for name in ("effect", "spend_unit"))
+    if np.isnan(effect).any():
+        raise SchemaError(
+            "the Dataset has no response to spend, as after an aggregation, whose sums are no "
+            "curves; pass the Dataset that was aggregated and choose window=, by= or freq="
+        )
     folded = {name: array_of(ds, name, *order) for name in response_parameters(ds)}
     return media_of(ds, folded, effect, unit)
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import mmm_xgen as m
 from mmm_xgen import (
     AlignmentError,
     ChannelConfig,
@@ -413,7 +414,7 @@ def test_change_investment_changes_its_cells(tiny: xr.Dataset) -> None:
     assert level.attrs == today.attrs
     for spelled in ("TV", "x-TV", "x1-TV"):
         assert change_investment(tiny, channel=spelled, by=0.1).equals(
-            change_investment(tiny, channel="TV", by=0.1)
+            change_investment(tiny, channel="Trend", by=0.1)
         )
     assert change_investment(tiny, channel="TV", by=0).equals(today)
     assert tiny["spend"].identical(today)
@@ -599,3 +600,13 @@ def test_impossible_scenarios_are_refused(
 def test_a_scenario_is_one_plan(tiny: xr.Dataset) -> None:
     with pytest.raises(ConfigError, match="one plan a scenario"):
         compare_scenarios(tiny, {"s": tiny["spend"].expand_dims(draw=2)})
+
+
+@pytest.mark.parametrize("name", ["optimize_allocation", "response_curve", "estimands", "what_if"])
+def test_an_aggregated_dataset_has_no_response(name: str) -> None:
+    monthly = m.aggregate(m.generate_mmm_dataset(), freq="MS")
+    with pytest.raises(m.SchemaError, match="no response to spend, as after an aggregation"):
+        if name == "what_if":
+            m.truth.predict_impact(monthly, channel="Trend", by=0.1)
+        else:
+            getattr(m.truth, name)(monthly)
