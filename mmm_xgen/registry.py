@@ -67,7 +67,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
 
 def _is_redefinition(old: object, new: object) -> bool:
-    """Whether both are kinds of one function of the user's session, written again."""
-    functions = [getattr(kind, "function", None) for kind in (old, new)]
+    """Whether both are of one function of the user's session, written again."""
+    functions = [getattr(kind, "function", kind) for kind in (old, new)]
     places = {(getattr(f, "__module__", ""), getattr(f, "__qualname__", "")) for f in functions}
     return len(places) == 1 and places.pop()[0] == "__main__"

@@ -154,15 +154,16 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
     True
     """
     require(ds, "effect", "spend_unit", "intercept_contribution", "y_sigma")
-    channel = _aligned(channel_scale, ds, "channel_scale", ("geo", "channel"))
-    target = _aligned(target_scale, ds, "target_scale", ("geo",))
+    channel = aligned_scale(channel_scale, ds, "channel_scale", ("geo", "channel"))
+    target = aligned_scale(target_scale, ds, "target_scale", ("geo",))
     components = _components(ds)
     saturation = SATURATIONS[str(ds["saturation_kind"].values[0])]
+    require(ds, *(f"saturation_{name}" for name in curve_parameters(saturation)))
     scaled = {
         **{name: ds[name] / target for name in ("intercept_contribution", "y_sigma")},
         **_gammas(ds, target),
         **_adstock(ds, str(ds["adstock_kind"].values[0])),
-        **_saturation(ds, saturation, channel / ds["spend_unit"], target),
+        **rescaled_curve(ds, saturation, channel / ds["spend_unit"], target),
     }
     missing = next((name for name, values in scaled.items() if bool(values.isnull().any())), None)
     if missing is not None:
@@ -227,15 +228,21 @@ def _adstock(ds: xr.Dataset, kind: str) -> Parameters:
     return {name: ds[name] for name in names}
 
 
-def _saturation(
-    ds: xr.Dataset, kind: SaturationKind, ratio: xr.DataArray, target: xr.DataArray
+def curve_parameters(kind: SaturationKind) -> list[str]:
+    """Names of the parameters of a curve's component, which contains the effect."""
+    return [*kind.parameters, *([] if kind.amplitude else ["beta"])]
+
+
+def rescaled_curve(
+    params: xr.Dataset, kind: SaturationKind, ratio: xr.DataArray, target: xr.DataArray
 ) -> Parameters:
-    """Parameters of the component at ``x / ratio``, of contributions over `target`."""
-    names = [*kind.parameters, *([] if kind.amplitude else ["beta"])]
-    require(ds, *(f"saturation_{name}" for name in names))
+    """Parameters of a curve at ``x / ratio``, of contributions over `target`.
+
+    One over both takes them back: the rule holds in either direction.
+    """
     scaled = {}
-    for name in names:
-        values = ds[f"saturation_{name}"]
+    for name in curve_parameters(kind):
+        values = params[f"saturation_{name}"]
         power = kind.parameters[name].spend_power if name in kind.parameters else 0
         if power:
             values = values / ratio**power
@@ -315,7 +322,7 @@ def _reject_other_than_linear_controls(ds: xr.Dataset) -> None:
             )
 
 
-def _aligned(scale: Scale, ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.DataArray:
+def aligned_scale(scale: Scale, ds: xr.Dataset, name: str, dims: tuple[str, ...]) -> xr.DataArray:
     """`scale` as a DataArray with labels of `ds`, in their order."""
     if not isinstance(scale, xr.DataArray):
         if np.size(scale) != 1:
