@@ -16,10 +16,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow lint format bench clean check-python
+.PHONY: help demo test test-slow test-meridian recovery-demo lint format bench clean check-python
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@echo "  PYTHON=python3.12 with any of them selects the interpreter."
 
 demo: $(VENV)/.installed ## Generate a first dataset: wide CSV, NetCDF truth, PNG overview
@@ -27,11 +27,18 @@ demo: $(VENV)/.installed ## Generate a first dataset: wide CSV, NetCDF truth, PN
 	@echo "The demo's files are in $(DEMO_OUT):"
 	@ls -1 "$(DEMO_OUT)"
 
+recovery-demo: $(VENV)/.installed-recovery ## Fit models to small_business: who recovers what
+	$(BIN)/mmm-xgen benchmark --datasets small_business --libraries pymc ols --arms matched \
+	    --samplers nutpie --seeds 1 --out "$(DEMO_OUT)/recovery"
+
 test: $(VENV)/.installed-test ## Run the tests, those marked slow apart
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-test ## Run the tests marked slow
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-meridian: $(VENV)/.installed-test ## Run the tests that fit Meridian, which the first installs
+	$(BIN)/python -m pytest -m meridian $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-test ## Check style and types
 	$(BIN)/ruff check .
@@ -51,12 +58,12 @@ clean: ## Remove all that make and the tools made
 
 # A stamp is touched last and is older than an edited pyproject.toml: an interrupted or
 # outdated installation is done again, a finished one is not.
-$(VENV)/.installed $(VENV)/.installed-test: pyproject.toml | check-python
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-recovery: pyproject.toml | check-python
 	@echo "Installing into $(VENV) (the first time takes a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV) || { \
 	    rm -rf $(VENV); \
 	    echo "$(PYTHON) cannot make a virtual environment: install its venv module." >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --editable '.$(if $(findstring -test,$@),[test])'
+	@$(BIN)/python -m pip install --quiet --editable '.$(if $(findstring -,$(notdir $@)),[$(lastword $(subst -, ,$(notdir $@)))])'
 	@touch $@
 
 check-python:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import generation
+from benchmarks import generation, recovery_models
 from benchmarks.timing import Figure
 
 LARGEST = (1000, 500, 100)
@@ -18,6 +18,7 @@ def main() -> None:
         *generation.truth(),
         generation.import_cost(),
         generation.cold_command(),
+        recovery_models.least_squares(),
     ]
     console = Console()
     console.print(table(figures))

@@ -26,6 +26,64 @@ LIBRARIES = {
 FLOORS = ("prior-only", "spend-share")
 
 
+Presets = Annotated[
+    list[str], typer.Option(metavar="PRESET|FILE ...", help="Presets, or .yaml or .json files.")
+]
+Libraries = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME ...", help="pymc, meridian, ols, or names of models.  [default: pymc ols]"
+    ),
+]
+Arms = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ARM ...",
+        help="Arms of pymc and meridian: published, default, matched.  [default: all]",
+    ),
+]
+Samplers = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME ...",
+        help="Samplers of pymc: nutpie, pymc, numpyro, blackjax.  [default: nutpie]",
+    ),
+]
+Chains = Annotated[int, typer.Option(min=1, help="Markov chains.")]
+Draws = Annotated[int, typer.Option(min=1, help="Kept draws of a chain.")]
+Tune = Annotated[int, typer.Option(min=1, help="Discarded draws of a chain.")]
+Acceptance = Annotated[float, typer.Option(help="Target acceptance probability.")]
+Seed = Annotated[int, typer.Option(min=0, help="First seed of the data.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Number of seeds, one after the other.")]
+LiftTests = Annotated[
+    bool, typer.Option("--lift-tests", help="Tell models the results of lift tests.")
+]
+TrainEnd = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Last date that models see.  [all]")
+]
+Floors = Annotated[
+    bool, typer.Option(help="Whether to add prior-only and spend-share, to be beaten.")
+]
+Timeout = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="End fits that take longer.")
+]
+ForceRerun = Annotated[bool, typer.Option(help="Fit again what is there.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Fit again what failed or was skipped.")
+]
+PlotsOnly = Annotated[
+    bool, typer.Option("--plots-only", help="Fit nothing; tables and plots of what is there.")
+]
+Jobs = Annotated[
+    int, typer.Option(min=0, help="Fits at once, in worker processes; 0: in this process.")
+]
+Out = Annotated[Path, typer.Option(help="Folder to write to.")]
+Protocol = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Protocol, hashed into every result.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+
+
 class ManyValues(TyperCommand):
     """Command whose repeatable options also take several values after one flag.
 
@@ -68,63 +126,27 @@ def repeated(words: list[str], flags: set[str]) -> list[str]:
 
 
 def benchmark(
-    datasets: Annotated[
-        list[str], typer.Option(metavar="PRESET|FILE ...", help="Presets, or .yaml or .json files.")
-    ],
-    libraries: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME ...",
-            help="pymc, meridian, ols, or names of models.  [default: pymc ols]",
-        ),
-    ] = None,
-    arms: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ARM ...",
-            help="Arms of pymc and meridian: published, default, matched.  [default: all]",
-        ),
-    ] = None,
-    samplers: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME ...",
-            help="Samplers of pymc: nutpie, pymc, numpyro, blackjax.  [default: nutpie]",
-        ),
-    ] = None,
-    chains: Annotated[int, typer.Option(min=1, help="Markov chains.")] = 4,
-    draws: Annotated[int, typer.Option(min=1, help="Kept draws of a chain.")] = 1000,
-    tune: Annotated[int, typer.Option(min=1, help="Discarded draws of a chain.")] = 1000,
-    target_accept: Annotated[float, typer.Option(help="Target acceptance probability.")] = 0.9,
-    seed: Annotated[int, typer.Option(min=0, help="First seed of the data.")] = 1,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, one after the other.")] = 1,
-    lift_tests: Annotated[
-        bool, typer.Option("--lift-tests", help="Tell models the results of lift tests.")
-    ] = False,
-    train_end: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Last date that models see.  [all]")
-    ] = None,
-    floors: Annotated[
-        bool, typer.Option(help="Whether to add prior-only and spend-share, to be beaten.")
-    ] = True,
-    timeout: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="End fits that take longer.")
-    ] = None,
-    force_rerun: Annotated[bool, typer.Option(help="Fit again what is there.")] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Fit again what failed or was skipped.")
-    ] = False,
-    plots_only: Annotated[
-        bool, typer.Option("--plots-only", help="Fit nothing; tables and plots of what is there.")
-    ] = False,
-    jobs: Annotated[
-        int, typer.Option(min=0, help="Fits at once, in worker processes; 0: in this process.")
-    ] = 1,
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results"),
-    protocol: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Protocol, hashed into every result.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    datasets: Presets,
+    libraries: Libraries = None,
+    arms: Arms = None,
+    samplers: Samplers = None,
+    chains: Chains = 4,
+    draws: Draws = 1000,
+    tune: Tune = 1000,
+    target_accept: Acceptance = 0.9,
+    seed: Seed = 1,
+    seeds: Seeds = 1,
+    lift_tests: LiftTests = False,
+    train_end: TrainEnd = None,
+    floors: Floors = True,
+    timeout: Timeout = None,
+    force_rerun: ForceRerun = False,
+    retry_failed: RetryFailed = False,
+    plots_only: PlotsOnly = False,
+    jobs: Jobs = 1,
+    out: Out = Path("results"),
+    protocol: Protocol = None,
+    quiet: Quiet = False,
 ) -> None:
     """Fit models to generated data and compare them with the truth.
 
@@ -233,9 +255,10 @@ def _show(recovery: pd.DataFrame, failures: pd.DataFrame) -> None:
 
 def _table(rows: pd.DataFrame, title: str, *, left: int) -> Table:
     from mmm_xgen.cli.tables import new_table
+    from mmm_xgen.recovery.study.report import cell
 
     names = list(map(str, rows.columns))
     table = new_table(*names[:left], right=tuple(names[left:]), title=title)
     for row in rows.itertuples(index=False):
-        table.add_row(*map(str, row))
+        table.add_row(*map(cell, row))
     return table

@@ -1,0 +1,1 @@
+"""Truth and posteriors in one another's names, labels and scales."""

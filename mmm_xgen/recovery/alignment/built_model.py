@@ -1,0 +1,120 @@
+"""What a built model of PyMC-Marketing says about itself, the same for both generations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.errors import AlignmentError
+from mmm_xgen.export.pymc_marketing import ADSTOCK_COMPONENTS, SATURATION_COMPONENTS
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built model.
+
+    Parameters
+    ----------
+    dims : mapping of str to tuple of str
+        Dims of every free parameter.
+    coords : mapping of str to list
+        Labels of every dim.
+    channel_scale : DataArray, dims (channel,) or (geo, channel)
+        Currency per period.
+    target_scale : DataArray, dims (geo,) or none
+        KPI units per period.
+    adstock, adstock_type, saturation : str
+        Kinds, as the Dataset names them; "" where the model's is none of them.
+    n_weights : int
+        Number of adstock weights.
+    normalize, adstock_first : bool
+        Whether the weights sum to 1, and the curve acts on carried-over spend.
+    fourier_modes : int
+        Number of modes of the yearly seasonality.
+    controls : DataArray, dims (date, geo, control), optional
+        Values of its controls.
+    likelihood : str
+        Name of its distribution.
+    """
+
+    dims: Mapping[str, tuple[str, ...]]
+    coords: Mapping[str, list[Any]]
+    channel_scale: xr.DataArray
+    target_scale: xr.DataArray
+    adstock: str
+    adstock_type: str
+    saturation: str
+    n_weights: int
+    normalize: bool
+    adstock_first: bool
+    fourier_modes: int
+    controls: xr.DataArray | None
+    likelihood: str
+
+    def empty(self, dims: tuple[str, ...]) -> xr.DataArray:
+        """NaN with some of the model's dims and labels."""
+        labels = {dim: self.coords[dim] for dim in dims}
+        return xr.DataArray(np.full([len(each) for each in labels.values()], np.nan), labels, dims)
+
+
+def built(mmm: Any) -> Built:
+    """Describe a built model.
+
+    Raises
+    ------
+    AlignmentError
+        If `mmm` is not built, or has dims other than the geo.
+    """
+    model, scalers = getattr(mmm, "model", None), getattr(mmm, "scalers", None)
+    if model is None or scalers is None:
+        raise AlignmentError(
+            f"found {type(mmm).__name__} that is not built, needed: an MMM after "
+            "build_model(features, target)"
+        )
+    if tuple(mmm.dims) != ("geo",):
+        raise AlignmentError(
+            f"found a model with the dims {tuple(mmm.dims)}, needed: MMM(dims=('geo',), ...), "
+            "also for one geo"
+        )
+    adstock, saturation = type(mmm.adstock).__name__, type(mmm.saturation).__name__
+    kinds = {component: kind for kind, component in ADSTOCK_COMPONENTS.items()}
+    curves = {component: kind for kind, component in SATURATION_COMPONENTS.items()}
+    kind, type_ = kinds.get(adstock, ("", ""))
+    data = mmm.xarray_dataset
+    return Built(
+        dims={
+            variable.name: tuple(model.named_vars_to_dims.get(variable.name) or ())
+            for variable in model.free_RVs
+        },
+        coords={dim: list(labels or ()) for dim, labels in model.coords.items()},
+        channel_scale=scalers["_channel"],
+        target_scale=_squeezed(scalers["_target"]),
+        adstock=kind,
+        adstock_type=type_,
+        saturation=curves.get(saturation, ""),
+        n_weights=_n_weights(mmm, type_),
+        normalize=bool(mmm.adstock.normalize),
+        adstock_first=bool(getattr(mmm, "adstock_first", True)),
+        fourier_modes=int(mmm.yearly_seasonality or 0),
+        controls=data.get("_control", None),
+        likelihood=str(mmm.model_config["likelihood"].distribution),
+    )
+
+
+def _squeezed(scale: xr.DataArray) -> xr.DataArray:
+    """PyMC-Marketing gives its target scale a dim of length 1 at times."""
+    return scale.squeeze([dim for dim in scale.dims if dim != "geo" and scale.sizes[dim] == 1])
+
+
+def _n_weights(mmm: Any, type_: str) -> int:
+    if type(mmm.adstock).__name__ == "NoAdstock":
+        return 1
+    from importlib.metadata import version
+
+    # 0.19 gives the Weibull CDF one weight more than l_max.
+    older = version("pymc-marketing").startswith("0.")
+    return int(mmm.adstock.l_max) + int(older and type_ == "CDF")

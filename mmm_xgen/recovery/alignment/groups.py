@@ -1,0 +1,52 @@
+"""Groups of an ArviZ result, whichever generation: InferenceData or DataTree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import xarray as xr
+
+from mmm_xgen.errors import AlignmentError, nearest
+
+
+def groups_of(idata: Any) -> list[str]:
+    """Names of the groups, in order."""
+    if isinstance(idata, xr.DataTree):
+        return list(map(str, idata.children))
+    return list(idata.groups())
+
+
+def group(idata: Any, name: str) -> xr.Dataset:
+    """One group as a Dataset; a Dataset is taken as the group itself.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no such group.
+    """
+    if isinstance(idata, xr.Dataset):
+        return idata
+    if not isinstance(idata, xr.DataTree) and not hasattr(idata, "groups"):
+        raise AlignmentError(
+            f"found {type(idata).__name__}, needed: an InferenceData, a DataTree or a Dataset"
+        )
+    known = groups_of(idata)
+    if name not in known:
+        raise AlignmentError(f"there is no group named {name!r}; {nearest(name, known)}")
+    found = idata[name]
+    return found.to_dataset() if isinstance(found, xr.DataTree) else found
+
+
+def inference_data(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | None = None) -> Any:
+    """Groups as what the installed ArviZ works with: a DataTree from 1.0 on."""
+    import arviz
+
+    if int(arviz.__version__.split(".")[0]) >= 1:
+        tree = xr.DataTree.from_dict(dict(groups))
+        tree.attrs.update(attrs or {})
+        return tree
+    make: Any = arviz.InferenceData
+    idata = make(**groups)
+    idata.attrs.update(attrs or {})
+    return idata

@@ -1,0 +1,212 @@
+"""Posteriors of PyMC-Marketing's models in original units, and the truth as a posterior."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.errors import AlignmentError
+from mmm_xgen.export.pymc_marketing import (
+    COMPONENT_EPS,
+    curve_parameters,
+    model_inputs,
+    rescaled_curve,
+)
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.recovery.alignment.built_model import Built, built
+from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data
+from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
+
+_COLUMN = re.compile(r"^[xc]\d+-(?=.)")
+
+
+def from_pymc(idata: Any, mmm: Any) -> xr.Dataset:
+    """Posterior of a model in original units, under the Dataset's names and labels.
+
+    Parameters
+    ----------
+    idata : InferenceData, DataTree or Dataset
+        With a group ``posterior``; a Dataset is taken as the posterior itself.
+    mmm : pymc_marketing MMM
+        The built model.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, ...)
+        The media parameters (geo, channel) with their coordinates of the kinds, as
+        `mmm_xgen.respond` takes them, spend unit 1; ``intercept_contribution`` (geo),
+        ``gamma_control`` (geo, control), ``gamma_fourier`` (geo, fourier_mode) and ``y_sigma``
+        (geo) in KPI units, as far as the model has them. Channels and controls are labelled
+        without the prefix of their column (``TV`` for ``x1-TV``).
+
+    Raises
+    ------
+    AlignmentError
+        If there is no posterior, or the model's components are none of the Dataset's kinds.
+    """
+    posterior, model = group(idata, "posterior"), built(mmm)
+    if not (model.adstock and model.saturation):
+        raise AlignmentError(
+            f"found a model with {type(mmm.adstock).__name__} and {type(mmm.saturation).__name__},"
+            " which the Dataset has no kinds for; its response is not ours to compute"
+        )
+    needed = [f"saturation_{name}" for name in curve_parameters(SATURATIONS[model.saturation])]
+    needed += [f"adstock_{name}" for name in ADSTOCKS[model.adstock].parameters]
+    missing = [name for name in needed if name not in posterior and name != "saturation_eps"]
+    if missing:
+        raise AlignmentError(f"the posterior has no {missing[0]!r}, which its model has")
+    result = xr.Dataset(_in_original_units(posterior, model)).transpose("chain", "draw", ...)
+    channels = model.coords["channel"]
+    kinds = {
+        "adstock_kind": model.adstock,
+        "adstock_type": model.adstock_type,
+        "saturation_kind": model.saturation,
+        "l_max": model.n_weights,
+        "normalize": int(model.normalize),
+    }
+    labels: dict[str, Any] = {
+        dim: [_COLUMN.sub("", str(label)) for label in result[dim].values]
+        for dim in ("channel", "control")
+        if dim in result.dims
+    }
+    labels |= {name: ("channel", np.full(len(channels), kind)) for name, kind in kinds.items()}
+    return result.assign_coords(labels).assign_attrs(adstock_first=int(model.adstock_first))
+
+
+def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.DataArray]:
+    kind = SATURATIONS[model.saturation]
+    ones = model.empty(("geo", "channel")).fillna(1.0)
+    eps = xr.full_like(ones, float(COMPONENT_EPS))
+    with_eps = posterior.assign(saturation_eps=eps) if "eps" in kind.parameters else posterior
+    found = rescaled_curve(with_eps, kind, 1 / model.channel_scale, 1 / model.target_scale)
+    for name in ADSTOCKS[model.adstock].parameters:
+        found[f"adstock_{name}"] = posterior[f"adstock_{name}"]
+    if "eps" in kind.parameters:
+        found["saturation_eps"] = eps
+    found = {name: values * ones for name, values in found.items()}
+    for name in ("intercept_contribution", "gamma_control", "gamma_fourier", "y_sigma"):
+        if name in posterior:
+            found[name] = posterior[name] * model.target_scale
+    return {**found, "spend_unit": ones}
+
+
+def from_pymc_prior(draw: Any, mmm: Any) -> xr.Dataset:
+    """One draw of a model's prior as ``params=`` of `mmm_xgen.generate_mmm_dataset`.
+
+    Parameters
+    ----------
+    draw : InferenceData, DataTree or Dataset
+        With one draw (dims chain and draw of length 1, or none) in its group ``prior``; a
+        Dataset is taken as the group itself.
+    mmm : pymc_marketing MMM
+        The built model.
+
+    Returns
+    -------
+    Dataset
+        Parameters in original units, dims (geo, channel), (geo,), ...
+
+    Raises
+    ------
+    AlignmentError
+        If there is more than one draw.
+    """
+    prior = group(draw, "prior")
+    for dim in ("chain", "draw"):
+        if prior.sizes.get(dim, 1) != 1:
+            raise AlignmentError(
+                f"found {prior.sizes[dim]} along {dim!r}, needed: one draw, as in "
+                f"prior.isel({dim}=0)"
+            )
+        if dim not in prior.dims:
+            prior = prior.drop_vars(dim, errors="ignore").expand_dims({dim: [0]})
+    params = from_pymc(prior, mmm).isel(chain=0, draw=0, drop=True)
+    # The generator's configuration says the kinds.
+    return params.drop_vars([c for c in params.coords if c not in params.dims])
+
+
+def truth_as_posterior(ds: xr.Dataset, mmm: Any) -> Any:
+    """Hand the truth to a built model as the one draw of its posterior.
+
+    Every tool of PyMC-Marketing (ROAS, incrementality, curves, the budget optimiser, plots) then
+    says what it would say if the model knew the truth.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    mmm : pymc_marketing MMM
+        A model built on its data; its ``idata`` is replaced.
+
+    Returns
+    -------
+    InferenceData or DataTree
+        With the groups ``posterior``, ``constant_data`` and ``fit_data``; also ``mmm.idata``.
+
+    Raises
+    ------
+    AlignmentError
+        If a parameter of the model has no single truth; it gives the reasons.
+    """
+    import pymc as pm
+    from pymc.backends.arviz import find_constants
+
+    truth = to_pymc_truth(ds, mmm)
+    reasons = no_single_truth(truth)
+    if reasons:
+        name, why = next(iter(reasons.items()))
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        raise AlignmentError(f"{name!r} of the model has no single truth: {why}{more}")
+    draw = truth.drop_attrs().expand_dims(chain=[0], draw=[0])
+    model = mmm.model
+    # The default mode compiles for seconds, to the same values.
+    computed = pm.compute_deterministics(
+        draw, model=model, progressbar=False, compile_kwargs={"mode": "FAST_COMPILE"}
+    )
+    constants = {
+        name: (model.named_vars_to_dims.get(name, ()), np.asarray(value))
+        for name, value in find_constants(model).items()
+    }
+    features, target = model_inputs(ds)
+    groups = {
+        "posterior": xr.merge([draw, computed], join="exact"),
+        "constant_data": xr.Dataset(constants, {d: list(v) for d, v in model.coords.items()}),
+        "fit_data": mmm.create_fit_data(features, target),
+    }
+    mmm.idata = inference_data(groups)
+    mmm.set_idata_attrs(mmm.idata)
+    return mmm.idata
+
+
+def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any) -> Path:
+    """Write a posterior and the truth beside it, as the group ``truth``, to one NetCDF file.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    idata : InferenceData or DataTree
+        Result of a fit.
+    path : str or Path
+        File to write.
+    mmm : pymc_marketing MMM
+        The model that was fitted, whose names and scales the truth gets.
+
+    Returns
+    -------
+    Path
+        The file, which ``arviz.from_netcdf``, ``xarray.open_datatree`` and ``MMM.load`` read.
+    """
+    truth = to_pymc_truth(ds, mmm)
+    groups = {name: group(idata, name) for name in groups_of(idata) if name != "truth"}
+    with atomic_path(Path(path)) as temporary:
+        inference_data({**groups, "truth": truth}, attrs=dict(idata.attrs)).to_netcdf(
+            str(temporary)
+        )
+    return Path(path)

@@ -1,0 +1,320 @@
+"""The truth of a dataset in the names, dims, labels and scaled space of a PyMC-Marketing model.
+
+Nothing here imports PyMC: a built model says all that is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.export.pymc_marketing import aligned_scale, curve_parameters, rescaled_curve
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.labelled import config_of
+from mmm_xgen.recovery.alignment.built_model import Built, built
+from mmm_xgen.schema import require
+
+# A control that a model may have besides those of the data: how far the window has gone by.
+TREND_COLUMN = "trend"
+TOLERANCE = 1e-9
+
+Found = dict[str, xr.DataArray]
+Reasons = dict[str, str]
+
+
+def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
+    """Truth in the names, dims, labels and scaled space of a built model.
+
+    It can be held against ``idata.posterior`` variable by variable, and drawn as reference
+    values in ArviZ's plots.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    mmm : pymc_marketing MMM
+        A model built on (part of) its data; see `mmm_xgen.export.model_inputs`.
+
+    Returns
+    -------
+    Dataset
+        A variable for every free parameter of the model, with its dims and labels; NaN where
+        the truth has no such number. ``attrs["no_single_truth"]`` (JSON) gives the reason for
+        each parameter that has none, or none in some channels or geos, by name.
+
+    Raises
+    ------
+    AlignmentError
+        If the model is not built, or has channels, controls or geos that `ds` does not have.
+
+    Notes
+    -----
+    A parameter has no single truth where the model's curve, carry-over or baseline is another
+    one than that which made the data, where it shares a number that differs between geos or
+    channels, and where it belongs to a prior.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> from mmm_xgen.recovery.fit import FitSettings
+    >>> from mmm_xgen.recovery.models.pymc_arms import default
+    >>> from mmm_xgen.recovery.models.pymc_fit import built_model
+    >>> ds = mmm_xgen.generate_mmm_dataset(mmm_xgen.get_preset_config("basic"))
+    >>> mmm = built_model(ds, FitSettings(), default)
+    >>> truth = to_pymc_truth(ds, mmm)
+    >>> truth.adstock_alpha.dims, truth.channel.values.tolist()
+    (('geo', 'channel'), ['x1-TV', 'x2-Digital', 'x3-Print'])
+    >>> no_single_truth(truth)["saturation_lam"]
+    'the curve is a hill_function in TV, Digital, Print'
+    """
+    model = built(mmm)
+    found: Found = {}
+    reasons: Reasons = {}
+    for part in (_media_truth, _baseline_truth, _control_truth, _season_truth, _noise_truth):
+        more, why = part(ds, model)
+        found |= more
+        reasons |= why
+    truth = {}
+    for name, dims in model.dims.items():
+        truth[name] = empty = model.empty(dims)
+        if name not in found:
+            reasons.setdefault(name, "it belongs to a prior, or to a part that the data lack")
+            continue
+        values, why_not = _without_extra_dims(found[name], dims)
+        if why_not:
+            reasons[name] = "; ".join(filter(None, (reasons.get(name), why_not)))
+        labels = {dim: empty[dim].values for dim in values.dims}
+        truth[name] = (empty.fillna(0.0) + values.reindex(labels)).transpose(*dims)
+    attrs = {
+        "no_single_truth": json.dumps(
+            {name: why for name, why in reasons.items() if name in truth}, sort_keys=True
+        )
+    }
+    return xr.Dataset(truth, attrs=attrs)
+
+
+def no_single_truth(truth: xr.Dataset) -> dict[str, str]:
+    """Reasons why parameters of a model have no truth, by name, of `to_pymc_truth`'s result."""
+    return dict(json.loads(truth.attrs.get("no_single_truth", "{}")))
+
+
+def _media_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    """Adstock and saturation of the channels whose kinds are the model's, NaN for the others."""
+    adstock, no_adstock = _adstock_truth(ds, model)
+    curve, no_curve = _curve_truth(ds, model)
+    found = {name: values.rename(name) for name, values in (adstock | curve).items()}
+    if model.adstock_first != bool(ds.attrs.get("adstock_first", 1)):
+        why = "the order of carry-over and curve is another in the model"
+        return {}, dict.fromkeys(found, why)
+    return {name: _as_columns(ds, values) for name, values in found.items()}, no_adstock | no_curve
+
+
+def _adstock_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    require(ds, "adstock_kind", "l_max", "normalize")
+    if not model.adstock:
+        return {}, {}
+    names = [f"adstock_{name}" for name in ADSTOCKS[model.adstock].parameters]
+    found = {name: ds.get(name, xr.full_like(ds["effect"], np.nan)) for name in names}
+    if model.adstock == "geometric_adstock":
+        # No carry-over is a geometric one with nothing left after the first period.
+        none = ds["adstock_kind"] == "no_adstock"
+        found["adstock_alpha"] = found["adstock_alpha"].where(~none, 0.0)
+    reasons: dict[str, str] = {}
+    for channel in ds["channel"].values:
+        one = ds.coords.to_dataset().sel(channel=channel)
+        kind, type_ = str(one["adstock_kind"].item()), ""
+        if "adstock_type" in one:
+            type_ = str(one["adstock_type"].item())
+        why = ""
+        if kind == "no_adstock" and model.adstock in ("geometric_adstock", "no_adstock"):
+            continue
+        if (kind, type_) != (model.adstock, model.adstock_type):
+            why = f"the carry-over is a {kind} {type_}".rstrip()
+        elif int(one["l_max"]) != model.n_weights:
+            why = f"the carry-over has {int(one['l_max'])} weights, the model's {model.n_weights}"
+        elif bool(one["normalize"]) != model.normalize:
+            why = "of the data's and the model's weights, one is normalized and the other not"
+        if why:
+            reasons[str(channel)] = why
+    return _masked(found, reasons)
+
+
+def _curve_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    require(ds, "saturation_kind", "effect", "spend_unit")
+    if not model.saturation:
+        return {}, {}
+    kind = SATURATIONS[model.saturation]
+    kinds = dict(zip(map(str, ds["channel"].values), ds["saturation_kind"].values, strict=True))
+    same = [channel for channel, found in kinds.items() if found == kind.name]
+    reasons = {
+        channel: f"the curve is a {found}"
+        for channel, found in kinds.items()
+        if channel not in same
+    }
+    empty = xr.full_like(ds["effect"], np.nan)
+    found = {f"saturation_{name}": empty for name in curve_parameters(kind) if name != "eps"}
+    if not same:
+        return _masked(found, reasons)
+    require(ds, *(f"saturation_{name}" for name in curve_parameters(kind)))
+    part = ds.sel(channel=same)
+    channel = aligned_scale(model.channel_scale, part, "channel_scale", ("geo", "channel"))
+    target = aligned_scale(model.target_scale, part, "target_scale", ("geo",))
+    try:
+        scaled = rescaled_curve(part, kind, channel / part["spend_unit"], target)
+    except ConfigError as error:
+        return _masked(found, reasons | dict.fromkeys(same, error.message))
+    return _masked(
+        {name: _plain(scaled[name]).reindex(channel=ds["channel"].values) for name in found},
+        reasons,
+    )
+
+
+def _masked(found: Found, reasons: Reasons) -> tuple[Found, Reasons]:
+    """Parameters without the channels that have a reason, the reasons by parameter."""
+    plain = {}
+    for name, values in found.items():
+        plain[name] = _plain(values).where(~values["channel"].isin(list(reasons)))
+    channels: dict[str, list[str]] = {}
+    for channel, why in reasons.items():
+        channels.setdefault(why, []).append(channel)
+    sentence = "; ".join(f"{why} in {', '.join(of)}" for why, of in channels.items())
+    return plain, dict.fromkeys(found, sentence) if sentence else {}
+
+
+def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    """Intercept: base sales less what the controls count from."""
+    require(ds, "intercept_contribution")
+    target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
+    intercept = ds["intercept_contribution"]
+    reasons = []
+    if ds.sizes.get("control", 0):
+        start = (ds["gamma_control"] * ds["control_reference"]).fillna(0.0)
+        intercept = intercept - start.sum("control")
+        lacking = set(map(str, ds["control_column"].values)) - set(model.coords.get("control", ()))
+        if lacking:
+            reasons.append(f"the model lacks the control {min(lacking)}")
+    if _is_there(ds, "trend_contribution") and TREND_COLUMN not in model.coords.get("control", ()):
+        reasons.append("the data have a trend, which the model lacks")
+    if _is_there(ds, "event_contribution"):
+        reasons.append("the data have events, which the model lacks")
+    if ds.sizes.get("seasonal_mode", 0):
+        reasons.append("the data have a season other than the year, which the model lacks")
+    if _is_there(ds, "seasonality_contribution") and not model.fourier_modes:
+        reasons.append("the data have a yearly season, which the model lacks")
+    found = {"intercept_contribution": intercept / target}
+    if reasons:
+        found = {"intercept_contribution": xr.full_like(found["intercept_contribution"], np.nan)}
+        return found, {"intercept_contribution": "; ".join(reasons)}
+    return found, {}
+
+
+def _control_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    names = model.coords.get("control", [])
+    if not names:
+        return {}, {}
+    target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
+    columns = {}
+    if ds.sizes.get("control", 0):
+        columns = dict(zip(ds["control_column"].values, ds["control"].values, strict=True))
+    parts, reasons = [], []
+    for name in names:
+        values = xr.full_like(ds["intercept_contribution"], np.nan)
+        if name in columns:
+            control = columns[name]
+            values = ds["gamma_control"].sel(control=control, drop=True) / target
+            if bool(values.isnull().any()):
+                reasons.append(f"{control!s} has an elasticity, the model's controls are linear")
+        elif name == TREND_COLUMN:
+            values, why = _trend_slope(ds, model)
+            values = values / target
+            reasons.extend(why)
+        else:
+            reasons.append(f"the data have no control {name!r}")
+        parts.append(_plain(values))
+    found = {"gamma_control": xr.concat(parts, dim="control").assign_coords(control=names)}
+    return found, {"gamma_control": "; ".join(reasons)} if reasons else {}
+
+
+def _trend_slope(ds: xr.Dataset, model: Built) -> tuple[xr.DataArray, list[str]]:
+    """Coefficient of the trend column, if the trend is proportional to it."""
+    if model.controls is None:
+        raise AlignmentError(f"the model has no values of its control {TREND_COLUMN!r}")
+    column = model.controls.sel(control=TREND_COLUMN, drop=True)
+    trend = ds["trend_contribution"].sel(date=column["date"].values, geo=column["geo"].values)
+    column = column.transpose(*trend.dims)
+    slope = (trend * column).sum("date") / (column**2).sum("date")
+    off = abs(trend - slope * column).max("date")
+    if bool((off > TOLERANCE * ds["intercept_contribution"]).any()):
+        return xr.full_like(slope, np.nan), ["the trend is no straight line"]
+    return slope, []
+
+
+def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    modes = model.coords.get("fourier_mode", [])
+    if not modes:
+        return {}, {}
+    target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
+    if not ds.sizes.get("fourier_mode", 0):
+        zero = (0.0 * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
+        return {"gamma_fourier": zero}, {}
+    require(ds, "gamma_fourier")
+    known = [str(mode) for mode in ds["fourier_mode"].values]
+    truth = ds["gamma_fourier"] / target
+    # A mode that the data lack has a coefficient of zero.
+    found = {"gamma_fourier": truth.reindex(fourier_mode=modes, fill_value=0.0)}
+    lacking = [mode for mode in known if mode not in modes]
+    if lacking:
+        why = f"the data have the mode {lacking[0]}, which the model lacks"
+        return {"gamma_fourier": xr.full_like(found["gamma_fourier"], np.nan)}, {
+            "gamma_fourier": why
+        }
+    return found, {}
+
+
+def _noise_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    require(ds, "y_sigma")
+    target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
+    sigma = ds["y_sigma"] / target
+    noise = config_of(ds).regions.noise.kind if "config" in ds.attrs else "unknown"
+    if noise == "gaussian" and model.likelihood == "Normal":
+        return {"y_sigma": sigma}, {}
+    why = f"the noise is {noise}, the model's likelihood {model.likelihood}"
+    return {"y_sigma": xr.full_like(sigma, np.nan)}, {"y_sigma": why}
+
+
+def _plain(values: xr.DataArray) -> xr.DataArray:
+    """Without coordinates other than the labels of the dims."""
+    return values.drop_vars([name for name in values.coords if name not in values.dims])
+
+
+def _is_there(ds: xr.Dataset, name: str) -> bool:
+    return name in ds and bool((ds[name] != 0).any())
+
+
+def _as_columns(ds: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Channels labelled by their columns in the frame, which the model has."""
+    return values.assign_coords(
+        channel=list(ds["channel_column"].sel(channel=values.channel).values)
+    )
+
+
+def _without_extra_dims(values: xr.DataArray, wanted: tuple[str, ...]) -> tuple[xr.DataArray, str]:
+    """One value where the model shares a parameter over a dim, if the truth has only one."""
+    values = _plain(values)
+    for dim in [str(d) for d in values.dims if d not in wanted]:
+        low, high = values.min(dim), values.max(dim)
+        same = abs(high - low) <= TOLERANCE * abs(high)
+        if not bool((same | low.isnull()).all()):
+            worst = int(np.nanargmax((high - low).values))
+            ends = [float(end.values.ravel()[worst]) for end in (low, high)]
+            return low.where(same), (
+                f"the model shares it over {dim}, and the truth runs from {ends[0]:.4g} to "
+                f"{ends[1]:.4g}"
+            )
+        values = low
+    return values, ""

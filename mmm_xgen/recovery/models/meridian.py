@@ -1,0 +1,259 @@
+"""Google Meridian as models of the benchmark: a request, and what the reply means."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.export.meridian import to_meridian
+from mmm_xgen.recovery.alignment.groups import inference_data
+from mmm_xgen.recovery.alignment.meridian import SAMPLE, from_meridian, to_meridian_truth
+from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
+from mmm_xgen.recovery.estimates import estimates_of, thinned
+from mmm_xgen.recovery.fit import Fit, FitSettings, register_model, training_data
+from mmm_xgen.recovery.models.meridian_arms import (
+    MeridianModel,
+    matched,
+    published,
+    switch_off_tests,
+    with_lift_tests,
+)
+from mmm_xgen.recovery.models.meridian_environment import PathLike, ask_worker
+
+STATISTICS = "sample_stats_"
+
+
+def request_of(
+    ds: xr.Dataset,
+    settings: FitSettings,
+    model: MeridianModel,
+) -> xr.Dataset:
+    """Data and settings for Meridian's own Python, in one Dataset that NetCDF can hold.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, cut to the dates that the model sees.
+    settings : FitSettings
+        ``chains``, ``draws``, ``tune`` (adaptation and burn-in), ``target_accept``, ``seed``.
+    model : MeridianModel
+        What to fit.
+    """
+    request = to_meridian(ds)
+    adapt = min(settings.tune - 1, round(settings.tune * model.adapt_share))
+    sampling = {
+        "n_chains": settings.chains,
+        "n_adapt": max(1, adapt),
+        "n_burnin": settings.tune - adapt,
+        "n_keep": settings.draws,
+        "seed": settings.seed,
+        "target_accept": settings.target_accept,
+    }
+    told = {
+        "model": model.specification(),
+        "priors": dict(model.priors),
+        "sampling": sampling,
+        "analyze": None,
+    }
+    return request.assign_attrs(settings=json.dumps(told))
+
+
+def ask_analyzer(
+    ds: xr.Dataset,
+    parameters: xr.Dataset,
+    model: MeridianModel,
+    *,
+    windows: Mapping[str, Sequence[Any]] | None = None,
+    python: PathLike | None = None,
+) -> xr.Dataset:
+    """What Meridian's own Analyzer makes of given parameters, the true ones for instance.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, cut to the dates that the model sees.
+    parameters : Dataset, dims (chain, draw, ...) or without them
+        All that the model has, under Meridian's names, as `to_meridian_truth` gives it.
+    model : MeridianModel
+        The model that they belong to.
+    windows : mapping of str to list of dates, optional
+        Windows to give returns of, by name.
+    python : path, optional
+        An interpreter that has Meridian.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, ...)
+        ``analyzer_roi`` (media_channel), ``analyzer_roi_by_window`` (media_channel, window),
+        ``analyzer_expected_outcome`` (geo, time) and ``analyzer_incremental_outcome`` (geo, time,
+        media_channel) in KPI units.
+    """
+    request = request_of(ds, FitSettings(), model)
+    told = json.loads(request.attrs["settings"]) | {
+        "sampling": None,
+        "analyze": {
+            name: [str(day) for day in np.asarray(dates, dtype="datetime64[D]")]
+            for name, dates in (windows or {}).items()
+        },
+    }
+    missing = [dim for dim in SAMPLE if dim not in parameters.dims]
+    draws = parameters.expand_dims(missing).drop_attrs()
+    draws = draws.transpose(*SAMPLE, "geo", "time", ..., missing_dims="ignore")
+    request = request.assign({f"given_{name}": draws[name] for name in draws.data_vars})
+    reply = ask_worker(request.assign_attrs(settings=json.dumps(told)), python=python)
+    geos = [str(geo) for geo in ds["geo"].values]
+    named = reply.sel(geo=geos) if len(geos) > 1 else reply.assign_coords(geo=geos)
+    if windows:
+        named = named.assign_coords(window=list(windows))
+    return named[[name for name in named.data_vars if str(name).startswith("analyzer_")]]
+
+
+def fit_meridian(
+    ds: xr.Dataset,
+    settings: FitSettings,
+    model: MeridianModel,
+    *,
+    python: PathLike | None = None,
+    timeout: float | None = None,
+) -> Fit:
+    """Fit a Meridian model in Meridian's own environment.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, with all its dates.
+    settings : FitSettings
+        Settings of the fit; Meridian has one sampler, so ``sampler`` does not count.
+    model : MeridianModel
+        What to fit.
+    python : path, optional
+        An interpreter that has Meridian; by default see
+        `mmm_xgen.recovery.models.meridian_environment.meridian_python`.
+    timeout : float, optional
+        Seconds that the process may take.
+
+    Returns
+    -------
+    Fit
+        Dates after the training window have the last time effect that the model knows.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is no Meridian and pip cannot install it.
+    TimeoutError
+        If the fit takes longer than `timeout`.
+    XgenError
+        If Meridian fails, with the last lines that it wrote.
+    """
+    start = time.perf_counter()
+    seen = training_data(ds, settings)
+    if settings.lift_tests:
+        model = with_lift_tests(model, switch_off_tests(ds, settings))
+    request = request_of(seen, settings, model)
+    reply = ask_worker(request, python=python, timeout=timeout, cores=settings.cores)
+    timings = {**json.loads(reply.attrs["timings"]), "total": time.perf_counter() - start}
+    statistics = [str(name) for name in reply.data_vars if str(name).startswith(STATISTICS)]
+    posterior = reply.drop_vars([*statistics, "media_scale", "kpi_scale", "knot_locations"])
+    sampler = reply[statistics].rename({n: n.removeprefix(STATISTICS) for n in statistics})
+    draws = from_meridian(
+        thinned(posterior, settings.scored_draws),
+        ds,
+        train_end=settings.train_end,
+        max_lag=model.max_lag,
+        hill_before_adstock=model.hill_before_adstock,
+        linear=model.linear,
+    )
+    estimates = estimates_of(
+        ds,
+        settings,
+        media=draws.drop_vars(["baseline", "y_sigma"]),
+        baseline=draws["baseline"],
+        y_sigma=draws["y_sigma"],
+    )
+    diagnostics = {
+        **_diagnostics(posterior),
+        "divergences": float(sampler["diverging"].sum()) if "diverging" in sampler else np.nan,
+        "peak_memory_mb": float(reply.attrs["peak_memory_mb"]),
+    }
+    return Fit(
+        estimates=estimates,
+        parameters=_comparable(draws, ds),
+        diagnostics=diagnostics,
+        timings=timings,
+        no_single_truth=no_single_truth(to_meridian_truth(seen, max_lag=model.max_lag)),
+        inference=inference_data(
+            {"posterior": posterior, "sample_stats": sampler}, {"meridian": reply.meridian}
+        ),
+    )
+
+
+def _comparable(draws: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
+    """Draws that mean what the Dataset's variables of the same name mean; NaN in other channels."""
+    hill = (ds["saturation_kind"] == "hill_function").drop_vars("saturation_kind")
+    carried = ds["adstock_kind"] == "geometric_adstock"
+    # Ours are in our own spend units, and for kernels that are not normalised.
+    kappa = draws["saturation_kappa"] * draws["spend_unit"] / ds["spend_unit"]
+    normalized = ds["normalize"] | (ds["adstock_kind"] == "no_adstock")
+    parameters = {
+        "adstock_alpha": draws["adstock_alpha"].where(carried),
+        "saturation_slope": draws["saturation_slope"].where(hill),
+        "saturation_kappa": kappa.where(hill & normalized),
+        "effect": draws["effect"].where(hill & normalized),
+        "y_sigma": draws["y_sigma"],
+    }
+    if "gamma_control" in draws:
+        linear_control = ds["control_elasticity"].isnull().all("geo")
+        parameters["gamma_control"] = draws["gamma_control"].where(linear_control)
+    known = {name: values for name, values in parameters.items() if name in ds}
+    return xr.Dataset({name: values.reset_coords(drop=True) for name, values in known.items()})
+
+
+def _diagnostics(posterior: xr.Dataset) -> dict[str, float]:
+    """Convergence of all parameters that were sampled, constants left out."""
+    import arviz
+
+    # One generation of ArviZ has types, the other has not.
+    library: Any = arviz
+    derived = {"mu_t", "beta_m"} if "roi_m" in posterior else {"mu_t"}
+    if posterior.sizes["geo"] == 1:
+        derived |= {"beta_gm", "gamma_gc"}
+    flat = [
+        values.transpose(*SAMPLE, ...).values.reshape(*values.transpose(*SAMPLE, ...).shape[:2], -1)
+        for name, values in posterior.data_vars.items()
+        if name not in derived
+    ]
+    together = np.concatenate(flat, axis=-1)
+    sampled = together[..., np.ptp(together, axis=(0, 1)) > 0]
+    found = {"n_parameters": float(sampled.shape[-1])}
+    if min(sampled.shape) == 0 or sampled.shape[1] < 4:
+        return found
+    draws = xr.Dataset({"all": ((*SAMPLE, "parameter"), sampled)})
+    found["ess_bulk_min"] = float(library.ess(draws, method="bulk")["all"].min())
+    found["ess_tail_min"] = float(library.ess(draws, method="tail")["all"].min())
+    if sampled.shape[0] > 1:
+        found["rhat_max"] = float(library.rhat(draws)["all"].max())
+    return found
+
+
+@register_model("meridian-published")
+def meridian_published(ds: xr.Dataset, settings: FitSettings) -> Fit:
+    """Meridian with the priors of the published benchmark: see `published`."""
+    return fit_meridian(ds, settings, published(training_data(ds, settings)))
+
+
+@register_model("meridian-default")
+def meridian_default(ds: xr.Dataset, settings: FitSettings) -> Fit:
+    """Meridian as it comes."""
+    return fit_meridian(ds, settings, MeridianModel())
+
+
+@register_model("meridian-matched")
+def meridian_matched(ds: xr.Dataset, settings: FitSettings) -> Fit:
+    """Meridian with the kinds that made the data: see `matched`."""
+    return fit_meridian(ds, settings, matched(training_data(ds, settings)))

@@ -1,0 +1,372 @@
+"""Fits of PyMC-Marketing's models: build, sample, and back to original units."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError
+from mmm_xgen.export.pymc_marketing import (
+    ADSTOCK_COMPONENTS,
+    SATURATION_COMPONENTS,
+    model_inputs,
+)
+from mmm_xgen.kernels.baseline import fourier_basis
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
+from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data
+from mmm_xgen.recovery.alignment.pymc import from_pymc
+from mmm_xgen.recovery.alignment.pymc_truth import (
+    TREND_COLUMN,
+    no_single_truth,
+    to_pymc_truth,
+)
+from mmm_xgen.recovery.estimates import estimates_of
+from mmm_xgen.recovery.fit import Fit, FitSettings, Model, register_model, training_data
+
+Build: TypeAlias = Callable[[xr.Dataset], Any]
+
+# A lift test's standard error, as a share of its true lift, and the change of spend in it.
+LIFT_ERROR = 0.2
+LIFT_CHANGE = 0.5
+
+
+def register_pymc_model(name: str) -> Callable[[Build], Build]:
+    """Add a specification of PyMC-Marketing's MMM to the benchmark.
+
+    Parameters
+    ----------
+    name : str
+        Name in studies and results.
+
+    Returns
+    -------
+    callable
+        Decorator of a function that gets a Dataset (the training window) and returns an MMM
+        that is not yet built, with ``dims=("geo",)`` and the columns of
+        `mmm_xgen.export.model_inputs`; a control named ``trend`` is the share of the training
+        window gone by.
+
+    Examples
+    --------
+    >>> from mmm_xgen.recovery.models.pymc_fit import components_of, model_class
+    >>> @register_pymc_model("no-controls")
+    ... def no_controls(ds):
+    ...     adstock, saturation = components_of(ds)
+    ...     return model_class()(date_column="date", target_column="y", dims=("geo",),
+    ...                          channel_columns=list(ds.channel_column.values),
+    ...                          adstock=adstock, saturation=saturation)
+    """
+
+    def keep(build: Build) -> Build:
+        register_model(name)(posterior_model(build))
+        return build
+
+    return keep
+
+
+def posterior_model(build: Build) -> Model:
+    """Model of the benchmark that samples the posterior of what `build` specifies."""
+
+    def fit(ds: xr.Dataset, settings: FitSettings) -> Fit:
+        return fit_pymc(ds, settings, build)
+
+    # What a worker process imports to know the model too.
+    fit.__module__ = build.__module__
+    return fit
+
+
+def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
+    """Fit what `build` specifies to the training window of a Dataset.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the sampler is not installed.
+    """
+    started = time.perf_counter()
+    mmm = built_model(training_data(ds, settings), settings, build)
+    built = time.perf_counter()
+    idata = _sample(mmm, settings)
+    sampled = time.perf_counter()
+    posterior = group(idata, "posterior")
+    sampling = float(posterior.attrs.get("sampling_time", np.nan))
+    return fit_of(
+        ds,
+        settings,
+        mmm,
+        idata,
+        diagnostics=_diagnostics(idata, sampling),
+        timings={
+            "build": built - started,
+            "compile": sampled - built - sampling,
+            "sample": sampling,
+            "total": sampled - started,
+        },
+    )
+
+
+def fit_of(
+    ds: xr.Dataset, settings: FitSettings, mmm: Any, idata: Any, **figures: dict[str, float]
+) -> Fit:
+    """What draws of a built model's free parameters say about a Dataset."""
+    parameters = _labelled_as(ds, from_pymc(group(idata, "posterior"), mmm))
+    train = training_data(ds, settings)
+    reasons = no_single_truth(to_pymc_truth(train, mmm))
+    return Fit(
+        estimates=estimates_of(
+            ds,
+            settings,
+            media=parameters,
+            baseline=_baseline(ds, parameters, mmm, n_seen=train.sizes["date"]),
+            y_sigma=parameters.get("y_sigma"),
+        ),
+        parameters=_comparable(ds, parameters, reasons),
+        no_single_truth=reasons,
+        inference=idata,
+        **figures,
+    )
+
+
+def built_model(train: xr.Dataset, settings: FitSettings, build: Build) -> Any:
+    """The specified model, built on a training window, with its lift tests."""
+    mmm = build(train)
+    features, target = model_inputs(train)
+    if TREND_COLUMN in (mmm.control_columns or ()):
+        features[TREND_COLUMN] = (
+            trend_column(train, train.sizes["date"])
+            .sel(date=features["date"].to_xarray())
+            .to_numpy()
+        )
+    mmm.build_model(features, target)
+    if settings.lift_tests:
+        mmm.add_lift_test_measurements(lift_tests(train, settings))
+    return mmm
+
+
+def trend_column(ds: xr.Dataset, n_seen: int) -> xr.DataArray:
+    """Share of the training window gone by at each date, dims (date,)."""
+    share = np.arange(ds.sizes["date"]) / n_seen
+    return xr.DataArray(share, {"date": ds["date"].values}, ("date",))
+
+
+def lift_tests(ds: xr.Dataset, settings: FitSettings) -> pd.DataFrame:
+    """Result of one lift test of every channel that spends, as PyMC-Marketing takes it."""
+    from mmm_xgen.truth.experiment import lift_test
+
+    tests = []
+    for channel in map(str, ds["channel"].values):
+        spend = ds["spend"].sel(channel=channel).sum("date")
+        if not bool((spend > 0).all()):
+            continue
+
+        def test(se: Any, channel: str = channel) -> pd.DataFrame:
+            return lift_test(
+                ds,
+                channel=channel,
+                window=(str(ds["date"].values[0])[:10], str(ds["date"].values[-1])[:10]),
+                change=LIFT_CHANGE,
+                estimand="steady_state",
+                se=se,
+                seed=settings.seed,
+                allow_any_sign=not _is_older(),
+            )
+
+        sizes = test(1e-12)["true_delta_y"].abs()
+        # A channel without effect is tested as precisely as a usual one.
+        errors = LIFT_ERROR * sizes.where(sizes > 0, float(ds["y_sigma"].mean()))
+        geos = map(str, ds["geo"].values)
+        tests.append(test(dict(zip(geos, errors.tolist(), strict=True))))
+    if not tests:
+        raise ConfigError("no channel spends in every geo, so there is nothing to test")
+    columns = ["channel", "geo", "x", "delta_x", "delta_y", "sigma"]
+    return pd.concat(tests, ignore_index=True)[columns]
+
+
+def model_class() -> Any:
+    """PyMC-Marketing's MMM with dims, wherever the installed release keeps it."""
+    import importlib
+
+    # The newer generation warns where the older one has it.
+    name = "pymc_marketing.mmm.multidimensional" if _is_older() else "pymc_marketing.mmm"
+    return importlib.import_module(name).MMM
+
+
+def components_of(ds: xr.Dataset, **priors: Any) -> tuple[Any, Any]:
+    """Adstock and saturation of PyMC-Marketing that made the data.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    **priors : dict of str to Prior, optional
+        ``adstock_priors`` and ``saturation_priors`` in place of the library's.
+
+    Raises
+    ------
+    ConfigError
+        If the channels have different kinds, so that no one model made the data; a channel
+        without carry-over is a geometric one whose alpha is 0.
+    """
+    import pymc_marketing.mmm as library
+
+    carried = ds["adstock_kind"].values != "no_adstock"
+    kept = ds.isel(channel=np.flatnonzero(carried)) if carried.any() else ds
+    adstock = _the_only(kept, "adstock_kind")
+    if not carried.all() and adstock not in ("geometric_adstock", "no_adstock"):
+        raise ConfigError(f"found adstock kinds {adstock} and no_adstock; no one model has both")
+    type_ = _the_only(kept, "adstock_type") if "adstock_type" in ds.coords else ""
+    saturation = _the_only(ds, "saturation_kind")
+    curve = SATURATION_COMPONENTS.get(saturation, "")
+    if (adstock, type_) not in ADSTOCK_COMPONENTS or not hasattr(library, curve or "-"):
+        raise ConfigError(
+            f"PyMC-Marketing {version('pymc-marketing')} has no {adstock} or no {saturation}"
+        )
+    l_max = int(_the_only(kept, "l_max"))
+    # 0.19 gives the Weibull CDF one weight more than l_max.
+    l_max -= int(_is_older() and type_ == "CDF")
+    return (
+        getattr(library, ADSTOCK_COMPONENTS[adstock, type_])(
+            l_max=l_max,
+            normalize=_the_only(kept, "normalize") in ("True", "1"),
+            priors=priors.get("adstock_priors"),
+        ),
+        getattr(library, curve)(priors=priors.get("saturation_priors")),
+    )
+
+
+def _the_only(ds: xr.Dataset, name: str) -> str:
+    found = list(dict.fromkeys(map(str, ds[name].values)))
+    if len(found) != 1:
+        raise ConfigError(
+            f"found {name} {', '.join(found)}, allowed: one for all channels, as one model has "
+            "one; no model of PyMC-Marketing is matched to these data"
+        )
+    return found[0]
+
+
+def _is_older() -> bool:
+    return version("pymc-marketing").startswith("0.")
+
+
+def _sample(mmm: Any, settings: FitSettings) -> Any:
+    import pymc as pm
+
+    free = [variable.name for variable in mmm.model.free_RVs]
+    try:
+        with mmm.model, without_chatter():
+            idata = pm.sample(
+                draws=settings.draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                cores=settings.cores,
+                target_accept=settings.target_accept,
+                nuts_sampler=settings.sampler,
+                random_seed=settings.seed,
+                # Deterministics of (date, geo, channel) are larger than all else together.
+                var_names=free,
+                progressbar=False,
+                compute_convergence_checks=False,
+            )
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the sampler {settings.sampler!r} is not installed ({error}); "
+            "pip install 'mmm-xgen[recovery]'"
+        ) from error
+    return _with_free_variables_only(idata, free)
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Leave out what PyMC logs of every run; its warnings stay."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _with_free_variables_only(idata: Any, free: list[str]) -> Any:
+    """The result without the transformed copies of variables that some samplers keep."""
+    groups = {name: group(idata, name) for name in groups_of(idata)}
+    posterior = groups["posterior"]
+    groups["posterior"] = posterior[free].assign_attrs(posterior.attrs)
+    return inference_data(groups, attrs=dict(idata.attrs))
+
+
+def _diagnostics(idata: Any, sampling: float) -> dict[str, float]:
+    """Convergence over all free parameters: the worst R-hat and effective sample sizes."""
+    import arviz as az
+
+    posterior = group(idata, "posterior")
+    stats = group(idata, "sample_stats")
+
+    def over_all(figures: Any, worst: Callable[..., Any]) -> float:
+        found = figures.to_dataset() if isinstance(figures, xr.DataTree) else figures
+        return float(worst([worst(values.to_numpy()) for values in found.data_vars.values()]))
+
+    bulk = over_all(az.ess(posterior, method="bulk"), np.nanmin)
+    return {
+        "rhat_max": over_all(az.rhat(posterior), np.nanmax),
+        "ess_bulk_min": bulk,
+        "ess_tail_min": over_all(az.ess(posterior, method="tail"), np.nanmin),
+        "ess_bulk_min_per_second": bulk / sampling,
+        "divergences": float(stats["diverging"].sum()),
+        "n_parameters": float(
+            sum(values.isel(chain=0, draw=0).size for values in posterior.data_vars.values())
+        ),
+    }
+
+
+def _labelled_as(ds: xr.Dataset, parameters: xr.Dataset) -> xr.Dataset:
+    missing = [str(c) for c in ds["channel"].values if c not in parameters["channel"].values]
+    if missing:
+        raise SchemaError(f"the model lacks the channel {missing[0]!r}")
+    return parameters.sel(channel=ds["channel"].values, geo=ds["geo"].values)
+
+
+def _baseline(
+    ds: xr.Dataset, parameters: xr.Dataset, mmm: Any, *, n_seen: int
+) -> xr.DataArray | None:
+    """All of the expected KPI but media, on all dates; None where the model has more in it."""
+    varying = ("time_varying_intercept", "time_varying_media")
+    if getattr(mmm, "mu_effects", None) or any(getattr(mmm, name, False) for name in varying):
+        return None
+    dates = pd.DatetimeIndex(ds["date"].values)
+    flat = xr.DataArray(np.ones(len(dates)), {"date": dates}, ("date",))
+    baseline = parameters["intercept_contribution"] * flat
+    if "gamma_control" in parameters:
+        values = ds.get("control_value", xr.DataArray(np.empty((0,)), dims="control"))
+        gamma = parameters["gamma_control"]
+        for control in map(str, gamma["control"].values):
+            if control == TREND_COLUMN and control not in ds.get("control", ()):
+                value = trend_column(ds, n_seen)
+            else:
+                value = values.sel(control=control, drop=True)
+            baseline = baseline + gamma.sel(control=control, drop=True) * value
+    if "gamma_fourier" in parameters:
+        modes = parameters["fourier_mode"].values
+        basis = fourier_basis(dates.day_of_year.to_numpy(float), DAYS_IN_YEAR, len(modes) // 2)
+        waves = xr.DataArray(
+            basis, {"fourier_mode": modes, "date": dates}, ("fourier_mode", "date")
+        )
+        baseline = baseline + xr.dot(parameters["gamma_fourier"], waves, dim="fourier_mode")
+    return baseline
+
+
+def _comparable(ds: xr.Dataset, parameters: xr.Dataset, reasons: Mapping[str, str]) -> xr.Dataset:
+    """Parameters that the Dataset has too and that mean the same there."""
+    kept = {}
+    for name, values in parameters.data_vars.items():
+        if name in ds and name not in reasons and name != "spend_unit":
+            kept[str(name)] = values.drop_vars([c for c in values.coords if c not in values.dims])
+    return xr.Dataset(kept)

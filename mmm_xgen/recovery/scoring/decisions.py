@@ -1,0 +1,209 @@
+"""The budget that a model would recommend, and what following it costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.errors import SchemaError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.recovery.estimates import SAMPLE
+from mmm_xgen.recovery.fit import FitSettings, training_dates
+from mmm_xgen.recovery.scoring.samples import samples
+from mmm_xgen.response import respond
+from mmm_xgen.truth.counterfactual import Window
+from mmm_xgen.truth.optimum import optimize_allocation
+
+# No channel's budget moves by more than this share of today's, for model and oracle alike.
+MOST_CHANGE = 0.3
+CONSTRAINTS = {"*": {"min_change": -MOST_CHANGE, "max_change": MOST_CHANGE}}
+# Of splits whose contributions differ by less than this share of them, that nearest to today's
+# is recommended: a model that sees no difference has no reason to move a budget.
+INDIFFERENT = 1e-5
+# The solver's tolerances are absolute; today's total contribution counts as this many units.
+UNITS = 1e6
+
+
+def window_of(ds: xr.Dataset, settings: FitSettings) -> Window:
+    """Dates of the training window, as `mmm_xgen.truth` takes them."""
+    dates = training_dates(ds, settings)
+    return None if len(dates) == ds.sizes["date"] else slice(dates[0], dates[-1])
+
+
+def recommended_multipliers(
+    ds: xr.Dataset, curves: xr.DataArray, settings: FitSettings
+) -> xr.DataArray:
+    r"""Compute the split of today's budget that maximises the posterior mean of the curves.
+
+    .. math::
+
+        \max_m \sum_c v_c \bar C_c(m_c) \quad\text{with}\quad
+        \sum_c m_c S_c = \sum_c S_c, \quad 0.7 \le m_c \le 1.3
+
+    with :math:`\bar C_c` the mean curve, linear between the given multipliers, :math:`v_c` the
+    mean revenue per KPI unit, weighted by the channel's spend, and :math:`S_c` today's spend in
+    the training window. It is a mixed-integer linear programme: global for curves of any
+    shape, falling ones included.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates.
+    curves : DataArray, dims (chain, draw, channel, multiplier)
+        Contribution of the training window, KPI units.
+    settings : FitSettings
+        Its ``train_end`` ends the window.
+
+    Returns
+    -------
+    DataArray, dims (channel)
+        Multiples of today's spend; 1 where nothing is spent.
+
+    Raises
+    ------
+    SchemaError
+        If the multipliers do not go from 0.7 or less to 1.3 or more, or lack 1.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> from mmm_xgen.recovery.estimates import MULTIPLIERS
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> curves = mmm_xgen.truth.response_curve(ds, multipliers=MULTIPLIERS).contribution
+    >>> best = recommended_multipliers(ds, curves, FitSettings())
+    >>> spend = ds.spend.sum(("date", "geo"))
+    >>> bool(abs((best * spend).sum() - spend.sum()) < 1e-6 * spend.sum())
+    True
+    """
+    nodes, value = _within_bounds(ds, curves)
+    inside = ds.isel(date=slice(len(training_dates(ds, settings))))
+    spend = inside["spend"].sum(("date", "geo")).to_numpy()
+    worth = (inside["revenue_per_kpi"] * inside["spend"]).sum(("date", "geo")).to_numpy()
+    value = value * np.divide(worth, spend, out=np.ones_like(spend), where=spend > 0)[:, None]
+    chosen = np.ones(len(spend))
+    moves = spend > 0
+    if moves.sum() > 1 and np.isfinite(value).all():
+        chosen[moves] = _best(nodes, value[moves], spend[moves])
+    about = {"units": "1", "long_name": "recommended spend over today's"}
+    return xr.DataArray(chosen, {"channel": ds["channel"].values}, ("channel",), attrs=about)
+
+
+def _within_bounds(ds: xr.Dataset, curves: xr.DataArray) -> tuple[FloatArray, FloatArray]:
+    """Nodes from 0.7 to 1.3, and the posterior mean there, dims (channel, node)."""
+    mean = curves.mean([dim for dim in SAMPLE if dim in curves.dims]).sortby("multiplier")
+    grid = mean["multiplier"].to_numpy().astype(float)
+    low, high = 1 - MOST_CHANGE, 1 + MOST_CHANGE
+    if not (grid[0] <= low + 1e-9 and grid[-1] >= high - 1e-9 and np.isclose(grid, 1).any()):
+        raise SchemaError(
+            f"found response curves at the multipliers {grid.tolist()}, needed: from {low:g} or "
+            f"less to {high:g} or more, with 1"
+        )
+    like = xr.DataArray(
+        np.empty((ds.sizes["channel"], len(grid))),
+        {"channel": ds["channel"].values, "multiplier": mean["multiplier"].values},
+        ("channel", "multiplier"),
+    )
+    values = samples(mean, like)[..., 0]
+    between = grid[(grid > low + 1e-9) & (grid < high - 1e-9)]
+    nodes = np.concatenate([[low], between, [high]])
+    return nodes, np.array([np.interp(nodes, grid, row) for row in values])
+
+
+def _best(nodes: FloatArray, value: FloatArray, spend: FloatArray) -> FloatArray:
+    """Multipliers, dims (channel,), of the best split: one unknown a channel and interval.
+
+    Each says how far the interval is filled; where chords do not flatten out, a binary one
+    beside it keeps an interval empty until the one before is full.
+    """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import coo_array, eye_array, hstack, kron
+
+    n_channels, n_steps = len(spend), len(nodes) - 1
+    size = np.abs(value[:, np.argmin(np.abs(nodes - 1))]).sum()
+    if size == 0:
+        return np.ones(n_channels)
+    dislike = INDIFFERENT * np.abs(nodes - 1) * (spend / spend.sum())[:, None]
+    gain = np.diff(value / size - dislike, axis=1) * UNITS
+    width = np.diff(nodes)
+    cost = (spend / spend.sum())[:, None] * width
+    bent = np.any(np.diff(gain / width, axis=1) > 0, axis=1)
+
+    filled, order = n_channels * n_steps, n_channels * (n_steps - 1)
+    now, later = (
+        kron(eye_array(n_channels), eye_array(n_steps - 1, n_steps, k=step)) for step in (0, 1)
+    )
+    switch = eye_array(order)
+    none = coo_array((1, order))
+    budget = hstack([coo_array(cost.ravel()[None]), none])
+    rows = (
+        LinearConstraint(budget, MOST_CHANGE, MOST_CHANGE),
+        LinearConstraint(hstack([now, -switch]).tocsc(), 0, np.inf),
+        LinearConstraint(hstack([-later, switch]).tocsc(), 0, np.inf),
+    )
+    binary = np.concatenate([np.zeros(filled), np.repeat(bent, n_steps - 1).astype(float)])
+    objective = np.concatenate([-gain.ravel(), np.zeros(order)])
+    answer = milp(
+        objective,
+        constraints=rows,
+        bounds=Bounds(0, 1),
+        integrality=binary,
+        options={"mip_rel_gap": 1e-9},
+    )
+    if answer.x is None:
+        raise ArithmeticError(f"no split of the budget was found: {answer.message}")
+    return np.asarray(nodes[0] + answer.x[:filled].reshape(n_channels, n_steps) @ width)
+
+
+def decision_scores(
+    ds: xr.Dataset, curves: xr.DataArray, settings: FitSettings
+) -> dict[str, xr.DataArray]:
+    """Regret of the recommended budget, of today's and of the oracle's, under the same bounds.
+
+    All are sums over the training window, against the best split that is known: the oracle's,
+    or, should its search have missed something, one of the others.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates.
+    curves : DataArray, dims (chain, draw, channel, multiplier)
+        Contribution of the training window, KPI units.
+    settings : FitSettings
+        Its ``train_end`` ends the window.
+
+    Returns
+    -------
+    dict of str to DataArray
+        ``regret_*`` in currency of revenue and ``regret_*_percent`` of media's revenue at its
+        best, for ``recommended``, ``today`` and ``oracle``, never negative;
+        ``recommended_multiplier`` (channel).
+    """
+    window = window_of(ds, settings)
+    inside = {"date": slice(len(training_dates(ds, settings)))}
+    multipliers = recommended_multipliers(ds, curves, settings)
+    best = optimize_allocation(ds, constraints=CONSTRAINTS, window=window)
+    # As `mmm_xgen.truth.regret`, but one search for the best split serves all plans.
+    plan = ds["spend"].copy()
+    plan[inside] = plan[inside] * multipliers
+    made = {
+        name: float((respond(spend, ds)[inside] * ds["revenue_per_kpi"][inside]).sum())
+        for name, spend in {
+            "recommended": plan,
+            "today": ds["spend"],
+            "oracle": best["spend"],
+        }.items()
+    }
+    most = max(made.values())
+    currency = str(ds.attrs.get("currency", ""))
+    scores = {"recommended_multiplier": multipliers}
+    for name, revenue in made.items():
+        loss = most - revenue
+        meaning = f"revenue lost by the {name} budget against the best"
+        scores[f"regret_{name}"] = xr.DataArray(
+            loss, attrs={"units": currency, "long_name": meaning}
+        )
+        scores[f"regret_{name}_percent"] = xr.DataArray(
+            100 * loss / most if most > 0 else np.nan,
+            attrs={"units": "percent", "long_name": f"{meaning}, of media's revenue"},
+        )
+    return scores

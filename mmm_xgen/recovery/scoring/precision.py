@@ -1,0 +1,119 @@
+"""How sharp a posterior is against its prior, and against what the data can tell at best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.errors import XgenError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.recovery.fit import Fit, FitSettings, training_dates
+from mmm_xgen.recovery.scoring.scales import linked, scale_of
+from mmm_xgen.truth.information import LOCAL, Information, information_of
+from mmm_xgen.truth.priors import LIBRARY, Prior
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the training window can tell, from `mmm_xgen.truth.information_bound`.
+
+    Parameters
+    ----------
+    log_roas_error : array, dims (channel,)
+        Smallest standard error of the log ROAS, with the prior; geos share media parameters.
+    ridge : DataArray of int, dims (parameter, channel)
+        1 where a media parameter, without a prior, has a standard error above 0.2 on its link
+        scale: it moves along a ridge on which others make up for it, or the data say nothing
+        of it. -1 where the channel has no such parameter.
+    prior : str
+        Prior of the bound.
+    """
+
+    log_roas_error: FloatArray
+    ridge: xr.DataArray
+    prior: str
+
+
+def precision_of(ds: xr.Dataset, settings: FitSettings, prior: Fit | None) -> Precision | str:
+    """Bounds of the training window, or the reason why there are none.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates.
+    settings : FitSettings
+        Its ``train_end`` ends the window.
+    prior : Fit, optional
+        Draws from the model's prior, whose sds on the link scale the bound takes; those of
+        PyMC-Marketing's defaults otherwise.
+    """
+    n_seen = len(training_dates(ds, settings))
+    try:
+        without = information_of(ds)
+        free = {name for name, _ in (*without.media.labels, *without.baseline.labels)}
+        sds: Prior = None if prior is None else _prior_sds(ds, prior, free)
+        with_prior = _until(information_of(ds, prior=sds or "pymc-marketing"), n_seen)
+    except XgenError as reason:
+        return str(reason)
+    without = _until(without, n_seen)
+    seen = ds.isel(date=slice(n_seen))
+    revenue = seen["revenue_per_kpi"].transpose("geo", "date").to_numpy()
+    earned = (seen["channel_contribution"] * seen["revenue_per_kpi"]).sum(("date", "geo"))
+    error = np.sqrt(with_prior.bound().variance(with_prior.totals(revenue)))[0]
+    total = np.abs(earned.to_numpy())
+    return Precision(
+        log_roas_error=np.divide(error, total, out=np.full_like(total, np.nan), where=total > 0),
+        ridge=_ridge(ds, without),
+        prior="the model's own" if sds else LIBRARY,
+    )
+
+
+def _until(information: Information, n_seen: int) -> Information:
+    """Information of the first dates only."""
+    media, baseline = (
+        replace(columns, values=columns.values[:, :n_seen])
+        for columns in (information.media, information.baseline)
+    )
+    return replace(information, media=media, baseline=baseline, mu=information.mu[:, :n_seen])
+
+
+def _ridge(ds: xr.Dataset, information: Information) -> xr.DataArray:
+    error = np.sqrt(information.bound().parameter_variance())[0]
+    names = list(dict.fromkeys(name for name, _ in information.media.labels))
+    channels = [str(name) for name in ds["channel"].values]
+    found = np.full((len(names), len(channels)), -1)
+    for (name, channel), each in zip(information.media.labels, error, strict=True):
+        found[names.index(name), channels.index(channel)] = int(not each <= LOCAL)
+    about = {"long_name": "whether the parameter is identified along a ridge only, -1: has none"}
+    coords = {"parameter": names, "channel": channels}
+    return xr.DataArray(found, coords, ("parameter", "channel"), attrs=about)
+
+
+def _prior_sds(ds: xr.Dataset, prior: Fit, free: set[str]) -> dict[str, xr.DataArray]:
+    """Sd of the prior draws on the link scale, the same in all geos, by free parameter."""
+    sds = {}
+    for name in sorted(free & {str(each) for each in prior.parameters}):
+        spread = link_sd(ds, name, prior.parameters[name])
+        if "geo" in spread.dims:
+            spread = spread.mean("geo")
+        # Of a channel without the parameter nothing is asked; a flat prior says so.
+        sds[name] = spread.where(spread > 0, np.inf)
+    return sds
+
+
+def link_sd(ds: xr.Dataset, name: str, draws: xr.DataArray) -> xr.DataArray:
+    """Sd of draws of a parameter on its link scale, over chains and draws."""
+    values = linked(draws, ds[name], scale_of(ds, name))
+    return values.std([dim for dim in ("chain", "draw") if dim in values.dims])
+
+
+def contraction(before: xr.DataArray, after: xr.DataArray) -> xr.DataArray:
+    r"""Share of the prior variance that the data took away, :math:`1 - s^2 / s_0^2`.
+
+    1 if the data tell all, 0 if they tell nothing, negative if the posterior is wider.
+    """
+    about = {"long_name": "1 - posterior variance over prior variance", "scale": "link"}
+    share = after / before.where(before > 0)
+    return (1 - share**2).assign_attrs(about)

@@ -1,0 +1,206 @@
+"""What a study's folder holds: one row a unit, and one row a score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.recovery.study.unit import DONE, Unit, read_stats
+from mmm_xgen.recovery.study.work import SCORES
+
+LARGEST_RHAT = 1.01
+TIMINGS = ("build", "compile", "sample", "total")
+DIAGNOSTICS = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "n_parameters")
+# What tells a fit from an earlier one of the same unit.
+FIT = ["hash", "began"]
+SIZES = ("date", "geo", "channel", "control")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a study found.
+
+    Parameters
+    ----------
+    out : Path
+        Its folder.
+    units : DataFrame
+        One row a unit that was asked for; see `read_units`.
+    tables : mapping of str to DataFrame
+        The summary; see `mmm_xgen.recovery.study.tables.summary_tables`. It has what was asked
+        for, and what earlier calls left in `out` that may stand beside it.
+    report : Path
+        All of it in one Markdown file.
+    """
+
+    out: Path
+    units: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+    report: Path
+
+
+def read_units(out: Path) -> pd.DataFrame:
+    """Every unit that is in a study's folder.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+
+    Returns
+    -------
+    DataFrame, one row a unit
+        ``dataset``, ``model`` (with its sampler), ``seed``, ``status``, ``reason``,
+        ``converged``, ``hash``, ``context``, ``template``, ``protocol``, ``began``, ``folder``;
+        seconds ``build``, ``compile``, ``sample``, ``total`` of the fit, ``seconds`` of all;
+        ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``, ``n_parameters``;
+        ``ess_per_second``; in megabytes ``peak_memory``, ``grown_memory``, what the peak is
+        above the memory that the process had before, and ``estimated_memory``; ``cold``, 1 if
+        it was the first fit of its process; sizes ``n_date``, ``n_geo``, ``n_channel``,
+        ``n_control``.
+    """
+    rows = []
+    for folder in sorted(out.glob("*/*/[0-9]*-*")):
+        if stats := read_stats(folder):
+            rows.append({**_row(stats), "folder": folder})
+    return pd.DataFrame(rows, columns=None if rows else [*_row({"status": DONE}), "folder"])
+
+
+def converged(stats: Mapping[str, Any]) -> bool:
+    """Whether a fit is done, its R-hat at most 1.01 and without divergences.
+
+    A model that does not sample has neither; an R-hat that could not be computed is none that is
+    small.
+
+    Examples
+    --------
+    >>> converged({"status": "done", "diagnostics": {"rhat_max": 1.02}})
+    False
+    >>> converged({"status": "done", "diagnostics": {}})
+    True
+    """
+    found = stats.get("diagnostics") or {}
+    limits = {"rhat_max": LARGEST_RHAT, "divergences": 0}
+    small = (
+        found[name] is not None and found[name] <= most
+        for name, most in limits.items()
+        if name in found
+    )
+    return stats.get("status") == DONE and all(small)
+
+
+def beside_each_other(found: pd.DataFrame, units: Iterable[Unit]) -> pd.DataFrame:
+    """Of all units in a folder, those asked for and those that may stand in a table with them.
+
+    These have the same settings (but for sampler and lift tests), versions and protocol, and data
+    of the same configuration. Of two for one dataset, model and seed, that asked for is taken, or
+    else the newer one.
+
+    Parameters
+    ----------
+    found : DataFrame
+        See `read_units`.
+    units : iterable of Unit
+        Those asked for.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `found`, with ``asked``.
+    """
+    units = list(units)
+    templates = {unit.dataset: unit.template for unit in units}
+    same_data = found["template"] == found["dataset"].map(templates).fillna(found["template"])
+    asked = found["hash"].isin({unit.hash for unit in units})
+    alike = found["context"].isin({unit.context for unit in units}) & same_data
+    kept = found.assign(asked=asked)[asked | alike]
+    kept = kept.sort_values(["asked", "began"], ascending=False, kind="stable")
+    kept = kept.drop_duplicates(["dataset", "model", "seed"])
+    return kept.sort_values(["dataset", "model", "seed"]).reset_index(drop=True)
+
+
+def read_scores(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFrame:
+    """Scores of units, one value a row.
+
+    Parameters
+    ----------
+    units : DataFrame
+        See `read_units`.
+    collected : Path, optional
+        Parquet file that has them together, read and brought up to date: many small files take
+        minutes to read.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `mmm_xgen.recovery.scoring.tidy`, with ``dataset``, ``model``, ``seed`` and
+        ``converged``, in the order of `units`.
+    """
+    from mmm_xgen.recovery.scoring.scores import TIDY, tidy
+
+    done = units[units["status"] == DONE]
+    known = _collected(collected, [*FIT, *TIDY])
+    there = set(zip(known["hash"], known["began"], strict=True))
+    parts = [known]
+    for unit in done.to_dict("records"):
+        if (unit["hash"], unit["began"]) not in there:
+            with xr.open_dataset(unit["folder"] / SCORES, engine="netcdf4") as file:
+                part = tidy(file.load())
+            parts.append(part.assign(**{name: unit[name] for name in FIT}))
+    about = done[[*FIT, "dataset", "model", "seed", "converged"]]
+    scores = pd.concat([part for part in parts if len(part)] or [known], ignore_index=True)
+    if collected is not None:
+        kept = about[FIT].merge(scores, on=FIT)
+        with atomic_path(collected) as temporary:
+            kept.to_parquet(temporary, index=False)
+    return about.merge(scores, on=FIT).drop(columns=FIT)
+
+
+def _collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
+    try:
+        if path is not None:
+            return pd.read_parquet(path)[columns]
+    # Missing, or broken: it is made again.
+    except (OSError, ValueError, KeyError):
+        pass
+    return pd.DataFrame(columns=columns)
+
+
+def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
+    timings, diagnostics, sizes, peak = (
+        stats.get(name) or {} for name in ("timings", "diagnostics", "sizes", "peak_memory")
+    )
+    sampling = timings.get("sample")
+    ess = diagnostics.get("ess_bulk_min")
+    before = peak.get("before")
+    highest = [peak[name] for name in ("process", "largest_child") if peak.get(name) is not None]
+    memory = float(max(highest)) if highest else float("nan")
+    return {
+        "dataset": stats.get("dataset", ""),
+        "model": stats.get("label", ""),
+        "seed": stats.get("seed", 0),
+        "status": stats["status"],
+        "reason": stats.get("reason", ""),
+        "converged": converged(stats),
+        **{name: stats.get(name) or "" for name in ("hash", "context", "template", "protocol")},
+        "began": stats.get("began", ""),
+        "seconds": _number(stats.get("seconds")),
+        **{name: _number(timings.get(name)) for name in TIMINGS},
+        **{name: _number(diagnostics.get(name)) for name in DIAGNOSTICS},
+        "ess_per_second": ess / sampling if ess and sampling else float("nan"),
+        "peak_memory": memory,
+        "grown_memory": float("nan") if before is None else max(memory - before, 0.0),
+        "estimated_memory": _number(stats.get("estimated_memory")),
+        "cold": float(stats.get("units_before") == 0),
+        **{f"n_{name}": _number(sizes.get(name)) for name in SIZES},
+    }
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

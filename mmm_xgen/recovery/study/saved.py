@@ -1,0 +1,152 @@
+"""What a unit keeps of a fit: draws of what is small, bands of what is long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.recovery.fit import Fit
+from mmm_xgen.recovery.scoring.holdout import predictive_draws
+
+POSTERIOR = "posterior.nc"
+SAMPLE = ("chain", "draw")
+QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
+# Bytes of one group of a file; what is larger is kept with fewer draws.
+LARGEST = 8_000_000
+
+
+def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
+    """Write what plots and later questions need of a fit, as one NetCDF file.
+
+    Parameters
+    ----------
+    fit : Fit
+        What the model said.
+    path : Path
+        The file.
+    seed : int
+        Seed of the noise in predictions.
+
+    Returns
+    -------
+    Path
+        `path`. Its groups are there if they have a variable:
+
+        ``estimates``
+            Draws of all estimates without dim date.
+        ``series`` (quantile, date, ...)
+            Mean and quantiles of those with one, and of the KPI predicted (``y``).
+        ``parameters``
+            Draws of the parameters under the Dataset's names.
+        ``posterior``
+            Draws of the library's own variables without dim date, in its own scale.
+
+        Draws are 32-bit numbers; scores are made from full ones.
+    """
+    long = [name for name, array in fit.estimates.data_vars.items() if "date" in array.dims]
+    groups = {
+        "estimates": fit.estimates.drop_vars([*long, "date"], errors="ignore"),
+        "series": series_of(fit.estimates, seed=seed),
+        "parameters": fit.parameters,
+        "posterior": _without_dates(own_posterior(fit.inference)),
+    }
+    mode = "w"
+    for name, group in groups.items():
+        if group.data_vars:
+            _write(thinned(group, LARGEST), path, name, mode)
+            mode = "a"
+    if mode == "w":
+        _write(xr.Dataset(), path, "estimates", mode)
+    return path
+
+
+def read_posterior(path: Path, group: str) -> xr.Dataset | None:
+    """One group of the file, in memory; nothing if it has none of that name."""
+    try:
+        with xr.open_dataset(path, group=group, engine="netcdf4") as found:
+            return found.load()
+    except OSError:
+        return None
+
+
+def series_of(estimates: xr.Dataset, *, seed: int) -> xr.Dataset:
+    """Mean and quantiles over draws of what has a dim date, and of the KPI predicted.
+
+    Parameters
+    ----------
+    estimates : Dataset, dims (chain, draw, ...)
+        See `mmm_xgen.recovery.fit.Fit`.
+    seed : int
+        Seed of the noise in predictions.
+
+    Returns
+    -------
+    Dataset, dims (quantile, date, ...)
+        ``channel_contribution``, ``mu``, ``y``, each also as ``<name>_mean`` without quantiles.
+    """
+    long = {
+        str(name): array
+        for name, array in estimates.data_vars.items()
+        if {"date", *SAMPLE} <= set(array.dims) and name != "y_sigma"
+    }
+    if "mu" in long and "y_sigma" in estimates:
+        long["y"] = predictive_draws(estimates, seed=seed)
+    kept: dict[str, xr.DataArray] = {}
+    for name, array in long.items():
+        kept[name] = array.quantile(list(QUANTILES), dim=SAMPLE)
+        kept[f"{name}_mean"] = array.mean(SAMPLE)
+    return xr.Dataset(kept)
+
+
+def own_posterior(inference: Any) -> xr.Dataset:
+    """Posterior of an InferenceData or a DataTree; empty if there is none."""
+    posterior = getattr(inference, "posterior", None)
+    if posterior is None:
+        return xr.Dataset()
+    plain: xr.Dataset = posterior.to_dataset() if isinstance(posterior, xr.DataTree) else posterior
+    return plain
+
+
+def thinned(draws: xr.Dataset, largest: int) -> xr.Dataset:
+    """Draws, evenly fewer of them if all take more than `largest` bytes; one at least.
+
+    Examples
+    --------
+    >>> draws = xr.Dataset({"roas": (("chain", "draw"), np.ones((2, 100)))})
+    >>> dict(thinned(draws, 800).sizes)
+    {'chain': 2, 'draw': 50}
+    """
+    if draws.nbytes <= largest or "draw" not in draws.dims:
+        return draws
+    kept = max(1, int(draws.sizes["draw"] * largest / draws.nbytes))
+    places = np.linspace(0, draws.sizes["draw"] - 1, kept).round().astype(int)
+    return draws.isel(draw=places)
+
+
+def _without_dates(posterior: xr.Dataset) -> xr.Dataset:
+    long = [name for name, array in posterior.data_vars.items() if "date" in array.dims]
+    return posterior.drop_vars([*long, "date"], errors="ignore")
+
+
+def _write(group: xr.Dataset, path: Path, name: str, mode: Any) -> None:
+    plain = group.drop_encoding()
+    plain.attrs = _storable(group.attrs)
+    for variable in plain.variables.values():
+        variable.attrs = _storable(variable.attrs)
+    encoding = {
+        name: {"dtype": "float32"} for name, array in plain.data_vars.items() if array.dtype == "f8"
+    }
+    plain.to_netcdf(path, mode=mode, group=name, engine="netcdf4", encoding=encoding)
+
+
+def _storable(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Attributes that NetCDF can hold."""
+    return {
+        name: value if isinstance(value, str | int | float | np.number) else str(value)
+        for name, value in attrs.items()
+        if not isinstance(value, bool | None)
+    }

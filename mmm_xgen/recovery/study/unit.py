@@ -1,0 +1,343 @@
+"""What one fit of a study is: its name, its hash, its folder, and the folder's life.
+
+A unit's folder exists whole or not at all: it is made under a temporary name beside its place
+and renamed at the end. What a killed process leaves is a temporary folder, which the next start
+removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.recovery.fit import FitSettings
+from mmm_xgen.streams import stream
+from mmm_xgen.version import __version__
+
+DONE, FAILED, TIMED_OUT, SKIPPED = "done", "failed", "timed out", "skipped"
+STATUSES = (DONE, FAILED, TIMED_OUT, SKIPPED)
+STATS = "stats.json"
+SUMMARY = "summary"
+DAY = 86_400.0
+FILE_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+
+# Settings that a model makes nothing of, by how its name begins: fits that differ in nothing
+# else are the same fit. A model that is not listed is taken to heed them all.
+UNHEEDED = {
+    "meridian-": ("sampler",),
+    "ols": ("sampler", "lift_tests"),
+    "prior-only": ("sampler", "lift_tests"),
+    "spend-share": ("sampler", "lift_tests"),
+}
+BASE_PACKAGES = ("numpy", "scipy", "xarray")
+PYMC_PACKAGES = ("pymc-marketing", "pymc", "pytensor", "arviz")
+SAMPLER_PACKAGES = {
+    "nutpie": ("nutpie",),
+    "pymc": (),
+    "numpyro": ("numpyro", "jax"),
+    "blackjax": ("blackjax", "jax"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One fit of a study: a model, its settings, and the data that it sees.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the sort of data.
+    config : str
+        Configuration of the data, as JSON.
+    model : str
+        Name of a registered model.
+    seed : int
+        Seed of the data; the seed of the fit is drawn from it and ``settings.seed``.
+    settings : FitSettings
+        As given; see `fit_settings`.
+    template : str
+        What `config` is made from but for the seed, hashed; empty where each seed redraws it.
+    protocol : str, optional
+        Hash of the protocol that the study was promised to follow.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> config = mmm_xgen.get_preset_config("basic", seed=3)
+    >>> unit = Unit(dataset="basic", config=config.to_json(), model="ols", seed=3)
+    >>> unit.label, unit.folder(Path("results")).parent.as_posix()
+    ('ols', 'results/basic/ols')
+    """
+
+    dataset: str
+    config: str
+    model: str
+    seed: int
+    settings: FitSettings = field(default_factory=FitSettings)
+    template: str = ""
+    protocol: str | None = None
+
+    @classmethod
+    def of(cls, config: MMMDataConfig, *, settings: FitSettings, model: str, **more: Any) -> Unit:
+        """Unit whose settings are those that the model heeds."""
+        return cls(config=config.to_json(), model=model, settings=heeded(model, settings), **more)
+
+    @property
+    def label(self) -> str:
+        """Model, its sampler if it lets one choose, and whether it saw lift tests."""
+        sampler = "" if "sampler" in unheeded(self.model) else f"-{self.settings.sampler}"
+        return f"{self.model}{sampler}{'-lift' if self.settings.lift_tests else ''}"
+
+    @property
+    def fit_settings(self) -> FitSettings:
+        """Settings with the seed of this very fit, so that fits share no random numbers."""
+        seed = stream(self.settings.seed, "fit", self.dataset, str(self.seed)).integers(2**31 - 1)
+        return replace(self.settings, seed=int(seed))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that the result hangs on."""
+        packages: tuple[str, ...] = BASE_PACKAGES
+        if self.model in ("prior-only",) or not unheeded(self.model):
+            packages += PYMC_PACKAGES + SAMPLER_PACKAGES[self.settings.sampler]
+        return installed(packages)
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of all that decides the result."""
+        return digest(
+            dataset=self.dataset,
+            config=self.config,
+            model=self.model,
+            seed=self.seed,
+            settings=asdict(self.settings),
+            versions=self.versions,
+            protocol=self.protocol,
+        )
+
+    @cached_property
+    def context(self) -> str:
+        """Hash of what units have in common that may stand in one table."""
+        settings = asdict(replace(self.settings, sampler="nutpie", lift_tests=False))
+        versions = installed(BASE_PACKAGES)
+        return digest(settings=settings, versions=versions, protocol=self.protocol)
+
+    def folder(self, out: Path) -> Path:
+        """Where the unit is kept."""
+        return out / self.dataset / self.label / f"{self.seed:04d}-{self.hash[:8]}"
+
+    def identity(self) -> dict[str, Any]:
+        """What `stats.json` says about which fit this is."""
+        return {
+            "dataset": self.dataset,
+            "model": self.model,
+            "label": self.label,
+            "seed": self.seed,
+            "settings": asdict(self.settings),
+            "fit_seed": self.fit_settings.seed,
+            "hash": self.hash,
+            "context": self.context,
+            "template": self.template,
+            "protocol": self.protocol,
+            "versions": self.versions,
+        }
+
+
+def unheeded(model: str) -> tuple[str, ...]:
+    """Settings that a model makes nothing of.
+
+    Examples
+    --------
+    >>> unheeded("meridian-default"), unheeded("pymc-default")
+    (('sampler',), ())
+    """
+    found = (names for begin, names in UNHEEDED.items() if model.startswith(begin))
+    return next(found, ())
+
+
+def heeded(model: str, settings: FitSettings) -> FitSettings:
+    """Settings, those that the model makes nothing of put back to what they are by default.
+
+    Examples
+    --------
+    >>> heeded("ols", FitSettings(sampler="numpyro", draws=500))
+    FitSettings(sampler='nutpie', chains=4, draws=500, ...)
+    """
+    plain = FitSettings()
+    return replace(settings, **{name: getattr(plain, name) for name in unheeded(model)})
+
+
+@cache
+def installed(packages: tuple[str, ...]) -> dict[str, str]:
+    """Versions of packages, with this one's; ``"none"`` where one is not installed.
+
+    Examples
+    --------
+    >>> sorted(installed(("numpy",)))
+    ['mmm-xgen', 'numpy']
+    """
+    found = {"mmm-xgen": __version__}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def digest(**content: Any) -> str:
+    """Hash of whatever JSON can hold.
+
+    Examples
+    --------
+    >>> len(digest(seed=1)), digest(seed=1) == digest(seed=2)
+    (64, False)
+    """
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_name(name: str, path: str) -> str:
+    """Name, if it can be that of a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot.
+
+    Examples
+    --------
+    >>> check_name("../secret", "datasets")
+    Traceback (most recent call last):
+    mmm_xgen.errors.ConfigError: datasets: found '../secret', allowed: letters, digits, _ - .
+    """
+    if name in (SUMMARY, "") or name.startswith(".") or set(name) - set(FILE_NAME):
+        allowed = (
+            f"any other name than {SUMMARY!r}" if name == SUMMARY else "letters, digits, _ - ."
+        )
+        raise ConfigError(f"found {name!r}, allowed: {allowed}", path=path)
+    return name
+
+
+def finished(unit: Unit, out: Path) -> dict[str, Any] | None:
+    """What a unit's `stats.json` says, if there is such a unit; it is whole if it is there."""
+    stats = read_stats(unit.folder(out))
+    return stats if stats and stats.get("hash") == unit.hash else None
+
+
+def read_stats(folder: Path) -> dict[str, Any] | None:
+    """Content of `stats.json`, nothing if it is missing or somebody broke it."""
+    try:
+        stats = json.loads((folder / STATS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(stats, dict) and stats.get("status") in STATUSES
+    return stats if known else None
+
+
+def write_stats(folder: Path, stats: Mapping[str, Any]) -> None:
+    """Write `stats.json`; numbers that are none become null."""
+    text = json.dumps(_plain(stats), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / STATS).write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+@contextmanager
+def whole_folder(folder: Path, *, again: bool = False) -> Iterator[Path]:
+    """Temporary folder that takes the place of `folder` when the block ends well.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the folder shall be.
+    again : bool
+        Whether a finished unit that is there is replaced; else it stays as it is, and what was
+        made is dropped.
+
+    Yields
+    ------
+    Path
+        Where to write.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Whose it is is in the name, so that the next start knows what nobody works on any more.
+    owner = f"{os.getpid()}@{socket.gethostname()}"
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}~{owner}~", dir=folder.parent))
+    temporary.chmod(folder.parent.stat().st_mode)
+    try:
+        yield temporary
+        for path in temporary.iterdir():
+            with path.open("rb") as written:
+                os.fsync(written.fileno())
+        if again or read_stats(folder) is None:
+            _take_place(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place(temporary: Path, folder: Path) -> None:
+    aside = temporary.with_name(f"{temporary.name}~old")
+    with contextlib.suppress(FileNotFoundError):
+        folder.replace(aside)
+    temporary.replace(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_leftovers(out: Path) -> int:
+    """Remove the temporary folders of processes that are no more; return how many there were."""
+    left = [path for path in out.glob("*/*/.*~*~*") if not _in_use(path)]
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(left)
+
+
+def owner_of(temporary: Path) -> tuple[int, str] | None:
+    """Process and host that made a temporary folder."""
+    process, _, host = temporary.name.split("~")[1].partition("@")
+    return (int(process), host) if process.isdigit() else None
+
+
+def _in_use(temporary: Path) -> bool:
+    import psutil
+
+    owner = owner_of(temporary)
+    try:
+        made = temporary.stat().st_mtime
+    except FileNotFoundError:
+        return True
+    if owner is None:
+        return False
+    if owner[1] != socket.gethostname():
+        # Nothing tells whether a process elsewhere still runs.
+        return time.time() - made < DAY
+    try:
+        # A process that began after the folder was last touched only has the number of its maker.
+        return bool(psutil.Process(owner[0]).create_time() <= made)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,191 @@
+"""The work on one unit: generate, check, fit, score and keep, or say why not."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen.export.files import to_netcdf
+from mmm_xgen.generate import generate_mmm_dataset
+from mmm_xgen.recovery.fit import MODELS, Fit, Model
+from mmm_xgen.recovery.study.memory import (
+    MEGABYTE,
+    Sizes,
+    available_memory,
+    begin_peak,
+    estimated_memory,
+    peak_memory,
+)
+from mmm_xgen.recovery.study.saved import POSTERIOR, write_posterior
+from mmm_xgen.recovery.study.unit import (
+    DONE,
+    FAILED,
+    SKIPPED,
+    Unit,
+    whole_folder,
+    write_stats,
+)
+
+DATA, SCORES = "data.nc", "scores.nc"
+MOST_WARNINGS = 20
+
+
+@dataclass
+class _Past:
+    """What this process did before, which tells warm fits from cold ones."""
+
+    units: int = 0
+    checked: tuple[str, str | None] | None = None
+
+
+_PAST = _Past()
+
+
+def run_unit(
+    unit: Unit, out: Path, *, module: str = "", memory: float | None = None, again: bool = False
+) -> dict[str, Any]:
+    """Do a unit and keep it, whatever becomes of it.
+
+    Parameters
+    ----------
+    unit : Unit
+        What to do.
+    out : Path
+        Folder of the study.
+    module : str
+        Module that registers the model, imported if the model is not known here.
+    memory : float, optional
+        Bytes that the fit may take; what there is on this machine by default.
+    again : bool
+        Whether to replace a unit that is there.
+
+    Returns
+    -------
+    dict
+        What `stats.json` says. A model that fails, or data that cannot be generated, is a result
+        too: its ``status`` is ``"failed"`` and its ``reason`` says why.
+    """
+    stats: dict[str, Any] = {
+        **unit.identity(),
+        "status": FAILED,
+        "reason": "",
+        "python": platform.python_version(),
+        "units_before": _PAST.units,
+        "began": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+    _PAST.units += 1
+    began = time.perf_counter()
+    with whole_folder(unit.folder(out), again=again) as folder:
+        try:
+            with _kept_warnings(stats):
+                _work(unit, folder, stats, module, memory)
+        # Whatever a library raises is the result of its fit; the study goes on.
+        except Exception as error:
+            stats["reason"] = reason_of(error)
+            stats["traceback"] = traceback.format_exc()
+        stats["seconds"] = time.perf_counter() - began
+        write_stats(folder, stats)
+    # Models are large and full of cycles; the next fit's peak shall not be this one's.
+    gc.collect()
+    return stats
+
+
+def record(
+    unit: Unit, out: Path, *, status: str, reason: str, again: bool = False
+) -> dict[str, Any]:
+    """Keep a unit that came to nothing, such as one that took too long."""
+    stats = {**unit.identity(), "status": status, "reason": reason}
+    with whole_folder(unit.folder(out), again=again) as folder:
+        write_stats(folder, stats)
+    return stats
+
+
+def model_named(name: str, module: str = "") -> Model:
+    """Model of a name; `module` is imported if it has to be registered first."""
+    if name not in MODELS and module:
+        import_module(module)
+    return MODELS[name]
+
+
+def score_fit(ds: xr.Dataset, fit: Fit, unit: Unit) -> xr.Dataset:
+    """Scores of a fit against the truth."""
+    from mmm_xgen.recovery.scoring.scores import score
+
+    return score(ds, fit, unit.fit_settings)
+
+
+def reason_of(error: BaseException) -> str:
+    """Kind and message of an error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _work(
+    unit: Unit, folder: Path, stats: dict[str, Any], module: str, memory: float | None
+) -> None:
+    model = model_named(unit.model, module)
+    config = MMMDataConfig.from_json(unit.config)
+    needed = estimated_memory(unit.model, unit.settings, Sizes.of(config))
+    there = available_memory() if memory is None else memory
+    stats["estimated_memory"] = needed / MEGABYTE
+    if needed > there:
+        stats["status"] = SKIPPED
+        stats["reason"] = (
+            f"needs about {needed / 1e9:.1f} GB of memory, {there / 1e9:.1f} GB are there"
+        )
+        return
+    ds = generate_mmm_dataset(config)
+    _check_truth(ds, unit)
+    to_netcdf(ds, folder / DATA)
+    stats["sizes"] = {dim: ds.sizes.get(dim, 0) for dim in ("date", "geo", "channel", "control")}
+    forgotten, held = begin_peak()
+    before = time.perf_counter()
+    fit = model(ds, unit.fit_settings)
+    if not isinstance(fit, Fit):
+        raise ConfigError(f"model {unit.model!r} returned {type(fit).__name__}, needed: Fit")
+    stats["timings"] = {"total": time.perf_counter() - before, **fit.timings}
+    stats["peak_memory"] = {"before": held, **peak_memory()}
+    stats["peak_memory_of"] = "fit" if forgotten else "process"
+    stats["diagnostics"] = dict(fit.diagnostics)
+    stats["no_single_truth"] = dict(fit.no_single_truth)
+    write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
+    score_fit(ds, fit, unit).to_netcdf(folder / SCORES, engine="netcdf4")
+    stats["status"] = DONE
+
+
+def _check_truth(ds: xr.Dataset, unit: Unit) -> None:
+    """Refuse to score against a truth that a fit placed at it does not match."""
+    from mmm_xgen.recovery.scoring.self_check import self_check
+
+    known = (unit.config, unit.settings.train_end)
+    if known != _PAST.checked:
+        if faults := self_check(ds, unit.fit_settings):
+            raise SchemaError(f"self-check: {'; '.join(faults)}")
+        # All models have their turn on a dataset before the next one.
+        _PAST.checked = known
+
+
+@contextmanager
+def _kept_warnings(stats: dict[str, Any]) -> Iterator[None]:
+    """Keep what libraries warn about in the unit, where it can be read, and off the screen."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            texts = (f"{w.category.__name__}: {' '.join(str(w.message).split())}" for w in caught)
+            stats["warnings"] = list(dict.fromkeys(texts))[:MOST_WARNINGS]

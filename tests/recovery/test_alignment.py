@@ -1,0 +1,364 @@
+"""Truth in a PyMC-Marketing model's names and scales, and its posterior in those of the data.
+
+The model itself is the independent path: given the truth, it has to make the expected sales.
+"""
+
+import re
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytest
+import xarray as xr
+
+import mmm_xgen as m
+from mmm_xgen import (
+    AlignmentError,
+    ChannelConfig,
+    ConfigError,
+    ControlConfig,
+    EventConfig,
+    MMMDataConfig,
+    RegionConfig,
+    TransformConfig,
+)
+from mmm_xgen.recovery.alignment.groups import group, inference_data
+from mmm_xgen.recovery.alignment.pymc import (
+    from_pymc,
+    from_pymc_prior,
+    truth_as_posterior,
+    write_reference,
+)
+from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
+from mmm_xgen.recovery.fit import FitSettings
+from mmm_xgen.recovery.models.pymc_arms import default, matched, published
+from mmm_xgen.recovery.models.pymc_fit import (
+    built_model,
+    components_of,
+    fit_of,
+    lift_tests,
+    model_class,
+)
+
+NEWER = not version("pymc-marketing").startswith("0.")
+CURVES = [
+    "hill_function",
+    "logistic_saturation",
+    "inverse_scaled_logistic_saturation",
+    "michaelis_menten",
+    "hill_saturation_sigmoid",
+    "tanh_saturation",
+    "tanh_saturation_baselined",
+    "root_saturation",
+    "no_saturation",
+]
+EIGHT_WEEKS = TransformConfig(adstock_kwargs={"alpha": 0.4, "l_max": 8})
+SETTINGS = FitSettings(scored_draws=50)
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.errors.XgenWarning")
+
+
+def data(saturation: str = "hill_function", n_regions: int = 1, **changes: Any) -> xr.Dataset:
+    regions = {"seasonal_amplitude": 0.2, "fourier_modes": 2, **changes.pop("regions", {})}
+    config: dict[str, Any] = {
+        "n_periods": 60,
+        "start_date": "2023-01-02",
+        "freq": "W-MON",
+        "seed": 3,
+        "channels": [
+            ChannelConfig(name="x-TV", pattern="on_off", base_spend=3000.0, roas=2.0),
+            ChannelConfig(name="Radio", base_spend=900.0, roas=1.2, spend_volatility=0.5),
+        ],
+        "control_variables": [
+            ControlConfig(name="Rain", base_value=3.0, reference=2.0, gamma_control=-150.0)
+        ],
+        "transforms": TransformConfig(
+            adstock_kwargs={"alpha": 0.4, "l_max": 6}, saturation_fun=saturation
+        ),
+    }
+    if n_regions > 1:
+        regions |= {"region_names": ["west", "north", "east"][:n_regions], "population": None}
+        regions["population"] = [1e6, 3e6, 4e5][:n_regions]
+    config["regions"] = RegionConfig(**regions)
+    return m.generate_mmm_dataset(MMMDataConfig(**{**config, **changes}))
+
+
+def as_posterior(truth: xr.Dataset) -> xr.Dataset:
+    return truth.drop_attrs().expand_dims(chain=[0], draw=[0])
+
+
+def worst(found: xr.DataArray, wanted: xr.DataArray) -> float:
+    """Largest difference as a share of the largest value, aligned by label."""
+    found = found.transpose(..., *wanted.dims).sel({d: wanted[d].values for d in wanted.dims})
+    return float(np.max(np.abs(found.values - wanted.values)) / np.max(np.abs(wanted.values)))
+
+
+# --- there and back ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_truth_of_every_curve_goes_there_and_back(curve: str) -> None:
+    ds = data(curve)
+    mmm = built_model(ds, SETTINGS, matched)
+    truth = to_pymc_truth(ds, mmm)
+    assert no_single_truth(truth) == {}
+    assert set(truth.data_vars) == {variable.name for variable in mmm.model.free_RVs}
+    back = from_pymc(as_posterior(truth), mmm)
+    for name in map(str, back.data_vars):
+        if name not in ("intercept_contribution", "spend_unit"):
+            assert worst(back[name], ds[name]) < 1e-12, name
+    # The model's controls count from 0.
+    moved = ds.intercept_contribution - (ds.gamma_control * ds.control_reference).sum("control")
+    assert worst(back["intercept_contribution"], moved) < 1e-12
+    # One response function: the posterior is something that it takes.
+    assert worst(m.respond(ds.spend, back), ds.channel_contribution) < 1e-12
+
+
+@pytest.mark.parametrize("world", ["per_capita", "common"])
+@pytest.mark.skipif(not NEWER, reason="the older release cannot fix its scales")
+def test_the_matched_model_shares_its_parameters_over_geos(world: str) -> None:
+    ds = data(n_regions=3, regions={"geo_response": world})
+    mmm = built_model(ds, SETTINGS, matched)
+    truth = to_pymc_truth(ds, mmm)
+    assert truth["saturation_kappa"].dims == ("channel",)
+    assert no_single_truth(truth) == {}
+    assert worst(fit_of(ds, SETTINGS, mmm, as_posterior(truth)).estimates.mu, ds.mu) < 1e-12
+
+
+def test_geos_are_aligned_by_label() -> None:
+    ds = data(n_regions=3, regions={"similarity": 0.3}, transforms=EIGHT_WEEKS)
+    mmm = built_model(ds, SETTINGS, default)
+    assert list(mmm.model.coords["geo"]) != list(ds.geo.values)
+    truth = to_pymc_truth(ds, mmm)
+    alpha = truth["adstock_alpha"].sel(channel="x1-TV", geo="east").item()
+    assert alpha == ds.adstock_alpha.sel(channel="TV", geo="east").item()
+    assert alpha != ds.adstock_alpha.sel(channel="TV", geo="west").item()
+
+
+# --- what the model makes of the truth ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_trend", [False, True], ids=["flat", "trend"])
+def test_a_model_at_the_truth_has_the_true_estimates(with_trend: bool) -> None:
+    ds = data(regions={"sales_trend": 0.002 if with_trend else 0.0})
+    mmm = built_model(ds, SETTINGS, matched)
+    truth = to_pymc_truth(ds, mmm)
+    assert no_single_truth(truth) == {}
+    assert ("trend" in truth.control.values) is with_trend
+    fit = fit_of(ds, SETTINGS, mmm, as_posterior(truth))
+    at_truth = fit.estimates.isel(chain=0, draw=0)
+    assert worst(at_truth.mu, ds.mu) < 1e-12
+    assert worst(at_truth.roas, m.truth.roas(ds)) < 1e-12
+    assert worst(at_truth.mroas, m.truth.mroas(ds)) < 1e-9
+    curve = m.truth.response_curve(ds, multipliers=at_truth.multiplier.values, by="channel")
+    assert worst(at_truth.response_curve, curve.contribution) < 1e-12
+    # Negative control: a carry-over that is a little longer is seen.
+    off = truth.assign(adstock_alpha=truth.adstock_alpha + 0.01)
+    moved = fit_of(ds, SETTINGS, mmm, as_posterior(off)).estimates
+    assert worst(moved.channel_contribution, ds.channel_contribution) > 1e-3
+
+
+def test_our_sums_are_what_the_model_itself_computes() -> None:
+    ds = data(n_regions=2, regions={"similarity": 0.5})
+    mmm = built_model(ds, SETTINGS, default)
+    with mmm.model:
+        prior = pm.sample_prior_predictive(draws=3, random_seed=1)
+    draws = group(prior, "prior")
+    free = draws[[variable.name for variable in mmm.model.free_RVs]]
+    estimates = fit_of(ds, SETTINGS, mmm, free).estimates
+    scale = mmm.scalers["_target"].squeeze(drop=True)
+    theirs = (draws["channel_contribution"] * scale).assign_coords(channel=ds.channel.values)
+    assert worst(estimates.channel_contribution, theirs) < 1e-10
+    whole = draws["intercept_contribution"] + draws["channel_contribution"].sum("channel")
+    whole = whole + draws["control_contribution"].sum("control")
+    whole = (whole + draws["yearly_seasonality_contribution"]) * scale
+    assert worst(estimates.mu, whole) < 1e-10
+
+
+@pytest.mark.filterwarnings("ignore:A future version of pandas will return a BaseOffset")
+def test_their_incrementality_at_the_truth_is_ours() -> None:
+    ds = data("logistic_saturation", regions={"fourier_modes": 1})
+    mmm = built_model(ds, SETTINGS, matched)
+    idata = truth_as_posterior(ds, mmm)
+    assert mmm.idata is idata
+    if not hasattr(type(mmm), "incrementality"):
+        pytest.skip("this release of PyMC-Marketing computes no incrementality")
+    for frequency, freq in (("all_time", None), ("quarterly", "QS")):
+        theirs = mmm.incrementality.contribution_over_spend(frequency=frequency)
+        theirs = theirs.squeeze(["chain", "draw"], drop=True)
+        ours = m.truth.estimands(ds, freq=freq)["roas_with_carryout"]
+        theirs = theirs.rename({"date": "period"} if freq else {}).transpose(*ours.dims)
+        np.testing.assert_allclose(theirs.values, ours.values, rtol=1e-9)
+
+
+def test_a_draw_of_the_prior_generates_its_own_data() -> None:
+    ds = data("logistic_saturation")
+    config = ds.mmm.config
+    mmm = built_model(ds, SETTINGS, matched)
+    with mmm.model:
+        prior = pm.sample_prior_predictive(draws=20, random_seed=1)
+    # Base sales are not negative, though this prior allows them to be.
+    positive = group(prior, "prior")["intercept_contribution"].values.ravel() > 0
+    draw = group(prior, "prior").isel(draw=[int(np.flatnonzero(positive)[0])])
+    params = from_pymc_prior(draw, mmm)
+    made = m.generate_mmm_dataset(config, params=params, spend=ds.spend)
+    scale = float(mmm.scalers["_target"])
+    theirs = draw["channel_contribution"].isel(chain=0, draw=0) * scale
+    theirs = theirs.assign_coords(channel=ds.channel.values)
+    assert worst(made.channel_contribution, theirs) < 1e-10
+    with pytest.raises(AlignmentError, match="found 20 along 'draw', needed: one draw"):
+        from_pymc_prior(prior, mmm)
+
+
+# --- what has no single truth ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "reason"),
+    [
+        ({"saturation": "logistic_saturation"}, "saturation_sigma", "is a logistic_saturation"),
+        (
+            {"transforms": {"adstock_kwargs": {"l_max": 9}}},
+            "adstock_alpha",
+            "has 9 weights, the model's 8",
+        ),
+        ({"transforms": {"adstock_fun": "delayed_adstock"}}, "adstock_alpha", "delayed_adstock"),
+        ({"regions": {"sales_trend": 0.01}}, "intercept_contribution", "have a trend"),
+        ({"events": True}, "intercept_contribution", "have events"),
+        ({"regions": {"fourier_modes": 3}}, "gamma_fourier", "have the mode cos_3|sin_3"),
+        (
+            {"regions": {"noise": {"kind": "student_t"}}},
+            "y_sigma",
+            "noise is student_t",
+        ),
+        (
+            {"n_regions": 3, "regions": {"similarity": 0.3}, "transforms": EIGHT_WEEKS},
+            "adstock_alpha",
+            "shares it over geo, and the truth runs from",
+        ),
+        ({}, "saturation_sigma_mu", "belongs to a prior"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_single_truth_says_why(change: dict[str, Any], name: str, reason: str) -> None:
+    change = dict(change)
+    if change.pop("events", False):
+        change["events"] = [EventConfig(name="sale", dates=["2023-05-01"], effect=0.3)]
+    ds = data(**change)
+    truth = to_pymc_truth(ds, built_model(ds, SETTINGS, published))
+    reasons = no_single_truth(truth)
+    assert re.search(reason, reasons[name]), reasons
+    assert bool(truth[name].isnull().any())
+    with pytest.raises(AlignmentError, match="no single truth"):
+        truth_as_posterior(ds, built_model(ds, SETTINGS, published))
+
+
+def test_mixed_kinds_are_known_channel_by_channel() -> None:
+    channels = [
+        ChannelConfig(name="TV", roas=2.0),
+        ChannelConfig(name="Search", roas=2.0, adstock_fun="no_adstock"),
+        ChannelConfig(name="Radio", roas=2.0, saturation_fun="logistic_saturation"),
+    ]
+    ds = data(channels=channels, transforms={"adstock_kwargs": {"l_max": 8}})
+    truth = to_pymc_truth(ds, built_model(ds, SETTINGS, default))
+    lam = truth["saturation_lam"].squeeze("geo")
+    assert lam.notnull().values.tolist() == [False, False, True]
+    # No carry-over is a geometric one that keeps nothing.
+    assert truth["adstock_alpha"].sel(channel="x2-Search").item() == 0.0
+    assert "TV, Search" in no_single_truth(truth)["saturation_lam"]
+    with pytest.raises(ConfigError, match="found saturation_kind hill_function, logistic"):
+        components_of(ds)
+
+
+# --- files, groups, errors ---------------------------------------------------------------------
+
+
+def test_the_truth_is_stored_beside_the_posterior(tmp_path: Any) -> None:
+    ds = data()
+    mmm = built_model(ds, SETTINGS, matched)
+    truth = to_pymc_truth(ds, mmm)
+    idata = inference_data({"posterior": as_posterior(truth)})
+    path = write_reference(ds, idata, tmp_path / "fit.nc", mmm=mmm)
+    assert [each.name for each in tmp_path.iterdir()] == ["fit.nc"]
+    with xr.open_datatree(path) as tree:
+        xr.testing.assert_allclose(tree["truth"].to_dataset(), truth)
+        assert no_single_truth(tree["truth"].to_dataset()) == {}
+    import arviz as az
+
+    read = az.from_netcdf(str(path))
+    assert worst(group(read, "truth")["saturation_beta"], truth["saturation_beta"]) == 0
+
+
+def test_errors_say_what_is_needed() -> None:
+    ds = data()
+    adstock, saturation = components_of(ds)
+    mmm = model_class()(
+        date_column="date",
+        target_column="y",
+        dims=("geo",),
+        channel_columns=list(ds.channel_column.values),
+        adstock=adstock,
+        saturation=saturation,
+    )
+    with pytest.raises(AlignmentError, match="not built, needed: an MMM after build_model"):
+        to_pymc_truth(ds, mmm)
+    built = built_model(ds, SETTINGS, matched)
+    with pytest.raises(AlignmentError, match="there is no group named 'posterior'"):
+        from_pymc(inference_data({"prior": xr.Dataset({"a": 1.0})}), built)
+    with pytest.raises(AlignmentError, match="has no 'saturation_slope'"):
+        from_pymc(as_posterior(to_pymc_truth(ds, built).drop_vars("saturation_slope")), built)
+
+
+def test_lift_tests_are_of_every_channel_and_near_their_truth() -> None:
+    ds = data(n_regions=2)
+    tests = lift_tests(ds, SETTINGS)
+    assert tests[["channel", "geo"]].values.tolist() == [
+        ["x1-TV", "west"],
+        ["x1-TV", "north"],
+        ["x2-Radio", "west"],
+        ["x2-Radio", "north"],
+    ]
+    spend = ds.spend.mean("date").sel(channel="TV", geo="west").item()
+    assert tests.x[0] == pytest.approx(spend)
+    assert tests.delta_x[0] == pytest.approx(0.5 * spend)
+    both = [
+        m.respond(xr.full_like(ds.spend, 0.0) + factor * ds.spend.mean("date"), ds)
+        for factor in (1.0, 1.5)
+    ]
+    lift = (both[1] - both[0]).isel(date=-1).sel(channel="TV", geo="west").item()
+    assert tests.sigma[0] == pytest.approx(0.2 * lift)
+    assert abs(tests.delta_y[0] - lift) < 4 * tests.sigma[0]
+    built_model(ds, FitSettings(lift_tests=True), matched)
+
+
+@pytest.mark.filterwarnings("ignore:Passing a dict or None as alias_mapping")
+def test_the_truth_can_be_drawn_into_plots_of_arviz() -> None:
+    import arviz as az
+    import matplotlib.pyplot as plt
+
+    ds = data("logistic_saturation")
+    truth = to_pymc_truth(ds, built_model(ds, SETTINGS, matched))
+    names = ["saturation_lam", "adstock_alpha"]
+    noise = xr.DataArray(
+        1 + 0.01 * np.random.default_rng(0).standard_normal((2, 50)), dims=("chain", "draw")
+    ).assign_coords(chain=[0, 1], draw=np.arange(50))
+    idata = inference_data({"posterior": (truth[names] * noise).transpose("chain", "draw", ...)})
+    if isinstance(idata, xr.DataTree):
+        collection = az.plot_dist(idata, var_names=names)
+        az.add_lines(collection, values=truth[names])
+        panels = collection.get_viz("plot", "saturation_lam")
+        axes = [panels.sel(channel="x1-TV").item()]
+    else:
+        values = {name: [{"ref_val": float(truth[name][0])}] for name in names}
+        axes = az.plot_posterior(
+            idata, var_names=names, coords={"channel": ["x1-TV"]}, ref_val=values
+        )
+    drawn = [
+        position
+        for ax in np.ravel(axes)
+        for line in ax.get_lines()
+        for position in np.ravel(line.get_xdata())
+    ]
+    assert np.isclose(drawn, float(truth["saturation_lam"].sel(channel="x1-TV"))).any()
+    plt.close("all")

@@ -1,0 +1,487 @@
+"""Meridian: its names and scales against ours, what it is asked, and how it fails.
+
+Tests marked `meridian` run Meridian itself, in an environment of its own.
+"""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mmm_xgen
+from mmm_xgen import (
+    ChannelConfig,
+    ControlConfig,
+    MMMDataConfig,
+    RegionConfig,
+    generate_mmm_dataset,
+)
+from mmm_xgen.errors import (
+    AlignmentError,
+    ConfigError,
+    MissingDependencyError,
+    SchemaError,
+    XgenError,
+)
+from mmm_xgen.export.meridian import to_meridian
+from mmm_xgen.recovery.alignment import meridian
+from mmm_xgen.recovery.alignment.groups import group
+from mmm_xgen.recovery.alignment.meridian import (
+    from_meridian,
+    meridian_scales,
+    to_meridian_truth,
+)
+from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
+from mmm_xgen.recovery.estimates import estimates_of
+from mmm_xgen.recovery.fit import MODELS, FitSettings, training_data
+from mmm_xgen.recovery.models import meridian_environment
+from mmm_xgen.recovery.models.meridian import ask_analyzer, fit_meridian, request_of
+from mmm_xgen.recovery.models.meridian_arms import (
+    MeridianModel,
+    matched,
+    published,
+    switch_off_tests,
+    with_lift_tests,
+)
+from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, meridian_python
+from mmm_xgen.response import respond
+from mmm_xgen.truth import roas
+
+TV = ChannelConfig(
+    name="TV",
+    base_effectiveness=0.2,
+    adstock_kwargs={"alpha": 0.6},
+    saturation_kwargs={"slope": 1.7, "kappa": 900.0},
+)
+RADIO = ChannelConfig(
+    name="Radio",
+    pattern="on_off",
+    base_effectiveness=0.1,
+    adstock_kwargs={"alpha": 0.3, "normalize": False},
+    saturation_kwargs={"slope": 0.8, "kappa": 700.0},
+)
+SEARCH = ChannelConfig(
+    name="Search",
+    base_effectiveness=0.1,
+    adstock_fun="no_adstock",
+    saturation_fun="michaelis_menten",
+    saturation_kwargs={"lam": 500.0},
+)
+POST = ChannelConfig(
+    name="Post",
+    base_effectiveness=0.0001,
+    adstock_kwargs={"alpha": 0.5},
+    saturation_fun="no_saturation",
+)
+# Geos out of alphabetical order, the largest not first.
+GEOS = {"region_names": ["south", "north", "east"], "population": [3e5, 1e6, 2e5]}
+
+
+def panel(n_periods=78, seed=3, **regions):
+    """Everything that Meridian has: several geos, history, a control, a currency value."""
+    return generate_mmm_dataset(
+        MMMDataConfig(
+            n_periods=n_periods,
+            freq="W-MON",
+            seed=seed,
+            burn_in_periods=6,
+            revenue_per_kpi=2.5,
+            channels=[TV, RADIO, SEARCH, POST],
+            control_variables=[ControlConfig(name="Price", gamma_control=-300.0)],
+            regions=RegionConfig(
+                n_regions=3, **GEOS, **{"seasonal_amplitude": 0.2, "sales_trend": 0.001} | regions
+            ),
+        )
+    )
+
+
+def national(*channels, **keywords):
+    return generate_mmm_dataset(
+        MMMDataConfig(n_periods=60, channels=list(channels or (TV,)), **keywords)
+    )
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return panel()
+
+
+@pytest.fixture(scope="module")
+def truth(ds):
+    return to_meridian_truth(ds)
+
+
+def one_draw(truth):
+    return truth.fillna(1.0).expand_dims(chain=1, draw=1)
+
+
+def contribution_of(ds, draws):
+    """What our own response function makes of the one draw."""
+    media = draws.drop_vars(["baseline", "y_sigma"]).squeeze(["chain", "draw"])
+    everywhere = {
+        name: media[name].broadcast_like(media.spend_unit)
+        for name in media.data_vars
+        if name != "gamma_control"
+    }
+    return respond(ds.spend, media.assign(everywhere), history=ds.get("spend_history"))
+
+
+def quarters(ds):
+    return {
+        str(window): ds.date.sel(date=slice(window, None)).values[:13]
+        for window in ds.date.values[::13]
+    }
+
+
+# --- formulae
+
+
+def test_truth_goes_there_and_back(ds, truth):
+    draws = from_meridian(one_draw(truth), ds, max_lag=7, linear=("Post",))
+    made = contribution_of(ds, draws)
+    np.testing.assert_allclose(made, ds.channel_contribution, rtol=1e-12, atol=1e-9)
+    draws = draws.squeeze(["chain", "draw"])
+    mu = draws.baseline + made.sum("channel")
+    np.testing.assert_allclose(mu.transpose("date", "geo"), ds.mu, rtol=1e-12)
+    np.testing.assert_allclose(draws.y_sigma.sel(geo=ds.geo), ds.y_sigma, rtol=1e-12)
+    np.testing.assert_allclose(draws.gamma_control, ds.gamma_control, rtol=1e-12)
+
+
+def test_estimates_at_the_truth_are_true(ds, truth):
+    draws = from_meridian(one_draw(truth), ds, max_lag=7, linear=("Post",))
+    estimates = estimates_of(
+        ds,
+        FitSettings(),
+        media=draws.drop_vars(["baseline", "y_sigma"]),
+        baseline=draws.baseline,
+        y_sigma=draws.y_sigma,
+    )
+    np.testing.assert_allclose(estimates.roas.squeeze(), roas(ds), rtol=1e-12)
+    np.testing.assert_allclose(estimates.mroas.squeeze(), mmm_xgen.truth.mroas(ds), rtol=1e-9)
+
+
+def test_truth_holds_where_the_curve_comes_first():
+    ds = national(RADIO, TV, transforms=mmm_xgen.TransformConfig(adstock_first=False), seed=1)
+    draws = from_meridian(one_draw(to_meridian_truth(ds)), ds, max_lag=7, hill_before_adstock=True)
+    made = contribution_of(ds, draws)
+    np.testing.assert_allclose(made, ds.channel_contribution, rtol=1e-12, atol=1e-9)
+
+
+def test_order_of_labels_does_not_count(ds, truth):
+    shuffled = truth.isel(geo=[2, 0, 1], media_channel=[3, 1, 0, 2])
+    there = [from_meridian(one_draw(t), ds, max_lag=7, linear=("Post",)) for t in (truth, shuffled)]
+    xr.testing.assert_identical(*there)
+
+
+def test_the_last_time_effect_stays_after_the_window():
+    ds = panel(n_periods=60)
+    seen = ds.isel(date=slice(52))
+    end = str(seen.date.values[-1])[:10]
+    draws = from_meridian(
+        one_draw(to_meridian_truth(seen)), ds, train_end=end, max_lag=7, linear=("Post",)
+    )
+    control = ds.control_contribution.sum("control").transpose("date", "geo")
+    rest = draws.baseline.squeeze(["chain", "draw"]).transpose("date", "geo") - control
+    np.testing.assert_allclose(rest.isel(date=slice(52, None)), rest.isel(date=[51] * 8))
+    assert not np.allclose(rest.isel(date=50), rest.isel(date=51))
+
+
+def test_other_labels_are_refused(ds, truth):
+    draws = one_draw(truth).assign_coords(media_channel=["TV", "Radio", "Search", "Mail"])
+    with pytest.raises(AlignmentError, match="lacks 'Post'"):
+        from_meridian(draws, ds)
+
+
+def test_scales_are_meridians_by_hand(ds):
+    scales = meridian_scales(ds)
+    media = np.concatenate([ds.spend_history, ds.spend])  # (time, geo, channel)
+    heads = ds.population.values
+    per_head = (media / heads[:, None])[..., 1]
+    median = np.median(per_head[per_head > 0])
+    np.testing.assert_allclose(scales.media_scale.sel(channel="Radio"), heads * median)
+    each = ds.y.values / heads
+    np.testing.assert_allclose(scales.kpi_scale, heads * each.std())
+    np.testing.assert_allclose(scales.kpi_mean, heads * each.mean())
+
+
+def test_of_equal_geos_the_naturally_first_is_the_baseline():
+    twins = {"region_names": ["geo10", "geo2", "geo1"], "population": [5e5, 5e5, 1e5]}
+    config = MMMDataConfig(channels=[TV], regions=RegionConfig(n_regions=3, **twins))
+    assert meridian._baseline_geo(generate_mmm_dataset(config)) == 1
+
+
+def test_a_single_geo_has_no_population():
+    ds = national()
+    assert "population" not in to_meridian(ds)
+    np.testing.assert_allclose(meridian_scales(ds).kpi_scale, ds.y.std())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "max_lag", "parameter", "reason"),
+    [
+        (lambda: national(TV), 12, "alpha_m", "TV: its kernel has 8 weights, the model's 13"),
+        (
+            lambda: national(
+                ChannelConfig(name="W", base_effectiveness=0.1, adstock_fun="weibull_adstock")
+            ),
+            None,
+            "alpha_m",
+            "W: its adstock is weibull_adstock",
+        ),
+        (
+            lambda: national(
+                ChannelConfig(
+                    name="L", base_effectiveness=0.1, saturation_fun="logistic_saturation"
+                )
+            ),
+            None,
+            "beta_gm",
+            "L: its curve is logistic_saturation",
+        ),
+        (lambda: panel(transform_variation=0.2), None, "ec_m", "TV: it differs between geos"),
+        (lambda: panel(geo_response="common"), None, "ec_m", "TV: it differs between geos"),
+        (lambda: panel(baseline_variation=0.2), None, "mu_t", "differ between geos"),
+        (panel, None, "knot_values", "mu_t"),
+        (panel, None, "eta_m", "beta_gm"),
+    ],
+)
+def test_what_has_no_single_truth_says_why(dataset, max_lag, parameter, reason):
+    truth = to_meridian_truth(dataset(), max_lag=max_lag)
+    assert reason in no_single_truth(truth)[parameter]
+    assert parameter not in truth or bool(truth[parameter].isnull().any())
+
+
+def test_an_elastic_control_has_no_single_truth():
+    price = ControlConfig(name="Price", elasticity=-1.2)
+    truth = to_meridian_truth(national(TV, control_variables=[price]))
+    assert {"gamma_gc", "tau_g", "mu_t"} <= no_single_truth(truth).keys()
+    assert "gamma_gc" not in truth
+
+
+def test_a_channel_that_never_spends_is_refused():
+    ds = national(TV, SEARCH)
+    silent = ds.assign(spend=ds.spend.where(ds.channel != "Search", 0.0))
+    with pytest.raises(SchemaError, match="'Search' spends nothing"):
+        to_meridian(silent)
+
+
+# --- what Meridian is told
+
+
+def told(ds, settings, model):
+    request = request_of(training_data(ds, settings), settings, model)
+    return request, json.loads(request.attrs["settings"])
+
+
+def test_request_survives_netcdf_and_json(ds, tmp_path):
+    settings = FitSettings(train_end="2022-12-26", tune=500, draws=300, chains=3)
+    request, words = told(ds, settings, published(training_data(ds, settings)))
+    request.to_netcdf(tmp_path / "request.nc")
+    with xr.open_dataset(tmp_path / "request.nc") as opened:
+        xr.testing.assert_identical(opened.load(), request)
+    assert request.media.dims == ("geo", "media_time", "media_channel")
+    assert request.sizes["media_time"] == request.sizes["time"] + 6
+    assert words["sampling"] == {
+        "n_chains": 3,
+        "n_adapt": 250,
+        "n_burnin": 250,
+        "n_keep": 300,
+        "seed": 1,
+        "target_accept": 0.9,
+    }
+
+
+def test_published_arm():
+    ds = national(TV, SEARCH)
+    model = published(ds)
+    assert (model.max_lag, model.knots) == (8, (0, 26, 52))
+    assert model.priors["alpha_m"] == ("Beta", 1.0, 3.0)
+    spend = ds.spend.sum(("date", "geo"))
+    family, location, sigma = model.priors["beta_m"]
+    assert (family, location) == ("LogNormal", [0.0, 0.0])
+    np.testing.assert_allclose(sigma, 2 * spend / spend.sum())
+
+
+def test_matched_arm_follows_the_truth(ds):
+    model = matched(ds)
+    assert model.max_lag == 7
+    assert model.linear == ("Post",)
+    assert model.specification()["saturation_spec"] == {"Post": "none"}
+    assert model.knots[:3] == (0, 6, 12)
+    assert model.priors["slope_m"][0] == "TruncatedNormal"
+    plain = national(SEARCH, seed=2)
+    assert matched(plain).priors == {}
+    assert matched(plain).max_lag == 0
+
+
+def test_slopes_start_at_1_where_a_channel_is_silent():
+    ds = national(TV, RADIO)
+    weeks_off = ds.spend.where((ds.channel != "Radio") | (ds.date < ds.date[20]), 0.0)
+    _, _, _, lowest, _ = matched(ds.assign(spend=weeks_off)).priors["slope_m"]
+    assert lowest == [0.1, 1.0]
+
+
+def test_lift_tests_become_priors_on_roi():
+    ds = national(TV, SEARCH, revenue_per_kpi=3.0)
+    settings = FitSettings(lift_tests=True)
+    tests = switch_off_tests(ds, settings)
+    assert tests.channel.tolist() == ["TV", "Search"]
+    model = with_lift_tests(matched(ds), tests)
+    _, location, scale = model.priors["roi_m"]
+    prior = mmm_xgen.truth.meridian_roi_prior(tests)
+    expected = np.exp(np.array(location) + np.array(scale) ** 2 / 2)
+    sure = (prior["mean"] > 4 * prior["sd"]).to_numpy()
+    np.testing.assert_allclose(expected[sure], prior["mean"][sure], rtol=0.01)
+    # What is tested is what the prior is about.
+    np.testing.assert_allclose(prior.true_mean, roas(ds), rtol=1e-9)
+    np.testing.assert_allclose(prior["sd"], 0.2 * prior.true_mean, rtol=1e-9)
+
+
+def test_lift_tests_need_priors_on_roi():
+    ds = national()
+    with pytest.raises(ConfigError, match=r"priors on ROI, .*meridian-matched"):
+        with_lift_tests(published(ds), switch_off_tests(ds, FitSettings()))
+
+
+# --- how it fails
+
+
+def fake_python(tmp_path, script):
+    """An interpreter that claims to have Meridian, and runs `script` in place of the worker."""
+    path = tmp_path / "python"
+    version = meridian_environment.VERSION
+    path.write_text(
+        f'#!/bin/sh\ncase "$*" in *importlib.metadata*) printf {version}; exit 0;; esac\n{script}\n'
+    )
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="the fake interpreter is a shell script")
+
+
+@posix
+def test_last_lines_of_a_failed_process_are_repeated(tmp_path):
+    python = fake_python(tmp_path, "echo starting >&2; echo 'ValueError: no such knot' >&2; exit 3")
+    with pytest.raises(XgenError, match=r"exit status 3.*starting \| ValueError: no such knot"):
+        fit_meridian(national(), FitSettings(), MeridianModel(), python=python)
+
+
+@posix
+def test_a_process_that_replies_nothing_has_failed(tmp_path):
+    with pytest.raises(XgenError, match="exit status 0"):
+        ask_worker(to_meridian(national()), python=fake_python(tmp_path, "exit 0"))
+
+
+@posix
+def test_a_slow_process_is_ended(tmp_path):
+    python = fake_python(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    with pytest.raises(TimeoutError, match=r"after 0.5 s"):
+        fit_meridian(national(), FitSettings(), MeridianModel(), python=python, timeout=0.5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_an_interpreter_without_meridian_is_refused(monkeypatch):
+    monkeypatch.setenv(VARIABLE, sys.executable)
+    with pytest.raises(MissingDependencyError, match=f"{VARIABLE} is .* has no Meridian.*pip"):
+        meridian_python()
+
+
+def test_an_interpreter_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(MissingDependencyError, match="which is no Python"):
+        meridian_python(tmp_path / "nowhere")
+
+
+def test_environment_is_made_whole_or_not_at_all(monkeypatch, tmp_path):
+    calls = []
+
+    def pip(command, **_):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 1, b"", b"Looking\nERROR: no connection\n")
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(meridian_environment.venv, "create", lambda path, **_: path.mkdir())
+    monkeypatch.setattr(meridian_environment.subprocess, "run", pip)
+    with pytest.raises(MissingDependencyError, match=f"ERROR: no connection; .*{VARIABLE}"):
+        meridian_python()
+    assert list((tmp_path / "mmm-xgen").iterdir()) == []
+
+    def works(command, **_):
+        return subprocess.CompletedProcess(command, 0, b"", b"")
+
+    monkeypatch.setattr(meridian_environment.subprocess, "run", works)
+    home = meridian_python().parents[1]
+    series = f"py{sys.version_info[0]}.{sys.version_info[1]}"
+    assert home.name == f"meridian-{meridian_environment.VERSION}-{series}"
+    assert [path.name for path in (tmp_path / "mmm-xgen").iterdir()] == [home.name]
+    monkeypatch.setattr(meridian_environment.subprocess, "run", pip)
+    assert meridian_python().parents[1] == home
+
+
+def test_the_three_arms_are_registered():
+    assert {"meridian-published", "meridian-default", "meridian-matched"} <= set(MODELS)
+
+
+# --- Meridian itself
+
+
+@pytest.mark.meridian
+def test_meridians_analyzer_says_the_truth(ds, truth):
+    windows = quarters(ds)
+    said = ask_analyzer(ds, truth.fillna(1.0), matched(ds), windows=windows).squeeze()
+    np.testing.assert_allclose(said.analyzer_roi, roas(ds), rtol=1e-9)
+    for name, dates in windows.items():
+        there = roas(ds, window=(str(dates[0])[:10], str(dates[-1])[:10]))
+        np.testing.assert_allclose(said.analyzer_roi_by_window.sel(window=name), there, rtol=1e-9)
+    expected = said.analyzer_expected_outcome.transpose("time", "geo")
+    np.testing.assert_allclose(expected, ds.mu, rtol=1e-9)
+    np.testing.assert_allclose(
+        said.analyzer_incremental_outcome.transpose("time", "geo", "media_channel"),
+        ds.channel_contribution,
+        rtol=1e-9,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.meridian
+def test_a_corrupted_truth_is_noticed(ds, truth):
+    wrong = truth.fillna(1.0).assign(alpha_m=truth.alpha_m + 0.1)
+    said = ask_analyzer(ds, wrong, matched(ds)).squeeze()
+    assert abs(said.analyzer_roi.values / roas(ds).values - 1).max() > 1e-3
+
+
+@pytest.mark.meridian
+def test_a_fit_means_to_us_what_it_means_to_meridian():
+    ds = panel(n_periods=60)
+    settings = FitSettings(
+        chains=2, draws=20, tune=60, train_end=str(ds.date.values[51])[:10], lift_tests=True
+    )
+    model = matched(training_data(ds, settings))
+    fit = fit_meridian(ds, settings, model)
+    seen = training_data(ds, settings)
+    draws = group(fit.inference, "posterior")
+    said = ask_analyzer(seen, draws, model)
+    np.testing.assert_allclose(fit.estimates.roas, said.analyzer_roi, rtol=1e-9)
+    mine = fit.estimates.isel(date=slice(52))
+    order = ("chain", "draw", "geo", "time")
+    np.testing.assert_allclose(
+        mine.mu.transpose("chain", "draw", "geo", "date"),
+        said.analyzer_expected_outcome.transpose(*order),
+        rtol=1e-9,
+    )
+    np.testing.assert_allclose(
+        mine.channel_contribution.transpose("chain", "draw", "geo", "date", "channel"),
+        said.analyzer_incremental_outcome.transpose(*order, "media_channel"),
+        rtol=1e-9,
+        atol=1e-6,
+    )
+    assert fit.estimates.sizes["date"] == 60
+    assert {"import", "build", "compile", "sample", "total"} <= fit.timings.keys()
+    assert fit.diagnostics["n_parameters"] > 20

@@ -1,0 +1,714 @@
+"""Studies: units are whole or not there, are done once, and add up to the same tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import typer
+import xarray as xr
+from typer.testing import CliRunner
+
+import mmm_xgen
+from mmm_xgen.cli.benchmark import ManyValues, benchmark, chosen_models, repeated
+from mmm_xgen.config.channel import ChannelConfig
+from mmm_xgen.errors import ConfigError, MissingDependencyError, UnknownKindError
+from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings
+from mmm_xgen.recovery.study import work
+from mmm_xgen.recovery.study.memory import (
+    Sizes,
+    available_memory,
+    estimated_memory,
+    parameters_at_most,
+)
+from mmm_xgen.recovery.study.progress import Clock
+from mmm_xgen.recovery.study.report import markdown
+from mmm_xgen.recovery.study.results import converged, read_scores, read_units
+from mmm_xgen.recovery.study.run import _collect, planned_units, run_study
+from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
+from mmm_xgen.recovery.study.tables import (
+    CONVERGED,
+    EVERY,
+    FORMULAS,
+    parameter_counts,
+    populations,
+    summary_tables,
+)
+from mmm_xgen.recovery.study.unit import Unit, remove_leftovers, whole_folder, write_stats
+from tests.recovery import fake_models
+
+ROOT = Path(__file__).parents[2]
+CONFIG = mmm_xgen.MMMDataConfig(
+    n_periods=30,
+    channels=[ChannelConfig(name=name, roas=2.0) for name in ("TV", "Search")],
+    control_variables=[mmm_xgen.ControlConfig(name="Price", gamma_control=-100.0)],
+)
+FEW = FitSettings(chains=2, draws=50, scored_draws=100)
+# Columns and tables that time goes into.
+TIMED = ("seconds", "ess_per_second")
+TIMED_TABLES = ("runtime_comparison", "ess_per_second", "diagnostics_summary")
+
+
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch, request) -> Iterator[None]:
+    # The self-check takes longer than everything else; one test is about it.
+    if "corrupted" not in request.node.name:
+        monkeypatch.setattr(work, "_check_truth", lambda ds, unit: None)
+    for name, model in fake_models.FAKES.items():
+        if name not in MODELS:
+            MODELS.add(name, model)
+    yield
+    for name in fake_models.FAKES:
+        MODELS.remove(name)
+
+
+def study(out: Path, models: str | list[str] = "fake-instant", seeds=(1, 2), **more):
+    options = {"jobs": 0, **more}
+    return run_study({"tiny": CONFIG}, models, seeds, FEW, out=out, **options)
+
+
+def contents(out: Path) -> dict[str, tuple[int, bytes]]:
+    """Time of change and content of every file of every unit."""
+    return {
+        str(path.relative_to(out)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(out.glob("tiny/*/[0-9]*/*"))
+    }
+
+
+def untimed(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {
+        name: table.drop(columns=[c for c in TIMED if c in table])
+        for name, table in tables.items()
+        if name not in TIMED_TABLES
+    }
+
+
+def assert_same_tables(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame]) -> None:
+    assert set(one) == set(other)
+    for name, table in untimed(one).items():
+        pd.testing.assert_frame_equal(table, untimed(other)[name], obj=name)
+
+
+# --- units
+
+
+def test_a_unit_has_what_it_needs_and_nothing_else(tmp_path):
+    found = study(tmp_path, seeds=[3])
+    (folder,) = found.units["folder"]
+    assert folder.parent == tmp_path / "tiny" / "fake-instant-nutpie"
+    assert folder.name.startswith("0003-")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"data.nc", "posterior.nc", "scores.nc", "stats.json"}
+    stats = json.loads((folder / "stats.json").read_text())
+    assert stats["status"] == "done" and stats["hash"].startswith(folder.name[-8:])
+    assert stats["sizes"] == {"date": 30, "geo": 1, "channel": 2, "control": 1}
+    assert stats["versions"]["mmm-xgen"] == mmm_xgen.__version__
+    assert stats["timings"] == {"sample": 0.5, "total": 1.0}
+    assert stats["peak_memory"]["process"] > 10 and stats["fit_seed"] != stats["settings"]["seed"]
+    ds = mmm_xgen.load(folder / "data.nc")
+    assert ds.identical(mmm_xgen.generate_mmm_dataset(CONFIG, seed=3))
+    assert not list(tmp_path.rglob("*.pkl"))
+
+
+def test_finished_units_are_not_touched(tmp_path):
+    study(tmp_path, ["fake-instant", "fake-failing"])
+    before = contents(tmp_path)
+    again = study(tmp_path, ["fake-instant", "fake-failing"])
+    assert contents(tmp_path) == before
+    assert again.units["status"].tolist() == ["failed", "done", "done", "done"]
+    more = study(tmp_path, ["fake-instant", "fake-failing"], seeds=range(1, 4))
+    assert before.items() <= contents(tmp_path).items()
+    assert len(more.units) == 6
+
+
+def test_what_failed_is_done_again_on_request_and_all_by_force(tmp_path):
+    def changed(**more):
+        before = contents(tmp_path)
+        study(tmp_path, ["fake-instant", "fake-failing"], **more)
+        after = contents(tmp_path)
+        assert set(after) == set(before)
+        return {name.split("/")[1] for name in after if after[name][0] != before[name][0]}
+
+    study(tmp_path, ["fake-instant", "fake-failing"])
+    assert changed() == set()
+    assert changed(retry_failed=True) == {"fake-failing-nutpie"}
+    assert changed(force=True) == {"fake-instant-nutpie", "fake-failing-nutpie"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": replace(FEW, draws=60)},
+        {"settings": replace(FEW, sampler="numpyro")},
+        {"settings": replace(FEW, lift_tests=True)},
+        {"seed": 2},
+        {"model": "fake-failing"},
+        {"dataset": "other"},
+        {"config": CONFIG.to_json().replace("-100", "-101")},
+        {"protocol": "abc"},
+    ],
+)
+def test_what_decides_a_result_is_in_the_hash(change):
+    unit = Unit(dataset="a", config=CONFIG.to_json(), model="fake-instant", seed=1, settings=FEW)
+    assert replace(unit, **change).hash != unit.hash
+
+
+def test_versions_are_in_the_hash(monkeypatch):
+    unit = Unit(dataset="a", config=CONFIG.to_json(), model="fake-instant", seed=1)
+    before = unit.hash
+    monkeypatch.setattr("mmm_xgen.recovery.study.unit.installed", lambda _: {"numpy": "99"})
+    assert replace(unit).hash != before
+
+
+def test_settings_that_a_model_does_not_heed_make_no_second_fit():
+    every = [FitSettings(sampler=name) for name in ("nutpie", "numpyro")]
+    MODELS.add("ols-fake", fake_models.instant)
+    units = planned_units({"tiny": CONFIG}, ["ols-fake", "fake-instant"], [1], every)
+    MODELS.remove("ols-fake")
+    labels = [unit.label for unit in units]
+    assert labels == ["ols-fake", "fake-instant-nutpie", "fake-instant-numpyro"]
+    assert "pymc" not in units[0].versions and "jax" in units[2].versions
+
+
+def test_seeds_of_fits_differ_between_datasets_and_repeat():
+    units = planned_units({"a": CONFIG, "b": CONFIG}, "fake-instant", range(20), FEW)
+    seeds = [unit.fit_settings.seed for unit in units]
+    assert len(set(seeds)) == 40
+    assert seeds == [replace(unit).fit_settings.seed for unit in units]
+
+
+def test_datasets_may_be_presets_configurations_or_functions(tmp_path):
+    def drawn(seed: int) -> mmm_xgen.MMMDataConfig:
+        return CONFIG.model_copy(update={"seed": seed, "n_periods": 20 + seed})
+
+    units = planned_units(["basic", CONFIG], "fake-instant", [1])
+    assert units[0].dataset == "basic" and units[1].dataset.startswith("data-")
+    assert units[0].config == mmm_xgen.get_preset_config("basic", seed=1).to_json()
+    found = run_study({"drawn": drawn}, "fake-instant", [1, 2], FEW, out=tmp_path, jobs=0)
+    assert found.units["n_date"].tolist() == [21, 22]
+
+
+@pytest.mark.parametrize(
+    ("datasets", "models", "seeds", "fault"),
+    [
+        ("bsic", "fake-instant", [1], "did you mean 'basic'"),
+        ("basic", "fake-instnt", [1], "did you mean 'fake-instant'"),
+        ({"../up": CONFIG}, "fake-instant", [1], "letters, digits"),
+        ({"summary": CONFIG}, "fake-instant", [1], "any other name"),
+        ("basic", "fake-instant", [], "needed: one of each"),
+        ("basic", "fake-instant", [-1], "allowed: 0 or more"),
+        ({"a": lambda seed: None}, "fake-instant", [1], "returned NoneType"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is(datasets, models, seeds, fault):
+    with pytest.raises((ConfigError, UnknownKindError), match=fault):
+        planned_units(datasets, models, seeds)
+
+
+def test_time_outs_and_executors_that_cannot_be_had_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="worker processes"):
+        study(tmp_path, timeout=1.0)
+    with pytest.raises(ConfigError, match="both jobs and executor"):
+        study(tmp_path, jobs=2, executor=object())
+
+
+def test_a_corrupted_truth_is_not_scored_against(tmp_path, monkeypatch):
+    def corrupted(config):
+        ds = mmm_xgen.generate_mmm_dataset(config)
+        return ds.assign(channel_contribution=1.1 * ds.channel_contribution)
+
+    monkeypatch.setattr(work, "generate_mmm_dataset", corrupted)
+    monkeypatch.setattr(work._PAST, "checked", None)
+    found = study(tmp_path, seeds=[1])
+    assert found.units["status"].tolist() == ["failed"]
+    assert "self-check" in found.units["reason"].item()
+
+
+def test_a_result_that_is_none_is_a_failure(tmp_path):
+    MODELS.add("nothing", lambda ds, settings: None)
+    found = study(tmp_path, "nothing", seeds=[1])
+    MODELS.remove("nothing")
+    assert "returned NoneType, needed: Fit" in found.units["reason"].item()
+
+
+# --- folders
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    place = tmp_path / "tiny" / "model" / "0001-abc"
+    with pytest.raises(KeyboardInterrupt), whole_folder(place) as folder:
+        write_stats(folder, {"status": "done"})
+        raise KeyboardInterrupt
+    assert list(place.parent.iterdir()) == []
+    for text, again, kept in (("1", False, "1"), ("2", False, "1"), ("3", True, "3")):
+        with whole_folder(place, again=again) as folder:
+            write_stats(folder, {"status": "done", "text": text})
+        assert json.loads((place / "stats.json").read_text())["text"] == kept
+    assert [path.name for path in place.parent.iterdir()] == ["0001-abc"]
+
+
+def test_only_what_nobody_works_on_is_removed(tmp_path):
+    place = tmp_path / "tiny" / "model" / "0001-abc"
+    with whole_folder(place) as mine:
+        write_stats(mine, {"status": "done"})
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        dead = mine.with_name(mine.name.replace(f"~{os.getpid()}@", f"~{ended.pid}@"))
+        far = mine.with_name(mine.name.replace("@", "@far-"))
+        reused = mine.with_name(f"{mine.name}-reused")
+        for folder in (dead, far, reused):
+            folder.mkdir()
+        begun = psutil.Process().create_time() - 100
+        os.utime(reused, (begun, begun))
+        assert remove_leftovers(tmp_path) == 2
+        assert mine.exists() and far.exists() and not dead.exists() and not reused.exists()
+        os.utime(far, (0, 0))
+        assert remove_leftovers(tmp_path) == 1
+    assert (place / "stats.json").exists()
+
+
+def test_stats_hold_no_number_that_is_none(tmp_path):
+    write_stats(tmp_path, {"status": "done", "a": np.float64(math.nan), "b": {"c": [math.inf, 1]}})
+    assert json.loads((tmp_path / "stats.json").read_text()) == {
+        "status": "done",
+        "a": None,
+        "b": {"c": [None, 1]},
+    }
+
+
+def test_a_posterior_is_kept_small(tmp_path):
+    dims = ("chain", "draw", "date", "geo")
+    random_numbers = np.random.default_rng(1).normal(size=(2, 100, 4, 1))
+    estimates = xr.Dataset(
+        {"mu": (dims, random_numbers), "roas": (dims[:2], random_numbers[..., 0, 0])},
+        {"geo": ["a"], "date": pd.date_range("2024-01-01", periods=4)},
+    ).assign(y_sigma=1.0)
+    own = xr.Dataset({"beta": (("chain", "draw"), random_numbers[..., 0, 0])}, attrs={"odd": True})
+    inference = xr.DataTree.from_dict({"posterior": own})
+    fit = Fit(estimates=estimates, inference=inference)
+    path = write_posterior(fit, tmp_path / "posterior.nc", seed=1)
+    series = read_posterior(path, "series")
+    np.testing.assert_allclose(series["mu_mean"], estimates["mu"].mean(dims[:2]), rtol=1e-6)
+    spread = series["y"].sel(quantile=[0.03, 0.97]).diff("quantile")
+    assert bool((spread > series["mu"].sel(quantile=[0.03, 0.97]).diff("quantile")).all())
+    assert set(read_posterior(path, "estimates").data_vars) == {"roas", "y_sigma"}
+    assert read_posterior(path, "posterior")["beta"].shape == (2, 100)
+    assert read_posterior(path, "parameters") is None
+    assert thinned(own, 800).sizes["draw"] == 50
+
+
+# --- memory
+
+
+def test_memory_is_estimated_from_draws_and_sizes():
+    sizes = Sizes(dates=100, geos=2, channels=3, controls=1)
+    assert parameters_at_most(sizes) == 3 * (7 + 2 * 2) + 2 * (1 + 7) + 1
+    settings = FitSettings(chains=2, draws=500, scored_draws=400)
+    draws = 2 * 1000 * (50 + 200)
+    series = 4 * 400 * 200 * 5
+    assert estimated_memory("pymc-default", settings, sizes) == 1.5e9 + 8 * (draws + series)
+    assert estimated_memory("ols", settings, sizes) == 0.4e9 + 8 * series
+    jax = replace(settings, sampler="numpyro")
+    assert estimated_memory("pymc-default", jax, sizes) == 1.5e9 + 8 * (2 * draws + series)
+    assert 1e6 < available_memory() < 1e15
+
+
+def test_what_does_not_fit_is_skipped_with_the_estimate(tmp_path):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    stats = work.run_unit(unit, tmp_path, memory=1e8)
+    assert stats["status"] == "skipped"
+    assert stats["reason"] == "needs about 0.4 GB of memory, 0.1 GB are there"
+    found = study(tmp_path, ["fake-instant", "fake-unconverged"], seeds=[1])
+    text = found.report.read_text()
+    assert "skipped" in text.split("## What was too expensive")[1].split("##")[0]
+    assert study(tmp_path, seeds=[1], retry_failed=True).units["status"].item() == "done"
+
+
+# --- workers
+
+
+def test_what_ended_a_process_is_recorded(tmp_path):
+    from pebble import ProcessExpired
+
+    ends = [TimeoutError("Task timeout", 5.0), ProcessExpired("ended", code=-9), None]
+    units = planned_units({"tiny": CONFIG}, "fake-instant", range(3), FEW)
+    futures = {}
+    for unit, end in zip(units, ends, strict=True):
+        futures[future := Future()] = unit
+        if end is None:
+            future.set_result(work.run_unit(unit, tmp_path))
+        else:
+            future.set_exception(end)
+    told = []
+    _collect(futures, tmp_path, lambda unit, stats: told.append(stats["status"]), again=False)
+    assert sorted(told) == ["done", "failed", "timed out"]
+    found = read_units(tmp_path).set_index("seed")
+    assert found["status"].tolist() == ["timed out", "failed", "done"]
+    assert found["reason"][0] == "took more than 5 s"
+    assert "the process was killed" in found["reason"][1]
+
+
+@pytest.mark.slow
+def test_what_ends_a_process_does_not_end_the_study(tmp_path, monkeypatch):
+    told = tmp_path / "child"
+    monkeypatch.setenv("FAKE_CHILD", str(told))
+    models = ["fake-dying", "fake-endless", "fake-instant"]
+    found = study(tmp_path, models, seeds=[1], jobs=2, timeout=15.0)
+    statuses = found.units.set_index("model")["status"].to_dict()
+    assert statuses == {
+        "fake-dying-nutpie": "failed",
+        "fake-endless-nutpie": "timed out",
+        "fake-instant-nutpie": "done",
+    }
+    reasons = found.units.set_index("model")["reason"]
+    assert reasons["fake-endless-nutpie"] == "took more than 15 s"
+    child = int(told.read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert not list(tmp_path.glob("tiny/*/.*"))
+
+
+def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmm_xgen.recovery.study.run.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"mmm-xgen\[recovery\]"):
+        study(tmp_path)
+
+
+def test_models_of_a_session_are_not_sent_to_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(fake_models.instant, "__module__", "__main__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    with pytest.raises(ConfigError, match="put it into a module"):
+        study(tmp_path, jobs=1)
+
+
+def test_a_dask_client_gives_the_same(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    here = study(tmp_path / "here", ["fake-instant", "fake-failing"])
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        models = ["fake-instant", "fake-failing"]
+        there = study(tmp_path / "there", models, jobs=1, executor=client)
+    assert_same_tables(here.tables, there.tables)
+
+
+def run_command(out: Path, config: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.recovery.benchmark_with_fakes", "benchmark"]
+    command += ["--datasets", str(config), "--libraries", "fake-sleeping", "fake-failing"]
+    command += ["--no-floors", "--seeds", "3", "--chains", "2", "--draws", "50", "--quiet"]
+    command += ["--out", str(out), *more]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all files of a unit can be read to the end."""
+    stats = json.loads((folder / "stats.json").read_text())
+    names = {"data.nc", "stats.json"}
+    if stats["status"] == "done":
+        names |= {"posterior.nc", "scores.nc"}
+        xr.load_dataset(folder / "scores.nc", engine="netcdf4")
+        read_posterior(folder / "posterior.nc", "estimates").load()
+    mmm_xgen.load(folder / "data.nc")
+    return {path.name for path in folder.iterdir()} == names
+
+
+def kill_and_start_again(tmp_path: Path, waits: list[float], jobs: str) -> None:
+    """Kill a command at given moments after its first unit, and compare with an undisturbed run."""
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    disturbed, quiet = tmp_path / "disturbed", tmp_path / "quiet"
+    settings = FitSettings(chains=2, draws=50)
+    models = ["fake-sleeping", "fake-failing"]
+    for wait in waits:
+        known = contents(disturbed)
+        process = run_command(disturbed, config, "--jobs", jobs)
+        family = [psutil.Process(process.pid)]
+        deadline = time.monotonic() + 60
+        while contents(disturbed).keys() <= known.keys() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(wait)
+        if process.poll() is None:
+            family += family[0].children(recursive=True)
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        # Its workers end with it: nothing goes on writing.
+        _, alive = psutil.wait_procs(family[1:], timeout=10)
+        assert not alive
+        after = contents(disturbed)
+        assert known.items() <= after.items()
+        assert all(is_whole(folder) for folder in disturbed.glob("tiny/*/[0-9]*"))
+    known = contents(disturbed)
+    assert run_command(disturbed, config, "--jobs", jobs).wait() == 0
+    assert known.items() <= contents(disturbed).items()
+    assert not list(disturbed.rglob(".*"))
+    reference = run_study({"tiny": CONFIG}, models, range(1, 4), settings, out=quiet, jobs=0)
+    names = [path.name for path in (quiet / "summary").glob("*.csv")]
+    assert len(names) == len(reference.tables)
+    found = {name: pd.read_csv(disturbed / "summary" / name) for name in names}
+    expected = {name: pd.read_csv(quiet / "summary" / name) for name in names}
+    assert_same_tables(
+        {name.removesuffix(".csv"): table for name, table in found.items()},
+        {name.removesuffix(".csv"): table for name, table in expected.items()},
+    )
+
+
+def test_a_killed_command_goes_on_where_it_stopped(tmp_path):
+    kill_and_start_again(tmp_path, [0.05], "2")
+
+
+@pytest.mark.slow
+def test_a_command_may_be_killed_at_any_moment(tmp_path):
+    chance = random.Random(1)
+    kill_and_start_again(tmp_path, [chance.uniform(0, 0.6) for _ in range(6)], "1")
+    (tmp_path / "0").mkdir()
+    kill_and_start_again(tmp_path / "0", [chance.uniform(0, 0.6) for _ in range(6)], "0")
+
+
+# --- summary
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    for name, model in fake_models.FAKES.items():
+        if name not in MODELS:
+            MODELS.add(name, model)
+    out = tmp_path_factory.mktemp("mixed")
+    return study(out, ["fake-instant", "fake-failing", "fake-unconverged"], range(4))
+
+
+def test_both_populations_are_reported(mixed):
+    main = mixed.tables["recovery"].set_index(["population", "model"])
+    assert main.loc[(EVERY, "fake-unconverged-nutpie"), "log_roas_error"] > 1
+    assert math.isnan(main.loc[(CONVERGED, "fake-unconverged-nutpie"), "log_roas_error"])
+    assert main.loc[(CONVERGED, "fake-instant-nutpie"), "log_roas_error"] < 0.1
+    assert main.loc[(EVERY, "fake-failing-nutpie"), ["units", "done"]].tolist() == [4, 2]
+    paired = mixed.tables["paired_differences"]
+    row = paired[(paired["population"] == EVERY) & (paired["metric"] == "absolute_error")]
+    pairs = row.set_index("model")["units"].to_dict()
+    assert pairs == {"fake-instant-nutpie": 2, "fake-unconverged-nutpie": 2}
+    errors = mixed.tables["roas_recovery"].query("units > 1")["standard_error"]
+    assert errors.notna().all()
+
+
+def test_the_report_is_plain(mixed):
+    text = mixed.report.read_text()
+    for words in (
+        "FloatingPointError: bad initial energy | 2 | 1, 3",
+        "fake-unconverged-nutpie: ROAS of channels on average off by 1.",
+        "94% intervals cover 0%",
+        "Nothing that was asked for.",
+        "Protocol (SHA-256): none",
+    ):
+        assert words in text, words
+    for name, table in mixed.tables.items():
+        file = pd.read_csv(mixed.out / "summary" / f"{name}.csv")
+        assert list(file.columns) == list(table.columns) and len(file) == len(table)
+    assert not list((mixed.out / "summary").glob(".*"))
+
+
+def test_collected_scores_are_those_of_the_units(tmp_path):
+    study(tmp_path, seeds=[1])
+    file = tmp_path / "summary" / "scores.parquet"
+    units = study(tmp_path, seeds=[1, 2]).units
+    assert set(pd.read_parquet(file)["hash"]) == set(units["hash"])
+    pd.testing.assert_frame_equal(read_scores(units, file), read_scores(units))
+    file.write_bytes(b"broken")
+    pd.testing.assert_frame_equal(read_scores(units, file), read_scores(units))
+    forced = study(tmp_path, seeds=[1, 2], force=True).units
+    assert set(pd.read_parquet(file)["began"]) == set(forced["began"])
+
+
+def test_a_protocol_is_hashed_into_results(tmp_path):
+    protocol = tmp_path / "PROTOCOL.md"
+    protocol.write_text("one")
+    first = study(tmp_path / "out", protocol=protocol)
+    protocol.write_text("two")
+    second = study(tmp_path / "out", seeds=[1], protocol=protocol)
+    assert len(set(first.units["hash"]) & set(second.units["hash"])) == 0
+    # What was made under another protocol does not stand beside it.
+    assert second.tables["diagnostics_summary"]["units"].tolist() == [1]
+
+
+def test_what_was_done_before_stands_beside_what_is_asked_for(tmp_path):
+    study(tmp_path, "fake-instant", seeds=[1, 2])
+    later = study(tmp_path, "fake-unconverged", seeds=[1])
+    assert len(later.units) == 1
+    assert later.tables["diagnostics_summary"]["units"].tolist() == [2, 1]
+    other = run_study(
+        {"tiny": CONFIG}, "fake-unconverged", [1], replace(FEW, draws=60), out=tmp_path, jobs=0
+    )
+    assert other.tables["diagnostics_summary"]["units"].tolist() == [1]
+    changed = CONFIG.model_copy(update={"n_periods": 31})
+    other = run_study({"tiny": changed}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
+    assert other.tables["diagnostics_summary"]["units"].tolist() == [1]
+
+
+def test_a_fit_that_came_to_nothing_counts_as_the_prior():
+    units = pd.DataFrame(
+        {
+            "dataset": "a",
+            "model": ["pymc", "pymc", "prior-only", "prior-only"],
+            "seed": [1, 2, 1, 2],
+            "status": ["done", "timed out", "done", "done"],
+        }
+    )
+    scores = pd.DataFrame(
+        {
+            "quantity": ["roas", "roas", "roas", "lam"],
+            "metric": "crps",
+            "channel": "TV",
+            "geo": "",
+            "label": "",
+            "value": [0.1, 2.0, 3.0, 4.0],
+            "dataset": "a",
+            "model": ["pymc", "prior-only", "prior-only", "prior-only"],
+            "seed": [1, 1, 2, 2],
+            "converged": True,
+        }
+    )
+    long = populations(units, scores).query("model == 'pymc'")
+    every, sampled = (long[long["population"] == name] for name in (EVERY, CONVERGED))
+    assert every["value"].tolist() == [0.1, 3.0] and every["imputed"].tolist() == [0, 1]
+    assert sampled["value"].tolist() == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "expected"),
+    [
+        ({"rhat_max": 1.01, "divergences": 0}, True),
+        ({"rhat_max": 1.011, "divergences": 0}, False),
+        ({"rhat_max": 1.0, "divergences": 1}, False),
+        ({"rhat_max": None}, False),
+        ({}, True),
+    ],
+)
+def test_convergence_is_small_r_hat_and_no_divergence(diagnostics, expected):
+    assert converged({"status": "done", "diagnostics": diagnostics}) is expected
+    assert not converged({"status": "failed", "diagnostics": diagnostics})
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes", "expected"),
+    [
+        ("pymc-default", (8, 8, 4), 272),
+        ("pymc-default", (1, 4, 2), 20),
+        ("pymc-published", (8, 8, 4), 149),
+        ("pymc-published", (1, 4, 2), 29),
+    ],
+)
+def test_parameters_are_counted_as_built_models_have_them(model, sizes, expected):
+    # What the free variables of the built models of medium_business and small_business have.
+    assert FORMULAS[model][1](*sizes) == expected
+    columns = dict(zip(("n_geo", "n_channel", "n_control"), sizes, strict=True))
+    units = pd.DataFrame([{"dataset": "a", "model": f"{model}-nutpie", **columns}])
+    table = parameter_counts(units.assign(n_parameters=float(expected)))
+    assert table[["by_formula", "counted"]].values.tolist() == [[expected, expected]]
+
+
+def test_an_empty_folder_makes_empty_tables(tmp_path):
+    units = read_units(tmp_path)
+    tables = summary_tables(units, read_scores(units))
+    assert all(table.empty for table in tables.values())
+
+
+def test_time_left_is_by_kind_of_fit():
+    units = [
+        Unit(dataset="a", config="{}", model=model, seed=seed)
+        for seed in (1, 2)
+        for model in ("fake-instant", "fake-sleeping")
+    ]
+    clock = Clock(units, [], 2)
+    clock.finished(units[0], {"seconds": 1.0})
+    clock.finished(units[1], {"seconds": 99.0})
+    assert clock.left == (1 + 99) / 2
+    known = [{"dataset": "a", "label": "fake-instant-nutpie", "seconds": 10.0}]
+    assert Clock(units[:1], known).left == 10
+
+
+def test_markdown_keeps_bars_out_of_cells():
+    text = markdown(pd.DataFrame({"a": ["x|y"], "b": [math.nan], "c": [1234.5], "d": [3]}))
+    assert text.splitlines()[2] == r"| x\|y | - | 1,234 | 3 |"
+
+
+# --- the command
+
+
+@pytest.fixture
+def command():
+    app = typer.Typer()
+    app.command(cls=ManyValues)(benchmark)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_options_take_several_values_or_are_repeated():
+    flags = {"--datasets", "--libraries"}
+    words = ["--datasets", "a", "b", "--libraries", "ols", "--seed", "1", "--datasets", "c", "-q"]
+    assert repeated(words, flags) == [
+        *("--datasets", "a", "--datasets", "b", "--libraries", "ols"),
+        *("--seed", "1", "--datasets", "c", "-q"),
+    ]
+    assert repeated(["--datasets=a", "b"], flags) == ["--datasets=a", "b"]
+
+
+def test_the_command_fits_shows_and_goes_on(tmp_path, command):
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    words = ["--datasets", config, "--libraries", "fake-instant", "fake-failing", "--samplers"]
+    words += ["nutpie", "numpyro", "--chains", 2, "--draws", 50, "--tune", 10]
+    words += ["--target-accept", 0.9, "--seed", 1, "--seeds", 2, "--no-floors", "--jobs", 0]
+    words += ["--out", tmp_path / "out"]
+    result = command(*words)
+    assert result.exit_code == 0, result.output
+    assert "Who recovered what: every fit" in result.output
+    assert "bad initial energy" in result.output
+    assert "fake-instant-numpyro" in result.output
+    before = contents(tmp_path / "out")
+    assert len(list((tmp_path / "out" / "tiny").glob("*/*"))) == 8
+    assert command(*words).output == result.output
+    assert command(*words, "--plots-only").output == result.output
+    assert contents(tmp_path / "out") == before
+    assert command(*words, "-q", "--force-rerun").output == ""
+    assert contents(tmp_path / "out").keys() == before.keys()
+    assert contents(tmp_path / "out") != before
+
+
+def test_libraries_are_models_with_floors():
+    for name in ("prior-only", "spend-share", "ols", "ols-oracle", "pymc-default"):
+        if name not in MODELS:
+            pytest.skip(f"{name} is not registered")
+    found = chosen_models(["ols", "pymc", "fake-instant"], ["default"], floors=True)
+    expected = ["ols", "ols-oracle", "pymc-default", "fake-instant", "prior-only", "spend-share"]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["--arms", "defualt"], "did you mean 'default'"),
+        (["--libraries", "pymcc"], "did you mean 'pymc'"),
+        (["--libraries", "fake-instant", "--no-floors", "--samplers", "nuts"], "--samplers"),
+        (["--libraries", "fake-instant", "--no-floors", "--target-accept", "2"], "--target-accept"),
+        (["--libraries", "fake-instant", "--no-floors", "--protocol", "none.md"], "--protocol"),
+    ],
+)
+def test_the_command_refuses_what_it_does_not_know(command, words, fault):
+    result = command("--datasets", "basic", *words)
+    assert isinstance(result.exception, ConfigError)
+    assert fault in str(result.exception)
