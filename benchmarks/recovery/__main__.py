@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.recovery.tiers import TIERS
 from mmm_xgen.recovery import FitSettings
+from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.study.run import run_study
 
 HERE = Path(__file__).parent
@@ -23,12 +24,23 @@ TIMEOUT = {"tier_a": 15, "tier_b": 45}
 def main() -> None:
     """Fit one seed after another, so that a study cut short is balanced over models."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tier", choices=list(TIERS))
+    parser.add_argument("tier", choices=[*TIERS, "calibration"])
     parser.add_argument("--seeds", type=int, default=50, help="seeds 1 to this one")
     parser.add_argument("--meridian-seeds", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
+    seeds = range(1, arguments.seeds + 1)
+    if arguments.tier == "calibration":
+        # Simulation-based calibration: truths from the model's own priors, so not of a tier.
+        run_study(
+            {"calibration": calibration_config},
+            "pymc-calibration",
+            seeds,
+            out=arguments.out,
+            jobs=arguments.jobs,
+        )
+        return
     plain, lifted = FitSettings(), FitSettings(lift_tests=True)
     common = {
         "out": arguments.out,
@@ -37,7 +49,6 @@ def main() -> None:
         "protocol": HERE / "PROTOCOL.md",
     }
     datasets = {arguments.tier: TIERS[arguments.tier]}
-    seeds = range(1, arguments.seeds + 1)
     run_study(datasets, (*OTHERS, *PYMC), seeds, plain, **common)
     run_study(datasets, PYMC, seeds, lifted, **common)
     if arguments.meridian_seeds:

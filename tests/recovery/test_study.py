@@ -389,7 +389,7 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
 
 def test_models_of_a_session_are_not_sent_to_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(fake_models.instant, "__module__", "__main__")
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     with pytest.raises(ConfigError, match="put it into a module"):
         study(tmp_path, jobs=1)
 

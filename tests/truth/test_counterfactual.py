@@ -414,7 +414,7 @@ def test_change_investment_changes_its_cells(tiny: xr.Dataset) -> None:
     assert level.attrs == today.attrs
     for spelled in ("TV", "x-TV", "x1-TV"):
         assert change_investment(tiny, channel=spelled, by=0.1).equals(
-            change_investment(tiny, channel="Trend", by=0.1)
+            change_investment(tiny, channel="TV", by=0.1)
         )
     assert change_investment(tiny, channel="TV", by=0).equals(today)
     assert tiny["spend"].identical(today)
