@@ -28,7 +28,7 @@ demo: $(VENV)/.installed ## Generate a first dataset: wide CSV, NetCDF truth, PN
 	@ls -1 "$(DEMO_OUT)"
 
 recovery-demo: $(VENV)/.installed-recovery ## Fit models to small_business: who recovers what
-	$(BIN)/mmm-xgen benchmark --datasets small_business --libraries pymc ols --arms matched \
+	$(BIN)/mmm-xgen benchmark --datasets small_business --libraries pymc ols --arms default matched \
 	    --samplers nutpie --seeds 1 --out "$(DEMO_OUT)/recovery"
 
 test: $(VENV)/.installed-test ## Run the tests, those marked slow apart

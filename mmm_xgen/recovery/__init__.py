@@ -3,6 +3,7 @@
 Importing this is light: a library is imported when its model is fitted.
 """
 
+from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc import (
     from_pymc,
     from_pymc_prior,
@@ -13,7 +14,12 @@ from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_trut
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings, register_model
 from mmm_xgen.recovery.models import least_squares, meridian, pymc_arms, pymc_calibration
+from mmm_xgen.recovery.models.linear_fit import LeastSquares, fit_least_squares
+from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.models.pymc_fit import register_pymc_model
+from mmm_xgen.recovery.scoring import score, tidy
+from mmm_xgen.recovery.study.results import Study
+from mmm_xgen.recovery.study.run import run_study
 
 # Importing a module of models registers them.
 _REGISTERED = (least_squares, meridian, pymc_arms, pymc_calibration)
@@ -22,12 +28,21 @@ __all__ = [
     "MODELS",
     "Fit",
     "FitSettings",
+    "LeastSquares",
+    "Study",
+    "calibration_config",
     "estimates_of",
+    "fit_least_squares",
+    "from_meridian",
     "from_pymc",
     "from_pymc_prior",
     "no_single_truth",
     "register_model",
     "register_pymc_model",
+    "run_study",
+    "score",
+    "tidy",
+    "to_meridian_truth",
     "to_pymc_truth",
     "truth_as_posterior",
     "write_reference",

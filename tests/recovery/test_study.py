@@ -27,6 +27,7 @@ import mmm_xgen
 from mmm_xgen.cli.benchmark import ManyValues, benchmark, chosen_models, repeated
 from mmm_xgen.config.channel import ChannelConfig
 from mmm_xgen.errors import ConfigError, MissingDependencyError, UnknownKindError
+from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings
 from mmm_xgen.recovery.study import work
 from mmm_xgen.recovery.study.memory import (
@@ -68,6 +69,9 @@ def fakes(monkeypatch, request) -> Iterator[None]:
     # The self-check takes longer than everything else; one test is about it.
     if "corrupted" not in request.node.name:
         monkeypatch.setattr(work, "_check_truth", lambda ds, unit: None)
+    # Pictures take seconds a study; one test is about them.
+    if "drawn" not in request.node.name:
+        monkeypatch.setattr(plots, "plot_study", lambda *found: [])
     for name, model in fake_models.FAKES.items():
         if name not in MODELS:
             MODELS.add(name, model)
@@ -687,6 +691,25 @@ def test_the_command_fits_shows_and_goes_on(tmp_path, command):
     assert command(*words, "-q", "--force-rerun").output == ""
     assert contents(tmp_path / "out").keys() == before.keys()
     assert contents(tmp_path / "out") != before
+
+
+def test_plots_are_drawn_and_linked(tmp_path, command):
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    words = ["--datasets", config, "--libraries", "fake-instant", "--no-floors", "-q"]
+    words += ["--seeds", 2, "--jobs", 0, "--out", tmp_path / "out"]
+    assert command(*words).exit_code == 0
+    pictures = tmp_path / "out" / "summary" / "plots"
+    names = {path.name for path in pictures.glob("*")}
+    assert {"coverage.png", "roas_recovery.png", "runtime.png"} <= names
+    report = (pictures.parent / "report.md").read_text(encoding="utf-8")
+    assert all(f"(plots/{name})" in report for name in names)
+    (pictures / "runtime.png").unlink()
+    assert command(*words, "--plots-only").exit_code == 0
+    assert {path.name for path in pictures.glob("*")} == names
+    folders = sorted((tmp_path / "out" / "tiny" / "fake-instant").iterdir())
+    assert [path.name for path in folders[0].glob("plots/*")] == ["roas.png"]
+    assert not (folders[1] / "plots").exists()
 
 
 def test_libraries_are_models_with_floors():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from mmm_xgen.recovery.study.unit import SKIPPED, SUMMARY, TIMED_OUT, Unit, read
 REPORT = "report.md"
 COLLECTED = "scores.parquet"
 PLOTS = "plots"
-PLOTTER = "mmm_xgen.recovery.plots"
 # A channel's ROAS counts as recovered if it is off by less, and intervals cover as they say.
 RECOVERED_WITHIN = 0.25
 NOMINAL = 0.94
@@ -97,20 +94,22 @@ def summarise(out: Path, units: Sequence[Unit]) -> Study:
     ConfigError
         If none of the units is there.
     """
+    from mmm_xgen.recovery import plots
+
     found = read_units(out)
     chosen = beside_each_other(found, units)
     if not chosen["asked"].any():
         raise ConfigError(f"{str(out)!r} has none of the fits asked for; run them first")
     folder = out / SUMMARY
     folder.mkdir(parents=True, exist_ok=True)
-    tables = summary_tables(chosen, read_scores(chosen, folder / COLLECTED))
+    scores = read_scores(chosen, folder / COLLECTED)
+    tables = summary_tables(chosen, scores)
     for name, table in tables.items():
         with atomic_path(folder / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
     asked = chosen[chosen["asked"]].drop(columns="asked").reset_index(drop=True)
     study = Study(out=out, units=asked, tables=tables, report=folder / REPORT)
-    if find_spec(PLOTTER) is not None:
-        import_module(PLOTTER).plot_study(study)
+    plots.plot_study(chosen, scores, folder)
     with atomic_path(study.report) as temporary:
         temporary.write_text(report_of(chosen, tables, folder), encoding="utf-8")
     return study
