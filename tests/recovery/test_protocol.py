@@ -1,0 +1,62 @@
+"""The committed benchmark does what its protocol says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmm_xgen as m
+from benchmarks.recovery import __main__ as program
+from benchmarks.recovery.tiers import TIERS
+from mmm_xgen.recovery import MODELS
+
+FOLDER = Path(program.__file__).parent
+PROTOCOL = (FOLDER / "PROTOCOL.md").read_text(encoding="utf-8")
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.errors.XgenWarning")
+
+
+@pytest.mark.parametrize(("tier", "sizes"), [("tier_a", (1, 4, 104)), ("tier_b", (8, 8, 156))])
+def test_truths_are_drawn_as_the_protocol_says(tier: str, sizes: tuple[int, int, int]) -> None:
+    made = [m.generate_mmm_dataset(TIERS[tier](seed)) for seed in range(1, 13)]
+    for seed, ds in enumerate(made, start=1):
+        assert (ds.sizes["geo"], ds.sizes["channel"], ds.sizes["date"]) == sizes
+        assert set(ds.saturation_kind.values) == {
+            "logistic_saturation" if seed % 2 else "hill_function"
+        }
+        assert set(ds.adstock_kind.values) == {"geometric_adstock"}
+        assert set(ds.l_max.values) == {8}
+        assert float(ds.adstock_alpha.min()) > 0.1 and float(ds.adstock_alpha.max()) < 0.7
+        noise = ds.y_sigma / ds.intercept_contribution
+        assert float(noise.min()) >= 0.02 and float(noise.max()) <= 0.06
+        moved = ds.control_contribution.squeeze("control").std("date") / ds.y_sigma
+        assert 0.3 < float(moved.median()) < 2.5
+    shares = [float(m.truth.attribution(ds).sum()) for ds in made]
+    assert min(shares) > 0.15 and max(shares) < 0.55
+    logs = np.log(np.concatenate([m.truth.roas(ds).values for ds in made]))
+    assert np.median(logs) == pytest.approx(np.log(1.8), abs=0.3)
+    assert np.std(logs) == pytest.approx(0.5, abs=0.15)
+    flat = [not bool((ds.trend_contribution != 0).any()) for ds in made]
+    assert 0 < sum(flat) < len(flat)
+
+
+def test_the_models_are_those_of_the_protocol() -> None:
+    named = set(
+        re.findall(r"`((?:pymc|meridian)-\w+|ols|ols-oracle|prior-only|spend-share)`", PROTOCOL)
+    )
+    run = {*program.PYMC, *program.OTHERS, *program.MERIDIAN}
+    assert named == run
+    assert run <= set(MODELS)
+
+
+def test_results_carry_the_hash_of_the_protocol() -> None:
+    import hashlib
+    import json
+
+    units = sorted((FOLDER / "results").rglob("stats.json"))
+    if not units:
+        pytest.skip("no committed results yet")
+    promised = hashlib.sha256((FOLDER / "PROTOCOL.md").read_bytes()).hexdigest()
+    for unit in units:
+        assert json.loads(unit.read_text(encoding="utf-8"))["protocol"] == promised, unit
