@@ -707,7 +707,7 @@ def test_plots_are_drawn_and_linked(tmp_path, command):
     (pictures / "runtime.png").unlink()
     assert command(*words, "--plots-only").exit_code == 0
     assert {path.name for path in pictures.glob("*")} == names
-    folders = sorted((tmp_path / "out" / "tiny" / "fake-instant").iterdir())
+    folders = sorted((tmp_path / "out" / "tiny").glob("fake-instant*/*"))
     assert [path.name for path in folders[0].glob("plots/*")] == ["roas.png"]
     assert not (folders[1] / "plots").exists()
 

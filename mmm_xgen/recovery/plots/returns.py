@@ -1,0 +1,94 @@
+"""True and estimated ROAS of every fit of a study, which scores keep differences of only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.export.files import load
+from mmm_xgen.recovery.estimates import SAMPLE
+from mmm_xgen.recovery.fit import FitSettings
+from mmm_xgen.recovery.scoring.decisions import window_of
+from mmm_xgen.recovery.study.results import FIT
+from mmm_xgen.recovery.study.saved import POSTERIOR, QUANTILES, read_posterior
+from mmm_xgen.recovery.study.unit import DONE, read_stats
+from mmm_xgen.recovery.study.work import DATA
+from mmm_xgen.truth.returns import roas
+
+FOUND = ["channel", "truth", "median", "lower", "upper"]
+
+
+def read_returns(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFrame:
+    """True and estimated ROAS of the training window, one row a fit and channel.
+
+    Parameters
+    ----------
+    units : DataFrame
+        See `mmm_xgen.recovery.study.results.read_units`; those that are done count.
+    collected : Path, optional
+        Parquet file that has them together, read and brought up to date.
+
+    Returns
+    -------
+    DataFrame
+        ``dataset``, ``model``, ``seed``, ``converged``, ``channel``; ``truth``, ``median``, and
+        the 94% interval ``lower`` to ``upper``, currency per currency.
+
+    Examples
+    --------
+    >>> from mmm_xgen.recovery.study.results import read_units
+    >>> read_returns(read_units(Path("nowhere"))).empty
+    True
+    """
+    done = units[units["status"] == DONE]
+    before = _read(collected)
+    there = set(zip(before["hash"], before["began"], strict=True))
+    truths: dict[tuple[Any, ...], xr.DataArray] = {}
+    parts = [before]
+    for unit in done.to_dict("records"):
+        if (unit["hash"], unit["began"]) not in there:
+            found = _of_fit(unit, truths)
+            parts.append(found.assign(**{name: unit[name] for name in FIT}))
+    about = done[[*FIT, "dataset", "model", "seed", "converged"]]
+    returns = pd.concat([part for part in parts if len(part)] or [before], ignore_index=True)
+    if collected is not None:
+        with atomic_path(collected) as temporary:
+            about[FIT].merge(returns, on=FIT).to_parquet(temporary, index=False)
+    return about.merge(returns, on=FIT).drop(columns=FIT)
+
+
+def _read(path: Path | None) -> pd.DataFrame:
+    columns = [*FIT, *FOUND]
+    try:
+        if path is not None:
+            return pd.read_parquet(path)[columns]
+    # Missing, or broken: it is made again.
+    except (OSError, ValueError, KeyError):
+        pass
+    return pd.DataFrame(columns=columns)
+
+
+def _of_fit(unit: dict[Any, Any], truths: dict[tuple[Any, ...], xr.DataArray]) -> pd.DataFrame:
+    folder = Path(unit["folder"])
+    estimates = read_posterior(folder / POSTERIOR, "estimates")
+    if estimates is None or "roas" not in estimates:
+        return pd.DataFrame(columns=FOUND)
+    stats = read_stats(folder) or {}
+    end = (stats.get("settings") or {}).get("train_end")
+    # All models of a seed have seen the same data.
+    key = (unit["dataset"], unit["seed"], end)
+    if key not in truths:
+        ds = load(folder / DATA)
+        truths[key] = roas(ds, window=window_of(ds, FitSettings(train_end=end)))
+    truth = truths[key]
+    levels = estimates["roas"].quantile(
+        [QUANTILES[0], 0.5, QUANTILES[-1]], dim=SAMPLE, skipna=False
+    )
+    low, middle, high = levels.sel(channel=truth["channel"].values)
+    names = [str(name) for name in truth["channel"].values]
+    columns = (names, truth, middle, low, high)
+    return pd.DataFrame(dict(zip(FOUND, columns, strict=True)))
