@@ -149,6 +149,10 @@ def test_a_model_at_the_truth_has_the_true_estimates(with_trend: bool) -> None:
     fit = fit_of(ds, SETTINGS, mmm, as_posterior(truth))
     at_truth = fit.estimates.isel(chain=0, draw=0)
     assert worst(at_truth.mu, ds.mu) < 1e-12
+    # The Dataset's controls count from their references, the model's from 0.
+    for name, values in fit.parameters.isel(chain=0, draw=0).data_vars.items():
+        compared = values.sel(control=ds.control.values) if "control" in values.dims else values
+        assert worst(compared, ds[name]) < 1e-12, name
     assert worst(at_truth.roas, m.truth.roas(ds)) < 1e-12
     assert worst(at_truth.mroas, m.truth.mroas(ds)) < 1e-9
     curve = m.truth.response_curve(ds, multipliers=at_truth.multiplier.values, by="channel")

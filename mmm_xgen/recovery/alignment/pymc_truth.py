@@ -195,6 +195,8 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     if ds.sizes.get("control", 0):
         start = (ds["gamma_control"] * ds["control_reference"]).fillna(0.0)
         intercept = intercept - start.sum("control")
+        if bool(ds["gamma_control"].isnull().any()):
+            reasons.append("a control has an elasticity, so that no intercept is that of the data")
         lacking = set(map(str, ds["control_column"].values)) - set(model.coords.get("control", ()))
         if lacking:
             reasons.append(f"the model lacks the control {min(lacking)}")

@@ -369,4 +369,8 @@ def _comparable(ds: xr.Dataset, parameters: xr.Dataset, reasons: Mapping[str, st
     for name, values in parameters.data_vars.items():
         if name in ds and name not in reasons and name != "spend_unit":
             kept[str(name)] = values.drop_vars([c for c in values.coords if c not in values.dims])
+    if "intercept_contribution" in kept and "gamma_control" in parameters and "control" in ds:
+        # The model's controls count from 0, the Dataset's from their references.
+        start = parameters["gamma_control"] * ds["control_reference"]
+        kept["intercept_contribution"] = kept["intercept_contribution"] + start.sum("control")
     return xr.Dataset(kept)
