@@ -53,6 +53,8 @@ TIMES = {
     "sample": CHANNEL_COLOURS[0],
     "rest": "#AAAAAA",
 }
+# Least end of an interval that a log scale shows, as a share of the least value.
+DEEPEST = 0.05
 # Where values of one panel differ by more, small ones can be told apart on a log scale only.
 WIDE = 40.0
 # Dots that a page of channels has room for in a panel, and channels that it has at least.
@@ -362,7 +364,8 @@ def _fit_scale(axes: Axes, table: pd.DataFrame) -> None:
     values = table["middle"].to_numpy(dtype=float)
     ends = np.concatenate([values, table["lower"].dropna(), table["upper"].dropna()])
     if len(ends) and ends.min() > 0 and values.max() > WIDE * values.min():
-        log_axis(axes, "x", (ends.min() / 1.2, ends.max() * 1.2))
+        # Next to nothing is no reason to squeeze all else; its interval runs out of the panel.
+        log_axis(axes, "x", (max(ends.min(), DEEPEST * values.min()) / 1.2, ends.max() * 1.2))
         return
     if len(ends) and ends.min() >= 0:
         axes.set_xlim(left=0, right=1.08 * ends.max() or 1.0)
