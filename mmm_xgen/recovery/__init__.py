@@ -16,8 +16,12 @@ from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings, register_model
 from mmm_xgen.recovery.models import least_squares, meridian, pymc_arms, pymc_calibration
 from mmm_xgen.recovery.models.linear_fit import LeastSquares, fit_least_squares
 from mmm_xgen.recovery.models.pymc_calibration import calibration_config
-from mmm_xgen.recovery.models.pymc_fit import register_pymc_model
+from mmm_xgen.recovery.models.pymc_fit import components_of, model_class, register_pymc_model
 from mmm_xgen.recovery.scoring import score, tidy
+from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
+from mmm_xgen.recovery.scoring.calibration import coverage, uniformity
+from mmm_xgen.recovery.scoring.metrics import METRICS
+from mmm_xgen.recovery.scoring.self_check import self_check
 from mmm_xgen.recovery.study.results import Study
 from mmm_xgen.recovery.study.run import run_study
 
@@ -25,25 +29,33 @@ from mmm_xgen.recovery.study.run import run_study
 _REGISTERED = (least_squares, meridian, pymc_arms, pymc_calibration)
 
 __all__ = [
+    "METRICS",
     "MODELS",
     "Fit",
     "FitSettings",
     "LeastSquares",
     "Study",
+    "aggregate",
     "calibration_config",
+    "components_of",
+    "coverage",
     "estimates_of",
     "fit_least_squares",
     "from_meridian",
     "from_pymc",
     "from_pymc_prior",
+    "model_class",
     "no_single_truth",
+    "paired_differences",
     "register_model",
     "register_pymc_model",
     "run_study",
     "score",
+    "self_check",
     "tidy",
     "to_meridian_truth",
     "to_pymc_truth",
     "truth_as_posterior",
+    "uniformity",
     "write_reference",
 ]

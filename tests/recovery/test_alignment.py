@@ -32,7 +32,7 @@ from mmm_xgen.recovery.alignment.pymc import (
 )
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
 from mmm_xgen.recovery.fit import FitSettings
-from mmm_xgen.recovery.models.pymc_arms import default, matched, published
+from mmm_xgen.recovery.models.pymc_arms import default, matched, prior_only, published
 from mmm_xgen.recovery.models.pymc_fit import (
     built_model,
     components_of,
@@ -40,6 +40,7 @@ from mmm_xgen.recovery.models.pymc_fit import (
     lift_tests,
     model_class,
 )
+from mmm_xgen.recovery.scoring import score
 
 NEWER = not version("pymc-marketing").startswith("0.")
 CURVES = [
@@ -145,7 +146,7 @@ def test_a_model_at_the_truth_has_the_true_estimates(with_trend: bool) -> None:
     mmm = built_model(ds, SETTINGS, matched)
     truth = to_pymc_truth(ds, mmm)
     assert no_single_truth(truth) == {}
-    assert ("trend" in truth.control.values) is with_trend
+    assert ("(trend)" in truth.control.values) is with_trend
     fit = fit_of(ds, SETTINGS, mmm, as_posterior(truth))
     at_truth = fit.estimates.isel(chain=0, draw=0)
     assert worst(at_truth.mu, ds.mu) < 1e-12
@@ -197,22 +198,90 @@ def test_their_incrementality_at_the_truth_is_ours() -> None:
 
 
 def test_a_draw_of_the_prior_generates_its_own_data() -> None:
-    ds = data("logistic_saturation")
+    rain = ControlConfig(name="Rain", base_value=3.0, reference=0.2, gamma_control=-150.0)
+    ds = data("logistic_saturation", control_variables=[rain])
     config = ds.mmm.config
     mmm = built_model(ds, SETTINGS, matched)
     with mmm.model:
         prior = pm.sample_prior_predictive(draws=20, random_seed=1)
     # Base sales are not negative, though this prior allows them to be.
-    positive = group(prior, "prior")["intercept_contribution"].values.ravel() > 0
-    draw = group(prior, "prior").isel(draw=[int(np.flatnonzero(positive)[0])])
-    params = from_pymc_prior(draw, mmm)
+    highest = int(group(prior, "prior")["intercept_contribution"].values.argmax())
+    draw = group(prior, "prior").isel(draw=[highest])
+    params = from_pymc_prior(draw, mmm, ds)
     made = m.generate_mmm_dataset(config, params=params, spend=ds.spend)
     scale = float(mmm.scalers["_target"])
     theirs = draw["channel_contribution"].isel(chain=0, draw=0) * scale
     theirs = theirs.assign_coords(channel=ds.channel.values)
     assert worst(made.channel_contribution, theirs) < 1e-10
+    mu = fit_of(ds, SETTINGS, mmm, draw[[v.name for v in mmm.model.free_RVs]]).estimates.mu
+    assert worst(made.mu, mu.isel(chain=0, draw=0)) < 1e-10
     with pytest.raises(AlignmentError, match="found 20 along 'draw', needed: one draw"):
         from_pymc_prior(prior, mmm)
+
+
+@pytest.mark.parametrize("unit", ["currency", "base_spend"])
+@pytest.mark.parametrize("curve", CURVES)
+def test_parameters_are_in_the_units_of_the_data(curve: str, unit: str) -> None:
+    """A geo that is not of reference size, curves in units of base spend, a spend unit of 1."""
+    ds = data(
+        curve,
+        regions={"population": [3e6], "population_reference": 1e6},
+        transforms=TransformConfig(
+            adstock_kwargs={"alpha": 0.4, "l_max": 8}, saturation_fun=curve, spend_unit=unit
+        ),
+    )
+    assert float(abs(np.log(ds.spend_unit)).min()) > 1
+    for build in (matched, *([default] if curve == "logistic_saturation" else [])):
+        mmm = built_model(ds, SETTINGS, build)
+        fit = fit_of(ds, SETTINGS, mmm, as_posterior(to_pymc_truth(ds, mmm)))
+        scores = score(ds, fit, SETTINGS)
+        compared = [str(name) for name in fit.parameters.data_vars]
+        assert any(name.startswith("saturation_") for name in compared)
+        for name in (*compared, "roas", "mroas", "response_curve", "baseline"):
+            error = scores[name].sel(metric="rmse")
+            assert float(abs(error).max()) < 1e-8, (name, error.values)
+        assert worst(fit.estimates.isel(chain=0, draw=0).mu, ds.mu) < 1e-12
+
+
+def test_a_channel_that_spends_nothing_is_no_obstacle() -> None:
+    channels = [
+        ChannelConfig(name="TV", roas=2.0),
+        ChannelConfig(name="Later", base_spend=500.0, base_effectiveness=0.1),
+    ]
+    ds = data(
+        "logistic_saturation",
+        channels=channels,
+        transforms=TransformConfig(
+            adstock_kwargs={"l_max": 8}, saturation_fun="logistic_saturation"
+        ),
+    )
+    plan = ds.spend.where((ds.channel != "Later") | (ds.date >= ds.date[50]), 0.0)
+    ds = m.generate_mmm_dataset(ds.mmm.config, spend=plan)
+    settings = FitSettings(train_end=str(ds.date.values[45])[:10], scored_draws=50)
+    fit = prior_only(ds, settings)
+    assert "nothing is spent" in fit.no_single_truth["saturation_lam"]
+    assert fit.parameters.saturation_lam.sel(channel="Later").isnull().all()
+    # What the model itself makes of a column of zeros.
+    assert float(fit.estimates.channel_contribution.sel(channel="Later").max()) < 1e-6
+    assert np.isfinite(fit.estimates.mu).all()
+
+
+def test_a_control_may_be_called_trend() -> None:
+    ds = data(
+        regions={"sales_trend": 0.002},
+        control_variables=[ControlConfig(name="trend", base_value=3.0, gamma_control=50.0)],
+    )
+    mmm = built_model(ds, SETTINGS, matched)
+    truth = to_pymc_truth(ds, mmm)
+    assert no_single_truth(truth) == {}
+    fit = fit_of(ds, SETTINGS, mmm, as_posterior(truth))
+    assert worst(fit.estimates.isel(chain=0, draw=0).mu, ds.mu) < 1e-12
+
+
+def test_spend_before_the_first_date_is_beyond_the_model() -> None:
+    ds = data(burn_in_periods=6)
+    with pytest.raises(AlignmentError, match="spend before their first date"):
+        truth_as_posterior(ds, built_model(ds, SETTINGS, matched))
 
 
 # --- what has no single truth ------------------------------------------------------------------

@@ -12,6 +12,8 @@ import xarray as xr
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.pymc_marketing import ADSTOCK_COMPONENTS, SATURATION_COMPONENTS
 
+NO_SPEND = 1e30
+
 
 @dataclass(frozen=True)
 class Built:
@@ -25,8 +27,11 @@ class Built:
         Labels of every dim.
     channel_scale : DataArray, dims (channel,) or (geo, channel)
         Currency per period.
+        So large for a channel without spend that it contributes nothing, as in the model.
     target_scale : DataArray, dims (geo,) or none
         KPI units per period.
+    silent : frozenset of str
+        Channels without any spend.
     adstock, adstock_type, saturation : str
         Kinds, as the Dataset names them; "" where the model's is none of them.
     n_weights : int
@@ -45,6 +50,7 @@ class Built:
     coords: Mapping[str, list[Any]]
     channel_scale: xr.DataArray
     target_scale: xr.DataArray
+    silent: frozenset[str]
     adstock: str
     adstock_type: str
     saturation: str
@@ -84,14 +90,15 @@ def built(mmm: Any) -> Built:
     kinds = {component: kind for kind, component in ADSTOCK_COMPONENTS.items()}
     curves = {component: kind for kind, component in SATURATION_COMPONENTS.items()}
     kind, type_ = kinds.get(adstock, ("", ""))
-    data = mmm.xarray_dataset
+    data, scale = mmm.xarray_dataset, scalers["_channel"]
     return Built(
         dims={
             variable.name: tuple(model.named_vars_to_dims.get(variable.name) or ())
             for variable in model.free_RVs
         },
         coords={dim: list(labels or ()) for dim, labels in model.coords.items()},
-        channel_scale=scalers["_channel"],
+        channel_scale=scale.where(scale > 0, NO_SPEND),
+        silent=frozenset(_silent(scale)),
         target_scale=_squeezed(scalers["_target"]),
         adstock=kind,
         adstock_type=type_,
@@ -103,6 +110,13 @@ def built(mmm: Any) -> Built:
         controls=data.get("_control", None),
         likelihood=str(mmm.model_config["likelihood"].distribution),
     )
+
+
+def _silent(scale: xr.DataArray) -> list[str]:
+    """Channels whose scale is 0 in some geo."""
+    zero = scale == 0
+    over = [dim for dim in zero.dims if dim != "channel"]
+    return [str(name) for name in zero["channel"].values[zero.any(over).to_numpy()]]
 
 
 def _squeezed(scale: xr.DataArray) -> xr.DataArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mmm_xgen.export.pymc_marketing import (
     rescaled_curve,
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
-from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.recovery.alignment.built_model import Built, built
 from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
@@ -26,7 +27,7 @@ from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_trut
 _COLUMN = re.compile(r"^[xc]\d+-(?=.)")
 
 
-def from_pymc(idata: Any, mmm: Any) -> xr.Dataset:
+def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     """Posterior of a model in original units, under the Dataset's names and labels.
 
     Parameters
@@ -35,15 +36,19 @@ def from_pymc(idata: Any, mmm: Any) -> xr.Dataset:
         With a group ``posterior``; a Dataset is taken as the posterior itself.
     mmm : pymc_marketing MMM
         The built model.
+    ds : Dataset, optional
+        The Dataset that the model was built on, whose order, spend unit and references of
+        controls the result gets, so that it can be held against it. Without it the spend unit
+        is 1, and controls count from 0.
 
     Returns
     -------
     Dataset, dims (chain, draw, ...)
         The media parameters (geo, channel) with their coordinates of the kinds, as
-        `mmm_xgen.respond` takes them, spend unit 1; ``intercept_contribution`` (geo),
-        ``gamma_control`` (geo, control), ``gamma_fourier`` (geo, fourier_mode) and ``y_sigma``
-        (geo) in KPI units, as far as the model has them. Channels and controls are labelled
-        without the prefix of their column (``TV`` for ``x1-TV``).
+        `mmm_xgen.respond` takes them; ``intercept_contribution`` (geo), ``gamma_control`` (geo,
+        control), ``gamma_fourier`` (geo, fourier_mode) and ``y_sigma`` (geo) in KPI units, as
+        far as the model has them. Channels and controls are labelled without the prefix of
+        their column (``TV`` for ``x1-TV``).
 
     Raises
     ------
@@ -71,12 +76,44 @@ def from_pymc(idata: Any, mmm: Any) -> xr.Dataset:
         "normalize": int(model.normalize),
     }
     labels: dict[str, Any] = {
-        dim: [_COLUMN.sub("", str(label)) for label in result[dim].values]
+        dim: plain_labels(result[dim].values)
         for dim in ("channel", "control")
         if dim in result.dims
     }
     labels |= {name: ("channel", np.full(len(channels), kind)) for name, kind in kinds.items()}
-    return result.assign_coords(labels).assign_attrs(adstock_first=int(model.adstock_first))
+    result = result.assign_coords(labels).assign_attrs(adstock_first=int(model.adstock_first))
+    return result if ds is None else _in_terms_of(ds, result, SATURATIONS[model.saturation])
+
+
+def _in_terms_of(ds: xr.Dataset, result: xr.Dataset, kind: SaturationKind) -> xr.Dataset:
+    """The same in the order, spend unit and references of controls of a Dataset."""
+    for dim in ("channel", "geo"):
+        missing = [str(each) for each in ds[dim].values if each not in result[dim].values]
+        if missing:
+            raise AlignmentError(f"the model lacks the {dim} {missing[0]!r}")
+    result = result.sel(channel=ds["channel"].values, geo=ds["geo"].values)
+    unit = ds["spend_unit"].reset_coords(drop=True)
+    changed = rescaled_curve(result, kind, unit, xr.DataArray(1.0))
+    if "gamma_control" in result and "control_reference" in ds:
+        # The model's controls count from 0.
+        start = (result["gamma_control"] * ds["control_reference"]).sum("control")
+        changed["intercept_contribution"] = result["intercept_contribution"] + start
+    plain = {
+        name: values.drop_vars(set(values.coords) - set(result.coords))
+        for name, values in changed.items()
+    }
+    return result.assign(plain).assign(spend_unit=unit).transpose("chain", "draw", ...)
+
+
+def plain_labels(columns: Iterable[str]) -> list[str]:
+    """Names of channels or controls without the prefix of their columns.
+
+    Examples
+    --------
+    >>> plain_labels(["x1-TV", "c2-Price", "x3"])
+    ['TV', 'Price', 'x3']
+    """
+    return [_COLUMN.sub("", str(column)) for column in columns]
 
 
 def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.DataArray]:
@@ -96,7 +133,7 @@ def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.Data
     return {**found, "spend_unit": ones}
 
 
-def from_pymc_prior(draw: Any, mmm: Any) -> xr.Dataset:
+def from_pymc_prior(draw: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     """One draw of a model's prior as ``params=`` of `mmm_xgen.generate_mmm_dataset`.
 
     Parameters
@@ -106,6 +143,8 @@ def from_pymc_prior(draw: Any, mmm: Any) -> xr.Dataset:
         Dataset is taken as the group itself.
     mmm : pymc_marketing MMM
         The built model.
+    ds : Dataset, optional
+        The Dataset that the model was built on; needed where its controls have references.
 
     Returns
     -------
@@ -116,6 +155,11 @@ def from_pymc_prior(draw: Any, mmm: Any) -> xr.Dataset:
     ------
     AlignmentError
         If there is more than one draw.
+
+    Notes
+    -----
+    The library's default prior of the intercept is normal, so that half of its draws have
+    negative base sales, which the generator refuses.
     """
     prior = group(draw, "prior")
     for dim in ("chain", "draw"):
@@ -126,7 +170,7 @@ def from_pymc_prior(draw: Any, mmm: Any) -> xr.Dataset:
             )
         if dim not in prior.dims:
             prior = prior.drop_vars(dim, errors="ignore").expand_dims({dim: [0]})
-    params = from_pymc(prior, mmm).isel(chain=0, draw=0, drop=True)
+    params = from_pymc(prior, mmm, ds).isel(chain=0, draw=0, drop=True)
     # The generator's configuration says the kinds.
     return params.drop_vars([c for c in params.coords if c not in params.dims])
 
@@ -157,6 +201,11 @@ def truth_as_posterior(ds: xr.Dataset, mmm: Any) -> Any:
     import pymc as pm
     from pymc.backends.arviz import find_constants
 
+    if "spend_history" in ds and bool((ds["spend_history"] != 0).any()):
+        raise AlignmentError(
+            "the data have spend before their first date (burn_in_periods), which the model does "
+            "not know, so that no parameters give it the true sales of the first dates"
+        )
     truth = to_pymc_truth(ds, mmm)
     reasons = no_single_truth(truth)
     if reasons:

@@ -19,8 +19,9 @@ from mmm_xgen.labelled import config_of
 from mmm_xgen.recovery.alignment.built_model import Built, built
 from mmm_xgen.schema import require
 
-# A control that a model may have besides those of the data: how far the window has gone by.
-TREND_COLUMN = "trend"
+# A control that a model may have besides those of the data: how far the window has gone by. No
+# control of the data is called so.
+TREND_COLUMN = "(trend)"
 TOLERANCE = 1e-9
 
 Found = dict[str, xr.DataArray]
@@ -54,6 +55,9 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
 
     Notes
     -----
+    PyMC-Marketing knows no spend before its first date. Where the data have some
+    (``spend_history``), the parameters are true, and the model's sales of the first dates are not.
+
     A parameter has no single truth where the model's curve, carry-over or baseline is another
     one than that which made the data, where it shares a number that differs between geos or
     channels, and where it belongs to a prior.
@@ -156,6 +160,8 @@ def _curve_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         for channel, found in kinds.items()
         if channel not in same
     }
+    silent = [channel for channel in same if _column(ds, channel) in model.silent]
+    reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
     empty = xr.full_like(ds["effect"], np.nan)
     found = {f"saturation_{name}": empty for name in curve_parameters(kind) if name != "eps"}
     if not same:
@@ -296,6 +302,10 @@ def _plain(values: xr.DataArray) -> xr.DataArray:
 
 def _is_there(ds: xr.Dataset, name: str) -> bool:
     return name in ds and bool((ds[name] != 0).any())
+
+
+def _column(ds: xr.Dataset, channel: str) -> str:
+    return str(ds["channel_column"].sel(channel=channel).item())
 
 
 def _as_columns(ds: xr.Dataset, values: xr.DataArray) -> xr.DataArray:

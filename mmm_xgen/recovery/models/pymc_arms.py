@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.labelled import config_of
 from mmm_xgen.recovery.alignment.groups import group, inference_data
 from mmm_xgen.recovery.alignment.pymc_truth import TREND_COLUMN
 from mmm_xgen.recovery.fit import Fit, FitSettings, register_model, training_data
@@ -27,12 +28,15 @@ L_MAX = 8
 
 @register_pymc_model("pymc-default")
 def default(ds: xr.Dataset) -> Any:
-    """Geometric adstock and logistic saturation with all of the library's own priors."""
+    """Geometric adstock and logistic saturation with all of the library's own priors.
+
+    Carry-over lasts as long as the generator's default for days, weeks or months.
+    """
     from pymc_marketing.mmm import GeometricAdstock, LogisticSaturation
 
     return model_class()(
         **_columns(ds),
-        adstock=GeometricAdstock(l_max=L_MAX),
+        adstock=GeometricAdstock(l_max=config_of(ds).calendar.default_l_max),
         saturation=LogisticSaturation(),
         yearly_seasonality=FOURIER_MODES,
     )
@@ -44,7 +48,8 @@ def published(ds: xr.Dataset) -> Any:
 
     Geometric adstock with alpha ~ Beta(1, 3) a channel; Hill sigmoid with sigma ~ InverseGamma
     a channel and geo around a mean that grows with the channel's share of spend, beta and lam ~
-    HalfNormal(1.5) a channel; scales are maxima of each geo.
+    HalfNormal(1.5) a channel; scales are maxima of each geo. Carry-over lasts 8 periods, as it
+    did there for weeks.
     """
     from pymc_extras.prior import Prior
     from pymc_marketing.mmm import GeometricAdstock, HillSaturationSigmoid
@@ -196,8 +201,6 @@ def _scaling(ds: xr.Dataset) -> Any:
 
 
 def _geo_response(ds: xr.Dataset) -> str:
-    from mmm_xgen.labelled import config_of
-
     try:
         return str(config_of(ds).regions.geo_response)
     except ConfigError:

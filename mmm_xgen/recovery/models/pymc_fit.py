@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError
+from mmm_xgen.errors import ConfigError, MissingDependencyError
 from mmm_xgen.export.pymc_marketing import (
     ADSTOCK_COMPONENTS,
     SATURATION_COMPONENTS,
@@ -22,14 +22,21 @@ from mmm_xgen.export.pymc_marketing import (
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
 from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data
-from mmm_xgen.recovery.alignment.pymc import from_pymc
+from mmm_xgen.recovery.alignment.pymc import from_pymc, plain_labels
 from mmm_xgen.recovery.alignment.pymc_truth import (
     TREND_COLUMN,
     no_single_truth,
     to_pymc_truth,
 )
 from mmm_xgen.recovery.estimates import estimates_of
-from mmm_xgen.recovery.fit import Fit, FitSettings, Model, register_model, training_data
+from mmm_xgen.recovery.fit import (
+    Fit,
+    FitSettings,
+    Model,
+    register_model,
+    training_data,
+    training_dates,
+)
 
 Build: TypeAlias = Callable[[xr.Dataset], Any]
 
@@ -117,19 +124,18 @@ def fit_of(
     ds: xr.Dataset, settings: FitSettings, mmm: Any, idata: Any, **figures: dict[str, float]
 ) -> Fit:
     """What draws of a built model's free parameters say about a Dataset."""
-    parameters = _labelled_as(ds, from_pymc(group(idata, "posterior"), mmm))
-    train = training_data(ds, settings)
-    reasons = no_single_truth(to_pymc_truth(train, mmm))
+    parameters = from_pymc(group(idata, "posterior"), mmm, ds)
+    truth = to_pymc_truth(training_data(ds, settings), mmm)
     return Fit(
         estimates=estimates_of(
             ds,
             settings,
             media=parameters,
-            baseline=_baseline(ds, parameters, mmm, n_seen=train.sizes["date"]),
+            baseline=_baseline(ds, parameters, mmm, len(training_dates(ds, settings))),
             y_sigma=parameters.get("y_sigma"),
         ),
-        parameters=_comparable(ds, parameters, reasons),
-        no_single_truth=reasons,
+        parameters=_comparable(parameters, truth),
+        no_single_truth=no_single_truth(truth),
         inference=idata,
         **figures,
     )
@@ -327,16 +333,7 @@ def _diagnostics(idata: Any, sampling: float) -> dict[str, float]:
     }
 
 
-def _labelled_as(ds: xr.Dataset, parameters: xr.Dataset) -> xr.Dataset:
-    missing = [str(c) for c in ds["channel"].values if c not in parameters["channel"].values]
-    if missing:
-        raise SchemaError(f"the model lacks the channel {missing[0]!r}")
-    return parameters.sel(channel=ds["channel"].values, geo=ds["geo"].values)
-
-
-def _baseline(
-    ds: xr.Dataset, parameters: xr.Dataset, mmm: Any, *, n_seen: int
-) -> xr.DataArray | None:
+def _baseline(ds: xr.Dataset, parameters: xr.Dataset, mmm: Any, n_seen: int) -> xr.DataArray | None:
     """All of the expected KPI but media, on all dates; None where the model has more in it."""
     varying = ("time_varying_intercept", "time_varying_media")
     if getattr(mmm, "mu_effects", None) or any(getattr(mmm, name, False) for name in varying):
@@ -344,15 +341,16 @@ def _baseline(
     dates = pd.DatetimeIndex(ds["date"].values)
     flat = xr.DataArray(np.ones(len(dates)), {"date": dates}, ("date",))
     baseline = parameters["intercept_contribution"] * flat
-    if "gamma_control" in parameters:
-        values = ds.get("control_value", xr.DataArray(np.empty((0,)), dims="control"))
-        gamma = parameters["gamma_control"]
-        for control in map(str, gamma["control"].values):
-            if control == TREND_COLUMN and control not in ds.get("control", ()):
-                value = trend_column(ds, n_seen)
-            else:
-                value = values.sel(control=control, drop=True)
-            baseline = baseline + gamma.sel(control=control, drop=True) * value
+    for control in map(str, parameters.get("control", xr.DataArray([])).values):
+        gamma = parameters["gamma_control"].sel(control=control, drop=True)
+        if control == TREND_COLUMN:
+            baseline = baseline + gamma * trend_column(ds, n_seen)
+            continue
+        value, reference = (
+            ds[name].sel(control=control, drop=True)
+            for name in ("control_value", "control_reference")
+        )
+        baseline = baseline + gamma * (value - reference)
     if "gamma_fourier" in parameters:
         modes = parameters["fourier_mode"].values
         basis = fourier_basis(dates.day_of_year.to_numpy(float), DAYS_IN_YEAR, len(modes) // 2)
@@ -363,14 +361,19 @@ def _baseline(
     return baseline
 
 
-def _comparable(ds: xr.Dataset, parameters: xr.Dataset, reasons: Mapping[str, str]) -> xr.Dataset:
-    """Parameters that the Dataset has too and that mean the same there."""
+def _comparable(parameters: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    """Parameters where the model has a truth of its own; without the others."""
+    known = truth.assign_coords(
+        {
+            dim: plain_labels(truth[dim].values)
+            for dim in ("channel", "control")
+            if dim in truth.dims
+        }
+    )
     kept = {}
-    for name, values in parameters.data_vars.items():
-        if name in ds and name not in reasons and name != "spend_unit":
-            kept[str(name)] = values.drop_vars([c for c in values.coords if c not in values.dims])
-    if "intercept_contribution" in kept and "gamma_control" in parameters and "control" in ds:
-        # The model's controls count from 0, the Dataset's from their references.
-        start = parameters["gamma_control"] * ds["control_reference"]
-        kept["intercept_contribution"] = kept["intercept_contribution"] + start.sum("control")
+    for name in map(str, truth.data_vars):
+        if name in parameters and bool(known[name].notnull().any()):
+            values = parameters[name]
+            plain = values.drop_vars([c for c in values.coords if c not in values.dims])
+            kept[name] = plain.where(known[name].notnull()).transpose(*plain.dims)
     return xr.Dataset(kept)
