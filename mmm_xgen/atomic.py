@@ -46,7 +46,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
-        with temporary.open("rb") as written:
+        # Windows syncs only what is open for writing.
+        with temporary.open("r+b") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
     finally:

@@ -40,6 +40,10 @@ class ConfigError(XgenError, ValueError):
         super().__init__(f"{path}: {message}" if path else message)
 
 
+class NotApplicableError(ConfigError):
+    """A model that does not exist for the data or settings that it is asked for."""
+
+
 class UnknownKindError(ConfigError, KeyError):
     """A kind of pattern, transform or noise that is not registered."""
 

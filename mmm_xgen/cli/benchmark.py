@@ -69,7 +69,7 @@ Timeout = Annotated[
 ]
 ForceRerun = Annotated[bool, typer.Option(help="Fit again what is there.")]
 RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Fit again what failed or was skipped.")
+    bool, typer.Option("--retry-failed", help="Fit again what failed or took too long.")
 ]
 PlotsOnly = Annotated[
     bool, typer.Option("--plots-only", help="Fit nothing; tables and plots of what is there.")
@@ -155,6 +155,7 @@ def benchmark(
     """
     from mmm_xgen.recovery.study.report import summarise
     from mmm_xgen.recovery.study.run import planned_units, run_study
+    from mmm_xgen.recovery.study.unit import DONE
 
     models = chosen_models(libraries or ["pymc", "ols"], arms or list(ARMS), floors=floors)
     settings = _settings(
@@ -185,6 +186,8 @@ def benchmark(
     if not quiet:
         _show(study.tables["recovery"], study.tables["failures"])
         say(f"wrote {study.report}")
+    if not (study.units["status"] == DONE).any():
+        raise typer.Exit(1)
 
 
 def chosen_models(libraries: list[str], arms: list[str], *, floors: bool) -> list[str]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.errors import ConfigError
+from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.registry import Registry
 
 SAMPLERS = ("nutpie", "pymc", "numpyro", "blackjax")
+LOWEST = {"chains": 1, "draws": 1, "tune": 1, "scored_draws": 1, "cores": 1, "seed": 0}
+# Settings that every result hangs on: scores do.
+ALWAYS_HEEDED = ("seed", "train_end", "scored_draws")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +34,8 @@ class FitSettings:
     seed : int
         Seed of the fit, not of the data.
     train_end : str, optional
-        Last date that the model sees, ISO 8601; all dates by default. What comes after is
-        predicted, with its true spend.
+        Last date that the model sees, ISO 8601; all dates by default. As in xarray's slices,
+        ``"2023-06"`` is all of June. What comes after is predicted, with its true spend.
     lift_tests : bool
         Whether the model is told the result of a lift test on every channel.
     scored_draws : int
@@ -61,16 +65,42 @@ class FitSettings:
             raise ConfigError(
                 f"found {self.sampler!r}, allowed: {', '.join(SAMPLERS)}", path="settings.sampler"
             )
-        for name in ("chains", "draws", "tune", "scored_draws"):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"found {getattr(self, name)}, allowed: 1 or more", path=f"settings.{name}"
-                )
+        for name, least in LOWEST.items():
+            if name != "cores" or self.cores is not None:
+                # NumPy's integers become Python's, which JSON can hold.
+                object.__setattr__(self, name, _whole(getattr(self, name), least, name))
         if not 0 < self.target_accept < 1:
             raise ConfigError(
                 f"found {self.target_accept}, allowed: between 0 and 1",
                 path="settings.target_accept",
             )
+        if self.train_end is not None:
+            _check_date(self.train_end)
+
+
+def _whole(value: Any, least: int, name: str) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise ConfigError(
+            f"found {value!r}, allowed: {least} or more, and whole", path=f"settings.{name}"
+        )
+    return number
+
+
+def _check_date(text: Any) -> None:
+    try:
+        # pandas has words for dates that change, such as "today".
+        found = isinstance(text, str) and text[:4].isdigit() and pd.Timestamp(text).tzinfo is None
+    except ValueError:
+        found = False
+    if not found:
+        raise ConfigError(
+            f'found {text!r}, allowed: a date without time zone, such as "2023-06-30"',
+            path="settings.train_end",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +138,9 @@ class Fit:
         Parameters of the model that have no counterpart in the data, each with the reason.
     inference : Any
         The library's own result, an ArviZ InferenceData or a DataTree, if there is one.
+    prior : Fit, optional
+        What the same model says without data: draws of its own prior, as `estimates` (``roas``)
+        and `parameters`, for contraction and efficiency. A model without a prior has none.
     """
 
     estimates: xr.Dataset
@@ -116,24 +149,64 @@ class Fit:
     timings: Mapping[str, float] = field(default_factory=dict)
     no_single_truth: Mapping[str, str] = field(default_factory=dict)
     inference: Any = None
+    prior: Fit | None = None
 
 
 Model: TypeAlias = Callable[[xr.Dataset, FitSettings], Fit]
 MODELS: Registry[Model] = Registry("model")
 
 
-def register_model(name: str) -> Callable[[Model], Model]:
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a model said of itself when it was registered; see `register_model`."""
+
+    model: Model | None = None
+    heeds: tuple[str, ...] = tuple(each.name for each in fields(FitSettings))
+    needs: tuple[str, ...] = ()
+    runs_on: Mapping[str, str] = field(default_factory=dict)
+
+
+_ABOUT: dict[str, About] = {}
+
+
+def about(name: str) -> About:
+    """What the model of a name said of itself; one that said nothing heeds every setting.
+
+    Examples
+    --------
+    >>> "sampler" in about("pymc-default").heeds, "sampler" in about("ols").heeds
+    (True, False)
+    """
+    found = _ABOUT.get(name, About())
+    return found if found.model is MODELS.get(name) else About()
+
+
+def register_model(
+    name: str,
+    *,
+    heeds: Iterable[str] | None = None,
+    needs: Iterable[str] = (),
+    runs_on: Mapping[str, str] | None = None,
+) -> Callable[[Model], Model]:
     """Add a model to the benchmark: a function of a generated Dataset and `FitSettings`.
 
     Parameters
     ----------
     name : str
         Name in studies and results.
+    heeds : iterable of str, optional
+        Fields of `FitSettings` that matter to the model, all by default; fits that differ in
+        nothing else are the same fit. ``seed``, ``train_end`` and ``scored_draws`` always
+        matter.
+    needs : iterable of str
+        Modules that have to be installed.
+    runs_on : mapping of str to str, optional
+        Versions, by package, of what the model runs on in an environment of its own.
 
     Raises
     ------
     ConfigError
-        If the name is taken.
+        If the name is taken, or there is no such setting.
 
     Examples
     --------
@@ -146,9 +219,18 @@ def register_model(name: str) -> Callable[[Model], Model]:
     >>> fit.estimates.roas.values.tolist()
     [[[0.5, 0.5, 0.5]]]
     """
+    known = About().heeds
+    heeded = known if heeds is None else (*heeds, *ALWAYS_HEEDED)
+    if unknown := [each for each in heeded if each not in known]:
+        raise ConfigError(
+            f"no setting named {unknown[0]!r}; {nearest(unknown[0], known)}", path="heeds"
+        )
 
     def keep(model: Model) -> Model:
         MODELS.add(name, model)
+        _ABOUT[name] = About(
+            model=model, heeds=heeded, needs=tuple(needs), runs_on=dict(runs_on or {})
+        )
         return model
 
     return keep
@@ -160,18 +242,20 @@ def training_dates(ds: xr.Dataset, settings: FitSettings) -> pd.DatetimeIndex:
     Raises
     ------
     ConfigError
-        If `train_end` leaves no date, or is no date.
+        If `train_end` leaves no date.
     """
     dates = ds.indexes["date"]
     if not isinstance(dates, pd.DatetimeIndex):
         raise ConfigError("found no dates, needed: a Dataset with dim 'date'", path="ds")
+    return seen_of(dates, settings)
+
+
+def seen_of(dates: pd.DatetimeIndex, settings: FitSettings) -> pd.DatetimeIndex:
+    """Those of some dates that a model may see; see `training_dates`."""
     if settings.train_end is None:
         return dates
-    try:
-        end = pd.Timestamp(settings.train_end)
-    except ValueError as error:
-        raise ConfigError(str(error), path="settings.train_end") from None
-    seen = dates[dates <= end]
+    # As xarray's slices have it, "2023-06" is the whole month.
+    seen = dates[dates.slice_indexer(end=settings.train_end)]
     if not len(seen):
         raise ConfigError(
             f"found {settings.train_end}, which is before the first date "

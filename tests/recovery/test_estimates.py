@@ -140,8 +140,21 @@ def test_training_dates(ds: xr.Dataset) -> None:
     assert "spend_history" in seen
     with pytest.raises(ConfigError, match=r"train_end: found 2020-01-01, which is before the fi"):
         training_dates(ds, FitSettings(train_end="2020-01-01"))
-    with pytest.raises(ConfigError, match=r"settings\.train_end"):
-        training_dates(ds, FitSettings(train_end="some day"))
+    # As in xarray's slices, a month is all of it.
+    seen = training_data(ds, FitSettings(train_end="2023-02"))
+    assert seen.identical(ds.sel(date=slice(None, "2023-02"))) and seen.sizes["date"] > 6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"train_end": end} for end in ("some day", "today", "", "2023-13", "2023-06-30T00:00Z")),
+        *({"chains": 2.5}, {"draws": True}, {"cores": 0}, {"seed": -1}, {"tune": "9"}),
+    ],
+)
+def test_settings_that_are_none_are_named(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"^settings\.{next(iter(change))}: found"):
+        FitSettings(**change)
 
 
 def test_a_model_is_a_function_that_registers() -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, TransformConfig
-from mmm_xgen.recovery import MODELS, Fit, FitSettings
+from mmm_xgen.recovery import MODELS, Fit, FitSettings, score
 
 SEED = 2026
 FLIGHTS = {"activation_probability": 0.3, "min_active_periods": 2, "max_active_periods": 5}
@@ -84,3 +84,12 @@ def test_every_sampler_samples_the_same_posterior(ds: xr.Dataset, fit: Fit, samp
     gap = other.estimates.roas.mean(("chain", "draw")) - fit.estimates.roas.mean(("chain", "draw"))
     assert float(abs(gap / spread).max()) < 0.4
     assert other.timings["sample"] > 0
+
+
+def test_it_learns_from_the_data(ds: xr.Dataset, fit: Fit) -> None:
+    """Its own prior is known, so that what the data add can be told."""
+    assert fit.prior is not None
+    scores = score(ds, fit, FitSettings(), prior=fit.prior)
+    assert float(scores.contraction.min()) > 0.9
+    # With the true structure and its own prior it is no sharper than the bound allows, by much.
+    assert float(scores.efficiency.min()) > 0.5 and float(scores.efficiency.max()) < 1.5

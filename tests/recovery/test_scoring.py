@@ -28,7 +28,8 @@ from mmm_xgen.recovery.scoring.self_check import fit_at_truth, self_check
 from mmm_xgen.streams import stream
 
 SETTINGS = FitSettings(chains=2, draws=50)
-HELD_OUT = FitSettings(chains=2, draws=50, train_end="2023-06-26")
+HELD_OUT_END = "2023-06-26"
+HELD_OUT = FitSettings(chains=2, draws=50, train_end=HELD_OUT_END)
 
 
 def made(*, regions: RegionConfig | None = None, **config) -> xr.Dataset:
@@ -213,11 +214,33 @@ def test_the_response_curve_counts_within_observed_spend(ds):
 
 def test_efficiency_is_the_information_bound_over_the_posterior_sd(ds):
     scores = score(ds, spread(fit_at_truth(ds, SETTINGS)), SETTINGS)
-    bound = truth.information_bound(ds, prior="pymc-marketing").roas
+    assert scores.efficiency.attrs["prior"] == "none"
+    bound = truth.information_bound(ds).roas
+    # Two of the three would be told to within a factor of a million, that is, not at all.
+    bound = bound.where(bound <= 1)
+    assert bound.notnull().values.tolist() == [False, False, True]
     np.testing.assert_allclose(scores.efficiency * scores.roas.sel(metric="sd"), bound, rtol=1e-9)
     # Fewer dates tell less.
-    fewer = score(ds, spread(fit_at_truth(ds, HELD_OUT)), HELD_OUT).efficiency
-    assert (fewer * scores.roas.sel(metric="sd") > bound).all()
+    all_dates, fewer = (
+        score(ds, spread(fit_at_truth(ds, s)), s, prior=spread(fit_at_truth(ds, s), 0.4, seed=2))
+        for s in (SETTINGS, HELD_OUT)
+    )
+    assert (fewer.efficiency > all_dates.efficiency).all()
+
+
+def test_a_bound_that_means_nothing_gives_no_efficiency():
+    ds = made(n_periods=30)
+    fit = spread(fit_at_truth(ds, SETTINGS))
+    weak = ~(truth.information_bound(ds).roas <= 1)
+    assert weak.any()
+    np.testing.assert_array_equal(score(ds, fit, SETTINGS).efficiency.isnull(), weak)
+    # A prior on some parameters only leaves the others as they were.
+    some = Fit(estimates=fit.estimates, parameters=fit.parameters[["intercept_contribution"]])
+    partly = score(ds, fit, SETTINGS, prior=some).efficiency
+    assert partly.attrs["prior"] == "the model's own: intercept_contribution"
+    assert partly.isnull().any()
+    # With one on every media parameter the bound is that of posteriors.
+    assert score(ds, fit, SETTINGS, prior=fit).efficiency.notnull().all()
 
 
 def test_contraction_against_the_prior(ds):
@@ -227,7 +250,59 @@ def test_contraction_against_the_prior(ds):
     np.testing.assert_allclose(scores.contraction, 1 - 1 / 16)
     inside = scores.contraction_saturation_beta.sel(channel="TV")
     np.testing.assert_allclose(inside, 1 - 1 / 16)
-    assert scores.efficiency.attrs["prior"] == "the model's own"
+    assert scores.efficiency.attrs["prior"].startswith("the model's own: ")
+    assert "saturation_kappa" in scores.efficiency.attrs["prior"]
+
+
+def test_a_prior_without_parameters_of_the_data_is_none(ds):
+    at_truth = fit_at_truth(ds, SETTINGS)
+    prior = Fit(estimates=spread(at_truth, 0.4).estimates)
+    scores = score(ds, spread(at_truth), SETTINGS, prior=prior)
+    assert scores.efficiency.attrs["prior"] == "none"
+    assert scores.contraction.notnull().all()
+
+
+# --- channels that start later, and draws that are no numbers
+
+
+@pytest.fixture(scope="module")
+def late() -> xr.Dataset:
+    """Radio starts in the holdout."""
+    channels = [
+        ChannelConfig(name="TV", base_spend=3000.0, roas=2.0),
+        ChannelConfig(name="Search", base_spend=1500.0, roas=3.5),
+        ChannelConfig(name="Radio", pattern="delayed_start", start_period=80, roas=1.0),
+    ]
+    return made(channels=channels)
+
+
+def test_a_channel_that_starts_in_the_holdout_leaves_the_regret_of_the_others(late):
+    fit = fit_at_truth(late, HELD_OUT)
+    seen = late.spend.sel(date=slice(None, HELD_OUT_END)).sum(("date", "geo"))
+    assert (seen > 0).values.tolist() == [True, True, False]
+    estimates = fit.estimates.where(late.channel != "Radio")
+    names = ["roas", "mroas", "response_curve"]
+    scores = score(late, Fit(estimates=estimates[names]), HELD_OUT)
+    assert scores.recommended_multiplier.sel(channel="Radio") == 1
+    assert (scores.recommended_multiplier.sel(channel=["TV", "Search"]) != 1).all()
+    at_truth = score(late, Fit(estimates=fit.estimates[names]), HELD_OUT)
+    xr.testing.assert_allclose(scores.regret_recommended, at_truth.regret_recommended)
+    assert "returns and budget of Radio: no spend in the training" in scores.attrs["not_scored"]
+    assert "finite" not in scores.attrs["not_scored"]
+    assert self_check(late, HELD_OUT) == []
+
+
+def test_draws_that_are_not_finite_are_named(ds):
+    estimates = fit_at_truth(ds, SETTINGS).estimates[["roas", "response_curve", "mu"]]
+    wrong = estimates.where(estimates.channel != "TV", np.inf)
+    wrong["mu"] = estimates.mu * np.nan
+    scores = score(ds, Fit(estimates=wrong), SETTINGS)
+    assert "regret_recommended" not in scores
+    found = scores.attrs["not_scored"]
+    for name in ("roas of TV", "response_curve of TV", "mu"):
+        assert f"{name}: some draws are not finite" in found
+    assert "regret: it needs the response curves of all channels with spend" in found
+    assert "Search" not in found
 
 
 # --- parts of a fit, and their labels

@@ -238,7 +238,6 @@ def test_aggregate_counts_what_is_missing():
     [
         ("crps", "roas", 1.0, 2.0),
         ("bias", "roas", -0.1, 0.5),
-        ("coverage_94", "roas", 1.0, 0.0),
         ("value", "regret_recommended", 1.0, 2.0),
         ("value", "holdout_r2", 0.9, 0.5),
         ("value", "channel_ranking_kendall", 0.9, 0.5),
@@ -258,6 +257,18 @@ def test_paired_differences_know_what_is_better(metric, quantity, ours, referenc
     assert (row["better"], row["units"]) == (1.0, 5)
 
 
+def test_coverage_is_compared_as_it_is():
+    hits = np.array([1.0] * 47 + [0.0] * 3)
+    frames = [
+        table_of({"coverage_94": hits}, model="calibrated"),
+        table_of({"coverage_94": np.ones(50)}, model="always"),
+    ]
+    row = paired_differences(pd.concat(frames), "always").iloc[0]
+    assert row["mean"] == pytest.approx(-0.06)
+    assert row["lower"] < -0.06 < row["upper"] <= 0
+    assert np.isnan(row["better"])
+
+
 def test_pairing_removes_what_datasets_share():
     hard = 100 * stream(1, "hard").normal(size=30)
     frames = [table_of({"crps": hard + d}, model=m) for m, d in (("a", 0.0), ("b", 1.0))]
@@ -266,3 +277,15 @@ def test_pairing_removes_what_datasets_share():
     assert row["standard_error"] < 1e-9
     with pytest.raises(ConfigError, match="no row is of the model 'c'"):
         paired_differences(pd.concat(frames), "c")
+    with pytest.raises(ConfigError, match="no row is of the model 'd'"):
+        paired_differences(pd.concat(frames), "a", models=["d"])
+
+
+def test_any_models_are_compared_with_any_other():
+    frames = [table_of({"crps": np.ones(4) * n}, model=m) for n, m in enumerate("abc")]
+    # A reference without scores of a dataset leaves it out.
+    frames.append(frames[0].assign(dataset="other"))
+    table = paired_differences(pd.concat(frames), "b", models=["c"])
+    assert table[["dataset", "model", "reference", "mean"]].to_numpy().tolist() == [
+        [frames[0]["dataset"].iloc[0], "c", "b", 1.0]
+    ]

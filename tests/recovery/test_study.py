@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +26,17 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import mmm_xgen
+from mmm_xgen.atomic import atomic_path
 from mmm_xgen.cli.benchmark import ManyValues, benchmark, chosen_models, repeated
 from mmm_xgen.config.channel import ChannelConfig
-from mmm_xgen.errors import ConfigError, MissingDependencyError, UnknownKindError
+from mmm_xgen.errors import (
+    ConfigError,
+    MissingDependencyError,
+    NotApplicableError,
+    UnknownKindError,
+)
 from mmm_xgen.recovery import plots
-from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings
+from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
 from mmm_xgen.recovery.study import work
 from mmm_xgen.recovery.study.memory import (
     Sizes,
@@ -39,17 +47,19 @@ from mmm_xgen.recovery.study.memory import (
 from mmm_xgen.recovery.study.progress import Clock
 from mmm_xgen.recovery.study.report import markdown
 from mmm_xgen.recovery.study.results import converged, read_scores, read_units
-from mmm_xgen.recovery.study.run import _collect, planned_units, run_study
+from mmm_xgen.recovery.study.run import _to_do, planned_units, run_study
 from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
 from mmm_xgen.recovery.study.tables import (
     CONVERGED,
     EVERY,
     FORMULAS,
+    paired,
     parameter_counts,
     populations,
     summary_tables,
 )
 from mmm_xgen.recovery.study.unit import Unit, remove_leftovers, whole_folder, write_stats
+from mmm_xgen.recovery.study.workers import collect, drop
 from tests.recovery import fake_models
 
 ROOT = Path(__file__).parents[2]
@@ -180,12 +190,108 @@ def test_versions_are_in_the_hash(monkeypatch):
 
 def test_settings_that_a_model_does_not_heed_make_no_second_fit():
     every = [FitSettings(sampler=name) for name in ("nutpie", "numpyro")]
-    MODELS.add("ols-fake", fake_models.instant)
-    units = planned_units({"tiny": CONFIG}, ["ols-fake", "fake-instant"], [1], every)
-    MODELS.remove("ols-fake")
+    register_model("plain", heeds=())(fake_models.instant)
+    units = planned_units({"tiny": CONFIG}, ["plain", "fake-instant"], [1], every)
     labels = [unit.label for unit in units]
-    assert labels == ["ols-fake", "fake-instant-nutpie", "fake-instant-numpyro"]
+    MODELS.remove("plain")
+    assert labels == ["plain", "fake-instant-nutpie", "fake-instant-numpyro"]
     assert "pymc" not in units[0].versions and "jax" in units[2].versions
+    # A process that does not know the model yet has the same unit.
+    there = pickle.loads(pickle.dumps(units[0]))
+    assert (there.label, there.hash) == ("plain", units[0].hash)
+
+
+OURS = {
+    "pymc-default": {"chains", "draws", "tune", "cores", "target_accept", "sampler", "lift_tests"},
+    "meridian-default": {"chains", "draws", "tune", "cores", "target_accept", "lift_tests"},
+    **{name: set() for name in ("ols", "ols-oracle", "spend-share", "prior-only")},
+}
+
+
+@pytest.mark.parametrize("model", OURS)
+def test_our_models_are_fitted_again_by_what_they_heed(model):
+    others = {"chains": 2, "draws": 60, "tune": 70, "cores": 1, "target_accept": 0.8}
+    others |= {"sampler": "numpyro", "lift_tests": True}
+    always = {"seed": 9, "train_end": "2022-06", "scored_draws": 7}
+    make = {"config": CONFIG, "model": model, "dataset": "a", "seed": 1}
+    plain = Unit.of(settings=FitSettings(), **make).hash
+    changed = {
+        name
+        for name, value in (others | always).items()
+        if Unit.of(settings=FitSettings(**{name: value}), **make).hash != plain
+    }
+    assert changed == OURS[model] | set(always)
+
+
+def test_a_model_of_a_user_keeps_its_settings_whatever_its_name():
+    name = "ols-with-experiments"
+    register_model(name)(fake_models.instant)
+    units = planned_units({"tiny": CONFIG}, name, [1], FitSettings(lift_tests=True, draws=60))
+    MODELS.remove(name)
+    assert units[0].fit_settings.lift_tests and units[0].fit_settings.draws == 60
+    with pytest.raises(ConfigError, match="did you mean 'draws'"):
+        register_model(name, heeds=["drawz"])
+
+
+def test_models_without_settings_stand_beside_those_that_have_them(tmp_path):
+    register_model("plain", heeds=())(fake_models.instant)
+    study(tmp_path, ["plain", "fake-instant"], seeds=[1])
+    found = study(tmp_path, "fake-instant", seeds=[1])
+    MODELS.remove("plain")
+    assert len(found.tables["diagnostics_summary"]) == 2
+
+
+def test_versions_of_what_a_model_runs_on_are_its_own():
+    units = planned_units({"tiny": CONFIG}, ["meridian-default", "ols"], [1])
+    assert units[0].versions["google-meridian"] and "google-meridian" not in units[1].versions
+
+
+def test_a_table_of_different_source_says_so(tmp_path, monkeypatch):
+    assert "Mixed" not in study(tmp_path, seeds=[1]).report.read_text()
+    (folder,) = study(tmp_path, seeds=[1]).units["folder"]
+    stats = json.loads((folder / "stats.json").read_text())
+    monkeypatch.setattr("mmm_xgen.recovery.study.unit.code_digest", lambda: "f" * 64)
+    found = study(tmp_path, seeds=[1, 2])
+    assert f"mmm-xgen, {stats['code'][:8]}, ffffffff." in found.report.read_text()
+
+
+def test_a_model_that_does_not_exist_for_the_data_is_skipped_and_not_imputed(tmp_path, monkeypatch):
+    def picky(ds, settings):
+        raise NotApplicableError("found kinds a, b, allowed: one")
+
+    floor = About(model=fake_models.instant, heeds=())
+    monkeypatch.setitem(MODELS._entries, "prior-only", fake_models.instant)
+    monkeypatch.setitem(_ABOUT, "prior-only", floor)
+    MODELS.add("picky", picky)
+    names = ["picky", "fake-failing", "prior-only"]
+    found = study(tmp_path, names, seeds=[1])
+    before = contents(tmp_path)
+    study(tmp_path, names, seeds=[1])
+    MODELS.remove("picky")
+    assert contents(tmp_path) == before
+    row = found.units.set_index("model").loc["picky-nutpie"]
+    assert row["status"] == "skipped"
+    assert row["reason"] == "not applicable: found kinds a, b, allowed: one"
+    imputed = found.tables["roas_recovery"].query("imputed > 0")["model"]
+    assert set(imputed) == {"fake-failing-nutpie"}
+    text = found.report.read_text()
+    assert "picky" in text.split("## Models that do not exist for the data")[1].split("##")[0]
+    assert "picky" not in text.split("## What was too expensive")[1].split("##")[0]
+
+
+def test_mixed_kinds_and_matched_pymc_do_not_apply():
+    from mmm_xgen.recovery.models.pymc_fit import _the_only
+
+    ds = xr.Dataset(coords={"adstock_kind": ("channel", ["a", "b"])})
+    with pytest.raises(NotApplicableError, match="one for all channels"):
+        _the_only(ds, "adstock_kind")
+
+
+def test_tracebacks_name_no_folder_of_the_machine(tmp_path):
+    (folder, *_) = study(tmp_path, "fake-failing", seeds=[1]).units["folder"]
+    text = json.loads((folder / "stats.json").read_text())["traceback"]
+    assert 'File "mmm_xgen/recovery/study/work.py"' in text
+    assert "fake_models.py" in text and str(ROOT) not in text
 
 
 def test_seeds_of_fits_differ_between_datasets_and_repeat():
@@ -221,6 +327,30 @@ def test_datasets_may_be_presets_configurations_or_functions(tmp_path):
 def test_what_cannot_be_done_is_refused_before_anything_is(datasets, models, seeds, fault):
     with pytest.raises((ConfigError, UnknownKindError), match=fault):
         planned_units(datasets, models, seeds)
+
+
+@pytest.mark.parametrize("end", ["2021-12", "2021-12-31"])
+def test_a_window_before_all_dates_is_refused_before_anything_is(end):
+    with pytest.raises(ConfigError, match=r"settings\.train_end: found 2021-12"):
+        planned_units({"tiny": CONFIG}, "fake-instant", [1], FitSettings(train_end=end))
+
+
+@pytest.mark.parametrize("module", ["mmm_xgen.atomic", "mmm_xgen.recovery.study.unit"])
+def test_only_files_open_for_writing_are_synced(tmp_path, monkeypatch, module):
+    modes = []
+
+    def fsync(number):
+        modes.append(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(f"{module}.os.fsync", fsync)
+    if module == "mmm_xgen.atomic":
+        with atomic_path(tmp_path / "a.txt") as path:
+            path.write_text("a")
+    else:
+        with whole_folder(tmp_path / "a" / "b") as folder:
+            write_stats(folder, {"status": "done"})
+    assert modes == [os.O_RDWR]
 
 
 def test_time_outs_and_executors_that_cannot_be_had_are_refused(tmp_path):
@@ -331,15 +461,28 @@ def test_memory_is_estimated_from_draws_and_sizes():
     assert 1e6 < available_memory() < 1e15
 
 
-def test_what_does_not_fit_is_skipped_with_the_estimate(tmp_path):
+def test_memory_of_idle_files_is_free(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmm_xgen.recovery.study.memory.CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("9000000\n")
+    (tmp_path / "memory.current").write_text("8000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500000\nactive_file 7\n")
+    assert available_memory() == 1_500_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory() > 9_000_000
+
+
+def test_what_does_not_fit_is_skipped_with_the_estimate(tmp_path, monkeypatch):
     (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     stats = work.run_unit(unit, tmp_path, memory=1e8)
     assert stats["status"] == "skipped"
     assert stats["reason"] == "needs about 0.4 GB of memory, 0.1 GB are there"
-    found = study(tmp_path, ["fake-instant", "fake-unconverged"], seeds=[1])
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "available_memory", lambda: 1e8)
+        found = study(tmp_path, ["fake-instant", "fake-unconverged"], seeds=[1])
     text = found.report.read_text()
     assert "skipped" in text.split("## What was too expensive")[1].split("##")[0]
-    assert study(tmp_path, seeds=[1], retry_failed=True).units["status"].item() == "done"
+    # There may be more memory the next time.
+    assert study(tmp_path, seeds=[1]).units["status"].item() == "done"
 
 
 # --- workers
@@ -358,12 +501,90 @@ def test_what_ended_a_process_is_recorded(tmp_path):
         else:
             future.set_exception(end)
     told = []
-    _collect(futures, tmp_path, lambda unit, stats: told.append(stats["status"]), again=False)
+    collect(futures, tmp_path, lambda unit, stats: told.append(stats["status"]), again=())
     assert sorted(told) == ["done", "failed", "timed out"]
     found = read_units(tmp_path).set_index("seed")
     assert found["status"].tolist() == ["timed out", "failed", "done"]
     assert found["reason"][0] == "took more than 5 s"
     assert "the process was killed" in found["reason"][1]
+
+
+def test_what_took_too_long_is_tried_again_with_more_time(tmp_path):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    future = Future()
+    future.set_exception(TimeoutError("Task timeout", 5.0))
+    collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
+    stats = json.loads((unit.folder(tmp_path) / "stats.json").read_text())
+    assert stats["timeout"] == 5.0
+    assert [_to_do(stats, limit, retry_failed=False) for limit in (4.0, 5.0, 6.0, None)] == [
+        *(False, False),
+        *(True, True),
+    ]
+    assert study(tmp_path, seeds=[1]).units["status"].tolist() == ["done"]
+
+
+@pytest.mark.parametrize("error", [BrokenExecutor("b"), MissingDependencyError("no nutpie")])
+def test_what_says_nothing_about_a_model_is_raised(tmp_path, error):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    future = Future()
+    future.set_exception(error)
+    with pytest.raises((BrokenExecutor, MissingDependencyError), match=r"__main__|no nutpie"):
+        collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+def test_a_missing_package_is_no_result(tmp_path):
+    def lacking(ds, settings):
+        raise MissingDependencyError("no nutpie")
+
+    MODELS.add("lacking", lacking)
+    with pytest.raises(MissingDependencyError, match="no nutpie"):
+        study(tmp_path, "lacking", seeds=[1])
+    MODELS.remove("lacking")
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+SCRIPT = """
+from mmm_xgen.recovery import FitSettings, run_study
+found = run_study("basic", "spend-share", [1], FitSettings(scored_draws=20), out={out!r}{more})
+print(found.units["status"].tolist())
+"""
+
+
+@pytest.mark.parametrize(("more", "said"), [("", "['done']"), (", jobs=1", "__main__")])
+def test_a_plain_script_fits_or_says_what_it_lacks(tmp_path, more, said):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(out=str(tmp_path / "out"), more=more))
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]
+    assert said in last, done.stderr
+    assert bool(list(tmp_path.glob("out/*/*/0*"))) == (more == "")
+
+
+def test_only_this_pool_s_own_workers_are_ended(tmp_path, monkeypatch):
+    ended = []
+    monkeypatch.setattr("mmm_xgen.recovery.study.workers._end_group", ended.append)
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    folder = unit.folder(tmp_path)
+    host, workers = socket.gethostname(), tmp_path / "workers"
+    workers.mkdir()
+    (workers / "41").touch()
+    names = [f"41@{host}", f"42@{host}", "41@elsewhere"]
+    temporary = [folder.parent / f".{folder.name}~{name}~x" for name in names]
+    for each in temporary:
+        each.mkdir(parents=True)
+    drop(unit, tmp_path, None)
+    assert ended == [] and all(each.exists() for each in temporary)
+    drop(unit, tmp_path, workers)
+    assert ended == [41]
+    assert [each.exists() for each in temporary] == [False, True, True]
 
 
 @pytest.mark.slow
@@ -391,6 +612,17 @@ def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):
         study(tmp_path)
 
 
+def test_packages_of_samplers_are_looked_for_before_anything_is_fitted(tmp_path, monkeypatch):
+    def there(name):
+        return None if name == "blackjax" else object()
+
+    monkeypatch.setattr("mmm_xgen.recovery.study.run.find_spec", there)
+    every = [FitSettings(sampler=name) for name in ("nutpie", "blackjax")]
+    with pytest.raises(MissingDependencyError, match="pymc-default-blackjax needs blackjax; pip"):
+        run_study({"tiny": CONFIG}, ["spend-share", "pymc-default"], [1], every, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_models_of_a_session_are_not_sent_to_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(fake_models.instant, "__module__", "__main__")
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
@@ -408,7 +640,7 @@ def test_a_dask_client_gives_the_same(tmp_path):
         distributed.Client(cluster) as client,
     ):
         models = ["fake-instant", "fake-failing"]
-        there = study(tmp_path / "there", models, jobs=1, executor=client)
+        there = study(tmp_path / "there", models, jobs=None, executor=client)
     assert_same_tables(here.tables, there.tables)
 
 
@@ -511,6 +743,39 @@ def test_both_populations_are_reported(mixed):
     assert errors.notna().all()
 
 
+def test_models_are_compared_as_the_protocol_asks():
+    models = ["spend-share", "ols", "ols-lift-nothing"]
+    models += [f"pymc-{arm}-nutpie" for arm in ("matched", "default", "published")]
+    models += ["pymc-matched-nutpie-lift", "meridian-default-lift"]
+    rows = [
+        {"model": model, "seed": seed, "value": float(n + seed)}
+        for n, model in enumerate(models)
+        for seed in range(3)
+    ]
+    about = {"population": EVERY, "dataset": "a", "quantity": "roas", "metric": "rmse"}
+    table = paired(pd.DataFrame(rows).assign(**about))
+    compared = list(zip(table["model"], table["reference"], strict=True))
+    assert [pair for pair in compared if pair[1] != "spend-share"] == [
+        ("pymc-matched-nutpie-lift", "pymc-matched-nutpie"),
+        ("pymc-matched-nutpie", "pymc-default-nutpie"),
+        ("pymc-default-nutpie", "pymc-published-nutpie"),
+    ]
+    assert {pair[0] for pair in compared if pair[1] == "spend-share"} == {*models} - {"spend-share"}
+    assert len(compared) == len(set(compared))
+    assert table["mean"].notna().all()
+
+
+def test_the_prior_of_a_fit_gives_contraction(tmp_path):
+    ds = mmm_xgen.generate_mmm_dataset(CONFIG)
+    unit = Unit(dataset="tiny", seed=1, config=CONFIG.to_json(), model="fake-instant", settings=FEW)
+    fit = fake_models.instant(ds, FEW)
+    centre = fit.estimates.mean(("chain", "draw"))
+    prior = Fit(estimates=centre * (fit.estimates / centre) ** 2)
+    scores = work.score_fit(ds, replace(fit, prior=prior), unit)
+    np.testing.assert_allclose(scores.contraction, 0.75, atol=0.02)
+    assert "contraction" not in work.score_fit(ds, fit, unit)
+
+
 def test_the_report_is_plain(mixed):
     text = mixed.report.read_text()
     for words in (
@@ -571,6 +836,7 @@ def test_a_fit_that_came_to_nothing_counts_as_the_prior():
             "model": ["pymc", "pymc", "prior-only", "prior-only"],
             "seed": [1, 2, 1, 2],
             "status": ["done", "timed out", "done", "done"],
+            "reason": ["", "took more than 5 s", "", ""],
         }
     )
     scores = pd.DataFrame(
@@ -691,6 +957,14 @@ def test_the_command_fits_shows_and_goes_on(tmp_path, command):
     assert command(*words, "-q", "--force-rerun").output == ""
     assert contents(tmp_path / "out").keys() == before.keys()
     assert contents(tmp_path / "out") != before
+
+
+def test_the_command_fails_if_nothing_is_done(tmp_path, command):
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    words = ["--datasets", config, "--libraries", "fake-failing", "--no-floors", "--jobs", 0]
+    assert command(*words, "--out", tmp_path / "out", "-q").exit_code == 1
+    assert command(*words, "--out", tmp_path / "out", "-q", "--seeds", 2).exit_code == 0
 
 
 def test_plots_are_drawn_and_linked(tmp_path, command):

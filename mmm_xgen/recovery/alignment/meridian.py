@@ -30,6 +30,7 @@ from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.groups import group
+from mmm_xgen.recovery.fit import FitSettings, training_data
 from mmm_xgen.truth import roas
 
 DEFAULT_MAX_LAG = 8
@@ -132,7 +133,7 @@ def from_meridian(
     True
     """
     draws = group(posterior, "posterior")
-    seen = ds if train_end is None else ds.sel(date=slice(None, train_end))
+    seen = training_data(ds, FitSettings(train_end=train_end))
     scales = meridian_scales(seen)
     draws = _relabelled(draws, seen)
     n_media_times = seen.sizes["date"] + seen.sizes.get("history_date", 0)

@@ -31,7 +31,7 @@ SAMPLE = ("chain", "draw")
 PANEL = (*SAMPLE, "geo", "channel")
 
 
-@register_model("ols")
+@register_model("ols", heeds=())
 def ols(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Least squares with transforms searched on a grid; it sees nothing of the truth.
 
@@ -45,7 +45,7 @@ def ols(ds: xr.Dataset, settings: FitSettings) -> Fit:
     return _fitted(ds, settings, "ols", "searched")
 
 
-@register_model("ols-oracle")
+@register_model("ols-oracle", heeds=())
 def ols_oracle(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Least squares with the true adstock and curve of every channel and geo.
 
@@ -55,7 +55,7 @@ def ols_oracle(ds: xr.Dataset, settings: FitSettings) -> Fit:
     return _fitted(ds, settings, "ols-oracle", "true")
 
 
-@register_model("spend-share")
+@register_model("spend-share", heeds=())
 def spend_share(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Least squares on total spend: media is credited in proportion to spend.
 

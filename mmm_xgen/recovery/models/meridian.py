@@ -23,9 +23,12 @@ from mmm_xgen.recovery.models.meridian_arms import (
     switch_off_tests,
     with_lift_tests,
 )
-from mmm_xgen.recovery.models.meridian_environment import PathLike, ask_worker
+from mmm_xgen.recovery.models.meridian_environment import VERSION, PathLike, ask_worker
 
 STATISTICS = "sample_stats_"
+# Meridian has one sampler.
+HEEDS = ("chains", "draws", "tune", "target_accept", "lift_tests", "cores")
+RUNS_ON = {"google-meridian": VERSION}
 
 
 def request_of(
@@ -241,19 +244,19 @@ def _diagnostics(posterior: xr.Dataset) -> dict[str, float]:
     return found
 
 
-@register_model("meridian-published")
+@register_model("meridian-published", heeds=HEEDS, runs_on=RUNS_ON)
 def meridian_published(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian with the priors of the published benchmark: see `published`."""
     return fit_meridian(ds, settings, published(training_data(ds, settings)))
 
 
-@register_model("meridian-default")
+@register_model("meridian-default", heeds=HEEDS, runs_on=RUNS_ON)
 def meridian_default(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian as it comes."""
     return fit_meridian(ds, settings, MeridianModel())
 
 
-@register_model("meridian-matched")
+@register_model("meridian-matched", heeds=HEEDS, runs_on=RUNS_ON)
 def meridian_matched(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian with the kinds that made the data: see `matched`."""
     return fit_meridian(ds, settings, matched(training_data(ds, settings)))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.errors import ConfigError
+from mmm_xgen.errors import NotApplicableError
 from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
 from mmm_xgen.recovery.alignment.meridian import DEFAULT_MAX_LAG
@@ -165,13 +165,13 @@ def with_lift_tests(model: MeridianModel, tests: pd.DataFrame) -> MeridianModel:
 
     Raises
     ------
-    ConfigError
+    NotApplicableError
         If the model has no prior on ROI.
     """
     from scipy import stats
 
     if model.media_prior_type != "roi":
-        raise ConfigError(
+        raise NotApplicableError(
             "found lift_tests with priors on coefficients, needed: priors on ROI, the one thing "
             "that a lift test tells Meridian; take meridian-default or meridian-matched",
             path="settings.lift_tests",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,14 @@ import xarray as xr
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.labelled import config_of
-from mmm_xgen.recovery.alignment.groups import group, inference_data
 from mmm_xgen.recovery.alignment.pymc_truth import TREND_COLUMN
 from mmm_xgen.recovery.fit import Fit, FitSettings, register_model, training_data
 from mmm_xgen.recovery.models.pymc_fit import (
     built_model,
     components_of,
-    fit_of,
     model_class,
+    prior_fit,
     register_pymc_model,
-    without_chatter,
 )
 
 FOURIER_MODES = 2
@@ -106,7 +105,7 @@ def matched(ds: xr.Dataset) -> Any:
 
     Raises
     ------
-    ConfigError
+    NotApplicableError
         If the channels have different kinds, so that no model is matched.
     """
     adstock, saturation = (
@@ -132,21 +131,14 @@ def matched(ds: xr.Dataset) -> Any:
     )
 
 
-@register_model("prior-only")
+@register_model("prior-only", heeds=(), needs=("pymc_marketing",))
 def prior_only(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """The prior of `default`, not fitted: what a model says before it has seen any sales."""
-    import pymc as pm
-
     started = time.perf_counter()
     mmm = built_model(training_data(ds, settings), settings, default)
-    free = [variable.name for variable in mmm.model.free_RVs]
-    with mmm.model, without_chatter():
-        prior = pm.sample_prior_predictive(
-            draws=settings.scored_draws, var_names=free, random_seed=settings.seed
-        )
-    draws = inference_data({"posterior": group(prior, "prior")})
+    fit = prior_fit(ds, settings, mmm)
     total = time.perf_counter() - started
-    return fit_of(ds, settings, mmm, draws, timings={"sample": total, "total": total})
+    return replace(fit, timings={"sample": total, "total": total})
 
 
 def _columns(ds: xr.Dataset) -> dict[str, Any]:

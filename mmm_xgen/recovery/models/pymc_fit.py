@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.errors import ConfigError, MissingDependencyError
+from mmm_xgen.errors import ConfigError, MissingDependencyError, NotApplicableError
 from mmm_xgen.export.pymc_marketing import (
     ADSTOCK_COMPONENTS,
     SATURATION_COMPONENTS,
@@ -73,7 +74,7 @@ def register_pymc_model(name: str) -> Callable[[Build], Build]:
     """
 
     def keep(build: Build) -> Build:
-        register_model(name)(posterior_model(build))
+        register_model(name, needs=("pymc_marketing",))(posterior_model(build))
         return build
 
     return keep
@@ -103,9 +104,8 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     built = time.perf_counter()
     idata = _sample(mmm, settings)
     sampled = time.perf_counter()
-    posterior = group(idata, "posterior")
-    sampling = float(posterior.attrs.get("sampling_time", np.nan))
-    return fit_of(
+    sampling = float(group(idata, "posterior").attrs.get("sampling_time", np.nan))
+    fit = fit_of(
         ds,
         settings,
         mmm,
@@ -118,12 +118,34 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
             "total": sampled - started,
         },
     )
+    return replace(fit, prior=prior_fit(ds, settings, mmm))
+
+
+def prior_fit(ds: xr.Dataset, settings: FitSettings, mmm: Any) -> Fit:
+    """What a built model says before it has seen any sales: draws of its prior."""
+    import pymc as pm
+
+    free = [variable.name for variable in mmm.model.free_RVs]
+    with mmm.model, without_chatter():
+        prior = pm.sample_prior_predictive(
+            draws=settings.scored_draws, var_names=free, random_seed=settings.seed
+        )
+    return fit_of(ds, settings, mmm, inference_data({"posterior": group(prior, "prior")}))
 
 
 def fit_of(
-    ds: xr.Dataset, settings: FitSettings, mmm: Any, idata: Any, **figures: dict[str, float]
+    ds: xr.Dataset,
+    settings: FitSettings,
+    mmm: Any,
+    idata: Any,
+    *,
+    diagnostics: Mapping[str, float] | None = None,
+    timings: Mapping[str, float] | None = None,
 ) -> Fit:
-    """What draws of a built model's free parameters say about a Dataset."""
+    """What draws of a built model's free parameters say about a Dataset.
+
+    Spend before the first date, which the model does not know, carries over here.
+    """
     parameters = from_pymc(group(idata, "posterior"), mmm, ds)
     truth = to_pymc_truth(training_data(ds, settings), mmm)
     return Fit(
@@ -134,10 +156,11 @@ def fit_of(
             baseline=_baseline(ds, parameters, mmm, len(training_dates(ds, settings))),
             y_sigma=parameters.get("y_sigma"),
         ),
-        parameters=_comparable(parameters, truth),
+        parameters=_comparable(ds, parameters, truth),
         no_single_truth=no_single_truth(truth),
         inference=idata,
-        **figures,
+        diagnostics=diagnostics or {},
+        timings=timings or {},
     )
 
 
@@ -217,7 +240,7 @@ def components_of(ds: xr.Dataset, **priors: Any) -> tuple[Any, Any]:
 
     Raises
     ------
-    ConfigError
+    NotApplicableError
         If the channels have different kinds, so that no one model made the data; a channel
         without carry-over is a geometric one whose alpha is 0.
     """
@@ -227,12 +250,13 @@ def components_of(ds: xr.Dataset, **priors: Any) -> tuple[Any, Any]:
     kept = ds.isel(channel=np.flatnonzero(carried)) if carried.any() else ds
     adstock = _the_only(kept, "adstock_kind")
     if not carried.all() and adstock not in ("geometric_adstock", "no_adstock"):
-        raise ConfigError(f"found adstock kinds {adstock} and no_adstock; no one model has both")
+        found = f"found adstock kinds {adstock} and no_adstock"
+        raise NotApplicableError(f"{found}; no one model has both")
     type_ = _the_only(kept, "adstock_type") if "adstock_type" in ds.coords else ""
     saturation = _the_only(ds, "saturation_kind")
     curve = SATURATION_COMPONENTS.get(saturation, "")
     if (adstock, type_) not in ADSTOCK_COMPONENTS or not hasattr(library, curve or "-"):
-        raise ConfigError(
+        raise NotApplicableError(
             f"PyMC-Marketing {version('pymc-marketing')} has no {adstock} or no {saturation}"
         )
     l_max = int(_the_only(kept, "l_max"))
@@ -251,7 +275,7 @@ def components_of(ds: xr.Dataset, **priors: Any) -> tuple[Any, Any]:
 def _the_only(ds: xr.Dataset, name: str) -> str:
     found = list(dict.fromkeys(map(str, ds[name].values)))
     if len(found) != 1:
-        raise ConfigError(
+        raise NotApplicableError(
             f"found {name} {', '.join(found)}, allowed: one for all channels, as one model has "
             "one; no model of PyMC-Marketing is matched to these data"
         )
@@ -361,8 +385,8 @@ def _baseline(ds: xr.Dataset, parameters: xr.Dataset, mmm: Any, n_seen: int) -> 
     return baseline
 
 
-def _comparable(parameters: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
-    """Parameters where the model has a truth of its own; without the others."""
+def _comparable(ds: xr.Dataset, parameters: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    """Parameters that the Dataset has too, where they have a truth; without the others."""
     known = truth.assign_coords(
         {
             dim: plain_labels(truth[dim].values)
@@ -376,4 +400,11 @@ def _comparable(parameters: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
             values = parameters[name]
             plain = values.drop_vars([c for c in values.coords if c not in values.dims])
             kept[name] = plain.where(known[name].notnull()).transpose(*plain.dims)
-    return xr.Dataset(kept)
+    # A trend among the controls, or a mode more than the data have, is the model's alone.
+    own = {
+        dim: [label for label in parameters[dim].values if label in ds[dim].values]
+        for dim in ("control", "fourier_mode")
+        if dim in parameters.dims and dim in ds.dims
+    }
+    both = xr.Dataset(kept)
+    return both.sel({dim: labels for dim, labels in own.items() if dim in both.dims})

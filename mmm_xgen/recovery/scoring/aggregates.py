@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.recovery.scoring.metrics import INTERVAL, METRICS
+from mmm_xgen.recovery.scoring.metrics import CALIBRATION, INTERVAL, METRICS
 from mmm_xgen.streams import stream
 
 GROUPS = ("dataset", "model", "quantity", "metric")
@@ -81,15 +83,17 @@ def paired_differences(
     table: pd.DataFrame,
     reference: str,
     *,
+    models: Iterable[str] | None = None,
     by: tuple[str, ...] = ("dataset", "quantity", "metric"),
     unit: tuple[str, ...] = UNIT,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare every model with one of them on the datasets that both have scores of.
+    """Compare models with one of them on the datasets that both have scores of.
 
     What is compared is the loss: the value where less is better, minus the value where more is,
-    and the distance to the best value where there is a target.
+    and the distance to the best value where there is a target. Metrics of calibration, such as
+    coverage, are compared as they are: of a single fit they say nothing that could be better.
 
     Parameters
     ----------
@@ -98,6 +102,8 @@ def paired_differences(
         `unit`.
     reference : str
         Model that the others are compared with.
+    models : iterable of str, optional
+        The others; all by default.
     by, unit, resamples, seed
         As for `aggregate`, without the model.
 
@@ -106,12 +112,13 @@ def paired_differences(
     DataFrame, one row a group and other model
         ``model``, ``reference``; ``units`` pairs; ``mean`` loss of the model minus that of the
         reference, negative where the model is better, with its errors as in `aggregate`;
-        ``better``: share of pairs in which it is, ties counted half.
+        ``better``: share of pairs in which it is, ties counted half. Of metrics of calibration
+        ``mean`` is the difference of the values and ``better`` is NaN.
 
     Raises
     ------
     ConfigError
-        If no row is of that model.
+        If no row is of one of those models.
 
     Examples
     --------
@@ -120,23 +127,27 @@ def paired_differences(
     >>> paired_differences(table, "ols")[["units", "mean", "better"]].round(3).values.tolist()
     [[3.0, -0.667, 0.667]]
     """
-    models = list(map(str, table["model"].unique()))
-    if reference not in models:
-        raise ConfigError(f"no row is of the model {reference!r}; {nearest(reference, models)}")
+    known = list(map(str, table["model"].unique()))
+    others = known if models is None else list(models)
+    for name in (reference, *others):
+        if name not in known:
+            raise ConfigError(f"no row is of the model {name!r}; {nearest(name, known)}")
     table = table.assign(value=_loss(table))
     keys = [*by, "model", *[name for name in unit if name not in by]]
     losses = table.groupby(keys, sort=False)["value"].mean().unstack("model")
     rows = []
     for key, group in losses.groupby(level=list(by), sort=False):
-        for model in models:
-            if model == reference or model not in group:
+        for model in others:
+            if model == reference or not {model, reference} <= set(group):
                 continue
             difference = (group[model] - group[reference]).to_numpy(dtype=float)
             difference = difference[np.isfinite(difference)]
             if not len(difference):
                 continue
-            better = (difference < 0).mean() + (difference == 0).mean() / 2
             names = tuple(map(str, key if isinstance(key, tuple) else (key,)))
+            better = (difference < 0).mean() + (difference == 0).mean() / 2
+            if dict(zip(by, names, strict=True)).get("metric") in CALIBRATION:
+                better = np.nan
             rows.append(
                 {
                     **dict(zip(by, names, strict=True)),
@@ -151,11 +162,13 @@ def paired_differences(
 
 
 def _loss(table: pd.DataFrame) -> pd.Series:
-    """Values such that less is better; NaN where neither direction is."""
+    """Values such that less is better, calibration as it is; NaN where neither direction is."""
     loss = pd.Series(np.nan, index=table.index)
     for name, metric in METRICS.items():
         rows = table["metric"] == name
-        loss[rows] = metric.loss(table.loc[rows, "value"].to_numpy(dtype=float))
+        values = table.loc[rows, "value"].to_numpy(dtype=float)
+        # The distance of one 0 or 1 from 0.94 is least for intervals that always cover.
+        loss[rows] = values if name in CALIBRATION else metric.loss(values)
     quantity = table["quantity"].astype(str)
     scalar = ~table["metric"].isin(METRICS)
     lower = quantity.str.startswith(LOWER_IS_BETTER[0]) | quantity.str.endswith(LOWER_IS_BETTER[1:])

@@ -57,7 +57,7 @@ def recommended_multipliers(
     Returns
     -------
     DataArray, dims (channel)
-        Multiples of today's spend; 1 where nothing is spent.
+        Multiples of today's spend; 1 where nothing is spent, whose curve is not looked at.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def recommended_multipliers(
     value = value * np.divide(worth, spend, out=np.ones_like(spend), where=spend > 0)[:, None]
     chosen = np.ones(len(spend))
     moves = spend > 0
-    if moves.sum() > 1 and np.isfinite(value).all():
+    if moves.sum() > 1 and np.isfinite(value[moves]).all():
         chosen[moves] = _best(nodes, value[moves], spend[moves])
     about = {"units": "1", "long_name": "recommended spend over today's"}
     return xr.DataArray(chosen, {"channel": ds["channel"].values}, ("channel",), attrs=about)

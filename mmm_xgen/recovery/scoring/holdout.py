@@ -106,12 +106,12 @@ def _of_means(actual: FloatArray, mean: FloatArray) -> dict[str, float]:
     error = actual - mean
     square = np.square(error).sum(axis=1)
     total = np.square(actual - actual.mean(axis=1, keepdims=True)).sum(axis=1)
-    share = np.divide(np.abs(error), actual, out=np.full_like(error, np.nan), where=actual > 0)
+    sold = actual > 0
     change = np.square(np.diff(error, axis=1)).sum(axis=1)
     unexplained = _ratio(square, total)
     return {
         "r2": float(np.mean(1 - unexplained)),
-        "mape": 100 * float(np.nanmean(share)) if (actual > 0).any() else np.nan,
+        "mape": 100 * float(np.mean(np.abs(error[sold]) / actual[sold])) if sold.any() else np.nan,
         "srmse": float(np.mean(np.sqrt(unexplained))),
         "durbin_watson": float(np.mean(_ratio(change, square))) if error.shape[1] > 1 else np.nan,
     }

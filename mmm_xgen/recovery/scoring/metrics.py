@@ -279,6 +279,7 @@ _RECORDS = (
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _RECORDS}
 ACCURACY = tuple(name for name, metric in METRICS.items() if metric.role == "accuracy")
+CALIBRATION = tuple(name for name, metric in METRICS.items() if metric.role == "calibration")
 COVERAGE = tuple(name for name in METRICS if name.startswith("coverage_"))
 # What is asked of a contribution by date and geo.
 SERIES = ("bias", "rmse", "crps")

@@ -11,8 +11,8 @@ from mmm_xgen.errors import XgenError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.fit import Fit, FitSettings, training_dates
 from mmm_xgen.recovery.scoring.scales import linked, scale_of
+from mmm_xgen.truth.diagnosis import MEANINGLESS
 from mmm_xgen.truth.information import LOCAL, Information, information_of
-from mmm_xgen.truth.priors import LIBRARY, Prior
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Precision:
     ----------
     log_roas_error : array, dims (channel,)
         Smallest standard error of the log ROAS, with the prior; geos share media parameters.
+        NaN where it is not finite, and, unless all media parameters have a prior, where it is
+        above 1: a local bound means nothing there, see `mmm_xgen.truth.recoverability`.
     ridge : DataArray of int, dims (parameter, channel)
         1 where a media parameter, without a prior, has a standard error above 0.2 on its link
         scale: it moves along a ridge on which others make up for it, or the data say nothing
         of it. -1 where the channel has no such parameter.
     prior : str
-        Prior of the bound.
+        Prior of the bound: ``"none"``, or the parameters that have the model's own.
     """
 
     log_roas_error: FloatArray
@@ -46,27 +48,30 @@ def precision_of(ds: xr.Dataset, settings: FitSettings, prior: Fit | None) -> Pr
     settings : FitSettings
         Its ``train_end`` ends the window.
     prior : Fit, optional
-        Draws from the model's prior, whose sds on the link scale the bound takes; those of
-        PyMC-Marketing's defaults otherwise.
+        Draws from the model's prior, whose sds on the link scale the bound takes; parameters
+        that it lacks have a flat one. A bound without any prior otherwise.
     """
     n_seen = len(training_dates(ds, settings))
     try:
         without = information_of(ds)
         free = {name for name, _ in (*without.media.labels, *without.baseline.labels)}
-        sds: Prior = None if prior is None else _prior_sds(ds, prior, free)
-        with_prior = _until(information_of(ds, prior=sds or "pymc-marketing"), n_seen)
+        sds = {} if prior is None else _prior_sds(ds, prior, free)
+        with_prior = information_of(ds, prior=sds) if sds else without
     except XgenError as reason:
         return str(reason)
-    without = _until(without, n_seen)
+    without, with_prior = (_until(each, n_seen) for each in (without, with_prior))
     seen = ds.isel(date=slice(n_seen))
     revenue = seen["revenue_per_kpi"].transpose("geo", "date").to_numpy()
     earned = (seen["channel_contribution"] * seen["revenue_per_kpi"]).sum(("date", "geo"))
     error = np.sqrt(with_prior.bound().variance(with_prior.totals(revenue)))[0]
     total = np.abs(earned.to_numpy())
+    every = {name for name, _ in without.media.labels} <= set(sds)
+    share = np.divide(error, total, out=np.full_like(total, np.nan), where=total > 0)
+    most = np.finfo(float).max if every else MEANINGLESS
     return Precision(
-        log_roas_error=np.divide(error, total, out=np.full_like(total, np.nan), where=total > 0),
+        log_roas_error=np.where(share <= most, share, np.nan),
         ridge=_ridge(ds, without),
-        prior="the model's own" if sds else LIBRARY,
+        prior=f"the model's own: {', '.join(sds)}" if sds else "none",
     )
 
 

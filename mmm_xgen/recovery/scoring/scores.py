@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.estimates import SAMPLE
@@ -43,7 +44,8 @@ def score(
     settings : FitSettings
         Settings of the fit.
     prior : Fit, optional
-        The same model's draws without data, for contraction and for the prior of efficiency.
+        The same model's draws without data, such as `fit.prior`, for contraction and for the
+        prior of efficiency; without it the bound of efficiency has no prior either.
 
     Returns
     -------
@@ -75,9 +77,12 @@ def score(
         ``efficiency`` (channel)
             Smallest standard error of the log ROAS by the information bound, over the
             posterior sd. Above 1 the posterior is sharper than data and prior allow a model
-            with the true structure whose geos share media parameters.
+            with the true structure whose geos share media parameters. NaN where the bound
+            means nothing; ``attrs["prior"]`` tells its prior.
 
-        ``attrs["not_scored"]`` tells which parameters have no single truth.
+        ``attrs["not_scored"]`` tells which parameters have no single truth, which channels have
+        no spend in the window, and so neither returns nor a budget to move, and which estimates
+        have draws that are not finite.
 
     Raises
     ------
@@ -97,10 +102,12 @@ def score(
     precision = precision_of(ds, settings, prior)
     ridge = None if isinstance(precision, str) else precision.ridge
     parameters, not_scored = _parameters(ds, _with_samples(fit.parameters), ridge)
+    idle = _idle(ds, settings)
+    not_scored |= _lost(ds, estimates, idle)
     scores: Scores = {
         **_returns(ds, estimates, settings),
         **_contributions(ds, estimates, settings),
-        **_curves(ds, estimates, settings),
+        **_curves(ds, estimates, settings, idle),
         **prediction_scores(ds, estimates, settings),
         **parameters,
     }
@@ -253,7 +260,35 @@ def _of_series(values: FloatArray, by: Mapping[str, list[str]], meaning: str) ->
     return xr.DataArray(values.T.reshape(shape), coords, tuple(coords), attrs=about)
 
 
-def _curves(ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings) -> Scores:
+def _idle(ds: xr.Dataset, settings: FitSettings) -> NDArray[np.bool_]:
+    """Whether a channel has no spend in the training window, dims (channel)."""
+    seen = ds["spend"].isel(date=slice(len(training_dates(ds, settings))))
+    return np.asarray(seen.sum(("date", "geo")) == 0)
+
+
+def _lost(ds: xr.Dataset, estimates: xr.Dataset, idle: NDArray[np.bool_]) -> dict[str, str]:
+    """Channels that started later, and estimates of others with draws that are not finite."""
+    names = np.array([str(name) for name in ds["channel"].values])
+    why = {
+        f"returns and budget of {name}": "no spend in the training window" for name in names[idle]
+    }
+    for key, draws in estimates.data_vars.items():
+        finite: xr.DataArray = xr.apply_ufunc(np.isfinite, draws)
+        finite = finite.all([dim for dim in draws.dims if dim != "channel"])
+        if finite.dims:
+            lost = finite["channel"].values[~finite.values]
+            where = [f" of {name}" for name in names[~idle] if name in lost]
+        else:
+            where = [] if finite else [""]
+        why |= {f"{key}{place}": "some draws are not finite" for place in where}
+    if any(each.startswith("response_curve of ") for each in why):
+        why["regret"] = "it needs the response curves of all channels with spend"
+    return why
+
+
+def _curves(
+    ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings, idle: NDArray[np.bool_]
+) -> Scores:
     """Error of the response curves, and of the budget that follows from them."""
     if "response_curve" not in estimates:
         return {}
@@ -279,7 +314,8 @@ def _curves(ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings) -> Sco
     names = [str(name) for name in ds["channel"].values]
     meaning = "response curve within observed spend"
     scores = {"response_curve": _of_series(np.array(values), {"channel": names}, meaning)}
-    if np.isfinite(draws).all():
+    # Nothing is moved to or from a channel without spend, whatever its curve.
+    if np.isfinite(draws[~idle]).all():
         scores |= decision_scores(ds, curves, settings)
     return scores
 
@@ -325,7 +361,8 @@ def _log_roas_sd(ds: xr.Dataset, fit: Fit, settings: FitSettings) -> xr.DataArra
         return None
     truth = _bare(roas(ds, window=window_of(ds, settings)))
     draws = xr.DataArray(samples(fit.estimates["roas"], truth), truth.coords, ("channel", "draw"))
-    return linked(draws, truth, LOG).std("draw")
+    log = linked(draws, truth, LOG)
+    return log.where(np.isfinite(log)).std("draw", skipna=False)
 
 
 def _contractions(

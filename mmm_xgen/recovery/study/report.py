@@ -19,7 +19,14 @@ from mmm_xgen.recovery.study.results import (
     read_units,
 )
 from mmm_xgen.recovery.study.tables import CONVERGED, EVERY, FLOOR, summary_tables
-from mmm_xgen.recovery.study.unit import SKIPPED, SUMMARY, TIMED_OUT, Unit, read_stats
+from mmm_xgen.recovery.study.unit import (
+    NOT_APPLICABLE,
+    SKIPPED,
+    SUMMARY,
+    TIMED_OUT,
+    Unit,
+    read_stats,
+)
 
 REPORT = "report.md"
 COLLECTED = "scores.parquet"
@@ -146,11 +153,17 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
         rows = tables["recovery"].query("population == @population")
         parts.append(_section(f"Who recovered what: {population}", main_figures(rows)))
     paired = tables["paired_differences"]
-    about = "Below 0 the model is better than the reference; `better` is the share of pairs."
+    about = (
+        "Below 0 the model is better than the reference; `better` is the share of pairs. Of "
+        "coverage it is the plain difference, of which neither sign is better."
+    )
     parts.append(_section("Compared on the same data", _paired(paired), about))
     parts.append("## What was not recovered\n\n" + "\n".join(_not_recovered(tables)) + "\n")
     parts.append("## What failed\n\n" + _failed(tables["failures"]) + "\n")
-    parts.append("## What was too expensive\n\n" + _too_expensive(tables["failures"]) + "\n")
+    absent = tables["failures"]["reason"].astype(str).str.startswith(NOT_APPLICABLE)
+    costly = tables["failures"][~absent]
+    parts.append("## What was too expensive\n\n" + _too_expensive(costly) + "\n")
+    parts.append(_section("Models that do not exist for the data", tables["failures"][absent]))
     parts.append(_section("Diagnostics", tables["diagnostics_summary"]))
     for title, name in (
         ("Seconds, median over seeds", "runtime_comparison"),
@@ -306,6 +319,11 @@ def _settings(units: pd.DataFrame) -> str:
                 values.setdefault(name, set()).add(str(value))
         words = (f"{name} {' or '.join(sorted(found))}" for name, found in values.items())
         lines.append(f"{title}: {', '.join(words)}.")
+    codes = sorted({str(each.get("code") or "unknown")[:8] for each in stats})
+    if len(codes) > 1:
+        lines.append(
+            f"Mixed: fits were made with different source of mmm-xgen, {', '.join(codes)}."
+        )
     protocols = sorted({str(each["protocol"]) for each in stats if each.get("protocol")})
     lines.append(f"Protocol (SHA-256): {', '.join(protocols) if protocols else 'none'}.")
     return "\n\n".join(lines) + "\n"

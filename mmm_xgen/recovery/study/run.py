@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import pandas as pd
+
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError, MissingDependencyError
-from mmm_xgen.recovery.fit import MODELS, FitSettings
-from mmm_xgen.recovery.study.memory import available_memory
-from mmm_xgen.recovery.study.progress import Clock, Tell, shown
+from mmm_xgen.recovery.fit import MODELS, FitSettings, seen_of
+from mmm_xgen.recovery.study.progress import Clock, shown
 from mmm_xgen.recovery.study.unit import (
     DONE,
-    FAILED,
+    NOT_APPLICABLE,
+    SKIPPED,
     TIMED_OUT,
     Unit,
     check_name,
     digest,
     finished,
-    owner_of,
     remove_leftovers,
 )
-from mmm_xgen.recovery.study.work import reason_of, record, run_unit
+from mmm_xgen.recovery.study.work import run_unit
+from mmm_xgen.recovery.study.workers import with_executor, with_workers
 
 if TYPE_CHECKING:
     from mmm_xgen.recovery.study.results import Study
 
 Source: TypeAlias = str | MMMDataConfig | Callable[[int], MMMDataConfig]
 Datasets: TypeAlias = str | MMMDataConfig | Iterable[str | MMMDataConfig] | Mapping[str, Source]
-# A worker process is replaced after so many fits, since libraries leak.
-FITS_A_WORKER = 12
-KILLED = -9
 
 
 def run_study(
@@ -49,7 +42,7 @@ def run_study(
     settings: FitSettings | Iterable[FitSettings] | None = None,
     *,
     out: str | Path,
-    jobs: int = 1,
+    jobs: int | None = None,
     timeout: float | None = None,
     executor: Any = None,
     force: bool = False,
@@ -77,8 +70,10 @@ def run_study(
         not sample, does not make it fit twice.
     out : path
         Folder of the study.
-    jobs : int
-        Number of fits at once, each in a worker process; 0 to fit in this process.
+    jobs : int, optional
+        Number of fits at once, each in a worker process; 0 to fit in this process, as is done
+        by default unless there is a `timeout`. A script that has worker processes calls this
+        under ``if __name__ == "__main__":``, since they import it.
     timeout : float, optional
         Seconds after which a fit is ended; needs worker processes.
     executor : optional
@@ -87,7 +82,8 @@ def run_study(
     force : bool
         Whether to do again what is there.
     retry_failed : bool
-        Whether to do again what failed, took too long or was skipped.
+        Whether to do again what failed or took too long. What was skipped for lack of memory,
+        or took longer than a smaller `timeout`, is tried again in any case.
     progress : bool
         Whether to show progress and time left on stderr, if it is a terminal.
     protocol : path, optional
@@ -102,6 +98,10 @@ def run_study(
     ------
     ConfigError
         If there is no such preset or model, nothing to do, or `timeout` cannot be kept.
+    MissingDependencyError
+        If a model's library or sampler is not installed.
+    BrokenProcessPool
+        If worker processes cannot start.
 
     Notes
     -----
@@ -122,51 +122,68 @@ def run_study(
     ...     roas = (1 + 0 * ds.spend.isel(date=0, geo=0, drop=True)).rename("roas")
     ...     return Fit(estimates=roas.expand_dims(chain=1, draw=1).to_dataset())
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     study = run_study("basic", "equal-roas", [1, 2], out=folder, jobs=0)
+    ...     study = run_study("basic", "equal-roas", [1, 2], out=folder)
     >>> study.units[["dataset", "seed", "status"]].values.tolist()
     [['basic', 1, 'done'], ['basic', 2, 'done']]
     >>> MODELS.remove("equal-roas")
     """
     from mmm_xgen.recovery.study.report import summarise
 
-    if executor is not None and jobs != 1:
+    if executor is not None and jobs is not None:
         raise ConfigError("found both jobs and executor; give one of them", path="jobs")
+    if jobs is None:
+        jobs = 0 if timeout is None else 1
     if timeout is not None and (executor is not None or jobs == 0):
         raise ConfigError(
             "only worker processes of the study's own can be ended; give jobs of 1 or more and "
             "no executor",
             path="timeout",
         )
-    for package in ("psutil",) if executor is not None or jobs == 0 else ("psutil", "pebble"):
-        if find_spec(package) is None:
-            raise MissingDependencyError(
-                f"studies need {package}; pip install 'mmm-xgen[recovery]'"
-            )
+    units = planned_units(datasets, models, seeds, settings, protocol=protocol)
     folder = Path(out)
+    found = {unit.hash: finished(unit, folder) for unit in units}
+    waiting = [
+        unit
+        for unit in units
+        if force or _to_do(found[unit.hash], timeout, retry_failed=retry_failed)
+    ]
+    _check_installed(waiting, pool=executor is None and jobs > 0)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    units = planned_units(datasets, models, seeds, settings, protocol=protocol)
-    found = {unit.hash: finished(unit, folder) for unit in units}
-    redo = {
-        unit.hash
-        for unit in units
-        if force
-        or (stats := found[unit.hash]) is None
-        or (retry_failed and stats["status"] != DONE)
-    }
-    waiting = [unit for unit in units if unit.hash in redo]
     kept = [stats for stats in found.values() if stats]
     clock = Clock(waiting, kept, jobs)
-    again = force or retry_failed
+    again = {unit.hash for unit in waiting if force or found[unit.hash] is not None}
     with shown(clock, len(units), len(units) - len(waiting), wanted=progress) as tell:
         if executor is not None:
-            _with_executor(waiting, folder, executor, tell, again=again)
+            with_executor(waiting, folder, executor, tell, again=again)
         elif jobs == 0:
             for unit in waiting:
-                tell(unit, run_unit(unit, folder, again=again))
+                tell(unit, run_unit(unit, folder, again=unit.hash in again))
         elif waiting:
-            _with_workers(waiting, folder, jobs, timeout, tell, again=again)
+            with_workers(waiting, folder, jobs, timeout, tell, again=again)
     return summarise(folder, units)
+
+
+def _to_do(stats: Mapping[str, Any] | None, timeout: float | None, *, retry_failed: bool) -> bool:
+    """Whether a unit of which `stats.json` says this is fitted, if not all are."""
+    if stats is None or stats["status"] == DONE:
+        return stats is None
+    if stats["status"] == SKIPPED and not stats["reason"].startswith(NOT_APPLICABLE):
+        # There may be more memory now.
+        return True
+    limit = stats.get("timeout")
+    longer = limit is not None and (timeout is None or timeout > limit)
+    return retry_failed or (stats["status"] == TIMED_OUT and longer)
+
+
+def _check_installed(units: Iterable[Unit], *, pool: bool) -> None:
+    """Refuse to begin what would end for lack of a package."""
+    needed = dict.fromkeys(["psutil", *(["pebble"] if pool else [])], "studies need")
+    for unit in units:
+        needed |= {package: f"{unit.label} needs" for package in unit.needs}
+    for package, who in needed.items():
+        if find_spec(package) is None:
+            raise MissingDependencyError(f"{who} {package}; pip install 'mmm-xgen[recovery]'")
 
 
 def planned_units(
@@ -214,6 +231,8 @@ def planned_units(
     for dataset, source in _named(datasets).items():
         for seed in seeds:
             config, template = _config(source, seed)
+            for each in every:
+                seen_of(pd.DatetimeIndex(config.calendar.dates[config.burn_in_periods :]), each)
             for name in names:
                 for each in every:
                     unit = Unit.of(
@@ -261,133 +280,3 @@ def _config(source: Source, seed: int) -> tuple[MMMDataConfig, str]:
 
 def _template(config: MMMDataConfig) -> str:
     return digest(config=config.model_copy(update={"seed": 0}).to_json())
-
-
-def _module(unit: Unit) -> str:
-    """Module that another process imports to know the model too.
-
-    Raises
-    ------
-    ConfigError
-        If the model is of an interactive session, which no other process can import.
-    """
-    import sys
-
-    model = MODELS[unit.model]
-    module = str(getattr(model, "__module__", ""))
-    if module == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
-        raise ConfigError(
-            f"the model {unit.model!r} is of this session, which worker processes do not know; "
-            "put it into a module, or fit in this process with jobs=0",
-            path="jobs",
-        )
-    return module
-
-
-def _with_executor(
-    units: Sequence[Unit], out: Path, executor: Any, tell: Tell, *, again: bool
-) -> None:
-    # A dask Client gives out an Executor of the standard sort; fits are no pure functions.
-    pool = executor.get_executor(pure=False) if hasattr(executor, "get_executor") else executor
-    futures = {
-        pool.submit(run_unit, unit, out, module=_module(unit), again=again): unit for unit in units
-    }
-    _collect(futures, out, tell, again=again)
-
-
-def _with_workers(
-    units: Sequence[Unit],
-    out: Path,
-    jobs: int,
-    timeout: float | None,
-    tell: Tell,
-    *,
-    again: bool,
-) -> None:
-    import multiprocessing
-
-    from pebble import ProcessPool
-
-    modules = {unit.model: _module(unit) for unit in units}
-    share = available_memory() / jobs
-    pool = ProcessPool(
-        max_workers=min(jobs, len(units)),
-        max_tasks=FITS_A_WORKER,
-        initializer=_end_with_parent,
-        context=multiprocessing.get_context("spawn"),
-    )
-    try:
-        futures: dict[Future[Any], Unit] = {
-            pool.schedule(
-                run_unit,
-                args=(unit, out.absolute()),
-                kwargs={"module": modules[unit.model], "memory": share, "again": again},
-                timeout=timeout,
-            ): unit
-            for unit in units
-        }
-        _collect(futures, out, tell, again=again)
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.join()
-        remove_leftovers(out)
-
-
-def _collect(futures: Mapping[Future[Any], Unit], out: Path, tell: Tell, *, again: bool) -> None:
-    """Take note of fits as they end; what ended their process is a result too."""
-    for future in as_completed(futures):
-        unit = futures[future]
-        try:
-            stats = future.result()
-        except TimeoutError as error:
-            _drop(unit, out)
-            reason = f"took more than {error.args[-1]:g} s" if error.args else reason_of(error)
-            stats = record(unit, out, status=TIMED_OUT, reason=reason, again=again)
-        except Exception as error:
-            _drop(unit, out)
-            code = getattr(error, "exitcode", None)
-            died = "(the process was killed; was memory short?)" if code == KILLED else ""
-            reason = f"{reason_of(error)} {died}".strip()
-            stats = record(unit, out, status=FAILED, reason=reason, again=again)
-        tell(unit, stats)
-
-
-def _drop(unit: Unit, out: Path) -> None:
-    """Remove what the ended process of a unit left: its children and its temporary folder."""
-    folder = unit.folder(out)
-    for temporary in folder.parent.glob(f".{folder.name}~*"):
-        if (owner := owner_of(temporary)) and owner[0] != os.getpid():
-            _end_group(owner[0])
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _end_with_parent() -> None:
-    """Let a worker, and what it started, end as soon as the study's process does.
-
-    A killed process cannot tell its workers; a fit that went on would race with the one that
-    the next start makes.
-    """
-    import multiprocessing
-    from multiprocessing.connection import wait
-
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        _end_group(os.getpid())
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _end_group(leader: int) -> None:
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)

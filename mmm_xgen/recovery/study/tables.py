@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
-from mmm_xgen.recovery.study.unit import DONE, FAILED, SKIPPED, TIMED_OUT
+from mmm_xgen.recovery.study.unit import DONE, FAILED, NOT_APPLICABLE, SKIPPED, TIMED_OUT
 
 EVERY, CONVERGED = "every fit", "converged"
 KEYS = ["dataset", "model"]
@@ -16,6 +16,10 @@ KEYS = ["dataset", "model"]
 FLOOR = "prior-only"
 # What others are compared with, the first that there is.
 REFERENCES = ("spend-share", "ols", "prior-only")
+# Compared with each other besides, whatever the sampler; so is every model with itself with lift
+# tests.
+PAIRS = (("pymc-matched", "pymc-default"), ("pymc-default", "pymc-published"))
+LIFT = "-lift"
 
 RETURNS = ("roas", "mroas", "roas_at_floor", "mroas_at_floor", "contraction", "efficiency")
 RANKING = "channel_ranking_"
@@ -112,7 +116,9 @@ def populations(units: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         As for `summary_tables`.
     """
     what = ["model", "quantity", "metric"]
-    lost = units.loc[units["status"] != DONE, ["dataset", "model", "seed"]]
+    # A model that does not exist for the data is nothing that a user is left with.
+    exists = ~units["reason"].astype(str).str.startswith(NOT_APPLICABLE)
+    lost = units.loc[exists & (units["status"] != DONE), ["dataset", "model", "seed"]]
     floor = scores[scores["model"] == FLOOR].drop(columns="model")
     imputed = lost.merge(floor, on=["dataset", "seed"]).assign(converged=False, imputed=1)
     # A model is not credited with what it never says anything about.
@@ -166,7 +172,10 @@ def with_ridge(table: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(long: pd.DataFrame) -> pd.DataFrame:
-    """Differences of the main scores from a reference model, on the datasets that both have."""
+    """Differences of the main scores from a reference model, on the datasets that both have.
+
+    Besides, those of the pairs of models that have been asked about.
+    """
     pairs = pd.MultiIndex.from_frame(long[["quantity", "metric"]]).isin(PRIMARY)
     table = long[pairs]
     models = set(table["model"])
@@ -174,7 +183,31 @@ def paired(long: pd.DataFrame) -> pd.DataFrame:
     if reference is None or len(models) < 2:
         return pd.DataFrame(columns=["population", "dataset", "quantity", "metric", "model"])
     by = ("population", "dataset", "quantity", "metric")
-    return paired_differences(table, reference, by=by)
+    parts = [paired_differences(table, reference, by=by)]
+    for model, other in compared_pairs(models):
+        if other != reference:
+            parts.append(paired_differences(table, other, models=[model], by=by))
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def compared_pairs(models: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of a model and what it is compared with, of those that there are.
+
+    Examples
+    --------
+    >>> compared_pairs(["ols", "pymc-default", "pymc-default-lift", "pymc-matched"])
+    [('pymc-default-lift', 'pymc-default'), ('pymc-matched', 'pymc-default')]
+    """
+    known = sorted(models)
+    pairs = [(name, name.removesuffix(LIFT)) for name in known if name.endswith(LIFT)]
+    for model, other in PAIRS:
+        # What follows the name is the sampler and the lift tests.
+        pairs += [
+            (name, other + name.removeprefix(model))
+            for name in known
+            if name == model or name.startswith(f"{model}-")
+        ]
+    return [pair for pair in pairs if pair[1] in known]
 
 
 def over_seeds(units: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from typing import Any
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.recovery.fit import FitSettings
+from mmm_xgen.recovery.fit import FitSettings, about
 from mmm_xgen.streams import stream
 from mmm_xgen.version import __version__
 
@@ -35,15 +35,10 @@ STATS = "stats.json"
 SUMMARY = "summary"
 DAY = 86_400.0
 FILE_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+# What the reason of a skipped unit begins with where the model does not exist for the data.
+NOT_APPLICABLE = "not applicable"
 
-# Settings that a model makes nothing of, by how its name begins: fits that differ in nothing
-# else are the same fit. A model that is not listed is taken to heed them all.
-UNHEEDED = {
-    "meridian-": ("sampler",),
-    "ols": ("sampler", "lift_tests"),
-    "prior-only": ("sampler", "lift_tests"),
-    "spend-share": ("sampler", "lift_tests"),
-}
+PACKAGE = Path(__file__).parents[2]
 BASE_PACKAGES = ("numpy", "scipy", "xarray")
 PYMC_PACKAGES = ("pymc-marketing", "pymc", "pytensor", "arviz")
 SAMPLER_PACKAGES = {
@@ -69,7 +64,9 @@ class Unit:
     seed : int
         Seed of the data; the seed of the fit is drawn from it and ``settings.seed``.
     settings : FitSettings
-        As given; see `fit_settings`.
+        What the model heeds of those given, the others as by default; see `fit_settings`.
+    given : FitSettings, optional
+        As given, if others: what its study is known by.
     template : str
         What `config` is made from but for the seed, hashed; empty where each seed redraws it.
     protocol : str, optional
@@ -91,16 +88,23 @@ class Unit:
     settings: FitSettings = field(default_factory=FitSettings)
     template: str = ""
     protocol: str | None = None
+    given: FitSettings | None = None
 
     @classmethod
     def of(cls, config: MMMDataConfig, *, settings: FitSettings, model: str, **more: Any) -> Unit:
         """Unit whose settings are those that the model heeds."""
-        return cls(config=config.to_json(), model=model, settings=heeded(model, settings), **more)
+        own = heeded(model, settings)
+        return cls(config=config.to_json(), model=model, settings=own, given=settings, **more)
 
-    @property
+    def __getstate__(self) -> dict[str, Any]:
+        # A process that gets the unit may not know the model yet, nor what it heeds.
+        _ = self.label, self.versions, self.hash, self.context
+        return dict(vars(self))
+
+    @cached_property
     def label(self) -> str:
         """Model, its sampler if it lets one choose, and whether it saw lift tests."""
-        sampler = "" if "sampler" in unheeded(self.model) else f"-{self.settings.sampler}"
+        sampler = f"-{self.settings.sampler}" if "sampler" in about(self.model).heeds else ""
         return f"{self.model}{sampler}{'-lift' if self.settings.lift_tests else ''}"
 
     @property
@@ -109,13 +113,21 @@ class Unit:
         seed = stream(self.settings.seed, "fit", self.dataset, str(self.seed)).integers(2**31 - 1)
         return replace(self.settings, seed=int(seed))
 
-    @property
+    @cached_property
     def versions(self) -> dict[str, str]:
         """Versions of the packages that the result hangs on."""
         packages: tuple[str, ...] = BASE_PACKAGES
-        if self.model in ("prior-only",) or not unheeded(self.model):
+        model = about(self.model)
+        if self.model == "prior-only" or "sampler" in model.heeds:
             packages += PYMC_PACKAGES + SAMPLER_PACKAGES[self.settings.sampler]
-        return installed(packages)
+        return {**installed(packages), **model.runs_on}
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules without which the model cannot be fitted."""
+        model = about(self.model)
+        sampled = "pymc_marketing" in model.needs and "sampler" in model.heeds
+        return model.needs + (SAMPLER_PACKAGES[self.settings.sampler] if sampled else ())
 
     @cached_property
     def hash(self) -> str:
@@ -133,7 +145,8 @@ class Unit:
     @cached_property
     def context(self) -> str:
         """Hash of what units have in common that may stand in one table."""
-        settings = asdict(replace(self.settings, sampler="nutpie", lift_tests=False))
+        given = self.given or self.settings
+        settings = asdict(replace(given, sampler="nutpie", lift_tests=False))
         versions = installed(BASE_PACKAGES)
         return digest(settings=settings, versions=versions, protocol=self.protocol)
 
@@ -155,19 +168,8 @@ class Unit:
             "template": self.template,
             "protocol": self.protocol,
             "versions": self.versions,
+            "code": code_digest(),
         }
-
-
-def unheeded(model: str) -> tuple[str, ...]:
-    """Settings that a model makes nothing of.
-
-    Examples
-    --------
-    >>> unheeded("meridian-default"), unheeded("pymc-default")
-    (('sampler',), ())
-    """
-    found = (names for begin, names in UNHEEDED.items() if model.startswith(begin))
-    return next(found, ())
 
 
 def heeded(model: str, settings: FitSettings) -> FitSettings:
@@ -176,10 +178,25 @@ def heeded(model: str, settings: FitSettings) -> FitSettings:
     Examples
     --------
     >>> heeded("ols", FitSettings(sampler="numpyro", draws=500))
-    FitSettings(sampler='nutpie', chains=4, draws=500, ...)
+    FitSettings(sampler='nutpie', chains=4, draws=1000, ...)
     """
-    plain = FitSettings()
-    return replace(settings, **{name: getattr(plain, name) for name in unheeded(model)})
+    return FitSettings(**{name: getattr(settings, name) for name in about(model).heeds})
+
+
+@cache
+def code_digest() -> str:
+    """Hash of this package's own source, which changes more often than its version.
+
+    Examples
+    --------
+    >>> len(code_digest())
+    64
+    """
+    whole = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        whole.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
+        whole.update(path.read_bytes() + b"\0")
+    return whole.hexdigest()
 
 
 @cache
@@ -293,7 +310,8 @@ def whole_folder(folder: Path, *, again: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.iterdir():
-            with path.open("rb") as written:
+            # Windows syncs only what is open for writing.
+            with path.open("r+b") as written:
                 os.fsync(written.fileno())
         if again or read_stats(folder) is None:
             _take_place(temporary, folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import platform
+import re
+import sys
 import time
 import traceback
 import warnings
@@ -18,7 +20,12 @@ from typing import Any
 import xarray as xr
 
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen.errors import (
+    ConfigError,
+    MissingDependencyError,
+    NotApplicableError,
+    SchemaError,
+)
 from mmm_xgen.export.files import to_netcdf
 from mmm_xgen.generate import generate_mmm_dataset
 from mmm_xgen.recovery.fit import MODELS, Fit, Model
@@ -34,6 +41,8 @@ from mmm_xgen.recovery.study.saved import POSTERIOR, write_posterior
 from mmm_xgen.recovery.study.unit import (
     DONE,
     FAILED,
+    NOT_APPLICABLE,
+    PACKAGE,
     SKIPPED,
     Unit,
     whole_folder,
@@ -78,6 +87,11 @@ def run_unit(
     dict
         What `stats.json` says. A model that fails, or data that cannot be generated, is a result
         too: its ``status`` is ``"failed"`` and its ``reason`` says why.
+
+    Raises
+    ------
+    MissingDependencyError
+        If a package is missing, which says nothing about the model.
     """
     stats: dict[str, Any] = {
         **unit.identity(),
@@ -93,10 +107,15 @@ def run_unit(
         try:
             with _kept_warnings(stats):
                 _work(unit, folder, stats, module, memory)
+        except MissingDependencyError:
+            raise
+        except NotApplicableError as error:
+            stats["status"] = SKIPPED
+            stats["reason"] = f"{NOT_APPLICABLE}: {error}"
         # Whatever a library raises is the result of its fit; the study goes on.
         except Exception as error:
             stats["reason"] = reason_of(error)
-            stats["traceback"] = traceback.format_exc()
+            stats["traceback"] = without_machine(traceback.format_exc())
         stats["seconds"] = time.perf_counter() - began
         write_stats(folder, stats)
     # Models are large and full of cycles; the next fit's peak shall not be this one's.
@@ -105,10 +124,10 @@ def run_unit(
 
 
 def record(
-    unit: Unit, out: Path, *, status: str, reason: str, again: bool = False
+    unit: Unit, out: Path, *, status: str, reason: str, again: bool = False, **more: Any
 ) -> dict[str, Any]:
     """Keep a unit that came to nothing, such as one that took too long."""
-    stats = {**unit.identity(), "status": status, "reason": reason}
+    stats = {**unit.identity(), "status": status, "reason": reason, **more}
     with whole_folder(unit.folder(out), again=again) as folder:
         write_stats(folder, stats)
     return stats
@@ -125,13 +144,31 @@ def score_fit(ds: xr.Dataset, fit: Fit, unit: Unit) -> xr.Dataset:
     """Scores of a fit against the truth."""
     from mmm_xgen.recovery.scoring.scores import score
 
-    return score(ds, fit, unit.fit_settings)
+    return score(ds, fit, unit.fit_settings, prior=fit.prior)
 
 
 def reason_of(error: BaseException) -> str:
     """Kind and message of an error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def without_machine(text: str) -> str:
+    """Traceback whose files are named from where they are imported from.
+
+    Examples
+    --------
+    >>> without_machine(f'File "{__file__}", line 1')
+    'File "mmm_xgen/recovery/study/work.py", line 1'
+    """
+    folders = sorted(filter(None, {*sys.path, str(PACKAGE.parent)}), key=len, reverse=True)
+
+    def named(found: re.Match[str]) -> str:
+        path = Path(found[1])
+        inside = next((each for each in folders if path.is_relative_to(each)), path.parent)
+        return f'File "{path.relative_to(inside).as_posix()}"'
+
+    return re.sub(r'File "([^"<>]+)"', named, text)
 
 
 def _work(
