@@ -984,6 +984,16 @@ def test_plots_are_drawn_and_linked(tmp_path, command):
     folders = sorted((tmp_path / "out" / "tiny").glob("fake-instant*/*"))
     assert [path.name for path in folders[0].glob("plots/*")] == ["roas.png"]
     assert not (folders[1] / "plots").exists()
+    # Kept in brief, as in a repository: what was done, and the summary.
+    table = (pictures.parent / "recovery.csv").read_bytes()
+    for folder in folders:
+        for path in [*folder.glob("*.nc"), *folder.glob("plots/*.png")]:
+            path.unlink()
+        if (folder / "plots").exists():
+            (folder / "plots").rmdir()
+    assert command(*words).exit_code == 0
+    assert (pictures.parent / "recovery.csv").read_bytes() == table
+    assert not list(folders[0].glob("*.nc"))
 
 
 def test_libraries_are_models_with_floors():

@@ -67,7 +67,8 @@ def plot_study(units: pd.DataFrame, scores: pd.DataFrame, folder: Path) -> list[
     """
     firsts = units[units["status"] == DONE].sort_values("seed")
     for fit in firsts.drop_duplicates(["dataset", "model"])["folder"]:
-        if not (Path(fit) / PLOTS).is_dir():
+        # Of a study that is kept in brief, stats and summary are all there is.
+        if (Path(fit) / DATA).exists() and not (Path(fit) / PLOTS).is_dir():
             plot_fit(Path(fit))
     return _written(folder / PLOTS, _of_study(units, scores, folder))
 
