@@ -113,7 +113,9 @@ def built(mmm: Any) -> Built:
 
 
 def _silent(scale: xr.DataArray) -> list[str]:
-    """Channels whose scale is 0 in some geo."""
+    """Channels whose scale is 0 in some geo; one scale for all channels is given, and above 0."""
+    if "channel" not in scale.dims:
+        return []
     zero = scale == 0
     over = [dim for dim in zero.dims if dim != "channel"]
     return [str(name) for name in zero["channel"].values[zero.any(over).to_numpy()]]
