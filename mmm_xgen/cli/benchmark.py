@@ -211,7 +211,7 @@ def chosen_models(libraries: list[str], arms: list[str], *, floors: bool) -> lis
     models: list[str] = []
     for name in libraries:
         if name not in LIBRARIES and name not in MODELS:
-            known = nearest(name, [*LIBRARIES, *MODELS])
+            known = nearest(name, {**LIBRARIES, **MODELS})
             raise ConfigError(f"no library or model named {name!r}; {known}", path="--libraries")
         for model in LIBRARIES.get(name, (name,)):
             if name in ("ols", model) or model.rpartition("-")[2] in arms:
