@@ -268,8 +268,3 @@ def seen_of(dates: pd.DatetimeIndex, settings: FitSettings) -> pd.DatetimeIndex:
 def training_data(ds: xr.Dataset, settings: FitSettings) -> xr.Dataset:
     """The Dataset up to the end of the training window, its history of spend kept."""
     return ds.sel(date=training_dates(ds, settings))
-
-
-def models_named(names: Iterable[str]) -> dict[str, Model]:
-    """Models by name, in order; an unknown name lists the known ones."""
-    return {name: MODELS[name] for name in names}

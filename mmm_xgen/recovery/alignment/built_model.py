@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -129,8 +130,10 @@ def _squeezed(scale: xr.DataArray) -> xr.DataArray:
 def _n_weights(mmm: Any, type_: str) -> int:
     if type(mmm.adstock).__name__ == "NoAdstock":
         return 1
-    from importlib.metadata import version
-
     # 0.19 gives the Weibull CDF one weight more than l_max.
-    older = version("pymc-marketing").startswith("0.")
-    return int(mmm.adstock.l_max) + int(older and type_ == "CDF")
+    return int(mmm.adstock.l_max) + int(is_older() and type_ == "CDF")
+
+
+def is_older() -> bool:
+    """Whether the installed PyMC-Marketing is of the generation before 1.0."""
+    return version("pymc-marketing").startswith("0.")

@@ -30,11 +30,11 @@ from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.groups import group
+from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_data
 from mmm_xgen.truth import roas
 
 DEFAULT_MAX_LAG = 8
-SAMPLE = ("chain", "draw")
 # Relative differences below this are rounding.
 EQUAL = 1e-9
 

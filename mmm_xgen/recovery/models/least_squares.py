@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.recovery.estimates import estimates_of
+from mmm_xgen.recovery.estimates import SAMPLE, estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings, register_model
 from mmm_xgen.recovery.models.linear_fit import (
     TOTAL,
@@ -27,7 +27,6 @@ from mmm_xgen.truth.media import media_from
 
 __all__ = ["LeastSquares", "TransformGrid", "coefficient_draws", "fit_least_squares"]
 
-SAMPLE = ("chain", "draw")
 PANEL = (*SAMPLE, "geo", "channel")
 
 

@@ -12,9 +12,9 @@ import xarray as xr
 
 from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.recovery.alignment.groups import inference_data
-from mmm_xgen.recovery.alignment.meridian import SAMPLE, from_meridian, to_meridian_truth
+from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
-from mmm_xgen.recovery.estimates import estimates_of, thinned
+from mmm_xgen.recovery.estimates import SAMPLE, estimates_of, thinned
 from mmm_xgen.recovery.fit import Fit, FitSettings, register_model, training_data
 from mmm_xgen.recovery.models.meridian_arms import (
     MeridianModel,

@@ -22,6 +22,7 @@ from mmm_xgen.export.pymc_marketing import (
 )
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
+from mmm_xgen.recovery.alignment.built_model import is_older
 from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data
 from mmm_xgen.recovery.alignment.pymc import from_pymc, plain_labels
 from mmm_xgen.recovery.alignment.pymc_truth import (
@@ -205,7 +206,7 @@ def lift_tests(ds: xr.Dataset, settings: FitSettings) -> pd.DataFrame:
                 estimand="steady_state",
                 se=se,
                 seed=settings.seed,
-                allow_any_sign=not _is_older(),
+                allow_any_sign=not is_older(),
             )
 
         sizes = test(1e-12)["true_delta_y"].abs()
@@ -224,7 +225,7 @@ def model_class() -> Any:
     import importlib
 
     # The newer generation warns where the older one has it.
-    name = "pymc_marketing.mmm.multidimensional" if _is_older() else "pymc_marketing.mmm"
+    name = "pymc_marketing.mmm.multidimensional" if is_older() else "pymc_marketing.mmm"
     return importlib.import_module(name).MMM
 
 
@@ -261,7 +262,7 @@ def components_of(ds: xr.Dataset, **priors: Any) -> tuple[Any, Any]:
         )
     l_max = int(_the_only(kept, "l_max"))
     # 0.19 gives the Weibull CDF one weight more than l_max.
-    l_max -= int(_is_older() and type_ == "CDF")
+    l_max -= int(is_older() and type_ == "CDF")
     return (
         getattr(library, ADSTOCK_COMPONENTS[adstock, type_])(
             l_max=l_max,
@@ -280,10 +281,6 @@ def _the_only(ds: xr.Dataset, name: str) -> str:
             "one; no model of PyMC-Marketing is matched to these data"
         )
     return found[0]
-
-
-def _is_older() -> bool:
-    return version("pymc-marketing").startswith("0.")
 
 
 def _sample(mmm: Any, settings: FitSettings) -> Any:

@@ -13,7 +13,7 @@ from mmm_xgen.export.files import load
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings
 from mmm_xgen.recovery.scoring.decisions import window_of
-from mmm_xgen.recovery.study.results import FIT
+from mmm_xgen.recovery.study.results import FIT, read_collected
 from mmm_xgen.recovery.study.saved import POSTERIOR, QUANTILES, read_posterior
 from mmm_xgen.recovery.study.unit import DONE, read_stats
 from mmm_xgen.recovery.study.work import DATA
@@ -45,7 +45,7 @@ def read_returns(units: pd.DataFrame, collected: Path | None = None) -> pd.DataF
     True
     """
     done = units[units["status"] == DONE]
-    before = _read(collected)
+    before = read_collected(collected, [*FIT, *FOUND])
     there = set(zip(before["hash"], before["began"], strict=True))
     truths: dict[tuple[Any, ...], xr.DataArray] = {}
     parts = [before]
@@ -59,17 +59,6 @@ def read_returns(units: pd.DataFrame, collected: Path | None = None) -> pd.DataF
         with atomic_path(collected) as temporary:
             about[FIT].merge(returns, on=FIT).to_parquet(temporary, index=False)
     return about.merge(returns, on=FIT).drop(columns=FIT)
-
-
-def _read(path: Path | None) -> pd.DataFrame:
-    columns = [*FIT, *FOUND]
-    try:
-        if path is not None:
-            return pd.read_parquet(path)[columns]
-    # Missing, or broken: it is made again.
-    except (OSError, ValueError, KeyError):
-        pass
-    return pd.DataFrame(columns=columns)
 
 
 def _of_fit(unit: dict[Any, Any], truths: dict[tuple[Any, ...], xr.DataArray]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ def read_scores(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFr
     from mmm_xgen.recovery.scoring.scores import TIDY, tidy
 
     done = units[units["status"] == DONE]
-    known = _collected(collected, [*FIT, *TIDY])
+    known = read_collected(collected, [*FIT, *TIDY])
     there = set(zip(known["hash"], known["began"], strict=True))
     parts = [known]
     for unit in done.to_dict("records"):
@@ -162,13 +163,13 @@ def read_scores(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFr
     return about.merge(scores, on=FIT).drop(columns=FIT)
 
 
-def _collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
-    try:
-        if path is not None:
+def read_collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
+    """Table of a Parquet file; empty where it is missing or broken, as it is made again then."""
+    if path is not None and path.exists():
+        try:
             return pd.read_parquet(path)[columns]
-    # Missing, or broken: it is made again.
-    except (OSError, ValueError, KeyError):
-        pass
+        except (OSError, ValueError, KeyError) as error:
+            logging.getLogger(__name__).info("%s is made again: %s", path, error)
     return pd.DataFrame(columns=columns)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit
 from mmm_xgen.recovery.scoring.holdout import predictive_draws
 
 POSTERIOR = "posterior.nc"
-SAMPLE = ("chain", "draw")
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
 # Bytes of one group of a file; what is larger is kept with fewer draws.
 LARGEST = 8_000_000
