@@ -15,7 +15,7 @@ import mmm_xgen
 from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, SchemaError, TransformConfig
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.plots import plot_overview
-from mmm_xgen.plots.overview import MOST_CHANNELS, MOST_DATES
+from mmm_xgen.plots.selection import MOST_CHANNELS, MOST_DATES
 from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     LONGEST_NAME,

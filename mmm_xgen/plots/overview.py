@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,9 +10,21 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
-from mmm_xgen.errors import SchemaError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import Dates, area, stack
+from mmm_xgen.plots.selection import (
+    Groups,
+    check_panel,
+    count,
+    currency_of,
+    group_channels,
+    kpi_of,
+    per_period,
+    period_of,
+    span_of,
+    thinned,
+)
 from mmm_xgen.plots.style import (
     BASE_COLOUR,
     CHANNEL_COLOURS,
@@ -22,23 +32,13 @@ from mmm_xgen.plots.style import (
     INK,
     RISK,
     STYLE,
-    colours,
     format_dates,
     format_numbers,
-    period_word,
-    plain_text,
     short_number,
 )
 from mmm_xgen.response import respond
-from mmm_xgen.schema import require
 from mmm_xgen.truth.estimands import roas
 
-Values = NDArray[np.float64]
-Dates = NDArray[np.datetime64]
-
-MOST_CHANNELS = 8
-# More points than that are noise on a page of this width.
-MOST_DATES = 750
 MULTIPLIERS = np.linspace(0, 2, 21)
 USUAL_SPEND = (0.1, 0.9)
 
@@ -73,7 +73,7 @@ def plot_overview(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None)
     >>> [axes.get_label() for axes in figure.axes]
     ['sales', 'contributions', 'spend', 'roas', 'response']
     """
-    _check(ds)
+    check_panel(ds, "y", "mu", "spend", "channel_contribution", "revenue_per_kpi")
     page = _Page.of(ds)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=figsize or (12, 11), layout="constrained")
@@ -96,119 +96,59 @@ def plot_overview(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None)
 class _Page:
     """What the page shows: `ds` as generated, and series summed over geos and small channels.
 
-    `groups` are the names shown, each with its channels; `other` is the one of several. Each
-    point of a series is the mean of `step` dates.
+    Each point of a series is the mean of `step` dates.
     """
 
     ds: xr.Dataset
-    groups: dict[str, list[str]]
-    other: str | None
-    colour: dict[str, str]
+    groups: Groups
     step: int
     dates: Dates
-    sales: Values
-    expected: Values
-    contribution: dict[str, Values]
-    spend: dict[str, Values]
+    sales: FloatArray
+    expected: FloatArray
+    contribution: dict[str, FloatArray]
+    spend: dict[str, FloatArray]
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> _Page:
-        channels = _by_contribution(ds)
-        kept, rest = channels[:MOST_CHANNELS], channels[MOST_CHANNELS:]
-        if len(rest) == 1:
-            kept, rest = channels[: MOST_CHANNELS - 1], channels[MOST_CHANNELS - 1 :]
-        groups = {name: [name] for name in kept}
-        other = f"{len(rest)} others" if rest else None
-        if other is not None:
-            groups[other] = rest
-        series = ds[["y", "mu", "spend", "channel_contribution"]].sum("geo")
-        step = -(-series.sizes["date"] // MOST_DATES)
-        series = _thinned(series, step)
+        groups = group_channels(ds)
+        series, step = thinned(ds[["y", "mu", "spend", "channel_contribution"]].sum("geo"))
         return cls(
             ds=ds,
             groups=groups,
-            other=other,
-            colour=colours(list(groups), other),
             step=step,
             dates=series["date"].to_numpy(),
             sales=series["y"].to_numpy(),
             expected=series["mu"].to_numpy(),
-            contribution=_grouped(series["channel_contribution"], groups),
-            spend=_grouped(series["spend"], groups),
+            contribution=groups.sums(series["channel_contribution"]),
+            spend=groups.sums(series["spend"]),
         )
 
     @property
-    def labels(self) -> list[str]:
-        return [plain_text(name) for name in self.groups]
-
-    @property
-    def period(self) -> str:
-        return period_word(str(self.ds.attrs.get("freq", "")))
-
-    @property
-    def kpi(self) -> str:
-        return plain_text(str(self.ds["y"].attrs.get("units", "sales")))
+    def colours(self) -> list[str]:
+        return list(self.groups.colour.values())
 
     @property
     def kpi_axis(self) -> str:
-        mean = f", means of {self.step} {self.period}s" if self.step > 1 else ""
-        return f"{self.kpi} per {self.period}{mean}"
-
-    @property
-    def currency(self) -> str:
-        return plain_text(str(self.ds["spend"].attrs.get("units", "currency")))
-
-
-def _check(ds: xr.Dataset) -> None:
-    require(ds, "y", "mu", "spend", "channel_contribution", "revenue_per_kpi")
-    extra = [str(dim) for dim in ds["spend"].dims if dim not in ("date", "geo", "channel")]
-    if extra:
-        raise SchemaError(
-            f"'spend' has the dim {extra[0]!r}; plot one entry: ds.isel({extra[0]}=0)"
-        )
-
-
-def _by_contribution(ds: xr.Dataset) -> list[str]:
-    """Channels, the largest contribution first, then the largest spend."""
-    totals = ds[["channel_contribution", "spend"]].sum(("date", "geo"))
-    order = np.lexsort((-totals["spend"].to_numpy(), -totals["channel_contribution"].to_numpy()))
-    return [str(name) for name in ds["channel"].to_numpy()[order]]
-
-
-def _thinned(series: xr.Dataset, step: int) -> xr.Dataset:
-    """Means over `step` neighbouring dates."""
-    if step < 2:
-        return series
-    windows: Any = series.coarsen(date=step, boundary="trim", coord_func={"date": "min"})
-    means: xr.Dataset = windows.mean()
-    return means
-
-
-def _grouped(values: xr.DataArray, groups: dict[str, list[str]]) -> dict[str, Values]:
-    return {
-        name: values.sel(channel=members).sum("channel").to_numpy()
-        for name, members in groups.items()
-    }
+        return per_period(kpi_of(self.ds), self.ds, self.step)
 
 
 def _draw_frame(figure: Figure, page: _Page) -> None:
     ds = page.ds
     sizes = [
-        _count(ds.sizes["date"], page.period),
-        _count(ds.sizes["geo"], "geo"),
-        _count(ds.sizes["channel"], "channel"),
-        _count(ds.sizes.get("control", 0), "control"),
+        count(ds.sizes["date"], period_of(page.ds)),
+        count(ds.sizes["geo"], "geo"),
+        count(ds.sizes["channel"], "channel"),
+        count(ds.sizes.get("control", 0), "control"),
     ]
-    first, last = (np.datetime_as_string(ds["date"].to_numpy()[i], unit="D") for i in (0, -1))
     figure.suptitle(
-        f"{', '.join(sizes)}  ·  {first} to {last}",
+        f"{', '.join(sizes)}  ·  {span_of(ds)}",
         x=0.01,
         ha="left",
         fontsize=13,
         color=INK,
     )
     base = Patch(facecolor=BASE_COLOUR, edgecolor=FAINT, linewidth=0.5)
-    media = [Patch(facecolor=page.colour[name]) for name in page.groups]
+    media = [Patch(facecolor=page.groups.colour[name]) for name in page.groups.members]
     entries = 1 + len(media)
     legend = figure.legend(
         [base, *media],
@@ -220,7 +160,7 @@ def _draw_frame(figure: Figure, page: _Page) -> None:
         columnspacing=2.2,
     )
     # matplotlib leaves out a name that begins with an underscore if it is passed to legend().
-    for text, name in zip(legend.get_texts()[1:], page.labels, strict=True):
+    for text, name in zip(legend.get_texts()[1:], page.groups.labels, strict=True):
         text.set_text(name)
 
 
@@ -254,7 +194,7 @@ def _draw_sales(axes: Axes, page: _Page) -> None:
 def _draw_contributions(axes: Axes, page: _Page) -> None:
     media = list(page.contribution.values())
     base = page.expected - np.sum(media, axis=0)
-    _stack(axes, page.dates, [base, *media], [BASE_COLOUR, *page.colour.values()])
+    stack(axes, page.dates, [base, *media], [BASE_COLOUR, *page.colours])
     axes.plot(page.dates, base, color=FAINT, linewidth=0.8)
     share = _share(np.sum(media), np.sum(page.expected))
     axes.set_title(f"Where sales come from: media {share}")
@@ -267,13 +207,13 @@ def _draw_contributions(axes: Axes, page: _Page) -> None:
 def _draw_spend(axes: Axes, page: _Page) -> None:
     """One row a channel, each on its own scale, so that small ones show their pattern too."""
     totals = page.ds["spend"].sum(("date", "geo"))
-    amounts = [float(totals.sel(channel=members).sum()) for members in page.groups.values()]
+    amounts = [float(totals.sel(channel=members).sum()) for members in page.groups.members.values()]
     everything = sum(amounts)
-    for row, (name, amount) in enumerate(zip(page.groups, amounts, strict=True)):
+    for row, (name, amount) in enumerate(zip(page.groups.members, amounts, strict=True)):
         floor = -float(row)
         spend = page.spend[name]
         height = 0.86 * spend / spend.max() if spend.max() > 0 else spend
-        _area(axes, page.dates, floor, floor + height, page.colour[name])
+        area(axes, page.dates, floor, floor + height, page.groups.colour[name])
         share = f"{amount / everything:.0%}" if everything > 0 else "0%"
         axes.annotate(
             f"{short_number(amount)} ({share})",
@@ -284,11 +224,13 @@ def _draw_spend(axes: Axes, page: _Page) -> None:
             va="center",
             fontsize=8.5,
         )
-    axes.set_yticks([-row + 0.35 for row in range(len(page.groups))], page.labels)
+    axes.set_yticks([-row + 0.35 for row in range(len(page.groups.members))], page.groups.labels)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.set_ylim(0.95 - len(page.groups), 1.0)
-    axes.set_title(f"Spend, {page.currency} {short_number(everything)} in all (rows: own scales)")
+    axes.set_ylim(0.95 - len(page.groups.members), 1.0)
+    axes.set_title(
+        f"Spend, {currency_of(page.ds)} {short_number(everything)} in all (rows: own scales)"
+    )
     format_dates(axes)
 
 
@@ -296,7 +238,7 @@ def _draw_roas(axes: Axes, page: _Page) -> None:
     values = _roas_of_groups(page)
     rows = np.arange(len(values))
     drawn = np.where(np.isfinite(values), values, 0.0)
-    axes.barh(rows, drawn, color=list(page.colour.values()), height=0.7)
+    axes.barh(rows, drawn, color=page.colours, height=0.7)
     axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=(0, (4, 2)))
     for row, (value, length) in enumerate(zip(values, drawn, strict=True)):
         text = f"{value:.2f}" if np.isfinite(value) else "no spend"
@@ -309,24 +251,24 @@ def _draw_roas(axes: Axes, page: _Page) -> None:
             fontsize=8.5,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
         )
-    axes.set_yticks(rows, page.labels)
+    axes.set_yticks(rows, page.groups.labels)
     axes.invert_yaxis()
     axes.set_xlim(0, max(1.15, 1.12 * float(drawn.max(initial=0.0))))
     axes.grid(visible=False, axis="y")
     axes.set_title("Return on ad spend (below 1: revenue below cost)")
-    axes.set_xlabel(f"revenue ({page.currency}) per {page.currency} of spend")
+    axes.set_xlabel(f"revenue ({currency_of(page.ds)}) per {currency_of(page.ds)} of spend")
 
 
 def _draw_response(axes: Axes, page: _Page) -> None:
     axes.set_title("Response curves (bold: usual spend, dot: mean)")
-    axes.set_xlabel(f"spend per {page.period}, as a multiple of the channel's mean")
-    axes.set_ylabel(f"{page.kpi} per {page.period}")
+    axes.set_xlabel(f"spend per {period_of(page.ds)}, as a multiple of the channel's mean")
+    axes.set_ylabel(f"{kpi_of(page.ds)} per {period_of(page.ds)}")
     if "effect" not in page.ds or not bool(np.isfinite(page.ds["effect"]).all()):
         words = "no curves: an aggregated dataset has no parameters"
         axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=FAINT)
         return
     for name, curve in _curves(page).items():
-        colour = page.colour[name]
+        colour = page.groups.colour[name]
         low, high = _usual_multiples(page.spend[name])
         usual = (low <= MULTIPLIERS) & (high >= MULTIPLIERS)
         axes.plot(MULTIPLIERS, curve, color=colour, linewidth=1, linestyle=(0, (4, 2)))
@@ -338,24 +280,24 @@ def _draw_response(axes: Axes, page: _Page) -> None:
     format_numbers(axes, "y")
 
 
-def _roas_of_groups(page: _Page) -> Values:
+def _roas_of_groups(page: _Page) -> FloatArray:
     """Return of each group: of several channels, that of their spend together."""
     single = roas(page.ds)
     spend = page.ds["spend"].sum(("date", "geo"))
     revenue = (single * spend).where(spend > 0, 0.0)
-    groups = page.groups.values()
+    groups = page.groups.members.values()
     total = np.array([float(spend.sel(channel=members).sum()) for members in groups])
     earned = np.array([float(revenue.sel(channel=members).sum()) for members in groups])
     return np.array([a / b if b > 0 else np.nan for a, b in zip(earned, total, strict=True)])
 
 
-def _curves(page: _Page) -> dict[str, Values]:
+def _curves(page: _Page) -> dict[str, FloatArray]:
     """Mean contribution a period of each group, at multiples of its whole spend."""
     ds = page.ds
     multiplier = xr.DataArray(MULTIPLIERS, dims="multiplier")
     curves = {}
-    for name, members in page.groups.items():
-        if name == page.other:
+    for name, members in page.groups.members.items():
+        if name == page.groups.other:
             continue
         spend = ds["spend"].sel(channel=members)
         answer = respond(spend * multiplier, ds)
@@ -363,7 +305,7 @@ def _curves(page: _Page) -> dict[str, Values]:
     return curves
 
 
-def _usual_multiples(spend: Values) -> tuple[float, float]:
+def _usual_multiples(spend: FloatArray) -> tuple[float, float]:
     mean = spend.mean()
     if mean <= 0:
         return 0.0, 0.0
@@ -373,24 +315,5 @@ def _usual_multiples(spend: Values) -> tuple[float, float]:
     return min(low, 1 - step), max(high, 1 + step)
 
 
-def _stack(axes: Axes, dates: Dates, layers: Sequence[Values], fill: list[str]) -> None:
-    floor = np.zeros(len(dates))
-    for layer, colour in zip(layers, fill, strict=True):
-        _area(axes, dates, floor, floor + layer, colour)
-        floor = floor + layer
-
-
-def _area(axes: Axes, dates: Dates, low: Values | float, high: Values, colour: str) -> None:
-    if len(dates) == 1:
-        axes.bar(dates, high - low, bottom=low, color=colour, width=1.0)
-        return
-    # The thin edge closes the hairlines that anti-aliasing leaves between areas.
-    axes.fill_between(dates, low, high, facecolor=colour, edgecolor=colour, linewidth=0.2)
-
-
 def _share(part: float, whole: float) -> str:
     return f"{part / whole:.0%} of them" if whole > 0 else "with no sales"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

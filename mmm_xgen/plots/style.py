@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -61,18 +60,6 @@ PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"
 LONGEST_NAME = 25
 DAYS_BESIDE_ONE_DATE = 4
 _STEPS = ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
-
-
-def colours(names: Sequence[str], other: str | None) -> dict[str, str]:
-    """Colour of each name, in order; grey for `other`.
-
-    Examples
-    --------
-    >>> colours(["TV", "3 others"], "3 others")
-    {'TV': '#332288', '3 others': '#AAAAAA'}
-    """
-    own = iter(CHANNEL_COLOURS)
-    return {name: OTHER_COLOUR if name == other else next(own) for name in names}
 
 
 def short_number(value: float) -> str:

@@ -12,6 +12,7 @@ from matplotlib.patches import StepPatch
 
 import mmm_xgen
 from mmm_xgen import ChannelConfig, ConfigError, ControlConfig, MMMDataConfig, RegionConfig
+from mmm_xgen.plots.panels import MOST_PANELS
 from mmm_xgen.recovery.fit import Fit
 from mmm_xgen.recovery.plots import (
     independent_ranks,
@@ -29,7 +30,7 @@ from mmm_xgen.recovery.plots import (
     plot_study,
     read_returns,
 )
-from mmm_xgen.recovery.plots.panels import MISSED, MOST_PANELS, TRUTH
+from mmm_xgen.recovery.plots.panels import MISSED, TRUTH
 from mmm_xgen.recovery.study.results import read_units
 from mmm_xgen.recovery.study.saved import QUANTILES, series_of, write_posterior
 from mmm_xgen.recovery.study.unit import write_stats

@@ -11,22 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.style import STYLE, format_numbers, plain_text
-from mmm_xgen.recovery.estimates import SAMPLE
-from mmm_xgen.recovery.fit import FitSettings
-from mmm_xgen.recovery.plots.panels import (
-    ESTIMATE,
+from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
     WIDTH,
     dot,
-    draw_intervals,
     headed,
-    interval_legend,
     legend_below,
     name_rows,
     page_of,
 )
+from mmm_xgen.plots.style import STYLE, format_numbers, plain_text
+from mmm_xgen.recovery.estimates import SAMPLE
+from mmm_xgen.recovery.fit import FitSettings
+from mmm_xgen.recovery.plots.panels import ESTIMATE, draw_intervals, interval_legend
 from mmm_xgen.recovery.plots.series import by_size, known
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES

@@ -13,22 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.plots.panels import DASHED, WIDTH, band, headed, legend_below, line, page_of
 from mmm_xgen.plots.style import STYLE
 from mmm_xgen.recovery.plots.panels import (
     BAND,
     BETWEEN,
-    DASHED,
     ESTIMATE,
     MISSED,
     OPAQUE,
     TRUTH,
-    WIDTH,
-    band,
-    headed,
-    legend_below,
-    line,
     model_text,
-    page_of,
 )
 from mmm_xgen.recovery.scoring.calibration import EXPECTED, FINE, Uniformity, uniformity
 

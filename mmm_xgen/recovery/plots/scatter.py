@@ -11,16 +11,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmm_xgen.plots.style import FAINT, STYLE
-from mmm_xgen.recovery.plots.panels import (
-    BAND,
-    BETWEEN,
+from mmm_xgen.plots.panels import (
     DASHED,
-    ESTIMATE,
-    MISSED,
     MOST_PANELS,
-    OPAQUE,
-    TRUTH,
     band,
     dot,
     headed,
@@ -30,6 +23,8 @@ from mmm_xgen.recovery.plots.panels import (
     new_panels,
     page_of,
 )
+from mmm_xgen.plots.style import FAINT, STYLE
+from mmm_xgen.recovery.plots.panels import BAND, BETWEEN, ESTIMATE, MISSED, OPAQUE, TRUTH
 from mmm_xgen.recovery.plots.studies import filled, row_names
 from mmm_xgen.recovery.scoring.scales import FLOOR
 

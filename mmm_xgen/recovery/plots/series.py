@@ -10,6 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.plots.panels import (
+    DASHED,
+    MOST_PANELS,
+    band,
+    dot,
+    headed,
+    legend_below,
+    line,
+    new_panels,
+    page_of,
+)
 from mmm_xgen.plots.style import (
     FAINT,
     STYLE,
@@ -20,22 +31,7 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
-from mmm_xgen.recovery.plots.panels import (
-    BAND,
-    DASHED,
-    ESTIMATE,
-    MOST_PANELS,
-    OPAQUE,
-    SHADE,
-    TRUTH,
-    band,
-    dot,
-    headed,
-    legend_below,
-    line,
-    new_panels,
-    page_of,
-)
+from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import require

@@ -12,15 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_numbers, plain_text
-from mmm_xgen.recovery.plots.panels import (
-    BETWEEN,
+from mmm_xgen.plots.panels import (
     DASHED,
-    MARKERS,
     MOST_ROWS,
-    OPAQUE,
     ROW,
-    TRUTH,
     WIDTH,
     Page,
     band,
@@ -29,10 +24,11 @@ from mmm_xgen.recovery.plots.panels import (
     legend_below,
     line,
     log_axis,
-    model_text,
     name_rows,
     page_of,
 )
+from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_numbers, plain_text
+from mmm_xgen.recovery.plots.panels import BETWEEN, MARKERS, OPAQUE, TRUTH, model_text
 from mmm_xgen.recovery.scoring.aggregates import HIGHER_IS_BETTER, aggregate
 from mmm_xgen.recovery.scoring.calibration import coverage
 from mmm_xgen.recovery.scoring.metrics import COVERAGE, METRICS

@@ -1,0 +1,233 @@
+"""What of a dataset a picture shows: geos, channels in groups, dates, and words for units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.errors import AlignmentError, SchemaError, nearest
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, period_word, plain_text
+from mmm_xgen.schema import describe, require
+from mmm_xgen.truth.media import channel_label
+
+MOST_CHANNELS = 8
+# More points than that are noise on a page of this width.
+MOST_DATES = 750
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Channels that a picture shows, the largest first, and the small ones as one.
+
+    Parameters
+    ----------
+    members : dict of str to list of str
+        Names shown, each with its channels.
+    other : str or None
+        The name that stands for several channels.
+    colour : dict of str to str
+        Colour of each name; the same channel has the same colour in all pictures of a dataset.
+    """
+
+    members: dict[str, list[str]]
+    other: str | None
+    colour: dict[str, str]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names as matplotlib writes them out."""
+        return [plain_text(name) for name in self.members]
+
+    def sums(self, values: xr.DataArray) -> dict[str, FloatArray]:
+        """Sum over the channels of each name."""
+        return {
+            name: values.sel(channel=channels).sum("channel").to_numpy()
+            for name, channels in self.members.items()
+        }
+
+
+def check_panel(ds: xr.Dataset, *names: str) -> None:
+    """Refuse a dataset that lacks a variable, or has a further dim.
+
+    Raises
+    ------
+    SchemaError
+        If so; it says what to select.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> check_panel(mmm_xgen.generate_mmm_dataset(), "spend", "y")
+    """
+    require(ds, *names)
+    for name in names:
+        extra = [str(dim) for dim in ds[name].dims if dim not in describe(name).dims]
+        if extra:
+            raise SchemaError(
+                f"{name!r} has the dim {extra[0]!r}; plot one entry: ds.isel({extra[0]}=0)"
+            )
+
+
+def at_geo(ds: xr.Dataset, geo: str | None) -> xr.Dataset:
+    """Dataset of one geo, or of all if `geo` is None; the dim stays.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no such geo.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> at_geo(mmm_xgen.generate_mmm_dataset(), "geo_b").sizes["geo"]
+    1
+    """
+    if geo is None:
+        return ds
+    known = [str(name) for name in ds["geo"].to_numpy()]
+    if geo not in known:
+        raise AlignmentError(f"geo: found {geo!r}, allowed: {nearest(geo, known)}")
+    return ds.isel(geo=[known.index(geo)])
+
+
+def by_size(ds: xr.Dataset) -> list[str]:
+    """Channels, the largest contribution first, then the largest spend.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> by_size(mmm_xgen.generate_mmm_dataset())[0]
+    'Seasonal'
+    """
+    names = [name for name in ("spend", "channel_contribution") if name in ds]
+    totals = ds[names].sum(("date", "geo"))
+    order = np.lexsort([-totals[name].to_numpy() for name in names])
+    return [str(name) for name in ds["channel"].to_numpy()[order]]
+
+
+def group_channels(
+    ds: xr.Dataset, channels: Sequence[str] | None = None, *, most: int = MOST_CHANNELS
+) -> Groups:
+    """Choose the channels to show: those named, or the largest, and the rest as one.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        With ``spend``; ``channel_contribution`` decides the order if it is there.
+    channels : sequence of str, optional
+        Which; all by default.
+    most : int
+        How many have a name of their own, 8 at most: there are no more colours to tell apart.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no such channel.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset(mmm_xgen.get_preset_config("large_business"))
+    >>> groups = group_channels(ds)
+    >>> len(groups.members), groups.other, len(groups.members[groups.other])
+    (9, '22 others', 22)
+    """
+    everything = by_size(ds)
+    chosen = everything if channels is None else [channel_label(ds, name) for name in channels]
+    ordered = [name for name in everything if name in chosen]
+    kept, rest = ordered[:most], ordered[most:]
+    if len(rest) == 1:
+        kept, rest = ordered[: most - 1], ordered[most - 1 :]
+    members = {name: [name] for name in kept}
+    other = f"{len(rest)} others" if rest else None
+    if other is not None:
+        members[other] = rest
+    return Groups(members, other, _colours(everything, kept, other))
+
+
+def _colours(everything: list[str], kept: list[str], other: str | None) -> dict[str, str]:
+    """Colour of each name: the largest channels have theirs whatever else is shown."""
+    own = dict(zip(everything, CHANNEL_COLOURS, strict=False))
+    taken = {own[name] for name in kept if name in own}
+    free = (colour for colour in CHANNEL_COLOURS if colour not in taken)
+    found = {name: own[name] if name in own else next(free) for name in kept}
+    return found if other is None else {**found, other: OTHER_COLOUR}
+
+
+def thinned(ds: xr.Dataset) -> tuple[xr.Dataset, int]:
+    """Means over so many neighbouring dates that no more than a page shows are left.
+
+    Returns
+    -------
+    tuple of Dataset and int
+        The means, and how many dates each is of.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> thinned(mmm_xgen.generate_mmm_dataset()[["y"]])[1]
+    1
+    """
+    step = -(-ds.sizes["date"] // MOST_DATES)
+    if step < 2:
+        return ds, 1
+    windows: Any = ds.coarsen(date=step, boundary="trim", coord_func={"date": "min"})
+    means: xr.Dataset = windows.mean()
+    return means, step
+
+
+def period_of(ds: xr.Dataset) -> str:
+    """Word for one period of a dataset, such as ``"week"``."""
+    return period_word(str(ds.attrs.get("freq", "")))
+
+
+def kpi_of(ds: xr.Dataset) -> str:
+    """Units of the sales of a dataset."""
+    return plain_text(str(ds["y"].attrs.get("units", "sales")) if "y" in ds else "sales")
+
+
+def currency_of(ds: xr.Dataset) -> str:
+    """Currency of a dataset."""
+    return plain_text(str(ds["spend"].attrs.get("units", "currency")))
+
+
+def per_period(units: str, ds: xr.Dataset, step: int = 1) -> str:
+    """Label of an axis: units a period, and what each point is a mean of.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> per_period("USD", mmm_xgen.generate_mmm_dataset(), 2)
+    'USD per week, means of 2 weeks'
+    """
+    period = period_of(ds)
+    return f"{units} per {period}" + (f", means of {step} {period}s" if step > 1 else "")
+
+
+def span_of(ds: xr.Dataset) -> str:
+    """First and last date, as words.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> span_of(mmm_xgen.generate_mmm_dataset())
+    '2022-01-03 to 2023-12-25'
+    """
+    first, last = (np.datetime_as_string(ds["date"].to_numpy()[i], unit="D") for i in (0, -1))
+    return f"{first} to {last}"
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> count(1, "geo"), count(3, "geo")
+    ('1 geo', '3 geos')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
