@@ -69,6 +69,7 @@ HEAVY = {
     "scipy",
     "seaborn",
     "sklearn",
+    "statsmodels",
     "typer",
     "zarr",
 }
