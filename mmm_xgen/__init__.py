@@ -41,12 +41,19 @@ from mmm_xgen.kernels.noise import register_noise
 from mmm_xgen.kernels.patterns import register_pattern
 from mmm_xgen.kernels.saturation import register_saturation
 from mmm_xgen.presets import customize_preset, get_preset_config, list_available_presets
-from mmm_xgen.quality import check_data_quality, suggest_fixes
 from mmm_xgen.response import respond
 from mmm_xgen.version import __version__
 
 if TYPE_CHECKING:
     from mmm_xgen.config.default import DEFAULT_CONFIG
+    from mmm_xgen.quality import check_data_quality, suggest_fixes
+
+# Name and the module that it is imported from once it is asked for.
+_LATER = {
+    "DEFAULT_CONFIG": "mmm_xgen.config.default",
+    "check_data_quality": "mmm_xgen.quality",
+    "suggest_fixes": "mmm_xgen.quality",
+}
 
 __all__ = [
     "DEFAULT_CONFIG",
@@ -93,8 +100,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Building a configuration costs more than importing the package: only who asks pays.
-    if name == "DEFAULT_CONFIG":
-        from mmm_xgen.config.default import DEFAULT_CONFIG
+    if name in _LATER:
+        from importlib import import_module
 
-        return DEFAULT_CONFIG
+        return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

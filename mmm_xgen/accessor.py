@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import xarray as xr
 
 from mmm_xgen import aggregate as aggregation
-from mmm_xgen import export, generate, labelled, quality, response, truth
+from mmm_xgen import export, generate, labelled, response, truth
 
 if TYPE_CHECKING:
     from mmm_xgen.config.data import MMMDataConfig
+    from mmm_xgen.quality import DataQualityReport
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -61,9 +62,15 @@ class MMMAccessor:
         """Contribution that other spend makes: `mmm_xgen.respond`."""
         return response.respond(spend, self._ds, history=history)
 
+    def check_quality(self) -> DataQualityReport:
+        """What is wrong or odd in the data: `mmm_xgen.check_data_quality`."""
+        # Only who asks pays for the import.
+        from mmm_xgen.quality import check_data_quality
+
+        return check_data_quality(self._ds)
+
     regenerate = _method(generate.regenerate)
     aggregate = _method(aggregation.aggregate)
-    check_quality = _method(quality.check_data_quality)
 
     to_frame = _method(export.to_frame)
     ground_truth = _method(export.ground_truth)

@@ -6,57 +6,72 @@ It goes on where it stopped, so it can be killed and started again at will.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.recovery.tiers import TIERS
+from mmm_xgen import get_preset_config
 from mmm_xgen.recovery import FitSettings
+from mmm_xgen.recovery.fit import SAMPLERS
 from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.study.run import run_study
 
 HERE = Path(__file__).parent
 PYMC = ("pymc-default", "pymc-matched", "pymc-published")
-OTHERS = ("ols", "ols-oracle", "spend-share", "prior-only")
+FLOORS = ("spend-share", "prior-only")
+OTHERS = ("ols", "ols-oracle", *FLOORS)
 MERIDIAN = ("meridian-default", "meridian-matched", "meridian-published")
 # Seeds after which lift tests and Meridian come: a study cut short is balanced.
 BLOCK = 10
-# Minutes, as the protocol says.
-TIMEOUT = {"tier_a": 15, "tier_b": 45}
+# Minutes, as the protocol says; tier C has those of the larger tier.
+TIMEOUT = {"tier_a": 15, "tier_b": 45, "tier_c": 45}
+TIER_C = ("small_business", "medium_business", "large_business", "growing_business")
 
 
 def main() -> None:
     """Fit some seeds with everything, then the next."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tier", choices=[*TIERS, "calibration"])
+    parser.add_argument("tier", choices=[*TIMEOUT, "calibration"])
     parser.add_argument("--seeds", type=int, default=50, help="seeds 1 to this one")
     parser.add_argument("--meridian-seeds", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
     seeds = range(1, arguments.seeds + 1)
+    study = {"out": arguments.out, "jobs": arguments.jobs}
     if arguments.tier == "calibration":
         # Simulation-based calibration: truths from the model's own priors, so not of a tier.
-        run_study(
-            {"calibration": calibration_config},
-            "pymc-calibration",
-            seeds,
-            out=arguments.out,
-            jobs=arguments.jobs,
-        )
+        run_study({"calibration": calibration_config}, "pymc-calibration", seeds, **study)
         return
-    plain, lifted = FitSettings(), FitSettings(lift_tests=True)
-    common = {
-        "out": arguments.out,
-        "jobs": arguments.jobs,
-        "timeout": 60.0 * TIMEOUT[arguments.tier],
-        "protocol": HERE / "PROTOCOL.md",
-    }
-    datasets = {arguments.tier: TIERS[arguments.tier]}
+    study["timeout"] = 60.0 * TIMEOUT[arguments.tier]
+    study["protocol"] = HERE / "PROTOCOL.md"
+    if arguments.tier == "tier_c":
+        presets(study, meridian=arguments.meridian_seeds > 0)
+        return
     for block in (seeds[start : start + BLOCK] for start in range(0, len(seeds), BLOCK)):
-        run_study(datasets, (*OTHERS, *PYMC), block, plain, **common)
-        run_study(datasets, PYMC, block, lifted, **common)
         meridian = [seed for seed in block if seed <= arguments.meridian_seeds]
+        drawn(arguments.tier, block, meridian, study)
+
+
+def drawn(tier: str, seeds: Iterable[int], meridian: list[int], study: dict[str, Any]) -> None:
+    """Fit some seeds of a tier with every model, Meridian those of its own."""
+    datasets = {tier: TIERS[tier]}
+    run_study(datasets, (*OTHERS, *PYMC), seeds, FitSettings(), **study)
+    run_study(datasets, PYMC, seeds, FitSettings(lift_tests=True), **study)
+    if meridian:
+        run_study(datasets, MERIDIAN, meridian, FitSettings(), **study)
+
+
+def presets(study: dict[str, Any], *, meridian: bool) -> None:
+    """Fit the business presets, seed as shipped: each library once, and each sampler."""
+    for name in TIER_C:
+        config = get_preset_config(name)
+        samplers = [FitSettings(sampler=sampler) for sampler in SAMPLERS]
+        run_study(name, ("ols", *FLOORS), [config.seed], FitSettings(), **study)
+        run_study(name, "pymc-default", [config.seed], samplers, **study)
         if meridian:
-            run_study(datasets, MERIDIAN, meridian, plain, **common)
+            run_study(name, "meridian-default", [config.seed], FitSettings(), **study)
 
 
 if __name__ == "__main__":

@@ -242,7 +242,7 @@ def training_dates(ds: xr.Dataset, settings: FitSettings) -> pd.DatetimeIndex:
     Raises
     ------
     ConfigError
-        If `train_end` leaves no date.
+        If `train_end` leaves no date, or is after the last one.
     """
     dates = ds.indexes["date"]
     if not isinstance(dates, pd.DatetimeIndex):
@@ -260,6 +260,12 @@ def seen_of(dates: pd.DatetimeIndex, settings: FitSettings) -> pd.DatetimeIndex:
         raise ConfigError(
             f"found {settings.train_end}, which is before the first date "
             f"{dates[0].date().isoformat()}",
+            path="settings.train_end",
+        )
+    if pd.Timestamp(settings.train_end) > dates[-1]:
+        raise ConfigError(
+            f"found {settings.train_end}, which is after the last date "
+            f"{dates[-1].date().isoformat()}; leave it out to train on all dates",
             path="settings.train_end",
         )
     return seen

@@ -140,6 +140,10 @@ def test_training_dates(ds: xr.Dataset) -> None:
     assert "spend_history" in seen
     with pytest.raises(ConfigError, match=r"train_end: found 2020-01-01, which is before the fi"):
         training_dates(ds, FitSettings(train_end="2020-01-01"))
+    with pytest.raises(ConfigError, match=r"after the last date .*; leave it out to train on all"):
+        training_dates(ds, FitSettings(train_end="2035-01-01"))
+    last = str(ds.date.values[-1])[:10]
+    assert len(training_dates(ds, FitSettings(train_end=last))) == ds.sizes["date"]
     # As in xarray's slices, a month is all of it.
     seen = training_data(ds, FitSettings(train_end="2023-02"))
     assert seen.identical(ds.sel(date=slice(None, "2023-02"))) and seen.sizes["date"] > 6

@@ -432,7 +432,14 @@ def test_a_posterior_is_kept_small(tmp_path):
         {"geo": ["a"], "date": pd.date_range("2024-01-01", periods=4)},
     ).assign(y_sigma=1.0)
     own = xr.Dataset({"beta": (("chain", "draw"), random_numbers[..., 0, 0])}, attrs={"odd": True})
-    inference = xr.DataTree.from_dict({"posterior": own})
+    stats = xr.Dataset(
+        {
+            "diverging": (("chain", "draw"), random_numbers[..., 0, 0] > 1),
+            "message": (("chain", "draw"), np.full((2, 100), "none", dtype=object)),
+        }
+    )
+    truth = xr.Dataset({"beta": 1 / 3})
+    inference = xr.DataTree.from_dict({"posterior": own, "sample_stats": stats, "truth": truth})
     fit = Fit(estimates=estimates, inference=inference)
     path = write_posterior(fit, tmp_path / "posterior.nc", seed=1)
     series = read_posterior(path, "series")
@@ -442,6 +449,8 @@ def test_a_posterior_is_kept_small(tmp_path):
     assert set(read_posterior(path, "estimates").data_vars) == {"roas", "y_sigma"}
     assert read_posterior(path, "posterior")["beta"].shape == (2, 100)
     assert read_posterior(path, "parameters") is None
+    xr.testing.assert_equal(read_posterior(path, "sample_stats"), stats[["diverging"]])
+    assert float(read_posterior(path, "truth")["beta"]) == 1 / 3
     assert thinned(own, 800).sizes["draw"] == 50
 
 

@@ -50,3 +50,11 @@ def inference_data(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | 
     idata = make(**groups)
     idata.attrs.update(attrs or {})
     return idata
+
+
+def with_truth(idata: Any, truth: xr.Dataset) -> Any:
+    """The same groups, and the truth as one more, ``truth``; a Dataset is the posterior alone."""
+    if isinstance(idata, xr.Dataset):
+        return inference_data({"posterior": idata, "truth": truth})
+    groups = {name: group(idata, name) for name in groups_of(idata) if name != "truth"}
+    return inference_data({**groups, "truth": truth}, attrs=dict(idata.attrs))

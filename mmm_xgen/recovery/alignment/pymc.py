@@ -21,7 +21,7 @@ from mmm_xgen.export.pymc_marketing import (
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data
+from mmm_xgen.recovery.alignment.groups import group, inference_data, with_truth
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
 
 _COLUMN = re.compile(r"^[xc]\d+-(?=.)")
@@ -253,9 +253,6 @@ def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any) -
         The file, which ``arviz.from_netcdf``, ``xarray.open_datatree`` and ``MMM.load`` read.
     """
     truth = to_pymc_truth(ds, mmm)
-    groups = {name: group(idata, name) for name in groups_of(idata) if name != "truth"}
     with atomic_path(Path(path)) as temporary:
-        inference_data({**groups, "truth": truth}, attrs=dict(idata.attrs)).to_netcdf(
-            str(temporary)
-        )
+        with_truth(idata, truth).to_netcdf(str(temporary))
     return Path(path)

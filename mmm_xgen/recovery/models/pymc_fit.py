@@ -23,7 +23,7 @@ from mmm_xgen.export.pymc_marketing import (
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
 from mmm_xgen.recovery.alignment.built_model import is_older
-from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data
+from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data, with_truth
 from mmm_xgen.recovery.alignment.pymc import from_pymc, plain_labels
 from mmm_xgen.recovery.alignment.pymc_truth import (
     TREND_COLUMN,
@@ -159,7 +159,7 @@ def fit_of(
         ),
         parameters=_comparable(ds, parameters, truth),
         no_single_truth=no_single_truth(truth),
-        inference=idata,
+        inference=with_truth(idata, truth),
         diagnostics=diagnostics or {},
         timings=timings or {},
     )

@@ -17,6 +17,8 @@ POSTERIOR = "posterior.nc"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
 # Bytes of one group of a file; what is larger is kept with fewer draws.
 LARGEST = 8_000_000
+# Groups of the library's own result that are kept.
+OWN = ("posterior", "sample_stats", "truth")
 
 
 def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
@@ -44,6 +46,10 @@ def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
             Draws of the parameters under the Dataset's names.
         ``posterior``
             Draws of the library's own variables without dim date, in its own scale.
+        ``sample_stats``
+            What the sampler said of each draw.
+        ``truth``
+            True values under the names of ``posterior``, in its scale.
 
         Draws are 32-bit numbers; scores are made from full ones.
     """
@@ -52,7 +58,7 @@ def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
         "estimates": fit.estimates.drop_vars([*long, "date"], errors="ignore"),
         "series": series_of(fit.estimates, seed=seed),
         "parameters": fit.parameters,
-        "posterior": _without_dates(own_posterior(fit.inference)),
+        **{name: _without_dates(own_group(fit.inference, name)) for name in OWN},
     }
     mode = "w"
     for name, group in groups.items():
@@ -102,13 +108,13 @@ def series_of(estimates: xr.Dataset, *, seed: int) -> xr.Dataset:
     return xr.Dataset(kept)
 
 
-def own_posterior(inference: Any) -> xr.Dataset:
-    """Posterior of an InferenceData or a DataTree; empty if there is none."""
-    posterior = getattr(inference, "posterior", None)
-    if posterior is None:
+def own_group(inference: Any, name: str) -> xr.Dataset:
+    """Numbers in one group of an InferenceData or a DataTree; empty if there is no such group."""
+    group = getattr(inference, name, None)
+    if group is None:
         return xr.Dataset()
-    plain: xr.Dataset = posterior.to_dataset() if isinstance(posterior, xr.DataTree) else posterior
-    return plain
+    plain: xr.Dataset = group.to_dataset() if isinstance(group, xr.DataTree) else group
+    return plain[[name for name, array in plain.data_vars.items() if array.dtype.kind in "biuf"]]
 
 
 def thinned(draws: xr.Dataset, largest: int) -> xr.Dataset:
@@ -138,7 +144,9 @@ def _write(group: xr.Dataset, path: Path, name: str, mode: Any) -> None:
     for variable in plain.variables.values():
         variable.attrs = _storable(variable.attrs)
     encoding = {
-        name: {"dtype": "float32"} for name, array in plain.data_vars.items() if array.dtype == "f8"
+        name: {"dtype": "float32"}
+        for name, array in plain.data_vars.items()
+        if array.dtype == "f8" and "draw" in array.dims
     }
     plain.to_netcdf(path, mode=mode, group=name, engine="netcdf4", encoding=encoding)
 
