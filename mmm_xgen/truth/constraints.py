@@ -41,12 +41,15 @@ class Bounds:
         Currency.
     locked : array of bool, dims (channel,)
         Channels that keep today's spend.
+    maximum : array, dims (channel,)
+        Currency that the constraints allow whatever the budget; infinite without one.
     """
 
     budget: float
     lower: FloatArray
     upper: FloatArray
     locked: Any
+    maximum: FloatArray
 
 
 def bounds_of(
@@ -89,7 +92,7 @@ def bounds_of(
     _check_sums(names, sources, budget, lower, upper)
     # Minima that sum to the budget up to rounding are the budget.
     budget = max(budget, float(lower.sum()))
-    return Bounds(budget, lower, np.minimum(upper, budget), locked)
+    return Bounds(budget, lower, np.minimum(upper, budget), locked, upper)
 
 
 def _budget(total_budget: float | None, today: FloatArray) -> float:
@@ -194,7 +197,8 @@ def _of_channel(
     }
     for least, most, *_ in PAIRS:
         for key, tightest in ((least, max), (most, min)):
-            if key not in rule:
+            # All of the budget is no maximum.
+            if key not in rule or (key == "max" and rule[key] == 1):
                 continue
             amount = float(currency[least](float(rule[key])))
             bound = (amount, f"{name} {key}={rule[key]:g}, which is {amount:.10g}")

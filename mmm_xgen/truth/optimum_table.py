@@ -74,7 +74,7 @@ def labelled_optimum(
             **by_item,
             "lower": ("channel", bounds.lower),
             "upper": ("channel", bounds.upper),
-            "shadow_price": _shadow_price(problem, spend, figures["mroas"]),
+            "shadow_price": _shadow_price(problem, bounds, spend, figures["mroas"]),
             "gap_bound": gap,
             "gap_estimate": solution.estimate - solution.value,
         },
@@ -98,15 +98,17 @@ def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
-def _shadow_price(problem: Problem, spend: FloatArray, slope: FloatArray) -> float:
-    """Common marginal return of what is at no bound; else the best of what may still rise."""
+def _shadow_price(problem: Problem, bounds: Bounds, spend: FloatArray, slope: FloatArray) -> float:
+    """Common marginal return of what is at no bound; else the best of what may still rise.
+
+    A channel that has all of the budget may rise: the next unit of budget can go to it.
+    """
     size = 1e-9 * problem.budget
     if problem.budget - spend.sum() > size:
         return 0.0
     of_group = sums(problem.group, spend, len(problem.group_lower))
-    rises = (of_group < problem.group_upper - size)[problem.group]
+    rises = ((of_group < bounds.maximum - size) & ~bounds.locked)[problem.group]
     falls = (of_group > problem.group_lower + size)[problem.group]
-    rises &= spend < problem.upper - size
     inside = rises & falls & (spend > problem.lower + size)
     if inside.any():
         return float(np.median(slope[inside]))

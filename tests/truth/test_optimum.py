@@ -555,6 +555,18 @@ def test_no_channel_has_any_history() -> None:
     np.testing.assert_allclose(best["optimal_spend"], 25_000, rtol=0.2)
 
 
+def test_the_next_unit_of_budget_goes_to_a_channel_that_has_all_of_it() -> None:
+    ds = made(channel("a"))
+    best = optimize_allocation(ds)
+    assert float(best["shadow_price"]) == float(best["mroas"].item()) > 0
+    # Not if the channel may not have it.
+    for rule in ({"max_change": 0.0}, {"locked": True}):
+        assert float(optimize_allocation(ds, constraints={"a": rule})["shadow_price"]) == 0.0
+    free = optimize_allocation(ds, constraints={"a": {"max": 1.0}})
+    assert float(free["shadow_price"]) == float(best["shadow_price"])
+    assert float(optimize_allocation(ds, total_budget=0.0)["shadow_price"]) > 0.0
+
+
 def test_money_that_earns_nothing_is_not_spent() -> None:
     ds = made(channel("a", base_effectiveness=0.0), channel("b", base_effectiveness=0.0))
     best = optimize_allocation(ds, constraints={"a": {"min": 0.25}})
