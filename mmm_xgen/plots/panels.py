@@ -119,7 +119,7 @@ def new_panels(
     n: int, *, figsize: tuple[float, float] | None, height: float = 2.6
 ) -> tuple[Figure, list[Axes]]:
     """Figure with `n` panels in a grid as wide as a page."""
-    columns = 1 if n == 1 else 2 if n <= 4 else 3
+    columns = 1 if n == 1 else 2 if n in (2, 4) else 3
     rows = -(-n // columns)
     # A single panel is the only thing to look at.
     tall = 1.6 * height if n == 1 else height

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 
-from mmm_xgen.errors import AlignmentError, SchemaError, nearest
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, period_word, plain_text
 from mmm_xgen.schema import describe, require
@@ -43,12 +44,39 @@ class Groups:
         """Names as matplotlib writes them out."""
         return [plain_text(name) for name in self.members]
 
+    def entries(self, artists: Iterable[Artist]) -> dict[str, Artist]:
+        """Entries of a legend, also where two long names are shortened to the same."""
+        entries: dict[str, Artist] = {}
+        for name, artist in zip(self.labels, artists, strict=True):
+            label, copies = name, 1
+            while label in entries:
+                copies += 1
+                label = f"{name} ({copies})"
+            entries[label] = artist
+        return entries
+
     def sums(self, values: xr.DataArray) -> dict[str, FloatArray]:
         """Sum over the channels of each name."""
         return {
             name: values.sel(channel=channels).sum("channel").to_numpy()
             for name, channels in self.members.items()
         }
+
+
+def one_of(found: str, allowed: Sequence[str], path: str) -> None:
+    """Refuse a word that an argument does not take.
+
+    Raises
+    ------
+    ConfigError
+        If so; it names the nearest.
+
+    Examples
+    --------
+    >>> one_of("lines", ("lines", "area"), "kind")
+    """
+    if found not in allowed:
+        raise ConfigError(f"found {found!r}, {nearest(str(found), allowed)}", path=path)
 
 
 def check_panel(ds: xr.Dataset, *names: str) -> None:
@@ -91,7 +119,7 @@ def at_geo(ds: xr.Dataset, geo: str | None) -> xr.Dataset:
         return ds
     known = [str(name) for name in ds["geo"].to_numpy()]
     if geo not in known:
-        raise AlignmentError(f"geo: found {geo!r}, allowed: {nearest(geo, known)}")
+        raise AlignmentError(f"geo: found {geo!r}; {nearest(geo, known)}")
     return ds.isel(geo=[known.index(geo)])
 
 
@@ -108,6 +136,35 @@ def by_size(ds: xr.Dataset) -> list[str]:
     totals = ds[names].sum(("date", "geo"))
     order = np.lexsort([-totals[name].to_numpy() for name in names])
     return [str(name) for name in ds["channel"].to_numpy()[order]]
+
+
+def chosen_channels(ds: xr.Dataset, channels: Sequence[str] | None) -> list[str]:
+    """Channels that were asked for, all by default, in order of size.
+
+    Raises
+    ------
+    ConfigError
+        If `channels` is empty, or one name instead of a sequence of them.
+    AlignmentError
+        If there is no such channel.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> chosen_channels(mmm_xgen.generate_mmm_dataset(), ["x2-Trend", "Seasonal"])
+    ['Seasonal', 'Trend']
+    """
+    ordered = by_size(ds)
+    if channels is None:
+        return ordered
+    if isinstance(channels, str):
+        raise ConfigError(f"found {channels!r}, allowed: a list: [{channels!r}]", path="channels")
+    if not len(channels):
+        raise ConfigError(
+            "found no channel, allowed: one or more, or None for all", path="channels"
+        )
+    asked = {channel_label(ds, name) for name in channels}
+    return [name for name in ordered if name in asked]
 
 
 def group_channels(
@@ -137,9 +194,7 @@ def group_channels(
     >>> len(groups.members), groups.other, len(groups.members[groups.other])
     (9, '22 others', 22)
     """
-    everything = by_size(ds)
-    chosen = everything if channels is None else [channel_label(ds, name) for name in channels]
-    ordered = [name for name in everything if name in chosen]
+    everything, ordered = by_size(ds), chosen_channels(ds, channels)
     kept, rest = ordered[:most], ordered[most:]
     if len(rest) == 1:
         kept, rest = ordered[: most - 1], ordered[most - 1 :]
@@ -231,3 +286,18 @@ def count(number: int, noun: str) -> str:
     ('1 geo', '3 geos')
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def where(ds: xr.Dataset, geo: str | None) -> str:
+    """Words for the geos of a picture.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> where(ds, None), where(ds, "geo_a"), where(ds.isel(geo=[0]), None)
+    (' in 2 geos', ' in geo_a', '')
+    """
+    if geo is not None:
+        return f" in {plain_text(geo)}"
+    return f" in {ds.sizes['geo']} geos" if ds.sizes["geo"] > 1 else ""

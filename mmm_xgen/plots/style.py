@@ -59,6 +59,7 @@ STYLE: Any = {
 PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 LONGEST_NAME = 25
 DAYS_BESIDE_ONE_DATE = 4
+DAYS_IN_A_MONTH = 28
 _STEPS = ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
 
 
@@ -114,11 +115,16 @@ def format_numbers(axes: Axes, axis: str) -> None:
 
 def format_dates(axes: Axes) -> None:
     """Write the ticks of the x axis as dates, each year and month once."""
+    first, last = axes.dataLim.intervalx
+    if not first <= last < float("inf"):
+        # Nothing is drawn yet.
+        return
     locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    words = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+    # A few days lie in one month: their year stands beside the axis.
+    few = last - first < DAYS_IN_A_MONTH
+    words = ConciseDateFormatter(locator, show_offset=few)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(words)
     axes.margins(x=0.01)
-    first, last = axes.dataLim.intervalx
     if last - first < DAYS_BESIDE_ONE_DATE:
         axes.set_xlim(first - DAYS_BESIDE_ONE_DATE, last + DAYS_BESIDE_ONE_DATE)

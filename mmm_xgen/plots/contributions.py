@@ -1,0 +1,435 @@
+"""Where sales come from: contributions over time, in sum, and as shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import (
+    MOST_ROWS,
+    ROW,
+    Dates,
+    band,
+    canvas,
+    dot,
+    legend_beside,
+    line,
+    name_rows,
+    page_of,
+    stack,
+)
+from mmm_xgen.plots.selection import (
+    Groups,
+    at_geo,
+    by_size,
+    check_panel,
+    count,
+    group_channels,
+    kpi_of,
+    one_of,
+    per_period,
+    thinned,
+    where,
+)
+from mmm_xgen.plots.spend import draw_lines
+from mmm_xgen.plots.style import (
+    BASE_COLOUR,
+    FAINT,
+    INK,
+    OTHER_COLOUR,
+    format_dates,
+    format_numbers,
+    plain_text,
+    short_number,
+)
+from mmm_xgen.truth.estimands import attribution, contribution_totals
+
+SHARE_OF_MEDIA, SHARE_OF_SPEND = "share of contribution", "share of spend"
+KINDS = ("lines", "stacked")
+WHOLES = ("sales", "media")
+STEP_COLOUR = "#C3C9D4"
+TOTAL_COLOUR = "#4A5160"
+# Parts of sales that are not media, in the order of the waterfall.
+BASELINE = {
+    "intercept_contribution": "base",
+    "trend_contribution": "trend",
+    "seasonality_contribution": "seasonality",
+    "event_contribution": "events",
+    "control_contribution": "controls",
+}
+# Shares below the first get a second decimal, and of those below the second it says nothing.
+FEW, SMALLEST = 0.01, 0.0001
+# Of the sum, what is left of a difference by rounding.
+ROUNDING = 1e-9
+# Part of the width of a waterfall for the amounts at the right.
+ROOM = 0.14
+
+
+def plot_contributions(
+    ds: xr.Dataset,
+    *,
+    kind: Literal["lines", "stacked"] = "lines",
+    geo: str | None = None,
+    channels: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw what each channel contributes over time, alone or on top of the baseline.
+
+    The eight largest channels have a colour, the rest is shown as one.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        With ``channel_contribution`` and ``mu``, KPI units per period, and ``spend``.
+    kind : {"lines", "stacked"}
+        Lines from a common zero, or areas on top of all that is not media, up to expected sales.
+    geo : str, optional
+        One geo; the sum over all by default.
+    channels : sequence of str, optional
+        Which channels; all by default. The others are one area of a stack.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    figsize : tuple of float, optional
+        Width and height in inches of a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Independent of pyplot.
+
+    Raises
+    ------
+    ConfigError
+        If `kind` is something else, or `channels` is empty.
+    AlignmentError
+        If there is no such geo or channel.
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_contributions(mmm_xgen.generate_mmm_dataset(), kind="stacked")
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['expected sales', 'Trend', 'On-Off', 'Seasonal', 'without media']
+    """
+    one_of(kind, KINDS, "kind")
+    check_panel(ds, "channel_contribution", "mu", "spend")
+    groups = group_channels(ds, channels)
+    here = at_geo(ds, geo)
+    series, step = thinned(here[["channel_contribution", "mu"]].sum("geo"))
+    dates, expected = series["date"].to_numpy(), series["mu"].to_numpy()
+    values = groups.sums(series["channel_contribution"])
+    with canvas(ax, figsize) as (figure, axes):
+        if kind == "lines":
+            draw_lines(axes, dates, values, groups)
+            axes.set_ylim(bottom=min(0.0, *(float(each.min()) for each in values.values())))
+            axes.set_title(_what_media_adds(ds, geo, groups))
+        else:
+            media = series["channel_contribution"].sum("channel").to_numpy()
+            _draw_stack(axes, dates, expected, media, values, groups)
+            share = media.sum() / expected.sum() if expected.sum() > 0 else np.nan
+            part = f"media {_percent(share)} of them" if np.isfinite(share) else "there are none"
+            axes.set_title(f"Where sales{where(ds, geo)} come from: {part}")
+        axes.set_ylabel(per_period(kpi_of(ds), ds, step))
+        format_numbers(axes, "y")
+        format_dates(axes)
+    return figure
+
+
+def plot_waterfall(
+    ds: xr.Dataset,
+    *,
+    geo: str | None = None,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw how the parts of sales, one after the other, lead to expected sales, and noise to sales.
+
+    Parts that a dataset does not have are left out. The eight largest channels have a row of
+    their own, the rest has one.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        A generated or aggregated Dataset; amounts are sums over all its dates, in KPI units.
+    geo : str, optional
+        One geo; the sum over all by default.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    figsize : tuple of float, optional
+        Width and height in inches of a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Independent of pyplot.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no such geo.
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_waterfall(mmm_xgen.generate_mmm_dataset())
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()][-3:]
+    ['expected sales', 'noise', 'sales']
+    """
+    check_panel(ds, "channel_contribution", "mu", "y", "spend")
+    groups = group_channels(ds)
+    steps = _steps(contribution_totals(at_geo(ds, geo)), groups)
+    with canvas(ax, figsize, height=1.2 + 1.05 * ROW * len(steps)) as (figure, axes):
+        _draw_steps(axes, steps)
+        axes.set_xlabel(f"{kpi_of(ds)} in all")
+        format_numbers(axes, "x")
+        expected = next(step.amount for step in steps if step.name == "expected sales")
+        media = sum(step.amount for step in steps if step.is_media)
+        share = f": media makes {_percent(media / expected)}" if expected > 0 else ""
+        amount = short_number(steps[-1].amount)
+        axes.set_title(f"What {amount} {kpi_of(ds)}{where(ds, geo)} are made of{share}")
+    return figure
+
+
+def plot_attribution(
+    ds: xr.Dataset,
+    *,
+    of: Literal["sales", "media"] = "sales",
+    geo: str | None = None,
+    page: int = 1,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw the share of expected sales, or of media's part of them, that each channel makes.
+
+    Shares of media stand beside the share of spend: what a channel makes more than that is what
+    its money does better than the rest.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        With ``channel_contribution``, ``mu`` and ``spend``.
+    of : {"sales", "media"}
+        Whole that the shares are of; see `mmm_xgen.truth.attribution`.
+    geo : str, optional
+        One geo, and shares of its own sales or media; all together by default.
+    page : int
+        Which forty channels, the largest first; 1 or more.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    figsize : tuple of float, optional
+        Width and height in inches of a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Independent of pyplot.
+
+    Raises
+    ------
+    ConfigError
+        If `of` is something else, or there is no such page.
+    AlignmentError
+        If there is no such geo.
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_attribution(mmm_xgen.generate_mmm_dataset(), of="media")
+    >>> round(float(sum(bar.get_width() for bar in figure.axes[0].patches)), 9)
+    1.0
+    """
+    one_of(of, WHOLES, "of")
+    check_panel(ds, "channel_contribution", "mu", "spend")
+    here = at_geo(ds, geo)
+    rows = page_of(by_size(here), page, MOST_ROWS, "channels")
+    shares = attribution(here, of=of)
+    spend = here["spend"].sum(("date", "geo"))
+    colour = group_channels(ds).colour
+    with canvas(ax, figsize, height=max(2.0, 1.3 + ROW * len(rows.names))) as (figure, axes):
+        drawn = shares.sel(channel=rows.names).to_numpy()
+        beside = None
+        if of == "media" and float(spend.sum()) > 0:
+            beside = (spend / spend.sum()).sel(channel=rows.names).to_numpy()
+            _draw_marks(axes, beside)
+        fill = [colour.get(name, OTHER_COLOUR) for name in rows.names]
+        _draw_shares(axes, drawn, fill, beside)
+        name_rows(axes, [plain_text(name) for name in rows.names])
+        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+        title = _title(shares, of, where(ds, geo))
+        axes.set_title(f"{title}\n{rows.note}" if rows.note else title)
+    return figure
+
+
+def _what_media_adds(ds: xr.Dataset, geo: str | None, groups: Groups) -> str:
+    names = [name for members in groups.members.values() for name in members]
+    totals = at_geo(ds, geo)["channel_contribution"].sel(channel=names).sum(("date", "geo"))
+    whole = float(totals.sum())
+    amount = f"{short_number(whole)} {kpi_of(ds)}{where(ds, geo)}"
+    if not whole > 0:
+        return f"What media adds{where(ds, geo)}: nothing"
+    largest = int(totals.to_numpy().argmax())
+    name = plain_text(names[largest])
+    if len(names) == 1:
+        return f"What {name} adds: {amount}"
+    return f"What media adds: {amount}, {_percent(float(totals[largest]) / whole)} by {name}"
+
+
+def _draw_stack(
+    axes: Axes,
+    dates: Dates,
+    expected: FloatArray,
+    media: FloatArray,
+    values: dict[str, FloatArray],
+    groups: Groups,
+) -> None:
+    """Baseline, channels that are not shown, those that are, and the line of expected sales."""
+    base = expected - media
+    rest = media - np.sum(list(values.values()), axis=0)
+    layers = {"without media": (base, BASE_COLOUR)}
+    # Rounding of a difference is no channel.
+    if np.abs(rest).max() > ROUNDING * np.abs(expected).max():
+        layers["other media"] = (rest, STEP_COLOUR)
+    below = list(layers.values())
+    fill = [*(colour for _, colour in below), *(groups.colour[name] for name in values)]
+    stack(axes, dates, [*(layer for layer, _ in below), *values.values()], fill)
+    one = "_" if len(dates) == 1 else None
+    axes.plot(dates, base, color=FAINT, linewidth=0.8)
+    axes.plot(dates, expected, color=INK, linewidth=1.2, marker=one, markersize=14)
+    axes.set_ylim(bottom=min(0.0, float(base.min())))
+    entries: dict[str, Artist] = {name: band(colour) for name, (_, colour) in layers.items()}
+    entries |= groups.entries(band(groups.colour[name]) for name in values)
+    entries["expected sales"] = line(INK, width=1.2)
+    legend_beside(axes, dict(reversed(entries.items())))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Row of a waterfall: a part that adds to what is above it, or a total from zero."""
+
+    name: str
+    amount: float
+    colour: str
+    is_total: bool = False
+    is_media: bool = False
+
+
+def _steps(totals: xr.Dataset, groups: Groups) -> list[_Step]:
+    """Rows from base sales to sales; parts that are zero in every geo are left out."""
+    steps = []
+    for variable, name in BASELINE.items():
+        values = totals[variable].to_numpy()
+        if variable == "control_contribution" and values.shape[-1] > 1:
+            name = count(values.shape[-1], "control")
+        if variable == "intercept_contribution" or values.any():
+            steps.append(_Step(name, float(values.sum()), STEP_COLOUR))
+    by_group = groups.sums(totals["channel_contribution"].sum("geo"))
+    for label, (name, amount) in zip(groups.labels, by_group.items(), strict=True):
+        steps.append(_Step(label, float(amount), groups.colour[name], is_media=True))
+    expected, noise, sales = (float(totals[name].sum()) for name in ("mu", "noise", "y"))
+    return [
+        *steps,
+        _Step("expected sales", expected, TOTAL_COLOUR, is_total=True),
+        _Step("noise", noise, STEP_COLOUR),
+        _Step("sales", sales, TOTAL_COLOUR, is_total=True),
+    ]
+
+
+def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
+    whole = steps[-3].amount
+    end = 0.0
+    lowest, highest = 0.0, 0.0
+    for row, step in enumerate(steps):
+        start, end = (0.0, step.amount) if step.is_total else (end, end + step.amount)
+        axes.barh(row, step.amount, left=start, color=step.colour, height=0.72)
+        if row + 1 < len(steps):
+            axes.plot([end, end], [row - 0.36, row + 1.36], color=FAINT, linewidth=0.7)
+        lowest, highest = min(lowest, start, end), max(highest, start, end)
+        sign = "+" if step.amount > 0 and row and not step.is_total else ""
+        share = f" ({_percent(step.amount / whole)})" if whole > 0 and not step.is_total else ""
+        axes.annotate(
+            f"{sign}{short_number(step.amount)}{share}",
+            (max(start, end), row),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+        )
+    name_rows(axes, [step.name for step in steps])
+    axes.grid(visible=False, axis="y")
+    reach = highest - lowest or 1.0
+    axes.set_xlim(lowest - 0.02 * reach * (lowest < 0), highest + ROOM * reach)
+
+
+def _draw_marks(axes: Axes, shares: FloatArray) -> None:
+    axes.plot(shares, range(len(shares)), "D", color=INK, markersize=5.5, markeredgecolor="white")
+    legend_beside(axes, {SHARE_OF_MEDIA: band(OTHER_COLOUR), SHARE_OF_SPEND: dot(INK, "D")})
+
+
+def _draw_shares(
+    axes: Axes, shares: FloatArray, colours: list[str], beside: FloatArray | None
+) -> None:
+    """Bars, and what they and the marks beside them are to the right of both."""
+    drawn = np.where(np.isfinite(shares), shares, 0.0)
+    axes.barh(np.arange(len(shares)), drawn, color=colours, height=0.7)
+    ends = np.maximum(drawn, 0.0 if beside is None else beside)
+    for row, share in enumerate(shares):
+        words = _percent(share) if np.isfinite(share) else "nothing"
+        # The end of the row may be that of the mark, of which the first figure is not.
+        of_spend = "" if beside is None else f" (of spend {_percent(beside[row])})"
+        axes.annotate(
+            f"{words}{of_spend}",
+            (max(ends[row], 0.0), row),
+            xytext=(4 if beside is None else 8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+        )
+    room = 1.12 if beside is None else 1.22
+    lowest, highest = (float(end) for end in (drawn.min(initial=0.0), ends.max(initial=0.0)))
+    axes.set_xlim(1.05 * lowest, room * highest or 1.0)
+    axes.grid(visible=False, axis="y")
+
+
+def _title(shares: xr.DataArray, of: str, place: str) -> str:
+    values = shares.to_numpy()
+    if not np.nansum(values) > 0:
+        return f"Media adds nothing to sales{place}"
+    largest = int(np.nanargmax(values))
+    name, most = plain_text(str(shares["channel"].to_numpy()[largest])), _percent(values[largest])
+    if of == "media":
+        return f"Of what media adds to sales{place}, {name} makes {most}"
+    whole = _percent(float(np.nansum(values)))
+    if len(values) == 1:
+        return f"{name} makes {whole} of expected sales{place}"
+    return f"Media makes {whole} of expected sales{place}, {name} alone {most}"
+
+
+def _percent(share: float) -> str:
+    """Share with one decimal, or two below one percent, or a bound where that would be 0.
+
+    Examples
+    --------
+    >>> [_percent(share) for share in (0.1234, -0.002, -0.00001, 0.0)]
+    ['12.3%', '-0.20%', '<0.01%', '0%']
+    """
+    if share == 0:
+        return "0%"
+    if abs(share) < SMALLEST:
+        return f"<{SMALLEST:.2%}"
+    return f"{share:.1%}" if abs(share) >= FEW else f"{share:.2%}"

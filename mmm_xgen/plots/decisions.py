@@ -1,0 +1,423 @@
+"""What to do, and how much can be known: scenarios, the best budget, recoverability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import (
+    MOST_ROWS,
+    ROW,
+    WIDTH,
+    Page,
+    band,
+    headed,
+    legend_below,
+    line,
+    name_rows,
+    page_of,
+)
+from mmm_xgen.plots.selection import (
+    Groups,
+    by_size,
+    check_panel,
+    count,
+    currency_of,
+    group_channels,
+)
+from mmm_xgen.plots.style import (
+    CHANNEL_COLOURS,
+    FAINT,
+    INK,
+    OTHER_COLOUR,
+    RISK,
+    STYLE,
+    format_numbers,
+    plain_text,
+    short_number,
+)
+from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
+from mmm_xgen.truth.estimands import mroas
+
+SCENARIO = ("incremental_spend", "incremental_revenue", "incremental_sales", "sales")
+BY_CHANNEL = (
+    "channel_spend",
+    "channel_contribution",
+    "channel_incremental_spend",
+    "channel_incremental_sales",
+    "channel_incremental_revenue",
+)
+PLAN = ("optimal_spend", "current_spend", "revenue", "current_revenue", "mroas", "multiplier")
+# Of no channel, whose colours stand beside them.
+COST, REVENUE = "#C9CDD3", "#4A4F57"
+# Light enough for a bound to be seen on it.
+TODAY, BEST = OTHER_COLOUR, CHANNEL_COLOURS[6]
+# What adds up to nothing leaves rounding behind.
+ROUNDING = 1e-9
+# Share of revenue that is written as nothing.
+ALIKE = 5e-4
+DASHES: Any = (0, (4, 2))
+# Taller than rows of one bar.
+PAIR = 1.35 * ROW
+# Inches beside a panel: what stands between two of them does not touch.
+APART = 0.12
+# More columns have no room for their names.
+MOST_NAMED = 30
+
+
+def plot_scenarios(
+    comparison: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Draw what each scenario costs and earns beyond today, and which channels earn it.
+
+    Parameters
+    ----------
+    comparison : Dataset, dims (scenario, channel)
+        From `mmm_xgen.truth.compare_scenarios`.
+    page : int, default 1
+        Which 40 of the scenarios.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Scenarios in the order given. Left: additional spend and the revenue that it adds, with
+        the sales added and the revenue per unit of spend. Right: the revenue added by each
+        channel; the eight with the largest contribution today are shown, the rest as one.
+
+    Raises
+    ------
+    ConfigError
+        If it is no such table, or if there is no such page.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> from mmm_xgen.truth import compare_scenarios
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> plans = {"no Trend": {"channel": "Trend", "to": 0}, "more": {"channel": "Trend", "by": 0.2}}
+    >>> figure = plot_scenarios(compare_scenarios(ds, plans))
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['no Trend', 'more']
+    """
+    missing = [name for name in (*SCENARIO, *BY_CHANNEL) if name not in comparison]
+    if missing or set(comparison["spend"].dims) != {"scenario"}:
+        raise ConfigError("found no table of scenarios; pass one that compare_scenarios made")
+    names = [str(name) for name in comparison["scenario"].to_numpy()]
+    chosen = page_of(names, page, MOST_ROWS, "scenarios")
+    first = (page - 1) * MOST_ROWS
+    table = comparison.isel(scenario=slice(first, first + len(chosen.names)))
+    groups = _groups_of(comparison)
+    currency = plain_text(str(comparison.attrs.get("currency", "currency")))
+    with mpl.rc_context(STYLE):
+        height = 2.4 + PAIR * max(len(chosen.names), 2)
+        figure = Figure(
+            figsize=figsize or (WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=APART)
+        )
+        left, right = figure.subplots(1, 2)
+        _draw_cost_and_revenue(left, table, currency)
+        _draw_by_channel(right, table, groups, currency)
+        headed(figure, _paying(comparison), chosen.note)
+        entries: dict[str, Artist] = {"spend added": band(COST), "revenue added": band(REVENUE)}
+        for name, label in zip(groups.members, groups.labels, strict=True):
+            entries[label] = band(groups.colour[name])
+        legend_below(figure, entries)
+    return figure
+
+
+def plot_budget(
+    ds: xr.Dataset,
+    plan: xr.Dataset,
+    *,
+    page: int = 1,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw the best split of a budget beside today's, and why it is the best.
+
+    Left: spend of each channel today and under the best split, between the bounds that it had.
+    Right: what the next unit of spend earns, which the best split makes equal wherever no bound
+    stops it; for a plan by geo, how often today's spend each geo has under the best split.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        The generated Dataset that the plan is of.
+    plan : Dataset, dims (channel,) or (geo, channel)
+        From `mmm_xgen.truth.optimize_allocation`.
+    page : int, default 1
+        Which 40 of the channels, the largest contribution first.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ConfigError
+        If `plan` is no such plan, or if there is no such page.
+    AlignmentError
+        If its channels are not those of `ds`.
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> from mmm_xgen.truth import optimize_allocation
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> figure = plot_budget(ds, optimize_allocation(ds))
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['Spend', 'Return on the next unit of spend']
+    """
+    check_panel(ds, "spend", "channel_contribution", "revenue_per_kpi")
+    _check_plan(ds, plan)
+    chosen = page_of(by_size(ds), page, MOST_ROWS, "channels")
+    rows = [plain_text(name) for name in chosen.names]
+    with mpl.rc_context(STYLE):
+        height = 2.2 + PAIR * max(len(rows), 2)
+        figure = Figure(
+            figsize=figsize or (WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=APART)
+        )
+        left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+        bounded = _draw_split(left, plan.sel(channel=chosen.names), rows, currency_of(ds))
+        entries: dict[str, Artist] = {
+            "today": band(TODAY),
+            "best split": band(BEST),
+        }
+        if bounded:
+            entries["allowed"] = Line2D([], [], color=INK, marker="|", linewidth=1, markersize=7)
+        if "geo" in plan["optimal_spend"].dims:
+            left.set_ylim(len(rows) - 0.5, -0.5)
+            _draw_multipliers(figure, right, plan.sel(channel=chosen.names), rows)
+        else:
+            _draw_slopes(right, ds, plan, chosen.names, rows)
+            price = float(plan["shadow_price"])
+            entries["break-even"] = line(RISK, dashed=True)
+            if 0 < price < np.inf:
+                entries[f"next unit of budget: {price:.2f}"] = line(INK, width=1.0)
+        headed(figure, _gain(plan), _about(plan, chosen, currency_of(ds)))
+        legend_below(figure, entries)
+    return figure
+
+
+# Scenarios ------------------------------------------------------------------------------------
+
+
+def _groups_of(comparison: xr.Dataset) -> Groups:
+    """Channels with the colours that they have in pictures of the dataset itself.
+
+    A scenario less what it adds is today, from which the colours come.
+    """
+    one = comparison.isel(scenario=0)
+    today = {
+        "spend": one["channel_spend"] - one["channel_incremental_spend"],
+        "channel_contribution": one["channel_contribution"] - one["channel_incremental_sales"],
+    }
+    return group_channels(xr.Dataset(today).expand_dims(("date", "geo")))
+
+
+def _paying(comparison: xr.Dataset) -> str:
+    """How many scenarios add more revenue than spend."""
+    added = comparison["incremental_revenue"] - comparison["incremental_spend"]
+    size = abs(comparison["incremental_spend"]) + abs(comparison["incremental_revenue"])
+    paying = int((added > ROUNDING * size).sum())
+    noun = count(added.size, "scenario")
+    return f"{paying} of {noun} would leave more revenue after spend than today"
+
+
+def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, currency: str) -> None:
+    names = [plain_text(str(name)) for name in table["scenario"].to_numpy()]
+    rows = np.arange(len(names))
+    for name, offset, colour in (
+        ("incremental_spend", -0.18, COST),
+        ("incremental_revenue", 0.18, REVENUE),
+    ):
+        axes.barh(rows + offset, table[name].to_numpy(), height=0.34, color=colour, label=name)
+    _finish_change(axes, names)
+    axes.set_title("Beyond today")
+    axes.set_xlabel(f"{currency}, all dates")
+    sales = table["incremental_sales"].to_numpy()
+    today = (table["sales"] - table["incremental_sales"]).to_numpy()
+    after = write_column(axes, "sales", [_change(*pair) for pair in zip(sales, today, strict=True)])
+    ratios = table["marginal_roi"].to_numpy()
+    texts = [f"{value:.2f}" if np.isfinite(value) else "" for value in ratios]
+    write_column(axes, "marginal ROI", texts, indent=after)
+
+
+def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: str) -> None:
+    """Bars end to end, what a channel gains to the right and what it loses to the left."""
+    added = groups.sums(table["channel_incremental_revenue"].transpose("scenario", "channel"))
+    right, left = np.zeros(table.sizes["scenario"]), np.zeros(table.sizes["scenario"])
+    rows = np.arange(table.sizes["scenario"])
+    for name, values in added.items():
+        start = np.where(values >= 0, right, left)
+        colour = groups.colour[name]
+        axes.barh(rows, values, left=start, height=0.6, color=colour, label=plain_text(name))
+        right, left = right + np.maximum(values, 0), left + np.minimum(values, 0)
+    axes.plot(
+        right + left, rows, "D", color=INK, markersize=5, markeredgecolor="white", label="sum"
+    )
+    _finish_change(axes, [""] * len(rows))
+    axes.set_title("Revenue added, by channel (diamond: sum)")
+    axes.set_xlabel(f"{currency}, all dates")
+
+
+def _finish_change(axes: Axes, names: Sequence[str]) -> None:
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.use_sticky_edges = False
+    axes.autoscale_view()
+    name_rows(axes, names)
+    axes.grid(visible=False, axis="y")
+    axes.locator_params(axis="x", nbins=6)
+    format_numbers(axes, "x")
+
+
+def _change(added: float, before: float) -> str:
+    if added == 0:
+        return "0"
+    words = f"{'+' if added > 0 else ''}{short_number(added)}"
+    return f"{words} ({added / before:+.1%})" if before > 0 else words
+
+
+# The best budget ------------------------------------------------------------------------------
+
+
+def _check_plan(ds: xr.Dataset, plan: xr.Dataset) -> None:
+    missing = [name for name in (*PLAN, "lower", "upper", "shadow_price") if name not in plan]
+    if missing or not {"window", "total_budget"} <= set(plan.attrs):
+        raise ConfigError("found no plan of a budget; pass one that optimize_allocation made")
+    for dim in ("channel", *(["geo"] if "geo" in plan["optimal_spend"].dims else [])):
+        known, given = (set(map(str, each[dim].to_numpy())) for each in (ds, plan))
+        if known != given:
+            odd = ", ".join(sorted(known ^ given))
+            raise AlignmentError(f"plan and dataset differ in {dim}: {odd} is in one of them only")
+
+
+def _over_geos(values: xr.DataArray) -> FloatArray:
+    return (values.sum("geo") if "geo" in values.dims else values).to_numpy()
+
+
+def _gain(plan: xr.Dataset) -> str:
+    best, today = (float(plan[name].sum()) for name in ("revenue", "current_revenue"))
+    spent, before = (float(plan[name].sum()) for name in ("optimal_spend", "current_spend"))
+    what = "The same budget, split at best,"
+    if abs(spent - before) <= ROUNDING * max(spent, before):
+        spent = before
+    else:
+        share = f" ({spent / before - 1:+.1%})" if before > 0 else ""
+        more = "more" if spent > before else "less"
+        what = f"{short_number(abs(spent - before))} {more} to spend{share}, split at best,"
+    if today <= 0:
+        return f"{what} would earn {short_number(best)} from media"
+    gain = best / today - 1
+    if abs(gain) < ALIKE and spent == before:
+        return "Today's budget is split at best"
+    return f"{what} would earn {abs(gain):.1%} {'less' if gain < 0 else 'more'} from media"
+
+
+def _about(plan: xr.Dataset, chosen: Page, currency: str) -> str:
+    notes = [str(plan.attrs["window"]), chosen.note]
+    unspent = float(plan.attrs.get("unspent", 0.0))
+    if unspent > 0:
+        notes.append(f"{currency} {short_number(unspent)} left unspent, which can earn nothing")
+    if plan.attrs.get("status", "optimal") != "optimal":
+        notes.append(str(plan.attrs["status"]))
+    return "; ".join(note for note in notes if note)
+
+
+def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) -> bool:
+    """Bars of both splits, and bounds; whether there are any."""
+    places = np.arange(len(rows))
+    today, best = (_over_geos(plan[name]) for name in ("current_spend", "optimal_spend"))
+    lower, upper = plan["lower"].to_numpy(), plan["upper"].to_numpy()
+    axes.barh(places - 0.18, today, height=0.34, color=TODAY, label="today")
+    axes.barh(places + 0.18, best, height=0.34, color=BEST, label="best split")
+    reach = 1.08 * max(float(today.max()), float(best.max())) or 1.0
+    # Nothing and the whole budget are no bounds.
+    budget = float(plan.attrs["total_budget"])
+    bounded = np.flatnonzero((lower > 0) | (upper < (1 - ROUNDING) * budget))
+    for row in bounded:
+        inside = [end for end in (lower[row], upper[row]) if end <= reach]
+        axes.plot(
+            np.clip([lower[row], upper[row]], 0, reach), [row + 0.18] * 2, color=INK, linewidth=1
+        )
+        axes.plot(inside, [row + 0.18] * len(inside), "|", color=INK, markersize=8)
+    axes.set_xlim(0, reach)
+    name_rows(axes, rows)
+    axes.grid(visible=False, axis="y")
+    axes.locator_params(axis="x", nbins=6)
+    format_numbers(axes, "x")
+    axes.set_title("Spend")
+    axes.set_xlabel(f"{currency}, all dates")
+    write_column(axes, "change", [_relative(*pair) for pair in zip(best, today, strict=True)])
+    return bool(bounded.size)
+
+
+def _relative(best: float, today: float) -> str:
+    if today > 0:
+        return f"{best / today - 1:+.0%}"
+    return "new" if best > 0 else "none"
+
+
+def _draw_slopes(
+    axes: Axes, ds: xr.Dataset, plan: xr.Dataset, names: list[str], rows: list[str]
+) -> None:
+    """Marginal returns today and under the best split; what is infinite is not drawn."""
+    best = plan["mroas"].sel(channel=names).to_numpy()
+    window = tuple(str(plan.attrs["window"]).split(" to "))
+    today = mroas(ds, window=window).sel(channel=names).to_numpy()
+    today, best = (np.where(np.isfinite(each), each, np.nan) for each in (today, best))
+    places = np.arange(len(rows))
+    axes.hlines(places, today, best, color=FAINT, linewidth=1.2)
+    for values, colour, label in ((today, TODAY, "today"), (best, BEST, "best split")):
+        told = np.flatnonzero(np.isfinite(values))
+        if not told.size:
+            continue
+        axes.plot(
+            values[told],
+            told,
+            "o",
+            color=colour,
+            markersize=7,
+            markeredgecolor="white",
+            label=label,
+            # At 0 it is whole.
+            clip_on=False,
+            zorder=3,
+        )
+    price = float(plan["shadow_price"])
+    if 0 < price < np.inf:
+        axes.axvline(price, color=INK, linewidth=1.0, zorder=1)
+    axes.axvline(1.0, color=RISK, linewidth=1.2, linestyle=DASHES, zorder=1)
+    highest = float(np.nanmax(np.concatenate([today, best]), initial=0.0))
+    axes.set_xlim(0, 1.06 * max(1.2, highest))
+    name_rows(axes, [""] * len(rows))
+    axes.grid(visible=False, axis="y")
+    axes.set_title("Return on the next unit of spend")
+    axes.set_xlabel("revenue per unit of spend (mROAS)")
+
+
+def _draw_multipliers(figure: Figure, axes: Axes, plan: xr.Dataset, rows: list[str]) -> None:
+    table = plan["multiplier"].transpose("channel", "geo").to_numpy()
+    geos = [plain_text(str(name)) for name in plan["geo"].to_numpy()]
+    named = len(geos) <= MOST_NAMED
+    mesh = draw_ratios(axes, table, rows, geos if named else [], doublings_of(table))
+    axes.set_yticklabels([])
+    axes.set_title("Best spend by today's, in each geo")
+    if not named:
+        axes.set_xlabel(f"{len(geos)} geos, from {geos[0]} to {geos[-1]}")
+    scale_beside(figure, mesh, [axes], "best by today's (grey: nothing today)")

@@ -1,0 +1,257 @@
+"""What spend earns: true returns, average and marginal, of each channel and geo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import (
+    MOST_ROWS,
+    ROW,
+    WIDTH,
+    band,
+    canvas,
+    dot,
+    headed,
+    legend_below,
+    line,
+    name_rows,
+    page_of,
+)
+from mmm_xgen.plots.selection import by_size, check_panel, count, currency_of
+from mmm_xgen.plots.style import (
+    CHANNEL_COLOURS,
+    INK,
+    RISK,
+    STYLE,
+    plain_text,
+)
+from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
+from mmm_xgen.truth.counterfactual import Window
+from mmm_xgen.truth.estimands import mroas, roas
+from mmm_xgen.truth.windows import windows_of
+
+WAYS = ("channel", "geo")
+AVERAGE, MARGINAL = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
+BREAK_EVEN = "break-even"
+DASHES = (0, (4, 2))
+# More columns are too narrow for their names.
+MOST_COLUMNS = 40
+ALL_GEOS = "all geos"
+# Inches that a letter of the names of columns takes downwards.
+NAMES = 0.06
+# Ratio of the ends of what is written as the same number.
+ALIKE = 1.01
+# A return configured as 1 is 1 but for rounding.
+EARNED = 1 - 1e-9
+
+
+def plot_roas(
+    ds: xr.Dataset,
+    *,
+    by: Literal["channel", "geo"] = "channel",
+    window: Window = None,
+    page: int = 1,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw the true return on ad spend beside what the next unit of spend earns.
+
+    By channel: a bar for the return (ROAS) and a diamond for the marginal return (mROAS). By
+    geo: a cell for each geo and channel, blue where revenue is above the cost, red where it is
+    below; the first row is of all geos together.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        One generated Dataset. One that was aggregated has no marginal returns.
+    by : {"channel", "geo"}, default "channel"
+        What the rows are.
+    window : str, slice, pair or date, optional
+        Dates, as for `mmm_xgen.truth.roas`; all by default.
+    page : int, default 1
+        Which 40 of the rows.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Channels by size of contribution, the largest first.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such way, window or page.
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_roas(mmm_xgen.generate_mmm_dataset())
+    >>> [axes] = figure.axes
+    >>> [round(float(bar.get_width()), 3) for bar in axes.patches]
+    [2.4, 3.0, 1.5]
+    """
+    if by not in WAYS:
+        raise ConfigError(f"found {by!r}, {nearest(str(by), WAYS)}", path="by")
+    check_panel(ds, "spend", "channel_contribution", "revenue_per_kpi")
+    if by == "geo":
+        return _by_geo(ds, window, page, figsize)
+    chosen = page_of(by_size(ds), page, MOST_ROWS, "channels")
+    average = roas(ds, window=window).sel(channel=chosen.names).to_numpy()
+    marginal = np.full(average.shape, np.nan)
+    if has_curves(ds):
+        marginal = mroas(ds, window=window).sel(channel=chosen.names).to_numpy()
+    with canvas(None, figsize, height=1.6 + 1.1 * ROW * len(chosen.names)) as (figure, axes):
+        _draw_returns(axes, chosen.names, average, marginal)
+        currency = currency_of(ds)
+        axes.set_xlabel(f"revenue ({currency}) per {currency} of spend")
+        notes = [_span(ds, window), chosen.note]
+        headed(figure, _verdict(average, marginal), "; ".join(note for note in notes if note))
+        _explain(figure, has_marginal=bool(np.isfinite(marginal).any()))
+    return figure
+
+
+def has_curves(ds: xr.Dataset) -> bool:
+    """Whether a dataset has a response to spend; sums of curves, of an aggregation, are none."""
+    return "effect" in ds and bool(np.isfinite(ds["effect"]).all())
+
+
+def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: FloatArray) -> None:
+    """Bars and diamonds, and both as numbers beside them."""
+    rows = np.arange(len(names))
+    axes.barh(rows, np.nan_to_num(average), color=AVERAGE, height=0.62)
+    # A root curve has no finite slope at zero spend, and its next unit no finite return there.
+    finite = np.where(np.isfinite(marginal), marginal, np.nan)
+    told = np.flatnonzero(np.isfinite(finite))
+    if told.size:
+        axes.plot(
+            finite[told],
+            told,
+            "D",
+            color=MARGINAL,
+            markersize=5.5,
+            markeredgecolor="white",
+            markeredgewidth=0.7,
+            label="mROAS",
+            # At 0 it is whole.
+            clip_on=False,
+            zorder=3,
+        )
+    axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=DASHES)
+    drawn = np.concatenate([average, finite])
+    axes.set_xlim(0, max(1.15, 1.06 * float(np.nanmax(drawn, initial=0.0))))
+    name_rows(axes, [plain_text(name) for name in names])
+    axes.grid(visible=False, axis="y")
+    after = write_column(axes, "ROAS", [_number(value) for value in average])
+    if told.size:
+        texts = [_number(value) if np.isfinite(value) else "" for value in marginal]
+        write_column(axes, "mROAS", texts, indent=max(after, 62.0))
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "no spend"
+
+
+def _explain(figure: Figure, *, has_marginal: bool) -> None:
+    entries: dict[str, Artist] = {"ROAS: return on all spend": band(AVERAGE)}
+    if has_marginal:
+        entries["mROAS: return on the next unit"] = dot(MARGINAL, "D")
+    entries[f"{BREAK_EVEN}: revenue equals cost"] = line(RISK, dashed=True)
+    legend_below(figure, entries)
+
+
+def _verdict(average: FloatArray, marginal: FloatArray) -> str:
+    """How many earn their cost, on all spend and on the next unit of it."""
+    spent = np.isfinite(average)
+    if not spent.any():
+        return "No return on ad spend: there is no spend"
+    earning = int((average[spent] >= EARNED).sum())
+    words = f"{earning} of {count(int(spent.sum()), 'channel')} earn their cost back"
+    known = np.isfinite(marginal)
+    if known.any():
+        further = int((marginal[known] >= EARNED).sum())
+        words += f"; one more unit of spend would in {further}"
+    return words
+
+
+def _spread(ds: xr.Dataset, window: Window) -> str:
+    """Which channel's return differs most between geos."""
+    geos = [str(name) for name in ds["geo"].to_numpy()]
+    table = roas(ds, by=("geo", "channel"), window=window).transpose("geo", "channel").to_numpy()
+    known = np.isfinite(table) & (table > 0)
+    low = np.where(known, table, np.inf).min(axis=0)
+    high = np.where(known, table, 0.0).max(axis=0)
+    ratio = np.where(known.any(axis=0), high / low, 0.0)
+    widest = int(np.argmax(ratio))
+    if ratio[widest] == 0:
+        return "No return on ad spend: there is no spend, or no effect"
+    if len(geos) == 1:
+        return f"Return on ad spend in {plain_text(geos[0])}"
+    if ratio[widest] < ALIKE:
+        return "Returns are alike in all geos"
+    name = plain_text(str(ds["channel"].to_numpy()[widest]))
+    return f"Returns differ most for {name}: from {low[widest]:.2f} to {high[widest]:.2f} by geo"
+
+
+def _span(ds: xr.Dataset, window: Window) -> str:
+    first, last = windows_of(ds, window).describe().split(" to ")
+    return first if first == last else f"{first} to {last}"
+
+
+def _by_geo(
+    ds: xr.Dataset, window: Window, page: int, figsize: tuple[float, float] | None
+) -> Figure:
+    """Tables of the returns, geos down and channels across."""
+    channels = by_size(ds)[:MOST_COLUMNS]
+    geos = [str(name) for name in ds["geo"].to_numpy()]
+    chosen = page_of(geos, page, MOST_ROWS, "geos")
+    whole = [ALL_GEOS] if len(geos) > 1 else []
+    tables = {"ROAS: return on all spend": _table(roas, ds, window, channels, chosen.names)}
+    if has_curves(ds):
+        title = "mROAS: return on the next unit of spend"
+        tables[title] = _table(mroas, ds, window, channels, chosen.names)
+    tables = {title: table if whole else table[1:] for title, table in tables.items()}
+    rows = [plain_text(name) for name in [*whole, *chosen.names]]
+    across = [plain_text(name) for name in channels]
+    height = 1.9 + ROW * max(len(rows), 4) + NAMES * max(map(len, across))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=figsize or (WIDTH, height), layout="constrained")
+        panels = figure.subplots(1, len(tables), squeeze=False)[0]
+        doublings = doublings_of(*tables.values())
+        for axes, (title, table) in zip(panels, tables.items(), strict=True):
+            mesh = draw_ratios(axes, table, rows, across, doublings)
+            axes.set_title(title)
+            if whole:
+                axes.axhline(0.5, color=INK, linewidth=1.2)
+        for axes in panels[1:]:
+            axes.set_yticklabels([])
+        scale_beside(figure, mesh, list(panels), "revenue by spend (grey: none)")
+        left_out = ds.sizes["channel"] - len(channels)
+        more = f"the {len(channels)} largest of {ds.sizes['channel']} channels" if left_out else ""
+        notes = [_span(ds, window), chosen.note, more]
+        headed(figure, _spread(ds, window), "; ".join(note for note in notes if note))
+    return figure
+
+
+def _table(
+    function: Callable[..., xr.DataArray],
+    ds: xr.Dataset,
+    window: Window,
+    channels: list[str],
+    geos: list[str],
+) -> FloatArray:
+    """Returns by geo and channel, below those of all geos together, dims (row, channel)."""
+    whole = function(ds, window=window).sel(channel=channels).to_numpy()
+    each = function(ds, by=("geo", "channel"), window=window)
+    return np.vstack([whole, each.sel(geo=geos, channel=channels).transpose("geo", "channel")])

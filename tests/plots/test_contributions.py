@@ -1,0 +1,358 @@
+"""Contributions, waterfall and attribution: what is in the pictures, not their pixels."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+import mmm_xgen
+from mmm_xgen import ChannelConfig, ControlConfig, MMMDataConfig, RegionConfig, TransformConfig
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.plots.contributions import plot_attribution, plot_contributions, plot_waterfall
+from mmm_xgen.plots.panels import MOST_ROWS
+from mmm_xgen.plots.selection import by_size
+from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, short_number
+from mmm_xgen.truth import attribution
+
+
+def stacked(ds, **arguments):
+    return plot_contributions(ds, kind="stacked", **arguments)
+
+
+def of_media(ds, **arguments):
+    return plot_attribution(ds, of="media", **arguments)
+
+
+ALL = [plot_contributions, stacked, plot_waterfall, plot_attribution, of_media]
+
+
+def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
+    names = names or [f"channel {position}" for position in range(n_channels)]
+    channels = [
+        ChannelConfig(name=name, base_spend=1000.0 * 1.2 ** (len(names) - position), roas=2.0)
+        for position, name in enumerate(names)
+    ]
+    base = 10 * sum(channel.base_spend for channel in channels)
+    config = MMMDataConfig(
+        channels=channels,
+        regions=RegionConfig(n_regions=n_regions, base_sales_rate=base),
+        # Short enough for the default l_max at every frequency.
+        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
+        n_periods=n_periods,
+        **settings,
+    )
+    return mmm_xgen.generate_mmm_dataset(config)
+
+
+def drawn(figure):
+    """Draw for real: matplotlib warns, and with it the test fails, only here."""
+    target = io.BytesIO()
+    figure.savefig(target, dpi=50)
+    assert target.getvalue().startswith(b"\x89PNG")
+    return figure
+
+
+def title(figure):
+    return figure.axes[0].get_title(loc="left")
+
+
+def legend_names(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def row_names(figure):
+    return [text.get_text() for text in figure.axes[0].get_yticklabels()]
+
+
+def row_texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def bars(figure):
+    return dict(zip(row_names(figure), figure.axes[0].patches, strict=True))
+
+
+def top_of(area):
+    return area.get_paths()[0].vertices[:, 1].max()
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return mmm_xgen.generate_mmm_dataset()
+
+
+@pytest.fixture(scope="module")
+def many():
+    return generated(45, 50, 20)
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    """A channel without effect, one without spend, and a control that takes more than media add."""
+    channels = [
+        ChannelConfig(name="placebo", base_effectiveness=0.0),
+        ChannelConfig(name="silent", base_spend=0.0, base_effectiveness=0.0),
+        ChannelConfig(name="TV", roas=2.0),
+    ]
+    controls = [ControlConfig(name="price", gamma_control=-3000.0)]
+    with pytest.warns(mmm_xgen.XgenWarning, match="silent"):
+        return mmm_xgen.generate_mmm_dataset(
+            MMMDataConfig(channels=channels, control_variables=controls)
+        )
+
+
+# --- contributions
+
+
+def test_lines_are_contributions_summed_over_geos(ds):
+    figure = drawn(plot_contributions(ds))
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
+    assert set(lines) == set(ds.channel.values)
+    for name, values in lines.items():
+        expected = ds.channel_contribution.sel(channel=name).sum("geo")
+        np.testing.assert_allclose(values, expected)
+    assert figure.axes[0].get_ylabel() == "sales per week"
+    amount = short_number(float(ds.channel_contribution.sum()))
+    most = float(attribution(ds, of="media").max())
+    assert title(figure) == f"What media adds: {amount} sales in 2 geos, {most:.1%} by Seasonal"
+
+
+def test_areas_stack_on_the_baseline_up_to_expected_sales(ds):
+    figure = drawn(stacked(ds))
+    axes = figure.axes[0]
+    expected = ds.mu.sum("geo")
+    base = expected - ds.channel_contribution.sum(("geo", "channel"))
+    assert top_of(axes.collections[0]) == pytest.approx(float(base.max()))
+    assert top_of(axes.collections[-1]) == pytest.approx(float(expected.max()))
+    floor, top = axes.get_lines()
+    np.testing.assert_allclose(floor.get_ydata(), base)
+    np.testing.assert_allclose(top.get_ydata(), expected)
+    names = legend_names(figure)
+    assert names == ["expected sales", *reversed(by_size(ds)), "without media"]
+    share = float(ds.channel_contribution.sum() / ds.mu.sum())
+    assert title(figure) == f"Where sales in 2 geos come from: media {share:.1%} of them"
+
+
+def test_channels_that_are_not_chosen_are_one_area(ds):
+    figure = drawn(stacked(ds, channels=["Trend"]))
+    assert legend_names(figure) == ["expected sales", "Trend", "other media", "without media"]
+    areas = figure.axes[0].collections
+    assert len(areas) == 3
+    assert top_of(areas[-1]) == pytest.approx(float(ds.mu.sum("geo").max()))
+    assert legend_names(plot_contributions(ds, channels=["Trend"])) == ["Trend"]
+
+
+@pytest.mark.parametrize("plot", [plot_contributions, stacked])
+def test_small_channels_are_one_series(many, plot):
+    names = legend_names(drawn(plot(many)))
+    assert "37 others" in names
+    assert sum(name.startswith("channel") for name in names) == 8
+
+
+def test_one_geo_has_its_own_contributions(ds):
+    figure = drawn(plot_contributions(ds, geo="geo_b"))
+    for line in figure.axes[0].get_lines():
+        expected = ds.channel_contribution.sel(geo="geo_b", channel=line.get_label())
+        np.testing.assert_allclose(line.get_ydata(), expected)
+    assert "in geo_b" in title(figure)
+
+
+# --- waterfall
+
+
+def test_steps_lead_from_nothing_to_sales(ds):
+    figure = drawn(plot_waterfall(ds))
+    steps = bars(figure)
+    assert list(steps)[:1] == ["base"]
+    assert list(steps)[-3:] == ["expected sales", "noise", "sales"]
+    end = 0.0
+    for name, bar in steps.items():
+        if name in ("expected sales", "sales"):
+            assert bar.get_x() == 0.0
+            assert bar.get_width() == pytest.approx(end)
+        else:
+            assert bar.get_x() == pytest.approx(end)
+            end += bar.get_width()
+    assert end == pytest.approx(float(ds.y.sum()))
+    assert steps["expected sales"].get_width() == pytest.approx(float(ds.mu.sum()))
+    for name in ds.channel.values:
+        expected = float(ds.channel_contribution.sel(channel=name).sum())
+        assert steps[name].get_width() == pytest.approx(expected)
+    controls = float(ds.control_contribution.sum())
+    assert steps["2 controls"].get_width() == pytest.approx(controls)
+
+
+def test_amounts_are_written_with_sign_and_share_of_expected_sales(ds):
+    figure = plot_waterfall(ds)
+    texts = dict(zip(row_names(figure), row_texts(figure), strict=True))
+    share = float(attribution(ds).sel(channel="Trend"))
+    amount = short_number(float(ds.channel_contribution.sel(channel="Trend").sum()))
+    assert texts["Trend"] == f"+{amount} ({share:.1%})"
+    assert texts["sales"] == short_number(float(ds.y.sum()))
+    whole = float(attribution(ds).sum())
+    assert title(figure).endswith(f"in 2 geos are made of: media makes {whole:.1%}")
+
+
+def test_parts_that_a_dataset_does_not_have_are_left_out():
+    figure = drawn(plot_waterfall(generated(1, 1)))
+    assert row_names(figure) == ["base", "channel 0", "expected sales", "noise", "sales"]
+
+
+def test_a_part_that_takes_sales_away_goes_back(quiet):
+    figure = drawn(plot_waterfall(quiet))
+    steps = bars(figure)
+    assert steps["controls"].get_width() < 0
+    assert row_texts(figure)[1].startswith("-")
+    assert steps["placebo"].get_width() == 0
+
+
+def test_a_waterfall_has_one_row_for_small_channels(many):
+    figure = drawn(plot_waterfall(many))
+    assert len(row_names(figure)) == 1 + 9 + 3
+    rest = bars(figure)["37 others"]
+    small = by_size(many)[8:]
+    expected = float(many.channel_contribution.sel(channel=small).sum())
+    assert rest.get_width() == pytest.approx(expected)
+
+
+# --- attribution
+
+
+@pytest.mark.parametrize("of", ["sales", "media"])
+@pytest.mark.parametrize("geo", [None, "geo_b"])
+def test_bars_are_the_true_shares(ds, of, geo):
+    figure = drawn(plot_attribution(ds, of=of, geo=geo))
+    by = "channel" if geo is None else ("geo", "channel")
+    truth = attribution(ds, by=by, of=of)
+    truth = truth if geo is None else truth.sel(geo=geo)
+    shares = {name: bar.get_width() for name, bar in bars(figure).items()}
+    assert shares == pytest.approx({name: float(truth.sel(channel=name)) for name in shares})
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert row_texts(figure)[0].split()[0] == f"{max(shares.values()):.1%}"
+    assert (geo or "2 geos") in title(figure)
+
+
+def test_shares_of_media_stand_beside_shares_of_spend(ds):
+    figure = of_media(ds)
+    (marks,) = figure.axes[0].get_lines()
+    spend = ds.spend.sum(("date", "geo")).sel(channel=row_names(figure))
+    np.testing.assert_allclose(marks.get_xdata(), spend / spend.sum())
+    last = float(spend[-1] / spend.sum())
+    assert row_texts(figure)[-1].endswith(f"(of spend {last:.1%})")
+    assert legend_names(figure) == ["share of contribution", "share of spend"]
+    assert plot_attribution(ds).axes[0].get_legend() is None
+
+
+def test_colours_are_those_of_all_pictures(many):
+    figure = plot_attribution(many)
+    colours = [to_hex(bar.get_facecolor()) for bar in bars(figure).values()]
+    assert colours[:8] == [colour.lower() for colour in CHANNEL_COLOURS]
+    assert set(colours[8:]) == {OTHER_COLOUR.lower()}
+
+
+@pytest.mark.parametrize("of", ["sales", "media"])
+def test_many_rows_are_paged(many, of):
+    first, second = (plot_attribution(many, of=of, page=page) for page in (1, 2))
+    assert len(row_names(first)) == MOST_ROWS
+    assert row_names(drawn(second)) == [f"channel {position}" for position in range(40, 45)]
+    assert "channels 41 to 45 of 45, page 2 of 2" in title(second)
+
+
+def test_shares_of_nothing_are_not_drawn(quiet):
+    nothing = quiet.sel(channel=["placebo", "silent"])
+    figure = drawn(of_media(nothing))
+    assert row_texts(figure) == ["nothing (of spend 100.0%)", "nothing (of spend 0%)"]
+    assert title(figure) == "Media adds nothing to sales"
+    assert row_texts(drawn(plot_attribution(nothing))) == ["0%", "0%"]
+    assert "nothing" in title(drawn(plot_contributions(nothing)))
+
+
+# --- all
+
+
+@pytest.mark.parametrize("plot", ALL)
+@pytest.mark.parametrize(
+    ("n_channels", "n_regions", "n_periods", "freq"),
+    [(1, 1, 1, "W"), (1, 2, 2, "MS"), (9, 1, 1501, "D")],
+)
+def test_every_size_is_drawn_without_a_warning(plot, n_channels, n_regions, n_periods, freq):
+    drawn(plot(generated(n_channels, n_regions, n_periods, freq=freq)))
+
+
+@pytest.mark.parametrize("plot", ALL)
+def test_placebos_and_aggregated_datasets_are_drawn(plot, ds, quiet):
+    drawn(plot(quiet))
+    figure = drawn(plot(aggregate(ds, freq="QS")))
+    if plot in (plot_contributions, stacked):
+        assert figure.axes[0].get_ylabel() == "sales per quarter"
+
+
+@pytest.mark.parametrize("plot", ALL)
+def test_any_name_is_written_as_it_is_even_if_two_look_the_same(plot):
+    names = ["US$ and CA$", "_hidden", "\\alpha"]
+    twins = [f"Programmatic display {word} retargeting 12" for word in ("network", "prospecting")]
+    figure = drawn(plot(generated(names=names + twins)))
+    shown = legend_names(figure) if plot in (plot_contributions, stacked) else row_names(figure)
+    assert {plain_text(name) for name in names} <= set(shown)
+    assert sum(plain_text(twins[0]) in name for name in shown) == 2
+
+
+@pytest.mark.parametrize("plot", ALL)
+def test_the_units_are_those_of_the_dataset(plot):
+    figure = drawn(plot(generated(currency="EUR", kpi="orders", revenue_per_kpi=50.0)))
+    axes = figure.axes[0]
+    if plot in (plot_contributions, stacked):
+        assert axes.get_ylabel() == "orders per week"
+    if plot is plot_waterfall:
+        assert axes.get_xlabel() == "orders in all"
+
+
+@pytest.mark.parametrize("plot", ALL)
+def test_order_of_dims_does_not_matter(plot, ds):
+    usual, other = (plot(each) for each in (ds, ds.transpose("channel", "geo", "date", ...)))
+    assert title(usual) == title(other)
+    for one, two in zip(usual.axes[0].get_lines(), other.axes[0].get_lines(), strict=True):
+        np.testing.assert_allclose(one.get_xydata(), two.get_xydata())
+    for one, two in zip(usual.axes[0].patches, other.axes[0].patches, strict=True):
+        assert one.get_width() == pytest.approx(two.get_width())
+
+
+@pytest.mark.parametrize("plot", ALL)
+def test_the_axes_may_be_the_users(plot, ds):
+    before = dict(mpl.rcParams)
+    figure = Figure()
+    axes = figure.add_subplot()
+    assert plot(ds, ax=axes) is figure
+    assert axes.get_title(loc="left") == title(plot(ds)) or axes.get_title()
+    assert tuple(plot(ds, figsize=(7, 4)).get_size_inches()) == (7, 4)
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("plot", ALL)
+def test_what_cannot_be_drawn_is_refused(plot, ds):
+    with pytest.raises(AlignmentError, match="geo: found 'geo_z'"):
+        plot(ds, geo="geo_z")
+    with pytest.raises(SchemaError, match="'mu'"):
+        plot(ds.drop_vars("mu"))
+    with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
+        plot(xr.concat([ds, ds], dim="dataset"))
+    with pytest.raises(ConfigError, match="figsize"):
+        plot(ds, ax=Figure().add_subplot(), figsize=(7, 4))
+
+
+def test_words_and_names_are_checked(ds):
+    with pytest.raises(ConfigError, match="kind: found 'stack', did you mean 'stacked'"):
+        plot_contributions(ds, kind="stack")
+    with pytest.raises(ConfigError, match="of: found 'revenue', allowed: 'media', 'sales'"):
+        plot_attribution(ds, of="revenue")
+    with pytest.raises(ConfigError, match="page: found 2"):
+        plot_attribution(ds, page=2)
+    with pytest.raises(ConfigError, match="channels: found no channel"):
+        plot_contributions(ds, channels=[])
+    with pytest.raises(AlignmentError, match="no channel named 'TV'"):
+        plot_contributions(ds, channels=["TV"])

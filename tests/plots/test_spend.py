@@ -1,0 +1,250 @@
+"""Spend: what is in the pictures, not their pixels."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+import mmm_xgen
+from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, TransformConfig
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.plots.panels import MOST_ROWS
+from mmm_xgen.plots.selection import MOST_DATES
+from mmm_xgen.plots.spend import KINDS, plot_spend
+from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, short_number
+
+
+def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
+    names = names or [f"channel {position}" for position in range(n_channels)]
+    # Contributions differ, so that their order does not hang on the noise.
+    channels = [
+        ChannelConfig(name=name, base_spend=1000.0 * 1.2 ** (len(names) - position), roas=2.0)
+        for position, name in enumerate(names)
+    ]
+    base = 10 * sum(channel.base_spend for channel in channels)
+    config = MMMDataConfig(
+        channels=channels,
+        regions=RegionConfig(n_regions=n_regions, base_sales_rate=base),
+        # Short enough for the default l_max at every frequency.
+        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
+        n_periods=n_periods,
+        **settings,
+    )
+    return mmm_xgen.generate_mmm_dataset(config)
+
+
+def drawn(figure):
+    """Draw for real: matplotlib warns, and with it the test fails, only here."""
+    target = io.BytesIO()
+    figure.savefig(target, dpi=50)
+    assert target.getvalue().startswith(b"\x89PNG")
+    return figure
+
+
+def legend_names(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def title(figure):
+    return figure.axes[0].get_title(loc="left")
+
+
+def row_names(figure):
+    return [text.get_text() for text in figure.axes[0].get_yticklabels()]
+
+
+def row_texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return mmm_xgen.generate_mmm_dataset()
+
+
+@pytest.fixture(scope="module")
+def many():
+    return generated(45, 50, 20)
+
+
+def test_lines_are_sums_over_geos_in_the_units_of_the_dataset(ds):
+    figure = drawn(plot_spend(ds))
+    assert isinstance(figure, Figure)
+    (axes,) = figure.axes
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert set(lines) == set(ds.channel.values)
+    for name, line in lines.items():
+        np.testing.assert_allclose(line.get_ydata(), ds.spend.sel(channel=name).sum("geo"))
+        np.testing.assert_array_equal(line.get_xdata(), ds.date)
+    assert axes.get_ylabel() == "USD per week"
+    assert axes.get_ylim()[0] == 0
+
+
+def test_the_title_says_who_takes_most(ds):
+    total = ds.spend.sum(("date", "geo"))
+    largest = str(total.idxmax("channel").item())
+    share = float(total.max() / total.sum())
+    amount = short_number(float(total.sum()))
+    assert title(plot_spend(ds)) == f"Spend in 2 geos: {largest} takes {share:.0%} of USD {amount}"
+
+
+def test_areas_stack_up_to_all_spend_and_the_legend_is_in_their_order(ds):
+    figure = drawn(plot_spend(ds, kind="area"))
+    areas = figure.axes[0].collections
+    tops = [area.get_paths()[0].vertices[:, 1].max() for area in areas]
+    assert tops[-1] == pytest.approx(float(ds.spend.sum(("geo", "channel")).max()))
+    assert legend_names(figure) == legend_names(plot_spend(ds))[::-1]
+    colours = [to_hex(area.get_facecolor()[0]) for area in areas]
+    assert colours == [colour.lower() for colour in CHANNEL_COLOURS[:3]]
+
+
+def test_rows_of_the_heatmap_have_their_own_scale_and_total(ds):
+    figure = drawn(plot_spend(ds, kind="heatmap"))
+    (mesh,) = figure.axes[0].collections
+    values = np.asarray(mesh.get_array())
+    names = row_names(figure)
+    spend = ds.spend.sum("geo").sel(channel=names).transpose("channel", "date")
+    np.testing.assert_allclose(values, spend / spend.max("date"))
+    assert row_texts(figure) == [short_number(float(each)) for each in spend.sum("date")]
+    assert "USD" in title(figure)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_geo_is_drawn_in_the_colours_of_all(ds, kind):
+    figure = drawn(plot_spend(ds, kind=kind, geo="geo_b"))
+    assert "in geo_b" in title(figure)
+    if kind == "lines":
+        for line in figure.axes[0].get_lines():
+            expected = ds.spend.sel(channel=line.get_label(), geo="geo_b")
+            np.testing.assert_allclose(line.get_ydata(), expected)
+        everywhere = {line.get_label(): line.get_color() for line in plot_spend(ds).axes[0].lines}
+        assert everywhere == {each.get_label(): each.get_color() for each in figure.axes[0].lines}
+
+
+def test_channels_are_chosen_by_label_or_column_and_keep_their_colour(ds):
+    figure = drawn(plot_spend(ds, channels=["x2-Trend"]))
+    (line,) = figure.axes[0].get_lines()
+    assert legend_names(figure) == ["Trend"]
+    everywhere = {each.get_label(): each.get_color() for each in plot_spend(ds).axes[0].lines}
+    assert line.get_color() == everywhere["Trend"]
+    amount = short_number(float(ds.spend.sel(channel="Trend").sum()))
+    assert title(figure) == f"Spend on Trend in 2 geos: USD {amount}"
+
+
+@pytest.mark.parametrize("kind", ["lines", "area"])
+def test_small_channels_are_one_series(many, kind):
+    figure = drawn(plot_spend(many, kind=kind))
+    names = legend_names(figure)
+    assert len(names) == 9
+    assert "37 others" in names
+    if kind == "lines":
+        rest = next(line for line in figure.axes[0].lines if line.get_label() == "37 others")
+        assert rest.get_color() == OTHER_COLOUR
+        everything = sum(line.get_ydata() for line in figure.axes[0].lines)
+        np.testing.assert_allclose(everything, many.spend.sum(("geo", "channel")))
+
+
+def test_many_rows_are_paged(many):
+    first, second = (drawn(plot_spend(many, kind="heatmap", page=page)) for page in (1, 2))
+    assert len(row_names(first)) == MOST_ROWS
+    assert row_names(first)[0] == "channel 0"
+    assert row_names(second) == [f"channel {position}" for position in range(40, 45)]
+    assert "channels 41 to 45 of 45, page 2 of 2" in title(second)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("n_channels", "n_regions", "n_periods", "freq"),
+    [(1, 1, 1, "W"), (1, 2, 2, "MS"), (9, 1, 30, "MS"), (2, 1, 2 * MOST_DATES, "D")],
+)
+def test_every_size_is_drawn_without_a_warning(kind, n_channels, n_regions, n_periods, freq):
+    ds = generated(n_channels, n_regions, n_periods, freq=freq)
+    figure = drawn(plot_spend(ds, kind=kind))
+    if n_periods > MOST_DATES and kind != "heatmap":
+        assert figure.axes[0].get_ylabel() == "USD per day, means of 2 days"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_channel_without_spend_is_drawn(kind):
+    channels = [
+        ChannelConfig(name="TV", roas=2.0),
+        ChannelConfig(name="silent", base_spend=0.0, base_effectiveness=0.0),
+    ]
+    with pytest.warns(mmm_xgen.XgenWarning, match="silent"):
+        ds = mmm_xgen.generate_mmm_dataset(MMMDataConfig(channels=channels))
+    figure = drawn(plot_spend(ds, kind=kind))
+    assert "TV takes 100%" in title(figure) or row_texts(figure)[1] == "no spend"
+    alone = drawn(plot_spend(ds, kind=kind, channels=["silent"]))
+    assert "nothing was spent" in title(alone) or row_texts(alone) == ["no spend"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_name_is_written_as_it_is_even_if_two_look_the_same(kind):
+    names = ["US$ and CA$", "_hidden", "\\alpha"]
+    twins = [f"Programmatic display {word} retargeting 12" for word in ("network", "prospecting")]
+    ds = generated(names=names + twins)
+    figure = drawn(plot_spend(ds, kind=kind))
+    shown = row_names(figure) if kind == "heatmap" else legend_names(figure)
+    assert len(shown) == 5
+    assert {plain_text(name) for name in names} <= set(shown)
+    if kind != "heatmap":
+        assert {plain_text(twins[0]), f"{plain_text(twins[0])} (2)"} <= set(shown)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_observed_spend_is_enough(ds, kind):
+    coords = ["date", "geo", "channel", "channel_column"]
+    observed = xr.Dataset(
+        {"spend": ds.spend.drop_vars(set(ds.spend.coords) - set(coords))}, attrs={"freq": "W-MON"}
+    )
+    observed["spend"].attrs = {"units": "EUR"}
+    figure = drawn(plot_spend(observed, kind=kind))
+    if kind != "heatmap":
+        assert figure.axes[0].get_ylabel() == "EUR per week"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_aggregated_dataset_and_other_orders_of_dims_are_drawn(ds, kind):
+    figure = drawn(plot_spend(aggregate(ds, freq="QS"), kind=kind))
+    assert "USD" in title(figure)
+    turned = drawn(plot_spend(ds.transpose("channel", "geo", "date", ...), kind=kind))
+    assert title(turned) == title(plot_spend(ds, kind=kind))
+
+
+def test_the_axes_may_be_the_users(ds):
+    before = dict(mpl.rcParams)
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert plot_spend(ds, ax=left) is figure
+    assert plot_spend(ds, kind="heatmap", ax=right) is figure
+    assert len(left.get_lines()) == 3
+    assert tuple(plot_spend(ds, figsize=(5, 3)).get_size_inches()) == (5, 3)
+    assert dict(mpl.rcParams) == before
+    with pytest.raises(ConfigError, match="figsize"):
+        plot_spend(ds, ax=left, figsize=(5, 3))
+
+
+def test_what_cannot_be_drawn_is_refused(ds):
+    with pytest.raises(ConfigError, match="kind: found 'line', did you mean 'lines'"):
+        plot_spend(ds, kind="line")
+    with pytest.raises(ConfigError, match="page: found 2, allowed: 1 to 1"):
+        plot_spend(ds, page=2)
+    with pytest.raises(ConfigError, match="page: found 0"):
+        plot_spend(ds, kind="heatmap", page=0)
+    with pytest.raises(ConfigError, match="channels: found no channel"):
+        plot_spend(ds, channels=[])
+    with pytest.raises(ConfigError, match=r"allowed: a list: \['Trend'\]"):
+        plot_spend(ds, channels="Trend")
+    with pytest.raises(AlignmentError, match="'Tren'; did you mean 'Trend'"):
+        plot_spend(ds, channels=["Tren"])
+    with pytest.raises(AlignmentError, match="geo: found 'geo_z'"):
+        plot_spend(ds, geo="geo_z")
+    with pytest.raises(SchemaError, match="'spend'"):
+        plot_spend(ds.drop_vars("spend"))
+    with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
+        plot_spend(xr.concat([ds, ds], dim="dataset"))
