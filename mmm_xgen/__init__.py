@@ -46,13 +46,17 @@ from mmm_xgen.version import __version__
 
 if TYPE_CHECKING:
     from mmm_xgen.config.default import DEFAULT_CONFIG
+    from mmm_xgen.export.observed import from_frame
     from mmm_xgen.quality import check_data_quality, suggest_fixes
+    from mmm_xgen.report import write_report
 
 # Name and the module that it is imported from once it is asked for.
 _LATER = {
     "DEFAULT_CONFIG": "mmm_xgen.config.default",
     "check_data_quality": "mmm_xgen.quality",
+    "from_frame": "mmm_xgen.export.observed",
     "suggest_fixes": "mmm_xgen.quality",
+    "write_report": "mmm_xgen.report",
 }
 
 __all__ = [
@@ -75,6 +79,7 @@ __all__ = [
     "aggregate",
     "check_data_quality",
     "customize_preset",
+    "from_frame",
     "generate_mmm_dataset",
     "get_preset_config",
     "ground_truth",
@@ -95,6 +100,7 @@ __all__ = [
     "write_ground_truth",
     "write_json",
     "write_parquet",
+    "write_report",
 ]
 
 

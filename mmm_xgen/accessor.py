@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import xarray as xr
@@ -68,6 +69,12 @@ class MMMAccessor:
         from mmm_xgen.quality import check_data_quality
 
         return check_data_quality(self._ds)
+
+    def write_report(self, path: str | Path, *, title: str | None = None) -> Path:
+        """One HTML file that shows and tells what is in the data: `mmm_xgen.write_report`."""
+        from mmm_xgen.report import write_report
+
+        return write_report(self._ds, path, title=title)
 
     regenerate = _method(generate.regenerate)
     aggregate = _method(aggregation.aggregate)

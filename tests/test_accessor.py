@@ -30,6 +30,7 @@ SOURCES = {
     "aggregate": aggregate,
     "regenerate": m.regenerate,
     "check_quality": m.check_data_quality,
+    "write_report": m.write_report,
     **{name: getattr(truth, name) for name in truth.__all__},
 }
 # They take no dataset first, or are parts of others.

@@ -84,9 +84,9 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
 
     With :math:`s = \text{channel scale} / \text{spend unit}` and :math:`t = \text{target scale}`:
 
-    ======================  ===================================================================
+    ======================= ===================================================================
     saturation              parameters in the model's space
-    ======================  ===================================================================
+    ======================= ===================================================================
     Hill                    ``slope``, ``kappa / s``, ``beta / t``
     logistic                ``lam * s``, ``beta / t``
     inverse scaled logistic ``lam / s * log(3) / eps``, ``beta / t``
@@ -97,7 +97,7 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
     root                    ``alpha``, ``beta * s**alpha / t``
     log                     ``beta / t``; needs ``s = 1``
     none                    ``beta * s / t``
-    ======================  ===================================================================
+    ======================= ===================================================================
 
     Adstock parameters are unchanged; intercept, ``gamma_control``, ``gamma_fourier`` and
     ``y_sigma`` are divided by t. Put into the model, they make it reproduce ``mu`` if the

@@ -1,0 +1,282 @@
+"""From data to the file: sections in their order, put into the template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.errors import XgenError
+from mmm_xgen.report import figures, pictures
+from mmm_xgen.report.configuration import configuration
+from mmm_xgen.report.content import (
+    Block,
+    Section,
+    Text,
+    Tiles,
+    amount,
+    attempt,
+    ratio,
+    share,
+    words,
+)
+from mmm_xgen.report.faults import faults
+from mmm_xgen.report.reproduce import reproduction
+from mmm_xgen.report.subject import Subject
+from mmm_xgen.truth.estimands import attribution, roas
+from mmm_xgen.version import __version__
+
+TEMPLATE = "report.html.j2"
+PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
+
+
+def write_report(
+    data: xr.Dataset | pd.DataFrame, path: str | Path, *, title: str | None = None
+) -> Path:
+    """Write one HTML file that shows and tells what is in a dataset.
+
+    It needs nothing else: pictures are inside, nothing is loaded and no script runs. The same
+    data give the same bytes.
+
+    Parameters
+    ----------
+    data : Dataset or DataFrame
+        A generated or aggregated Dataset; or data from elsewhere, as a Dataset with ``spend``
+        (date, geo, channel) and ``y`` (date, geo) or as a wide frame with columns ``date``,
+        ``geo``, ``y``, ``x1-*``, ``c1-*``. Without the truth, the report has no part on it. Data
+        too broken to be shown get a report of their faults.
+    path : str or Path
+        The file; its folder must exist. A file that is there is replaced.
+    title : str, optional
+        Heading; says the size of the data by default.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    SchemaError
+        If `data` is neither a Dataset nor a DataFrame.
+    XgenError
+        If there is no such folder, or it cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen
+    >>> frame = mmm_xgen.to_frame(mmm_xgen.generate_mmm_dataset())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_report(frame[:0], Path(folder) / "report.html", title="No data")
+    ...     "<h1>No data</h1>" in path.read_text()
+    True
+    """
+    target = Path(path)
+    check_target(target)
+    text = render(data, title=title)
+    try:
+        with atomic_path(target) as temporary:
+            # Line ends as they are, on any system.
+            temporary.write_bytes(text.encode("utf-8", errors="replace"))
+    except OSError as error:
+        # The message of the system names the temporary file.
+        raise XgenError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return target
+
+
+def check_target(path: Path) -> None:
+    """Refuse what could not be written later, before the work is done.
+
+    Raises
+    ------
+    XgenError
+        If `path` is a folder, or in none that is there.
+    """
+    if path.is_dir():
+        raise XgenError(f"{path}: this is a folder; give the path of a file in it")
+    if not path.parent.is_dir():
+        raise XgenError(f"{path}: there is no folder {str(path.parent)!r}; make it first")
+
+
+def render(data: xr.Dataset | pd.DataFrame, *, title: str | None = None) -> str:
+    """HTML of the report.
+
+    Raises
+    ------
+    SchemaError
+        If `data` is neither a Dataset nor a DataFrame.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    subject = Subject.of(data)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        title=title or _title(subject),
+        subtitle=_subtitle(subject, with_sizes=bool(title)),
+        sections=[section for section in _sections(subject) if section.blocks],
+        version=__version__,
+    )
+
+
+def _sections(subject: Subject) -> Sequence[Section]:
+    summary = Section("summary", "Summary", tuple(_summary(subject)))
+    quality = Section("quality", "Data quality", tuple(_quality(subject)))
+    about = Section("configuration", "How it was configured", tuple(configuration(subject)))
+    code = Section("code", "The code that reproduces it", tuple(reproduction(subject)))
+    shown = _pictures(subject)
+    if subject.has_truth:
+        return [summary, about, *shown, *_truth(subject), quality, *_bounds(subject), code]
+    # Of data from elsewhere the first question is whether they are sound.
+    return [summary, quality, *shown, about, code]
+
+
+def _quality(subject: Subject) -> Sequence[Block]:
+    figures_found = subject.quality.figures
+    outlying = len(figures_found) and figures_found["outliers"].any()
+    # The tables say what `plot_quality` draws, and can be read on a phone and copied.
+    return [*faults(subject), *(pictures.draw(subject, pictures.OUTLIERS) if outlying else ())]
+
+
+def _pictures(subject: Subject) -> Sequence[Section]:
+    sales = "Sales and where they come from" if subject.has_truth else "Sales and controls"
+    media = "Media: spend, returns and response" if subject.has_truth else "Media: spend"
+    ds = subject.ds
+    tables: Sequence[Block] = []
+    if ds is not None and not subject.has_truth:
+        tables = [
+            *attempt("Controls", lambda: figures.controls_table(ds)),
+            *attempt("Geos", lambda: figures.geos_table(ds)),
+        ]
+    return [
+        Section("sales", sales, tuple(pictures.draw(subject, pictures.SALES))),
+        Section("media", media, tuple(pictures.draw(subject, pictures.MEDIA))),
+        Section("geos", "Geos", tuple(pictures.draw(subject, pictures.GEOS))),
+        Section("correlation", "Correlation", tuple(pictures.draw(subject, pictures.CORRELATION))),
+        Section("tables", "Geos and controls in figures", tuple(tables)),
+    ]
+
+
+def _truth(subject: Subject) -> Sequence[Section]:
+    ds = subject.ds
+    if ds is None:
+        return []
+    blocks = [
+        *attempt("Returns by channel", lambda: figures.returns_table(ds)),
+        *attempt("Parts of sales", lambda: figures.parts_table(ds)),
+    ]
+    if subject.has_parameters:
+        blocks += attempt("Carry-over and saturation", lambda: figures.shapes_table(ds))
+        blocks += attempt("Parameters by channel", lambda: figures.parameters_table(ds))
+    blocks += attempt("Controls", lambda: figures.controls_table(ds))
+    blocks += attempt("Geos", lambda: figures.geos_table(ds))
+    return [Section("truth", "The truth in tables", tuple(blocks))]
+
+
+def _bounds(subject: Subject) -> Sequence[Section]:
+    ds = subject.ds
+    if ds is None or not subject.has_parameters:
+        return []
+    blocks = attempt("Recoverability", lambda: figures.recoverability_table(ds))
+    drawn = pictures.draw(subject, pictures.RECOVERABILITY)
+    return [Section("recoverability", "Recoverability", (*drawn, *blocks))]
+
+
+# Summary --------------------------------------------------------------------------------------
+
+
+def _title(subject: Subject) -> str:
+    ds = subject.ds
+    if ds is None:
+        return "Marketing-mix data with faults"
+    return f"Marketing-mix data: {_sizes(ds)}"
+
+
+def _subtitle(subject: Subject, *, with_sizes: bool) -> str:
+    if subject.ds is None:
+        return ""
+    return f"{_sizes(subject.ds)}, {_span(subject)}" if with_sizes else _span(subject)
+
+
+def _sizes(ds: xr.Dataset) -> str:
+    return ", ".join(
+        [
+            words(ds.sizes["date"], _period(ds)),
+            words(ds.sizes["geo"], "geo"),
+            words(ds.sizes["channel"], "channel"),
+        ]
+    )
+
+
+def _period(ds: xr.Dataset) -> str:
+    return PERIODS.get(str(ds.attrs.get("freq", "")).split("-")[0], "period")
+
+
+def _span(subject: Subject) -> str:
+    ds = subject.ds
+    if ds is None:
+        return ""
+    first, last = (str(ds["date"].to_numpy()[end])[:10] for end in (0, -1))
+    return first if first == last else f"{first} to {last}"
+
+
+def _summary(subject: Subject) -> Sequence[Block]:
+    ds = subject.ds
+    verdict = _verdict(subject)
+    if ds is None:
+        shown = "no pictures and figures can be made"
+        return [
+            Text(f"{verdict} {_sentence(f'With these faults {shown}: {subject.fault}')}", "alert")
+        ]
+    from mmm_xgen.plots.style import short_number
+
+    currency, kpi = (str(ds[name].attrs.get("units", "")) for name in ("spend", "y"))
+    spend, sales = float(ds["spend"].sum()), float(ds["y"].sum())
+    tiles = [
+        (words(ds.sizes["date"], _period(ds)), _span(subject)),
+        (words(ds.sizes["geo"], "geo"), _some(ds, "geo")),
+        (words(ds.sizes["channel"], "channel"), _some(ds, "channel")),
+        (words(ds.sizes["control"], "control"), _some(ds, "control") or "none"),
+        (f"{currency} {short_number(spend)}".strip(), f"spend in all: {amount(spend)}"),
+        (short_number(sales), f"{kpi} in all: {amount(sales)}".strip()),
+    ]
+    if subject.has_truth:
+        tiles += _media_tiles(ds)
+    blocks: list[Block] = [Tiles(tuple(tiles)), Text(verdict)]
+    return [*blocks, *pictures.draw(subject, pictures.OVERVIEW)]
+
+
+def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
+    returns = roas(ds).to_numpy()
+    returns = returns[np.isfinite(returns)]
+    tiles = [(share(float(attribution(ds).sum())), "of expected sales come from media")]
+    if returns.size:
+        low, high = float(returns.min()), float(returns.max())
+        spread = f"median ROAS; {ratio(low)} to {ratio(high)} by channel"
+        tiles.append((ratio(float(np.median(returns))), spread))
+    return tiles
+
+
+def _some(ds: xr.Dataset, dim: str, most: int = 3) -> str:
+    names = [str(name) for name in ds[dim].to_numpy()]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _verdict(subject: Subject) -> str:
+    report = subject.quality
+    counts = f"{words(len(report.errors), 'error')} and {words(len(report.warnings), 'warning')}"
+    return f"Data quality: {'ok' if report.ok else 'not ok'}, {counts}."
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."

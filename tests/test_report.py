@@ -1,0 +1,460 @@
+"""The report: what is in it, that it is the same each time, and that a browser shows it whole."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+import warnings
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import mmm_xgen as m
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.errors import SchemaError, XgenError
+from mmm_xgen.export.observed import from_frame
+from mmm_xgen.report import images, pictures, write_report
+from mmm_xgen.report.page import render
+from mmm_xgen.truth import simulate
+from tests.browser import CHROMIUM, browser
+from tests.strategies import config_with, generate, steady
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
+
+HOSTILE = "<script>alert('1')</script> & \"US$\" ünï 電視"
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the path")
+
+
+class Page(HTMLParser):
+    """What a browser would find: sections, headings, tables, pictures, code."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sections: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self.tables: list[list[list[str]]] = []
+        self.code: list[str] = []
+        self.headings: list[str] = []
+        self._into: list[str] | None = None
+        self._code = self._heading = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = {name: value or "" for name, value in attrs}
+        self.tags.add(tag)
+        if tag == "section":
+            self.sections.append(found["id"])
+        elif tag == "img":
+            self.images.append(found)
+        elif tag == "a":
+            self.links.append(found["href"])
+        elif tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+            self._into = self.tables[-1][-1]
+        elif tag == "pre":
+            self.code.append("")
+            self._into = self.code
+        elif tag in ("h1", "h2", "h3", "summary"):
+            self.headings.append("")
+            self._into = self.headings
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th", "pre", "h1", "h2", "h3", "summary"):
+            self._into = None
+
+    def handle_data(self, data):
+        if self._into is not None:
+            self._into[-1] += data
+
+    def table(self, *heads):
+        """Rows of the table whose heads begin with these."""
+        found = [rows for rows in self.tables if rows[0][: len(heads)] == list(heads)]
+        assert len(found) == 1, [rows[0] for rows in self.tables]
+        return found[0][1:]
+
+
+@pytest.fixture
+def no_pixels(monkeypatch):
+    """Pictures are drawn, and not written as pixels: that is most of the time it takes."""
+    monkeypatch.setattr(pictures, "data_uri", lambda figure: ("data:image/png;base64,AA==", 1, 1))
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return m.generate_mmm_dataset(m.get_preset_config("basic", seed=5))
+
+
+@pytest.fixture(scope="module")
+def text(ds):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return render(ds)
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+# What is in it --------------------------------------------------------------------------------
+
+
+def test_sections_and_contents(page):
+    assert page.sections == [
+        "summary",
+        "configuration",
+        "sales",
+        "media",
+        "correlation",
+        "truth",
+        "quality",
+        "recoverability",
+        "code",
+    ]
+    assert page.links == [f"#{name}" for name in page.sections]
+
+
+def test_nothing_is_loaded_and_nothing_runs(text, page):
+    assert not page.tags & {"script", "link", "iframe", "object", "video"} - {"link"}
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.images)
+    assert "Content-Security-Policy" in text
+    beyond = re.sub(r"data:image/png;base64,[^\"]*", "", text)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", beyond)
+
+
+def test_every_picture_says_what_it_shows(page):
+    assert len(page.images) >= 12
+    assert len({image["alt"] for image in page.images}) == len(page.images)
+    assert all(len(image["alt"]) > 20 and "\\" not in image["alt"] for image in page.images)
+
+
+def test_returns_are_the_truth(ds, page):
+    truth = m.truth.estimands(ds, by="channel")
+    rows = {row[0]: row for row in page.table("channel", "spendUSD", "contributionsales")}
+    assert set(rows) == {*ds.channel.values.tolist(), "all"}
+    for name in ds.channel.values:
+        one = truth.sel(channel=name)
+        assert rows[name][1] == f"{float(one.spend):,.0f}"
+        assert rows[name][3] == f"{float(one.roas):.2f}"
+        assert rows[name][4] == f"{float(one.mroas):.2f}"
+        assert rows[name][6] == f"{float(one.attribution):.1%}"
+    everything = float(truth.revenue.sum() / truth.spend.sum())
+    assert rows["all"][3] == f"{everything:.2f}"
+    assert rows["all"][7] == "100.0%"
+
+
+def test_parts_sum_to_sales(ds, page):
+    rows = {row[0]: float(row[1].replace(",", "")) for row in page.table("part")}
+    assert rows["sales"] == pytest.approx(float(ds.y.sum()), abs=1)
+    names = ("media", "controls", "base", "trend", "seasons", "events")
+    assert sum(rows[name] for name in names) == pytest.approx(rows["expected sales"], abs=4)
+
+
+def test_parameters(ds, page):
+    rows = {row[0]: row for row in page.table("channel", "column", "adstock", "saturation")}
+    tv = ds.sel(channel="TV", geo="geo_a")
+    assert rows["TV"][1] == "x1-TV"
+    assert f"alpha {float(tv.adstock_alpha):.3g}" in rows["TV"][2]
+    assert f"slope {float(tv.saturation_slope):.3g}" in rows["TV"][3]
+
+
+def test_recoverability(ds, page):
+    rows = {row[0]: row for row in page.table("channel", "grade")}
+    found = m.truth.recoverability(ds)
+    for name in ds.channel.values:
+        assert rows[name][1] == str(found.grade.sel(channel=name).item())
+        assert rows[name][4] == str(found.reason.sel(channel=name).item())
+
+
+def test_configuration(ds, page):
+    settings = dict(page.table("setting"))
+    assert settings["seed"] == "5"
+    assert settings["periods"] == "52"
+    yaml = next(code for code in page.code if code.startswith("n_periods"))
+    assert m.MMMDataConfig.from_yaml(yaml) == ds.mmm.config
+
+
+def test_quality(no_pixels, ds):
+    frame = m.to_frame(ds)
+    frame.loc[20, "x1-TV"] *= 40
+    report = m.check_data_quality(frame)
+    page = Page(render(frame))
+    rows = page.table("severity", "check")
+    assert [row[1] for row in rows] == [f.code for f in (*report.errors, *report.warnings)]
+    figures = {row[0]: row for row in page.table("variable", "role")}
+    assert figures["x1-TV"][-1] == "1"
+
+
+# The code that reproduces it ------------------------------------------------------------------
+
+
+def run(code, **names):
+    exec(compile(code, "report", "exec"), names)
+    return names["ds"]
+
+
+def python_of(page):
+    return next(code for code in page.code if code.startswith("import mmm_xgen"))
+
+
+def test_preset_is_named_and_reproduced(ds, page):
+    code = python_of(page)
+    assert "get_preset_config('basic', seed=5)" in code
+    assert run(code).identical(ds)
+    commands = page.code[-1]
+    assert f'pip install "mmm-xgen=={m.__version__}"' in commands
+    assert "mmm-xgen generate basic --seed 5" in commands
+
+
+@pytest.mark.parametrize("name", ["TV", HOSTILE, 'a """ b', "back\\slash", "emoji 📺"])
+def test_other_configurations_are_written_out(no_pixels, name):
+    made = generate(config_with(steady(name), steady("Radio", roas=0.1 + 0.2), n_periods=20))
+    assert run(python_of(Page(render(made)))).identical(made)
+
+
+def test_what_was_given_comes_from_the_file(no_pixels, tmp_path, monkeypatch):
+    config = m.get_preset_config("basic")
+    spend = m.generate_mmm_dataset(config, seed=1).spend
+    made = m.generate_mmm_dataset(config, spend=spend)
+    monkeypatch.chdir(tmp_path)
+    m.to_netcdf(made, "dataset.nc")
+    page = Page(render(made))
+    assert run(python_of(page)).identical(made)
+    assert "Given and not drawn: spend" in render(made)
+
+
+def test_unregistered_parts_are_said(no_pixels):
+    config = config_with(
+        {"name": "TV", "pattern": lambda dates, rng: np.ones(len(dates)), "base_spend": 9.0}
+    )
+    text = render(generate(config))
+    assert "register them first" in text
+
+
+def test_counterfactual_and_aggregate(no_pixels, ds):
+    other = simulate(ds, spend=ds.spend * 2)
+    assert "No configuration makes it" in render(other)
+    text = render(aggregate(m.generate_mmm_dataset(), freq="MS"))
+    page = Page(text)
+    assert "generate from it, and change the dataset again" in text
+    assert dict(page.table("setting"))["periods"] == "104"
+    assert "recoverability" not in page.sections
+    assert [row[0] for row in page.table("channel", "spendUSD")][-1] == "all"
+
+
+# Bytes ----------------------------------------------------------------------------------------
+
+
+def test_same_data_same_bytes(ds, text, tmp_path):
+    path = write_report(ds, tmp_path / "a.html")
+    assert path == tmp_path / "a.html"
+    assert path.read_bytes() == text.encode()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_pictures_have_no_date():
+    from matplotlib.figure import Figure
+
+    first = images.data_uri(Figure(figsize=(2, 1)))
+    assert images.data_uri(Figure(figsize=(2, 1))) == first
+
+
+def test_letters_that_the_font_lacks_are_no_warning():
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2, 1))
+    figure.suptitle("電視")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert images.data_uri(figure)
+
+
+def test_old_file_is_kept_when_it_fails(ds, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    monkeypatch.setattr("mmm_xgen.report.page.render", lambda *a, **k: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_report(ds, path)
+    assert path.read_text() == "old"
+
+
+def test_no_folder(ds, tmp_path):
+    with pytest.raises(XgenError, match="there is no folder"):
+        write_report(ds, tmp_path / "no" / "report.html")
+    with pytest.raises(XgenError, match="this is a folder"):
+        write_report(ds, tmp_path)
+
+
+# Data of all kinds ----------------------------------------------------------------------------
+
+
+def test_data_of_ones_own(no_pixels, ds):
+    page = Page(render(m.to_frame(ds), title="Mine"))
+    assert page.headings[0] == "Mine"
+    assert page.sections[:2] == ["summary", "quality"]
+    assert not {"truth", "recoverability", "configuration"} & set(page.sections)
+    assert not any("ROAS" in head for rows in page.tables for head in rows[0])
+    as_dataset = Page(render(from_frame(m.to_frame(ds)), title="Mine"))
+    assert as_dataset.sections == page.sections
+    assert as_dataset.images == page.images
+
+
+def test_unknown_columns_are_named_and_left_out(no_pixels, ds):
+    text = render(m.to_frame(ds).assign(week=1, note="x"))
+    page = Page(text)
+    assert "sales" in page.sections
+    assert any("week" in row[2] for row in page.table("severity"))
+
+
+def broken_frames(frame):
+    yield "no date", frame.drop(columns="date")
+    yield "no y", frame.drop(columns="y")
+    yield "missing", frame.assign(y=frame.y.where(frame.index != 3))
+    yield "negative", frame.assign(y=-frame.y)
+    yield "text", frame.assign(y="many")
+    yield "no rows", frame[:0]
+    yield "no columns", pd.DataFrame()
+    yield "duplicates", pd.concat([frame, frame])
+    yield "same names", pd.concat([frame, frame[["y"]]], axis=1)
+    yield "dates", frame.assign(date="soon")
+    yield "leaked", frame.assign(**{HOSTILE: 1.0}).drop(columns="y")
+
+
+def test_broken_frames_get_a_report_of_their_faults(ds):
+    for name, frame in broken_frames(m.to_frame(ds)):
+        text = render(frame)
+        page = Page(text)
+        assert page.sections == ["summary", "quality", "code"], name
+        assert page.table("severity"), name
+        assert "no pictures and figures can be made" in text
+        assert "script" not in page.tags
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ds: ds.drop_vars("y"),
+        lambda ds: ds.expand_dims(dataset=2),
+        lambda ds: ds.assign(spend=ds.spend.where(ds.spend.date != ds.date[3])),
+        lambda ds: ds.isel(date=slice(0)),
+        lambda ds: ds.isel(channel=[0, 0]),
+        lambda ds: ds.assign_coords(date=np.arange(ds.sizes["date"])),
+        lambda ds: ds.isel(geo=0),
+    ],
+)
+def test_broken_datasets_get_a_report_of_their_faults(ds, change):
+    page = Page(render(change(ds)))
+    assert "truth" not in page.sections
+    assert {"summary", "quality"} <= set(page.sections)
+
+
+def test_datasets_from_elsewhere(no_pixels, ds):
+    other = xr.Dataset(
+        {"spend": ds.spend.transpose("channel", "date", "geo"), "y": ds.y}
+    ).drop_vars(["channel_column", "adstock_kind", "saturation_kind", "l_max", "normalize"])
+    other = other.drop_attrs()
+    page = Page(render(other))
+    assert "sales" in page.sections and page.images
+
+
+def test_neither_dataset_nor_frame():
+    with pytest.raises(SchemaError, match="needed"):
+        render([1, 2, 3])
+
+
+SMALL = {
+    "hostile names": config_with(
+        steady(HOSTILE), steady("a" * 100), regions={"region_names": [HOSTILE, "north $1 $2"]},
+        control_variables=[{"name": HOSTILE, "gamma_control": 1.0}],
+        events=[{"name": HOSTILE, "dates": ["12-25"], "effect": 0.1}],
+        currency="$<b>", kpi="{orders}", n_periods=30,
+    ),
+    "one date": config_with(steady(), n_periods=1),
+    "two dates, many geos": config_with(
+        steady(), steady("Radio"), n_periods=2, regions={"n_regions": 3}
+    ),
+    "no spend": config_with(steady(base_spend=0.0), steady("Radio"), n_periods=30),
+    "no spend at all": config_with(steady(base_spend=0.0), n_periods=30),
+    "placebo": config_with(steady(base_effectiveness=0.0), n_periods=30),
+    "daily": config_with(steady(), freq="D", n_periods=60, start_date=None),
+    "monthly with burn-in": config_with(
+        steady(), freq="MS", n_periods=30, burn_in_periods=3, start_date=None
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_and_hostile(no_pixels, name):
+    made = generate(SMALL[name])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", m.XgenWarning)
+        text = render(made, title=HOSTILE)
+        render(m.to_frame(made))
+    page = Page(text)
+    assert "script" not in page.tags and "b" not in page.tags
+    assert page.headings[0] == HOSTILE
+    assert "truth" in page.sections
+    assert html.escape(HOSTILE, quote=False) in text.replace("&#39;", "'").replace("&#34;", '"')
+
+
+@pytest.mark.slow
+def test_large_business_is_small_and_quick(tmp_path):
+    made = m.generate_mmm_dataset(m.get_preset_config("large_business"))
+    start = time.process_time()
+    path = write_report(made, tmp_path / "report.html")
+    assert time.process_time() - start < 30
+    assert path.stat().st_size < 5e6
+    rows = Page(path.read_text()).table("channel", "spendUSD")
+    assert len(rows) == 31
+
+
+# In a browser ---------------------------------------------------------------------------------
+
+
+@needs_chromium
+def test_a_browser_shows_all_of_it(ds, tmp_path):
+    path = write_report(ds, tmp_path / "report & more.html", title=HOSTILE)
+    with browser(tmp_path / "profile") as tab:
+        tab.resize(1280)
+        tab.open(path)
+        assert tab.complaints == []
+        beyond = [url for url in tab.requests if not url.startswith("data:image/")]
+        assert beyond == [path.as_uri()]
+        widths = tab.value(
+            "[...document.images].map(image => image.complete ? image.naturalWidth : 0)"
+        )
+        assert len(widths) == len(Page(path.read_text()).images)
+        assert min(widths) > 100
+        assert tab.value("document.querySelector('h1').textContent") == HOSTILE
+        # Every entry of the contents leads somewhere.
+        assert tab.value(
+            "[...document.querySelectorAll('nav a')].every(a => document.querySelector(a.hash))"
+        )
+        for width in (1280, 820, 390):
+            tab.resize(width)
+            assert tab.value("document.documentElement.scrollWidth") <= width
+
+
+@needs_chromium
+def test_the_browser_would_complain(tmp_path):
+    path = tmp_path / "bad.html"
+    path.write_text(
+        "<img src='none.png'><script>console.error('no'); fetch('http://127.0.0.1:9/x')</script>"
+    )
+    with browser(tmp_path / "profile") as tab:
+        tab.open(path)
+        assert any("none.png" in each for each in tab.complaints)
+        assert any('"no"' in each for each in tab.complaints)
+        assert any("127.0.0.1" in url for url in tab.requests)
+        assert tab.value("document.images[0].naturalWidth") == 0
