@@ -16,7 +16,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-meridian recovery-demo lint format bench clean check-python
+.PHONY: help demo test test-slow test-meridian recovery-demo notebooks lint format bench docs wheel \
+    clean check-python
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -40,6 +41,10 @@ test-slow: $(VENV)/.installed-test ## Run the tests marked slow
 test-meridian: $(VENV)/.installed-test ## Run the tests that fit Meridian, which the first installs
 	$(BIN)/python -m pytest -m meridian $(PYTEST_ARGS)
 
+# They are executed where they are and stay as they are.
+notebooks: $(VENV)/.installed-test ## Execute all notebooks; MMM_XGEN_QUICK=1 shortens the fits
+	for notebook in notebooks/*.ipynb; do $(BIN)/jupyter-execute "$$notebook" || exit 1; done
+
 lint: $(VENV)/.installed-test ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,13 +57,27 @@ format: $(VENV)/.installed-test ## Format the code and apply the safe fixes
 bench: $(VENV)/.installed-test ## Run the benchmarks
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.installed-docs ## Build the documentation: docs/_build/html/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
+
+# What a user installs: no editable installation, no checkout beside it.
+wheel: | check-python ## Build the wheel, and generate with it in an environment of its own
+	rm -rf dist $(VENV)-wheel
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
+	cd $(VENV)-wheel && bin/mmm-xgen generate basic --out made
+	@ls dist
+
 clean: ## Remove all that make and the tools made
-	rm -rf .venv "$(DEMO_OUT)" build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv "$(DEMO_OUT)" build dist docs/_build docs/generated .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is touched last and is older than an edited pyproject.toml: an interrupted or
 # outdated installation is done again, a finished one is not.
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-recovery: pyproject.toml | check-python
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-recovery \
+$(VENV)/.installed-docs: pyproject.toml | check-python
 	@echo "Installing into $(VENV) (the first time takes a few minutes) ..."
 	@$(PYTHON) -m venv $(VENV) || { \
 	    rm -rf $(VENV); \

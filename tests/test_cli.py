@@ -817,5 +817,9 @@ def readme_plan():
 def test_the_readme_names_what_exists():
     for name in re.findall(r"`ds\.mmm\.|`mmm_xgen\.(\w+)", README):
         assert not name or hasattr(mmm_xgen, name), name
-    assert "make demo" in README
-    assert "make test" in README
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    named = re.findall(r"(?:`|^ {4})make ([a-z-]+)", README, re.MULTILINE)
+    assert {"demo", "test"} <= set(named) <= set(targets)
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
