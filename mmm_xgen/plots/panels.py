@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -130,13 +130,13 @@ def new_panels(
 
 
 def headed(figure: Figure, title: str, note: str = "") -> None:
-    """Write the title at the left, and what is shown in a second, smaller line."""
+    """Write the title at the left, and what is shown in a second line."""
     figure.suptitle(
         f"{title}\n{note}" if note else title, x=0.01, ha="left", fontsize=12, color=INK
     )
 
 
-def legend_below(figure: Figure, entries: dict[str, Artist]) -> None:
+def legend_below(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """Legend outside of all panels, where it covers nothing, in as many columns as there is room.
 
     Columns are as wide as their longest entry, which is estimated from its letters.
@@ -154,7 +154,7 @@ def legend_below(figure: Figure, entries: dict[str, Artist]) -> None:
     _name(legend, entries)
 
 
-def legend_beside(axes: Axes, entries: dict[str, Artist]) -> None:
+def legend_beside(axes: Axes, entries: Mapping[str, Artist]) -> None:
     """Legend of one panel, to its right, where it covers nothing."""
     legend = axes.legend(
         list(entries.values()),
@@ -166,7 +166,7 @@ def legend_beside(axes: Axes, entries: dict[str, Artist]) -> None:
     _name(legend, entries)
 
 
-def _name(legend: Legend, entries: dict[str, Artist]) -> None:
+def _name(legend: Legend, entries: Mapping[str, Artist]) -> None:
     # matplotlib leaves out a name that begins with an underscore if it is passed to legend().
     for text, name in zip(legend.get_texts(), entries, strict=True):
         text.set_text(name)

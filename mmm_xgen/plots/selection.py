@@ -94,7 +94,9 @@ def check_panel(ds: xr.Dataset, *names: str) -> None:
     """
     require(ds, *names)
     for name in names:
-        extra = [str(dim) for dim in ds[name].dims if dim not in describe(name).dims]
+        # Sums over dates of a dataset leave its intercept with a dim date.
+        allowed = {"date", *describe(name).dims}
+        extra = [str(dim) for dim in ds[name].dims if dim not in allowed]
         if extra:
             raise SchemaError(
                 f"{name!r} has the dim {extra[0]!r}; plot one entry: ds.isel({extra[0]}=0)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import Formatter
 
 # Paul Tol's "muted" scheme, which the common forms of colour blindness tell apart. The order
 # puts colours of different lightness side by side, so that grey print works too.
@@ -60,11 +60,13 @@ PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"
 LONGEST_NAME = 25
 DAYS_BESIDE_ONE_DATE = 4
 DAYS_IN_A_MONTH = 28
+# Of the numbers beside an axis.
+FIGURES = (3, 4, 5, 6)
 _STEPS = ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
 
 
-def short_number(value: float) -> str:
-    """Write a number as a chart does: three figures and a unit.
+def short_number(value: float, figures: int = 3) -> str:
+    """Write a number as a chart does: three figures, or as many as asked for, and a unit.
 
     Examples
     --------
@@ -73,9 +75,33 @@ def short_number(value: float) -> str:
     """
     for step, unit in _STEPS:
         # 999.9 would be written 1e+03.
-        if abs(value) >= 0.9995 * step:
-            return f"{value / step:.3g}{unit}"
-    return f"{value:.3g}"
+        if abs(value) >= (1 - 0.5 * 10.0**-figures) * step:
+            return f"{value / step:.{figures}g}{unit}"
+    return f"{value:.{figures}g}"
+
+
+class ShortNumbers(Formatter):
+    """Ticks as short numbers, with so many figures that no two look the same.
+
+    Examples
+    --------
+    >>> ShortNumbers().format_ticks([10_000, 10_020, 10_040])
+    ['10k', '10.02k', '10.04k']
+    """
+
+    def format_ticks(self, values: Any) -> list[str]:
+        """Texts of all ticks of an axis."""
+        different = len(set(map(float, values)))
+        texts: list[str] = []
+        for figures in FIGURES:
+            texts = [short_number(value, figures) for value in values]
+            if len(set(texts)) == different:
+                break
+        return texts
+
+    def __call__(self, value: float, position: int | None = None) -> str:
+        """Text of one tick, or of a place that a cursor points at."""
+        return short_number(value)
 
 
 def plain_text(name: str) -> str:
@@ -110,7 +136,7 @@ def period_word(freq: str) -> str:
 def format_numbers(axes: Axes, axis: str) -> None:
     """Write the ticks of the axis ``"x"`` or ``"y"`` as short numbers."""
     chosen = axes.xaxis if axis == "x" else axes.yaxis
-    chosen.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    chosen.set_major_formatter(ShortNumbers())
 
 
 def format_dates(axes: Axes) -> None:

@@ -1,0 +1,269 @@
+"""Sales without media: base, trend, seasons and events, and controls."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import (
+    MOST_PANELS,
+    WIDTH,
+    Page,
+    area,
+    band,
+    headed,
+    legend_below,
+    line,
+    page_of,
+)
+from mmm_xgen.plots.selection import (
+    at_geo,
+    check_panel,
+    count,
+    kpi_of,
+    per_period,
+    span_of,
+    thinned,
+)
+from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers, plain_text, short_number
+from mmm_xgen.plots.timelines import (
+    DOT,
+    DOT_EDGE,
+    around_zero,
+    date_rows,
+    even_rows,
+    has_truth,
+    place_of,
+    spread_of,
+    swing,
+    trace,
+    without_panels,
+)
+from mmm_xgen.schema import require
+
+BASELINE = (
+    "intercept_contribution",
+    "trend_contribution",
+    "seasonality_contribution",
+    "event_contribution",
+)
+NAMES = {"trend": "Trend", "seasonality": "Seasons", "event": "Events"}
+MOST_EVENTS = 4
+
+
+def plot_baseline(
+    ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Draw what sales would be without media and controls, and below, on one scale, its parts.
+
+    A part that is zero everywhere is left out.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo)
+        One generated Dataset.
+    geo : str, optional
+        One geo; the sum over all by default.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+    AlignmentError
+        If there is no such geo.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_baseline(mmm_xgen.generate_mmm_dataset())
+    >>> [axes.get_label() for axes in figure.axes]
+    ['baseline', 'trend', 'seasonality']
+    """
+    require(ds, "intercept_contribution")
+    # An aggregated dataset has base sales by date, which is no further dim.
+    check_panel(ds, *BASELINE[1:])
+    full = _baseline_of(at_geo(ds, geo))
+    drawn = [name for name in NAMES if full[name].any()]
+    mean = float(full["intercept"].mean())
+    parts, step = thinned(full)
+    dates = parts["date"].to_numpy()
+    values = {name: parts[name].to_numpy() for name in NAMES}
+    base = parts["intercept"].to_numpy()
+    total = base + np.sum(list(values.values()), axis=0)
+    with mpl.rc_context(STYLE):
+        shown = [np.append(values[name], 0.0) for name in drawn]
+        figure, rows = even_rows([np.concatenate([total, base]), *shown], figsize)
+        top, *others = rows
+        top.set_label("baseline")
+        more = ", and the parts below" if drawn else ""
+        top.set_title(f"Baseline: base sales of {short_number(mean)}{more}")
+        trace(top, dates, base, FAINT, width=1.3, dashed=True)
+        trace(top, dates, total, INK)
+        for axes, name in zip(others, drawn, strict=True):
+            axes.set_label(name)
+            axes.set_title(_title(name, full[name].to_numpy(), mean, ds), fontsize=10)
+            around_zero(axes, dates, values[name])
+        date_rows(rows)
+        note = [place_of(ds, geo), span_of(ds), "all rows on one scale"]
+        without = [NAMES[name].lower() for name in NAMES if name not in drawn]
+        note += [f"none: {', '.join(without)}"] if without else []
+        headed(figure, "What sales are without media and controls", "  ·  ".join(note))
+        figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
+        legend_below(figure, {"baseline": line(INK), "base sales": line(FAINT, dashed=True)})
+    return figure
+
+
+def _baseline_of(ds: xr.Dataset) -> xr.Dataset:
+    frame = xr.Dataset({name: ds[f"{name}_contribution"] for name in ("intercept", *NAMES)})
+    # An intercept has no dates; with them, it is thinned as all else is.
+    frame["intercept"] = frame["intercept"].broadcast_like(frame["trend"])
+    return frame.sum("geo")
+
+
+def _title(name: str, values: FloatArray, base: float, ds: xr.Dataset) -> str:
+    words = NAMES[name]
+    if name == "event" and "event" in ds.coords:
+        events = [plain_text(str(event)) for event in ds["event"].to_numpy()]
+        more = f" and {len(events) - MOST_EVENTS} more" if len(events) > MOST_EVENTS else ""
+        words += f" ({', '.join(events[:MOST_EVENTS])}{more})"
+    ends = swing(values, base)
+    return f"{words}: {ends} of base sales" if ends else words
+
+
+def plot_controls(
+    ds: xr.Dataset,
+    *,
+    geo: str | None = None,
+    page: int = 1,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw the value of each control, and beside it what it does to sales, if that is known.
+
+    Values of several geos are shown as their median, and the span that holds 80% of them.
+    Effects are summed over geos and drawn on one scale.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, control)
+        With ``control_value``, and ``control_contribution`` and ``mu`` if the truth is known.
+    geo : str, optional
+        One geo; all by default.
+    page : int
+        Which controls: those with the largest effects come first, 6 a page with effects, 12
+        without.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Without controls, a page that says so.
+
+    Raises
+    ------
+    SchemaError
+        If the Dataset has a further dim.
+    AlignmentError
+        If there is no such geo.
+    ConfigError
+        If there is no such page.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_controls(mmm_xgen.generate_mmm_dataset())
+    >>> [axes.get_label() for axes in figure.axes]
+    ['value of Price', 'effect of Price', 'value of Promotion', 'effect of Promotion']
+    """
+    if not ds.sizes.get("control", 0) or "control_value" not in ds:
+        return without_panels("This dataset has no controls", figsize)
+    known = has_truth(ds, "control_contribution", "mu")
+    check_panel(ds, "control_value", *(("control_contribution", "mu") if known else ()))
+    here = at_geo(ds, geo)
+    chosen = page_of(_by_effect(here, known), page, MOST_PANELS // (1 + known), "controls")
+    with mpl.rc_context(STYLE):
+        columns = 2 if known or len(chosen.names) > 3 else 1
+        rows = len(chosen.names) if known else -(-len(chosen.names) // columns)
+        figure = Figure(figsize=figsize or (WIDTH, 1.3 + 1.55 * rows), layout="constrained")
+        panels = [
+            figure.add_subplot(rows, columns, 1 + place)
+            for place in range(len(chosen.names) * (1 + known))
+        ]
+        step = _draw_values(panels[:: 1 + known], here, chosen.names)
+        if known:
+            _draw_effects(panels[1::2], here, chosen.names)
+        for column in range(columns):
+            date_rows(panels[column::columns])
+        _frame_controls(figure, ds, geo, chosen, step, known=known)
+    return figure
+
+
+def _by_effect(ds: xr.Dataset, known: bool) -> list[str]:
+    names = [str(name) for name in ds["control"].to_numpy()]
+    if not known:
+        return names
+    size = abs(ds["control_contribution"]).sum(("date", "geo")).to_numpy()
+    return [names[place] for place in np.argsort(-size, kind="stable")]
+
+
+def _draw_values(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> int:
+    series, step = thinned(ds[["control_value"]].astype(float))
+    dates = series["date"].to_numpy()
+    for axes, name in zip(panels, names, strict=True):
+        axes.set_label(f"value of {name}")
+        axes.set_title(plain_text(name), fontsize=10)
+        one = series["control_value"].sel(control=name).transpose("date", "geo").to_numpy()
+        low, middle, high = spread_of(one)
+        if one.shape[1] > 1:
+            area(axes, dates, low, high, DOT)
+        trace(axes, dates, middle, DOT_EDGE, width=1.3)
+        format_numbers(axes, "y")
+    return step
+
+
+def _draw_effects(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> None:
+    both = ds[["control_contribution", "mu"]].sum("geo")
+    mean = float(both["mu"].mean())
+    series, _ = thinned(both)
+    effects = series["control_contribution"].sel(control=names)
+    ends = [min(0.0, float(effects.min())), max(0.0, float(effects.max()))]
+    margin = 0.06 * (ends[1] - ends[0] or 1.0)
+    for axes, name in zip(panels, names, strict=True):
+        values = effects.sel(control=name).to_numpy()
+        axes.set_label(f"effect of {name}")
+        around_zero(axes, series["date"].to_numpy(), values)
+        axes.set_ylim(ends[0] - margin, ends[1] + margin)
+        span = swing(both["control_contribution"].sel(control=name).to_numpy(), mean, 1)
+        words = f"effect: {span} of mean expected sales" if span else "effect"
+        axes.set_title(words if values.any() else "no effect", fontsize=10)
+        format_numbers(axes, "y")
+
+
+def _frame_controls(
+    figure: Figure, ds: xr.Dataset, geo: str | None, page: Page, step: int, *, known: bool
+) -> None:
+    several = geo is None and ds.sizes["geo"] > 1
+    where = f"values over {count(ds.sizes['geo'], 'geo')}" if several else place_of(ds, geo)
+    units = f"effects in {per_period(kpi_of(ds), ds, step)}{', summed' * several}, on one scale"
+    note = [where, *([units] if known else []), span_of(ds), *([page.note] if page.note else [])]
+    headed(
+        figure,
+        "Controls, and what they do to sales" if known else "Controls as observed",
+        "  ·  ".join(note),
+    )
+    entries: dict[str, Artist] = {}
+    if several:
+        entries = {"median of geos": line(DOT_EDGE, width=1.3), "80% of geos": band(DOT)}
+    if entries:
+        legend_below(figure, entries)

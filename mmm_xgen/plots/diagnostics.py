@@ -1,0 +1,267 @@
+"""Data before a model sees them: what moves together, what is wrong, what lies far away."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import (
+    MOST_PANELS,
+    WIDTH,
+    area,
+    band,
+    canvas,
+    dot,
+    headed,
+    legend_below,
+    line,
+    name_rows,
+    new_panels,
+    page_of,
+)
+from mmm_xgen.plots.selection import check_panel, count, span_of
+from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, format_numbers, plain_text
+from mmm_xgen.plots.timelines import (
+    DOT,
+    DOT_EDGE,
+    date_rows,
+    role_name,
+    spread_of,
+    trace,
+    without_panels,
+)
+from mmm_xgen.quality.figures import median_over_dates
+from mmm_xgen.quality.panel import Panel
+from mmm_xgen.quality.reading import read
+
+# Squares a side of one picture; more could not be read.
+MOST_VARIABLES = 45
+MOST_NUMBERED = 16
+# Correlation that is worth a word.
+ALIKE = 0.3
+
+
+def plot_correlation(
+    ds: xr.Dataset, *, ax: Axes | None = None, figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Draw how sales, spends and controls correlate within geos.
+
+    Each geo's own mean is taken out first, as a model with an intercept a geo does: geos differ
+    in size, which makes everything correlate with everything.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        With ``y``, ``spend`` and, if there are any, ``control_value``.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    figsize : tuple of float, optional
+        Width and height in inches of a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of more than 45 variables, those that correlate most with another are shown; variables
+        that never vary are blank.
+
+    Raises
+    ------
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+    ConfigError
+        If both `ax` and `figsize` are given.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_correlation(mmm_xgen.generate_mmm_dataset())
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['Seasonal', 'Trend', 'On-Off', 'Price', 'Promotion']
+    """
+    check_panel(ds, "y", "spend")
+    panel = read(ds)
+    with np.errstate(all="ignore"):
+        everything = panel.correlation
+    kept = _most_correlated(everything, panel.roles)
+    values, roles = everything[np.ix_(kept, kept)], panel.roles[kept]
+    labels = [role_name(panel.names[place], panel.roles[place]) for place in kept]
+    if ax is None and figsize is None:
+        figsize = (min(WIDTH, 4.0 + 0.75 * len(kept)), max(3.4, 2.2 + 0.2 * len(kept)))
+    with canvas(ax, figsize) as (figure, axes):
+        axes.set_label("correlation")
+        image = _squares(axes, values, roles, labels)
+        scale = figure.colorbar(image, ax=axes, shrink=0.7, aspect=25, pad=0.02)
+        scale.outline.set_visible(False)
+        scale.set_label("correlation within geos")
+        axes.set_title(_strongest(values, labels))
+        left_out = len(panel.names) - len(kept)
+        if left_out:
+            axes.set_xlabel(f"{left_out} variables that correlate less are left out")
+    return figure
+
+
+def _most_correlated(correlation: FloatArray, roles: np.ndarray) -> np.ndarray:
+    """Positions of the variables to show, in their order; y always."""
+    size = np.abs(np.nan_to_num(correlation - np.eye(len(correlation)))).max(axis=1)
+    size[roles == "y"] = np.inf
+    return np.sort(np.argsort(-size, kind="stable")[:MOST_VARIABLES])
+
+
+def _squares(axes: Axes, values: FloatArray, roles: np.ndarray, labels: list[str]) -> AxesImage:
+    """Triangle below the diagonal, from the second row and to the last column but one."""
+    lower = np.where(np.tri(len(values), dtype=bool)[:-1], values[1:, :], np.nan)[:, :-1]
+    image = axes.imshow(lower, cmap="PuOr_r", vmin=-1.0, vmax=1.0, aspect="auto")
+    name_rows(axes, labels[1:])
+    axes.set_ylim(len(lower) - 0.5, -0.5)
+    axes.set_xticks(range(len(lower)), labels[:-1], rotation=45, ha="right", rotation_mode="anchor")
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    # Between sales, channels and controls.
+    for place in np.flatnonzero(roles[1:] != roles[:-1]):
+        corner = [(-0.5, place - 0.5), (place + 0.5, place - 0.5), (place + 0.5, len(lower) - 0.5)]
+        axes.plot(*zip(*corner, strict=True), color=FAINT, linewidth=0.8)
+    for row, column in zip(*np.nonzero(np.tri(len(lower)) * np.isnan(lower)), strict=True):
+        axes.text(column, row, "-", ha="center", va="center", color=FAINT)
+    if len(labels) <= MOST_NUMBERED:
+        for row, column in np.argwhere(np.isfinite(lower)):
+            value = lower[row, column]
+            colour = "white" if abs(value) > 0.7 else INK
+            # Adding 0 turns -0 into 0.
+            text = f"{round(value, 2) + 0:.2f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    return image
+
+
+def _strongest(values: FloatArray, labels: list[str]) -> str:
+    """Sentence about the pair that moves together most, sales apart."""
+    size = np.abs(np.nan_to_num(np.tril(values, -1)))
+    size[0] = size[:, 0] = 0.0
+    if not size.any():
+        return "What moves together"
+    row, column = np.unravel_index(int(size.argmax()), size.shape)
+    value = values[row, column]
+    if abs(value) < ALIKE:
+        return f"No channel or control moves much like another (at most {abs(value):.2f})"
+    how = "most alike" if value > 0 else "most against each other"
+    return f"{labels[column]} and {labels[row]} move {how} ({value:.2f})"
+
+
+# --- outliers
+
+
+def plot_outliers(
+    ds: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Draw each series with its outliers marked, as `mmm_xgen.check_data_quality` finds them.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        With ``y``, ``spend`` and, if there are any, ``control_value``.
+    page : int
+        Which variables, 12 a page: those with most outliers come first.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With several geos, sales and spend as multiples of the geo's usual value (its median
+        without zeros), their median over geos, and the span that holds 80% of them.
+
+    Raises
+    ------
+    SchemaError
+        If a variable is not there, or the Dataset has a further dim.
+    ConfigError
+        If there is no such page.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> plot_outliers(mmm_xgen.generate_mmm_dataset()).get_suptitle().splitlines()[0]
+    'No outliers: nothing is far from the median of its geo'
+    """
+    check_panel(ds, "y", "spend")
+    panel = read(ds)
+    if not panel.dated or not panel.cube_rows.size:
+        return without_panels("Nothing to look for outliers in: no values with dates", figsize)
+    with np.errstate(all="ignore"):
+        marked, distance = panel.outliers, panel.isolation
+    numbers = marked.sum(axis=(0, 1))
+    order = np.argsort(-numbers, kind="stable")
+    keys = [str(place) for place in order]
+    chosen = page_of(keys, page, MOST_PANELS, "variables")
+    with mpl.rc_context(STYLE):
+        figure, axes = new_panels(len(chosen.names), figsize=figsize, height=2.1)
+        for one, key in zip(axes, chosen.names, strict=True):
+            place = int(key)
+            _draw_series(one, panel, place, marked[..., place], distance[..., place])
+        note = [count(len(panel.geo_labels), "geo"), span_of(ds)]
+        note += [chosen.note] if chosen.note else []
+        headed(figure, _outlier_words(numbers), "  ·  ".join(note))
+        legend_below(figure, _outlier_legend(len(panel.geo_labels) > 1))
+    return figure
+
+
+def _outlier_words(numbers: np.ndarray) -> str:
+    if not numbers.any():
+        return "No outliers: nothing is far from the median of its geo"
+    found = count(int(numbers.sum()), "outlier")
+    return f"{found} in {int((numbers > 0).sum())} of {count(len(numbers), 'variable')}"
+
+
+def _outlier_legend(several: bool) -> dict[str, Artist]:
+    mark = {"outlier: far from the median of its geo": dot(RISK)}
+    if not several:
+        return {"value": line(DOT_EDGE, width=0.9), **mark}
+    return {"median of geos": line(DOT_EDGE, width=0.9), "80% of geos": band(DOT), **mark}
+
+
+def _draw_series(
+    axes: Axes, panel: Panel, place: int, marked: np.ndarray, distance: FloatArray
+) -> None:
+    cells = panel.cube[..., place]
+    dates = panel.unique_dates
+    name = role_name(panel.names[place], panel.roles[place])
+    if cells.shape[1] > 1 and panel.roles[place] != "control":
+        cells = _of_usual(cells)
+        axes.set_ylabel("x usual")
+    axes.set_label(name)
+    low, middle, high = spread_of(cells)
+    if cells.shape[1] > 1:
+        area(axes, dates, low, high, DOT)
+    trace(axes, dates, middle, DOT_EDGE, width=0.9)
+    rows, geos = np.nonzero(marked)
+    axes.plot(dates[rows], cells[rows, geos], "o", color=RISK, markersize=4, alpha=0.8)
+    axes.set_title(f"{name}: {_number_of(len(rows))}", fontsize=10)
+    if len(rows):
+        _name_farthest(axes, panel, marked, distance)
+    format_numbers(axes, "y")
+    date_rows([axes])
+
+
+def _of_usual(cells: FloatArray) -> FloatArray:
+    """Multiples of the median of each geo's values other than 0."""
+    usual = median_over_dates(np.where(cells == 0, np.nan, cells)[..., None])[:, 0]
+    return np.asarray(cells / np.where(usual > 0, usual, 1.0))
+
+
+def _number_of(number: int) -> str:
+    return count(number, "outlier") if number else "none"
+
+
+def _name_farthest(axes: Axes, panel: Panel, marked: np.ndarray, distance: FloatArray) -> None:
+    far = np.where(marked, np.nan_to_num(distance, posinf=np.finfo(float).max), -np.inf)
+    row, geo = np.unravel_index(int(far.argmax()), far.shape)
+    words = [str(panel.geo_labels[geo])] if len(panel.geo_labels) > 1 else []
+    words.append(str(panel.unique_dates[row])[:10])
+    axes.set_xlabel(f"farthest: {plain_text(' '.join(words))}", loc="right", color=RISK, fontsize=8)

@@ -1,0 +1,233 @@
+"""The sheet of what checks of data quality find: verdict, findings, figures."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from mmm_xgen.plots.panels import ROW, WIDTH, headed
+from mmm_xgen.plots.selection import count
+from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
+from mmm_xgen.plots.timelines import role_name
+from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
+from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
+
+# Rows and findings of one sheet; more could not be read.
+MOST_VARIABLES = 45
+MOST_FINDINGS = 10
+# Letters of a line of words, and inches that it takes.
+LETTERS = 145
+LINE = 0.19
+CAUTION = "#C98A00"
+AMBER = "#F6E3B5"
+RED = "#F0C4BE"
+
+
+def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
+    """Draw a sheet of what `mmm_xgen.check_data_quality` finds: verdict, findings, figures.
+
+    Parameters
+    ----------
+    ds : Dataset
+        In any state: what is wrong with it is what the sheet shows.
+    figsize : tuple of float, optional
+        Width and height in inches; letters shrink with it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        At most 10 findings and 45 variables, the most serious first, and how many more there are.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is no Dataset.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> figure = plot_quality(mmm_xgen.generate_mmm_dataset())
+    >>> figure.get_suptitle().splitlines()[0]
+    'Data quality: ok, 0 errors, 0 warnings'
+    """
+    report = check_data_quality(ds)
+    lines = _lines_of(report)
+    table = _Table.of(report.figures, n_dates=ds.sizes.get("date", 0))
+    natural = (WIDTH, 1.0 + LINE * max(len(lines), 1) + ROW * (len(table.rows) + 2))
+    size = figsize or natural
+    letters = 9.0 * min(1.0, size[0] / natural[0], size[1] / natural[1])
+    with mpl.rc_context({**STYLE, "font.size": letters}):
+        figure = Figure(figsize=size, layout="constrained")
+        heights = [LINE * max(len(lines), 1), ROW * (len(table.rows) + 1.5)]
+        above, below = figure.subplots(2, 1, height_ratios=heights)
+        _write_findings(above, lines)
+        _draw_table(below, table)
+        verdict = "ok" if report.ok else "not ok"
+        headed(
+            figure,
+            f"Data quality: {verdict}, {count(len(report.errors), 'error')}, "
+            f"{count(len(report.warnings), 'warning')}",
+            table.note,
+        )
+    return figure
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    colour: str = INK
+    mark: str = ""
+    code: str = ""
+
+
+def _lines_of(report: DataQualityReport) -> list[_Line]:
+    graded = [(RISK, finding) for finding in report.errors]
+    graded += [(CAUTION, finding) for finding in report.warnings]
+    lines = [line for mark, finding in graded[:MOST_FINDINGS] for line in _wrapped(mark, finding)]
+    hidden = len(graded) - MOST_FINDINGS
+    if hidden > 0:
+        lines.append(_Line(f"and {hidden} more", FAINT))
+    return lines or [_Line("No check found anything wrong or questionable.")]
+
+
+def _wrapped(mark: str, finding: Finding) -> list[_Line]:
+    what = textwrap.wrap(f"{finding.where}: {finding.message}", LETTERS, max_lines=3)
+    fix = textwrap.wrap(finding.fix, LETTERS, max_lines=2)
+    first, *rest = what
+    return [
+        _Line(first, mark=mark, code=finding.code),
+        *(_Line(text) for text in rest),
+        *(_Line(text, FAINT) for text in fix),
+    ]
+
+
+def _write_findings(axes: Axes, lines: list[_Line]) -> None:
+    axes.set_label("findings")
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)
+    plain = any(each.code for each in lines)
+    for row, each in enumerate(lines):
+        if each.mark:
+            axes.plot(0.006, row, "o", color=each.mark, markersize=6)
+            axes.text(0.018, row, each.code, weight="bold", va="center", parse_math=False)
+        at = 0.17 if plain else 0.0
+        axes.text(at, row, each.text, color=each.colour, va="center", parse_math=False)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Cells of the figures as text, and the colour of those that need a look."""
+
+    rows: list[str]
+    columns: list[str]
+    cells: list[list[str]]
+    colours: list[list[str]]
+    note: str
+
+    @classmethod
+    def of(cls, figures: pd.DataFrame, n_dates: int) -> _Table:
+        flags = _flags(figures, n_dates)
+        order = np.argsort(~flags.any(axis=1).to_numpy(dtype=bool), kind="stable")
+        kept = np.sort(order[:MOST_VARIABLES])
+        n = len(figures)
+        note = count(n, "variable")
+        if n > len(kept):
+            note = f"{len(kept)} of {n} variables, those with a coloured cell first"
+        values = figures.iloc[kept]
+        colours = [
+            [_colour(str(column), bool(bad)) for column, bad in row.items()]
+            for _, row in flags.iloc[kept].iterrows()
+        ]
+        cells = [
+            [WRITE[column](row[column]) for column in WRITE] for row in values.to_dict("records")
+        ]
+        names = [role_name(str(name), role) for name, role in values["role"].items()]
+        return cls(names, list(WRITE), cells, colours, note)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}" if np.isfinite(value) else "-"
+
+
+def _number(value: float) -> str:
+    return short_number(value) if np.isfinite(value) else "-"
+
+
+def _factor(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.1f}" if np.isfinite(value) else "infinite"
+
+
+WRITE: dict[str, Callable[[Any], str]] = {
+    "role": lambda role: "sales" if role == "y" else str(role),
+    "mean": _number,
+    "sd": _number,
+    "min": _number,
+    "max": _number,
+    "zero_share": _percent,
+    "missing": _number,
+    "vif": _factor,
+    "longest_gap": _number,
+    "outliers": _number,
+}
+HEADINGS = {
+    "role": "",
+    "zero_share": "zeros",
+    "vif": "variance\ninflation",
+    "longest_gap": "longest run\nof zeros",
+}
+
+
+def _flags(figures: pd.DataFrame, n_dates: int) -> pd.DataFrame:
+    """Cells that need a look, by the limits of the checks."""
+    flags = pd.DataFrame(False, index=figures.index, columns=list(WRITE))
+    if not len(figures):
+        return flags
+    flags["missing"] = figures["missing"] > 0
+    flags["min"] = (figures["min"] < 0) & (figures["role"] != "control")
+    flags["sd"] = figures["sd"] == 0
+    flags["zero_share"] = figures["zero_share"] == 1
+    flags["vif"] = figures["vif"] > VIF_LIMIT
+    long = max(LONG_GAP_PERIODS, LONG_GAP_SHARE * n_dates)
+    flags["longest_gap"] = (figures["longest_gap"] >= long) & (figures["role"] == "channel")
+    flags["outliers"] = figures["outliers"] > 0
+    return flags
+
+
+def _colour(column: str, bad: bool) -> str:
+    return (RED if column in {"missing", "min"} else AMBER) if bad else ""
+
+
+def _draw_table(axes: Axes, table: _Table) -> None:
+    axes.set_label("figures")
+    axes.set_axis_off()
+    n = len(table.rows)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(max(n, 1) - 0.4, -1.6)
+    if not n:
+        return
+    right = 0.2 + np.linspace(0.06, 0.78, len(table.columns))
+    width = right[1] - right[0]
+    for place, column in zip(right, table.columns, strict=True):
+        words = HEADINGS.get(column, column)
+        axes.text(place, -0.65, words, ha="right", va="bottom", color=FAINT, linespacing=0.95)
+    for row in range(n):
+        if row % 2 == 0:
+            axes.axhspan(row - 0.5, row + 0.5, color="#F6F7F8", zorder=0)
+        axes.text(0.006, row, table.rows[row], va="center")
+        for place, text, colour in zip(right, table.cells[row], table.colours[row], strict=True):
+            if colour:
+                box = (place - width + 0.012, row - 0.44)
+                axes.add_patch(Rectangle(box, width, 0.88, facecolor=colour))
+            nothing = not colour and text in {"0", "0%", "-"}
+            axes.text(place, row, text, ha="right", va="center", color=FAINT if nothing else INK)

@@ -1,0 +1,359 @@
+"""What-ifs by hand: sliders of channels, geo and budget, and what is true under them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmm_xgen.errors import MissingDependencyError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import WIDTH, band, headed, legend_below, line, name_rows
+from mmm_xgen.plots.selection import (
+    at_geo,
+    check_panel,
+    currency_of,
+    group_channels,
+    kpi_of,
+    per_period,
+    thinned,
+)
+from mmm_xgen.plots.style import (
+    CHANNEL_COLOURS,
+    FAINT,
+    INK,
+    STYLE,
+    format_dates,
+    format_numbers,
+    plain_text,
+    short_number,
+)
+from mmm_xgen.truth.counterfactual import full_plan, simulate
+from mmm_xgen.truth.optimum import optimize_allocation
+from mmm_xgen.truth.scenarios import compare_scenarios
+
+NEEDED = ("spend", "channel_contribution", "mu", "revenue_per_kpi")
+ALL_GEOS = "all geos"
+# Multiples of today's spend that a slider goes up to: beyond, curves are guesses in any market.
+MOST = 3.0
+STEP = 0.01
+PLAN_COLOUR = CHANNEL_COLOURS[1]
+TABLE = {
+    "channel_spend": "spend",
+    "channel_incremental_spend": "more spend",
+    "channel_incremental_sales": "more sales",
+    "channel_marginal_roi": "earned per unit more",
+    "channel_roas": "ROAS",
+}
+
+
+def plot_what_if(
+    ds: xr.Dataset,
+    spend: xr.DataArray,
+    *,
+    geo: str | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw expected sales, spend and contributions under another spend beside today's.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        A generated Dataset with all its dates.
+    spend : DataArray, dims (date, geo, channel)
+        The plan, as for `mmm_xgen.truth.simulate`; currency per period.
+    geo : str, optional
+        The geo that is shown; sums over all of them by default.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Independent of pyplot. All is without noise, as `mmm_xgen.truth.simulate` says it; the
+        eight largest channels are shown, the rest as one.
+
+    Raises
+    ------
+    SchemaError
+        If a variable is not there, or the contributions are not what the spend makes.
+    AlignmentError
+        If there is no such geo, or the plan has labels that the Dataset does not have.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> figure = plot_what_if(ds, 2 * ds.spend.sel(channel="Trend"))
+    >>> figure.axes[0].get_title(loc="left")
+    'Expected sales: 3.12% more'
+    """
+    check_panel(ds, *NEEDED)
+    groups = group_channels(ds)
+    plan = full_plan(ds, spend)
+    now = at_geo(ds, geo)
+    then = simulate(now, spend=plan.sel(geo=now["geo"].values))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=figsize or (WIDTH, 6.2), layout="constrained")
+        panels = figure.subplot_mosaic(
+            [["sales", "sales"], ["spend", "contribution"]], height_ratios=[1.2, 1]
+        )
+        for name, axes in panels.items():
+            axes.set_label(name)
+        _draw_sales(panels["sales"], now, then)
+        for key, variable, noun, units in (
+            ("spend", "spend", "Spend", currency_of(ds)),
+            ("contribution", "channel_contribution", "Contribution", kpi_of(ds)),
+        ):
+            sums = [groups.sums(each[variable].sum(("date", "geo"))) for each in (now, then)]
+            today, planned = (np.array(list(each.values())) for each in sums)
+            _draw_bars(panels[key], groups.labels, today, planned)
+            panels[key].set_title(f"{noun} by channel: {_change(today.sum(), planned.sum())}")
+            panels[key].set_xlabel(f"{units}, all dates")
+        headed(figure, f"What if: {plain_text(geo) if geo else _geos(ds)}, without noise")
+        entries: dict[str, Artist] = {
+            "today": line(INK, dashed=True),
+            "under the plan": line(PLAN_COLOUR),
+            "today, by channel": band(FAINT),
+        }
+        legend_below(figure, entries)
+    return figure
+
+
+def _geos(ds: xr.Dataset) -> str:
+    return ALL_GEOS if ds.sizes["geo"] > 1 else plain_text(str(ds["geo"].values[0]))
+
+
+def _draw_sales(axes: Axes, now: xr.Dataset, then: xr.Dataset) -> None:
+    both = xr.Dataset({"today": now["mu"].sum("geo"), "plan": then["mu"].sum("geo")})
+    totals = float(both["today"].sum()), float(both["plan"].sum())
+    series, step = thinned(both.assign_attrs(now.attrs))
+    dates = series["date"].to_numpy()
+    marker = "_" if len(dates) == 1 else None
+    today, plan = series["today"].to_numpy(), series["plan"].to_numpy()
+    if len(dates) > 1:
+        axes.fill_between(dates, today, plan, color=PLAN_COLOUR, alpha=0.25, linewidth=0)
+    axes.plot(dates, plan, color=PLAN_COLOUR, linewidth=1.8, marker=marker)
+    axes.plot(dates, today, color=INK, linewidth=1.2, linestyle=(0, (4, 2)), marker=marker)
+    axes.set_title(f"Expected sales: {_change(*totals)}")
+    axes.set_ylabel(per_period(kpi_of(now), now, step))
+    format_numbers(axes, "y")
+    format_dates(axes)
+
+
+def _draw_bars(axes: Axes, names: list[str], today: FloatArray, plan: FloatArray) -> None:
+    rows = np.arange(len(names))
+    axes.barh(rows - 0.2, today, height=0.36, color=FAINT)
+    axes.barh(rows + 0.2, plan, height=0.36, color=PLAN_COLOUR)
+    name_rows(axes, names)
+    axes.grid(visible=False, axis="y")
+    format_numbers(axes, "x")
+
+
+def _change(today: float, plan: float) -> str:
+    """What becomes of a sum, in words."""
+    if np.isclose(today, plan, rtol=1e-9, atol=1e-9):
+        return "as today"
+    word, size = "more" if plan > today else "less", abs(plan - today)
+    return f"{100 * size / abs(today):.3g}% {word}" if today else f"{short_number(size)} {word}"
+
+
+def what_if_simulator(ds: xr.Dataset) -> Any:
+    """Sliders for the spend of every channel, a geo and the budget, with what is true under them.
+
+    A channel's slider multiplies its spend on all dates, in the geo that is chosen or in all of
+    them. That of the budget moves all channels by the same factor; the button below it splits
+    the budget as `mmm_xgen.truth.optimize_allocation` does, with no channel above three times
+    today's spend. The picture is `plot_what_if`, the table `mmm_xgen.truth.compare_scenarios`.
+
+    Parameters
+    ----------
+    ds : Dataset, dims (date, geo, channel)
+        A generated Dataset with all its dates.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        Displayed by a notebook if it is the last line of a cell.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ipywidgets is not installed.
+    SchemaError
+        If a variable is not there, or the contributions are not what the spend makes.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> simulator = what_if_simulator(mmm_xgen.generate_mmm_dataset())
+    >>> type(simulator).__name__
+    'VBox'
+    """
+    check_panel(ds, *NEEDED)
+    try:
+        import ipywidgets
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the simulator needs ipywidgets ({error}); pip install 'mmm-xgen[notebooks]'"
+        ) from error
+    return _Simulator(ds, ipywidgets).view
+
+
+class _Simulator:
+    """State of the sliders: the multiple of today's spend, dims (geo, channel)."""
+
+    def __init__(self, ds: xr.Dataset, widgets: Any) -> None:
+        self.ds = ds
+        self.listening = True
+        dims = ("geo", "channel")
+        spent = ds["spend"].sum("date").transpose(*dims).reset_coords(drop=True)
+        self.today = spent
+        self.levels = xr.ones_like(spent)
+        names = [str(name) for name in ds["geo"].values]
+        wide = {"description_width": "11em"}
+        self.geo = widgets.Dropdown(
+            options=[(ALL_GEOS, None), *((name, name) for name in names)],
+            description="geo",
+            style=wide,
+        )
+        self.sliders = {
+            name: self._slider(widgets, name, float(spent.sel(channel=name).sum()))
+            for name in map(str, ds["channel"].values)
+        }
+        self.budget = widgets.FloatSlider(
+            description=f"budget ({ds.attrs.get('currency', 'currency')})",
+            continuous_update=False,
+            readout_format=",.0f",
+            style=wide,
+            layout={"width": "34em"},
+        )
+        self.split = widgets.Button(description="best split", tooltip="Split it as is best")
+        self.reset = widgets.Button(description="back to today")
+        self.picture = widgets.Image(format="png", layout={"max_width": "100%"})
+        self.table = widgets.HTML()
+        self._listen()
+        # More sliders than fit are scrolled.
+        rows = widgets.VBox(
+            list(self.sliders.values()), layout={"max_height": "22em", "overflow": "hidden auto"}
+        )
+        buttons = widgets.HBox([self.split, self.reset])
+        controls = widgets.VBox([self.geo, rows, self.budget, buttons])
+        top = widgets.HBox([controls, self.table], layout={"flex_flow": "row wrap"})
+        self.view = widgets.VBox([top, self.picture])
+        self.show()
+
+    @staticmethod
+    def _slider(widgets: Any, name: str, spent: float) -> Any:
+        return widgets.FloatSlider(
+            value=1.0,
+            min=0.0,
+            max=MOST,
+            step=STEP,
+            description=name,
+            readout_format=".0%",
+            # Where nothing is spent there is no pattern to multiply.
+            disabled=spent == 0,
+            continuous_update=False,
+            style={"description_width": "11em"},
+            layout={"width": "34em"},
+        )
+
+    def _listen(self) -> None:
+        for name, slider in self.sliders.items():
+            slider.observe(lambda change, name=name: self.move(name, change["new"]), "value")
+        self.budget.observe(lambda change: self.scale(change["new"]), "value")
+        self.geo.observe(lambda _: self.show(), "value")
+        self.split.on_click(lambda _: self.optimize())
+        self.reset.on_click(lambda _: self.set_levels(1.0))
+
+    @property
+    def geos(self) -> list[str]:
+        """Geos that the sliders move."""
+        every = [str(name) for name in self.ds["geo"].values]
+        return every if self.geo.value is None else [self.geo.value]
+
+    def move(self, channel: str, level: float) -> None:
+        """Set one channel to a multiple of today's spend."""
+        if self.listening:
+            self.set_levels(level, channel)
+
+    def scale(self, budget: float) -> None:
+        """Move all channels by the factor that makes them cost a budget."""
+        if not self.listening:
+            return
+        chosen = {"geo": self.geos}
+        today, levels = self.today.loc[chosen], self.levels.loc[chosen]
+        planned = float((today * levels).sum())
+        # From nothing up, the split is today's.
+        self.set_levels(levels * budget / planned if planned else budget / float(today.sum()))
+
+    def optimize(self) -> None:
+        """Split the budget over the channels so that it earns the most."""
+        part = self.ds.sel(geo=self.geos)
+        if not float(part["spend"].sum()):
+            return
+        best = optimize_allocation(
+            part,
+            total_budget=float(self.budget.value),
+            constraints={"*": {"max_change": MOST - 1}},
+        )
+        self.set_levels(best["multiplier"].fillna(1.0).reset_coords(drop=True))
+
+    def set_levels(self, levels: xr.DataArray | float, channel: str | None = None) -> None:
+        """Keep new multiples of today's spend, those of the chosen geos, and show them."""
+        chosen: dict[str, Any] = {"geo": self.geos}
+        if channel is not None:
+            chosen["channel"] = channel
+        kept = self.levels.copy()
+        kept.loc[chosen] = np.clip(0 * kept.loc[chosen] + levels, 0, MOST)
+        self.levels = kept
+        self.show()
+
+    @contextmanager
+    def _silently(self) -> Iterator[None]:
+        """Set sliders without being told of it."""
+        self.listening = False
+        try:
+            yield
+        finally:
+            self.listening = True
+
+    def show(self) -> None:
+        """Bring sliders, table and picture up to date."""
+        today = self.today.sel(geo=self.geos)
+        planned = today * self.levels.sel(geo=self.geos)
+        level = (planned.sum("geo") / today.sum("geo")).fillna(1.0)
+        with self._silently():
+            for name, slider in self.sliders.items():
+                slider.value = float(level.sel(channel=name))
+            most = MOST * float(today.sum())
+            self.budget.max = most or 1.0
+            self.budget.step = self.budget.max / 300
+            self.budget.value = float(planned.sum())
+        plan = self.ds["spend"] * self.levels
+        self.table.value = _table(self.ds.sel(geo=self.geos), plan.sel(geo=self.geos))
+        page = io.BytesIO()
+        plot_what_if(self.ds, plan, geo=self.geo.value).savefig(page, dpi=80)
+        self.picture.value = page.getvalue()
+
+
+def _table(ds: xr.Dataset, plan: xr.DataArray) -> str:
+    """What each channel and all of them do under a plan, as HTML."""
+    found = compare_scenarios(ds, {"plan": plan}).sel(scenario="plan", drop=True)
+    channels = {
+        title: found[name].to_series().reset_index(drop=True) for name, title in TABLE.items()
+    }
+    rows = pd.DataFrame(channels).set_index(pd.Index(list(map(str, ds["channel"].values))))
+    total = {title: float(found[name.removeprefix("channel_")]) for name, title in TABLE.items()}
+    rows = pd.concat([rows, pd.DataFrame(total, index=pd.Index(["all"]))])
+    return str(rows.map(lambda value: "" if np.isnan(value) else short_number(value)).to_html())

@@ -1,0 +1,226 @@
+"""Series over time: lines, rows on one scale, spread over geos, and the words beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed
+from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_dates, format_numbers, plain_text
+
+DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
+# Rows of one picture share a scale; one that hardly varies still has room for its name.
+LEAST_HEIGHT = 0.26
+TALLEST = 2.6
+BETWEEN_ROWS = 0.42
+# Spread over geos: a tenth of them is below, a tenth above.
+SPREAD = (0.1, 0.5, 0.9)
+
+
+def has_truth(ds: xr.Dataset, *names: str) -> bool:
+    """Whether a dataset has all these variables; one of observed data has none of the truth.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> has_truth(mmm_xgen.generate_mmm_dataset(), "mu", "noise")
+    True
+    """
+    return all(name in ds for name in names)
+
+
+def place_of(ds: xr.Dataset, geo: str | None) -> str:
+    """Words for the geos that a series is of.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> place_of(mmm_xgen.generate_mmm_dataset(), None)
+    'sum of 2 geos'
+    """
+    if geo is None and ds.sizes["geo"] > 1:
+        return f"sum of {ds.sizes['geo']} geos"
+    return plain_text(str(ds["geo"].to_numpy()[0]) if geo is None else geo)
+
+
+def trace(
+    axes: Axes,
+    dates: Dates,
+    values: FloatArray,
+    colour: str,
+    *,
+    width: float = 1.5,
+    dashed: bool = False,
+) -> Line2D:
+    """Line over time; with marks if no two neighbours are there to draw a line between."""
+    there = np.isfinite(values)
+    alone = not (there[1:] & there[:-1]).any()
+    (drawn,) = axes.plot(
+        dates,
+        values,
+        color=colour,
+        linewidth=width,
+        linestyle=DASHED if dashed else "-",
+        marker=("_" if dashed else "o") if alone else None,
+        markersize=5,
+    )
+    return drawn
+
+
+def even_rows(
+    shown: Sequence[FloatArray], figsize: tuple[float, float] | None
+) -> tuple[Figure, list[Axes]]:
+    """Panels below each other on which one unit has one height, so that sizes compare.
+
+    Parameters
+    ----------
+    shown : sequence of ndarray
+        All values that each panel must show.
+    figsize : tuple of float, optional
+        Width and height in inches.
+
+    Examples
+    --------
+    >>> figure, (one, two) = even_rows([np.array([0.0, 10.0]), np.array([50.0, 55.0])], None)
+    >>> [round(float(np.ptp(axes.get_ylim())), 9) for axes in (one, two)]
+    [11.2, 5.6]
+    """
+    ends = [_ends(values) for values in shown]
+    spans = np.array([high - low for low, high in ends])
+    largest = spans.max() if spans.max() > 0 else max(abs(high) for _, high in ends) or 1.0
+    heights = np.maximum(1.12 * spans, LEAST_HEIGHT * largest)
+    inches = TALLEST * heights / heights.max()
+    size = figsize or (WIDTH, 1.3 + float(inches.sum()) + BETWEEN_ROWS * len(inches))
+    figure = Figure(figsize=size, layout="constrained")
+    rows = list(
+        figure.subplots(
+            len(ends), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )[:, 0]
+    )
+    for axes, (low, high), height in zip(rows, ends, heights, strict=True):
+        middle = (low + high) / 2
+        axes.set_ylim(middle - height / 2, middle + height / 2)
+        axes.locator_params(axis="y", nbins=max(2, round(5 * height / heights.max())))
+        format_numbers(axes, "y")
+    return figure, rows
+
+
+def _ends(values: FloatArray) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def date_rows(rows: Sequence[Axes]) -> None:
+    """Write the dates of panels below each other once, under the last."""
+    for axes in rows:
+        # There is no axis of dates where every value is missing.
+        if np.isfinite(axes.dataLim.intervalx).all():
+            format_dates(axes)
+        else:
+            axes.set_xticks([])
+        axes.tick_params(axis="x", labelbottom=axes is rows[-1])
+
+
+def around_zero(axes: Axes, dates: Dates, values: FloatArray) -> None:
+    """Area between a series and zero."""
+    area(axes, dates, 0.0, values, DOT)
+    trace(axes, dates, values, DOT_EDGE, width=0.9)
+
+
+def share_of(part: FloatArray, whole: FloatArray) -> str:
+    """Part of a sum in percent, if there is a positive sum.
+
+    Examples
+    --------
+    >>> share_of(np.array([1.0, 1.0]), np.array([3.0, 5.0]))
+    '25%'
+    """
+    total = float(np.nansum(whole))
+    return f"{np.nansum(part) / total:.0%}" if total > 0 else "no share"
+
+
+def swing(values: FloatArray, whole: float, digits: int = 0) -> str:
+    """From how much to how much of a whole a series goes, in percent; nothing without a whole.
+
+    Examples
+    --------
+    >>> swing(np.array([0.0, -5.0, 10.0]), 100.0)
+    '-5% to +10%'
+    >>> swing(np.array([0.0, 10.0]), 100.0)
+    '0% to +10%'
+    """
+    if not whole > 0:
+        return ""
+    ends = [round(float(end) / whole, 2 + digits) for end in (np.min(values), np.max(values))]
+    return " to ".join(f"{end:+.{digits}%}" if end else "0%" for end in ends)
+
+
+def dots(axes: Axes, dates: Dates, values: FloatArray) -> None:
+    """Observed values: a dot each."""
+    many = len(dates) > 400
+    axes.plot(
+        dates,
+        values,
+        "o",
+        color=DOT,
+        markeredgecolor=DOT_EDGE,
+        markeredgewidth=0 if many else 0.4,
+        markersize=2 if many else 4,
+    )
+
+
+def spread_of(cells: FloatArray) -> FloatArray:
+    """Quantiles `SPREAD` over geos.
+
+    Parameters
+    ----------
+    cells : ndarray (date, geo)
+        NaN is missing.
+
+    Returns
+    -------
+    ndarray (quantile, date)
+        NaN on dates without any value.
+
+    Examples
+    --------
+    >>> spread_of(np.array([[1.0, 3.0, np.nan], [np.nan] * 3])).tolist()
+    [[1.2, nan], [2.0, nan], [2.8, nan]]
+    """
+    there = np.isfinite(cells).any(axis=1)
+    quantiles = np.full((len(SPREAD), len(cells)), np.nan)
+    if there.any():
+        quantiles[:, there] = np.nanquantile(cells[there], SPREAD, axis=1)
+    return quantiles
+
+
+def without_panels(words: str, figsize: tuple[float, float] | None) -> Figure:
+    """Page that says in one line why there is nothing to see.
+
+    Examples
+    --------
+    >>> without_panels("This dataset has no controls", None).get_suptitle()
+    'This dataset has no controls'
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=figsize or (WIDTH, 0.8), layout="constrained")
+        headed(figure, words)
+    return figure
+
+
+def role_name(name: str, role: str) -> str:
+    """Name of a variable as it is drawn; sales by what they are.
+
+    Examples
+    --------
+    >>> role_name("y", "y"), role_name("TV", "channel")
+    ('sales (y)', 'TV')
+    """
+    return plain_text("sales (y)" if role == "y" else name)

@@ -1,0 +1,236 @@
+"""Baseline and controls: what is in the pictures, not their pixels."""
+
+import io
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+import mmm_xgen
+from mmm_xgen import ChannelConfig, ControlConfig, MMMDataConfig, RegionConfig, TransformConfig
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.plots.baseline import plot_baseline, plot_controls
+from mmm_xgen.plots.selection import MOST_DATES
+from mmm_xgen.plots.style import plain_text
+
+EVENT = {"name": "sale", "dates": ["2022-11-25"], "effect": 0.3, "width_days": 7}
+
+
+def generated(n_controls=3, n_regions=2, n_periods=60, names=None, **settings):
+    names = names or [f"control {position}" for position in range(n_controls)]
+    controls = [
+        ControlConfig(name=name, base_value=10.0, gamma_control=5.0 * (position + 1))
+        for position, name in enumerate(names)
+    ]
+    regions = settings.pop("regions", {"sales_trend": 0.002, "seasonal_amplitude": 0.1})
+    config = MMMDataConfig(
+        channels=[ChannelConfig(name="TV", roas=2.0)],
+        control_variables=controls if n_controls else [],
+        regions=RegionConfig(n_regions=n_regions, **regions),
+        # Short enough for the default l_max at every frequency.
+        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
+        n_periods=n_periods,
+        **settings,
+    )
+    return mmm_xgen.generate_mmm_dataset(config)
+
+
+def observed(ds):
+    coords = {"date", "geo", "channel", "control", "channel_column", "control_column"}
+    kept = ds[["y", "spend", "control_value"]]
+    kept = kept.drop_vars([name for name in kept.coords if name not in coords])
+    return (
+        kept.assign_attrs({"freq": ds.attrs["freq"]})
+        .drop_attrs(deep=False)
+        .assign_attrs(freq=ds.attrs["freq"])
+    )
+
+
+def drawn(figure):
+    """Draw for real: matplotlib warns, and with it the test fails, only here."""
+    target = io.BytesIO()
+    figure.savefig(target, dpi=40)
+    assert target.getvalue().startswith(b"\x89PNG")
+    return figure
+
+
+def panels(figure):
+    return {axes.get_label(): axes for axes in figure.axes}
+
+
+def titles(figure):
+    return [axes.get_title(loc="left") for axes in figure.axes]
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return generated(events=[EVENT])
+
+
+# --- baseline
+
+
+def test_rows_hold_the_baseline_and_its_parts(ds):
+    figure = drawn(plot_baseline(ds))
+    assert isinstance(figure, Figure)
+    rows = panels(figure)
+    assert list(rows) == ["baseline", "trend", "seasonality", "event"]
+    for name in ("trend", "seasonality", "event"):
+        (line,) = rows[name].get_lines()
+        np.testing.assert_allclose(line.get_ydata(), ds[f"{name}_contribution"].sum("geo"))
+    base, total = rows["baseline"].get_lines()
+    np.testing.assert_allclose(base.get_ydata(), float(ds.intercept_contribution.sum()))
+    others = ds.mu - ds.control_contribution.sum("control") - ds.channel_contribution.sum("channel")
+    np.testing.assert_allclose(total.get_ydata(), others.sum("geo"))
+
+
+def test_one_unit_is_as_high_in_each_row(ds):
+    figure = drawn(plot_baseline(ds))
+    scale = [
+        axes.get_position().height / np.ptp(axes.get_ylim()) * figure.get_figheight()
+        for axes in figure.axes
+    ]
+    np.testing.assert_allclose(scale, scale[0], rtol=1e-6)
+
+
+def test_parts_say_how_large_they_are(ds):
+    words = titles(plot_baseline(ds))
+    base = float(ds.intercept_contribution.sum())
+    top = float(ds.trend_contribution.sum("geo").max()) / base
+    assert words[1] == f"Trend: 0% to +{top:.0%} of base sales"
+    assert words[2].startswith("Seasons: -10% to +10%")
+    assert words[3].startswith("Events (sale): 0% to +")
+
+
+def test_a_part_that_is_zero_is_left_out_and_named():
+    figure = drawn(plot_baseline(generated(regions={})))
+    assert list(panels(figure)) == ["baseline"]
+    assert "none: trend, seasons, events" in figure.get_suptitle()
+
+
+def test_one_geo_alone(ds):
+    _, total = plot_baseline(ds, geo="geo_2").axes[0].get_lines()
+    one = ds.sel(geo="geo_2")
+    np.testing.assert_allclose(
+        total.get_ydata(),
+        one.intercept_contribution
+        + one.trend_contribution
+        + one.seasonality_contribution
+        + one.event_contribution,
+    )
+    assert "geo_2" in plot_baseline(ds, geo="geo_2").get_suptitle()
+    with pytest.raises(AlignmentError, match="geo_9"):
+        plot_baseline(ds, geo="geo_9")
+
+
+@pytest.mark.parametrize("freq", ["MS", "QS"])
+def test_an_aggregated_baseline_has_base_sales_by_date(ds, freq):
+    whole = aggregate(ds, freq=freq)
+    base, _ = drawn(plot_baseline(whole)).axes[0].get_lines()
+    np.testing.assert_allclose(base.get_ydata(), whole.intercept_contribution.sum("geo"))
+
+
+def test_sizes_in_words_are_of_single_dates_when_series_are_thinned():
+    ds = generated(n_periods=2 * MOST_DATES, freq="D", events=[EVENT])
+    figure = drawn(plot_baseline(ds))
+    assert "means of 2 days" in figure.get_supylabel()
+    highest = float(ds.event_contribution.sum("geo").max() / ds.intercept_contribution.sum())
+    assert titles(figure)[3].endswith(f"+{highest:.0%} of base sales")
+
+
+def test_a_baseline_needs_the_truth(ds):
+    with pytest.raises(SchemaError, match="intercept_contribution"):
+        plot_baseline(observed(ds))
+    with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
+        plot_baseline(xr.concat([ds, ds], dim="dataset", data_vars="all"))
+
+
+def test_size_is_the_users(ds):
+    assert tuple(plot_baseline(ds, figsize=(7, 6)).get_size_inches()) == (7, 6)
+    assert tuple(plot_controls(ds, figsize=(7, 6)).get_size_inches()) == (7, 6)
+
+
+# --- controls
+
+
+def test_controls_have_values_and_effects_the_largest_first(ds):
+    figure = drawn(plot_controls(ds))
+    names = ["control 2", "control 1", "control 0"]
+    expected = [label for name in names for label in (f"value of {name}", f"effect of {name}")]
+    assert list(panels(figure)) == expected
+    (effect,) = panels(figure)["effect of control 2"].get_lines()
+    truth = ds.control_contribution.sel(control="control 2").sum("geo")
+    np.testing.assert_allclose(effect.get_ydata(), truth)
+    (middle,) = panels(figure)["value of control 2"].get_lines()
+    values = ds.control_value.sel(control="control 2").median("geo")
+    np.testing.assert_allclose(middle.get_ydata(), values)
+    limits = {axes.get_ylim() for name, axes in panels(figure).items() if "effect" in name}
+    assert len(limits) == 1
+
+
+def test_controls_of_one_geo_have_no_spread(ds):
+    figure = plot_controls(ds, geo="geo_1")
+    assert not figure.legends
+    value = panels(figure)["value of control 0"]
+    assert not value.collections
+    one = ds.control_value.sel(control="control 0", geo="geo_1")
+    np.testing.assert_allclose(value.get_lines()[0].get_ydata(), one)
+    with pytest.raises(AlignmentError):
+        plot_controls(ds, geo="nowhere")
+
+
+def test_observed_controls_have_values_only(ds):
+    figure = drawn(plot_controls(observed(ds)))
+    assert list(panels(figure)) == [f"value of control {i}" for i in range(3)]
+    assert "observed" in figure.get_suptitle()
+
+
+def test_many_controls_are_paged():
+    ds = generated(n_controls=14)
+    assert [len(plot_controls(ds, page=page).axes) for page in (1, 2, 3)] == [12, 12, 4]
+    assert "controls 13 to 14 of 14, page 3 of 3" in plot_controls(ds, page=3).get_suptitle()
+    assert [len(plot_controls(observed(ds), page=page).axes) for page in (1, 2)] == [12, 2]
+    with pytest.raises(ConfigError, match="page: found 4, allowed: 1 to 3"):
+        plot_controls(ds, page=4)
+
+
+def test_without_controls_the_page_says_so(ds):
+    for bare in (generated(n_controls=0), observed(ds).drop_dims("control")):
+        figure = drawn(plot_controls(bare))
+        assert not figure.axes
+        assert figure.get_suptitle() == "This dataset has no controls"
+
+
+def test_a_control_without_effect_is_named_so():
+    control = ControlConfig(name="idle", gamma_control=0.0)
+    ds = mmm_xgen.generate_mmm_dataset(
+        MMMDataConfig(channels=[ChannelConfig(name="TV")], control_variables=[control])
+    )
+    assert titles(drawn(plot_controls(ds))) == ["idle", "no effect"]
+
+
+@pytest.mark.parametrize("name", ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"])
+def test_any_control_name_is_written_as_it_is(name):
+    figure = drawn(plot_controls(generated(names=[name])))
+    assert titles(figure)[0] == plain_text(name)
+
+
+def test_missing_values_leave_gaps():
+    ds = observed(generated(n_controls=1))
+    values = ds.control_value.values.copy()
+    values[3:6] = np.nan
+    figure = drawn(plot_controls(ds.assign(control_value=ds.control_value.copy(data=values))))
+    (line,) = figure.axes[0].get_lines()
+    assert np.isnan(line.get_ydata()[3:6]).all()
+    empty = ds.assign(control_value=ds.control_value * np.nan)
+    assert drawn(plot_controls(empty)).axes
+
+
+@pytest.mark.parametrize("plot", [plot_baseline, plot_controls])
+@pytest.mark.parametrize(
+    ("n_regions", "n_periods", "freq"), [(1, 1, "W"), (3, 2, "MS"), (50, 12, "D"), (1, 30, "MS")]
+)
+def test_every_size_is_drawn_without_a_warning(plot, n_regions, n_periods, freq):
+    drawn(plot(generated(2, n_regions, n_periods, freq=freq)))

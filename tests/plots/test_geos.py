@@ -1,0 +1,200 @@
+"""Geos beside each other: what is in the picture, not its pixels."""
+
+import io
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mmm_xgen
+from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, TransformConfig
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen.plots.geos import MOST_LINES, plot_geos
+from mmm_xgen.plots.panels import MOST_ROWS
+from mmm_xgen.plots.selection import MOST_CHANNELS
+from mmm_xgen.plots.style import plain_text
+
+
+def generated(n_regions=3, n_channels=3, n_periods=40, population=None, names=None, **settings):
+    channels = [
+        ChannelConfig(name=f"channel {position}", base_spend=1000.0 - 20 * position, roas=2.0)
+        for position in range(n_channels)
+    ]
+    config = MMMDataConfig(
+        channels=channels,
+        regions=RegionConfig(
+            n_regions=n_regions,
+            base_sales_rate=10_000.0 * n_channels,
+            population=population or [1000.0 * (1 + place) for place in range(n_regions)],
+            region_names=names or [f"geo {place}" for place in range(n_regions)],
+        ),
+        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
+        n_periods=n_periods,
+        **settings,
+    )
+    return mmm_xgen.generate_mmm_dataset(config)
+
+
+def observed(ds):
+    kept = ds[["y", "spend"]]
+    kept.attrs = {"freq": ds.attrs["freq"]}
+    return kept
+
+
+def drawn(figure):
+    """Draw for real: matplotlib warns, and with it the test fails, only here."""
+    target = io.BytesIO()
+    figure.savefig(target, dpi=40)
+    assert target.getvalue().startswith(b"\x89PNG")
+    return figure
+
+
+def panels(figure):
+    return {axes.get_label(): axes for axes in figure.axes}
+
+
+def row_names(figure):
+    return [text.get_text() for text in panels(figure)["sales"].get_yticklabels()]
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return generated()
+
+
+def test_rows_are_geos_the_largest_first(ds):
+    figure = drawn(plot_geos(ds))
+    assert list(panels(figure)) == ["index", "sales", "spend", "contributions"]
+    assert row_names(figure) == ["geo 2", "geo 1", "geo 0"]
+    ratio = float(ds.y.mean("date").sel(geo="geo 2") / ds.y.mean("date").sel(geo="geo 0"))
+    assert figure.get_suptitle().startswith(f"geo 2 sells {ratio:.1f} times as much as geo 0")
+
+
+def test_boxes_hold_half_of_the_dates(ds):
+    boxes = panels(plot_geos(ds))["sales"].patches
+    for box, geo in zip(boxes, ["geo 2", "geo 1", "geo 0"], strict=True):
+        low, high = np.quantile(ds.y.sel(geo=geo), [0.25, 0.75])
+        assert box.get_x() == pytest.approx(low)
+        assert box.get_width() == pytest.approx(high - low)
+
+
+def test_spend_is_a_rate_of_sales(ds):
+    bars = panels(plot_geos(ds))["spend"].patches
+    rate = ds.spend.sum(("date", "channel")) / ds.y.sum("date")
+    np.testing.assert_allclose([bar.get_width() for bar in bars], rate[::-1])
+
+
+def test_squares_are_shares_of_expected_sales(ds):
+    axes = panels(plot_geos(ds))["contributions"]
+    columns = [text.get_text() for text in axes.get_xticklabels()]
+    share = 100 * ds.channel_contribution.sum("date") / ds.mu.sum("date")
+    expected = share.sel(geo=["geo 2", "geo 1", "geo 0"], channel=columns).transpose("geo", ...)
+    np.testing.assert_allclose(axes.get_images()[0].get_array(), expected)
+    assert [text.get_text() for text in axes.texts] == [f"{v:.1f}" for v in expected.values.flat]
+
+
+@pytest.mark.parametrize("n_regions", [MOST_LINES, MOST_LINES + 1])
+def test_few_geos_are_lines_and_many_are_a_band(n_regions):
+    ds = generated(n_regions)
+    figure = plot_geos(ds)
+    axes = panels(figure)["index"]
+    index = 100 * ds.y / ds.y.mean("date")
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    if n_regions == MOST_LINES:
+        assert names == list(ds.geo.values)
+        for line, geo in zip(axes.get_lines(), ds.geo.values, strict=True):
+            np.testing.assert_allclose(line.get_ydata(), index.sel(geo=geo))
+    else:
+        assert names == ["median of geos", "80% of geos"]
+        (line,) = axes.get_lines()
+        np.testing.assert_allclose(line.get_ydata(), index.median("geo"))
+
+
+def test_many_geos_are_paged_and_many_channels_are_shown_as_one():
+    ds = generated(MOST_ROWS + 10, n_channels=12, n_periods=12)
+    first, second = drawn(plot_geos(ds)), drawn(plot_geos(ds, page=2))
+    assert [len(row_names(figure)) for figure in (first, second)] == [MOST_ROWS, 10]
+    assert "geos 41 to 50 of 50, page 2 of 2" in second.get_suptitle()
+    columns = panels(first)["contributions"].get_xticklabels()
+    assert len(columns) == MOST_CHANNELS + 1
+    assert columns[-1].get_text() == "4 others"
+    index = [panels(figure)["index"].get_lines()[0].get_ydata() for figure in (first, second)]
+    np.testing.assert_array_equal(*index)
+    with pytest.raises(ConfigError, match="page: found 3, allowed: 1 to 2"):
+        plot_geos(ds, page=3)
+
+
+def test_one_geo_says_that_there_is_nothing_to_compare():
+    figure = drawn(plot_geos(generated(1)))
+    assert "one geo" in figure.get_suptitle()
+    assert not figure.legends
+
+
+def test_sizes_far_apart_have_a_logarithmic_axis():
+    scales = {
+        largest: panels(plot_geos(generated(2, population=[1000.0, largest])))["sales"].get_xscale()
+        for largest in (2000.0, 100_000.0)
+    }
+    assert scales == {2000.0: "linear", 100_000.0: "log"}
+
+
+def test_observed_data_have_no_contributions(ds):
+    figure = drawn(plot_geos(observed(ds)))
+    assert list(panels(figure)) == ["index", "sales", "spend"]
+    assert row_names(figure) == ["geo 2", "geo 1", "geo 0"]
+
+
+def test_a_geo_without_sales_and_missing_values_are_drawn(ds):
+    values = ds.y.values.copy()
+    values[:, 0] = 0.0
+    values[:, 1] = np.nan
+    values[3, 2] = np.nan
+    for broken in (ds, observed(ds)):
+        figure = drawn(plot_geos(broken.assign(y=ds.y.copy(data=values))))
+        assert row_names(figure) == ["geo 2", "geo 0", "geo 1"]
+    drawn(plot_geos(observed(ds).assign(y=ds.y * np.nan)))
+
+
+@pytest.mark.parametrize("name", ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"])
+def test_any_geo_name_is_written_as_it_is(name):
+    figure = drawn(plot_geos(generated(2, names=["x", name])))
+    assert row_names(figure)[0] == plain_text(name)
+    assert figure.legends[0].get_texts()[1].get_text() == plain_text(name)
+
+
+@pytest.mark.parametrize(
+    ("n_regions", "n_channels", "n_periods", "freq"),
+    [(1, 1, 1, "W"), (3, 2, 1, "D"), (2, 1, 2, "MS"), (50, 30, 4, "W"), (1, 9, 24, "MS")],
+)
+def test_every_size_is_drawn_without_a_warning(n_regions, n_channels, n_periods, freq):
+    ds = generated(n_regions, n_channels, n_periods, freq=freq)
+    drawn(plot_geos(ds))
+    drawn(plot_geos(observed(ds)))
+
+
+def test_a_silent_channel_and_an_aggregated_dataset_are_drawn():
+    channels = [
+        ChannelConfig(name="a rather long name of a channel", roas=2.0),
+        ChannelConfig(name="silent", base_spend=0.0, base_effectiveness=0.0),
+    ]
+    with pytest.warns(mmm_xgen.XgenWarning, match="silent"):
+        ds = mmm_xgen.generate_mmm_dataset(
+            MMMDataConfig(channels=channels, regions=RegionConfig(n_regions=3))
+        )
+    drawn(plot_geos(ds))
+    drawn(plot_geos(aggregate(ds, freq="QS")))
+
+
+def test_what_is_no_single_dataset_is_refused(ds):
+    with pytest.raises(SchemaError, match="'spend'"):
+        plot_geos(ds.drop_vars("spend"))
+    with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
+        plot_geos(xr.concat([ds, ds], dim="dataset", data_vars="all"))
+
+
+def test_order_of_dims_does_not_matter_and_size_is_the_users(ds):
+    turned = ds.transpose("channel", "geo", "date", ...)
+    one, two = (panels(plot_geos(each))["contributions"].get_images()[0] for each in (ds, turned))
+    np.testing.assert_allclose(one.get_array(), two.get_array())
+    assert tuple(plot_geos(ds, figsize=(9, 8)).get_size_inches()) == (9, 8)
