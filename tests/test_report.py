@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 import mmm_xgen as m
 from mmm_xgen.aggregate import aggregate
@@ -83,10 +84,22 @@ class Page(HTMLParser):
         return found[0][1:]
 
 
+def blank(ds, drawing, page):
+    """A picture of nothing, in place of one that takes a third of a second to draw."""
+    if page > 1:
+        raise m.ConfigError("found 2, allowed: 1 to 1", path="page")
+    return Figure()
+
+
 @pytest.fixture
 def no_pixels(monkeypatch):
     """Pictures are drawn, and not written as pixels: that is most of the time it takes."""
     monkeypatch.setattr(pictures, "data_uri", lambda figure: ("data:image/png;base64,AA==", 1, 1))
+
+
+@pytest.fixture
+def no_pictures(no_pixels, monkeypatch):
+    monkeypatch.setattr(pictures, "_figure", blank)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +197,7 @@ def test_configuration(ds, page):
     assert m.MMMDataConfig.from_yaml(yaml) == ds.mmm.config
 
 
-def test_quality(no_pixels, ds):
+def test_quality(no_pictures, ds):
     frame = m.to_frame(ds)
     frame.loc[20, "x1-TV"] *= 40
     report = m.check_data_quality(frame)
@@ -217,12 +230,12 @@ def test_preset_is_named_and_reproduced(ds, page):
 
 
 @pytest.mark.parametrize("name", ["TV", HOSTILE, 'a """ b', "back\\slash", "emoji 📺"])
-def test_other_configurations_are_written_out(no_pixels, name):
+def test_other_configurations_are_written_out(no_pictures, name):
     made = generate(config_with(steady(name), steady("Radio", roas=0.1 + 0.2), n_periods=20))
     assert run(python_of(Page(render(made)))).identical(made)
 
 
-def test_what_was_given_comes_from_the_file(no_pixels, tmp_path, monkeypatch):
+def test_what_was_given_comes_from_the_file(no_pictures, tmp_path, monkeypatch):
     config = m.get_preset_config("basic")
     spend = m.generate_mmm_dataset(config, seed=1).spend
     made = m.generate_mmm_dataset(config, spend=spend)
@@ -233,7 +246,7 @@ def test_what_was_given_comes_from_the_file(no_pixels, tmp_path, monkeypatch):
     assert "Given and not drawn: spend" in render(made)
 
 
-def test_unregistered_parts_are_said(no_pixels):
+def test_unregistered_parts_are_said(no_pictures):
     config = config_with(
         {"name": "TV", "pattern": lambda dates, rng: np.ones(len(dates)), "base_spend": 9.0}
     )
@@ -241,7 +254,7 @@ def test_unregistered_parts_are_said(no_pixels):
     assert "register them first" in text
 
 
-def test_counterfactual_and_aggregate(no_pixels, ds):
+def test_counterfactual_and_aggregate(no_pictures, ds):
     other = simulate(ds, spend=ds.spend * 2)
     assert "No configuration makes it" in render(other)
     text = render(aggregate(m.generate_mmm_dataset(), freq="MS"))
@@ -298,7 +311,7 @@ def test_no_folder(ds, tmp_path):
 # Data of all kinds ----------------------------------------------------------------------------
 
 
-def test_data_of_ones_own(no_pixels, ds):
+def test_data_of_ones_own(no_pictures, ds):
     page = Page(render(m.to_frame(ds), title="Mine"))
     assert page.headings[0] == "Mine"
     assert page.sections[:2] == ["summary", "quality"]
@@ -309,7 +322,7 @@ def test_data_of_ones_own(no_pixels, ds):
     assert as_dataset.images == page.images
 
 
-def test_unknown_columns_are_named_and_left_out(no_pixels, ds):
+def test_unknown_columns_are_named_and_left_out(no_pictures, ds):
     text = render(m.to_frame(ds).assign(week=1, note="x"))
     page = Page(text)
     assert "sales" in page.sections
@@ -358,7 +371,7 @@ def test_broken_datasets_get_a_report_of_their_faults(ds, change):
     assert {"summary", "quality"} <= set(page.sections)
 
 
-def test_datasets_from_elsewhere(no_pixels, ds):
+def test_datasets_from_elsewhere(no_pictures, ds):
     other = xr.Dataset(
         {"spend": ds.spend.transpose("channel", "date", "geo"), "y": ds.y}
     ).drop_vars(["channel_column", "adstock_kind", "saturation_kind", "l_max", "normalize"])
