@@ -319,7 +319,7 @@ BAD_FILES = {
         "channels: [{name: TV, base_spend: lots}]",
         ["type.yaml", "channels.0.base_spend", "lots"],
     ),
-    "deep.yaml": ("[" * 5000, ["deep.yaml"]),
+    "deep.yaml": ("[" * 1500, ["deep.yaml"]),
     "broken.json": ('{"channels": [', ["broken.json", "JSON"]),
     "list.json": ("[1, 2]", ["list.json", "mapping"]),
     "deep.json": ("[" * 200_000, ["deep.json"]),

@@ -24,6 +24,7 @@ from mmm_xgen.recovery.scoring.metrics import METRICS
 from mmm_xgen.recovery.scoring.self_check import self_check
 from mmm_xgen.recovery.study.results import Study
 from mmm_xgen.recovery.study.run import run_study
+from mmm_xgen.recovery.study.saved import series_of
 
 # Importing a module of models registers them.
 _REGISTERED = (least_squares, meridian, pymc_arms, pymc_calibration)
@@ -52,6 +53,7 @@ __all__ = [
     "run_study",
     "score",
     "self_check",
+    "series_of",
     "tidy",
     "to_meridian_truth",
     "to_pymc_truth",

@@ -182,7 +182,8 @@ def what_would_help(
     ================  ========================================================================
 
     The ROAS is always that of the panel as it is, so that only its standard error moves; a ratio
-    of 0.5 halves it. Model and prior are those of `recoverability`.
+    of 0.5 halves it. Model and prior are those of `recoverability`. A ratio of 1 says that
+    the design tells nothing new of that channel, one above 1 that it takes away what told of it.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.recovery.fit import about
 from mmm_xgen.recovery.study.results import (
     LARGEST_RHAT,
     Study,
@@ -50,7 +51,7 @@ COUNTS = (
 
 HEAD = """# Recovery report
 
-{fits} fits of {models} models on {datasets} datasets, {seeds} seeds in all; {done} done, of which
+{fits} of {models} on {datasets}, {seeds} in all; {done} done, of which
 {converged} converged (R-hat at most {rhat:g}, no divergences; models that do not sample count as
 converged).
 
@@ -137,10 +138,10 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
     has_floor = (units["model"] == FLOOR).any()
     parts = [
         HEAD.format(
-            fits=len(units),
-            models=units["model"].nunique(),
-            datasets=units["dataset"].nunique(),
-            seeds=len(units[["dataset", "seed"]].drop_duplicates()),
+            fits=_count(len(units), "fit"),
+            models=_count(units["model"].nunique(), "model"),
+            datasets=_count(units["dataset"].nunique(), "dataset"),
+            seeds=_count(len(units[["dataset", "seed"]].drop_duplicates()), "seed"),
             done=(units["status"] == "done").sum(),
             converged=units["converged"].sum(),
             rhat=LARGEST_RHAT,
@@ -298,6 +299,10 @@ def _not_recovered(tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
     return lines or [f"Nothing by this rule: {limit}."]
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _failed(failures: pd.DataFrame) -> str:
     rows = failures[~failures["status"].isin([TIMED_OUT, SKIPPED])]
     return "Nothing." if rows.empty else markdown(rows)
@@ -315,8 +320,11 @@ def _settings(units: pd.DataFrame) -> str:
     for title, key in (("Settings", "settings"), ("Versions", "versions")):
         values: dict[str, set[str]] = {}
         for each in stats:
+            # What a model makes nothing of says nothing of its fit.
+            heeds = about(str(each.get("model"))).heeds
             for name, value in (each.get(key) or {}).items():
-                values.setdefault(name, set()).add(str(value))
+                if key != "settings" or name in heeds:
+                    values.setdefault(name, set()).add(str(value))
         words = (f"{name} {' or '.join(sorted(found))}" for name, found in values.items())
         lines.append(f"{title}: {', '.join(words)}.")
     codes = sorted({str(each.get("code") or "unknown")[:8] for each in stats})
