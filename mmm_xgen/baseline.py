@@ -21,38 +21,44 @@ from mmm_xgen.parameters import Parameters
 
 
 def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
-    """Contribution of the trend, dims (geo, date)."""
+    """Contribution of the trend, dims (..., geo, date)."""
     spec = config.regions.trend
-    parameters = {name: truth[f"trend_{name}"][:, None] for name in spec.parameters}
-    share = spec.registered.function(calendar.period, **parameters, **spec.settings)
-    return np.asarray(truth["intercept_contribution"][:, None] * share)
+    base = truth["intercept_contribution"]
+    values = {name: truth[f"trend_{name}"] for name in spec.parameters}
+    shape = np.broadcast_shapes((1,) * base.ndim, *(each.shape for each in values.values()))
+    # To the kind, the geos of further datasets are further geos.
+    rows = {name: np.broadcast_to(each, shape).reshape(-1, 1) for name, each in values.items()}
+    share = np.asarray(spec.registered.function(calendar.period, **rows, **spec.settings))
+    share = np.broadcast_to(share, np.broadcast_shapes(share.shape, (np.prod(shape), 1)))
+    return np.asarray(base[..., None] * share.reshape(*shape, -1))
 
 
 def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
-    """Contribution of the yearly and all other seasons, dims (geo, date)."""
-    yearly = _weighted(truth["gamma_fourier"], yearly_basis(calendar, config.regions.fourier_modes))
+    """Contribution of the yearly and all other seasons, dims (..., geo, date)."""
+    regions = config.regions
+    yearly = _weighted(truth["gamma_fourier"], yearly_basis(calendar, regions.fourier_modes))
     bases = [
         weekday_basis(calendar)
         if season.weekday_effects is not None
         else fourier_basis(calendar.day, season.days, season.modes)
-        for season in config.regions.seasonalities
+        for season in regions.seasonalities
     ]
     if not bases:
-        return np.asarray(yearly)
+        return yearly
     return yearly + _weighted(truth["gamma_seasonal"], np.concatenate(bases))
 
 
 def events(truth: Parameters, intensity: FloatArray) -> FloatArray:
-    """Contribution of all events, dims (geo, date)."""
+    """Contribution of all events, dims (..., geo, date)."""
     return _weighted(truth["event_effect"], intensity)
 
 
 def _weighted(coefficients: FloatArray, basis: FloatArray) -> FloatArray:
-    """Sum of (geo, mode) times (mode, date), in an order that other geos cannot change.
+    """Sum of (..., geo, mode) times (mode, date), in an order that no other geo can change.
 
     A matrix product would round differently with the number of geos.
     """
-    return np.asarray(np.einsum("gm,mt->gt", coefficients, basis))
+    return np.asarray(np.einsum("...gm,mt->...gt", coefficients, basis))
 
 
 def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
@@ -67,19 +73,21 @@ def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
 
 
 def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray) -> FloatArray:
-    """Contribution of every control, dims (control, geo, date).
+    """Contribution of every control, dims (..., control, geo, date).
 
     Raises
     ------
     ConfigError
         If a control with an elasticity is 0 somewhere: no price of 0 has one.
     """
-    reference = truth["control_reference"][:, None, None]
-    elasticity = truth["control_elasticity"].T[..., None]
+    reference = truth["control_reference"][..., None, None]
+    elasticity = truth["control_elasticity"].swapaxes(-1, -2)[..., None]
     numbers = np.result_type(elasticity, truth["intercept_contribution"], truth["gamma_control"])
-    contribution = truth["gamma_control"].T[..., None] * (value - reference).astype(numbers)
-    elastic = ~np.isnan(elasticity[:, 0, 0])
-    without_price = elastic & (value == 0).any(axis=(1, 2))
+    gamma = truth["gamma_control"].swapaxes(-1, -2)[..., None]
+    contribution = gamma * (value - reference).astype(numbers)
+    others = tuple(axis for axis in range(value.ndim) if axis != value.ndim - 3)
+    elastic = ~np.isnan(elasticity[..., :1, :]).any(axis=others)
+    without_price = elastic & (value == 0).any(axis=others)
     if without_price.any():
         position = int(np.argmax(without_price))
         raise ConfigError(
@@ -87,6 +95,7 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
             "elasticity; choose a pattern without zeros, or gamma_control",
             path=f"control_variables.{position}.elasticity",
         )
-    share = (value[elastic] / reference[elastic]) ** elasticity[elastic] - 1
-    contribution[elastic] = truth["intercept_contribution"][:, None] * share
+    base = truth["intercept_contribution"][..., None, :, None]
+    at = (..., elastic, slice(None), slice(None))
+    contribution[at] = base * ((value[at] / reference[at]) ** elasticity[at] - 1)
     return np.asarray(contribution)

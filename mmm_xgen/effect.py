@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.batch import Batch
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import FloatArray
 
 
 def factor_for_roas(
-    config: MMMDataConfig,
+    batch: Batch,
     effect: FloatArray,
     spend: FloatArray,
     response: FloatArray,
@@ -25,18 +25,18 @@ def factor_for_roas(
 
     Parameters
     ----------
-    config : MMMDataConfig
+    batch : Batch
         Has the targets.
-    effect : array, dims (geo, channel)
+    effect : array, dims (dataset, geo, channel)
         Effect before the factor, in KPI units per period.
-    spend, response : array, dims (channel, geo, date)
+    spend, response : array, dims (dataset, channel, geo, date)
         Spend in currency per period, and what the effect multiplies.
     fixed : list of bool, one a channel
         Channels whose effect is given and stays.
 
     Returns
     -------
-    array, dims (channel,)
+    array, dims (dataset, channel)
         1 where a channel has no target, or where its effect is given.
 
     Raises
@@ -44,21 +44,24 @@ def factor_for_roas(
     ConfigError
         If a channel with a target has no spend, or spend without response.
     """
-    target = np.array([np.nan if c.roas is None else c.roas for c in config.channels])
-    target[fixed] = np.nan
-    solved = ~np.isnan(target)
-    factor = np.ones_like(target)
+    target = batch.each(
+        lambda config: [np.nan if each.roas is None else each.roas for each in config.channels]
+    )
+    target[:, fixed] = np.nan
+    solved = ~np.isnan(target[0])
     if not solved.any():
-        return factor
-    total_spend = spend.sum(axis=(1, 2))
-    incremental = (effect.T * response.sum(axis=2)).sum(axis=1) * config.revenue_per_kpi
-    for channel in np.flatnonzero(solved):
-        if total_spend[channel] == 0 or incremental[channel] == 0:
-            what = "spend" if total_spend[channel] == 0 else "response to its spend"
-            raise ConfigError(
-                f"found a roas of {target[channel]:g} for {config.channel_names[channel]!r}, which "
-                f"has no {what} in the window; give base_effectiveness instead",
-                path=f"channels.{channel}.roas",
-            )
-    factor[solved] = target[solved] * total_spend[solved] / incremental[solved]
-    return factor
+        return np.ones_like(target)
+    total_spend = spend.sum(axis=(2, 3))
+    revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None]
+    incremental = (effect.swapaxes(1, 2) * response.sum(axis=3)).sum(axis=2) * revenue
+    unsolvable = (total_spend == 0) | (incremental == 0)
+    for channel in np.flatnonzero(solved & unsolvable.any(axis=0)):
+        dataset = int(np.argmax(unsolvable[:, channel]))
+        wanted = np.broadcast_to(target, unsolvable.shape)[dataset, channel]
+        what = "spend" if total_spend[dataset, channel] == 0 else "response to its spend"
+        raise ConfigError(
+            f"found a roas of {wanted:g} for {batch.shared.channel_names[channel]!r}, which "
+            f"has no {what} in the window; give base_effectiveness instead",
+            path=f"channels.{channel}.roas",
+        )
+    return np.where(solved, target * total_spend / np.where(solved, incremental, 1), 1.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmm_xgen import baseline
+from mmm_xgen.batch import Batch
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.experiment import apply_experiments
 from mmm_xgen.draws import draw_controls, draw_spend
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-# Numbers too large for a float are refused by name below, not one by one where they arise.
-@np.errstate(over="ignore", invalid="ignore")
 def generate_mmm_dataset(
     config: MMMDataConfig | None = None,
     *,
@@ -96,57 +95,12 @@ def generate_mmm_dataset(
     True
     """
     config, plan = planned(config, seed, spend)
-    window = config.calendar.window()
-
-    truth, given = true_parameters(config, params)
-    history, spent, value = spend_and_controls(config, plan, truth)
-
-    media = true_media(config, truth)
-    weights = lag_weights(media)
-    carryover, saturated, response = stages(spent, media, weights, history)
-    factor = factor_for_roas(config, media.effect, spent, response, effect_is_given(config, given))
-    media = replace(media, effect=media.effect * factor)
-
-    intercept = truth["intercept_contribution"][:, None]
-    trend = baseline.trend(config, truth, window)
-    seasonality = baseline.seasonality(config, truth, window)
-    intensity = baseline.intensities(config, window)
-    events = baseline.events(truth, intensity)
-    controls = baseline.control_effects(config, truth, value)
-    channels = contribute(response, media)
-
-    mu = intercept + trend + seasonality + events + controls.sum(axis=0) + channels.sum(axis=0)
-    sigma = noise_sd(config, mu, truth)
-    y, noise = observe(config, mu, sigma, truth)
-    reject_overflow(spent, mu, y)
-    warn_of_implausible(config, truth, spent, channels, mu)
-    warn_of_absent_events(config, intensity)
-
+    batch = Batch.of(config)
+    truth, given = true_parameters(batch, params)
+    variables = sales_equation(batch, truth, given, plan)
     return label(
         config,
-        {
-            "y": y,
-            "spend": spent,
-            "control_value": value,
-            "carryover": carryover,
-            "saturated": saturated,
-            "channel_contribution": channels,
-            "control_contribution": controls,
-            "trend_contribution": trend,
-            "seasonality_contribution": seasonality,
-            "event_contribution": events,
-            "mu": mu,
-            "noise": noise,
-            "revenue_per_kpi": np.full_like(mu, config.revenue_per_kpi),
-            "spend_history": history,
-            **truth,
-            **fold(_curve_parameters(truth), media.effect, media.saturation_kind),
-            **fold_population(truth, factor, media.saturation_kind),
-            "effect": media.effect,
-            "adstock_weights": weights.swapaxes(0, 1),
-            "event_intensity": intensity,
-            "y_sigma": sigma,
-        },
+        {name: values[0] for name, values in variables.items()},
         given=list(given),
         spend_is_given=plan is not None,
     )
@@ -196,37 +150,116 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
         )
 
 
-def true_parameters(
-    config: MMMDataConfig, params: xr.Dataset | None
-) -> tuple[Parameters, Parameters]:
+# Numbers too large for a float are refused by name below, not one by one where they arise.
+@np.errstate(over="ignore", invalid="ignore")
+def sales_equation(
+    batch: Batch, truth: Parameters, given: Parameters, plan: xr.Dataset | None = None
+) -> Parameters:
+    """All variables of the datasets of a batch, from their true parameters.
+
+    Parameters
+    ----------
+    batch : Batch
+        Configurations and seeds.
+    truth, given : mapping of str to array
+        All parameters, and those among them that the user gave, as of `true_parameters`.
+    plan : Dataset, optional
+        Media plan in place of drawn spend.
+
+    Returns
+    -------
+    dict of str to array
+        By Dataset name, dims (dataset, ...) in the order of `schema` where there is no date, and
+        in reversed order, the date last, where there is one. `dataset` has length 1 where all
+        datasets have the same values.
+    """
+    config, window = batch.shared, batch.shared.calendar.window()
+    history, spent, value = spend_and_controls(batch, plan, truth)
+
+    media = true_media(config, truth)
+    weights = lag_weights(media)
+    carryover, saturated, response = stages(spent, media, weights, history)
+    fixed = effect_is_given(config, given)
+    factor = factor_for_roas(batch, media.effect, spent, response, fixed)
+    media = replace(media, effect=media.effect * factor[:, None])
+
+    intercept = truth["intercept_contribution"][..., None]
+    trend = baseline.trend(config, truth, window)
+    seasonality = baseline.seasonality(config, truth, window)
+    intensity = baseline.intensities(config, window)
+    events = baseline.events(truth, intensity)
+    controls = baseline.control_effects(config, truth, value)
+    channels = contribute(response, media)
+
+    mu = intercept + trend + seasonality + events + controls.sum(axis=1) + channels.sum(axis=1)
+    sigma = noise_sd(batch, mu, truth)
+    y, noise = observe(batch, mu, sigma, truth)
+    reject_overflow(spent, mu, y)
+    warn_of_implausible(batch, truth, spent, channels, mu)
+    warn_of_absent_events(batch, intensity)
+
+    revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
+    return {
+        "y": y,
+        "spend": spent,
+        "control_value": value,
+        "carryover": carryover,
+        "saturated": saturated,
+        "channel_contribution": channels,
+        "control_contribution": controls,
+        "trend_contribution": trend,
+        "seasonality_contribution": seasonality,
+        "event_contribution": events,
+        "mu": mu,
+        "noise": noise,
+        "revenue_per_kpi": np.full_like(mu, revenue),
+        "spend_history": history,
+        **truth,
+        **fold(_curve_parameters(truth), media.effect, media.saturation_kind),
+        **fold_population(truth, factor, media.saturation_kind),
+        "effect": media.effect,
+        "adstock_weights": weights.swapaxes(1, 2),
+        "event_intensity": intensity[None],
+        "y_sigma": sigma,
+    }
+
+
+def true_parameters(batch: Batch, params: xr.Dataset | None) -> tuple[Parameters, Parameters]:
     """All parameters, drawn or given, and those that are given."""
-    drawn = draw_baseline(config)
-    drawn |= draw_media(config, drawn)
+    drawn = draw_baseline(batch)
+    drawn |= draw_media(batch, drawn)
     if params is None:
         return drawn, {}
-    given = given_parameters(params, drawn, labels_of(config))
+    given = given_parameters(params, drawn, labels_of(batch.shared))
     if "intercept_contribution" in given:
         # What is stated as a share of base sales is a share of the given ones.
-        drawn = draw_baseline(config, base=given["intercept_contribution"])
-        drawn |= draw_media(config, drawn)
-    return with_given(config, drawn, given), given
+        drawn = draw_baseline(batch, base=given["intercept_contribution"])
+        drawn |= draw_media(batch, drawn)
+    return with_given(batch.shared, drawn, given), given
 
 
 def spend_and_controls(
-    config: MMMDataConfig, plan: xr.Dataset | None, truth: Parameters
+    batch: Batch, plan: xr.Dataset | None, truth: Parameters
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Spend before and inside the window, with the experiments in it, and control values."""
-    value = draw_controls(config, len(truth["geo_scale"]))
+    config = batch.shared
+    value = draw_controls(batch, truth["geo_scale"].shape[1])
     if plan is None:
-        history, spent = draw_spend(config, truth["base_spend"])
+        history, spent = draw_spend(batch, truth["base_spend"])
     else:
         history, spent, value = given_spend(plan, config, value)
         # A plan has no base: what is configured as such is not true of it.
         del truth["base_spend"]
     if plan is None or not plan.attrs["contains_experiments"]:
-        places = {"channels": config.channel_names, "geos": config.regions.names}
-        window = config.calendar.window()
-        spent = apply_experiments(spent, config.experiments, calendar=window, **places)
+        spent = apply_experiments(
+            spent,
+            config.experiments,
+            channels=config.channel_names,
+            geos=config.regions.names,
+            calendar=config.calendar.window(),
+            changes=batch.each(lambda config: [each.change for each in config.experiments]),
+            warn_where=batch.warn,
+        )
     return history, spent, value
 
 

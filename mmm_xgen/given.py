@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def given_parameters(
     params: xr.Dataset, drawn: Parameters, labels: dict[str, list[str]]
 ) -> Parameters:
-    """Arrays of `params` with the dims of the drawn ones, aligned by label.
+    """Arrays of `params`, aligned by label, with dims (dataset, ...) as the drawn ones have them.
 
     Parameters
     ----------
@@ -81,7 +81,8 @@ def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> F
     array = values.transpose(*[dim for dim in dims if dim in values.dims]).to_numpy()
     index = tuple(slice(None) if dim in values.dims else None for dim in dims)
     full = np.broadcast_to(np.asarray(array, dtype=float)[index], [len(labels[d]) for d in dims])
-    return np.array(full)
+    # All datasets of a batch share what is given.
+    return np.array(full)[None]
 
 
 def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> Parameters:
@@ -120,42 +121,42 @@ def _take_effect_apart(
         name = f"saturation_{kind.amplitude or 'beta'}"
         if name not in given:
             continue
-        component = given[name][:, channel]
+        component = given[name][..., channel]
         if "effect" in given and kind.amplitude is None:
-            if not np.allclose(component, effect[:, channel], rtol=1e-9, atol=0):
+            if not np.allclose(component, effect[..., channel], rtol=1e-9, atol=0):
                 raise AlignmentError(
                     f"params gives {name!r} and 'effect' different values for channel "
                     f"{config.channel_names[channel]!r}, where they mean the same; give one"
                 )
         elif kind.amplitude is None:
-            effect[:, channel] = component
+            effect[..., channel] = component
             _forget_population(merged, channel)
         elif "effect" in given:
-            size = np.where(effect[:, channel] == 0, 1, effect[:, channel])
-            kept = np.where(effect[:, channel] == 0, drawn[name][:, channel], component / size)
-            merged[name][:, channel] = kept
+            size = np.where(effect[..., channel] == 0, 1, effect[..., channel])
+            kept = np.where(effect[..., channel] == 0, drawn[name][..., channel], component / size)
+            merged[name][..., channel] = kept
         else:
-            effect[:, channel] = component
-            merged[name][:, channel] = 1.0
+            effect[..., channel] = component
+            merged[name][..., channel] = 1.0
             _forget_population(merged, channel)
         against = f"saturation_{kind.over_amplitude}"
         if kind.over_amplitude and against in given:
-            size = np.where(effect[:, channel] == 0, 1, effect[:, channel])
-            merged[against][:, channel] = given[against][:, channel] * size
+            size = np.where(effect[..., channel] == 0, 1, effect[..., channel])
+            merged[against][..., channel] = given[against][..., channel] * size
 
 
 def _forget_population(merged: Parameters, channel: int) -> None:
     """Given effects of one channel have no known population mean and sd."""
     for name in ("effect_mean", "effect_sd"):
         merged[name] = np.array(merged[name])
-        merged[name][channel] = np.nan
+        merged[name][..., channel] = np.nan
 
 
 def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
     for prefix, specs in (("adstock_", config.adstocks), ("saturation_", config.saturations)):
         for channel, spec in enumerate(specs):
             for name, parameter in spec.registered.parameters.items():
-                values = merged[prefix + name][:, channel]
+                values = merged[prefix + name][..., channel]
                 if not parameter.domain.contains(values):
                     raise AlignmentError(
                         f"params[{prefix + name!r}] of channel "
@@ -168,7 +169,7 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
                 raise AlignmentError(
                     f"params[{prefix + name!r}] must be {parameter.domain.describe()}"
                 )
-    elastic = ~np.isnan(merged["control_elasticity"]).all(axis=0)
+    elastic = ~np.isnan(merged["control_elasticity"]).all(axis=-2)
     if np.any(merged["control_reference"][elastic] <= 0):
         raise AlignmentError("params['control_reference'] must be above 0 with an elasticity")
     for name in ("effect", "base_spend", "spend_unit", "intercept_contribution", "y_sigma"):

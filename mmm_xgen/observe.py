@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.errors import ConfigError, warn
+from mmm_xgen.batch import Batch
+from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.parameters import Parameters
-from mmm_xgen.streams import stream
 
 
-def noise_sd(config: MMMDataConfig, mu: FloatArray, truth: Parameters) -> FloatArray:
-    r"""Root-mean-square sd of the noise, dims (geo,).
+def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
+    r"""Root-mean-square sd of the noise, dims (dataset, geo).
 
     A target R² of a geo makes it :math:`\sigma^2 = \mathrm{var}(\mu) (1 - R^2) / R^2`.
     """
-    target = config.regions.noise.r_squared
     sigma = truth["y_sigma"]
-    if target is None or not np.isnan(sigma).any():
+    if batch.shared.regions.noise.r_squared is None or not np.isnan(sigma).any():
         return sigma
-    share = np.broadcast_to(np.asarray(target, dtype=float), sigma.shape)
-    return np.asarray(mu.std(axis=1) * np.sqrt((1 - share) / share))
+    target = batch.each(lambda config: config.regions.noise.r_squared)
+    share = target.reshape(len(target), -1)
+    return np.asarray(mu.std(axis=-1) * np.sqrt((1 - share) / share))
 
 
 def observe(
-    config: MMMDataConfig, mu: FloatArray, sigma: FloatArray, truth: Parameters
+    batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters
 ) -> tuple[FloatArray, FloatArray]:
-    """Sales and noise, dims (geo, date); ``y - mu == noise`` to the last bit.
+    """Sales and noise, dims (dataset, geo, date); ``y - mu == noise`` to the last bit.
 
     Raises
     ------
@@ -39,22 +38,44 @@ def observe(
     XgenWarning
         If sales below zero had to be clipped; it counts the cells.
     """
-    spec = config.regions.noise
+    cells = mu[0].size
+    spec = batch.shared.regions.noise
     if spec.registered.needs_positive_mu and np.any(mu <= 0):  # type: ignore[attr-defined]
-        cells = int(np.sum(mu <= 0))
+        wrong = (mu <= 0).sum(axis=(1, 2))
         raise ConfigError(
-            f"found {spec.kind} noise, but expected sales are not above 0 in {cells} of {mu.size} "
-            "cells; raise base_sales_rate, weaken negative effects, or use gaussian noise",
+            f"found {spec.kind} noise, but expected sales are not above 0 in {wrong[wrong > 0][0]} "
+            f"of {cells} cells; raise base_sales_rate, weaken negative effects, or use gaussian "
+            "noise",
             path="regions.noise",
         )
-    parameters = {name: truth[f"noise_{name}"][:, None] for name in spec.parameters}
-    rng = stream(config.seed, "noise")
-    y = mu + spec.registered.function(rng, mu, sigma[:, None], **parameters, **spec.settings)
-    below = int(np.sum(y < 0))
-    if below:
-        warn(
-            f"y was below 0 in {below} of {y.size} cells and was clipped there; noise is what is "
-            "left after the clip",
-        )
-        y = np.maximum(y, 0)
+    y = mu + _noise(batch, mu, sigma, truth)
+    below = (y < 0).sum(axis=(1, 2))
+    clipped = below > 0
+    if clipped.any():
+        y[clipped] = np.maximum(y[clipped], 0)
+    batch.warn(
+        "clip",
+        clipped,
+        lambda dataset: (
+            f"y was below 0 in {below[dataset]} of {cells} cells and was clipped there; noise is "
+            "what is left after the clip"
+        ),
+    )
     return y, y - mu
+
+
+def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -> FloatArray:
+    """Noise before any clip: a family draws as it sees fit, hence one call a dataset."""
+    spec = batch.shared.regions.noise
+    geos = mu.shape[:2]
+    sd = np.broadcast_to(sigma, geos)[..., None]
+    parameters = {
+        name: np.broadcast_to(truth[f"noise_{name}"], geos)[..., None] for name in spec.parameters
+    }
+    noise = np.empty_like(mu)
+    for dataset, rng in enumerate(batch.streams("noise")):
+        own = {name: values[dataset] for name, values in parameters.items()}
+        noise[dataset] = spec.registered.function(
+            rng, mu[dataset], sd[dataset], **own, **spec.settings
+        )
+    return noise

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
+from mmm_xgen.batch import Batch
+from mmm_xgen.config.channel import ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
-from mmm_xgen.config.specs import AdstockSpec, SaturationSpec, days_in_half_life
+from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY
 from mmm_xgen.kernels.domain import POSITIVE, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.streams import stream
 
 Parameters = dict[str, FloatArray]
 
@@ -25,75 +27,118 @@ CHANNEL_COLUMNS = 18
 FIRST_ADSTOCK_COLUMN, FIRST_SATURATION_COLUMN = 2, 10
 
 
-def draw_baseline(config: MMMDataConfig, base: FloatArray | None = None) -> Parameters:
+def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     """Parameters of size, base sales, trend, seasons, events and controls, by Dataset name.
 
     Parameters
     ----------
-    config : MMMDataConfig
+    batch : Batch
         What is configured.
-    base : array, dims (geo,), optional
+    base : array, dims (dataset, geo), optional
         Base sales in place of drawn ones.
+
+    Returns
+    -------
+    dict of str to array
+        Dims (dataset, ...); `dataset` has length 1 where nothing depends on it.
     """
-    regions = config.regions
-    sizes = _sizes(regions)
-    geos = len(sizes["geo_scale"])
-    normal = stream(config.seed, "baseline").standard_normal((geos, BASELINE_COLUMNS))
-    shift = regions.variation("baseline_variation") * normal
+    regions = batch.shared.regions
+    sizes = _sizes(batch)
+    scale = sizes["geo_scale"]
+    sd = _variation(batch, "baseline_variation")
+    shift = _shift(batch, sd, (scale.shape[-1], BASELINE_COLUMNS), "baseline")
     if base is None:
-        base = regions.base_sales_rate * sizes["geo_scale"] * np.exp(shift[:, 0])
+        rate = batch.each(lambda config: config.regions.base_sales_rate)[:, None]
+        base = rate * scale * np.exp(shift[..., 0])
+    slope = np.exp(shift[..., 1])
     trend = {
-        f"trend_{name}": value * np.exp(shift[:, 1])
-        for name, value in regions.trend.parameters.items()
+        f"trend_{name}": batch.each(partial(_trend_parameter, name=name))[:, None] * slope
+        for name in regions.trend.parameters
     }
+    other = batch.each(lambda config: _other_seasons(config.regions))[:, None]
     seasons = {
-        "gamma_fourier": base[:, None] * _yearly(config, np.exp(shift[:, 2]), shift[:, 3]),
-        "gamma_seasonal": base[:, None] * _other_seasons(regions) * np.exp(shift[:, 2:3]),
+        "gamma_fourier": base[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
+        "gamma_seasonal": base[..., None] * other * np.exp(shift[..., 2:3]),
     }
-    events = np.array([event.effect for event in config.events])
+    events = batch.each(lambda config: [event.effect for event in config.events])
     return {
         **sizes,
         "intercept_contribution": base,
         **trend,
         **seasons,
-        "event_effect": base[:, None] * events,
-        **_controls(config, sizes["geo_scale"]),
-        **_noise(regions, base, sizes["geo_scale"]),
+        "event_effect": base[..., None] * events[:, None],
+        **_controls(batch, scale),
+        **_noise(batch, base, scale),
     }
 
 
-def _sizes(regions: RegionConfig) -> Parameters:
-    population = np.array(regions.population or [DEFAULT_POPULATION] * regions.n_regions)
-    reference = regions.population_reference or population[0]
-    return {"population": population, "geo_scale": population / reference}
+def _variation(batch: Batch, factor: str) -> FloatArray:
+    """Sd on the link scale of one of the three variation factors, dims (dataset,)."""
+    return batch.each(lambda config: config.regions.variation(factor))
 
 
-def _yearly(config: MMMDataConfig, size: FloatArray, phase: FloatArray) -> FloatArray:
-    """Coefficients of the yearly sines and cosines as a share of base sales, (geo, mode).
+def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int], *path: str) -> FloatArray:
+    """Normal draws times their sd, dims (dataset, *shape); no draws where nothing varies."""
+    if not sd.any():
+        return np.zeros((1, *shape))
+    return sd[:, None, None] * batch.normal(shape, *path)
+
+
+def _trend_parameter(config: MMMDataConfig, name: str) -> float:
+    return float(getattr(config.regions.trend, name))
+
+
+def _sizes(batch: Batch) -> Parameters:
+    population = batch.each(
+        lambda config: config.regions.population or [DEFAULT_POPULATION] * config.regions.n_regions
+    )
+    reference = batch.each(
+        lambda config: (
+            config.regions.population_reference
+            or (config.regions.population or [DEFAULT_POPULATION])[0]
+        )
+    )
+    return {"population": population, "geo_scale": population / reference[:, None]}
+
+
+def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
+    """Coefficients of the yearly sines and cosines as a share of base sales, (..., geo, mode).
 
     The first harmonic has the configured phase; each further one half the amplitude of the one
     before and a drawn phase. Together they swing by the configured amplitude.
     """
-    regions = config.regions
-    modes = regions.fourier_modes
+    modes = batch.shared.regions.fourier_modes
     if modes == 0:
-        return np.empty((len(size), 0))
+        return np.empty((*size.shape, 0))
     harmonic = np.arange(1, modes + 1)
-    turns = 2 * np.pi * stream(config.seed, "seasonality").random(modes)
-    turns[0] = 0
-    angle = 2 * np.pi * harmonic * PEAK_DAY / DAYS_IN_YEAR + harmonic * regions.seasonal_phase
+    start = batch.each(lambda config: config.regions.seasonal_phase)[:, None]
+    turns = np.zeros((1, modes))
+    if modes > 1:
+        rows = [rng.random(modes) for rng in batch.streams("seasonality")]
+        turns = 2 * np.pi * np.array(rows)
+        turns[:, 0] = 0
+    angle = 2 * np.pi * harmonic * PEAK_DAY / DAYS_IN_YEAR + harmonic * start
     weight = 0.5 ** (harmonic - 1.0)
-    shape = np.concatenate([weight * np.sin(angle + turns), weight * np.cos(angle + turns)])
-    curve = shape @ fourier_basis(np.arange(1.0, 367.0), DAYS_IN_YEAR, modes)
-    swing = (curve.max() - curve.min()) / 2 if modes > 1 else 1.0
+    sines, cosines = weight * np.sin(angle + turns), weight * np.cos(angle + turns)
+    amplitude = batch.each(lambda config: config.regions.seasonal_amplitude)
+    if modes > 1:
+        amplitude = amplitude / _swing(np.concatenate([sines, cosines], axis=-1))
     # A shift of the whole curve in time turns harmonic k by k times the angle.
-    sines, cosines = shape[:modes], shape[modes:]
-    turn = harmonic * phase[:, None]
+    turn = harmonic * phase[..., None]
+    sines, cosines = sines[:, None], cosines[:, None]
     turned = [
         sines * np.cos(turn) + cosines * np.sin(turn),
         cosines * np.cos(turn) - sines * np.sin(turn),
     ]
-    return np.concatenate(turned, axis=1) * (regions.seasonal_amplitude / swing * size[:, None])
+    return np.concatenate(turned, axis=-1) * (amplitude[:, None, None] * size[..., None])
+
+
+def _swing(shape: FloatArray) -> FloatArray:
+    """Half the distance from trough to peak over a year of curves, dims (dataset,)."""
+    basis = fourier_basis(np.arange(1.0, 367.0), DAYS_IN_YEAR, shape.shape[-1] // 2)
+    # One product a curve: a product of all together would round with their number.
+    curve = (shape[:, None] @ basis)[:, 0]
+    return np.asarray((curve.max(axis=-1) - curve.min(axis=-1)) / 2)
 
 
 def _other_seasons(regions: RegionConfig) -> FloatArray:
@@ -108,71 +153,99 @@ def _other_seasons(regions: RegionConfig) -> FloatArray:
     return np.array(coefficients)
 
 
-def _controls(config: MMMDataConfig, geo_scale: FloatArray) -> Parameters:
-    controls = config.control_variables
-    elastic = np.array([control.elasticity is not None for control in controls], dtype=bool)
-    gamma = np.array([control.gamma_control or 0.0 for control in controls])
-    elasticity = np.array([control.elasticity or 0.0 for control in controls])
-    everywhere = np.ones_like(geo_scale)[:, None]
+def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
+    def of_controls(read: Callable[[ControlConfig], float | None]) -> FloatArray:
+        return batch.each(lambda config: [read(each) or 0.0 for each in config.control_variables])
+
+    elastic = np.array([each.elasticity is not None for each in batch.shared.control_variables])
+    elastic = elastic.astype(bool)
+    gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
+    elasticity = of_controls(lambda control: control.elasticity)[:, None]
+    everywhere = np.ones_like(geo_scale)[..., None]
     return {
-        "gamma_control": np.where(elastic, np.nan, gamma * geo_scale[:, None]),
+        "gamma_control": np.where(elastic, np.nan, gamma),
         "control_elasticity": np.where(elastic, elasticity, np.nan) * everywhere,
-        "control_reference": np.array([control.zero_point for control in controls]),
+        "control_reference": of_controls(lambda control: control.zero_point),
     }
 
 
-def _noise(regions: RegionConfig, base: FloatArray, geo_scale: FloatArray) -> Parameters:
+def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
     """Parameters of the noise; ``y_sigma`` is NaN where a target R² decides it."""
-    noise = regions.noise
+    noise = batch.shared.regions.noise
     if noise.r_squared is not None:
         sigma = np.full_like(base, np.nan)
     elif noise.y_sigma is not None:
+        stated = batch.each(lambda config: config.regions.noise.y_sigma)
         # A list states the sd of every geo, a number that of a geo of reference size.
-        is_list = isinstance(noise.y_sigma, tuple)
-        sigma = np.array(noise.y_sigma) if is_list else noise.y_sigma * geo_scale
+        sigma = stated if stated.ndim == 2 else stated[:, None] * geo_scale
     else:
-        share = noise.sales_volatility
-        sigma = base * (DEFAULT_VOLATILITY if share is None else share)
-    named = {f"noise_{name}": np.full_like(base, v) for name, v in noise.parameters.items()}
-    return {"y_sigma": np.asarray(sigma, dtype=float), **named}
+        sigma = base * batch.each(lambda config: _volatility(config.regions.noise))[:, None]
+    everywhere = np.ones((1, base.shape[-1]))
+    named = {
+        f"noise_{name}": batch.each(partial(_noise_parameter, name=name))[:, None] * everywhere
+        for name in noise.parameters
+    }
+    return {"y_sigma": sigma, **named}
 
 
-def draw_media(config: MMMDataConfig, baseline: Parameters) -> Parameters:
-    """Parameters of the channels, dims (geo, channel), with their population mean and sd.
+def _volatility(noise: NoiseSpec) -> float:
+    return DEFAULT_VOLATILITY if noise.sales_volatility is None else noise.sales_volatility
+
+
+def _noise_parameter(config: MMMDataConfig, name: str) -> float:
+    return float(getattr(config.regions.noise, name))
+
+
+def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
+    """Parameters of the channels, dims (dataset, geo, channel), with population mean and sd.
 
     Saturation parameters are those of the curve, before the effect; the effect of a channel
     with a `roas` is relative and solved on its contribution.
     """
-    regions = config.regions
-    geos = len(baseline["geo_scale"])
-    names = config.channel_names
-    normal = np.empty((len(names), geos, CHANNEL_COLUMNS))
-    for position, name in enumerate(names):
-        stream(config.seed, "parameters", name).standard_normal(out=normal[position])
-    sd = regions.variation("channel_param_variation")
-    size = baseline["geo_scale"][:, None]
-    per_capita = regions.geo_response == "per_capita"
-    base_spend = np.array([channel.base_spend for channel in config.channels])
-    effectiveness = np.array([channel.effectiveness for channel in config.channels])
+    config = batch.shared
+    size = baseline["geo_scale"][..., None]
+    sd = _variation(batch, "channel_param_variation")
+    transform_sd = _variation(batch, "transform_variation")
+    normal = _media_draws(batch, size.shape[-2], any_varies=bool(sd.any() or transform_sd.any()))
+    drawn = normal if sd.any() else normal[:1]
+    varied = np.exp(sd[:, None, None, None] * drawn[..., :2].swapaxes(1, 2))
+    per_capita = config.regions.geo_response == "per_capita"
+    base_spend = batch.each(lambda config: [each.base_spend for each in config.channels])
+    effectiveness = batch.each(lambda config: [each.effectiveness for each in config.channels])
+    rate = batch.each(lambda config: config.regions.base_sales_rate)[:, None]
     # Base sales carry the size of the geo already, so each is scaled once.
-    sales = baseline["intercept_contribution"][:, None] if per_capita else regions.base_sales_rate
-    effect_sd = np.hypot(sd, regions.variation("baseline_variation") if per_capita else 0.0)
+    sales = baseline["intercept_contribution"] if per_capita else rate
+    effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if per_capita else 0.0)
     counts_base_spend = (config.transforms.spend_unit == "base_spend") & (base_spend > 0)
-    unit = np.where(counts_base_spend, base_spend, 1.0)
+    unit = np.where(counts_base_spend, base_spend, 1.0)[:, None]
     return {
-        "base_spend": base_spend * size * np.exp(sd * normal[..., 0].T),
+        "base_spend": base_spend[:, None] * size * varied[..., 0],
         "spend_unit": unit * (size if per_capita else np.ones_like(size)),
-        "effect": effectiveness * sales * np.exp(sd * normal[..., 1].T),
-        "effect_mean": POSITIVE.to_link(effectiveness * regions.base_sales_rate),
-        "effect_sd": np.full(len(names), effect_sd),
-        **_adstock_parameters(config, normal, regions.variation("transform_variation")),
-        **_saturation_parameters(config, normal, regions.variation("transform_variation")),
+        "effect": effectiveness[:, None] * sales[..., None] * varied[..., 1],
+        "effect_mean": POSITIVE.to_link(effectiveness * rate),
+        "effect_sd": np.repeat(effect_sd[:, None], len(config.channels), axis=1),
+        **_adstock_parameters(batch, normal, transform_sd),
+        **_saturation_parameters(batch, normal, transform_sd),
     }
 
 
-def _adstock_parameters(config: MMMDataConfig, normal: FloatArray, sd: float) -> Parameters:
-    means = [_adstock_means(spec, config.calendar.mean_days) for spec in config.adstocks]
-    return _varied("adstock_", config.adstocks, means, normal[..., FIRST_ADSTOCK_COLUMN:], sd)
+def _media_draws(batch: Batch, geos: int, *, any_varies: bool) -> FloatArray:
+    """Normal draws of every channel, dims (dataset, channel, geo, column); zeros if of no use."""
+    names = batch.shared.channel_names
+    if not any_varies:
+        return np.zeros((1, len(names), geos, CHANNEL_COLUMNS))
+    normal = np.empty((len(batch), len(names), geos, CHANNEL_COLUMNS))
+    for position, name in enumerate(names):
+        for rng, row in zip(batch.streams("parameters", name), normal[:, position], strict=True):
+            rng.standard_normal(out=row)
+    return normal
+
+
+def _adstock_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> Parameters:
+    days = batch.shared.calendar.mean_days
+    means = [[_adstock_means(spec, days) for spec in config.adstocks] for config in batch.configs]
+    draws = normal[..., FIRST_ADSTOCK_COLUMN:]
+    return _varied("adstock_", batch.shared.adstocks, means, draws, sd)
 
 
 def _adstock_means(spec: AdstockSpec, days_in_period: float) -> dict[str, float]:
@@ -182,14 +255,17 @@ def _adstock_means(spec: AdstockSpec, days_in_period: float) -> dict[str, float]
     return {**spec.parameters, "alpha": spec.registered.alpha_at(periods)}  # type: ignore[attr-defined]
 
 
-def _saturation_parameters(config: MMMDataConfig, normal: FloatArray, sd: float) -> Parameters:
-    in_currency = config.transforms.spend_unit == "currency"
+def _saturation_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> Parameters:
+    in_currency = batch.shared.transforms.spend_unit == "currency"
     means = [
-        _saturation_means(spec, channel.base_spend if in_currency else 1.0)
-        for spec, channel in zip(config.saturations, config.channels, strict=True)
+        [
+            _saturation_means(spec, channel.base_spend if in_currency else 1.0)
+            for spec, channel in zip(config.saturations, config.channels, strict=True)
+        ]
+        for config in batch.configs
     ]
     draws = normal[..., FIRST_SATURATION_COLUMN:]
-    return _varied("saturation_", config.saturations, means, draws, sd)
+    return _varied("saturation_", batch.shared.saturations, means, draws, sd)
 
 
 def _saturation_means(spec: SaturationSpec, base_spend: float) -> dict[str, float]:
@@ -206,27 +282,31 @@ def _saturation_means(spec: SaturationSpec, base_spend: float) -> dict[str, floa
 def _varied(
     prefix: str,
     specs: Sequence[AdstockSpec] | Sequence[SaturationSpec],
-    means: list[dict[str, float]],
+    means: list[list[dict[str, float]]],
     normal: FloatArray,
-    sd: float,
+    sd: FloatArray,
 ) -> Parameters:
     """Parameters of all kinds in use, NaN where a channel's kind has none of that name."""
-    n_channels, n_geos = normal.shape[:2]
+    if not sd.any():
+        normal = np.zeros((1, *normal.shape[1:]))
+    n_channels, n_geos = normal.shape[1:3]
+    rows = max(len(means), len(normal))
     parameters: Parameters = {}
     for kind in dict.fromkeys(spec.registered for spec in specs):
         index = [i for i, spec in enumerate(specs) if spec.registered is kind]
         for column, (name, parameter) in enumerate(kind.parameters.items()):
             full = prefix + name
             if full not in parameters:
-                parameters[full] = np.full((n_geos, n_channels), np.nan)
-                parameters[f"{full}_mean"] = np.full(n_channels, np.nan)
-                parameters[f"{full}_sd"] = np.full(n_channels, np.nan)
-            values = np.array([means[i][name] for i in index])
-            own_sd = sd if parameter.varies else 0.0
-            shift = own_sd * normal[index, :, column].T
-            parameters[full][:, index] = parameter.domain.vary(values, shift)
-            parameters[f"{full}_mean"][index] = parameter.domain.to_link(values)
-            parameters[f"{full}_sd"][index] = own_sd
+                parameters[full] = np.full((rows, n_geos, n_channels), np.nan)
+                parameters[f"{full}_mean"] = np.full((len(means), n_channels), np.nan)
+                parameters[f"{full}_sd"] = np.full((len(sd), n_channels), np.nan)
+            values = np.array([[each[i][name] for i in index] for each in means], dtype=float)
+            own_sd = sd if parameter.varies else np.zeros_like(sd)
+            shift = own_sd[:, None, None] * normal[..., column][:, index].swapaxes(1, 2)
+            varied = parameter.domain.vary(values[:, None], shift)
+            parameters[full][..., index] = varied
+            parameters[f"{full}_mean"][:, index] = parameter.domain.to_link(values)
+            parameters[f"{full}_sd"][:, index] = own_sd[:, None]
     return parameters
 
 
@@ -237,18 +317,18 @@ def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...
     ----------
     truth : mapping of str to array
         Parameters, with the effect before the factor.
-    factor : array, dims (channel,)
+    factor : array, dims (dataset, channel)
         What the effect was multiplied with to meet a ROAS.
     kinds : tuple of str, one a channel
         Kinds of saturation.
     """
     shift = POSITIVE.to_link(factor)
-    effect = np.array([truth["effect_mean"] + shift, truth["effect_sd"]])
+    effect = np.array(np.broadcast_arrays(truth["effect_mean"] + shift, truth["effect_sd"]))
     folded: Parameters = {"effect_mean": effect[0], "effect_sd": effect[1]}
     for name in dict.fromkeys(kinds):
         kind = SATURATIONS[name]
         index = [i for i, each in enumerate(kinds) if each == name]
-        own = effect[:, index]
+        own = effect[..., index]
         if kind.amplitude is None:
             # An amplitude of 1, which does not vary.
             _put(folded, truth, "saturation_beta", index, own, alone=True)
@@ -256,7 +336,7 @@ def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...
             _put(folded, truth, f"saturation_{kind.amplitude}", index, own)
         if kind.over_amplitude:
             # A placebo has no effect to shrink by, and keeps the parameter as configured.
-            shrunk = np.where(np.isneginf(own[0]), 0, own) * [[-1], [1]]
+            shrunk = np.where(np.isneginf(own[0]), 0, own) * [[[-1]], [[1]]]
             _put(folded, truth, f"saturation_{kind.over_amplitude}", index, shrunk)
     return folded
 
@@ -273,7 +353,7 @@ def _put(
     """Add mean and variance of the effect to those of one parameter, or put them there alone."""
     mean, sd = f"{name}_mean", f"{name}_sd"
     for suffixed in (mean, sd):
-        empty = np.full_like(truth["effect_sd"], np.nan)
-        folded.setdefault(suffixed, np.array(truth.get(suffixed, empty)))
-    folded[mean][index] = effect[0] if alone else folded[mean][index] + effect[0]
-    folded[sd][index] = effect[1] if alone else np.hypot(folded[sd][index], effect[1])
+        known = truth.get(suffixed, np.array(np.nan))
+        folded.setdefault(suffixed, np.array(np.broadcast_to(known, folded["effect_sd"].shape)))
+    folded[mean][:, index] = effect[0] if alone else folded[mean][:, index] + effect[0]
+    folded[sd][:, index] = effect[1] if alone else np.hypot(folded[sd][:, index], effect[1])

@@ -194,14 +194,14 @@ def given_spend(
         As `read_plan` returns it.
     config : MMMDataConfig
         Configuration that `planned` fitted to the plan.
-    value : array, dims (control, geo, date)
+    value : array, dims (dataset, control, geo, date)
         Drawn values, for the controls that the plan lacks.
 
     Returns
     -------
-    history : array, dims (channel, geo, history_date)
-    spend : array, dims (channel, geo, date)
-    value : array, dims (control, geo, date)
+    history : array, dims (dataset, channel, geo, history_date)
+    spend : array, dims (dataset, channel, geo, date)
+    value : array, dims (dataset, control, geo, date)
     """
     plan = plan.sel(geo=list(config.regions.names), channel=config.channel_names)
     # Sums depend on the order of memory in their last bit, so plans get the order of drawn spend.
@@ -213,5 +213,5 @@ def given_spend(
     if "control_value" in plan:
         known = plan["control_value"].transpose("control", "geo", "date")
         rows = [config.control_names.index(str(name)) for name in known["control"].values]
-        value[rows] = known.to_numpy()
-    return history, spend, value
+        value[:, rows] = known.to_numpy()
+    return history[None], spend[None], value

@@ -75,8 +75,10 @@ def lag_weights(media: Media) -> FloatArray:
         If a kernel has no mass to normalise.
     """
     n_geos, n_channels = media.effect.shape[-2:]
-    leading = np.broadcast_shapes(*(p.shape[:-2] for p in media.parameters.values()), ())
-    numbers = np.result_type(float, *media.parameters.values())
+    own = [values for name, values in media.parameters.items() if name.startswith("adstock_")]
+    as_many = (1,) * (media.effect.ndim - 2)
+    leading = np.broadcast_shapes(*(values.shape[:-2] for values in own), as_many)
+    numbers = np.result_type(float, *own)
     weights = np.zeros((*leading, n_channels, n_geos, max(media.l_max)), dtype=numbers)
     keys = zip(media.adstock_settings, media.l_max, media.normalize, strict=True)
     for kind, (settings, l_max, normalize), index in _groups(ADSTOCKS, media.adstock_kind, keys):
@@ -307,6 +309,13 @@ def fold(
     ``saturation_amplitude`` keeps what an effect of 0 would wipe out.
     """
     folded = {name: np.array(values) for name, values in parameters.items()}
+
+    def for_effect(name: str) -> FloatArray:
+        """Room in a parameter for every dim of the effect that goes into it."""
+        shape = np.broadcast_shapes(folded[name].shape, effect.shape)
+        folded[name] = np.array(np.broadcast_to(folded[name], shape))
+        return folded[name]
+
     amplitude = np.ones_like(effect)
     for kind, _, index in _groups(SATURATIONS, kinds):
         inside = (..., index)
@@ -316,10 +325,10 @@ def fold(
             continue
         name = f"saturation_{kind.amplitude}"
         amplitude[inside] = folded[name][inside]
-        folded[name][inside] *= effect[inside]
+        for_effect(name)[inside] *= effect[inside]
         if kind.over_amplitude:
-            against = f"saturation_{kind.over_amplitude}"
-            folded[against][inside] /= np.where(effect[inside] == 0, 1, effect[inside])
+            against = for_effect(f"saturation_{kind.over_amplitude}")
+            against[inside] /= np.where(effect[inside] == 0, 1, effect[inside])
     return {**folded, "saturation_amplitude": amplitude}
 
 

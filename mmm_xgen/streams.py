@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import numpy as np
@@ -37,9 +38,14 @@ def stream(seed: int, *path: str) -> np.random.Generator:
     >>> stream(1, "spend", "TV").normal() == stream(1, "spend", "Radio").normal()
     False
     """
+    sequence = np.random.SeedSequence(entropy=seed, spawn_key=_spawn_key(path))
+    return np.random.Generator(np.random.PCG64(sequence))
+
+
+# Thousands of datasets ask for the same places.
+@functools.lru_cache(maxsize=4096)
+def _spawn_key(path: tuple[str, ...]) -> tuple[int, ...]:
     # The length before each part keeps ("a", "bc") and ("ab", "c") apart.
     name = "".join(f"{len(part)}:{part}" for part in path)
     digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
-    key = tuple(np.frombuffer(digest, dtype="<u4").tolist())
-    sequence = np.random.SeedSequence(entropy=seed, spawn_key=key)
-    return np.random.Generator(np.random.PCG64(sequence))
+    return tuple(np.frombuffer(digest, dtype="<u4").tolist())

@@ -24,6 +24,7 @@ LAYERS = [
     {"config"},
     {
         "baseline",
+        "batch",
         "draws",
         "effect",
         "given",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from mmm_xgen.config.base import Day, FrozenConfig, Integer, Number, fail, shown
@@ -116,12 +117,14 @@ def apply_experiments(
     channels: Sequence[str],
     geos: Sequence[str],
     calendar: Calendar,
+    changes: FloatArray | None = None,
+    warn_where: Callable[[str, NDArray[np.bool_], str], None] | None = None,
 ) -> FloatArray:
     r"""Spend with the experiments in it: :math:`s'_t = s_t (1 + \text{change})` in their cells.
 
     Parameters
     ----------
-    spend : array, dims (channel, geo, date)
+    spend : array, dims (..., channel, geo, date)
         Currency per period, inside the window; it stays as it is.
     experiments : sequence of ExperimentConfig
         Tests, of which no two share a channel, geo and period.
@@ -129,10 +132,14 @@ def apply_experiments(
         Labels of `spend`.
     calendar : Calendar
         Dates of `spend`, without burn-in.
+    changes : array, dims (..., experiment), optional
+        Relative changes in place of those of the experiments, where datasets differ in them.
+    warn_where : callable, optional
+        Warns in place of this function: of what, in which datasets, and in which words.
 
     Returns
     -------
-    array, dims (channel, geo, date)
+    array, dims (..., channel, geo, date)
         `spend` itself if there are no experiments.
 
     Raises
@@ -160,15 +167,22 @@ def apply_experiments(
     if not experiments:
         return spend
     changed = spend.copy()
+    if changes is None:
+        changes = np.array([experiment.change for experiment in experiments])
     cells = experiment_cells(experiments, channels=channels, geos=geos, calendar=calendar)
     for position, (experiment, cell) in enumerate(zip(experiments, cells, strict=True)):
-        inside = (cell.channel, list(cell.geos), slice(cell.start, cell.stop))
-        if not np.any(changed[inside]):
-            warn(
-                f"experiments.{position} changes nothing: {experiment.channel!r} spends nothing "
-                "there and then; choose other dates or geos",
-            )
-        changed[inside] *= 1 + experiment.change
+        inside = (..., cell.channel, list(cell.geos), slice(cell.start, cell.stop))
+        idle = ~np.any(changed[inside], axis=(-2, -1))
+        kind = f"experiments.{position}"
+        message = (
+            f"{kind} changes nothing: {experiment.channel!r} spends nothing there and then; "
+            "choose other dates or geos"
+        )
+        if warn_where is not None:
+            warn_where(kind, idle, message)
+        elif idle.any():
+            warn(message)
+        changed[inside] *= 1 + changes[..., position, None, None]
     return changed
 
 

@@ -137,8 +137,12 @@ def autoregressive(normal: FloatArray, autocorrelation: Numbers) -> FloatArray:
     series[..., 1:] *= np.sqrt(1 - kept**2)
     # A sum over all earlier periods by doubling its reach: log2(n) passes, no loop over dates.
     reach = 1
-    # Beyond a weight of 1e-18 nothing is left to add.
-    while reach < series.shape[-1] and np.max(np.abs(kept)) ** reach > 1e-18:
-        series[..., reach:] += kept**reach * series[..., :-reach]
+    while reach < series.shape[-1]:
+        weight = kept**reach
+        # Beyond a weight of 1e-18 nothing is left to add, however long other series remember.
+        faded = np.abs(weight) <= 1e-18
+        if faded.all():
+            break
+        series[..., reach:] += np.where(faded, 0.0, weight) * series[..., :-reach]
         reach *= 2
     return series

@@ -1,0 +1,94 @@
+"""A batch: datasets that one broadcast generates, since they differ in nothing but numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import warn
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.streams import stream
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Configurations that are alike but for numbers, and one seed a dataset.
+
+    Every array that is made of a batch has a leading axis `dataset`. It has length 1 where all
+    datasets share the values, so that nothing is computed twice, and a single dataset is a
+    batch of one.
+
+    Parameters
+    ----------
+    configs : tuple of MMMDataConfig
+        One for all datasets, or one for each.
+    seeds : tuple of int
+        Seed of each dataset; those of the configurations have no say.
+    first : int, optional
+        Position of the first dataset in its ensemble; None for a dataset that is in none.
+    heard : set of str
+        Warnings that the ensemble has given already, shared by all of its batches.
+    """
+
+    configs: tuple[MMMDataConfig, ...]
+    seeds: tuple[int, ...]
+    first: int | None = None
+    heard: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, config: MMMDataConfig) -> Batch:
+        """Batch of the one dataset that a configuration describes."""
+        return cls((config,), (config.seed,))
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    @property
+    def shared(self) -> MMMDataConfig:
+        """What all datasets have in common: kinds, names, dates and sizes, not numbers."""
+        return self.configs[0]
+
+    def each(self, read: Callable[[MMMDataConfig], Any]) -> FloatArray:
+        """Numbers read off every configuration, dims (dataset, ...)."""
+        return np.array([read(config) for config in self.configs], dtype=float)
+
+    def streams(self, *path: str) -> Iterator[np.random.Generator]:
+        """Random stream of a named place, dataset by dataset."""
+        return (stream(seed, *path) for seed in self.seeds)
+
+    def normal(self, shape: tuple[int, ...], *path: str) -> FloatArray:
+        """Standard normal draws of a named place, dims (dataset, *shape)."""
+        draws = np.empty((len(self), *shape))
+        for rng, row in zip(self.streams(*path), draws, strict=True):
+            rng.standard_normal(out=row)
+        return draws
+
+    def warn(self, kind: str, where: NDArray[np.bool_], say: Callable[[int], str] | str) -> None:
+        """Warn of the datasets where something is: in an ensemble once a kind, with their number.
+
+        Parameters
+        ----------
+        kind : str
+            What the warning is about.
+        where : array of bool, dims (dataset,)
+            Datasets that it is about.
+        say : callable or str
+            Message about the dataset at one position, or about any.
+        """
+        if not where.any() or kind in self.heard:
+            return
+        position = int(np.argmax(where))
+        message = say if isinstance(say, str) else say(position)
+        if self.first is not None:
+            self.heard.add(kind)
+            found = int(np.broadcast_to(where, len(self)).sum())
+            message = (
+                f"in {found} of {len(self)} datasets, as in dataset {self.first + position} "
+                f"(seed {self.seeds[position]}): {message}"
+            )
+        warn(message)
