@@ -15,6 +15,8 @@ from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.transform import TransformConfig
+from mmm_xgen.distributions import Uniform
+from mmm_xgen.ensemble import generate_ensemble
 from mmm_xgen.errors import (
     AlignmentError,
     ConfigError,
@@ -72,6 +74,7 @@ __all__ = [
     "RegionConfig",
     "SchemaError",
     "TransformConfig",
+    "Uniform",
     "UnknownKindError",
     "XgenError",
     "XgenWarning",
@@ -80,6 +83,7 @@ __all__ = [
     "check_data_quality",
     "customize_preset",
     "from_frame",
+    "generate_ensemble",
     "generate_mmm_dataset",
     "get_preset_config",
     "ground_truth",

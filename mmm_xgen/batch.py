@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,16 +29,16 @@ class Batch:
         One for all datasets, or one for each.
     seeds : tuple of int
         Seed of each dataset; those of the configurations have no say.
-    first : int, optional
-        Position of the first dataset in its ensemble; None for a dataset that is in none.
-    heard : set of str
-        Warnings that the ensemble has given already, shared by all of its batches.
+    labels : sequence of int, optional
+        Names of the datasets in their ensemble; None for a dataset that is in none.
+    heard : dict
+        Kinds of warnings that the ensemble has given already, shared by all of its batches.
     """
 
     configs: tuple[MMMDataConfig, ...]
     seeds: tuple[int, ...]
-    first: int | None = None
-    heard: set[str] = field(default_factory=set)
+    labels: Sequence[int] | None = None
+    heard: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: MMMDataConfig) -> Batch:
@@ -80,15 +80,16 @@ class Batch:
         say : callable or str
             Message about the dataset at one position, or about any.
         """
-        if not where.any() or kind in self.heard:
+        # One step, not a look and an entry: the chunks of an ensemble are made by many threads.
+        mine = object()
+        if not where.any() or self.heard.setdefault(kind, mine) is not mine:
             return
         position = int(np.argmax(where))
         message = say if isinstance(say, str) else say(position)
-        if self.first is not None:
-            self.heard.add(kind)
+        if self.labels is not None:
             found = int(np.broadcast_to(where, len(self)).sum())
             message = (
-                f"in {found} of {len(self)} datasets, as in dataset {self.first + position} "
+                f"in {found} of {len(self)} datasets, as in dataset {self.labels[position]} "
                 f"(seed {self.seeds[position]}): {message}"
             )
         warn(message)

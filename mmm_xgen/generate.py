@@ -17,7 +17,7 @@ from mmm_xgen.effect import factor_for_roas
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.given import effect_is_given, given_parameters, with_given
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import config_of, label, labels_of
+from mmm_xgen.labelled import config_of, in_dataset_order, is_element, label, labels_of
 from mmm_xgen.observe import noise_sd, observe
 from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
 from mmm_xgen.planned import given_spend, planned
@@ -100,7 +100,7 @@ def generate_mmm_dataset(
     variables = sales_equation(batch, truth, given, plan)
     return label(
         config,
-        {name: values[0] for name, values in variables.items()},
+        {name: in_dataset_order(name, values[0]) for name, values in variables.items()},
         given=list(given),
         spend_is_given=plan is not None,
     )
@@ -138,16 +138,53 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
             "configuration made; regenerate the factual one and simulate its spend again, as in "
             "simulate(regenerate(factual), spend=ds.spend)"
         )
+    if "dataset" in ds.dims:
+        raise SchemaError(
+            "the Dataset has the dim 'dataset'; regenerate one of them, as in "
+            "regenerate(ds.isel(dataset=0)), or all with mmm_xgen.ensemble.regenerate_ensemble(ds)"
+        )
     names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
     kept = [name for name in ("spend", "spend_history", "control_value") if name in ds]
     with warnings.catch_warnings():
         # They were given when the dataset was made.
         warnings.simplefilter("ignore", XgenWarning)
-        return generate_mmm_dataset(
+        made = generate_mmm_dataset(
             config_of(ds),
             spend=ds[kept] if ds.attrs.get("spend_is_given") else None,
             params=ds[names] if names else None,
         )
+    if not is_element(ds):
+        return made
+    # What it has from its ensemble: its place there, what varies, and the variables kept.
+    own = {name: ds.coords[name] for name in ds.coords if name not in made.coords}
+    return (
+        made[list(ds.data_vars)]
+        .assign_coords(made.coords)
+        .assign_coords(own)
+        .assign_attrs(ds.attrs)
+    )
+
+
+# Variables over time, and of the parts over time, that every dataset has; its parameters depend
+# on the kinds in use.
+SERIES = (
+    "y",
+    "spend",
+    "control_value",
+    "carryover",
+    "saturated",
+    "channel_contribution",
+    "control_contribution",
+    "trend_contribution",
+    "seasonality_contribution",
+    "event_contribution",
+    "mu",
+    "noise",
+    "revenue_per_kpi",
+    "spend_history",
+    "adstock_weights",
+    "event_intensity",
+)
 
 
 # Numbers too large for a float are refused by name below, not one by one where they arise.
@@ -214,16 +251,14 @@ def sales_equation(
         "noise": noise,
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": history,
-        **truth,
-        **fold(_curve_parameters(truth), media.effect, media.saturation_kind),
-        **fold_population(truth, factor, media.saturation_kind),
-        "effect": media.effect,
+        **shown_parameters(truth, media, factor),
         "adstock_weights": weights.swapaxes(1, 2),
         "event_intensity": intensity[None],
         "y_sigma": sigma,
     }
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def true_parameters(batch: Batch, params: xr.Dataset | None) -> tuple[Parameters, Parameters]:
     """All parameters, drawn or given, and those that are given."""
     drawn = draw_baseline(batch)
@@ -236,6 +271,23 @@ def true_parameters(batch: Batch, params: xr.Dataset | None) -> tuple[Parameters
         drawn = draw_baseline(batch, base=given["intercept_contribution"])
         drawn |= draw_media(batch, drawn)
     return with_given(batch.shared, drawn, given), given
+
+
+def variable_names(config: MMMDataConfig) -> list[str]:
+    """Names of all variables that the equation gives, found without it."""
+    truth, _ = true_parameters(Batch.of(config), None)
+    media = true_media(config, truth)
+    return [*SERIES, *shown_parameters(truth, media, np.ones_like(truth["effect_mean"]))]
+
+
+def shown_parameters(truth: Parameters, media: Media, factor: FloatArray) -> Parameters:
+    """True parameters as the Dataset has them: those of the curves contain the effect."""
+    return {
+        **truth,
+        **fold(_curve_parameters(truth), media.effect, media.saturation_kind),
+        **fold_population(truth, factor, media.saturation_kind),
+        "effect": media.effect,
+    }
 
 
 def spend_and_controls(

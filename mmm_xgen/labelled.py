@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ from mmm_xgen.config.names import column
 from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.places import entries, with_overrides_at
 from mmm_xgen.schema import SCHEMA_VERSION, attributes, describe
 from mmm_xgen.version import __version__
+
+# Attribute that an ensemble has: the paths of the numbers that vary, as a JSON list.
+VARIED = "varied"
 
 
 def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
@@ -39,12 +44,45 @@ def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
     }
 
 
+def in_dataset_order(name: str, values: FloatArray, leading: int = 0) -> FloatArray:
+    """View of an array with the dims of `schema`; the kernels keep dates last, not first.
+
+    Parameters
+    ----------
+    name : str
+        Name of the variable.
+    values : array
+        Dims of `schema` where these do not have a date, else reversed.
+    leading : int
+        Number of dims before them, which stay.
+    """
+    if describe(name).dims[0] not in ("date", "history_date"):
+        return values
+    axes = range(values.ndim)
+    return values.transpose(*axes[:leading], *reversed(axes[leading:]))
+
+
+def sizes_of(config: MMMDataConfig) -> dict[str, int]:
+    """Length of every dim.
+
+    Examples
+    --------
+    >>> from mmm_xgen import DEFAULT_CONFIG
+    >>> sizes_of(DEFAULT_CONFIG)["date"]
+    104
+    """
+    sizes = {dim: len(labels) for dim, labels in labels_of(config).items()}
+    lengths = {"date": config.n_periods, "history_date": config.burn_in_periods}
+    return {**sizes, **lengths, "lag": max(config.l_max)}
+
+
 def label(
     config: MMMDataConfig,
-    variables: Mapping[str, FloatArray],
+    variables: Mapping[str, Any],
     *,
     given: list[str],
     spend_is_given: bool,
+    leading: tuple[str, ...] = (),
 ) -> xr.Dataset:
     """Label arrays as a Dataset, with canonical dims, units and the whole configuration.
 
@@ -53,12 +91,13 @@ def label(
     config : MMMDataConfig
         Configuration that the arrays were made from.
     variables : mapping of str to array
-        Arrays by Dataset name, with the dims of `schema` where these do not have a date, and
-        with reversed dims, the date last, where they do.
+        NumPy or Dask arrays by Dataset name, with the dims of `schema`.
     given : list of str
         Names of the parameters that the user gave.
     spend_is_given : bool
         Whether spend is the user's.
+    leading : tuple of str
+        Dims before those of `schema`.
 
     Returns
     -------
@@ -66,25 +105,24 @@ def label(
     """
     units = {"currency": config.currency, "kpi": config.kpi}
     kinds = [spec.kind for spec in (*config.adstocks, *config.saturations)]
-    data = {}
-    for name, values in variables.items():
-        dims = describe(name).dims
-        if dims[0] in ("date", "history_date"):
-            # A view: the kernels keep dates last, the Dataset shows them first.
-            values = values.T
-        data[name] = (dims, values, attributes(name, **units, kinds=kinds))
-    if not config.transforms.adstock_first:
-        data["saturated"][2]["long_name"] = "response to spend, per unit of effect"
-        data["carryover"][2].update(
-            units="1", long_name="response after adstock, per unit of effect"
-        )
+    sizes = sizes_of(config)
     # A part that the configuration does not have is not shown; controls always are, so that
     # their sum can be taken from any Dataset.
-    shown = {
-        name: entry
-        for name, entry in data.items()
-        if 0 not in entry[1].shape or "control" in entry[0]
+    data = {
+        name: ((*leading, *dims), values, attributes(name, **units, kinds=kinds))
+        for name, values in variables.items()
+        if "control" in (dims := describe(name).dims) or all(sizes[dim] for dim in dims)
     }
+    if not config.transforms.adstock_first:
+        meanings = {
+            "saturated": {"long_name": "response to spend, per unit of effect"},
+            "carryover": {
+                "units": "1",
+                "long_name": "response after adstock, per unit of effect",
+            },
+        }
+        for name in meanings.keys() & data.keys():
+            data[name][2].update(meanings[name])
     attrs: dict[str, Any] = {
         "config": config.to_json(),
         "seed": config.seed,
@@ -97,7 +135,7 @@ def label(
         "spend_is_given": int(spend_is_given),
         "given_params": ",".join(given),
     }
-    ds = xr.Dataset(shown, coords=_coordinates(config), attrs=attrs)
+    ds = xr.Dataset(data, coords=_coordinates(config), attrs=attrs)
     for coordinate in ds.coords.values():
         meaning = attributes(str(coordinate.name), **units)
         # CF says of dates what units they have; a second word on it cannot be written.
@@ -165,6 +203,9 @@ def _setting(spec: Spec, name: str) -> str:
 def config_of(ds: xr.Dataset) -> MMMDataConfig:
     """Return the configuration that a Dataset was generated from.
 
+    That of one dataset of an ensemble has its own numbers and seed; that of a whole ensemble
+    is the one that its datasets share, whose numbers vary.
+
     Raises
     ------
     SchemaError
@@ -176,4 +217,43 @@ def config_of(ds: xr.Dataset) -> MMMDataConfig:
         raise SchemaError(
             "the Dataset has no 'config' attribute; pass one that generate_mmm_dataset made"
         )
-    return MMMDataConfig.from_json(str(ds.attrs["config"]))
+    config = MMMDataConfig.from_json(str(ds.attrs["config"]))
+    if not is_element(ds):
+        return config
+    varied = {path: _coordinate(ds, path) for path in varied_paths(ds)}
+    numbers: dict[str, Any] = {
+        path: value
+        for star, values in varied.items()
+        for path, value in _paired(config, star, values)
+    }
+    changed = with_overrides_at(config, numbers)[0] if numbers else config
+    return changed.replace(seed=int(ds["seed"]))
+
+
+def is_element(ds: xr.Dataset) -> bool:
+    """Whether a Dataset is one dataset taken out of an ensemble."""
+    return VARIED in ds.attrs and "dataset" not in ds.dims
+
+
+def varied_paths(ds: xr.Dataset) -> list[str]:
+    """Paths of the numbers that vary in an ensemble, which name their coordinates."""
+    paths: list[str] = json.loads(str(ds.attrs[VARIED]))
+    return paths
+
+
+def _coordinate(ds: xr.Dataset, path: str) -> list[Any]:
+    """Values of the coordinate `path` of one dataset, whole, as a list."""
+    for name in (path, "seed"):
+        if name not in ds.coords:
+            raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
+    return np.ravel(ds[path].to_numpy()).tolist()
+
+
+def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
+    paths = entries(config, star)[1]
+    if len(paths) != len(values):
+        raise SchemaError(
+            f"the coordinate {star!r} has {len(values)} of {len(paths)} values; take the dataset "
+            "out of the ensemble with all of them"
+        )
+    return zip(paths, values, strict=True)

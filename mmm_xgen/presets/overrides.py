@@ -111,6 +111,20 @@ def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> MMM
     Traceback (most recent call last):
     mmm_xgen.errors.ConfigError: channels.2: found position 2, allowed: 0 to 1
     """
+    return with_places(data, overrides)[0]
+
+
+def with_places(
+    data: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> tuple[MMMDataConfig, dict[str, KeyPath]]:
+    """`with_overrides`, and for each dotted path where in `data` it leads.
+
+    Examples
+    --------
+    >>> data = {"channels": [{"name": "TV", "pattern": {"kind": "linear_trend"}}]}
+    >>> with_places(data, {"channels.TV.spend_trend": 0.1})[1]
+    {'channels.TV.spend_trend': ('channels', 0, 'pattern', 'spend_trend')}
+    """
     changed: dict[str, Any] = {key: _copied(value) for key, value in data.items()}
     changes = [
         _Change(written=path, value=_copied(value))
@@ -122,8 +136,9 @@ def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> MMM
     _drop_what_is_excluded(changes)
     _drop_keys_of_other_kinds(changes)
     _keep_the_first_geos(changes)
+    places = {".".join(map(str, change.written)): change.place for change in changes}
     try:
-        return MMMDataConfig.from_dict(changed)
+        return MMMDataConfig.from_dict(changed), places
     except ConfigError as error:
         path = _as_written(error.path, changes)
         if path == error.path:

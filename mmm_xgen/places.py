@@ -1,0 +1,241 @@
+"""Numbers of a configuration by dotted path: where they stand, and others in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmm_xgen.config.base import FrozenConfig, shown
+from mmm_xgen.config.channel import ChannelConfig, ControlConfig
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.event import EventConfig
+from mmm_xgen.config.experiment import ExperimentConfig
+from mmm_xgen.config.names import label
+from mmm_xgen.config.region import RegionConfig, SeasonalityConfig
+from mmm_xgen.config.specs import NoiseSpec, Spec
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.kernels.patterns import PATTERNS
+from mmm_xgen.presets.overrides import KeyPath, with_places
+
+EVERY = "*"
+# Lists that `*` runs over, and the dim of their entries.
+DIMS = {
+    ("channels",): "channel",
+    ("control_variables",): "control",
+    ("events",): "event",
+    ("regions", "population"): "geo",
+}
+# What decides sizes, dates or draws, and so cannot differ between datasets of one ensemble.
+STRUCTURE = {
+    "n_periods": "it decides the dates",
+    "burn_in_periods": "it decides the dates",
+    "n_regions": "it decides the geos",
+    "l_max": "it decides the lags",
+    "fourier_modes": "it decides the seasons",
+    "modes": "it decides the seasons",
+    "period_days": "it decides the seasons",
+    "seed": "seeds have an argument of their own, seeds=",
+}
+# Numbers that one broadcast can have different in every dataset; parameters of kinds are, too.
+# Datasets that differ in others are generated group by group.
+BROADCAST: dict[type[FrozenConfig], set[str]] = {
+    MMMDataConfig: {"revenue_per_kpi"},
+    ChannelConfig: {"base_spend", "spend_volatility", "base_effectiveness", "roas"},
+    ControlConfig: {
+        "base_value",
+        "value_volatility",
+        "persistence",
+        "gamma_control",
+        "elasticity",
+        "reference",
+    },
+    RegionConfig: {
+        "population",
+        "population_reference",
+        "base_sales_rate",
+        "seasonal_amplitude",
+        "seasonal_phase",
+        "baseline_variation",
+        "channel_param_variation",
+        "transform_variation",
+        "similarity",
+    },
+    SeasonalityConfig: {"amplitude", "phase", "weekday_effects"},
+    EventConfig: {"effect"},
+    ExperimentConfig: {"change"},
+    NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One number of a configuration.
+
+    Parameters
+    ----------
+    written : str
+        Dotted path as the user wrote it, with the name of an entry, or its position, for ``*``.
+    keys : tuple of str and int
+        Attributes and positions that lead to the number.
+    """
+
+    written: str
+    keys: KeyPath
+
+    def of(self, config: MMMDataConfig) -> Any:
+        """Return the value at this place."""
+        value: Any = config
+        for key in self.keys:
+            value = value[key] if isinstance(key, int) else getattr(value, key)
+        return value
+
+    def is_broadcast(self, config: MMMDataConfig) -> bool:
+        """Whether one broadcast can have another value in every dataset."""
+        node: Any = config
+        owner, field = node, ""
+        for key in self.keys:
+            if isinstance(key, int):
+                # An entry of a list of numbers counts as the list.
+                node = node[key]
+            else:
+                owner, field, node = node, key, getattr(node, key)
+        own = {key for kind, keys in BROADCAST.items() if isinstance(owner, kind) for key in keys}
+        parameters = owner.registered.parameters if isinstance(owner, Spec) else {}
+        return field in own or field in parameters
+
+
+def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
+    """Dim that the ``*`` of a path runs over, and the path of each of its entries.
+
+    Raises
+    ------
+    ConfigError
+        If there is more than one ``*``, or if it does not stand for all entries of a list.
+
+    Examples
+    --------
+    >>> from mmm_xgen import DEFAULT_CONFIG
+    >>> entries(DEFAULT_CONFIG, "channels.*.roas")
+    ('channel', ['channels.TV.roas', 'channels.Search.roas', 'channels.Radio.roas'])
+    """
+    parts = path.split(".")
+    if EVERY not in parts:
+        return None, [path]
+    above = tuple(parts[: parts.index(EVERY)])
+    if parts.count(EVERY) > 1 or above not in DIMS:
+        allowed = ", ".join(repr(".".join((*each, EVERY))) for each in DIMS)
+        raise ConfigError(f"found {EVERY!r} there, allowed: once, as in {allowed}", path=path)
+    items = Place("", above).of(config) or ()
+    if not items:
+        raise ConfigError(f"there are no {'.'.join(above)}", path=path)
+    names = {"channels": config.channel_names, "control_variables": config.control_names}
+    labels = names.get(above[0], [""] * len(items))
+    rest = parts[len(above) + 1 :]
+    paths = [
+        ".".join([*above, _part(name, position), *rest]) for position, name in enumerate(labels)
+    ]
+    return DIMS[above], paths
+
+
+def _part(name: str, position: int) -> str:
+    """Part of a path: the name of an entry, or its position where that cannot be read as a name."""
+    return str(position) if not name or name.isdecimal() or "." in name else name
+
+
+def with_overrides_at(
+    config: MMMDataConfig, numbers: Mapping[str, Any]
+) -> tuple[MMMDataConfig, dict[str, Place]]:
+    """Configuration with numbers at dotted paths, and where each of the paths leads.
+
+    A path into the transform of a channel that has none of its own makes the shared one its own.
+
+    Raises
+    ------
+    ConfigError
+        If a path leads nowhere or to no number, or to one that decides sizes or dates.
+    """
+    for path in numbers:
+        last = path.split(".")[-1]
+        if last in STRUCTURE:
+            raise ConfigError(
+                f"{last} is the same in all datasets of an ensemble, as {STRUCTURE[last]}; "
+                "generate an ensemble for each of its values",
+                path=path,
+            )
+    changed, keys = with_places(_nested(config, list(numbers)), numbers)
+    places = {path: Place(path, keys[path]) for path in numbers}
+    for path, place in places.items():
+        value = place.of(changed)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(
+                f"found {shown(value)} there, allowed: the path of a number", path=path
+            )
+    return changed, places
+
+
+def _nested(config: MMMDataConfig, paths: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration as a nested mapping, transforms of channels in `paths` with them."""
+    data = config.model_dump(exclude_none=True)
+    items: tuple[Any, ...] = (*config.channels, *config.control_variables)
+    written = (*data["channels"], *data["control_variables"])
+    for item, entry in zip(items, written, strict=True):
+        if item.pattern.kind not in PATTERNS:
+            # A callable without a name cannot be written down.
+            entry["pattern"] = item.pattern
+    for path in paths:
+        first, *rest = path.split(".")
+        for stage, specs in (("adstock", config.adstocks), ("saturation", config.saturations)):
+            if first == "channels" and len(rest) > 1 and rest[1].startswith(stage):
+                position = _position(rest[0], config)
+                if position is not None:
+                    own = specs[position].model_dump(mode="json", exclude_none=True)
+                    data["channels"][position].setdefault(stage, own)
+    return data
+
+
+def _position(text: str, config: MMMDataConfig) -> int | None:
+    """Position of a channel; None where there is none, which `with_places` will say."""
+    if text.isdecimal():
+        return int(text) if int(text) < len(config.channels) else None
+    names = config.channel_names
+    wanted = label(text, "x", 0)
+    return names.index(wanted) if wanted in names else None
+
+
+def with_numbers(config: MMMDataConfig, numbers: Mapping[Place, Any]) -> MMMDataConfig:
+    """Configuration with other numbers at known places: `with_overrides`, a few times faster.
+
+    Raises
+    ------
+    ConfigError
+        If a number is impossible at its place.
+    """
+    if not numbers:
+        return config
+    try:
+        changed: MMMDataConfig = _replaced(config, {p.keys: v for p, v in numbers.items()})
+    except ConfigError:
+        # Once more, the slow way, which knows the paths that the user wrote.
+        written = {place.written: value for place, value in numbers.items()}
+        return with_places(_nested(config, list(written)), written)[0]
+    return changed
+
+
+def _replaced(node: Any, numbers: Mapping[KeyPath, Any]) -> Any:
+    below: dict[str | int, dict[KeyPath, Any]] = {}
+    for (first, *rest), value in numbers.items():
+        below.setdefault(first, {})[tuple(rest)] = value
+
+    def new(key: Any, inner: dict[KeyPath, Any]) -> Any:
+        if () in inner:
+            return inner[()]
+        return _replaced(node[key] if isinstance(key, int) else getattr(node, key), inner)
+
+    changes: dict[Any, Any] = {key: new(key, inner) for key, inner in below.items()}
+    if isinstance(node, tuple):
+        return tuple(changes.get(position, item) for position, item in enumerate(node))
+    if isinstance(node, MMMDataConfig) and not any(() in inner for inner in below.values()):
+        # What it checks of its parts are names, dates and lengths, none of which changed here.
+        return node.model_copy(update=changes)
+    return node.replace(**changes)
