@@ -15,7 +15,7 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.generate import variable_names
-from mmm_xgen.labelled import VARIED, config_of, varied_paths
+from mmm_xgen.labelled import VARIED, config_of, coordinate_of, varied_paths
 from mmm_xgen.places import entries, with_overrides_at
 from mmm_xgen.planned import planned
 from mmm_xgen.recipe import DATASET, Chunks, Recipe
@@ -75,8 +75,9 @@ def generate_ensemble(
     -------
     Dataset
         Variables of `generate_mmm_dataset` with the leading dim `dataset`, and the coordinates
-        ``dataset``, ``seed`` and one for each path of `vary`, with dims (dataset,) or, of a
-        ``*``, (dataset, channel).
+        ``dataset``, ``seed`` and one for each path of `vary`, of its name (that of a field of the
+        configuration itself begins with ``config.``), dims (dataset,) or, of a ``*``,
+        (dataset, channel).
 
     Raises
     ------
@@ -179,7 +180,9 @@ def element(ds: xr.Dataset, position: int) -> xr.Dataset:
     True
     """
     config = config_of_element(ds, position)
-    bare = ds.isel({DATASET: position}).drop_vars([DATASET, "seed", *varied_paths(ds)])
+    bare = ds.isel({DATASET: position}).drop_vars(
+        [DATASET, "seed", *map(coordinate_of, varied_paths(ds))]
+    )
     kept = {name: value for name, value in ds.attrs.items() if name not in (VARIED, "sampling")}
     bare.attrs = {**kept, "config": config.to_json(), "seed": config.seed}
     return bare
@@ -246,10 +249,11 @@ def _recipe_of(ds: xr.Dataset) -> Recipe:
     dims: dict[str, str | None] = {}
     for path in varied_paths(ds):
         dims[path], written[path] = entries(config, path)
-    for name in (DATASET, "seed", *written):
+    for name in (DATASET, "seed", *map(coordinate_of, written)):
         if name not in ds.coords:
             raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
-    values = {path: ds[path].to_numpy().reshape(ds.sizes[DATASET], -1) for path in written}
+    many = ds.sizes[DATASET]
+    values = {path: ds[coordinate_of(path)].to_numpy().reshape(many, -1) for path in written}
     first = {
         each: value
         for path, paths in written.items()

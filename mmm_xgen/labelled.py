@@ -220,7 +220,7 @@ def config_of(ds: xr.Dataset) -> MMMDataConfig:
     config = MMMDataConfig.from_json(str(ds.attrs["config"]))
     if not is_element(ds):
         return config
-    varied = {path: _coordinate(ds, path) for path in varied_paths(ds)}
+    varied = {path: _values_of(ds, path) for path in varied_paths(ds)}
     numbers: dict[str, Any] = {
         path: value
         for star, values in varied.items()
@@ -236,17 +236,30 @@ def is_element(ds: xr.Dataset) -> bool:
 
 
 def varied_paths(ds: xr.Dataset) -> list[str]:
-    """Paths of the numbers that vary in an ensemble, which name their coordinates."""
+    """Paths of the numbers that vary in an ensemble."""
     paths: list[str] = json.loads(str(ds.attrs[VARIED]))
     return paths
 
 
-def _coordinate(ds: xr.Dataset, path: str) -> list[Any]:
-    """Values of the coordinate `path` of one dataset, whole, as a list."""
-    for name in (path, "seed"):
+def coordinate_of(path: str) -> str:
+    """Name of the coordinate of a path: the path, but for one that is a variable's name, too.
+
+    Examples
+    --------
+    >>> coordinate_of("channels.TV.roas"), coordinate_of("revenue_per_kpi")
+    ('channels.TV.roas', 'config.revenue_per_kpi')
+    """
+    return path if "." in path else f"config.{path}"
+
+
+def _values_of(ds: xr.Dataset, path: str) -> list[Any]:
+    """Values of the coordinate of a path in one dataset."""
+    coordinate = coordinate_of(path)
+    for name in (coordinate, "seed"):
         if name not in ds.coords:
             raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
-    return np.ravel(ds[path].to_numpy()).tolist()
+    values: list[Any] = np.ravel(ds[coordinate].to_numpy()).tolist()
+    return values
 
 
 def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tuple[str, Any]]:

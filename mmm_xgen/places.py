@@ -117,7 +117,7 @@ def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
     --------
     >>> from mmm_xgen import DEFAULT_CONFIG
     >>> entries(DEFAULT_CONFIG, "channels.*.roas")
-    ('channel', ['channels.TV.roas', 'channels.Search.roas', 'channels.Radio.roas'])
+    ('channel', ['channels.Seasonal.roas', 'channels.Trend.roas', 'channels.On-Off.roas'])
     """
     parts = path.split(".")
     if EVERY not in parts:

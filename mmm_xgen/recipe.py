@@ -21,7 +21,7 @@ from mmm_xgen.generate import sales_equation, true_parameters, variable_names
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
-from mmm_xgen.labelled import VARIED, in_dataset_order, label, sizes_of
+from mmm_xgen.labelled import VARIED, coordinate_of, in_dataset_order, label, sizes_of
 from mmm_xgen.places import with_numbers
 from mmm_xgen.schema import describe
 from mmm_xgen.vary import Varied, numbers_at
@@ -80,7 +80,7 @@ class Recipe:
             dims = (DATASET,) if each.dim is None else (DATASET, each.dim)
             values = each.values[:, 0] if each.dim is None else each.values
             about = {"long_name": f"{each.path} of the dataset"}
-            coordinates[each.path] = (dims, values, about)
+            coordinates[coordinate_of(each.path)] = (dims, values, about)
         paths = json.dumps([each.path for each in self.varied])
         return ds.assign_coords(coordinates).assign_attrs({VARIED: paths})
 
@@ -113,7 +113,7 @@ class Recipe:
             (datasets, position): (Recipe.chunk, recipe, start, stop)
             for position, (start, stop) in enumerate(pairwise(ends))
         }
-        layers: dict[str, Any] = {recipe: {recipe: self}, datasets: tasks}
+        layers: Any = {recipe: {recipe: self}, datasets: tasks}
         needs: dict[str, set[str]] = {recipe: set(), datasets: {recipe}}
         arrays = {}
         for name in self.names:
@@ -122,7 +122,7 @@ class Recipe:
                 (key, position, *(0 for _ in shape)): (operator.getitem, task, name)
                 for position, task in enumerate(tasks)
             }
-            graph = HighLevelGraph({**layers, key: layer}, {**needs, key: {datasets}})
+            graph = HighLevelGraph(layers | {key: layer}, {**needs, key: {datasets}})
             pieces = (lengths, *((length,) for length in shape))
             arrays[name] = da.Array(graph, key, chunks=pieces, dtype=float)  # type: ignore[no-untyped-call]
         return arrays
