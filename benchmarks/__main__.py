@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import generation, recovery_models
+from benchmarks import bench_ensemble, generation, recovery_models
 from benchmarks.timing import Figure
 
 LARGEST = (1000, 500, 100)
@@ -19,9 +19,13 @@ def main() -> None:
         generation.import_cost(),
         generation.cold_command(),
         recovery_models.least_squares(),
+        *bench_ensemble.figures(),
     ]
     console = Console()
     console.print(table(figures))
+    for preset in ("basic", "small_business"):
+        rate = bench_ensemble.datasets_per_second(preset)
+        console.print(f"ensemble of {preset}: {rate:.0f} datasets a second")
     size = " x ".join(map(str, LARGEST))
     arrays = generation.peak_memory(*LARGEST)
     console.print(f"peak memory of {size}: {arrays:.1f} arrays of that size (limit 12)")
