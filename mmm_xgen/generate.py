@@ -302,7 +302,7 @@ def spend_and_controls(
         history, spent, value = given_spend(plan, config, value)
         # A plan has no base: what is configured as such is not true of it.
         del truth["base_spend"]
-    if plan is None or not plan.attrs["contains_experiments"]:
+    if config.experiments and (plan is None or not plan.attrs["contains_experiments"]):
         spent = apply_experiments(
             spent,
             config.experiments,

@@ -105,13 +105,12 @@ def label(
     """
     units = {"currency": config.currency, "kpi": config.kpi}
     kinds = [spec.kind for spec in (*config.adstocks, *config.saturations)]
-    sizes = sizes_of(config)
     # A part that the configuration does not have is not shown; controls always are, so that
     # their sum can be taken from any Dataset.
     data = {
         name: ((*leading, *dims), values, attributes(name, **units, kinds=kinds))
         for name, values in variables.items()
-        if "control" in (dims := describe(name).dims) or all(sizes[dim] for dim in dims)
+        if "control" in (dims := describe(name).dims) or 0 not in values.shape
     }
     if not config.transforms.adstock_first:
         meanings = {

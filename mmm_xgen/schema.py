@@ -6,6 +6,7 @@ KPI of the dataset.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -165,6 +166,7 @@ COORDINATES: dict[str, Variable] = {
 }
 
 
+@functools.lru_cache(maxsize=1024)
 def describe(name: str) -> Variable:
     """Dims, units and meaning of the variable `name`.
 

@@ -223,7 +223,8 @@ class MMMDataConfig(TextConfig):
     @property
     def l_max(self) -> list[int]:
         """Number of adstock weights of every channel."""
-        return [spec.l_max or self.calendar.default_l_max for spec in self.adstocks]
+        default = self.calendar.default_l_max
+        return [spec.l_max or default for spec in self.adstocks]
 
     @property
     def saturations(self) -> list[SaturationSpec]:

@@ -25,7 +25,8 @@ def label(name: str | None, prefix: str, position: int) -> str:
     """
     if name is None:
         return f"{prefix}{position + 1}"
-    return re.sub(rf"^{prefix}\d*-", "", name)
+    # Most names have no prefix, and all are looked at many times.
+    return re.sub(rf"^{prefix}\d*-", "", name) if "-" in name else name
 
 
 def checked_name(prefix: str) -> Callable[[str], str]:
