@@ -28,7 +28,6 @@ MODULES = {
     "mmm_xgen": "Configuration, generation, files, quality checks and registration.",
     "mmm_xgen.truth": "What is true of a dataset; most of it is also a method of `ds.mmm`.",
     "mmm_xgen.plots": "Pictures of a Dataset.",
-    "mmm_xgen.report": "The report in one HTML file.",
     "mmm_xgen.export": "Data and truth for other libraries.",
     "mmm_xgen.export.meridian": "Data for Google Meridian.",
     "mmm_xgen.quality": "Checks of any modelling dataset.",

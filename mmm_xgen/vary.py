@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal, get_args
@@ -16,7 +16,7 @@ from mmm_xgen.distributions import is_list_of_numbers, listed_values, quantile
 from mmm_xgen.errors import ConfigError, nearest, warn
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled import labels_of
-from mmm_xgen.places import Place, entries, with_numbers, with_overrides_at
+from mmm_xgen.places import Place, entries, with_columns, with_numbers, with_overrides_at
 from mmm_xgen.streams import stream
 
 Sampling = Literal["random", "latin_hypercube", "sobol", "grid"]
@@ -115,6 +115,25 @@ def numbers_at(varied: tuple[Varied, ...], dataset: int) -> dict[Place, Any]:
         for each in varied
         for place, value in zip(each.places, each.values[dataset].tolist(), strict=True)
     }
+
+
+def configs_at(
+    config: MMMDataConfig, varied: tuple[Varied, ...], datasets: Sequence[int]
+) -> tuple[MMMDataConfig, ...]:
+    """Configuration of each of some datasets, with its own numbers; one for all if none vary.
+
+    Raises
+    ------
+    ConfigError
+        If a number is impossible at its place.
+    """
+    own = np.asarray(datasets)
+    columns = {
+        place: values
+        for each in varied
+        for place, values in zip(each.places, each.values[own].T, strict=True)
+    }
+    return with_columns(config, columns) if columns else (config,)
 
 
 def _probe(distribution: Any, path: str) -> float | int:
