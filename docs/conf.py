@@ -29,7 +29,8 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    # Formulas are set without network.
+    "sphinx-mathjax-offline",
 ]
 exclude_patterns = ["_build", "examples", "**/.ipynb_checkpoints"]
 templates_path: list[str] = []
