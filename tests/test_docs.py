@@ -152,8 +152,16 @@ def unchanged_registries() -> Iterator[None]:
         del METRICS[name]
 
 
+# Pages whose examples take longer than the rest together.
+SLOW = ("guides/study", "guides/report")
+
+
+def marked(page):
+    return pytest.param(page, marks=pytest.mark.slow) if name_of(page) in SLOW else page
+
+
 @pytest.mark.usefixtures("unchanged_registries")
-@pytest.mark.parametrize("page", pages(), ids=name_of)
+@pytest.mark.parametrize("page", [marked(page) for page in pages()], ids=name_of)
 def test_snippets_run_and_print_what_the_page_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

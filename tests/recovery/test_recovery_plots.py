@@ -244,7 +244,10 @@ def test_parameters_a_channel_does_not_have_have_no_row(ds):
     assert not any("channel 2" in name for name in tick_names(figure.axes[0]))
 
 
-@pytest.mark.parametrize(("n_channels", "n_geos"), [(1, 1), (1, 14), (14, 1), (13, 14)])
+@pytest.mark.parametrize(
+    ("n_channels", "n_geos"),
+    [(1, 1), (1, 14), pytest.param(14, 1, marks=pytest.mark.slow), (13, 14)],
+)
 def test_every_size_draws_in_pages(n_channels, n_geos):
     ds = generated(n_channels, n_geos, 30)
     estimates = estimated(ds)
