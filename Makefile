@@ -54,8 +54,8 @@ format: $(VENV)/.installed-test ## Format the code and apply the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-test ## Run the benchmarks
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed-test ## Run the benchmarks: benchmarks/results.md
+	$(BIN)/python -m benchmarks --out benchmarks/results.md
 
 docs: $(VENV)/.installed-docs ## Build the documentation: docs/_build/html/index.html
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html

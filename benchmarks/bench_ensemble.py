@@ -43,7 +43,8 @@ def places_of(config: mmm_xgen.MMMDataConfig) -> list[Place]:
 
     with mock.patch.object(mmm_xgen.batch, "stream", noted):
         generate(config, 1)
-    return places
+    # Parameters are drawn more than once, to learn their names; a dataset needs them once.
+    return list(dict.fromkeys(places))
 
 
 def draws(config: mmm_xgen.MMMDataConfig, n: int) -> Callable[[], object]:
@@ -77,7 +78,8 @@ def single_calls(config: mmm_xgen.MMMDataConfig, n: int) -> Callable[[], object]
 def against_draws(preset: str = "basic", n: int = 2000, runs: int = 5) -> Figure:
     config = mmm_xgen.get_preset_config(preset)
     name = f"ensemble of {n} {preset}, against its own random draws"
-    return paired(name, lambda: generate(config, n), draws(config, n), limit=3, runs=runs)
+    figure = paired(name, lambda: generate(config, n), draws(config, n), limit=3, runs=runs)
+    return _made(figure, preset, n)
 
 
 def against_single_calls(
@@ -85,26 +87,68 @@ def against_single_calls(
 ) -> Figure:
     config = mmm_xgen.get_preset_config(preset)
     name = f"ensemble of {n} {preset}, against single calls"
-    return paired(
+    figure = paired(
         name, lambda: generate(config, n), single_calls(config, n), limit=limit, runs=runs
     )
+    return _made(figure, preset, n)
 
 
 def of_numbers_that_vary(preset: str = "basic", n: int = 1000, runs: int = 5) -> Figure:
     config = mmm_xgen.get_preset_config(preset)
     vary = {"channels.*.adstock_kwargs.alpha": mmm_xgen.Uniform(0.1, 0.6)}
     name = f"ensemble of {n} {preset} whose alphas vary, against its own random draws"
-    return paired(name, lambda: generate(config, n, vary=vary), draws(config, n), runs=runs)
+    figure = paired(
+        name, lambda: generate(config, n, vary=vary), draws(config, n), limit=3, runs=runs
+    )
+    return _made(figure, preset, n)
+
+
+def with_workers(
+    preset: str, n: int, workers: int, *, processes: bool = False, runs: int = 3
+) -> Figure:
+    """Lazy datasets, made chunk by chunk by Dask's threads or by the processes of a cluster.
+
+    Of each chunk, which is made whole, one sum comes back: it is generation that is timed, not
+    the way of its numbers from one process to another.
+    """
+    import dask
+    from distributed import Client, LocalCluster
+
+    config = mmm_xgen.get_preset_config(preset)
+    lazy = mmm_xgen.generate_ensemble(config, seeds=range(n), chunks=max(1, n // (4 * workers)))
+    total = lazy["y"].sum()
+    kind = "process" if processes else "thread"
+    plural = kind + ("s" if kind == "thread" else "es") * (workers > 1)
+    name = f"ensemble of {n} {preset}, {workers} {plural}, against its own random draws"
+    if not processes:
+        with dask.config.set(scheduler="threads", num_workers=workers):
+            return _made(paired(name, total.compute, draws(config, n), runs=runs), preset, n)
+    with (
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        Client(cluster),  # type: ignore[no-untyped-call]
+    ):
+        return _made(paired(name, total.compute, draws(config, n), runs=runs), preset, n)
+
+
+def _made(figure: Figure, preset: str, n: int) -> Figure:
+    config = mmm_xgen.get_preset_config(preset)
+    cells = config.n_periods * config.regions.n_regions * len(config.channels)
+    return figure.making(n, cells)
 
 
 def figures() -> list[Figure]:
     return [
         against_draws(),
+        against_draws("small_business"),
         of_numbers_that_vary(),
         against_single_calls("basic", 100),
         against_single_calls("large_business", 6),
+        *(
+            with_workers(preset, n, workers, processes=processes)
+            for preset, n in (("small_business", 4000), ("large_business", 16))
+            for processes in (False, True)
+            for workers in (1, 2)
+        ),
     ]
-
-
-def datasets_per_second(preset: str = "basic", n: int = 5000, runs: int = 3) -> float:
-    return n / against_draws(preset, n, runs=runs).seconds

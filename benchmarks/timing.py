@@ -1,27 +1,51 @@
-"""Timing that a noisy machine cannot fool easily: medians, paired with a floor."""
+"""Measuring that a noisy machine cannot fool easily: the least of runs, paired with a floor."""
 
 from __future__ import annotations
 
-import statistics
+import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table: seconds of the thing and of its floor, and the wanted ratio."""
+    """One row of the table: the thing and its floor, in `unit`, and the wanted ratio.
+
+    `datasets` and `cells` are what the thing makes, for a rate; a cell is one number of spend.
+    """
 
     name: str
-    seconds: float
+    measured: float
     floor: float
-    limit: float | None
+    limit: float | None = None
+    unit: str = "s"
+    datasets: int = 0
+    cells: int = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.measured
 
     @property
     def ratio(self) -> float:
-        return self.seconds / self.floor
+        return self.measured / self.floor
+
+    @property
+    def is_within(self) -> bool:
+        return self.limit is None or self.ratio <= self.limit
+
+    def making(self, datasets: int, cells_of_one: int) -> Figure:
+        """Return the same figure with what its thing makes."""
+        return replace(self, datasets=datasets, cells=datasets * cells_of_one)
+
+    def rate(self, number: int) -> float | None:
+        """Number a second; None where there is none."""
+        return number / self.measured if number else None
 
 
 def paired(
@@ -31,16 +55,32 @@ def paired(
     *,
     limit: float | None = None,
     runs: int = 15,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Figure:
-    """Median seconds of `thing` and of `floor`, run in turn after one warm-up each."""
+    """Least seconds of `thing` and of `floor`, run in turn after one warm-up each.
+
+    What else the machine does makes a run longer and never shorter.
+    """
     samples: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 1):
         for side, call in enumerate((thing, floor)):
-            start = time.perf_counter()
-            call()
+            seconds = timed(call, clock)
             if run:
-                samples[side].append(time.perf_counter() - start)
-    return Figure(name, statistics.median(samples[0]), statistics.median(samples[1]), limit)
+                samples[side].append(seconds)
+    return Figure(name, min(samples[0]), min(samples[1]), limit)
+
+
+def timed(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of one call."""
+    start = clock()
+    call()
+    return clock() - start
+
+
+def processor_time_of_children() -> float:
+    """Seconds that processes which this one started have computed: no wait for others counts."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def in_process(code: str) -> Callable[[], object]:
@@ -50,3 +90,20 @@ def in_process(code: str) -> Callable[[], object]:
         return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
     return run
+
+
+def megabytes_at_peak(code: str) -> float:
+    """Most memory that a process of its own holds while it runs Python `code`."""
+    # A child's `ru_maxrss` can be that of the process which started it; this is its own.
+    status = "print(open('/proc/self/status').read())"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{status}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    found = re.search(r"^(?:VmHWM|VmRSS):\s+(\d+) kB", done.stdout, re.MULTILINE)
+    if found is None:
+        raise RuntimeError("this system does not tell the memory of a process")
+    return int(found[1]) / 1024

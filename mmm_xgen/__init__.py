@@ -15,8 +15,6 @@ from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.transform import TransformConfig
-from mmm_xgen.distributions import Uniform
-from mmm_xgen.ensemble import generate_ensemble
 from mmm_xgen.errors import (
     AlignmentError,
     ConfigError,
@@ -48,6 +46,8 @@ from mmm_xgen.version import __version__
 
 if TYPE_CHECKING:
     from mmm_xgen.config.default import DEFAULT_CONFIG
+    from mmm_xgen.distributions import Uniform
+    from mmm_xgen.ensemble import generate_ensemble
     from mmm_xgen.export.observed import from_frame
     from mmm_xgen.quality import check_data_quality, suggest_fixes
     from mmm_xgen.report import write_report
@@ -55,11 +55,15 @@ if TYPE_CHECKING:
 # Name and the module that it is imported from once it is asked for.
 _LATER = {
     "DEFAULT_CONFIG": "mmm_xgen.config.default",
+    "Uniform": "mmm_xgen.distributions",
     "check_data_quality": "mmm_xgen.quality",
     "from_frame": "mmm_xgen.export.observed",
+    "generate_ensemble": "mmm_xgen.ensemble",
     "suggest_fixes": "mmm_xgen.quality",
     "write_report": "mmm_xgen.report",
 }
+# Modules that are there without an import of their own, from when they are asked for.
+_MODULES_LATER = {"ensemble", "truth"}
 
 __all__ = [
     "DEFAULT_CONFIG",
@@ -110,8 +114,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Building a configuration costs more than importing the package: only who asks pays.
-    if name in _LATER:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
+    if name in _MODULES_LATER:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

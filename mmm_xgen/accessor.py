@@ -4,26 +4,55 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import xarray as xr
 
-from mmm_xgen import aggregate as aggregation
-from mmm_xgen import export, generate, labelled, response, truth
+from mmm_xgen import export, generate, labelled, response
+from mmm_xgen.aggregate import aggregate as aggregated
 
 if TYPE_CHECKING:
+    from mmm_xgen import truth
     from mmm_xgen.config.data import MMMDataConfig
     from mmm_xgen.quality import DataQualityReport
 
+__all__ = ["MMMAccessor"]
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+
+class _Later:
+    """Method made of a function of `truth`, which is imported when the first is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        method = _method(getattr(import_module("mmm_xgen.truth"), self._name))
+        setattr(owner, self._name, method)
+        return getattr(owner if instance is None else instance, self._name)
+
+
+class _LaterTruth:
+    """Stands for `mmm_xgen.truth`, which is half of the package, where methods are named."""
+
+    def __getattr__(self, name: str) -> _Later:
+        return _Later(name)
+
+
+if not TYPE_CHECKING:
+    truth = _LaterTruth()
 
 
 def _method(
     function: Callable[Concatenate[xr.Dataset, Arguments], Result],
 ) -> Callable[Concatenate[MMMAccessor, Arguments], Result]:
     """Method that hands the dataset of the accessor to `function`."""
+    if isinstance(function, _Later):
+        return function
 
     @functools.wraps(function)
     def forward(self: MMMAccessor, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -77,7 +106,7 @@ class MMMAccessor:
         return write_report(self._ds, path, title=title)
 
     regenerate = _method(generate.regenerate)
-    aggregate = _method(aggregation.aggregate)
+    aggregate = _method(aggregated)
 
     to_frame = _method(export.to_frame)
     ground_truth = _method(export.ground_truth)

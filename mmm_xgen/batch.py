@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.errors import warn
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.streams import stream
@@ -56,6 +57,13 @@ class Batch:
     def each(self, read: Callable[[MMMDataConfig], Any]) -> FloatArray:
         """Numbers read off every configuration, dims (dataset, ...)."""
         return np.array([read(config) for config in self.configs], dtype=float)
+
+    def each_region(self, read: Callable[[RegionConfig], Any]) -> FloatArray:
+        """Numbers read off the geos of every configuration, once where they share them."""
+        regions = [config.regions for config in self.configs]
+        if all(each is regions[0] for each in regions):
+            regions = regions[:1]
+        return np.array([read(each) for each in regions], dtype=float)
 
     def streams(self, *path: str) -> Iterator[np.random.Generator]:
         """Random stream of a named place, dataset by dataset."""

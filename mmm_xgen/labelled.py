@@ -134,27 +134,29 @@ def label(
         "spend_is_given": int(spend_is_given),
         "given_params": ",".join(given),
     }
-    ds = xr.Dataset(data, coords=_coordinates(config), attrs=attrs)
-    for coordinate in ds.coords.values():
-        meaning = attributes(str(coordinate.name), **units)
+    coordinates = {}
+    for name, (dim, values) in _coordinates(config).items():
+        meaning = attributes(name, **units)
         # CF says of dates what units they have; a second word on it cannot be written.
-        is_date = coordinate.dtype.kind == "M"
-        coordinate.attrs.update({"long_name": meaning["long_name"]} if is_date else meaning)
-    return ds
+        is_date = isinstance(values, pd.DatetimeIndex)
+        about = {"long_name": meaning["long_name"]} if is_date else meaning
+        coordinates[name] = (dim, values, about)
+    return xr.Dataset(data, coords=coordinates, attrs=attrs)
 
 
-def _coordinates(config: MMMDataConfig) -> dict[str, Any]:
+def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
+    """Dim and values of every coordinate."""
     calendar = config.calendar
     dates = pd.DatetimeIndex(calendar.dates.astype("datetime64[ns]"))
     labels = labels_of(config)
     channels, controls = labels["channel"], labels["control"]
     adstocks, saturations = config.adstocks, config.saturations
     l_max = config.l_max
-    coordinates: dict[str, Any] = {
+    coordinates: dict[str, tuple[str, Any]] = {
         "date": ("date", dates[calendar.burn_in :]),
-        "geo": labels["geo"],
-        "channel": channels,
-        "lag": np.arange(max(l_max)),
+        "geo": ("geo", labels["geo"]),
+        "channel": ("channel", channels),
+        "lag": ("lag", np.arange(max(l_max))),
         "adstock_kind": ("channel", [spec.kind for spec in adstocks]),
         "saturation_kind": ("channel", [spec.kind for spec in saturations]),
         "l_max": ("channel", l_max),
@@ -164,12 +166,12 @@ def _coordinates(config: MMMDataConfig) -> dict[str, Any]:
         **_settings("saturation_", saturations),
     }
     if calendar.burn_in:
-        coordinates["history_date"] = dates[: calendar.burn_in]
+        coordinates["history_date"] = ("history_date", dates[: calendar.burn_in])
     columns = [column(name, "c", i) for i, name in enumerate(controls)]
-    coordinates["control"] = np.array(controls, dtype=str)
+    coordinates["control"] = ("control", np.array(controls, dtype=str))
     coordinates["control_column"] = ("control", np.array(columns, dtype=str))
     if labels["seasonal_mode"]:
-        coordinates["seasonal_mode"] = labels["seasonal_mode"]
+        coordinates["seasonal_mode"] = ("seasonal_mode", labels["seasonal_mode"])
         days = [
             season.days / (1 if season.weekday_effects is not None else harmonic)
             for season in config.regions.seasonalities
@@ -178,7 +180,7 @@ def _coordinates(config: MMMDataConfig) -> dict[str, Any]:
         coordinates["period_days"] = ("seasonal_mode", days)
     for dim in ("fourier_mode", "event"):
         if labels[dim]:
-            coordinates[dim] = labels[dim]
+            coordinates[dim] = (dim, labels[dim])
     return coordinates
 
 
@@ -186,7 +188,7 @@ def _harmonics(n_names: int, modes: int) -> list[int]:
     return [position % modes + 1 for position in range(n_names)]
 
 
-def _settings(prefix: str, specs: Any) -> dict[str, Any]:
+def _settings(prefix: str, specs: Any) -> dict[str, tuple[str, Any]]:
     """Coordinates of the choices, such as ``adstock_type``, that some kinds have."""
     names = {name for spec in specs for name in spec.settings}
     return {

@@ -18,7 +18,7 @@ def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
     sigma = truth["y_sigma"]
     if batch.shared.regions.noise.r_squared is None or not np.isnan(sigma).any():
         return sigma
-    target = batch.each(lambda config: config.regions.noise.r_squared)
+    target = batch.each_region(lambda regions: regions.noise.r_squared)
     share = target.reshape(len(target), -1)
     return np.asarray(mu.std(axis=-1) * np.sqrt((1 - share) / share))
 

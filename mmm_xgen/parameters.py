@@ -9,7 +9,6 @@ import numpy as np
 
 from mmm_xgen.batch import Batch
 from mmm_xgen.config.channel import ControlConfig
-from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
 from mmm_xgen.kernels.baseline import fourier_basis
@@ -48,14 +47,14 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     sd = _variation(batch, "baseline_variation")
     shift = _shift(batch, sd, (scale.shape[-1], BASELINE_COLUMNS), "baseline")
     if base is None:
-        rate = batch.each(lambda config: config.regions.base_sales_rate)[:, None]
+        rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
         base = rate * scale * np.exp(shift[..., 0])
     slope = np.exp(shift[..., 1])
     trend = {
-        f"trend_{name}": batch.each(partial(_trend_parameter, name=name))[:, None] * slope
+        f"trend_{name}": batch.each_region(partial(_trend_parameter, name=name))[:, None] * slope
         for name in regions.trend.parameters
     }
-    other = batch.each(lambda config: _other_seasons(config.regions))[:, None]
+    other = batch.each_region(_other_seasons)[:, None]
     seasons = {
         "gamma_fourier": base[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
         "gamma_seasonal": base[..., None] * other * np.exp(shift[..., 2:3]),
@@ -74,7 +73,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
 
 def _variation(batch: Batch, factor: str) -> FloatArray:
     """Sd on the link scale of one of the three variation factors, dims (dataset,)."""
-    return batch.each(lambda config: config.regions.variation(factor))
+    return batch.each_region(lambda regions: regions.variation(factor))
 
 
 def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int], *path: str) -> FloatArray:
@@ -84,18 +83,17 @@ def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int], *path: str) -> 
     return sd[:, None, None] * batch.normal(shape, *path)
 
 
-def _trend_parameter(config: MMMDataConfig, name: str) -> float:
-    return float(getattr(config.regions.trend, name))
+def _trend_parameter(regions: RegionConfig, name: str) -> float:
+    return float(getattr(regions.trend, name))
 
 
 def _sizes(batch: Batch) -> Parameters:
-    population = batch.each(
-        lambda config: config.regions.population or [DEFAULT_POPULATION] * config.regions.n_regions
+    population = batch.each_region(
+        lambda regions: regions.population or [DEFAULT_POPULATION] * regions.n_regions
     )
-    reference = batch.each(
-        lambda config: (
-            config.regions.population_reference
-            or (config.regions.population or [DEFAULT_POPULATION])[0]
+    reference = batch.each_region(
+        lambda regions: (
+            regions.population_reference or (regions.population or [DEFAULT_POPULATION])[0]
         )
     )
     return {"population": population, "geo_scale": population / reference[:, None]}
@@ -111,7 +109,7 @@ def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
     if modes == 0:
         return np.empty((*size.shape, 0))
     harmonic = np.arange(1, modes + 1)
-    start = batch.each(lambda config: config.regions.seasonal_phase)[:, None]
+    start = batch.each_region(lambda regions: regions.seasonal_phase)[:, None]
     turns = np.zeros((1, modes))
     if modes > 1:
         rows = [rng.random(modes) for rng in batch.streams("seasonality")]
@@ -120,7 +118,7 @@ def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
     angle = 2 * np.pi * harmonic * PEAK_DAY / DAYS_IN_YEAR + harmonic * start
     weight = 0.5 ** (harmonic - 1.0)
     sines, cosines = weight * np.sin(angle + turns), weight * np.cos(angle + turns)
-    amplitude = batch.each(lambda config: config.regions.seasonal_amplitude)
+    amplitude = batch.each_region(lambda regions: regions.seasonal_amplitude)
     if modes > 1:
         amplitude = amplitude / _swing(np.concatenate([sines, cosines], axis=-1))
     # A shift of the whole curve in time turns harmonic k by k times the angle.
@@ -175,14 +173,15 @@ def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
     if noise.r_squared is not None:
         sigma = np.full_like(base, np.nan)
     elif noise.y_sigma is not None:
-        stated = batch.each(lambda config: config.regions.noise.y_sigma)
+        stated = batch.each_region(lambda regions: regions.noise.y_sigma)
         # A list states the sd of every geo, a number that of a geo of reference size.
         sigma = stated if stated.ndim == 2 else stated[:, None] * geo_scale
     else:
-        sigma = base * batch.each(lambda config: _volatility(config.regions.noise))[:, None]
+        sigma = base * batch.each_region(lambda regions: _volatility(regions.noise))[:, None]
     everywhere = np.ones((1, base.shape[-1]))
     named = {
-        f"noise_{name}": batch.each(partial(_noise_parameter, name=name))[:, None] * everywhere
+        f"noise_{name}": batch.each_region(partial(_noise_parameter, name=name))[:, None]
+        * everywhere
         for name in noise.parameters
     }
     return {"y_sigma": sigma, **named}
@@ -192,8 +191,8 @@ def _volatility(noise: NoiseSpec) -> float:
     return DEFAULT_VOLATILITY if noise.sales_volatility is None else noise.sales_volatility
 
 
-def _noise_parameter(config: MMMDataConfig, name: str) -> float:
-    return float(getattr(config.regions.noise, name))
+def _noise_parameter(regions: RegionConfig, name: str) -> float:
+    return float(getattr(regions.noise, name))
 
 
 def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
@@ -212,7 +211,7 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
     per_capita = config.regions.geo_response == "per_capita"
     base_spend = batch.each(lambda config: [each.base_spend for each in config.channels])
     effectiveness = batch.each(lambda config: [each.effectiveness for each in config.channels])
-    rate = batch.each(lambda config: config.regions.base_sales_rate)[:, None]
+    rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
     # Base sales carry the size of the geo already, so each is scaled once.
     sales = baseline["intercept_contribution"] if per_capita else rate
     effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if per_capita else 0.0)

@@ -213,7 +213,8 @@ def _values(
 def _typed(config: MMMDataConfig, place: Place, values: FloatArray) -> NDArray[Any]:
     """Values as whole numbers where the configuration holds such."""
     wrong = ~np.isfinite(values)
-    if isinstance(place.of(config), int):
+    is_whole = _is_whole(config, place)
+    if is_whole:
         wrong |= values != np.round(values)
         allowed = "a whole number"
     else:
@@ -224,7 +225,19 @@ def _typed(config: MMMDataConfig, place: Place, values: FloatArray) -> NDArray[A
             f"found {values[dataset]:g} for dataset {dataset}, allowed: {allowed}",
             path=place.written,
         )
-    return values.astype(np.int64) if isinstance(place.of(config), int) else values
+    return values.astype(np.int64) if is_whole else values
+
+
+def _is_whole(config: MMMDataConfig, place: Place) -> bool:
+    """Whether a place holds whole numbers only, and not a number that just is whole."""
+    value = place.of(config)
+    if not isinstance(value, int):
+        return False
+    try:
+        with_numbers(config, {place: float(value)})
+    except ConfigError:
+        return True
+    return False
 
 
 def _shares(

@@ -18,7 +18,7 @@ from mmm_xgen import export, truth
 from mmm_xgen.accessor import MMMAccessor
 from mmm_xgen.aggregate import aggregate
 
-METHODS = {name: member for name, member in vars(MMMAccessor).items() if not name.startswith("_")}
+METHODS = {name: getattr(MMMAccessor, name) for name in [*vars(MMMAccessor)] if name[0] != "_"}
 SOURCES = {
     "to_frame": export.to_frame,
     "ground_truth": export.ground_truth,

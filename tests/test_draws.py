@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, generate_mmm_dataset
+from mmm_xgen.kernels import patterns
+from mmm_xgen.kernels.adstock import convolve
+from mmm_xgen.kernels.calendar import regular
+from mmm_xgen.streams import stream
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
@@ -78,3 +84,48 @@ def test_what_is_left_of_a_first_run_is_shorter_than_a_run() -> None:
     counts = np.bincount(left, minlength=7)[1:7]
     assert counts.sum() == len(first)
     assert abs(counts / len(first) - 1 / 6).max() < 0.05
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.02, 0.4, 0.97, 1.0])
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 1), (2, 8), (1, 60)])
+def test_runs_do_not_depend_on_how_many_cycles_are_tried_first(
+    monkeypatch: pytest.MonkeyPatch, chance: float, shortest: int, longest: int
+) -> None:
+    calendar = regular(np.datetime64("2022-01-03"), 150, "week")
+    uniform = np.random.default_rng(0).random((2, 40, patterns.switch_draws(calendar)))
+    values = {
+        "activation_probability": chance,
+        "min_active_periods": shortest,
+        "max_active_periods": longest,
+    }
+    arrays = {name: np.full((2, 1, 1), value, dtype=float) for name, value in values.items()}
+    found = []
+    for cycles in (patterns._likely_cycles, lambda *_: 2, lambda *_: 10**6):
+        monkeypatch.setattr(patterns, "_likely_cycles", cycles)
+        found.append(patterns.on_off(calendar, uniform, **arrays))
+    assert found[0].shape == (2, 40, 150)
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], found[2])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**63 - 1, 2**127, 2**128, 2**200 + 5])
+def test_a_stream_is_that_of_the_seed_and_the_spawn_key(seed: int) -> None:
+    digest = hashlib.blake2b(b"5:spend2:TV", digest_size=16).digest()
+    key = tuple(np.frombuffer(digest, dtype="<u4").tolist())
+    plain = np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key))
+    assert stream(seed, "spend", "TV").bit_generator.state == plain.state
+
+
+def test_carry_over_of_a_series_does_not_depend_on_the_others() -> None:
+    rng = np.random.default_rng(0)
+    spend, weights = rng.random((7, 5, 40)), rng.random((7, 5, 6))
+    together = convolve(spend, weights)
+    for position in np.ndindex(7, 5):
+        np.testing.assert_array_equal(
+            convolve(spend[position], weights[position]), together[position]
+        )
+    # A complex step goes through either of the two.
+    for step in ((1e-30j, 0), (0, 1e-30j), (1e-30j, 1e-30j)):
+        moved = convolve(spend * (1 + step[0]), weights * (1 + step[1]))
+        expected = together * np.imag(step[0] + step[1])
+        np.testing.assert_allclose(moved.imag, expected, rtol=1e-12)

@@ -14,7 +14,8 @@ import mmm_xgen as m
 from mmm_xgen.distributions import DESCRIBED, quantile
 from mmm_xgen.ensemble import config_of_element
 from mmm_xgen.labelled import config_of
-from mmm_xgen.places import Place, with_numbers, with_overrides_at
+from mmm_xgen.places import Place, with_columns, with_numbers, with_overrides_at
+from mmm_xgen.vary import configs_at, numbers_at, vary_config
 from tests.strategies import config_with, steady, warnings_of
 
 BASIC = m.get_preset_config("basic")
@@ -266,6 +267,57 @@ def test_the_fast_way_sets_what_the_slow_one_sets() -> None:
     other = with_numbers(slow, {places["regions.base_sales_rate"]: 7.0})
     assert other.regions.base_sales_rate == 7.0
     assert Place("", ("regions", "base_sales_rate")).of(slow) == 5.0
+
+
+COLUMNS = {
+    "channels.*.adstock_kwargs.alpha": m.Uniform(0.1, 0.7),
+    "channels.TV.roas": m.Uniform(1, 4),
+    "channels.Print.spend_volatility": m.Uniform(0, 0.5),
+    "regions.base_sales_rate": stats.norm(10_000, 500),
+    "revenue_per_kpi": m.Uniform(1, 3),
+}
+
+
+def test_configurations_made_by_column_are_those_made_one_by_one() -> None:
+    config, varied, _ = vary_config(BASIC, COLUMNS, n=40)
+    fast = configs_at(config, varied, range(3, 40))
+    slow = [with_numbers(config, numbers_at(varied, dataset)) for dataset in range(3, 40)]
+    assert list(fast) == slow
+    assert [each.to_json() for each in fast] == [each.to_json() for each in slow]
+    assert len({each.to_json() for each in fast}) == 37
+
+
+def test_parameters_that_are_checked_together_are_validated_in_every_dataset() -> None:
+    channel = m.ChannelConfig(name="TV", pattern="uniform", low=0.2, high=1.5)
+    config = m.MMMDataConfig(channels=[channel, m.ChannelConfig(name="Radio")])
+    changed, places = with_overrides_at(
+        config, {"channels.TV.low": 0.2, "channels.TV.high": 1.5, "channels.Radio.roas": 2.0}
+    )
+    low, high, roas = (places[path] for path in places)
+    assert [place.is_interval(changed) for place in (low, high, roas)] == [False, False, True]
+    values = {low: [0.1, 0.9, 0.3], high: [1.0, 0.8, 0.4], roas: [1.0, 2.0, 3.0]}
+    columns = {place: np.array(column) for place, column in values.items()}
+    with pytest.raises(m.ConfigError, match=r"low 0\.9 must not be above high 0\.8"):
+        with_columns(changed, columns)
+    fine = with_columns(changed, {place: column[[0, 2]] for place, column in columns.items()})
+    assert [each.channels[0].pattern.parameters["low"] for each in fine] == [0.1, 0.3]
+    assert [each.channels[1].roas for each in fine] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("wrong", [1.5, -0.1, np.nan])
+def test_an_impossible_number_in_a_column_is_refused(wrong: float) -> None:
+    config, places = with_overrides_at(BASIC, {"channels.TV.adstock_kwargs.alpha": 0.5})
+    column = np.array([0.2, 0.3, wrong, 0.4, 0.1])
+    with pytest.raises(m.ConfigError, match="alpha"):
+        with_columns(config, dict.fromkeys(places.values(), column))
+
+
+@pytest.mark.parametrize("low", [100.0, 101.0])
+def test_a_number_that_just_is_whole_varies_as_a_number(low: float) -> None:
+    """Not so a whole number of periods, which `test_whole_numbers_stay_whole` has."""
+    config = m.customize_preset("basic", **{"regions.noise": {"kind": "gaussian", "y_sigma": 9.0}})
+    found = drawn({"regions.noise.y_sigma": m.Uniform(low, 300.0)}, config)
+    assert found["regions.noise.y_sigma"].dtype == float
 
 
 def test_config_of_an_ensemble_is_what_its_datasets_share() -> None:

@@ -14,7 +14,6 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import POSITIVE
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.schema import require
-from mmm_xgen.truth.estimands import OUTCOMES, PARTS, attribution, contribution_totals, roas
 
 Nested: TypeAlias = dict[str, Any]
 
@@ -88,6 +87,9 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     >>> truth["parameters"]["Trend"]["saturation"]["parameters"]["slope"]["by_geo"]["geo_a"] > 0
     True
     """
+    # Only who asks pays for the import.
+    from mmm_xgen.truth.estimands import OUTCOMES, PARTS, attribution, contribution_totals, roas
+
     require(ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *PARTS, *OUTCOMES)
     config = json.loads(str(ds.attrs.get("config", "{}")))
     truth = {
@@ -225,6 +227,8 @@ def _optional(ds: xr.Dataset, name: str, *dims: str) -> Nested:
 
 def _contributions(ds: xr.Dataset, *last: str) -> Nested:
     """Every part of sales and sales themselves, by geo, and over the dims `last` in lists."""
+    from mmm_xgen.truth.estimands import OUTCOMES
+
     parts = {
         key: _nested(ds[name], key.removesuffix("s"), "geo", *last) for name, key in ITEMS.items()
     }
@@ -234,6 +238,8 @@ def _contributions(ds: xr.Dataset, *last: str) -> Nested:
 
 
 def _series(ds: xr.Dataset) -> Nested:
+    from mmm_xgen.truth.estimands import OUTCOMES, PARTS
+
     over_time = ds[[*PARTS, *OUTCOMES]]
     intercept = ds["intercept_contribution"].broadcast_like(ds["mu"])
     return {

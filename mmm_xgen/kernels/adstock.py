@@ -195,11 +195,13 @@ def convolve(
         carried = spend * weights
     else:
         shape = (*spend.shape[:-1], spend.shape[-1] + n_lags - 1)
-        padded = np.zeros(shape, dtype=spend.dtype)
+        numbers = np.result_type(spend, weights)
+        padded = np.zeros(shape, dtype=numbers)
         padded[..., n_lags - 1 :] = spend
         if history is not None and history.shape[-1]:
             known = history[..., -(n_lags - 1) :]
             padded[..., n_lags - 1 - known.shape[-1] : n_lags - 1] = known
         view = np.lib.stride_tricks.sliding_window_view(padded, n_lags, axis=-1)
-        carried = np.einsum("...tl,...l->...t", view, weights[..., ::-1])
+        # One product a series, summed lag by lag: it rounds as it does without the others.
+        carried = (view @ weights.astype(numbers, copy=False)[..., ::-1, None])[..., 0]
     return carried

@@ -171,14 +171,34 @@ def on_off(
     """
     # A renewal process: the number of failures before a start is geometric, so waiting times
     # and run lengths come from one uniform each and no loop over dates is needed.
-    probability = np.asarray(activation_probability)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        waits = np.floor(np.log1p(-uniform[..., 0::2]) / np.log1p(-probability))
-    waits = np.where(probability > 0, np.where(probability < 1, waits, 0.0), np.inf)
-    shortest = np.asarray(min_active_periods)
-    lengths = np.floor(uniform[..., 1::2] * (max_active_periods - shortest + 1)) + shortest
-    _start_in_equilibrium(waits, lengths, uniform, probability, (shortest, max_active_periods))
-    return _runs(waits[..., :-EQUILIBRIUM_CYCLES], lengths[..., :-EQUILIBRIUM_CYCLES], calendar)
+    probability, shortest = np.asarray(activation_probability), np.asarray(min_active_periods)
+    longest = np.asarray(max_active_periods)
+
+    def ends_of(cycles: int) -> FloatArray:
+        wait_draws, length_draws = (uniform[..., k : 2 * cycles : 2] for k in range(2))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            waits = np.floor(np.log1p(-wait_draws) / np.log1p(-probability))
+        if np.any((probability <= 0) | (probability >= 1)):
+            waits = np.where(probability > 0, np.where(probability < 1, waits, 0.0), np.inf)
+        lengths = np.floor(length_draws * (longest - shortest + 1)) + shortest
+        _start_in_equilibrium(waits, lengths, uniform, probability, (shortest, longest))
+        return _ends(waits, lengths, calendar.n_periods)
+
+    every = uniform.shape[-1] // 2 - EQUILIBRIUM_CYCLES
+    # There are draws for the shortest cycles that can be; hardly a window needs so many.
+    ends = ends_of(min(every, _likely_cycles(probability, shortest, longest, calendar)))
+    if ends[..., -1].min() < calendar.n_periods:
+        ends = ends_of(every)
+    return _states(ends)
+
+
+def _likely_cycles(
+    probability: FloatArray, shortest: FloatArray, longest: FloatArray, calendar: Calendar
+) -> int:
+    """Twice as many cycles, and some more, as fill the window on average."""
+    with np.errstate(divide="ignore"):
+        mean_cycle = 1 / probability + (shortest + longest) / 2
+    return int(np.ceil(2 * calendar.n_periods / mean_cycle.min())) + 8
 
 
 def _start_in_equilibrium(
@@ -186,7 +206,7 @@ def _start_in_equilibrium(
     lengths: FloatArray,
     uniform: FloatArray,
     probability: FloatArray,
-    bounds: tuple[FloatArray, Numbers],
+    bounds: tuple[FloatArray, FloatArray],
 ) -> None:
     """Change the first wait and run to those of a process that has run for ever.
 
@@ -196,28 +216,32 @@ def _start_in_equilibrium(
     shortest, longest = bounds
     inside, which, where = (uniform[..., -1 - k] for k in range(3))
     squares = shortest * (shortest - 1.0)
-    total = (np.asarray(longest) * (np.asarray(longest) + 1.0) - squares)[..., 0]
+    total = (longest * (longest + 1.0) - squares)[..., 0]
     run = np.ceil((np.sqrt(1 + 4 * (squares[..., 0] + which * total)) - 1) / 2)
-    mean_run = (shortest + np.asarray(longest))[..., 0] / 2
+    mean_run = (shortest + longest)[..., 0] / 2
     chance = probability[..., 0]
     is_on = inside * (mean_run * chance + 1) < mean_run * chance
     waits[..., 0] = np.where(is_on, 0, waits[..., 0] + 1)
     lengths[..., 0] = np.where(is_on, np.maximum(np.ceil(where * run), 1), lengths[..., 0])
 
 
-def _runs(waits: FloatArray, lengths: FloatArray, calendar: Calendar) -> FloatArray:
-    """1 inside the runs and 0 outside, given the waits before them and their lengths."""
-    n_periods = calendar.n_periods
+def _ends(waits: FloatArray, lengths: FloatArray, n_periods: int) -> FloatArray:
+    """Periods at which waits and runs end in turn, cut to the window."""
     # At least one period off after each run.
     waits[..., 1:] += 1
     steps = np.empty((*waits.shape[:-1], 2 * waits.shape[-1]))
     steps[..., 0::2] = waits
     steps[..., 1::2] = lengths
-    # Off and on in turn: run-length decoding, with every row cut to the same length.
-    ends = np.minimum(np.cumsum(np.minimum(steps, n_periods), axis=-1), n_periods)
+    np.minimum(steps, n_periods, out=steps)
+    np.cumsum(steps, axis=-1, out=steps)
+    return np.minimum(steps, n_periods, out=steps)
+
+
+def _states(ends: FloatArray) -> FloatArray:
+    """1 inside the runs and 0 outside: run-length decoding of rows that end together."""
     counts = np.diff(ends, axis=-1, prepend=0.0).astype(np.intp).ravel()
     states = np.tile([0.0, 1.0], counts.size // 2)
-    return np.repeat(states, counts).reshape(*waits.shape[:-1], n_periods)
+    return np.repeat(states, counts).reshape(*ends.shape[:-1], -1)
 
 
 def _as_many_levels(*, step_periods: tuple[int, ...], step_levels: tuple[float, ...]) -> str | None:
