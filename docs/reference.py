@@ -26,6 +26,7 @@ from mmm_xgen.kernels.saturation import SATURATIONS
 # What is public, each page with the words at its head. A name is documented where it is first.
 MODULES = {
     "mmm_xgen": "Configuration, generation, files, quality checks and registration.",
+    "mmm_xgen.ensemble": "Thousands of datasets along a leading dim.",
     "mmm_xgen.truth": "What is true of a dataset; most of it is also a method of `ds.mmm`.",
     "mmm_xgen.plots": "Pictures of a Dataset.",
     "mmm_xgen.export": "Data and truth for other libraries.",

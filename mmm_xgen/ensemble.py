@@ -22,6 +22,8 @@ from mmm_xgen.recipe import DATASET, Chunks, Recipe
 from mmm_xgen.streams import stream
 from mmm_xgen.vary import Sampling, Varied, vary_config
 
+__all__ = ["config_of_element", "element", "generate_ensemble", "regenerate_ensemble"]
+
 # Seeds are a coordinate of whole numbers with a sign, which every file format knows.
 LARGEST_SEED = 2**63 - 1
 
@@ -143,7 +145,7 @@ def regenerate_ensemble(ds: xr.Dataset) -> xr.Dataset:
     >>> regenerate_ensemble(ds.isel(dataset=[1, 3])).identical(ds.isel(dataset=[1, 3]))
     True
     """
-    return _recipe_of(ds).dataset(ds.chunksizes.get(DATASET)).assign_attrs(ds.attrs)
+    return recipe_of(ds).dataset(ds.chunksizes.get(DATASET)).assign_attrs(ds.attrs)
 
 
 def config_of_element(ds: xr.Dataset, position: int) -> MMMDataConfig:
@@ -240,8 +242,16 @@ def _chosen(
     return tuple(name for name in names if name in kept)
 
 
-def _recipe_of(ds: xr.Dataset) -> Recipe:
-    """Recipe that made an ensemble, from its attributes and coordinates."""
+def recipe_of(ds: xr.Dataset) -> Recipe:
+    """Recipe that made an ensemble, from its attributes and coordinates.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is no ensemble.
+    ConfigError
+        If its configuration has a callable or kind that is not registered.
+    """
     if VARIED not in ds.attrs or DATASET not in ds.dims:
         raise SchemaError("the Dataset is no ensemble; pass what generate_ensemble made")
     config = config_of(ds)
@@ -259,9 +269,9 @@ def _recipe_of(ds: xr.Dataset) -> Recipe:
         for path, paths in written.items()
         for each, value in zip(paths, values[path][0].tolist(), strict=True)
     }
-    prototype, places = with_overrides_at(config, first)
+    _, places = with_overrides_at(config, first)
     return Recipe(
-        config=prototype,
+        config=config,
         labels=ds[DATASET].to_numpy(),
         seeds=ds["seed"].to_numpy(),
         varied=tuple(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
 
 NUMPY = str(Path(np.__file__).parent)
+# Where warnings go that somebody collects.
+_COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 
 class XgenError(Exception):
@@ -69,12 +73,37 @@ class XgenWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Issue an `XgenWarning` that points at the first line outside of the package."""
+    collected = _COLLECTED.get()
+    if collected is not None:
+        collected.append(message)
+        return
     level, frame = 2, sys._getframe(1)
     package = str(Path(__file__).parent)
     # NumPy's frame is that of a decorator between the user and the package.
     while frame.f_back and frame.f_code.co_filename.startswith((package, NUMPY)):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, XgenWarning, stacklevel=level)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Messages of the warnings of this package in the block, which are not issued.
+
+    So they can travel from the worker of a cluster to whoever waits for it.
+
+    Examples
+    --------
+    >>> with collected_warnings() as messages:
+    ...     warn("unlikely")
+    >>> messages
+    ['unlikely']
+    """
+    messages: list[str] = []
+    token = _COLLECTED.set(messages)
+    try:
+        yield messages
+    finally:
+        _COLLECTED.reset(token)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

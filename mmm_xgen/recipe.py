@@ -24,7 +24,7 @@ from mmm_xgen.kernels.kind import members
 from mmm_xgen.labelled import VARIED, coordinate_of, in_dataset_order, label, sizes_of
 from mmm_xgen.places import with_numbers
 from mmm_xgen.schema import describe
-from mmm_xgen.vary import Varied, numbers_at
+from mmm_xgen.vary import Varied, configs_at, numbers_at
 from mmm_xgen.version import __version__
 
 DATASET = "dataset"
@@ -84,6 +84,24 @@ class Recipe:
         paths = json.dumps([each.path for each in self.varied])
         return ds.assign_coords(coordinates).assign_attrs({VARIED: paths})
 
+    def makes(self, ds: xr.Dataset) -> bool:
+        """Whether a lazy Dataset is what this recipe makes, and nothing was done to its numbers."""
+        lengths = ds.chunksizes.get(DATASET)
+        if lengths is None or tuple(map(str, ds.data_vars)) != self._shown():
+            return False
+        token = self._token(lengths)
+        return all(
+            getattr(ds[name].data, "name", None) == f"{name}-{token}" for name in ds.data_vars
+        )
+
+    def _shown(self) -> tuple[str, ...]:
+        """Variables that the Dataset has: `label` leaves out those without an entry."""
+        return tuple(
+            name
+            for name in self.names
+            if "control" in describe(name).dims or 0 not in self._shape(name)
+        )
+
     def _shape(self, name: str) -> tuple[int, ...]:
         sizes = sizes_of(self.config)
         return tuple(sizes[dim] for dim in describe(name).dims)
@@ -137,7 +155,7 @@ class Recipe:
         from dask.base import tokenize
 
         values = [(each.path, each.values) for each in self.varied]
-        parts = (self.config.to_json(), self.labels, self.seeds, values, self.names, lengths)
+        parts = (self.config.to_json(), self.labels, self.seeds, values, self._shown(), lengths)
         return str(tokenize(__version__, *parts, *_own_functions(self.config)))
 
     # ------------------------------------------------------------------ generation
@@ -194,7 +212,7 @@ class Recipe:
                 keys = [(*key, value) for key, value in zip(keys, values, strict=True)]
         for _, index in members(keys):
             own = block[index] if isinstance(index, slice) else [block[k] for k in index]
-            configs = tuple(self._config(k) for k in (own if broadcast else own[:1]))
+            configs = configs_at(self.config, self.varied, own if broadcast else own[:1])
             yield index, len(own), _made(self._batch(own, configs))
 
     def _one_by_one(self, block: range) -> Iterator[tuple[Any, int, Arrays]]:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -786,7 +787,7 @@ def test_the_python_of_the_readme_runs_and_says_what_it_says(tmp_path, monkeypat
 def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = [
-        line.split("#")[0].split()[1:]
+        shlex.split(line, comments=True)[1:]
         for block in blocks("bash")
         for line in block.splitlines()
         if line.startswith("mmm-xgen")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmm_xgen.cli import benchmark, report, truth_commands
+from mmm_xgen.cli import benchmark, ensemble, report, truth_commands
 from mmm_xgen.cli.terminal import (
     PROGRAM,
     OneLineGroup,
@@ -191,6 +191,7 @@ app.command()(truth_commands.truth)
 app.command()(truth_commands.whatif)
 app.command()(truth_commands.optimize)
 app.command()(report.report)
+app.command()(ensemble.ensemble)
 app.command(cls=benchmark.ManyValues)(benchmark.benchmark)
 
 

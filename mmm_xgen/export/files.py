@@ -86,7 +86,7 @@ def load(path: PathLike) -> xr.Dataset:
     Parameters
     ----------
     path : str or Path
-        A file that `to_netcdf` wrote, or a directory that ``ds.to_zarr`` did.
+        A file that `to_netcdf` wrote, or a directory that ``ds.to_zarr`` or `write_ensemble` did.
 
     Returns
     -------
@@ -111,8 +111,13 @@ def load(path: PathLike) -> xr.Dataset:
         raise SchemaError(f"{source}: no such file")
     engine = "netcdf4"
     if source.is_dir():
+        from mmm_xgen.export.store import open_ensemble
+        from mmm_xgen.export.store_layout import recorded
+
+        if recorded(source) is not None:
+            return open_ensemble(source).load()
         engine = "zarr"
-        _check_zarr(source)
+        check_zarr(source)
     elif not source.stat().st_size:
         raise SchemaError(f"{source}: the file is empty; write it again")
     try:
@@ -360,8 +365,16 @@ def _refuse_null_character(ds: xr.Dataset) -> None:
         )
 
 
-def _check_zarr(source: Path) -> None:
-    """Refuse a folder that is none, or that would run code, and say what reading it needs."""
+def check_zarr(source: Path) -> None:
+    """Refuse a folder that is no Zarr directory or would run code; say what reading it needs.
+
+    Raises
+    ------
+    SchemaError
+        If it is refused.
+    MissingDependencyError
+        If zarr is not installed.
+    """
     if not any((source / mark).exists() for mark in ZARR_MARKS):
         raise SchemaError(f"{source}: this is a folder, and no Zarr directory; give a file in it")
     from importlib.util import find_spec

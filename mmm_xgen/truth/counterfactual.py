@@ -34,6 +34,8 @@ MEDIA_DIMS = ("date", "geo", "channel")
 RESPONSES = ("carryover", "saturated", "channel_contribution")
 # A stored contribution may differ by this much, relatively, from what its spend makes.
 TOLERANCE = 1e-7
+# The same where the file has 7 digits, of the parameters too.
+TOLERANCE_OF_FLOAT32 = 1e-4
 
 
 def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
@@ -163,9 +165,20 @@ def refuse_foreign_contribution(ds: xr.Dataset, today: FloatArray | None = None)
     require(ds, "spend", "channel_contribution")
     if today is None:
         today = contribution(spend_of(ds), media_from(ds), history_of(ds))
-    stored = array_of(ds, "channel_contribution", "channel", "geo", "date")
-    size = np.abs(stored).max(initial=0.0)
-    if not np.allclose(today, stored, rtol=TOLERANCE, atol=TOLERANCE * size):
+    refuse_unequal(array_of(ds, "channel_contribution", "channel", "geo", "date"), today)
+
+
+def refuse_unequal(stored: FloatArray, today: FloatArray) -> None:
+    """Refuse contributions that spend does not make, dims (..., channel, geo, date).
+
+    Raises
+    ------
+    SchemaError
+        If they differ by more than rounding, that of a file of float32 included.
+    """
+    tolerance = TOLERANCE if stored.dtype == float else TOLERANCE_OF_FLOAT32
+    size = np.abs(stored).max(axis=(-3, -2, -1), keepdims=True, initial=0.0)
+    if not np.allclose(today, stored, rtol=tolerance, atol=tolerance * size):
         raise SchemaError(
             "the contributions of the Dataset are not what its spend and parameters make, as "
             "after a cut of its dates, which loses the spend carried over, or an aggregation; "

@@ -6,15 +6,16 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
 from mmm_xgen.schema import require
 from mmm_xgen.truth.counterfactual import Window
-from mmm_xgen.truth.incremental import Response, response_of
+from mmm_xgen.truth.incremental import Response, of_response
 from mmm_xgen.truth.returns import (
+    RULES,
     WITH_CARRYOUT,
     WITHIN,
     By,
     attribution,
-    by_window,
     checked_delta,
     cost,
     cost_per_incremental,
@@ -23,6 +24,9 @@ from mmm_xgen.truth.returns import (
     mroas,
     ratio,
     roas,
+    sizes_of,
+    stacked,
+    summed,
     summed_over,
     total,
 )
@@ -54,6 +58,9 @@ PARTS = (
     "event_contribution",
 )
 OUTCOMES = ("mu", "noise", "y")
+
+# What is of kernels and curves.
+SHAPES = ("adstock_half_life", "half_of_effect", "half_saturation", "saturation_level")
 
 # Units and meaning of every estimand.
 FIGURES = {
@@ -131,7 +138,8 @@ def estimands(
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset with all its dates; it may be a selection of geos or channels.
+        A generated Dataset with all its dates, or an ensemble of them, lazily if it is lazy; it
+        may be a selection of geos or channels.
     by : {"channel", "geo"} or both, default both
         What to tell apart. Without ``"channel"`` the last four, which are of a channel, are
         left out.
@@ -144,7 +152,7 @@ def estimands(
 
     Returns
     -------
-    Dataset, dims `by`, after ``period`` if there is a `freq`
+    Dataset, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         The variables above; half-lives and half-saturation do not depend on the window. Periods
         are labelled by their first day on the calendar, beside ``first_date`` and ``last_date``.
 
@@ -177,12 +185,21 @@ def estimands(
     require(ds, "spend", "channel_contribution", "revenue_per_kpi", "mu", "population")
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
-    response = response_of(ds)
+    together, with_shapes = "geo" in over, "channel" not in over
+
+    def of_chunk(response: Response, population: FloatArray) -> list[FloatArray]:
+        lost = stacked(windows, response.lost)
+        rise = stacked(windows, lambda period: response.marginal(period, delta))
+        shapes = _shapes(response, population, windows, together=together) if with_shapes else []
+        return [lost, rise, *shapes]
+
+    item = ("channel",) if together else ("channel", "geo")
+    shape_dims = [item, item, item, (*item, "period")] if with_shapes else []
+    lost, rise, *shapes = of_response(ds, of_chunk, [RULES, RULES, *shape_dims], sizes_of(windows))
+    lost, rise = (summed(rules, windows, over) for rules in (lost, rise))
     spend = total(ds["spend"], over, windows)
     contribution = total(ds["channel_contribution"], over, windows)
     revenue = total(ds["channel_contribution"] * ds["revenue_per_kpi"], over, windows)
-    lost = by_window(ds, windows, response.lost, over)
-    rise = by_window(ds, windows, lambda period: response.marginal(period, delta), over)
     figures = {
         "spend": spend,
         "contribution": contribution,
@@ -195,50 +212,42 @@ def estimands(
         "attribution": attribution(ds, by, window=window, freq=freq),
         "attribution_of_media": attribution(ds, by, of="media", window=window, freq=freq),
     }
-    if "channel" not in over:
-        figures |= _shapes(ds, response, windows, together="geo" in over)
+    figures |= {
+        name: in_order(windows.label(values)) for name, values in zip(SHAPES, shapes, strict=False)
+    }
     return _stamped(ds, figures, windows, delta)
 
 
 def _shapes(
-    ds: xr.Dataset, response: Response, windows: Windows, *, together: bool
-) -> dict[str, xr.DataArray]:
-    """What is of kernels and curves; over all geos if they are taken together."""
+    response: Response, population: FloatArray, windows: Windows, *, together: bool
+) -> list[FloatArray]:
+    """What is of kernels and curves, as `SHAPES`; over all geos if they are taken together."""
     media, weights = response.media, response.weights
     split = response.spend[..., response.n_past :].sum(axis=-1)
-    population = ds["population"].to_numpy().astype(float)
-    split = np.where(split.any(axis=-1, keepdims=True), split, population)
+    split = np.where(split.any(axis=-1, keepdims=True), split, population[..., None, :])
 
     def mean(values: FloatArray) -> FloatArray:
         if not together:
             return values
         share = split / split.sum(axis=-1, keepdims=True)
         # A geo without spend has no say, even if its half-life is infinite.
-        parts = np.multiply(share, values, out=np.zeros_like(values), where=share > 0)
+        parts = np.multiply(share, values, out=np.zeros_like(share), where=share > 0)
         return np.asarray(parts.sum(axis=-1, keepdims=True))
 
     weight = effect_weights(media)
     reached = weight[..., None] * windows.sum_last(response.saturated) / windows.lengths
     limit = (weight * limits(media))[..., None]
     if together:
-        reached, limit = (each.sum(axis=1, keepdims=True) for each in (reached, limit))
-
-    coords = {"channel": ds["channel"].variable}
-    if not together:
-        coords["geo"] = ds["geo"].variable
-
-    def labelled(values: FloatArray) -> xr.DataArray:
-        dims = ("channel", "geo", "period")[: values.ndim]
-        array = xr.DataArray(values, dims=dims)
-        array = array.isel(geo=0) if together else array
-        return in_order(windows.label(array).assign_coords(coords))
-
-    return {
-        "adstock_half_life": labelled(mean(half_life(media, weights))),
-        "half_of_effect": labelled(mean(half_of_effect(weights))),
-        "half_saturation": labelled(half_saturation(media, weights, split, together=together)),
-        "saturation_level": labelled(reached / limit),
-    }
+        reached, limit = (each.sum(axis=-2, keepdims=True) for each in (reached, limit))
+    shapes = [
+        mean(half_life(media, weights)),
+        mean(half_of_effect(weights)),
+        half_saturation(media, weights, split, together=together),
+    ]
+    level = reached / limit
+    if together:
+        return [*(each[..., 0] for each in shapes), level[..., 0, :]]
+    return [*shapes, level]
 
 
 def _stamped(
@@ -246,12 +255,16 @@ def _stamped(
 ) -> xr.Dataset:
     """Estimands with units and meaning, and without the coordinates of the Dataset's kinds."""
     units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
+    # Of an ensemble, what tells its datasets apart stays.
+    told = {"first_date", "last_date"}
+    if VARIED in ds.attrs and "dataset" in ds.dims:
+        told |= {"seed", *map(coordinate_of, varied_paths(ds))}
     result = xr.Dataset()
     for name, values in figures.items():
         unit, meaning = FIGURES[name]
         if name.startswith("mroas"):
             meaning = meaning_of_mroas(delta, name.endswith("carryout"))
-        others = {*values.coords} - {*values.dims, "first_date", "last_date"}
+        others = {*values.coords} - {*values.dims, *told}
         attrs = {"units": unit.format(**units), "long_name": meaning}
         result[name] = values.drop_vars(others).drop_attrs(deep=False).assign_attrs(attrs)
     result.attrs = {key: value for key, value in units.items() if value}
@@ -264,11 +277,11 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset.
+        A generated Dataset, or an ensemble of them, lazily if it is lazy.
 
     Returns
     -------
-    Dataset, dims (geo, channel), (geo, control) or (geo,)
+    Dataset, dims (geo, channel), (geo, control) or (geo,), after ``dataset`` of an ensemble
         The variables of `ds` under their names, in KPI units. The parts sum to ``mu``, and
         ``mu`` and ``noise`` to ``y``.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -22,22 +22,24 @@ NEXT_TO_NOTHING = 1e-9
 STEEP = 1e150
 
 
-def variable_of(ds: xr.Dataset, name: str, *dims: str) -> xr.DataArray:
-    """Return a variable of one dataset, dims in the given order.
+def variable_of(
+    ds: xr.Dataset, name: str, *dims: str, leading: tuple[str, ...] = ()
+) -> xr.DataArray:
+    """Return a variable of one dataset, dims in the given order, after those of `leading`.
 
     Raises
     ------
     SchemaError
-        If the variable is missing or has other dims, as a leading ``dataset``.
+        If the variable is missing or has other dims, as a ``dataset`` that is not in `leading`.
     """
     require(ds, name)
     for dim in ds[name].dims:
-        if dim not in dims:
+        if dim not in (*leading, *dims):
             raise SchemaError(
                 f"{name!r} has the dim {dim!r}: found {ds[name].dims}, allowed: "
                 f"{describe(name).dims}; choose one dataset, as in ds.isel({dim}=0)"
             )
-    return ds[name].transpose(*dims)
+    return ds[name].transpose(*leading, *dims, missing_dims="ignore")
 
 
 def array_of(ds: xr.Dataset, name: str, *dims: str) -> FloatArray:
@@ -55,13 +57,35 @@ def media_from(ds: xr.Dataset) -> Media:
     """
     order = ("geo", "channel")
     effect, unit = (array_of(ds, name, *order) for name in ("effect", "spend_unit"))
+    parameters = {name: array_of(ds, name, *order) for name in response_parameters(ds)}
+    return media_with(ds, parameters, effect, unit)
+
+
+def media_with(
+    labels: xr.Dataset, parameters: Mapping[str, FloatArray], effect: FloatArray, unit: FloatArray
+) -> Media:
+    """True response of all channels, from arrays with dims (..., geo, channel).
+
+    Parameters
+    ----------
+    labels : Dataset
+        Its coordinates and attributes say the kinds.
+    parameters : mapping of str to array
+        Parameters of adstock and saturation.
+    effect, unit : array
+        ``effect`` and ``spend_unit``.
+
+    Raises
+    ------
+    SchemaError
+        If there is no response, as after an aggregation.
+    """
     if np.isnan(effect).any():
         raise SchemaError(
             "the Dataset has no response to spend, as after an aggregation, whose sums are no "
             "curves; pass the Dataset that was aggregated and choose window=, by= or freq="
         )
-    folded = {name: array_of(ds, name, *order) for name in response_parameters(ds)}
-    return media_of(ds, folded, effect, unit)
+    return media_of(labels, parameters, effect, unit)
 
 
 def spend_of(ds: xr.Dataset) -> FloatArray:
@@ -82,19 +106,36 @@ def contribution(spend: FloatArray, media: Media, history: FloatArray | None = N
     return contribute(stages(spend, media, lag_weights(media), history)[-1], media)
 
 
-def derivative(function: Callable[[complex], FloatArray]) -> FloatArray:
+def derivative(
+    function: Callable[[complex], FloatArray], *, apart: int | None = None
+) -> FloatArray:
     """Derivative of `function` at 0, by a complex step; infinite where a curve rises that steeply.
 
     A kind that cannot take complex numbers, which a user may have registered, is differentiated
-    by a central difference.
+    by a central difference; so is a dataset whose numbers leave their range.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the step and gives an array.
+    apart : int, optional
+        Axis of the array along which entries are of different datasets.
 
     Examples
     --------
     >>> derivative(lambda step: np.exp(np.array([0.0, 1.0]) * (1 + step)))
     array([0.        , 2.71828183])
     """
-    stepped = _stepped(function)
-    return _central(function) if stepped is None else stepped[1]
+    made = _with_step(function)
+    if made is None:
+        return _central(function)
+    others = tuple(axis for axis in range(made.ndim) if axis != apart)
+    finite = np.isfinite(made).all(axis=others, keepdims=True)
+    if finite.all():
+        return _slope(made)
+    return (
+        np.where(finite, _slope(made), _central(function)) if finite.any() else _central(function)
+    )
 
 
 def value_and_slope(
@@ -120,17 +161,26 @@ def value_and_slope(
 
 def _stepped(function: Callable[[complex], FloatArray]) -> tuple[FloatArray, FloatArray] | None:
     """Value and derivative at 0 by a complex step; None where the numbers do not carry it."""
+    made = _with_step(function)
+    if made is None or not np.all(np.isfinite(made)):
+        return None
+    return np.real(made), _slope(made)
+
+
+def _with_step(function: Callable[[complex], FloatArray]) -> FloatArray | None:
+    """What a function gives for a complex step; None where a kind does not take one."""
     try:
         with warnings.catch_warnings():
             # What drops an imaginary part drops the derivative, with no more than a warning.
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            made = function(1j * COMPLEX_STEP)
+            return np.asarray(function(1j * COMPLEX_STEP))
     except (TypeError, np.exceptions.ComplexWarning):
         return None
-    if not np.all(np.isfinite(made)):
-        return None
+
+
+def _slope(made: FloatArray) -> FloatArray:
     slope = np.imag(made) / COMPLEX_STEP
-    return np.real(made), np.where(np.abs(slope) > STEEP, np.copysign(np.inf, slope), slope)
+    return np.where(np.abs(slope) > STEEP, np.copysign(np.inf, slope), slope)
 
 
 def _central(function: Callable[[complex], FloatArray]) -> FloatArray:

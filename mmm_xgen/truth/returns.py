@@ -14,7 +14,7 @@ from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import require
 from mmm_xgen.truth.counterfactual import MEDIA_DIMS, Window
-from mmm_xgen.truth.incremental import response_of
+from mmm_xgen.truth.incremental import Response, of_response
 from mmm_xgen.truth.windows import Windows, windows_of
 
 BY = ("geo", "channel")
@@ -22,6 +22,7 @@ By: TypeAlias = str | Iterable[str]
 
 # Rows of what `mmm_xgen.truth.incremental.Response` gives.
 WITHIN, WITH_CARRYOUT = 0, 1
+RULES = ("period", "rule", "channel", "geo")
 
 
 def roas(
@@ -52,7 +53,7 @@ def roas(
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset.
+        A generated Dataset, or an ensemble of them, lazily if it is lazy.
     by : {"channel", "geo"} or both, default "channel"
         What to tell apart; sums run over the rest. ``("geo", "channel")`` for one figure a geo
         and channel, ``"geo"`` for all media of a geo together.
@@ -65,7 +66,7 @@ def roas(
 
     Returns
     -------
-    DataArray, dims `by`, after ``period`` if there is a `freq`
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         Currency of revenue per currency of spend; NaN where nothing was spent.
 
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend
@@ -93,7 +94,12 @@ def roas(
     require(ds, "spend", "channel_contribution", "revenue_per_kpi")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     if with_carryout:
-        revenue = by_window(ds, windows, response_of(ds).lost, over)[WITH_CARRYOUT]
+
+        def lost(response: Response, _: FloatArray) -> list[FloatArray]:
+            return [stacked(windows, response.lost)]
+
+        (rules,) = of_response(ds, lost, [RULES], sizes_of(windows))
+        revenue = summed(rules, windows, over)[WITH_CARRYOUT]
         rule = "from the window to the end of its carry-over, without it in the window"
     else:
         revenue = total(ds["channel_contribution"] * ds["revenue_per_kpi"], over, windows)
@@ -128,7 +134,7 @@ def mroas(
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset with all its dates.
+        A generated Dataset with all its dates, or an ensemble of them, lazily if it is lazy.
     by : {"channel", "geo"} or both, default "channel"
         What to tell apart; all spend of the rest changes together, in equal proportion.
     window, freq : optional
@@ -141,7 +147,7 @@ def mroas(
 
     Returns
     -------
-    DataArray, dims `by`, after ``period`` if there is a `freq`
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         Currency of revenue per currency of spend; NaN where nothing was spent.
 
         *Window*: `window`, or each period. *Carry-over*: earlier spend stays as it is, so that
@@ -168,8 +174,12 @@ def mroas(
     require(ds, "spend")
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
-    response = response_of(ds)
-    rules = by_window(ds, windows, lambda period: response.marginal(period, delta), over)
+
+    def rise(response: Response, _: FloatArray) -> list[FloatArray]:
+        return [stacked(windows, lambda period: response.marginal(period, delta))]
+
+    (found,) = of_response(ds, rise, [RULES], sizes_of(windows))
+    rules = summed(found, windows, over)
     result = ratio(rules[int(with_carryout)], total(ds["spend"], over, windows)).rename("mroas")
     return result.assign_attrs(units="1", long_name=meaning_of_mroas(delta, with_carryout))
 
@@ -191,7 +201,7 @@ def attribution(
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset.
+        A generated Dataset, or an ensemble of them, lazily if it is lazy.
     by : {"channel", "geo"} or both, default "channel"
         What to tell apart. With geos, the shares are of the geo's own sales or media.
     of : {"sales", "media"}
@@ -201,7 +211,7 @@ def attribution(
 
     Returns
     -------
-    DataArray, dims `by`, after ``period`` if there is a `freq`
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         Share, a number; NaN where the whole is 0.
 
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
@@ -256,7 +266,7 @@ def cost_per_incremental(
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset.
+        A generated Dataset, or an ensemble of them, lazily if it is lazy.
     by : {"channel", "geo"} or both, default "channel"
         What to tell apart; sums run over the rest.
     window, freq : optional
@@ -264,7 +274,7 @@ def cost_per_incremental(
 
     Returns
     -------
-    DataArray, dims `by`, after ``period`` if there is a `freq`
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         Currency per unit of the KPI; NaN where nothing was spent, infinite where spend adds
         nothing.
 
@@ -317,18 +327,24 @@ def summed_over(by: By) -> list[str]:
 def total(array: xr.DataArray, over: list[str], windows: Windows) -> xr.DataArray:
     """Sum over dims, and over the dates of each window."""
     apart = [dim for dim in over if dim != "date" and dim in array.dims]
-    return in_order(windows.sum(array.sum(apart, skipna=False)))
+    return in_order(windows.sum(array.astype(float, copy=False).sum(apart, skipna=False)))
 
 
-def by_window(
-    ds: xr.Dataset, windows: Windows, function: Callable[[slice], FloatArray], over: list[str]
-) -> xr.DataArray:
-    """What `function` gives for each window, dims (rule, channel, geo), summed over dims."""
+def stacked(windows: Windows, function: Callable[[slice], FloatArray]) -> FloatArray:
+    """What `function` gives for each window, with the dims `RULES` last."""
     values = np.stack([function(period) for period in windows.periods])
-    coords = {dim: ds[dim].variable for dim in BY}
-    array = xr.DataArray(values, dims=("period", "rule", "channel", "geo"), coords=coords)
-    summed = windows.label(array.sum([dim for dim in over if dim != "date"], skipna=False))
-    return summed.transpose("rule", ...)
+    return np.moveaxis(values, (0, 1), (-4, -3))
+
+
+def sizes_of(windows: Windows) -> dict[str, int]:
+    """Lengths of the dims that no Dataset has."""
+    return {"period": len(windows.periods), "rule": 2}
+
+
+def summed(array: xr.DataArray, windows: Windows, over: list[str]) -> xr.DataArray:
+    """Array with the dims `RULES` summed over dims, the rule first."""
+    apart = [dim for dim in over if dim != "date"]
+    return windows.label(array.sum(apart, skipna=False)).transpose("rule", ...)
 
 
 def in_order(array: xr.DataArray) -> xr.DataArray:
@@ -344,8 +360,9 @@ def ratio(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
 
 def cost(spend: xr.DataArray, contribution: xr.DataArray) -> xr.DataArray:
     """Spend per unit; NaN where nothing was spent, infinite where it adds nothing."""
-    with np.errstate(divide="ignore"):
-        return in_order(spend.where(spend > 0) / contribution)
+    # Without a division by zero, of which NumPy would warn when it is computed.
+    finite = spend.where(spend > 0) / contribution.where(contribution != 0)
+    return in_order(finite.where((contribution != 0) | ~(spend > 0), np.inf))
 
 
 def checked_delta(delta: Any) -> float | None:

@@ -28,7 +28,7 @@ def half_life(media: Media, weights: FloatArray) -> FloatArray:
 
     Returns
     -------
-    array, dims (channel, geo)
+    array, dims (..., channel, geo)
     """
     peak = weights.argmax(axis=-1)[..., None]
     highest = np.take_along_axis(weights, peak, axis=-1)
@@ -39,7 +39,8 @@ def half_life(media: Media, weights: FloatArray) -> FloatArray:
         alpha_at = ADSTOCKS[name].alpha_at
         if alpha_at is not None:
             index = [c for c, kind in enumerate(media.adstock_kind) if kind == name]
-            life[index] = _half_life_of(alpha_at, media.parameters["adstock_alpha"].T[index])
+            alpha = np.swapaxes(media.parameters["adstock_alpha"], -1, -2)
+            life[..., index, :] = _half_life_of(alpha_at, alpha[..., index, :])
     return np.asarray(life)
 
 
@@ -51,7 +52,7 @@ def half_of_effect(weights: FloatArray) -> FloatArray:
 
     Returns
     -------
-    array, dims (channel, geo)
+    array, dims (..., channel, geo)
     """
     return _halved(np.cumsum(weights[..., ::-1], axis=-1)[..., ::-1])
 
@@ -95,9 +96,9 @@ def limits(media: Media) -> FloatArray:
 
     Returns
     -------
-    array, dims (channel, geo)
+    array, dims (..., channel, geo)
     """
-    ones = np.ones_like(media.effect.T)
+    ones = np.ones_like(np.swapaxes(media.effect, -1, -2))
     return _limit(lambda level: _steady(level * ones, media, ones[..., None])[0])
 
 
@@ -119,7 +120,7 @@ def half_saturation(
 
     Returns
     -------
-    array, dims (channel, geo)
+    array, dims (..., channel, geo)
         Currency per period, constant over time; of all geos, in a dim of length 1, if they are
         taken together. NaN where there is no finite limit.
     """
@@ -142,7 +143,7 @@ def half_saturation(
 
 def effect_weights(media: Media) -> FloatArray:
     """Effect by channel and geo, by which curves add up over geos; 1 for a placebo's curves."""
-    effect = media.effect.T
+    effect = np.swapaxes(media.effect, -1, -2)
     return np.where(effect.any(axis=-1, keepdims=True), effect, 1.0)
 
 

@@ -761,8 +761,8 @@ def test_datasets_without_their_response_are_refused(ds: xr.Dataset) -> None:
             call(ds.isel(date=slice(20, None)))
         with pytest.raises(SchemaError, match="aggregation"):
             call(national)
-        with pytest.raises(SchemaError, match=r"ds.isel\(dataset=0\)"):
-            call(two)
+        with pytest.raises(SchemaError, match=r"ds.isel\(draw=0\)"):
+            call(two.rename(dataset="draw"))
         with pytest.raises(SchemaError, match="generate_mmm_dataset"):
             call(xr.Dataset())
         with pytest.raises(SchemaError, match="effect"):

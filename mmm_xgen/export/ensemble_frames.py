@@ -1,0 +1,187 @@
+"""Wide frames of an ensemble as Parquet files, one a chunk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.errors import SchemaError
+from mmm_xgen.export.chunkwise import Arrays, Source, refuse_other, source_of, write_chunks
+from mmm_xgen.export.files import PathLike
+from mmm_xgen.export.frame import ensemble_frame
+from mmm_xgen.labelled import coordinate_of, varied_paths
+from mmm_xgen.places import EVERY, entries
+from mmm_xgen.recipe import DATASET
+from mmm_xgen.schema import require
+
+# Names that begin so are no part of the data for those who read the folder as one table.
+RECORD, DATASETS = "_ensemble.json", "_datasets.parquet"
+COLUMNS = ("y", "spend", "control_value")
+LABELS = ("date", "geo", "channel_column", "control_column")
+
+
+def write_ensemble_frames(
+    ds: xr.Dataset,
+    folder: PathLike,
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    client: Any = None,
+) -> Path:
+    """Write the wide frames of all datasets of an ensemble to a folder of Parquet files.
+
+    There is one file a chunk, written whole or not at all, and what was killed goes on with the
+    same call: files that are there stay as they are, and in the end every byte is that of a
+    folder which nothing interrupted.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What `generate_ensemble` made, or anything made of it that still has its coordinates.
+    folder : str or Path
+        Folder to write to, whose parent must exist, on a disk that all workers see.
+    resume : bool
+        Whether to go on with what is there. If not, an ensemble that is there is replaced.
+    progress : bool
+        Whether to show progress and time left on stderr, if it is a terminal.
+    client : distributed.Client, optional
+        Cluster whose workers generate and write, as for `write_ensemble`.
+
+    Returns
+    -------
+    Path
+        `folder`. It has ``part-00000.parquet``, ..., with the column ``dataset`` and those of
+        `to_frame`; ``_datasets.parquet``, one row a dataset, with its seed and the numbers that
+        vary by their whole path; and ``_ensemble.json``, what it was begun with. As a name with
+        an underscore is no data, ``pandas.read_parquet(folder)`` reads all frames as one.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is no ensemble, `to_frame` refuses a dataset, or `folder` holds something else.
+    ConfigError
+        If a dataset cannot be generated; it names the dataset and its numbers.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen
+    >>> ds = mmm_xgen.generate_ensemble(seeds=[5, 6], chunks=1)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = write_ensemble_frames(ds, Path(place) / "frames")
+    ...     pd.read_parquet(folder)["dataset"].unique().tolist()
+    [0, 1]
+    """
+    target = _target(folder)
+    require(ds, *COLUMNS)
+    source = source_of(ds, COLUMNS)
+    if source.recipe is not None:
+        source = dataclasses.replace(
+            source, recipe=dataclasses.replace(source.recipe, names=COLUMNS)
+        )
+    identity = source.identity()
+    require(ds, *LABELS)
+    labels = xr.Dataset(coords={name: ds[name].variable for name in LABELS})
+    job = FrameWriter(target, labels, ds[DATASET].to_numpy(), source.size)
+    _begin(target, source, identity, resume=resume, named=Path(folder))
+    done = {position for position in range(len(source)) if job.file(position).is_file()}
+    write_chunks(source, job, done, client=client, progress=progress)
+    _forget(target, ".part-*")
+    return Path(folder)
+
+
+@dataclass(frozen=True)
+class FrameWriter:
+    """Writes the frames of a chunk.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+    labels : Dataset
+        Coordinates that the columns and rows follow from.
+    datasets : array, dims (dataset,)
+        Names of the datasets.
+    size : int
+        Datasets a chunk.
+    """
+
+    folder: Path
+    labels: xr.Dataset
+    datasets: Any
+    size: int
+
+    def file(self, position: int) -> Path:
+        """File of a chunk."""
+        return self.folder / f"part-{position:05d}.parquet"
+
+    def write(self, position: int, arrays: Arrays) -> None:
+        """Write the frames of a chunk."""
+        start = position * self.size
+        dims = {"y": (), "spend": ("channel",), "control_value": ("control",)}
+        chunk = self.labels.assign(
+            {name: ((DATASET, "date", "geo", *dims[name]), arrays[name]) for name in COLUMNS}
+        ).assign_coords({DATASET: self.datasets[start : start + len(arrays["y"])]})
+        with atomic_path(self.file(position)) as temporary:
+            ensemble_frame(chunk).to_parquet(temporary, engine="pyarrow", index=False)
+
+
+def _target(folder: PathLike) -> Path:
+    if "://" in str(folder):
+        raise SchemaError(f"{folder}: found an address, allowed: a folder of a file system")
+    target = Path(folder).absolute()
+    if target.exists() and not target.is_dir():
+        raise SchemaError(f"{folder}: this is a file; give the path of a folder")
+    if not target.parent.is_dir():
+        raise SchemaError(f"{folder}: there is no folder {str(target.parent)!r}; make it first")
+    return target
+
+
+def _begin(
+    folder: Path, source: Source, identity: dict[str, Any], *, resume: bool, named: Path
+) -> None:
+    """Make the folder, or see that it was begun with the same ensemble."""
+    record = folder / RECORD
+    _forget(folder, ".part-*", f".{Path(RECORD).stem}*", f".{Path(DATASETS).stem}*")
+    if record.is_file():
+        if resume:
+            refuse_other(named, json.loads(record.read_text(encoding="utf-8")), identity)
+            return
+        # The record goes last: a folder without it is nobody's.
+        _forget(folder, "part-*.parquet", DATASETS)
+    elif folder.is_dir() and {file.name for file in folder.iterdir()} - {DATASETS}:
+        raise SchemaError(
+            f"{named}: this folder has other files, and none of an ensemble; choose another one"
+        )
+    folder.mkdir(exist_ok=True)
+    with atomic_path(folder / DATASETS) as temporary:
+        _table(source.ds).to_parquet(temporary, engine="pyarrow", index=False)
+    with atomic_path(record) as temporary:
+        temporary.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+
+
+def _forget(folder: Path, *patterns: str) -> None:
+    found: Iterable[Path] = (file for pattern in patterns for file in folder.glob(pattern))
+    for file in found:
+        file.unlink(missing_ok=True)
+
+
+def _table(ds: xr.Dataset) -> pd.DataFrame:
+    """Seed and numbers of every dataset, the latter by path, with names for ``*``."""
+    from mmm_xgen.labelled import config_of
+
+    config = config_of(ds)
+    columns = {name: ds[name].to_numpy() for name in (DATASET, "seed")}
+    for path in varied_paths(ds):
+        values = ds[coordinate_of(path)].to_numpy().reshape(ds.sizes[DATASET], -1)
+        paths = entries(config, path)[1] if EVERY in path.split(".") else [path]
+        columns |= dict(zip(paths, np.moveaxis(values, 1, 0), strict=True))
+    return pd.DataFrame(columns)

@@ -1,0 +1,280 @@
+"""What is where in the Zarr store of an ensemble."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.errors import SchemaError
+from mmm_xgen.export.chunkwise import Arrays, Source
+from mmm_xgen.labelled import coordinate_of, varied_paths
+
+# Group whose attributes say what the store was begun with, and whose array says what is written.
+PROGRESS, WRITTEN = "progress", "written"
+# Names that every file system has.
+SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# The fastest to write of those that make constants vanish.
+COMPRESSION: Any = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle"}
+# One file a chunk, in one folder.
+KEYS: Any = {"name": "default", "separator": "."}
+# An entry of an uncompressed array of truth values, as Zarr stores it.
+TRUE = b"\x01"
+DAY = np.timedelta64(1, "D")
+
+
+def stored_names(ds: xr.Dataset) -> dict[str, str]:
+    """Names on disk, by name in the Dataset, of the coordinates of the numbers that vary.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> vary = {"channels.*.roas": [1.0, 2.0], "revenue_per_kpi": [1.0]}
+    >>> ds = mmm_xgen.generate_ensemble(n=8, vary={"revenue_per_kpi": [1.0, 2.0]}, chunks=None)
+    >>> stored_names(ds)
+    {'config.revenue_per_kpi': 'vary_0'}
+    """
+    paths = varied_paths(ds)
+    return {coordinate_of(path): f"vary_{position}" for position, path in enumerate(paths)}
+
+
+# Beginning --------------------------------------------------------------------------------------
+
+
+def create_store(target: Path, source: Source, dtype: str, identity: Mapping[str, Any]) -> None:
+    """Make the store with all but its numbers, whole or not at all, in place of any other."""
+    new, old = leftovers_of(target)
+    with _quiet():
+        _fill(new, source, dtype, identity)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    forget([old])
+
+
+def leftovers_of(target: Path) -> list[Path]:
+    """Folders beside the store that only a killed call leaves."""
+    return [target.with_name(f".{target.name}.{word}") for word in ("new", "old")]
+
+
+def forget(paths: Iterable[Path]) -> None:
+    """Remove folders, where they are."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any]) -> None:
+    import zarr
+    from zarr.codecs import BloscCodec
+
+    ds = source.ds
+    names = stored_names(ds)
+    coordinates = [names.get(str(name), str(name)) for name in ds.coords]
+    listed = [name for name in coordinates if name not in ds.dims]
+    attrs = {**_plain(ds.attrs), "coordinates": " ".join(listed)}
+    group = zarr.create_group(folder, zarr_format=3, attributes=attrs)
+    for name in source.names:
+        variable = ds[name]
+        shape = variable.shape
+        group.create_array(
+            _checked(name),
+            shape=shape,
+            dtype=dtype,
+            chunks=(min(source.size, shape[0]), *(max(1, length) for length in shape[1:])),
+            compressors=BloscCodec(typesize=np.dtype(dtype).itemsize, **COMPRESSION),
+            fill_value=np.nan,
+            chunk_key_encoding=KEYS,
+            dimension_names=tuple(map(str, variable.dims)),
+            attributes=_plain(variable.attrs),
+        )
+    for coordinate in ds.coords.values():
+        _store_coordinate(
+            group, _checked(names.get(str(coordinate.name), str(coordinate.name))), coordinate
+        )
+    progress = group.create_group(PROGRESS, attributes=dict(identity))
+    progress.create_array(
+        WRITTEN,
+        shape=(len(source),),
+        chunks=(1,),
+        dtype="bool",
+        compressors=None,
+        fill_value=False,
+        chunk_key_encoding=KEYS,
+        dimension_names=("chunk",),
+    )
+
+
+def _store_coordinate(group: Any, name: str, coordinate: xr.DataArray) -> None:
+    values, attrs = coordinate.to_numpy(), _plain(coordinate.attrs)
+    dtype: Any = values.dtype
+    if values.dtype.kind in "OUT":
+        values, dtype = values.astype(object), str
+    elif values.dtype.kind == "M":
+        whole = bool(np.all(values == values.astype("datetime64[D]")))
+        unit = "D" if whole else "ns"
+        words = {"D": "days", "ns": "nanoseconds"}[unit]
+        attrs |= {"units": f"{words} since 1970-01-01", "calendar": "proleptic_gregorian"}
+        values = values.astype(f"datetime64[{unit}]").astype(np.int64)
+        dtype = values.dtype
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=dtype,
+        chunks=tuple(max(1, length) for length in values.shape),
+        chunk_key_encoding=KEYS,
+        dimension_names=tuple(map(str, coordinate.dims)),
+        attributes=attrs,
+    )
+    if values.size:
+        array[...] = values
+
+
+def _checked(name: str) -> str:
+    if SAFE.fullmatch(name) is None:
+        raise SchemaError(f"{name!r} is no name for a file; rename it with ds.rename")
+    return name
+
+
+def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as JSON has them."""
+    plain = {
+        str(name): value.item() if isinstance(value, np.generic) else value
+        for name, value in attrs.items()
+    }
+    try:
+        json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SchemaError(f"an attribute is nothing that JSON has ({error}); drop it") from None
+    return plain
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ChunkWriter:
+    """Writes chunks of datasets.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    size : int
+        Datasets a chunk.
+    """
+
+    path: Path
+    size: int
+    # Arrays that are open in this process.
+    _arrays: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChunkWriter, (self.path, self.size)
+
+    def write(self, position: int, arrays: Arrays) -> None:
+        """Write a chunk of every variable, and then that it is written."""
+        import zarr
+
+        start = position * self.size
+        for name, values in arrays.items():
+            if not values.size:
+                continue
+            if name not in self._arrays:
+                self._arrays[name] = zarr.open_array(self.path / name, mode="r+")
+            array = self._arrays[name]
+            array[start : start + len(values)] = _as_stored(name, values, array.dtype)
+        mark = self.path / PROGRESS / WRITTEN / f"c.{position}"
+        with atomic_path(mark) as temporary:
+            temporary.write_bytes(TRUE)
+
+
+def _as_stored(name: str, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    if values.dtype == dtype:
+        return values
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype)
+    if not np.array_equal(np.isfinite(stored), np.isfinite(values)):
+        raise SchemaError(f"{name!r} has numbers beyond 3.4e38, which float32 cannot hold")
+    return stored
+
+
+# What is there ------------------------------------------------------------------------------
+
+
+def recorded(path: Path) -> dict[str, Any] | None:
+    """What a store was begun with; None if `write_ensemble` did not begin it."""
+    file = path / PROGRESS / "zarr.json"
+    try:
+        attributes: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["attributes"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return attributes
+
+
+def chunks_written(path: Path) -> set[int]:
+    """Chunks that are done."""
+    return {
+        int(mark.name.removeprefix("c."))
+        for mark in (path / PROGRESS / WRITTEN).glob("c.*")
+        if mark.name.removeprefix("c.").isdecimal()
+    }
+
+
+def clear_half_files(path: Path, names: Iterable[str]) -> None:
+    """Remove what a killed writer leaves beside the files of chunks.
+
+    Those of chunks that are not done stay: they are written anew, whole, and a worker that
+    outlived its caller for a moment may be about to say that it is done with one.
+    """
+    for name in (*names, f"{PROGRESS}/{WRITTEN}"):
+        for file in (path / name).iterdir():
+            parts = file.name.removeprefix("c.").split(".")
+            if file.name != "zarr.json" and not all(part.isdecimal() for part in parts):
+                file.unlink(missing_ok=True)
+
+
+def dataset_in(path: Path) -> xr.Dataset:
+    """Dataset of a finished store, lazily."""
+    from mmm_xgen.export.files import DATES
+
+    with _quiet():
+        raw = xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False, decode_cf=False)
+        listed = str(raw.attrs.pop("coordinates", "")).split()
+        ds = raw.set_coords([name for name in listed if name in raw.variables])
+        ds = ds.assign_coords({name: _loaded(values) for name, values in ds.coords.items()})
+    times = {str(name): name in DATES for name in ds.variables}
+    ds = xr.decode_cf(ds, decode_times=times, decode_timedelta=False, decode_coords=False)
+    back = {stored: name for name, stored in stored_names(ds).items()}
+    known = recorded(path) or {}
+    ds = ds.rename(back).drop_encoding()
+    # A folder has no order; all coordinates stay, whatever variables were kept.
+    variables = {name: ds[name].variable for name in known.get("variables", ds.data_vars)}
+    return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
+
+
+def _loaded(coordinate: xr.DataArray) -> xr.Variable:
+    values = coordinate.to_numpy()
+    if values.dtype.kind in "OUT":
+        # NumPy finds the length of the longest text in lists only.
+        values = np.array(values.tolist(), dtype=str).reshape(values.shape)
+    return xr.Variable(coordinate.dims, values, coordinate.attrs)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Releases of zarr warn that text is no part of the format yet, which all of them can read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(Zarr V3|Zarr format 3|vlen-utf8)")
+        yield

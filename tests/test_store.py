@@ -1,0 +1,592 @@
+"""Ensembles on disk: the same bytes however often they were interrupted, and read back whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import mmm_xgen as m
+from mmm_xgen.ensemble import element, regenerate_ensemble
+from mmm_xgen.export import chunkwise, open_ensemble, write_ensemble, write_ensemble_frames
+from mmm_xgen.export.store_layout import ChunkWriter
+
+N, CHUNK = 22, 4
+VARY = {
+    "channels.*.roas": m.Uniform(1, 4),
+    "revenue_per_kpi": m.Uniform(1, 2),
+    "regions.base_sales_rate": [40_000.0, 50_000.0],
+}
+CONFIG: dict[str, Any] = {
+    "n_periods": 30,
+    "burn_in_periods": 2,
+    "start_date": "2022-11-07",
+    "channels": [
+        # A name that no file system takes.
+        {"name": "TV/a:b*c", "pattern": "on_off", "roas": 2.0},
+        {"name": "Search", "roas": 3.0, "saturation_fun": "root_saturation",
+         "saturation_kwargs": {"alpha": 0.5}},
+    ],
+    "control_variables": [{"name": "Preis ä", "gamma_control": -20.0}],
+    "events": [{"name": "Xmas", "dates": ["12-25"], "effect": 0.2}],
+    "regions": {
+        "region_names": ["north", "süd"],
+        "base_sales_rate": 50_000.0,
+        "seasonalities": [{"period_days": 91.3, "modes": 1, "amplitude": 0.1}],
+        "transform_variation": 0.1,
+    },
+}  # fmt: skip
+
+
+def ensemble(**options: Any) -> xr.Dataset:
+    settings: dict[str, Any] = {"n": N, "chunks": CHUNK, "vary": VARY} | options
+    config = settings.pop("config", m.MMMDataConfig.model_validate(CONFIG))
+    return m.generate_ensemble(config, **settings)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def stamps_of(folder: Path, done: set[int]) -> dict[str, tuple[int, int]]:
+    """What a file has that was not written again, of the chunks that are done."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in folder.rglob("c.*")
+        if int(path.name.split(".")[1]) in done and path.parent.name in {"y", "spend", "written"}
+    }
+
+
+def marks(store: Path) -> set[int]:
+    return {int(path.name[2:]) for path in (store / "progress" / "written").glob("c.*")}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", m.XgenWarning)
+        yield
+
+
+@pytest.fixture(scope="module")
+def lazy() -> xr.Dataset:
+    return ensemble()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, lazy: xr.Dataset) -> Path:
+    """Store that nothing interrupted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", m.XgenWarning)
+        return write_ensemble(lazy, tmp_path_factory.mktemp("whole") / "ensemble.zarr")
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory, lazy: xr.Dataset) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", m.XgenWarning)
+        return write_ensemble_frames(lazy, tmp_path_factory.mktemp("whole") / "frames")
+
+
+# --- there and back
+
+
+def assert_same(found: xr.Dataset, wanted: xr.Dataset) -> None:
+    assert found.identical(wanted)
+    assert list(found.data_vars) == list(wanted.data_vars)
+    for name, variable in wanted.variables.items():
+        assert found[name].dtype == variable.dtype, name
+    assert {name: type(value) for name, value in found.attrs.items()} == {
+        name: type(value) for name, value in wanted.attrs.items()
+    }
+
+
+def test_a_store_comes_back_identical_and_lazy(whole: Path, lazy: xr.Dataset) -> None:
+    found = open_ensemble(whole)
+    assert found.chunksizes == lazy.chunksizes
+    assert_same(found.compute(), lazy.compute())
+    assert_same(regenerate_ensemble(found).compute(), lazy.compute())
+    alone = element(found.compute(), 5)
+    assert alone.identical(element(lazy.compute(), 5))
+    assert m.load(whole).identical(lazy.compute())
+
+
+@pytest.mark.parametrize("preset", ["basic", "demo"])
+def test_presets_come_back_identical(preset: str, tmp_path: Path) -> None:
+    ds = m.generate_ensemble(m.get_preset_config(preset), n=5, chunks=2)
+    assert_same(open_ensemble(write_ensemble(ds, tmp_path / "e.zarr")).compute(), ds.compute())
+
+
+def test_any_zarr_reader_reads_it(whole: Path, lazy: xr.Dataset) -> None:
+    import zarr
+
+    # As older releases of zarr say, text is no part of the format yet; all of them read it.
+    warnings.filterwarnings("ignore", message="The codec `vlen-utf8`", category=UserWarning)
+    found = zarr.open_group(whole, mode="r")
+    assert found.metadata.zarr_format == 3
+    np.testing.assert_array_equal(found["y"][:], lazy["y"].compute())
+    np.testing.assert_array_equal(found["vary_0"][:], lazy["channels.*.roas"])
+    assert found["progress/written"][:].all()
+    with xr.open_dataset(
+        whole, engine="zarr", consolidated=False, decode_timedelta=False
+    ) as opened:
+        assert opened["date"].equals(lazy["date"])
+
+
+def test_names_on_disk_are_names_on_every_system(whole: Path) -> None:
+    for name in bytes_of(whole):
+        assert re.fullmatch(r"[A-Za-z0-9._/]+", name), name
+
+
+def test_kept_variables_only(tmp_path: Path) -> None:
+    ds = ensemble(variables=["y", "spend", "adstock_*"])
+    found = open_ensemble(write_ensemble(ds, tmp_path / "e.zarr"))
+    assert_same(found.compute(), ds.compute())
+
+
+def test_numbers_that_were_changed_are_written_as_they_are(
+    lazy: xr.Dataset, whole: Path, tmp_path: Path
+) -> None:
+    loaded = lazy.compute()
+    kept = open_ensemble(write_ensemble(loaded, tmp_path / "loaded.zarr"))
+    assert kept.compute().identical(loaded)
+    doubled = lazy.assign(y=2 * lazy["y"])
+    store = write_ensemble(doubled, tmp_path / "doubled.zarr")
+    assert open_ensemble(store).compute().identical(doubled.compute())
+    part = lazy.isel(dataset=slice(4, 12))
+    assert (
+        open_ensemble(write_ensemble(part, tmp_path / "part.zarr"))
+        .compute()
+        .identical(part.compute())
+    )
+    with pytest.raises(m.SchemaError, match="changed after generation"):
+        write_ensemble(lazy.assign(y=3 * lazy["y"]), store)
+    write_ensemble(doubled, store)
+
+
+def test_a_pattern_that_only_the_session_knows(tmp_path: Path) -> None:
+    config = m.MMMDataConfig(
+        n_periods=20, channels=[m.ChannelConfig(pattern=lambda dates, rng: np.ones(len(dates)))]
+    )
+    ds = m.generate_ensemble(config, n=4, chunks=2)
+    assert open_ensemble(write_ensemble(ds, tmp_path / "e.zarr")).compute().identical(ds.compute())
+
+
+def test_float32_errs_as_stated(lazy: xr.Dataset, whole: Path, tmp_path: Path) -> None:
+    store = write_ensemble(lazy, tmp_path / "e.zarr", dtype="float32")
+    found, wanted = open_ensemble(store).compute(), lazy.compute()
+    for name, values in wanted.data_vars.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_allclose(found[name], values, rtol=6e-8, atol=7e-46)
+    assert sum(map(len, bytes_of(store).values())) < 0.7 * sum(map(len, bytes_of(whole).values()))
+    with pytest.raises(m.SchemaError, match=r"another dtype .*float32 there, float64 now"):
+        write_ensemble(lazy, store)
+    with pytest.raises(m.ConfigError, match="dtype: found 'float16'"):
+        write_ensemble(lazy, tmp_path / "f.zarr", dtype="float16")  # type: ignore[arg-type]
+    huge = lazy.assign(y=lazy["y"] * 1e40)
+    with pytest.raises(m.SchemaError, match="'y' has numbers beyond"):
+        write_ensemble(huge, tmp_path / "g.zarr", dtype="float32")
+
+
+def test_frames_are_those_of_each_dataset(frames: Path, lazy: xr.Dataset) -> None:
+    table = pd.read_parquet(frames)
+    assert table["dataset"].is_monotonic_increasing
+    made = lazy.compute()
+    for position in (0, 13, N - 1):
+        own = table[table["dataset"] == position].drop(columns="dataset").reset_index(drop=True)
+        assert own.equals(m.to_frame(element(made, position)))
+    datasets = pd.read_parquet(frames / "_datasets.parquet")
+    assert datasets["seed"].tolist() == lazy["seed"].values.tolist()
+    np.testing.assert_array_equal(
+        datasets[["channels.TV/a:b*c.roas", "channels.Search.roas"]], lazy["channels.*.roas"]
+    )
+    assert len(list(frames.glob("part-*.parquet"))) == 6
+
+
+def test_a_faulty_frame_is_named_with_its_dataset(lazy: xr.Dataset, tmp_path: Path) -> None:
+    made = lazy.compute()
+    made["y"][7, 3, 1] = np.nan
+    with pytest.raises(m.SchemaError, match=r"column 'y' at dataset 7, date 2022-11-28, geo 'süd'"):
+        write_ensemble_frames(made, tmp_path / "frames")
+
+
+# --- interrupted
+
+
+class StoppedError(Exception):
+    pass
+
+
+WRITERS: dict[str, Callable[..., Path]] = {"zarr": write_ensemble, "parquet": write_ensemble_frames}
+
+
+def whole_of(kind: str, whole: Path, frames: Path) -> Path:
+    return {"zarr": whole, "parquet": frames}[kind]
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 5])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_was_interrupted_ends_with_the_same_bytes(
+    kind: str,
+    after: int,
+    lazy: xr.Dataset,
+    whole: Path,
+    frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = tmp_path / "e"
+    made: list[int] = []
+    run = chunkwise.Task.__call__
+
+    def breaks(task: chunkwise.Task, position: int) -> int:
+        if len(made) >= after:
+            raise StoppedError
+        made.append(position)
+        return run(task, position)
+
+    monkeypatch.setattr(chunkwise, "THREADS", 1)
+    monkeypatch.setattr(chunkwise.Task, "__call__", breaks)
+    with pytest.raises(StoppedError):
+        WRITERS[kind](lazy, target)
+    monkeypatch.setattr(chunkwise.Task, "__call__", run)
+    before = stamps_of(target, set(made))
+    WRITERS[kind](lazy, target)
+    assert bytes_of(target) == bytes_of(whole_of(kind, whole, frames))
+    assert {name: stamps_of(target, set(made))[name] for name in before} == before
+    assert kind == "parquet" or not made or before
+
+
+def test_half_files_and_unmarked_chunks_are_written_anew(
+    lazy: xr.Dataset, whole: Path, tmp_path: Path
+) -> None:
+    store = write_ensemble(lazy, tmp_path / "e.zarr")
+    wanted, untouched = bytes_of(whole), stamps_of(store, {0, 1, 3, 4, 5})
+    (store / "progress" / "written" / "c.2").unlink()
+    (store / "y" / "c.2.0.0").write_bytes(b"half")
+    (store / "spend" / "c.2.0.0.0").unlink()
+    (store / "mu" / "c.2.0.0123abc.partial").write_bytes(b"half")
+    (store / "mu" / "c.3.0.0123abc.partial").write_bytes(b"half")
+    (store / "progress" / "written" / ".c.2abc").write_bytes(b"")
+    (tmp_path / ".e.zarr.new").mkdir()
+    (tmp_path / ".e.zarr.new" / "zarr.json").write_text("half")
+    with pytest.raises(m.SchemaError, match="1 of 6 chunks are not written yet"):
+        open_ensemble(store)
+    write_ensemble(lazy, store)
+    assert bytes_of(store) == wanted
+    assert stamps_of(store, {0, 1, 3, 4, 5}) == untouched
+    assert [path.name for path in tmp_path.iterdir()] == ["e.zarr"]
+
+
+def test_a_worker_that_outlives_its_caller_spoils_nothing(
+    lazy: xr.Dataset, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = write_ensemble(lazy, tmp_path / "e.zarr")
+    mark = store / "progress" / "written" / "c.2"
+    mark.unlink()
+
+    def stopped(*_: Any) -> None:
+        # All files of the chunk are there, and now its old worker says so; then the new call dies.
+        mark.write_bytes(b"\x01")
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chunkwise.Task, "__call__", stopped)
+        with pytest.raises(StoppedError):
+            write_ensemble(lazy, store)
+    write_ensemble(lazy, store)
+    assert bytes_of(store) == bytes_of(whole)
+
+
+def test_a_finished_store_is_left_alone(lazy: xr.Dataset, whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    write_ensemble(lazy, whole)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+SCRIPT = """
+import sys, warnings
+import mmm_xgen as m
+from mmm_xgen import export
+warnings.simplefilter("ignore", m.XgenWarning)
+config = m.get_preset_config("basic")
+ds = m.generate_ensemble(
+    config, n=600, chunks=5, vary={"channels.*.roas": m.Uniform(1, 4)},
+    variables=["y", "spend", "control_value", "mu", "noise", "effect"],
+)
+if __name__ == "__main__":
+    getattr(export, sys.argv[1])(ds, sys.argv[2])
+"""
+
+
+def killed_at(moment: int, function: str, target: Path, marked: str, script: Path) -> None:
+    """Begin to write in another process, and kill it once so many chunks are there."""
+    process = subprocess.Popen([sys.executable, script, function, target])
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if len(list(target.glob(marked))) >= moment:
+                break
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+@pytest.mark.parametrize(
+    ("function", "marked", "moments"),
+    [
+        ("write_ensemble", "progress/written/c.*", [1, 60]),
+        ("write_ensemble_frames", "part-*.parquet", [40]),
+        pytest.param(
+            "write_ensemble",
+            "progress/written/c.*",
+            [0, 1, 2, *range(5, 115, 5)],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "write_ensemble_frames", "part-*.parquet", [0, 1, *range(5, 115, 10)],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(
+    function: str, marked: str, moments: list[int], tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    ds = m.generate_ensemble(
+        m.get_preset_config("basic"),
+        n=600,
+        chunks=5,
+        vary={"channels.*.roas": m.Uniform(1, 4)},
+        variables=["y", "spend", "control_value", "mu", "noise", "effect"],
+    )
+    write = {"write_ensemble": write_ensemble, "write_ensemble_frames": write_ensemble_frames}
+    whole = write[function](ds, tmp_path / "whole")
+    target = tmp_path / "killed"
+    for moment in moments:
+        done = {path: path.stat().st_mtime_ns for path in target.glob(marked)}
+        killed_at(moment, function, target, marked, script)
+        assert {path: path.stat().st_mtime_ns for path in done} == done
+    write[function](ds, target)
+    assert bytes_of(target) == bytes_of(whole)
+
+
+# --- refused
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n": 44}, "another number of datasets .*datasets 22 there, 44 now"),
+        ({"seeds": range(N)}, "other seeds"),
+        ({"vary": {**VARY, "revenue_per_kpi": m.Uniform(1, 3)}}, "other numbers that vary"),
+        ({"variables": ["y", "spend"]}, "other variables"),
+        ({"chunks": 5}, r"other chunks \(chunk 4 there, 5 now\)"),
+        (
+            {"config": m.MMMDataConfig.model_validate(CONFIG | {"n_periods": 31})},
+            "another configuration",
+        ),
+    ],
+)
+def test_another_ensemble_is_refused(options: dict[str, Any], words: str, whole: Path) -> None:
+    before = bytes_of(whole)
+    with pytest.raises(m.SchemaError, match=f"begun with .*{words}.*resume=False"):
+        write_ensemble(ensemble(**options), whole)
+    assert bytes_of(whole) == before
+
+
+def test_another_ensemble_of_frames_is_refused(frames: Path) -> None:
+    before = bytes_of(frames)
+    with pytest.raises(m.SchemaError, match="begun with other seeds"):
+        write_ensemble_frames(ensemble(seeds=range(N)), frames)
+    assert bytes_of(frames) == before
+
+
+def test_another_release_is_refused(lazy: xr.Dataset, whole: Path) -> None:
+    record = whole / "progress" / "zarr.json"
+    text = record.read_text()
+    changed = json.loads(text)
+    changed["attributes"]["mmm_xgen"] = "0.0.9"
+    record.write_text(json.dumps(changed))
+    try:
+        with pytest.raises(m.SchemaError, match=r"another release of mmm_xgen .*0.0.9 there"):
+            write_ensemble(lazy, whole)
+    finally:
+        record.write_text(text)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_without_resume_an_ensemble_is_replaced_and_nothing_else(
+    kind: str, lazy: xr.Dataset, whole: Path, frames: Path, tmp_path: Path
+) -> None:
+    write, target = WRITERS[kind], tmp_path / "e"
+    write(ensemble(n=44), target)
+    write(lazy, target, resume=False)
+    assert bytes_of(target) == bytes_of(whole_of(kind, whole, frames))
+    other = tmp_path / "mine"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    for resume in (True, False):
+        with pytest.raises(m.SchemaError, match="choose another"):
+            write(lazy, other, resume=resume)
+    assert bytes_of(other) == {"notes.txt": b"mine"}
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    write(lazy, empty)
+    assert bytes_of(empty) == bytes_of(target)
+    with pytest.raises(m.SchemaError, match="this is a file"):
+        write(lazy, other / "notes.txt")
+    with pytest.raises(m.SchemaError, match="no folder"):
+        write(lazy, tmp_path / "no" / "e")
+    with pytest.raises(m.SchemaError, match="an address"):
+        write(lazy, "s3://bucket/e.zarr")
+
+
+def test_what_is_no_ensemble_is_refused(lazy: xr.Dataset, tmp_path: Path) -> None:
+    one = m.generate_mmm_dataset()
+    for write in WRITERS.values():
+        with pytest.raises(m.SchemaError, match="no ensemble"):
+            write(one, tmp_path / "e")
+        with pytest.raises(m.SchemaError, match="lost its coordinate 'seed'"):
+            write(lazy.drop_vars("seed"), tmp_path / "e")
+        with pytest.raises(m.SchemaError, match=r"different lengths; pass ds.chunk\(dataset=4\)"):
+            write(lazy.chunk(dataset=(4, 10, 8)), tmp_path / "e")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(m.SchemaError, match="no store that write_ensemble wrote"):
+        open_ensemble(_plain_zarr(tmp_path))
+
+
+def _plain_zarr(folder: Path) -> Path:
+    import zarr
+
+    zarr.create_group(folder / "plain.zarr", zarr_format=3)
+    return folder / "plain.zarr"
+
+
+def test_a_dataset_that_cannot_be_made_is_named_and_the_others_stay(tmp_path: Path) -> None:
+    config = m.MMMDataConfig(
+        n_periods=20,
+        channels=[m.ChannelConfig(name="TV", roas=2.0)],
+        regions=m.RegionConfig(noise={"kind": "negative_binomial", "sales_volatility": 0.5}),
+    )
+    values = [0.5] * 7 + [0.001]
+    vary = {"regions.noise.sales_volatility": values}
+    ds = m.generate_ensemble(config, vary=vary, seeds=range(8), chunks=2)
+    with pytest.raises(m.ConfigError, match=r"dataset 7 \(seed 7"):
+        write_ensemble(ds, tmp_path / "e.zarr")
+    assert 3 not in marks(tmp_path / "e.zarr")
+
+
+# --- on a cluster
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=50,
+    )
+    with cluster, Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+def test_a_worker_that_is_killed_changes_nothing(client: Any, tmp_path: Path) -> None:
+    config, kept = m.get_preset_config("small_business"), ["y", "spend", "mu", "noise", "effect"]
+    ds = m.generate_ensemble(config, n=400, chunks=4, variables=kept)
+    whole = write_ensemble(ds, tmp_path / "whole.zarr")
+    target = tmp_path / "e.zarr"
+    workers = client.run(os.getpid)
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while len(marks(target)) < 10:
+            time.sleep(0.002)
+        pid = next(iter(workers.values()))
+        os.kill(pid, signal.SIGKILL)
+        killed.append(len(marks(target)))
+
+    thread = Thread(target=kill_one)
+    thread.start()
+    write_ensemble(ds, target, client=client)
+    thread.join()
+    assert 10 <= killed[0] < 100
+    assert set(client.run(os.getpid).values()) != set(workers.values())
+    assert bytes_of(target) == bytes_of(whole)
+
+
+def test_frames_on_a_cluster_and_what_the_workers_warn_of(client: Any, tmp_path: Path) -> None:
+    config = m.get_preset_config("basic")
+    ds = m.generate_ensemble(config, n=20, chunks=2, vary={"channels.*.roas": m.Uniform(30, 40)})
+    whole = write_ensemble_frames(ds, tmp_path / "whole")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        write_ensemble_frames(ds, tmp_path / "e", client=client)
+    messages = [str(each.message) for each in caught]
+    assert all(each.category is m.XgenWarning for each in caught)
+    # Each kind once for each worker.
+    assert 1 <= sum("ROAS outside" in message for message in messages) <= 2
+    assert bytes_of(tmp_path / "e") == bytes_of(whole)
+
+
+def test_the_active_client_is_used(
+    client: Any, lazy: xr.Dataset, whole: Path, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+    original = chunkwise._on_cluster
+
+    def spy(task: Any, todo: list[int], found: Any) -> Iterator[int]:
+        seen.append(found)
+        return original(task, todo, found)
+
+    with pytest.MonkeyPatch.context() as patch, client.as_current():
+        patch.setattr(chunkwise, "_on_cluster", spy)
+        write_ensemble(lazy, tmp_path / "e.zarr")
+    assert seen == [client]
+    assert bytes_of(tmp_path / "e.zarr") == bytes_of(whole)
+
+
+def test_a_failure_on_a_worker_says_what_it_says_here(client: Any, tmp_path: Path) -> None:
+    config = m.MMMDataConfig(
+        n_periods=20,
+        channels=[m.ChannelConfig(name="TV", roas=2.0)],
+        regions=m.RegionConfig(noise={"kind": "negative_binomial", "sales_volatility": 0.5}),
+    )
+    vary = {"regions.noise.sales_volatility": [0.5, 0.5, 0.001, 0.5]}
+    ds = m.generate_ensemble(config, vary=vary, seeds=range(4), chunks=1)
+    with pytest.raises(m.ConfigError, match=r"dataset 2 \(seed 2"):
+        write_ensemble(ds, tmp_path / "e.zarr", client=client)
+
+
+# --- what travels
+
+
+def test_a_writer_travels_without_its_open_arrays(whole: Path) -> None:
+    import pickle
+
+    writer = ChunkWriter(whole, CHUNK)
+    writer._arrays["y"] = object()
+    assert pickle.loads(pickle.dumps(writer))._arrays == {}
