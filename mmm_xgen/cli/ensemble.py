@@ -145,9 +145,10 @@ def ensemble(
                 write_ensemble(ds, target, dtype=dtype.value, **options)
     if not quiet:
         size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+        chunks = len(ds.chunksizes["dataset"])
         say(
-            f"wrote {target}: {ds.sizes['dataset']} datasets in "
-            f"{len(ds.chunksizes['dataset'])} chunks, {size / 1e6:.3g} MB, "
+            f"wrote {target}: {ds.sizes['dataset']} datasets in {chunks} "
+            f"{'chunk' if chunks == 1 else 'chunks'}, {size / 1e6:.3g} MB, "
             f"{time.monotonic() - began:.0f} s"
         )
 
