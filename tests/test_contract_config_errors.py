@@ -730,8 +730,8 @@ def test_200_random_configs_give_a_valid_dataset_or_a_config_error() -> None:
 
     one()
     # Configs that are all refused, or all sound, would show little.
-    assert counts["dataset"] >= 100, counts
-    assert counts["refused"] >= 100, counts
+    assert counts["dataset"] >= 40, counts
+    assert counts["refused"] >= 40, counts
 
 
 @settings(quick, max_examples=100)
