@@ -21,15 +21,7 @@ from mmm_xgen.plots.panels import (
     line,
     page_of,
 )
-from mmm_xgen.plots.selection import (
-    at_geo,
-    check_panel,
-    count,
-    kpi_of,
-    per_period,
-    span_of,
-    thinned,
-)
+from mmm_xgen.plots.selection import at_geo, check_panel, kpi_of, per_period, span_of, thinned
 from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers, plain_text, short_number
 from mmm_xgen.plots.timelines import (
     DOT,
@@ -44,6 +36,7 @@ from mmm_xgen.plots.timelines import (
     trace,
     without_panels,
 )
+from mmm_xgen.quality.report import count
 from mmm_xgen.schema import require
 
 BASELINE = (

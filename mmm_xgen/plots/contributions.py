@@ -32,7 +32,6 @@ from mmm_xgen.plots.selection import (
     at_geo,
     by_size,
     check_panel,
-    count,
     group_channels,
     kpi_of,
     one_of,
@@ -40,7 +39,6 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.spend import draw_lines
 from mmm_xgen.plots.style import (
     BASE_COLOUR,
     FAINT,
@@ -51,6 +49,8 @@ from mmm_xgen.plots.style import (
     plain_text,
     short_number,
 )
+from mmm_xgen.plots.timelines import draw_lines
+from mmm_xgen.quality.report import count
 from mmm_xgen.truth.estimands import attribution, contribution_totals
 
 SHARE_OF_MEDIA, SHARE_OF_SPEND = "share of contribution", "share of spend"

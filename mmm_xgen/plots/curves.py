@@ -34,7 +34,6 @@ from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
     chosen_channels,
-    count,
     currency_of,
     group_channels,
     kpi_of,
@@ -50,6 +49,7 @@ from mmm_xgen.plots.style import (
     format_numbers,
     plain_text,
 )
+from mmm_xgen.quality.report import count
 from mmm_xgen.truth.constraints import Constraints
 from mmm_xgen.truth.counterfactual import Window, window_periods
 from mmm_xgen.truth.curves import Grid, efficiency_frontier, response_curve

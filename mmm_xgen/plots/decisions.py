@@ -28,14 +28,7 @@ from mmm_xgen.plots.panels import (
     name_rows,
     page_of,
 )
-from mmm_xgen.plots.selection import (
-    Groups,
-    by_size,
-    check_panel,
-    count,
-    currency_of,
-    group_channels,
-)
+from mmm_xgen.plots.selection import Groups, by_size, check_panel, currency_of, group_channels
 from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     FAINT,
@@ -48,6 +41,7 @@ from mmm_xgen.plots.style import (
     short_number,
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
+from mmm_xgen.quality.report import count
 from mmm_xgen.truth.estimands import mroas
 
 SCENARIO = ("incremental_spend", "incremental_revenue", "incremental_sales", "sales")

@@ -25,7 +25,7 @@ from mmm_xgen.plots.panels import (
     new_panels,
     page_of,
 )
-from mmm_xgen.plots.selection import check_panel, count, span_of
+from mmm_xgen.plots.selection import check_panel, span_of
 from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, format_numbers, plain_text
 from mmm_xgen.plots.timelines import (
     DOT,
@@ -39,6 +39,7 @@ from mmm_xgen.plots.timelines import (
 from mmm_xgen.quality.figures import median_over_dates
 from mmm_xgen.quality.panel import Panel
 from mmm_xgen.quality.reading import read
+from mmm_xgen.quality.report import count
 
 # Squares a side of one picture; more could not be read.
 MOST_VARIABLES = 45

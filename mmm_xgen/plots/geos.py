@@ -25,7 +25,6 @@ from mmm_xgen.plots.panels import (
 )
 from mmm_xgen.plots.selection import (
     check_panel,
-    count,
     currency_of,
     group_channels,
     kpi_of,
@@ -35,6 +34,8 @@ from mmm_xgen.plots.selection import (
 )
 from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, STYLE, format_numbers, plain_text
 from mmm_xgen.plots.timelines import DOT, DOT_EDGE, date_rows, has_truth, spread_of, trace
+from mmm_xgen.quality.report import count
+from mmm_xgen.truth.returns import attribution
 
 # More lines than that hide each other.
 MOST_LINES = 4
@@ -208,11 +209,8 @@ def _draw_spend(axes: Axes, ds: xr.Dataset) -> None:
 def _draw_contributions(axes: Axes, ds: xr.Dataset, shown: xr.Dataset) -> None:
     """Share of each channel in each geo's expected sales, in percent."""
     groups = group_channels(ds)
-    expected = shown["mu"].sum("date").to_numpy()
-    parts = groups.sums(shown["channel_contribution"].sum("date"))
-    with np.errstate(all="ignore"):
-        share = 100 * np.stack(list(parts.values()), axis=1) / expected[:, None]
-    share = np.where(expected[:, None] > 0, share, np.nan)
+    parts = groups.sums(100 * attribution(shown, by=("geo", "channel")))
+    share = np.stack(list(parts.values()), axis=1)
     axes.set_label("contributions")
     axes.set_title("What channels contribute, % of expected sales", fontsize=10)
     top = float(np.nanmax(share, initial=0.0)) or 1.0

@@ -16,7 +16,6 @@ from mmm_xgen.plots.panels import Dates, area, stack
 from mmm_xgen.plots.selection import (
     Groups,
     check_panel,
-    count,
     currency_of,
     group_channels,
     kpi_of,
@@ -36,6 +35,7 @@ from mmm_xgen.plots.style import (
     format_numbers,
     short_number,
 )
+from mmm_xgen.quality.report import count
 from mmm_xgen.response import respond
 from mmm_xgen.truth.estimands import roas
 

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmm_xgen.plots.panels import ROW, WIDTH, headed
-from mmm_xgen.plots.selection import count
 from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
 from mmm_xgen.plots.timelines import role_name
 from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
+from mmm_xgen.quality.report import count
 from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
 
 # Rows and findings of one sheet; more could not be read.

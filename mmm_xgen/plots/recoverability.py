@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from mmm_xgen.plots.panels import MOST_ROWS, ROW, band, canvas, dot, log_axis, name_rows, page_of
-from mmm_xgen.plots.selection import by_size, check_panel, count
+from mmm_xgen.plots.selection import by_size, check_panel
 from mmm_xgen.plots.style import FAINT, INK, plain_text
 from mmm_xgen.plots.tables import write_column
+from mmm_xgen.quality.report import count
 from mmm_xgen.truth.priors import Prior
 from mmm_xgen.truth.recoverability import recoverability
 

@@ -27,7 +27,7 @@ from mmm_xgen.plots.panels import (
     name_rows,
     page_of,
 )
-from mmm_xgen.plots.selection import by_size, check_panel, count, currency_of
+from mmm_xgen.plots.selection import by_size, check_panel, currency_of
 from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     INK,
@@ -36,6 +36,7 @@ from mmm_xgen.plots.style import (
     plain_text,
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
+from mmm_xgen.quality.report import count
 from mmm_xgen.truth.counterfactual import Window
 from mmm_xgen.truth.estimands import mroas, roas
 from mmm_xgen.truth.windows import windows_of

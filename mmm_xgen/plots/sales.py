@@ -15,7 +15,6 @@ from mmm_xgen.plots.panels import WIDTH, dot, headed, legend_below, line
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
-    count,
     currency_of,
     kpi_of,
     per_period,
@@ -42,6 +41,7 @@ from mmm_xgen.plots.timelines import (
     swing,
     trace,
 )
+from mmm_xgen.quality.report import count
 
 # Variables that are there if the truth of sales is known.
 PARTS = (

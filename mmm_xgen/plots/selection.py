@@ -279,17 +279,6 @@ def span_of(ds: xr.Dataset) -> str:
     return f"{first} to {last}"
 
 
-def count(number: int, noun: str) -> str:
-    """Write a number of things.
-
-    Examples
-    --------
-    >>> count(1, "geo"), count(3, "geo")
-    ('1 geo', '3 geos')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def where(ds: xr.Dataset, geo: str | None) -> str:
     """Words for the geos of a picture.
 

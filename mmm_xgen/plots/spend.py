@@ -20,7 +20,6 @@ from mmm_xgen.plots.panels import (
     band,
     canvas,
     legend_beside,
-    line,
     name_rows,
     page_of,
     stack,
@@ -43,6 +42,7 @@ from mmm_xgen.plots.style import (
     plain_text,
     short_number,
 )
+from mmm_xgen.plots.timelines import draw_lines
 
 KINDS = ("lines", "area", "heatmap")
 HEAT = LinearSegmentedColormap.from_list(
@@ -129,16 +129,6 @@ def plot_spend(
         axes.set_title(f"{title}\n{rows.note}" if rows.note else title)
         format_dates(axes)
     return figure
-
-
-def draw_lines(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], groups: Groups) -> None:
-    """One line a group; dots if there is one date."""
-    one = "o" if len(dates) == 1 else None
-    for name in reversed(list(values)):
-        series, colour = values[name], groups.colour[name]
-        axes.plot(dates, series, color=colour, linewidth=1.3, marker=one, markersize=5, label=name)
-    colours = (groups.colour[name] for name in values)
-    legend_beside(axes, groups.entries(line(colour) for colour in colours))
 
 
 def _draw_areas(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], groups: Groups) -> None:

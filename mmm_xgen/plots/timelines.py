@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed
+from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed, legend_beside, line
+from mmm_xgen.plots.selection import Groups
 from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_dates, format_numbers, plain_text
 
 DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
@@ -224,3 +225,13 @@ def role_name(name: str, role: str) -> str:
     ('sales (y)', 'TV')
     """
     return plain_text("sales (y)" if role == "y" else name)
+
+
+def draw_lines(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], groups: Groups) -> None:
+    """One line a group; dots if there is one date."""
+    one = "o" if len(dates) == 1 else None
+    for name in reversed(list(values)):
+        series, colour = values[name], groups.colour[name]
+        axes.plot(dates, series, color=colour, linewidth=1.3, marker=one, markersize=5, label=name)
+    colours = (groups.colour[name] for name in values)
+    legend_beside(axes, groups.entries(line(colour) for colour in colours))

@@ -133,9 +133,9 @@ class DataQualityReport:
     def _headline(self) -> str:
         verdict = "ok" if self.ok else "not ok"
         counts = (
-            _count(len(self.errors), "error"),
-            _count(len(self.warnings), "warning"),
-            _count(len(self.figures), "variable"),
+            count(len(self.errors), "error"),
+            count(len(self.warnings), "warning"),
+            count(len(self.figures), "variable"),
         )
         return f"data quality: {verdict}, {', '.join(counts)}"
 
@@ -176,7 +176,14 @@ def suggest_fixes(report: DataQualityReport) -> list[str]:
     return list(dict.fromkeys(finding.fix for finding in (*report.errors, *report.warnings)))
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> count(1, "geo"), count(3, "geo")
+    ('1 geo', '3 geos')
+    """
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.quality.report import count
 from mmm_xgen.recovery.fit import about
 from mmm_xgen.recovery.study.results import (
     LARGEST_RHAT,
@@ -138,10 +139,10 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
     has_floor = (units["model"] == FLOOR).any()
     parts = [
         HEAD.format(
-            fits=_count(len(units), "fit"),
-            models=_count(units["model"].nunique(), "model"),
-            datasets=_count(units["dataset"].nunique(), "dataset"),
-            seeds=_count(len(units[["dataset", "seed"]].drop_duplicates()), "seed"),
+            fits=count(len(units), "fit"),
+            models=count(units["model"].nunique(), "model"),
+            datasets=count(units["dataset"].nunique(), "dataset"),
+            seeds=count(len(units[["dataset", "seed"]].drop_duplicates()), "seed"),
             done=(units["status"] == "done").sum(),
             converged=units["converged"].sum(),
             rhat=LARGEST_RHAT,
@@ -297,10 +298,6 @@ def _not_recovered(tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
             )
     limit = f"more than {RECOVERED_WITHIN:g} in log ROAS, or intervals that cover too little"
     return lines or [f"Nothing by this rule: {limit}."]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _failed(failures: pd.DataFrame) -> str:
