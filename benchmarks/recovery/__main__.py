@@ -1,6 +1,8 @@
 """Run a tier of the recovery benchmark: ``python -m benchmarks.recovery tier_a --seeds 50``.
 
-It goes on where it stopped, so it can be killed and started again at will.
+It goes on where it stopped, so it can be killed and started again at will. ``calibration`` is the
+study of its own that the protocol speaks of; ``hypotheses`` judges those of the protocol by what
+there is.
 """
 
 from __future__ import annotations
@@ -10,12 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.recovery import calibration
+from benchmarks.recovery.hypotheses import HYPOTHESES, judged
 from benchmarks.recovery.tiers import TIERS
 from mmm_xgen import get_preset_config
+from mmm_xgen.atomic import atomic_path
 from mmm_xgen.recovery import FitSettings
 from mmm_xgen.recovery.fit import SAMPLERS
-from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.study.run import run_study
+from mmm_xgen.recovery.study.unit import SUMMARY
 
 HERE = Path(__file__).parent
 PYMC = ("pymc-default", "pymc-matched", "pymc-published")
@@ -32,18 +37,25 @@ TIER_C = ("small_business", "medium_business", "large_business", "growing_busine
 def main() -> None:
     """Fit some seeds with everything, then the next."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tier", choices=[*TIMEOUT, "calibration"])
+    parser.add_argument("tier", choices=[*TIMEOUT, "calibration", "hypotheses"])
     parser.add_argument("--seeds", type=int, default=50, help="seeds 1 to this one")
     parser.add_argument("--meridian-seeds", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, help="folder of the study; by default that committed")
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
     seeds = range(1, arguments.seeds + 1)
-    study = {"out": arguments.out, "jobs": arguments.jobs}
     if arguments.tier == "calibration":
-        # Simulation-based calibration: truths from the model's own priors, so not of a tier.
-        run_study({"calibration": calibration_config}, "pymc-calibration", seeds, **study)
+        out = arguments.out or HERE / "calibration"
+        print(calibration.run(out, seeds, jobs=arguments.jobs).to_string())
         return
+    out = arguments.out or HERE / "results"
+    if arguments.tier == "hypotheses":
+        table = judged(out)
+        with atomic_path(out / SUMMARY / HYPOTHESES) as temporary:
+            table.to_csv(temporary, index=False)
+        print(table.to_string())
+        return
+    study: dict[str, Any] = {"out": out, "jobs": arguments.jobs}
     study["timeout"] = 60.0 * TIMEOUT[arguments.tier]
     study["protocol"] = HERE / "PROTOCOL.md"
     if arguments.tier == "tier_c":

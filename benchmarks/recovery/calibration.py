@@ -1,0 +1,73 @@
+"""Whether PyMC-Marketing's posterior is computed rightly: ranks of truths from its own prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.recovery.models.pymc_calibration import calibration_config
+from mmm_xgen.recovery.plots import plot_ranks
+from mmm_xgen.recovery.plots.panels import save
+from mmm_xgen.recovery.plots.ranks import independent_ranks
+from mmm_xgen.recovery.scoring.calibration import uniformity
+from mmm_xgen.recovery.study.report import COLLECTED, PLOTS
+from mmm_xgen.recovery.study.results import read_scores, read_units
+from mmm_xgen.recovery.study.run import run_study
+from mmm_xgen.recovery.study.unit import SUMMARY
+
+MODEL = "pymc-calibration"
+DATASET = "calibration"
+TABLE = "rank_uniformity.csv"
+PICTURE = "ranks_by_quantity.png"
+
+
+def run(out: Path, seeds: range, *, jobs: int = 1) -> pd.DataFrame:
+    """Fit datasets whose truths are drawn from the model's prior, and test the ranks.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+    seeds : range
+        One dataset each.
+    jobs : int
+        Fits at a time.
+
+    Returns
+    -------
+    DataFrame
+        See `ranked`.
+    """
+    run_study({DATASET: calibration_config}, MODEL, seeds, out=out, jobs=jobs)
+    return ranked(out)
+
+
+def ranked(out: Path) -> pd.DataFrame:
+    """Test and draw the ranks of all that was scored, one rank a fit.
+
+    Returns
+    -------
+    DataFrame
+        ``quantity``; ``n`` ranks; p values of chi-square (``chi_square_p``) and of the largest
+        departure of the distribution (``ecdf_p``), for one quantity looked at alone;
+        ``miscalibration`` in words.
+    """
+    folder = out / SUMMARY
+    scores = read_scores(read_units(out), folder / COLLECTED)
+    ranks = {
+        str(quantity): found[0]
+        for quantity in scores["quantity"].unique()
+        if (found := list(independent_ranks(scores, str(quantity)).values()))
+    }
+    rows = []
+    for quantity, values in ranks.items():
+        found = uniformity(values)
+        figures = {name: getattr(found, name) for name in ("n", "chi_square_p", "ecdf_p")}
+        rows.append({"quantity": quantity, **figures, "miscalibration": found.miscalibration})
+    table = pd.DataFrame(rows)
+    save(plot_ranks(ranks), folder / PLOTS / PICTURE)
+    with atomic_path(folder / TABLE) as temporary:
+        table.to_csv(temporary, index=False)
+    return table

@@ -1,0 +1,133 @@
+"""What the committed benchmark says of its hypotheses and of calibration, on scores made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.recovery import calibration, hypotheses
+from benchmarks.recovery.tiers import tier_a
+from mmm_xgen import generate_mmm_dataset, truth
+
+SEEDS = range(1, 13)
+CHANNELS = ("Search", "TV", "Social", "Radio")
+KEYS = ("dataset", "model", "seed", "quantity", "metric", "channel", "geo", "label", "value")
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.errors.XgenWarning")
+
+
+def scored(model: str, values: dict[int, list[float]], metric: str) -> pd.DataFrame:
+    """Rows of scores of the ROAS by seed and channel."""
+    return pd.DataFrame(
+        [
+            ("tier_a", model, seed, "roas", metric, channel, "", "", value)
+            for seed, row in values.items()
+            for channel, value in zip(CHANNELS, row, strict=True)
+        ],
+        columns=list(KEYS),
+    )
+
+
+@pytest.fixture(scope="module")
+def returns() -> dict[int, list[float]]:
+    """True log ROAS of tier A by seed."""
+    made = {seed: generate_mmm_dataset(tier_a(seed)) for seed in SEEDS}
+    return {seed: np.log(truth.roas(ds).values).tolist() for seed, ds in made.items()}
+
+
+def test_a_pull_towards_one_value_is_found_and_a_mere_shift_is_not(
+    returns: dict[int, list[float]],
+) -> None:
+    pulled = {seed: [0.5 * (0.6 - each) for each in row] for seed, row in returns.items()}
+    shifted = {seed: [0.3] * len(row) for seed, row in returns.items()}
+    scores = pd.concat([scored("pulled", pulled, "bias"), scored("shifted", shifted, "bias")])
+    (table,) = hypotheses.pulled(scores)
+    rows = table.set_index("model")
+    spread = np.mean(
+        [np.mean(sorted(row)[2:]) - np.mean(sorted(row)[:2]) for row in returns.values()]
+    )
+    assert rows.loc["pulled", "mean"] == pytest.approx(-0.5 * spread, rel=1e-9)
+    assert rows.loc["pulled", "upper"] < 0
+    assert rows.loc["shifted", "mean"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_channels_are_told_apart_by_their_information_bound() -> None:
+    bounds = {
+        seed: truth.information_bound(generate_mmm_dataset(tier_a(seed)))["roas"].values
+        for seed in SEEDS
+    }
+    covers = {seed: (row <= 0.2).astype(float).tolist() for seed, row in bounds.items()}
+    scores = pd.concat(
+        [
+            scored("ols", covers, "coverage_94"),
+            scored("pymc-default-nutpie-lift", covers, "coverage_94"),
+        ]
+    )
+    poor, rich = hypotheses.coverage_where_data_are_poor(scores)
+    assert poor["model"].tolist() == rich["model"].tolist() == ["ols"]
+    assert poor["mean"].item() == 0.0
+    assert rich["mean"].item() == 1.0
+    assert poor["units"].item() == sum((row > 0.2).any() for row in bounds.values())
+
+
+@pytest.mark.parametrize(("share", "halved"), [(0.4, True), (0.6, False)])
+def test_lift_tests_that_halve_the_error_are_told_from_those_that_do_not(
+    share: float, halved: bool
+) -> None:
+    plain = {seed: [1.0 + 0.01 * seed] * 4 for seed in SEEDS}
+    tested = {seed: [share * each for each in row] for seed, row in plain.items()}
+    scores = pd.concat(
+        [
+            scored("pymc-default-nutpie", plain, "rmse"),
+            scored("pymc-default-nutpie-lift", tested, "rmse"),
+        ]
+    )
+    less, half = hypotheses.lift_tests(scores)
+    assert less["upper"].item() < 0
+    assert (half["mean"].item() < 0) is halved
+
+
+def test_the_order_of_arms_is_paired_by_seed() -> None:
+    first = {seed: [1.0 * seed] * 4 for seed in SEEDS}
+    second = {seed: [1.0 * seed + 0.1] * 4 for seed in list(SEEDS)[:5]}
+    scores = pd.concat(
+        [
+            scored("pymc-matched-nutpie", first, "rmse"),
+            scored("pymc-default-nutpie", second, "rmse"),
+        ]
+    )
+    (table,) = hypotheses.arms_in_order(scores)
+    assert table["units"].item() == 5
+    assert table["mean"].item() == pytest.approx(-0.1)
+
+
+def test_the_committed_results_judge_every_hypothesis() -> None:
+    table = hypotheses.judged(Path(hypotheses.__file__).parent / "results")
+    assert set(table["hypothesis"]) == {1, 2, 3, 4, 5, 6}
+    assert np.isfinite(table["mean"]).all()
+    coverage = table[table["hypothesis"] == 5]
+    assert coverage["mean"].between(0, 1).all()
+    assert set(coverage["model"]) == {"ols", "ols-oracle"}
+
+
+@pytest.mark.parametrize(("power", "words"), [(1.0, "none detected"), (2.0, "too high")])
+def test_ranks_of_every_quantity_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, power: float, words: str
+) -> None:
+    even = (np.arange(100) + 0.5) / 100
+    rows = [
+        ("calibration", "pymc-calibration", seed, quantity, "rank", "", "", "", value)
+        for quantity in ("roas", "y_sigma")
+        for seed, value in enumerate(even**power)
+    ]
+    scores = pd.DataFrame(rows, columns=list(KEYS))
+    monkeypatch.setattr(calibration, "read_scores", lambda *_: scores)
+    (tmp_path / "summary" / "plots").mkdir(parents=True)
+    table = calibration.ranked(tmp_path)
+    assert table["quantity"].tolist() == ["roas", "y_sigma"]
+    assert table["miscalibration"].str.contains(words).all()
+    assert (tmp_path / "summary" / "plots" / calibration.PICTURE).stat().st_size > 1000
+    assert (tmp_path / "summary" / calibration.TABLE).exists()
