@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Letters of a name that a temporary one repeats: file systems allow some 255.
+LONGEST = 100
+
+
+def owned_prefix(name: str) -> str:
+    """How the name of something temporary begins: hidden, and saying which process made it.
+
+    What a killed process leaves can so be told from what another one is writing.
+
+    Examples
+    --------
+    >>> owned_prefix("truth").startswith(".truth~")
+    True
+    """
+    return f".{name[:LONGEST]}~{os.getpid()}@{socket.gethostname()}~"
 
 
 @contextmanager
@@ -36,7 +53,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+        dir=target.parent, prefix=owned_prefix(target.stem), suffix=target.suffix
     )
     os.close(handle)
     temporary = Path(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from mmm_xgen import generate_mmm_dataset
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
 from mmm_xgen.recovery.study.report import COLLECTED
 from mmm_xgen.recovery.study.results import read_scores, read_units
+from mmm_xgen.recovery.study.tables import EVERY, populations
 from mmm_xgen.recovery.study.unit import SUMMARY
 from mmm_xgen.truth import information_bound, roas
 
+PROTOCOL = Path(__file__).with_name("PROTOCOL.md")
 HYPOTHESES = "hypotheses.csv"
 LIFT = "-lift"
 # Above it, says hypothesis 2, the data cannot tell a ROAS well enough for its interval to hold.
@@ -36,11 +39,18 @@ def judged(out: Path) -> pd.DataFrame:
     -------
     DataFrame
         ``hypothesis`` (its number in the protocol), ``dataset``, ``model``, ``figure``; the mean
-        over ``units`` datasets, its standard error and 94% bootstrap interval. Every fit counts.
+        over ``units`` datasets, its standard error and 94% bootstrap interval. Every fit of the
+        protocol counts, with the settings and versions of the newest; one that came to nothing
+        counts as ``prior-only``.
     """
     units = read_units(out)
-    units = units[units["dataset"].isin(TIERS)]
+    promised = hashlib.sha256(PROTOCOL.read_bytes()).hexdigest()
+    units = units[units["dataset"].isin(TIERS) & (units["protocol"] == promised)]
+    newest = units.sort_values("began", kind="stable")["context"].iloc[-1]
+    units = units[units["context"] == newest]
     scores = read_scores(units, out / SUMMARY / COLLECTED)
+    every = populations(units, scores)
+    scores = every[every["population"] == EVERY]
     tables = []
     for number, judge in enumerate(JUDGES, start=1):
         tables += [table.assign(hypothesis=number) for table in judge(scores)]
@@ -136,7 +146,7 @@ def compared(rows: pd.DataFrame, model: str, reference: str, figure: str) -> Ite
 
 def known(rows: pd.DataFrame) -> pd.DataFrame:
     """True ROAS of each channel, and the bound of its logarithm without any prior."""
-    tables = []
+    tables = [pd.DataFrame(columns=["dataset", "seed", "channel", "truth", "bound"])]
     for dataset, seed in rows[["dataset", "seed"]].drop_duplicates().itertuples(index=False):
         ds = generate_mmm_dataset(TIERS[dataset](int(seed)))
         values = {"truth": roas(ds), "bound": information_bound(ds)["roas"]}

@@ -3,18 +3,23 @@
 Importing this is light: a library is imported when its model is fitted.
 """
 
-from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_truth
+from mmm_xgen.recovery.alignment.meridian import (
+    from_meridian,
+    from_meridian_prior,
+    to_meridian_truth,
+)
 from mmm_xgen.recovery.alignment.pymc import (
     from_pymc,
     from_pymc_prior,
     truth_as_posterior,
-    write_reference,
 )
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
+from mmm_xgen.recovery.alignment.reference import write_reference
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings, register_model
 from mmm_xgen.recovery.models import least_squares, meridian, pymc_arms, pymc_calibration
 from mmm_xgen.recovery.models.linear_fit import LeastSquares, fit_least_squares
+from mmm_xgen.recovery.models.meridian import ask_analyzer
 from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.models.pymc_fit import components_of, model_class, register_pymc_model
 from mmm_xgen.recovery.scoring import score, tidy
@@ -37,12 +42,14 @@ __all__ = [
     "LeastSquares",
     "Study",
     "aggregate",
+    "ask_analyzer",
     "calibration_config",
     "components_of",
     "coverage",
     "estimates_of",
     "fit_least_squares",
     "from_meridian",
+    "from_meridian_prior",
     "from_pymc",
     "from_pymc_prior",
     "model_class",

@@ -164,6 +164,7 @@ class About:
     heeds: tuple[str, ...] = tuple(each.name for each in fields(FitSettings))
     needs: tuple[str, ...] = ()
     runs_on: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[], object] | None = None
 
 
 _ABOUT: dict[str, About] = {}
@@ -187,6 +188,7 @@ def register_model(
     heeds: Iterable[str] | None = None,
     needs: Iterable[str] = (),
     runs_on: Mapping[str, str] | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> Callable[[Model], Model]:
     """Add a model to the benchmark: a function of a generated Dataset and `FitSettings`.
 
@@ -202,6 +204,9 @@ def register_model(
         Modules that have to be installed.
     runs_on : mapping of str to str, optional
         Versions, by package, of what the model runs on in an environment of its own.
+    prepare : callable, optional
+        Called once before a study that has fits of the model to do: it makes what they need, or
+        raises what the study is to end with before it begins.
 
     Raises
     ------
@@ -229,7 +234,11 @@ def register_model(
     def keep(model: Model) -> Model:
         MODELS.add(name, model)
         _ABOUT[name] = About(
-            model=model, heeds=heeded, needs=tuple(needs), runs_on=dict(runs_on or {})
+            model=model,
+            heeds=heeded,
+            needs=tuple(needs),
+            runs_on=dict(runs_on or {}),
+            prepare=prepare,
         )
         return model
 

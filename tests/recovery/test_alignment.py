@@ -28,9 +28,9 @@ from mmm_xgen.recovery.alignment.pymc import (
     from_pymc,
     from_pymc_prior,
     truth_as_posterior,
-    write_reference,
 )
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
+from mmm_xgen.recovery.alignment.reference import write_reference
 from mmm_xgen.recovery.fit import FitSettings
 from mmm_xgen.recovery.models.pymc_arms import default, matched, prior_only, published
 from mmm_xgen.recovery.models.pymc_fit import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,42 @@ def test_the_order_of_arms_is_paired_by_seed() -> None:
     (table,) = hypotheses.arms_in_order(scores)
     assert table["units"].item() == 5
     assert table["mean"].item() == pytest.approx(-0.1)
+
+
+def test_a_fit_that_came_to_nothing_counts_as_the_prior(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promised = hashlib.sha256(hypotheses.PROTOCOL.read_bytes()).hexdigest()
+    units = pd.DataFrame(
+        [
+            (model, seed, "timed out" if model == "ols" and seed > 3 else "done")
+            for model in ("ols", "ols-oracle", "prior-only")
+            for seed in range(1, 6)
+        ],
+        columns=["model", "seed", "status"],
+    ).assign(dataset="tier_a", protocol=promised, context="x", began="1", reason="", converged=True)
+    other = units.assign(protocol="another", seed=units["seed"] + 100)
+    monkeypatch.setattr(hypotheses, "read_units", lambda _: pd.concat([other, units]))
+    covers = {
+        model: {seed: [value] * 4 for seed in seeds}
+        for model, value, seeds in (
+            ("ols", 1.0, range(1, 4)),
+            ("ols-oracle", 1.0, range(1, 6)),
+            ("prior-only", 0.0, range(1, 6)),
+        )
+    }
+    parts = [scored(model, values, "coverage_94") for model, values in covers.items()]
+    scores = pd.concat(parts).assign(converged=True)
+
+    def read(wanted: pd.DataFrame, _: Path) -> pd.DataFrame:
+        assert wanted["seed"].max() == 5
+        return scores
+
+    monkeypatch.setattr(hypotheses, "read_scores", read)
+    table = hypotheses.judged(tmp_path)
+    rows = table[table["hypothesis"] == 5].set_index("model")
+    assert rows["units"].to_dict() == {"ols": 5, "ols-oracle": 5}
+    assert rows["mean"].to_dict() == {"ols": 0.6, "ols-oracle": 1.0}
 
 
 def test_the_committed_results_judge_every_hypothesis() -> None:

@@ -33,6 +33,7 @@ from mmm_xgen.recovery.alignment import meridian
 from mmm_xgen.recovery.alignment.groups import group
 from mmm_xgen.recovery.alignment.meridian import (
     from_meridian,
+    from_meridian_prior,
     meridian_scales,
     to_meridian_truth,
 )
@@ -170,6 +171,36 @@ def test_truth_holds_where_the_curve_comes_first():
     draws = from_meridian(one_draw(to_meridian_truth(ds)), ds, max_lag=7, hill_before_adstock=True)
     made = contribution_of(ds, draws)
     np.testing.assert_allclose(made, ds.channel_contribution, rtol=1e-12, atol=1e-9)
+
+
+def test_a_draw_of_the_prior_generates_what_meridian_means_by_it():
+    config = MMMDataConfig(
+        n_periods=60,
+        seed=2,
+        freq="W-MON",
+        channels=[TV, ChannelConfig(name="Print", pattern="on_off", base_effectiveness=0.1)],
+        control_variables=[ControlConfig(name="Price", gamma_control=-300.0)],
+        regions=RegionConfig(n_regions=3, **GEOS, seasonal_amplitude=0.0),
+    )
+    ds = generate_mmm_dataset(config)
+    drawn = one_draw(to_meridian_truth(ds))
+    drawn = drawn.assign(
+        alpha_m=drawn.alpha_m * 0.5, beta_gm=drawn.beta_gm * 1.5, ec_m=drawn.ec_m * 2.0
+    )
+    params = from_meridian_prior(drawn, ds, max_lag=7)
+    again = generate_mmm_dataset(config, params=params)
+    meant = from_meridian(drawn, ds, max_lag=7)
+    mu = meant.baseline.squeeze(["chain", "draw"]) + contribution_of(ds, meant).sum("channel")
+    np.testing.assert_allclose(again.mu, mu.transpose(*again.mu.dims), rtol=1e-12)
+    assert not np.allclose(again.mu, ds.mu)
+
+    with pytest.raises(AlignmentError, match="found l_max 8 of channel 'TV', needed: 10"):
+        from_meridian_prior(drawn, ds, max_lag=9)
+    moving = drawn.assign(mu_t=drawn.mu_t + 0.01 * np.arange(60))
+    with pytest.raises(AlignmentError, match=r"time effect that moves.*knots=1"):
+        from_meridian_prior(moving, ds, max_lag=7)
+    with pytest.raises(AlignmentError, match="found 2 along 'draw', needed: one draw"):
+        from_meridian_prior(drawn.isel(draw=[0, 0]), ds, max_lag=7)
 
 
 def test_order_of_labels_does_not_count(ds, truth):

@@ -510,6 +510,20 @@ def test_a_fit_is_drawn_into_its_folder(out):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
+def test_pictures_of_a_fit_are_all_there_or_none(out, monkeypatch):
+    folder = next(out.glob("a/ols/0001*"))
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mmm_xgen.recovery.plots.files.plot_response_curves", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            plot_fit(folder)
+    assert not list(folder.glob("*plots*"))
+    assert len(plot_fit(folder)) == 5
+
+
 def test_returns_are_read_once(out, ds, estimates):
     units = read_units(out)
     collected = out / "returns.parquet"

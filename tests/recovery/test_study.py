@@ -382,6 +382,34 @@ def test_a_result_that_is_none_is_a_failure(tmp_path):
 # --- folders
 
 
+def test_what_a_model_needs_is_made_before_the_first_fit(tmp_path):
+    said = []
+
+    def prepare():
+        said.append("prepared")
+        if len(said) == 2:
+            raise MissingDependencyError("no environment")
+
+    def fit(ds, settings):
+        said.append("fitted")
+        return fake_models.FAKES["fake-instant"](ds, settings)
+
+    register_model("needy", prepare=prepare)(fit)
+    try:
+        run_study({"tiny": CONFIG}, "needy", [1, 2], out=tmp_path / "one", jobs=0)
+        assert said == ["prepared", "fitted", "fitted"]
+        del said[1:]
+        with pytest.raises(MissingDependencyError, match="no environment"):
+            run_study({"tiny": CONFIG}, "needy", [1], out=tmp_path / "two", jobs=0)
+        assert said == ["prepared", "prepared"]
+        assert not (tmp_path / "two").exists()
+        # Nothing to do, nothing to prepare.
+        run_study({"tiny": CONFIG}, "needy", [1, 2], out=tmp_path / "one", jobs=0)
+        assert len(said) == 2
+    finally:
+        MODELS.remove("needy")
+
+
 def test_a_folder_is_whole_or_not_there(tmp_path):
     place = tmp_path / "tiny" / "model" / "0001-abc"
     with pytest.raises(KeyboardInterrupt), whole_folder(place) as folder:
@@ -413,6 +441,25 @@ def test_only_what_nobody_works_on_is_removed(tmp_path):
         os.utime(far, (0, 0))
         assert remove_leftovers(tmp_path) == 1
     assert (place / "stats.json").exists()
+
+
+def test_files_that_a_killed_process_was_writing_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "summary" / "plots").mkdir(parents=True)
+    unit = tmp_path / "tiny" / "model" / "0001-abc"
+    unit.mkdir(parents=True)
+    with atomic_path(tmp_path / "summary" / "report.md") as mine:
+        dead = mine.name.replace(f"~{os.getpid()}@", f"~{ended.pid}@")
+        assert dead != mine.name
+        left = [tmp_path / "summary" / dead, tmp_path / "summary" / "plots" / dead, unit / dead]
+        for path in left:
+            path.touch()
+        strange = tmp_path / "summary" / ".somebody~else~1"
+        strange.touch()
+        assert remove_leftovers(tmp_path) == len(left)
+        assert mine.exists() and strange.exists()
+        assert not any(path.exists() for path in left)
 
 
 def test_stats_hold_no_number_that_is_none(tmp_path):
@@ -890,12 +937,15 @@ def test_convergence_is_small_r_hat_and_no_divergence(diagnostics, expected):
         ("pymc-default", (1, 4, 2), 20),
         ("pymc-published", (8, 8, 4), 149),
         ("pymc-published", (1, 4, 2), 29),
+        ("meridian-default", (1, 4, 1), 15),
     ],
 )
 def test_parameters_are_counted_as_built_models_have_them(model, sizes, expected):
-    # What the free variables of the built models of medium_business and small_business have.
+    # What the free variables of the built models of medium_business and small_business have, and
+    # what a fit of Meridian to a dataset of tier A counted.
+    sizes = (*sizes, 104)
     assert FORMULAS[model][1](*sizes) == expected
-    columns = dict(zip(("n_geo", "n_channel", "n_control"), sizes, strict=True))
+    columns = dict(zip(("n_geo", "n_channel", "n_control", "n_date"), sizes, strict=True))
     units = pd.DataFrame([{"dataset": "a", "model": f"{model}-nutpie", **columns}])
     table = parameter_counts(units.assign(n_parameters=float(expected)))
     assert table[["by_formula", "counted"]].values.tolist() == [[expected, expected]]

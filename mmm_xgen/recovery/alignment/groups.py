@@ -38,6 +38,26 @@ def group(idata: Any, name: str) -> xr.Dataset:
     return found.to_dataset() if isinstance(found, xr.DataTree) else found
 
 
+def one_draw(prior: Any) -> xr.Dataset:
+    """The group ``prior`` with one draw, which has dims chain and draw.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no such group, or more than one draw.
+    """
+    draws = group(prior, "prior")
+    for dim in ("chain", "draw"):
+        if draws.sizes.get(dim, 1) != 1:
+            raise AlignmentError(
+                f"found {draws.sizes[dim]} along {dim!r}, needed: one draw, as in "
+                f"prior.isel({dim}=0)"
+            )
+        if dim not in draws.dims:
+            draws = draws.drop_vars(dim, errors="ignore").expand_dims({dim: [0]})
+    return draws
+
+
 def inference_data(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | None = None) -> Any:
     """Groups as what the installed ArviZ works with: a DataTree from 1.0 on."""
     import arviz

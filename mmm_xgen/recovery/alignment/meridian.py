@@ -29,7 +29,7 @@ from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.recovery.alignment.groups import group
+from mmm_xgen.recovery.alignment.groups import group, one_draw
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_data
 from mmm_xgen.truth import roas
@@ -167,6 +167,88 @@ def from_meridian(
         l_max=("channel", [min(max_lag + 1, n_media_times)] * len(channels)),
         normalize=("channel", [True] * len(channels)),
     ).assign_attrs(adstock_first=int(not hill_before_adstock))
+
+
+def from_meridian_prior(draw: Any, ds: xr.Dataset, *, max_lag: int = DEFAULT_MAX_LAG) -> xr.Dataset:
+    """One draw of Meridian's prior as ``params=`` of `mmm_xgen.generate_mmm_dataset`.
+
+    Parameters
+    ----------
+    draw : Dataset, InferenceData or DataTree
+        One draw (dims chain and draw of length 1, or none) of all that the model has, under
+        Meridian's names; an object with a group ``prior`` will do.
+    ds : Dataset
+        The generated Dataset that the model was made of, whose means and sds its prior is scaled
+        by; its channels have geometric adstock and Hill saturation, as Meridian's have.
+    max_lag : int
+        As in the ``ModelSpec`` of the model.
+
+    Returns
+    -------
+    Dataset
+        ``saturation_beta``, ``saturation_kappa``, ``saturation_slope`` and ``adstock_alpha``,
+        ``intercept_contribution`` (geo), ``gamma_control`` (geo, control) and ``y_sigma`` (geo),
+        in the units of `ds`.
+
+    Raises
+    ------
+    AlignmentError
+        If there is more than one draw, if a channel of `ds` is of other kinds than Meridian's, or
+        if the time effect moves: the generator has no parameter for that, so the model needs one
+        knot.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> channel = mmm_xgen.ChannelConfig(name="TV", base_effectiveness=0.2)
+    >>> config = mmm_xgen.MMMDataConfig(channels=[channel])
+    >>> ds = mmm_xgen.generate_mmm_dataset(config)
+    >>> truth = to_meridian_truth(ds)
+    >>> params = from_meridian_prior(truth, ds, max_lag=int(ds.l_max.max()) - 1)
+    >>> again = mmm_xgen.generate_mmm_dataset(config, params=params)
+    >>> bool(abs(again.mu / ds.mu - 1).max() < 1e-12)
+    True
+    """
+    _check_kinds(ds, max_lag)
+    prior = one_draw(draw)
+    one = from_meridian(prior, ds, max_lag=max_lag).isel(chain=0, draw=0, drop=True)
+    unit = one["spend_unit"] / ds["spend_unit"]
+    params = {
+        "saturation_beta": one["effect"],
+        "saturation_kappa": one["saturation_kappa"] * unit,
+        "saturation_slope": one["saturation_slope"],
+        "adstock_alpha": one["adstock_alpha"],
+        "y_sigma": one["y_sigma"],
+    }
+    standing = one["baseline"]
+    if "gamma_control" in one:
+        params["gamma_control"] = one["gamma_control"]
+        moved = ds["control_value"] - ds["control_reference"]
+        standing = standing - (one["gamma_control"] * moved).sum("control")
+    params["intercept_contribution"] = standing.mean("date")
+    if bool((abs(standing - standing.mean("date")) > EQUAL * abs(standing).max()).any()):
+        raise AlignmentError(
+            "the draw has a time effect that moves, which the generator has no parameter for, "
+            "needed: a model with one knot (knots=1)"
+        )
+    return xr.Dataset({name: each.reset_coords(drop=True) for name, each in params.items()})
+
+
+def _check_kinds(ds: xr.Dataset, max_lag: int) -> None:
+    """Refuse channels whose parameters mean something else than Meridian's."""
+    needed = {
+        "adstock_kind": "geometric_adstock",
+        "saturation_kind": "hill_function",
+        "normalize": True,
+        "l_max": max_lag + 1,
+    }
+    for name, value in needed.items():
+        for label, found in zip(ds["channel"].values, ds[name].values, strict=True):
+            if found != value:
+                raise AlignmentError(
+                    f"found {name} {found} of channel {str(label)!r}, needed: {value}, which is "
+                    f"what Meridian has with max_lag {max_lag}"
+                )
 
 
 def _relabelled(draws: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:

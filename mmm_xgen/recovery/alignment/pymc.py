@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.pymc_marketing import (
     COMPONENT_EPS,
@@ -21,7 +19,7 @@ from mmm_xgen.export.pymc_marketing import (
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.recovery.alignment.groups import group, inference_data, with_truth
+from mmm_xgen.recovery.alignment.groups import group, inference_data, one_draw
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
 
 _COLUMN = re.compile(r"^[xc]\d+-(?=.)")
@@ -161,15 +159,7 @@ def from_pymc_prior(draw: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dat
     The library's default prior of the intercept is normal, so that half of its draws have
     negative base sales, which the generator refuses.
     """
-    prior = group(draw, "prior")
-    for dim in ("chain", "draw"):
-        if prior.sizes.get(dim, 1) != 1:
-            raise AlignmentError(
-                f"found {prior.sizes[dim]} along {dim!r}, needed: one draw, as in "
-                f"prior.isel({dim}=0)"
-            )
-        if dim not in prior.dims:
-            prior = prior.drop_vars(dim, errors="ignore").expand_dims({dim: [0]})
+    prior = one_draw(draw)
     params = from_pymc(prior, mmm, ds).isel(chain=0, draw=0, drop=True)
     # The generator's configuration says the kinds.
     return params.drop_vars([c for c in params.coords if c not in params.dims])
@@ -231,28 +221,3 @@ def truth_as_posterior(ds: xr.Dataset, mmm: Any) -> Any:
     mmm.idata = inference_data(groups)
     mmm.set_idata_attrs(mmm.idata)
     return mmm.idata
-
-
-def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any) -> Path:
-    """Write a posterior and the truth beside it, as the group ``truth``, to one NetCDF file.
-
-    Parameters
-    ----------
-    ds : Dataset
-        A generated Dataset.
-    idata : InferenceData or DataTree
-        Result of a fit.
-    path : str or Path
-        File to write.
-    mmm : pymc_marketing MMM
-        The model that was fitted, whose names and scales the truth gets.
-
-    Returns
-    -------
-    Path
-        The file, which ``arviz.from_netcdf``, ``xarray.open_datatree`` and ``MMM.load`` read.
-    """
-    truth = to_pymc_truth(ds, mmm)
-    with atomic_path(Path(path)) as temporary:
-        with_truth(idata, truth).to_netcdf(str(temporary))
-    return Path(path)

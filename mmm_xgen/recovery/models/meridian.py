@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.export.meridian import to_meridian
-from mmm_xgen.recovery.alignment.groups import inference_data
+from mmm_xgen.recovery.alignment.groups import inference_data, with_truth
 from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
 from mmm_xgen.recovery.estimates import SAMPLE, estimates_of, thinned
@@ -23,7 +23,12 @@ from mmm_xgen.recovery.models.meridian_arms import (
     switch_off_tests,
     with_lift_tests,
 )
-from mmm_xgen.recovery.models.meridian_environment import VERSION, PathLike, ask_worker
+from mmm_xgen.recovery.models.meridian_environment import (
+    VERSION,
+    PathLike,
+    ask_worker,
+    meridian_python,
+)
 
 STATISTICS = "sample_stats_"
 # Meridian has one sampler.
@@ -184,15 +189,17 @@ def fit_meridian(
         "divergences": float(sampler["diverging"].sum()) if "diverging" in sampler else np.nan,
         "peak_memory_mb": float(reply.attrs["peak_memory_mb"]),
     }
+    truth = to_meridian_truth(seen, max_lag=model.max_lag)
+    inference = inference_data(
+        {"posterior": posterior, "sample_stats": sampler}, {"meridian": reply.meridian}
+    )
     return Fit(
         estimates=estimates,
         parameters=_comparable(draws, ds),
         diagnostics=diagnostics,
         timings=timings,
-        no_single_truth=no_single_truth(to_meridian_truth(seen, max_lag=model.max_lag)),
-        inference=inference_data(
-            {"posterior": posterior, "sample_stats": sampler}, {"meridian": reply.meridian}
-        ),
+        no_single_truth=no_single_truth(truth),
+        inference=with_truth(inference, truth),
     )
 
 
@@ -244,19 +251,19 @@ def _diagnostics(posterior: xr.Dataset) -> dict[str, float]:
     return found
 
 
-@register_model("meridian-published", heeds=HEEDS, runs_on=RUNS_ON)
+@register_model("meridian-published", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
 def meridian_published(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian with the priors of the published benchmark: see `published`."""
     return fit_meridian(ds, settings, published(training_data(ds, settings)))
 
 
-@register_model("meridian-default", heeds=HEEDS, runs_on=RUNS_ON)
+@register_model("meridian-default", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
 def meridian_default(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian as it comes."""
     return fit_meridian(ds, settings, MeridianModel())
 
 
-@register_model("meridian-matched", heeds=HEEDS, runs_on=RUNS_ON)
+@register_model("meridian-matched", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
 def meridian_matched(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian with the kinds that made the data: see `matched`."""
     return fit_meridian(ds, settings, matched(training_data(ds, settings)))

@@ -46,15 +46,16 @@ def published(ds: xr.Dataset) -> Any:
     r"""The specification of a published comparison with Meridian.
 
     Geometric adstock with alpha ~ Beta(1, 3) a channel; Hill sigmoid with sigma ~ InverseGamma
-    a channel and geo around a mean that grows with the channel's share of spend, beta and lam ~
-    HalfNormal(1.5) a channel; scales are maxima of each geo. Carry-over lasts 8 periods, as it
-    did there for weeks.
+    a channel and geo around a mean that grows with the channel's share of spend (mean over geos),
+    beta and lam ~ HalfNormal(1.5) a channel; scales are maxima of each geo. Carry-over lasts 8
+    periods, as it did there for weeks. Priors of intercept and noise are those that its
+    documentation names.
     """
     from pymc_extras.prior import Prior
     from pymc_marketing.mmm import GeometricAdstock, HillSaturationSigmoid
 
-    spend = ds["spend"].sum(("date", "geo"))
-    share = (spend / spend.sum()).to_numpy()
+    spend = ds["spend"].sum("date")
+    share = (spend / spend.sum("channel")).mean("geo").to_numpy()
     # A share of zero would be no prior.
     width = np.maximum(len(share) * share, 0.01)
     sales = ds["y"] / ds["y"].max("date")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.errors import ConfigError, MissingDependencyError, NotApplicableError
+from mmm_xgen.errors import ConfigError, MissingDependencyError, NotApplicableError, nearest
 from mmm_xgen.export.pymc_marketing import (
     ADSTOCK_COMPONENTS,
     SATURATION_COMPONENTS,
@@ -39,6 +39,7 @@ from mmm_xgen.recovery.fit import (
     training_data,
     training_dates,
 )
+from mmm_xgen.recovery.models.sampling_time import ON_JAX, jax_clock
 
 Build: TypeAlias = Callable[[xr.Dataset], Any]
 
@@ -60,8 +61,8 @@ def register_pymc_model(name: str) -> Callable[[Build], Build]:
     callable
         Decorator of a function that gets a Dataset (the training window) and returns an MMM
         that is not yet built, with ``dims=("geo",)`` and the columns of
-        `mmm_xgen.export.model_inputs`; a control named ``trend`` is the share of the training
-        window gone by.
+        `mmm_xgen.export.model_inputs`; a control named ``(trend)`` (`TREND_COLUMN`) is the share
+        of the training window gone by.
 
     Examples
     --------
@@ -95,6 +96,8 @@ def posterior_model(build: Build) -> Model:
 def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     """Fit what `build` specifies to the training window of a Dataset.
 
+    The sampler ``pymc`` compiles some of the model in its processes, which counts as sampling.
+
     Raises
     ------
     MissingDependencyError
@@ -102,10 +105,13 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     """
     started = time.perf_counter()
     mmm = built_model(training_data(ds, settings), settings, build)
+    clock = jax_clock() if settings.sampler in ON_JAX else None
     built = time.perf_counter()
     idata = _sample(mmm, settings)
     sampled = time.perf_counter()
     sampling = float(group(idata, "posterior").attrs.get("sampling_time", np.nan))
+    if clock is not None:
+        sampling = clock.sampling(built, sampled)
     fit = fit_of(
         ds,
         settings,
@@ -169,6 +175,14 @@ def built_model(train: xr.Dataset, settings: FitSettings, build: Build) -> Any:
     """The specified model, built on a training window, with its lift tests."""
     mmm = build(train)
     features, target = model_inputs(train)
+    for column in mmm.control_columns or ():
+        # PyMC-Marketing makes a control of zeros of one that is not there.
+        if column not in features and column != TREND_COLUMN:
+            known = [*map(str, train.get("control_column", xr.DataArray([])).values), TREND_COLUMN]
+            raise ConfigError(
+                f"the model has a control column {column!r}, which the data have not; "
+                f"{nearest(column, known)}"
+            )
     if TREND_COLUMN in (mmm.control_columns or ()):
         features[TREND_COLUMN] = (
             trend_column(train, train.sizes["date"])
@@ -229,15 +243,20 @@ def model_class() -> Any:
     return importlib.import_module(name).MMM
 
 
-def components_of(ds: xr.Dataset, **priors: Any) -> tuple[Any, Any]:
+def components_of(
+    ds: xr.Dataset,
+    *,
+    adstock_priors: Mapping[str, Any] | None = None,
+    saturation_priors: Mapping[str, Any] | None = None,
+) -> tuple[Any, Any]:
     """Adstock and saturation of PyMC-Marketing that made the data.
 
     Parameters
     ----------
     ds : Dataset
         A generated Dataset.
-    **priors : dict of str to Prior, optional
-        ``adstock_priors`` and ``saturation_priors`` in place of the library's.
+    adstock_priors, saturation_priors : mapping of str to Prior, optional
+        In place of the library's.
 
     Raises
     ------
@@ -267,9 +286,9 @@ def components_of(ds: xr.Dataset, **priors: Any) -> tuple[Any, Any]:
         getattr(library, ADSTOCK_COMPONENTS[adstock, type_])(
             l_max=l_max,
             normalize=_the_only(kept, "normalize") in ("True", "1"),
-            priors=priors.get("adstock_priors"),
+            priors=adstock_priors,
         ),
-        getattr(library, curve)(priors=priors.get("saturation_priors")),
+        getattr(library, curve)(priors=saturation_priors),
     )
 
 

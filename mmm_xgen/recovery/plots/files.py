@@ -31,7 +31,7 @@ from mmm_xgen.recovery.scoring.metrics import COVERAGE
 from mmm_xgen.recovery.study.report import PLOTS
 from mmm_xgen.recovery.study.saved import POSTERIOR, read_posterior
 from mmm_xgen.recovery.study.tables import EVERY, populations
-from mmm_xgen.recovery.study.unit import DONE, read_stats
+from mmm_xgen.recovery.study.unit import DONE, read_stats, whole_folder
 from mmm_xgen.recovery.study.work import DATA, SCORES
 
 RETURNS = "returns.parquet"
@@ -102,7 +102,10 @@ def plot_fit(folder: Path) -> list[Path]:
     ['roas.png']
     """
     settings = (read_stats(folder) or {}).get("settings") or {}
-    return _written(folder / PLOTS, _of_fit(folder, settings.get("train_end")))
+    # All of them or none: a study takes a folder that is there for drawn.
+    with whole_folder(folder / PLOTS, again=True) as temporary:
+        drawn = _written(temporary, _of_fit(folder, settings.get("train_end")))
+    return [folder / PLOTS / path.name for path in drawn]
 
 
 def _of_fit(folder: Path, train_end: str | None) -> Drawings:

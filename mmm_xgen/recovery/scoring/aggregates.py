@@ -112,8 +112,8 @@ def paired_differences(
     DataFrame, one row a group and other model
         ``model``, ``reference``; ``units`` pairs; ``mean`` loss of the model minus that of the
         reference, negative where the model is better, with its errors as in `aggregate`;
-        ``better``: share of pairs in which it is, ties counted half. Of metrics of calibration
-        ``mean`` is the difference of the values and ``better`` is NaN.
+        ``better``: share of pairs in which it is, ties counted half, and ``better_error``. Of
+        metrics of calibration ``mean`` is the difference of the values and ``better`` is NaN.
 
     Raises
     ------
@@ -145,9 +145,10 @@ def paired_differences(
             if not len(difference):
                 continue
             names = tuple(map(str, key if isinstance(key, tuple) else (key,)))
-            better = (difference < 0).mean() + (difference == 0).mean() / 2
+            wins = (difference < 0) + (difference == 0) / 2
+            better, error = wins.mean(), _standard_error(wins)
             if dict(zip(by, names, strict=True)).get("metric") in CALIBRATION:
-                better = np.nan
+                better = error = np.nan
             rows.append(
                 {
                     **dict(zip(by, names, strict=True)),
@@ -155,6 +156,7 @@ def paired_differences(
                     "reference": reference,
                     "units": len(difference),
                     "better": float(better),
+                    "better_error": float(error),
                     **_summary(difference, resamples, seed, (*names, model)),
                 }
             )
@@ -204,8 +206,13 @@ def _summary(
         # A stream a group: figures do not depend on which other groups there are.
         chosen = stream(seed, "bootstrap", *map(str, key)).integers(n, size=(resamples, n))
         tail = (1 - INTERVAL) / 2
-        summary["standard_error"] = float(values.std(ddof=1) / np.sqrt(n))
+        summary["standard_error"] = _standard_error(values)
         for function, prefix in ((np.mean, ""), (np.median, "median_")):
             ends = np.quantile(function(values[chosen], axis=1), [tail, 1 - tail])
             summary[f"{prefix}lower"], summary[f"{prefix}upper"] = map(float, ends)
     return summary
+
+
+def _standard_error(values: FloatArray) -> float:
+    """Of a mean; NaN of a single value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")

@@ -46,8 +46,9 @@ COMPARED = (
     ("regret_recommended_percent", "value"),
 )
 COUNTS = (
-    "G geos, C channels, K controls; A and S parameters of the adstock and saturation that made "
-    "the data, T 1 with a trend, M seasonal modes, N knots. `counted` is what fits report."
+    "G geos, C channels, K controls, D dates; A and S parameters of the adstock and saturation "
+    "that made the data, T 1 with a trend, M seasonal modes, N knots. `counted` is what fits "
+    "report."
 )
 
 HEAD = """# Recovery report
@@ -56,11 +57,12 @@ HEAD = """# Recovery report
 {converged} converged (R-hat at most {rhat:g}, no divergences; models that do not sample count as
 converged).
 
-Figures are means over datasets drawn with different seeds, with their Monte Carlo errors; all
-tables are in CSV files beside this one, with 94% bootstrap intervals over datasets. Errors of
-ROAS are of its logarithm, 0.1 is about 10%: the error of the posterior median, and the RMSE over
-all draws. Regret is the revenue that the recommended budget loses against the best one, every
-channel within 30% of today's, in percent of media's revenue.
+Figures are means over datasets drawn with different seeds, with their Monte Carlo errors, seconds
+and effective draws a second (ESS/s, of sampling) medians; all tables are in CSV files beside this
+one, with 94% bootstrap intervals over datasets. Errors of ROAS are of its logarithm, 0.1 is about
+10%: the error of the posterior median, and the RMSE over all draws; draws below 1% of the true
+value count as that. Regret is the revenue that the recommended budget loses against the best
+one, every channel within 30% of today's, in percent of media's revenue.
 
 **Every fit** is intention-to-score: fits that did not converge count, and one that came to
 nothing counts as `{floor}` on the same data{floor_note}. **Converged** has the others only, and
@@ -151,6 +153,8 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
         ),
         _settings(units),
     ]
+    if units["model"].str.startswith("ols").any():
+        parts.append("Intervals of `ols` are given the chosen transforms.\n")
     for population in (EVERY, CONVERGED):
         rows = tables["recovery"].query("population == @population")
         parts.append(_section(f"Who recovered what: {population}", main_figures(rows)))
@@ -170,7 +174,7 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
     for title, name in (
         ("Seconds, median over seeds", "runtime_comparison"),
         ("Effective sample sizes, median over seeds", "ess_comparison"),
-        ("Effective draws a second of sampling, median over seeds", "ess_per_second"),
+        ("Effective draws a second, of sampling and of all, median over seeds", "ess_per_second"),
     ):
         parts.append(_section(title, _medians(tables[name])))
     parts.append(_section("Numbers of parameters", tables["parameter_counts"], COUNTS))
@@ -264,7 +268,10 @@ def _paired(table: pd.DataFrame) -> pd.DataFrame:
             _with_error(value, off)
             for value, off in zip(table["mean"], table["standard_error"], strict=True)
         ],
-        better=table["better"],
+        better=[
+            _with_error(share, off)
+            for share, off in zip(table["better"], table["better_error"], strict=True)
+        ],
     )
     return shown
 

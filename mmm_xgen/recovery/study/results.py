@@ -61,7 +61,8 @@ def read_units(out: Path) -> pd.DataFrame:
         ``converged``, ``hash``, ``context``, ``template``, ``protocol``, ``began``, ``folder``;
         seconds ``build``, ``compile``, ``sample``, ``total`` of the fit, ``seconds`` of all;
         ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``, ``n_parameters``;
-        ``ess_per_second``; in megabytes ``peak_memory``, ``grown_memory``, what the peak is
+        ``ess_per_second`` of sampling and ``ess_per_second_of_all``, building and compiling
+        included; in megabytes ``peak_memory``, ``grown_memory``, what the peak is
         above the memory that the process had before, and ``estimated_memory``; ``cold``, 1 if
         it was the first fit of its process; sizes ``n_date``, ``n_geo``, ``n_channel``,
         ``n_control``.
@@ -177,7 +178,7 @@ def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
     timings, diagnostics, sizes, peak = (
         stats.get(name) or {} for name in ("timings", "diagnostics", "sizes", "peak_memory")
     )
-    sampling = timings.get("sample")
+    sampling, total = timings.get("sample"), timings.get("total")
     ess = diagnostics.get("ess_bulk_min")
     before = peak.get("before")
     highest = [peak[name] for name in ("process", "largest_child") if peak.get(name) is not None]
@@ -195,6 +196,7 @@ def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
         **{name: _number(timings.get(name)) for name in TIMINGS},
         **{name: _number(diagnostics.get(name)) for name in DIAGNOSTICS},
         "ess_per_second": ess / sampling if ess and sampling else float("nan"),
+        "ess_per_second_of_all": ess / total if ess and total else float("nan"),
         "peak_memory": memory,
         "grown_memory": float("nan") if before is None else max(memory - before, 0.0),
         "estimated_memory": _number(stats.get("estimated_memory")),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError, MissingDependencyError
-from mmm_xgen.recovery.fit import MODELS, FitSettings, seen_of
+from mmm_xgen.recovery.fit import MODELS, FitSettings, about, seen_of
 from mmm_xgen.recovery.study.progress import Clock, shown
 from mmm_xgen.recovery.study.unit import (
     DONE,
@@ -184,6 +184,9 @@ def _check_installed(units: Iterable[Unit], *, pool: bool) -> None:
     for package, who in needed.items():
         if find_spec(package) is None:
             raise MissingDependencyError(f"{who} {package}; pip install 'mmm-xgen[recovery]'")
+    for prepare in dict.fromkeys(about(unit.model).prepare for unit in units):
+        if prepare is not None:
+            prepare()
 
 
 def planned_units(

@@ -42,18 +42,24 @@ PRIMARY = (
     ("holdout_crps", "value"),
 )
 
-# Number of parameters with G geos, C channels, K controls. N is the number of Meridian's knots;
-# A and S are those of the adstock and the saturation that made the data, amplitude included, T
-# is 1 with a trend, M the number of seasonal modes.
-FORMULAS: dict[str, tuple[str, Callable[[float, float, float], float] | None]] = {
-    "pymc-default": ("3 C G + K G + 6 G", lambda g, c, k: 3 * c * g + k * g + 6 * g),
+# Number of parameters with G geos, C channels, K controls and D dates. N is the number of
+# Meridian's knots; A and S are those of the adstock and the saturation that made the data,
+# amplitude included, T is 1 with a trend, M the number of seasonal modes.
+FORMULAS: dict[str, tuple[str, Callable[[float, float, float, float], float] | None]] = {
+    "pymc-default": ("3 C G + K G + 6 G", lambda g, c, k, d: 3 * c * g + k * g + 6 * g),
     "pymc-published": (
         "C G + 4 C + 1 + K + 6 G",
-        lambda g, c, k: c * g + 4 * c + 1 + k + 6 * g,
+        lambda g, c, k, d: c * g + 4 * c + 1 + k + 6 * g,
     ),
     "pymc-matched": ("(A + S) C + (K + T + 2 M + 2) G", None),
-    "meridian-published": ("(5 + G) C + (2 + G) K + 2 G - 1 + N, if G > 1", None),
-    "meridian-default": ("(4 + G) C + (2 + G) K + G + N, if G > 1", None),
+    "meridian-published": (
+        "3 C + K + 1 + N, if G > 1 (4 + G) C + (2 + G) K + 2 G - 1 + N",
+        None,
+    ),
+    "meridian-default": (
+        "3 C + K + 2, if G > 1 (4 + G) C + (2 + G) K + G + D",
+        lambda g, c, k, d: (4 + g) * c + (2 + g) * k + g + d if g > 1 else 3 * c + k + 2,
+    ),
 }
 
 
@@ -93,7 +99,7 @@ def summary_tables(units: pd.DataFrame, scores: pd.DataFrame) -> dict[str, pd.Da
     tables = {
         "runtime_comparison": over_seeds(units, ["build", "compile", "sample", "total"]),
         "ess_comparison": over_seeds(units, ["ess_bulk_min", "ess_tail_min"]),
-        "ess_per_second": over_seeds(units, ["ess_per_second"]),
+        "ess_per_second": over_seeds(units, ["ess_per_second", "ess_per_second_of_all"]),
         "diagnostics_summary": diagnostics_summary(units),
         "performance_metrics": aggregated(predictions),
         "parameter_recovery": with_ridge(aggregated(parameters[_scored(parameters)]), parameters),
@@ -211,12 +217,14 @@ def compared_pairs(models: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def over_seeds(units: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Median, mean, its Monte Carlo error, least and most over seeds, of fits that are done."""
+    """Mean and median over seeds with their Monte Carlo errors, least and most, of done fits."""
     done = units[units["status"] == DONE]
-    long = done.melt(id_vars=KEYS, value_vars=columns, var_name="figure")
-    figures = long.groupby([*KEYS, "figure"], sort=False)["value"]
-    table = figures.agg(["count", "median", "mean", "sem", "min", "max"]).reset_index()
-    return table[table["count"] > 0].rename(columns={"count": "units", "sem": "standard_error"})
+    keys = [*KEYS, "figure"]
+    long = done.melt(id_vars=[*KEYS, "seed"], value_vars=columns, var_name="figure").dropna()
+    if long.empty:
+        return pd.DataFrame(columns=[*keys, "units", "median", "mean", "min", "max"])
+    ends = long.groupby(keys, sort=False)["value"].agg(["min", "max"]).reset_index()
+    return aggregate(long, by=tuple(keys)).drop(columns="missing").merge(ends, on=keys)
 
 
 def diagnostics_summary(units: pd.DataFrame) -> pd.DataFrame:
@@ -226,6 +234,9 @@ def diagnostics_summary(units: pd.DataFrame) -> pd.DataFrame:
     groups = units.assign(**is_status).groupby(KEYS, sort=False)
     counts = {name: groups[name].sum() for name in is_status}
     table = pd.DataFrame({"units": groups.size(), **counts, "converged": groups["converged"].sum()})
+    share = table["converged"] / table["units"]
+    table["converged_share"] = share
+    table["converged_share_error"] = np.sqrt(share * (1 - share) / table["units"])
     for name, column, how in (
         ("rhat_median", "rhat_max", "median"),
         ("rhat_worst", "rhat_max", "max"),
@@ -247,12 +258,12 @@ def parameter_counts(units: pd.DataFrame) -> pd.DataFrame:
     for (dataset, model), group in units.groupby(KEYS, sort=False):
         base = next((name for name in FORMULAS if str(model).startswith(name)), "")
         formula, count = FORMULAS.get(base, ("", None))
-        sizes = [group[f"n_{dim}"].median() for dim in ("geo", "channel", "control")]
+        sizes = [group[f"n_{dim}"].median() for dim in ("geo", "channel", "control", "date")]
         rows.append(
             {
                 "dataset": dataset,
                 "model": model,
-                **dict(zip("GCK", sizes, strict=True)),
+                **dict(zip("GCKD", sizes, strict=True)),
                 "formula": formula,
                 "by_formula": count(*sizes) if count else np.nan,
                 "counted": group["n_parameters"].median(),
@@ -297,5 +308,7 @@ def recovery(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     ):
         figures = tables[source]
         found = figures.loc[figures["figure"] == figure, [*KEYS, "median"]]
-        table = table.merge(found.rename(columns={"median": name}), on=KEYS, how="left")
+        # They are of every fit, converged or not.
+        found = found.rename(columns={"median": name}).assign(population=EVERY)
+        table = table.merge(found, on=["population", *KEYS], how="left")
     return table.sort_values(["population", *KEYS], ascending=[False, True, True])

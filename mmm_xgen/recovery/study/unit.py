@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -23,6 +24,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mmm_xgen.atomic import owned_prefix
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.recovery.fit import FitSettings, about
@@ -34,6 +36,8 @@ STATUSES = (DONE, FAILED, TIMED_OUT, SKIPPED)
 STATS = "stats.json"
 SUMMARY = "summary"
 DAY = 86_400.0
+# As `mmm_xgen.atomic.owned_prefix` names the maker of something temporary.
+OWNER = re.compile(r"~(?P<process>\d+)@(?P<host>[^~]*)~")
 FILE_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 # What the reason of a skipped unit begins with where the model does not exist for the data.
 NOT_APPLICABLE = "not applicable"
@@ -304,8 +308,7 @@ def whole_folder(folder: Path, *, again: bool = False) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Whose it is is in the name, so that the next start knows what nobody works on any more.
-    owner = f"{os.getpid()}@{socket.gethostname()}"
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}~{owner}~", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=owned_prefix(folder.name), dir=folder.parent))
     temporary.chmod(folder.parent.stat().st_mode)
     try:
         yield temporary
@@ -328,17 +331,22 @@ def _take_place(temporary: Path, folder: Path) -> None:
 
 
 def remove_leftovers(out: Path) -> int:
-    """Remove the temporary folders of processes that are no more; return how many there were."""
-    left = [path for path in out.glob("*/*/.*~*~*") if not _in_use(path)]
+    """Remove what processes that are no more left half done; return how many there were."""
+    # Files of the summary, units and pictures of the summary, pictures of a unit.
+    places = ("*/.*~*~*", "*/*/.*~*~*", "*/*/*/.*~*~*")
+    left = [path for place in places for path in out.glob(place) if not _in_use(path)]
     for path in left:
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(left)
 
 
 def owner_of(temporary: Path) -> tuple[int, str] | None:
-    """Process and host that made a temporary folder."""
-    process, _, host = temporary.name.split("~")[1].partition("@")
-    return (int(process), host) if process.isdigit() else None
+    """Process and host that made a temporary file or folder."""
+    found = OWNER.search(temporary.name)
+    return (int(found["process"]), found["host"]) if found else None
 
 
 def _in_use(temporary: Path) -> bool:
@@ -350,7 +358,8 @@ def _in_use(temporary: Path) -> bool:
     except FileNotFoundError:
         return True
     if owner is None:
-        return False
+        # None of ours, whatever it is.
+        return True
     if owner[1] != socket.gethostname():
         # Nothing tells whether a process elsewhere still runs.
         return time.time() - made < DAY
