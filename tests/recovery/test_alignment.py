@@ -187,8 +187,6 @@ def test_their_incrementality_at_the_truth_is_ours() -> None:
     mmm = built_model(ds, SETTINGS, matched)
     idata = truth_as_posterior(ds, mmm)
     assert mmm.idata is idata
-    if not hasattr(type(mmm), "incrementality"):
-        pytest.skip("this release of PyMC-Marketing computes no incrementality")
     for frequency, freq in (("all_time", None), ("quarterly", "QS")):
         theirs = mmm.incrementality.contribution_over_spend(frequency=frequency)
         theirs = theirs.squeeze(["chain", "draw"], drop=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import mmm_xgen as m
 from benchmarks.recovery import __main__ as program
@@ -32,6 +33,30 @@ def test_truths_are_drawn_as_the_protocol_says(tier: str, sizes: tuple[int, int,
         assert float(noise.min()) >= 0.02 and float(noise.max()) <= 0.06
         moved = ds.control_contribution.squeeze("control").std("date") / ds.y_sigma
         assert 0.3 < float(moved.median()) < 2.5
+        channels = TIERS[tier](seed).channels
+        patterns = [channel.pattern.kind for channel in channels[:4]]
+        assert patterns == ["linear_trend", "seasonal", "on_off", "pulsed"]
+        volatility = [channel.spend_volatility for channel in channels]
+        assert min(volatility) >= 0.3 and max(volatility) <= 0.6
+        season = TIERS[tier](seed).regions.seasonal_amplitude
+        assert isinstance(season, float) and 0.05 <= season <= 0.2
+    channels = [channel for seed in range(1, 60) for channel in TIERS[tier](seed).channels]
+    spend = np.array([channel.base_spend for channel in channels])
+    curves = [channel.saturation_kwargs for channel in channels]
+    half = np.array([each.get("kappa") or np.log(3.0) / each["lam"] for each in curves])
+    slopes = np.array([each["slope"] for each in curves if "slope" in each])
+    for values, (least, most) in (
+        (np.log(half / spend), np.log([0.5, 2.5])),
+        (slopes, (0.8, 2.0)),
+        (np.array([channel.adstock_kwargs["alpha"] for channel in channels]), (0.1, 0.7)),
+    ):
+        assert stats.kstest(values, stats.uniform(least, most - least).cdf).pvalue > 1e-3
+        assert values.min() >= least - 1e-12 and values.max() <= most + 1e-12
+    for values, (middle, spread) in (
+        (np.log(spend), (np.log(2000.0), 0.5)),
+        (np.log([channel.roas for channel in channels]), (np.log(1.8), 0.5)),
+    ):
+        assert stats.kstest(values, stats.norm(middle, spread).cdf).pvalue > 1e-3
     shares = [float(m.truth.attribution(ds).sum()) for ds in made]
     assert min(shares) > 0.15 and max(shares) < 0.55
     logs = np.log(np.concatenate([m.truth.roas(ds).values for ds in made]))
