@@ -42,13 +42,17 @@ def test_truths_are_drawn_as_the_protocol_says(tier: str, sizes: tuple[int, int,
         assert isinstance(season, float) and 0.05 <= season <= 0.2
     channels = [channel for seed in range(1, 60) for channel in TIERS[tier](seed).channels]
     spend = np.array([channel.base_spend for channel in channels])
-    curves = [channel.saturation_kwargs for channel in channels]
-    half = np.array([each.get("kappa") or np.log(3.0) / each["lam"] for each in curves])
-    slopes = np.array([each["slope"] for each in curves if "slope" in each])
+    hill = [each.saturation for each in channels if each.saturation.kind == "hill_function"]
+    half = np.array(
+        [
+            getattr(each.saturation, "kappa", None) or np.log(3.0) / each.saturation.lam
+            for each in channels
+        ]
+    )
     for values, (least, most) in (
         (np.log(half / spend), np.log([0.5, 2.5])),
-        (slopes, (0.8, 2.0)),
-        (np.array([channel.adstock_kwargs["alpha"] for channel in channels]), (0.1, 0.7)),
+        (np.array([curve.slope for curve in hill]), (0.8, 2.0)),
+        (np.array([channel.adstock.alpha for channel in channels]), (0.1, 0.7)),
     ):
         assert stats.kstest(values, stats.uniform(least, most - least).cdf).pvalue > 1e-3
         assert values.min() >= least - 1e-12 and values.max() <= most + 1e-12
