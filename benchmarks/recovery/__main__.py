@@ -54,7 +54,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = range(1, (arguments.seeds or SEEDS[arguments.tier]) + 1)
     if arguments.tier == "calibration":
-        out = arguments.out or HERE / "calibration"
+        out = arguments.out or HERE / "calibration_results"
         print(calibration.run(out, seeds, jobs=arguments.jobs).to_string())
         return
     out = arguments.out or HERE / "results"

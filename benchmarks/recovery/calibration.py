@@ -19,6 +19,10 @@ from mmm_xgen.recovery.study.unit import SUMMARY
 
 MODEL = "pymc-calibration"
 DATASET = "calibration"
+# Its ranks are those of the ROAS, which is the same but for known spend.
+SAME = "contribution_total"
+# Of each band: a few quantities are looked at.
+PROBABILITY = 0.99
 TABLE = "rank_uniformity.csv"
 PICTURE = "ranks_by_quantity.png"
 
@@ -59,15 +63,15 @@ def ranked(out: Path) -> pd.DataFrame:
     ranks = {
         str(quantity): found[0]
         for quantity in scores["quantity"].unique()
-        if (found := list(independent_ranks(scores, str(quantity)).values()))
+        if quantity != SAME and (found := list(independent_ranks(scores, str(quantity)).values()))
     }
     rows = []
     for quantity, values in ranks.items():
-        found = uniformity(values)
+        found = uniformity(values, probability=PROBABILITY)
         figures = {name: getattr(found, name) for name in ("n", "chi_square_p", "ecdf_p")}
         rows.append({"quantity": quantity, **figures, "miscalibration": found.miscalibration})
     table = pd.DataFrame(rows)
-    save(plot_ranks(ranks), folder / PLOTS / PICTURE)
+    save(plot_ranks(ranks, probability=PROBABILITY), folder / PLOTS / PICTURE)
     with atomic_path(folder / TABLE) as temporary:
         table.to_csv(temporary, index=False)
     return table

@@ -157,7 +157,7 @@ def test_ranks_of_every_quantity_are_judged(
     even = (np.arange(100) + 0.5) / 100
     rows = [
         ("calibration", "pymc-calibration", seed, quantity, "rank", "", "", "", value)
-        for quantity in ("roas", "y_sigma")
+        for quantity in ("roas", "contribution_total", "y_sigma")
         for seed, value in enumerate(even**power)
     ]
     scores = pd.DataFrame(rows, columns=list(KEYS))
