@@ -63,7 +63,11 @@ def arms_in_order(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
     rows = chosen(scores, "roas", "rmse")
     for model, other in (("matched", "default"), ("default", "published")):
         first, second = f"pymc-{model}-nutpie", f"pymc-{other}-nutpie"
-        yield from compared(rows, first, second, f"RMSE of log ROAS minus {second}'s")
+        figure = f"RMSE of log ROAS minus {second}'s"
+        yield from compared(rows, first, second, figure)
+        # Tiers draw Hill curves for even seeds and logistic ones for odd seeds.
+        for curve, seeds in (("Hill", rows["seed"] % 2 == 0), ("logistic", rows["seed"] % 2 == 1)):
+            yield from compared(rows[seeds], first, second, f"{figure}, {curve} curves")
 
 
 def coverage_where_data_are_poor(scores: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -100,8 +100,8 @@ def test_the_order_of_arms_is_paired_by_seed() -> None:
             scored("pymc-default-nutpie", second, "rmse"),
         ]
     )
-    (table,) = hypotheses.arms_in_order(scores)
-    assert table["units"].item() == 5
+    table, hill, logistic = hypotheses.arms_in_order(scores)
+    assert [each["units"].item() for each in (table, hill, logistic)] == [5, 2, 3]
     assert table["mean"].item() == pytest.approx(-0.1)
 
 

@@ -854,6 +854,11 @@ def test_collected_scores_are_those_of_the_units(tmp_path):
     units = study(tmp_path, seeds=[1, 2]).units
     assert set(pd.read_parquet(file)["hash"]) == set(units["hash"])
     pd.testing.assert_frame_equal(read_scores(units, file), read_scores(units))
+    # Reading some of them loses none: a study that is kept in brief has them nowhere else.
+    some = read_scores(units[units["seed"] == 1], file)
+    assert set(some["seed"]) == {1}
+    run_study({"tiny": CONFIG}, "fake-instant", [1], replace(FEW, draws=60), out=tmp_path, jobs=0)
+    assert set(units["hash"]) < set(pd.read_parquet(file)["hash"])
     file.write_bytes(b"broken")
     pd.testing.assert_frame_equal(read_scores(units, file), read_scores(units))
     forced = study(tmp_path, seeds=[1, 2], force=True).units

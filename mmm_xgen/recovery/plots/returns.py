@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
 from mmm_xgen.export.files import load
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings
 from mmm_xgen.recovery.scoring.decisions import window_of
-from mmm_xgen.recovery.study.results import FIT, read_collected
+from mmm_xgen.recovery.study.results import read_together
 from mmm_xgen.recovery.study.saved import POSTERIOR, QUANTILES, read_posterior
-from mmm_xgen.recovery.study.unit import DONE, read_stats
+from mmm_xgen.recovery.study.unit import read_stats
 from mmm_xgen.recovery.study.work import DATA
 from mmm_xgen.truth.returns import roas
 
@@ -44,24 +44,11 @@ def read_returns(units: pd.DataFrame, collected: Path | None = None) -> pd.DataF
     >>> read_returns(read_units(Path("nowhere"))).empty
     True
     """
-    done = units[units["status"] == DONE]
-    before = read_collected(collected, [*FIT, *FOUND])
-    there = set(zip(before["hash"], before["began"], strict=True))
     truths: dict[tuple[Any, ...], xr.DataArray] = {}
-    parts = [before]
-    for unit in done.to_dict("records"):
-        if (unit["hash"], unit["began"]) not in there:
-            found = _of_fit(unit, truths)
-            parts.append(found.assign(**{name: unit[name] for name in FIT}))
-    about = done[[*FIT, "dataset", "model", "seed", "converged"]]
-    returns = pd.concat([part for part in parts if len(part)] or [before], ignore_index=True)
-    if collected is not None:
-        with atomic_path(collected) as temporary:
-            about[FIT].merge(returns, on=FIT).to_parquet(temporary, index=False)
-    return about.merge(returns, on=FIT).drop(columns=FIT)
+    return read_together(units, collected, FOUND, lambda unit: _of_fit(unit, truths))
 
 
-def _of_fit(unit: dict[Any, Any], truths: dict[tuple[Any, ...], xr.DataArray]) -> pd.DataFrame:
+def _of_fit(unit: Mapping[Any, Any], truths: dict[tuple[Any, ...], xr.DataArray]) -> pd.DataFrame:
     folder = Path(unit["folder"])
     estimates = read_posterior(folder / POSTERIOR, "estimates")
     if estimates is None or "roas" not in estimates:

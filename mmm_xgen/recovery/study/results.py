@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,25 +146,58 @@ def read_scores(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFr
     """
     from mmm_xgen.recovery.scoring.scores import TIDY, tidy
 
+    def of_unit(unit: Mapping[Any, Any]) -> pd.DataFrame:
+        with xr.open_dataset(unit["folder"] / SCORES, engine="netcdf4") as file:
+            return tidy(file.load())
+
+    return read_together(units, collected, TIDY, of_unit)
+
+
+def read_together(
+    units: pd.DataFrame,
+    collected: Path | None,
+    columns: Iterable[str],
+    of_unit: Callable[[Mapping[Any, Any]], pd.DataFrame],
+) -> pd.DataFrame:
+    """What every unit that is done has, from one file as far as that has it.
+
+    Parameters
+    ----------
+    units : DataFrame
+        See `read_units`.
+    collected : Path, optional
+        Parquet file that has them together, brought up to date. It keeps what it has of units
+        that are not asked for.
+    columns : iterable of str
+        What a unit has.
+    of_unit : callable
+        Reads it from a unit's own folder.
+
+    Returns
+    -------
+    DataFrame
+        `columns`, with ``dataset``, ``model``, ``seed`` and ``converged``, in the order of
+        `units`.
+    """
     done = units[units["status"] == DONE]
-    known = read_collected(collected, [*FIT, *TIDY])
+    known = _read_collected(collected, [*FIT, *columns])
     there = set(zip(known["hash"], known["began"], strict=True))
-    parts = [known]
-    for unit in done.to_dict("records"):
-        if (unit["hash"], unit["began"]) not in there:
-            with xr.open_dataset(unit["folder"] / SCORES, engine="netcdf4") as file:
-                part = tidy(file.load())
-            parts.append(part.assign(**{name: unit[name] for name in FIT}))
+    new = [
+        of_unit(unit).assign(**{name: unit[name] for name in FIT})
+        for unit in done.to_dict("records")
+        if (unit["hash"], unit["began"]) not in there
+    ]
     about = done[[*FIT, "dataset", "model", "seed", "converged"]]
-    scores = pd.concat([part for part in parts if len(part)] or [known], ignore_index=True)
-    if collected is not None:
-        kept = about[FIT].merge(scores, on=FIT)
+    rows = pd.concat([part for part in (known, *new) if len(part)] or [known], ignore_index=True)
+    if collected is not None and new:
+        # Of a unit that was fitted again the earlier fit goes.
+        others = rows[~rows["hash"].isin(about["hash"])]
         with atomic_path(collected) as temporary:
-            kept.to_parquet(temporary, index=False)
-    return about.merge(scores, on=FIT).drop(columns=FIT)
+            pd.concat([others, about[FIT].merge(rows, on=FIT)]).to_parquet(temporary, index=False)
+    return about.merge(rows, on=FIT).drop(columns=FIT)
 
 
-def read_collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
+def _read_collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
     """Table of a Parquet file; empty where it is missing or broken, as it is made again then."""
     if path is not None and path.exists():
         try:
