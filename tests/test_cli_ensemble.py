@@ -147,7 +147,7 @@ def command(*words: Any) -> list[str]:
 @pytest.mark.parametrize(
     "workers",
     [
-        pytest.param([], id="threads"),
+        pytest.param([], id="threads", marks=pytest.mark.slow),
         pytest.param(["--workers", "2"], id="workers", marks=pytest.mark.slow),
     ],
 )

@@ -153,7 +153,7 @@ def unchanged_registries() -> Iterator[None]:
 
 
 # Pages whose examples take longer than the rest together.
-SLOW = ("guides/study", "guides/report")
+SLOW = ("guides/ensembles", "guides/report", "guides/study")
 
 
 def marked(page):

@@ -66,7 +66,7 @@ def test_presets(preset: str) -> None:
     assert_elements_are_single_calls(ds)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(config_dicts(), st.sampled_from([None, 1, 2, "auto"]))
 def test_any_configuration(config: dict[str, Any], chunks: Any) -> None:
     made = quietly(lambda: m.MMMDataConfig(**config))

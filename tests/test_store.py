@@ -354,7 +354,10 @@ def killed_at(moment: int, function: str, target: Path, marked: str, script: Pat
     ("function", "marked", "moments"),
     [
         ("write_ensemble", "progress/written/c.*", [1, 60]),
-        ("write_ensemble_frames", "part-*.parquet", [40]),
+        pytest.param(
+            "write_ensemble_frames", "part-*.parquet", [40],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "write_ensemble",
             "progress/written/c.*",

@@ -246,7 +246,12 @@ def test_parameters_a_channel_does_not_have_have_no_row(ds):
 
 @pytest.mark.parametrize(
     ("n_channels", "n_geos"),
-    [(1, 1), (1, 14), pytest.param(14, 1, marks=pytest.mark.slow), (13, 14)],
+    [
+        (1, 1),
+        (1, 14),
+        pytest.param(14, 1, marks=pytest.mark.slow),
+        pytest.param(13, 14, marks=pytest.mark.slow),
+    ],
 )
 def test_every_size_draws_in_pages(n_channels, n_geos):
     ds = generated(n_channels, n_geos, 30)

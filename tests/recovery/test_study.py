@@ -607,7 +607,13 @@ print(found.units["status"].tolist())
 """
 
 
-@pytest.mark.parametrize(("more", "said"), [("", "['done']"), (", jobs=1", "__main__")])
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "['done']"),
+        pytest.param(", jobs=1", "__main__", marks=pytest.mark.slow),
+    ],
+)
 def test_a_plain_script_fits_or_says_what_it_lacks(tmp_path, more, said):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(out=str(tmp_path / "out"), more=more))
