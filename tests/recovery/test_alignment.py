@@ -342,6 +342,27 @@ def test_mixed_kinds_are_known_channel_by_channel() -> None:
         components_of(ds)
 
 
+def test_a_control_that_the_data_have_not_is_refused_before_it_is_all_zeros() -> None:
+    ds = data()
+    adstock, saturation = components_of(ds)
+
+    def with_trend(train: xr.Dataset) -> Any:
+        return model_class()(
+            date_column="date",
+            target_column="y",
+            dims=("geo",),
+            channel_columns=list(train.channel_column.values),
+            control_columns=["trend"],
+            adstock=adstock,
+            saturation=saturation,
+        )
+
+    with pytest.raises(ConfigError, match=r"control column 'trend'.*did you mean '\(trend\)'"):
+        built_model(ds, SETTINGS, with_trend)
+    with pytest.raises(TypeError, match="adstok_priors"):
+        components_of(ds, adstok_priors={})  # type: ignore[call-arg]
+
+
 # --- files, groups, errors ---------------------------------------------------------------------
 
 

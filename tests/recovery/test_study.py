@@ -801,6 +801,9 @@ def test_both_populations_are_reported(mixed):
     assert math.isnan(main.loc[(CONVERGED, "fake-unconverged-nutpie"), "log_roas_error"])
     assert main.loc[(CONVERGED, "fake-instant-nutpie"), "log_roas_error"] < 0.1
     assert main.loc[(EVERY, "fake-failing-nutpie"), ["units", "done"]].tolist() == [4, 2]
+    # Times are of every fit.
+    assert main.loc[EVERY]["seconds"].notna().all()
+    assert main.loc[CONVERGED]["seconds"].isna().all()
     paired = mixed.tables["paired_differences"]
     row = paired[(paired["population"] == EVERY) & (paired["metric"] == "absolute_error")]
     pairs = row.set_index("model")["units"].to_dict()
