@@ -344,7 +344,7 @@ def costs(models=("ols", "pymc"), datasets=("a",)):
             "total": 7.0 + seed + 2.0 * place,
             "ess_bulk_min": 100.0 * (seed + 1) if place else np.nan,
             "ess_tail_min": 80.0 * (seed + 1) if place else np.nan,
-            "ess_per_second": 10.0 if place else np.nan,
+            "ess_per_second_of_all": 10.0 if place else np.nan,
         }
         for dataset in datasets
         for place, model in enumerate(models)
@@ -427,7 +427,7 @@ def test_runtime_is_split_and_adds_up():
     assert titles(figure) == [
         "seconds",
         "smallest effective sample size",
-        "effective draws a second",
+        "effective draws a second, of all",
     ]
     bars = [patch.get_width() for patch in figure.axes[0].patches]
     # build, compile, sample and the rest, each of both models

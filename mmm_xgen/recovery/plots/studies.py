@@ -206,7 +206,7 @@ def plot_metrics(
 def plot_runtime(
     units: pd.DataFrame, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw seconds, effective sample size, and effective draws a second, by model.
+    """Draw seconds, effective sample size, and effective draws a second of all of them, by model.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def plot_runtime(
     --------
     >>> units = pd.DataFrame({"dataset": "a", "model": "ols", "status": "done", "build": 0.1,
     ...     "compile": 0.0, "sample": 0.3, "total": 0.5, "ess_bulk_min": float("nan"),
-    ...     "ess_tail_min": float("nan"), "ess_per_second": float("nan")}, index=[0])
+    ...     "ess_tail_min": float("nan"), "ess_per_second_of_all": float("nan")}, index=[0])
     >>> (axes,) = plot_runtime(units).axes
     >>> [text.get_text() for text in axes.texts]
     ['0.5 s']
@@ -244,7 +244,7 @@ def plot_runtime(
     done = done[done["name"].isin(models.names)]
     sizes = [
         ("smallest effective sample size", {"bulk": "ess_bulk_min", "tail": "ess_tail_min"}),
-        ("effective draws a second", {"bulk": "ess_per_second"}),
+        ("effective draws a second, of all", {"bulk": "ess_per_second_of_all"}),
     ]
     sizes = [(title, use) for title, use in sizes if done[[*use.values()]].notna().any(axis=None)]
     with mpl.rc_context(STYLE):
