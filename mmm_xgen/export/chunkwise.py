@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.ensemble import recipe_of
 from mmm_xgen.errors import ConfigError, SchemaError, collected_warnings, warn
+from mmm_xgen.export.files import PathLike
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
 from mmm_xgen.recipe import CHUNK_BYTES, DATASET, Recipe
 from mmm_xgen.version import __version__
@@ -158,6 +159,25 @@ def _numbers(ds: xr.Dataset, names: Sequence[str]) -> str:
         each if isinstance(each, np.ndarray) else str(getattr(each, "name", "")).encode()
         for each in arrays
     )
+
+
+def target_folder(path: PathLike) -> Path:
+    """Where an ensemble is written: a folder that is there, or could be made.
+
+    Raises
+    ------
+    SchemaError
+        If it is an address, a file, or in a folder that is not there.
+    """
+    if "://" in str(path):
+        raise SchemaError(f"{path}: found an address, allowed: a folder of a file system")
+    # Workers of a cluster may have another current folder.
+    target = Path(path).absolute()
+    if target.exists() and not target.is_dir():
+        raise SchemaError(f"{path}: this is a file; give the path of a folder")
+    if not target.parent.is_dir():
+        raise SchemaError(f"{path}: there is no folder {str(target.parent)!r}; make it first")
+    return target
 
 
 def refuse_other(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -15,7 +15,14 @@ import xarray as xr
 
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.export.chunkwise import Arrays, Source, refuse_other, source_of, write_chunks
+from mmm_xgen.export.chunkwise import (
+    Arrays,
+    Source,
+    refuse_other,
+    source_of,
+    target_folder,
+    write_chunks,
+)
 from mmm_xgen.export.files import PathLike
 from mmm_xgen.export.frame import ensemble_frame
 from mmm_xgen.labelled import coordinate_of, varied_paths
@@ -80,7 +87,7 @@ def write_ensemble_frames(
     ...     pd.read_parquet(folder)["dataset"].unique().tolist()
     [0, 1]
     """
-    target = _target(folder)
+    target = target_folder(folder)
     require(ds, *COLUMNS)
     source = source_of(ds, COLUMNS)
     if source.recipe is not None:
@@ -132,17 +139,6 @@ class FrameWriter:
         ).assign_coords({DATASET: self.datasets[start : start + len(arrays["y"])]})
         with atomic_path(self.file(position)) as temporary:
             ensemble_frame(chunk).to_parquet(temporary, engine="pyarrow", index=False)
-
-
-def _target(folder: PathLike) -> Path:
-    if "://" in str(folder):
-        raise SchemaError(f"{folder}: found an address, allowed: a folder of a file system")
-    target = Path(folder).absolute()
-    if target.exists() and not target.is_dir():
-        raise SchemaError(f"{folder}: this is a file; give the path of a folder")
-    if not target.parent.is_dir():
-        raise SchemaError(f"{folder}: there is no folder {str(target.parent)!r}; make it first")
-    return target
 
 
 def _begin(

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import xarray as xr
 
 from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError, nearest
-from mmm_xgen.export.chunkwise import refuse_other, source_of, write_chunks
+from mmm_xgen.export.chunkwise import refuse_other, source_of, target_folder, write_chunks
 from mmm_xgen.export.files import PathLike, check_zarr
 from mmm_xgen.export.store_layout import (
     PROGRESS,
@@ -95,7 +95,8 @@ def write_ensemble(
     """
     if dtype not in get_args(Number):
         raise ConfigError(f"found {dtype!r}; {nearest(str(dtype), get_args(Number))}", path="dtype")
-    target = _target(path)
+    target = target_folder(path)
+    _require_zarr()
     source = source_of(ds)
     identity = {**source.identity(), "dtype": dtype}
     forget(leftovers_of(target))
@@ -161,19 +162,6 @@ def open_ensemble(path: PathLike) -> xr.Dataset:
             "goes on where it stopped"
         )
     return dataset_in(source)
-
-
-def _target(path: PathLike) -> Path:
-    if "://" in str(path):
-        raise SchemaError(f"{path}: found an address, allowed: a folder of a file system")
-    # Workers of a cluster may have another current folder.
-    target = Path(path).absolute()
-    if target.exists() and not target.is_dir():
-        raise SchemaError(f"{path}: this is a file; give the path of a folder")
-    if not target.parent.is_dir():
-        raise SchemaError(f"{path}: there is no folder {str(target.parent)!r}; make it first")
-    _require_zarr()
-    return target
 
 
 def _require_zarr() -> None:
