@@ -1,5 +1,6 @@
 """Settings that all tests share."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,12 @@ settings.register_profile(
     "thorough", settings.get_profile("ci"), max_examples=1000, derandomize=False
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_collection_finish() -> None:
+    # What was imported and collected stays to the end: every full collection would go through it.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -784,14 +784,26 @@ def test_the_python_of_the_readme_runs_and_says_what_it_says(tmp_path, monkeypat
     assert said == expected
 
 
-def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    commands = [
+def readme_commands():
+    return [
         shlex.split(line, comments=True)[1:]
         for block in blocks("bash")
         for line in block.splitlines()
         if line.startswith("mmm-xgen")
     ]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (command,) = (command for command in readme_commands() if command[0] == "benchmark")
+    # Its posteriors take minutes to sample.
+    ran(*(word for word in command if word != "pymc"), "--no-floors", "--seeds", "1")
+
+
+def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = [command for command in readme_commands() if command[0] != "benchmark"]
     assert commands
     for command in commands:
         if ">" in command:
@@ -801,9 +813,6 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
             Path("my_plan.csv").write_text("\n".join([README_PLAN_HEADER, *readme_plan()]))
             Path("my_mapping.yaml").write_text(next(iter(blocks("yaml"))))
             ran(*command)
-        elif command[0] == "benchmark":
-            # Its posteriors take minutes to sample.
-            ran(*(word for word in command if word != "pymc"), "--no-floors", "--seeds", "1")
         else:
             ran(*command)
 

@@ -413,7 +413,8 @@ def test_small_and_hostile(no_pixels, name):
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", m.XgenWarning)
         text = render(made, title=HOSTILE)
-        render(m.to_frame(made))
+        if name in {"hostile names", "no spend at all"}:
+            render(m.to_frame(made))
     page = Page(text)
     assert "script" not in page.tags and "b" not in page.tags
     assert page.headings[0] == HOSTILE

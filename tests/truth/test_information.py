@@ -1,5 +1,6 @@
 """The information bound against what fits really do, and against derivatives by hand."""
 
+import itertools
 import warnings
 from dataclasses import replace
 
@@ -244,8 +245,14 @@ def finite(ds, name, at, shift, link):
     return moved
 
 
-@pytest.mark.parametrize("saturation", SATURATION_KINDS)
-@pytest.mark.parametrize("adstock", ADSTOCK_KINDS)
+def pairs_of_kinds():
+    """Every adstock and every curve beside a usual one; all other pairs are slow."""
+    for adstock, saturation in itertools.product(ADSTOCK_KINDS, SATURATION_KINDS):
+        usual = adstock == "geometric_adstock" or saturation == "hill_function"
+        yield pytest.param(adstock, saturation, marks=() if usual else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("adstock", "saturation"), list(pairs_of_kinds()))
 def test_media_columns_are_central_differences(adstock, saturation):
     transform = {
         "adstock_fun": adstock,
