@@ -5,12 +5,15 @@ after 1,000 of tuning. The curves bend (lam 2.5): of nearly straight ones (lam 1
 only the product of height and bend is known, and R-hat was 1.013.
 """
 
+import numpy as np
 import pytest
 import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, TransformConfig
 from mmm_xgen.recovery import MODELS, Fit, FitSettings, score
+from mmm_xgen.recovery.alignment.groups import group, inference_data
+from mmm_xgen.recovery.models.pymc_fit import _with_free_variables_only
 
 SEED = 2026
 FLIGHTS = {"activation_probability": 0.3, "min_active_periods": 2, "max_active_periods": 5}
@@ -84,6 +87,21 @@ def test_every_sampler_samples_the_same_posterior(ds: xr.Dataset, fit: Fit, samp
     gap = other.estimates.roas.mean(("chain", "draw")) - fit.estimates.roas.mean(("chain", "draw"))
     assert float(abs(gap / spread).max()) < 0.4
     assert other.timings["sample"] > 0
+
+
+# JAX looks for a TPU, and its users have warnings of their own.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_what_jax_still_computes_is_waited_for() -> None:
+    """Its arrays are promises: the time it takes to keep them is the sampler's."""
+    numbers = pytest.importorskip("jax").numpy.ones((2, 3))
+    groups = {
+        "posterior": xr.Dataset({"a": (("chain", "draw"), numbers)}),
+        "sample_stats": xr.Dataset({"diverging": (("chain", "draw"), numbers > 2)}),
+    }
+    assert not isinstance(groups["posterior"]["a"].data, np.ndarray)
+    made = _with_free_variables_only(inference_data(groups), ["a"])
+    for name, variable in (("posterior", "a"), ("sample_stats", "diverging")):
+        assert isinstance(group(made, name)[variable].data, np.ndarray)
 
 
 def test_it_learns_from_the_data(ds: xr.Dataset, fit: Fit) -> None:

@@ -103,9 +103,11 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     MissingDependencyError
         If the sampler is not installed.
     """
+    # Libraries are imported once in a process, which is no time of this fit.
+    model_class()
+    clock = jax_clock() if settings.sampler in ON_JAX else None
     started = time.perf_counter()
     mmm = built_model(training_data(ds, settings), settings, build)
-    clock = jax_clock() if settings.sampler in ON_JAX else None
     built = time.perf_counter()
     idata = _sample(mmm, settings)
     sampled = time.perf_counter()
@@ -343,7 +345,8 @@ def without_chatter() -> Iterator[None]:
 
 def _with_free_variables_only(idata: Any, free: list[str]) -> Any:
     """The result without the transformed copies of variables that some samplers keep."""
-    groups = {name: group(idata, name) for name in groups_of(idata)}
+    # As numbers: what JAX returns may still have to be computed, on somebody else's clock.
+    groups = {name: group(idata, name).as_numpy() for name in groups_of(idata)}
     posterior = groups["posterior"]
     groups["posterior"] = posterior[free].assign_attrs(posterior.attrs)
     return inference_data(groups, attrs=dict(idata.attrs))
