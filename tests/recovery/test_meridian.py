@@ -27,6 +27,7 @@ from mmm_xgen.errors import (
     MissingDependencyError,
     SchemaError,
     XgenError,
+    XgenWarning,
 )
 from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.recovery.alignment import meridian
@@ -48,8 +49,10 @@ from mmm_xgen.recovery.models.meridian_arms import (
     published,
     switch_off_tests,
     with_lift_tests,
+    without_common_controls,
 )
 from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, meridian_python
+from mmm_xgen.recovery.scoring import score
 from mmm_xgen.response import respond
 from mmm_xgen.truth import roas
 
@@ -350,6 +353,44 @@ def test_matched_arm_follows_the_truth(ds):
     assert matched(plain).max_lag == 0
 
 
+def with_a_common_control(**keywords):
+    """Several geos, and a control that is the same in all of them between two that are not."""
+    controls = [
+        ControlConfig(name=name, gamma_control=100.0, shared=name == "Rates")
+        for name in ("Price", "Rates", "Weather")
+    ]
+    return generate_mmm_dataset(
+        MMMDataConfig(
+            n_periods=60,
+            channels=[TV],
+            control_variables=controls,
+            regions=RegionConfig(n_regions=3, **GEOS),
+            **keywords,
+        )
+    )
+
+
+def test_a_control_of_all_geos_is_left_out_beside_a_time_effect_of_every_date():
+    ds = with_a_common_control()
+    every_date = MeridianModel(knots=tuple(range(60)))
+    for model in (MeridianModel(), every_date):
+        with pytest.warns(XgenWarning, match="left out: Rates, the same in all geos"):
+            left = without_common_controls(ds, model)
+        assert left.control.values.tolist() == ["Price", "Weather"]
+    assert without_common_controls(ds, MeridianModel(knots=tuple(range(59)))) is ds
+    # Rounding is no difference between geos.
+    rounded = ds.assign(control_value=ds.control_value * (1 + 1e-6 * (ds.geo == "north")))
+    with pytest.warns(XgenWarning, match="Rates"):
+        without_common_controls(rounded, MeridianModel())
+    moved = ds.assign(control_value=ds.control_value * (1 + 0.1 * (ds.geo == "north")))
+    assert without_common_controls(moved, MeridianModel()) is moved
+
+
+def test_a_single_geo_keeps_its_controls():
+    ds = national(control_variables=[ControlConfig(name="Price")])
+    assert without_common_controls(ds, MeridianModel(knots=tuple(range(60)))) is ds
+
+
 def test_slopes_start_at_1_where_a_channel_is_silent():
     ds = national(TV, RADIO)
     weeks_off = ds.spend.where((ds.channel != "Radio") | (ds.date < ds.date[20]), 0.0)
@@ -516,3 +557,18 @@ def test_a_fit_means_to_us_what_it_means_to_meridian():
     assert fit.estimates.sizes["date"] == 60
     assert {"import", "build", "compile", "sample", "total"} <= fit.timings.keys()
     assert fit.diagnostics["n_parameters"] > 20
+
+
+@pytest.mark.meridian
+def test_the_default_arm_takes_data_with_a_control_of_all_geos():
+    ds = with_a_common_control()
+    settings = FitSettings(chains=2, draws=20, tune=60, train_end=str(ds.date.values[51])[:10])
+    with pytest.warns(XgenWarning, match="left out: Rates"):
+        fit = fit_meridian(ds, settings, MeridianModel())
+    gamma = fit.parameters.gamma_control
+    assert gamma.notnull().all(("chain", "draw", "geo")).values.tolist() == [True, False, True]
+    assert fit.estimates.sizes["date"] == 60
+    scores = score(ds, fit, settings)
+    assert np.isfinite(scores.roas.sel(metric="absolute_error")).all()
+    errors = scores.gamma_control.sel(metric="absolute_error")
+    assert np.isfinite(errors).all("geo").values.tolist() == [True, False, True]

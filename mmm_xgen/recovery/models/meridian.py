@@ -22,6 +22,7 @@ from mmm_xgen.recovery.models.meridian_arms import (
     published,
     switch_off_tests,
     with_lift_tests,
+    without_common_controls,
 )
 from mmm_xgen.recovery.models.meridian_environment import (
     VERSION,
@@ -158,9 +159,16 @@ def fit_meridian(
         If the fit takes longer than `timeout`.
     XgenError
         If Meridian fails, with the last lines that it wrote.
+
+    Warns
+    -----
+    XgenWarning
+        If a control is left out, see `without_common_controls`.
     """
     start = time.perf_counter()
-    seen = training_data(ds, settings)
+    whole, seen = ds, without_common_controls(training_data(ds, settings), model)
+    if "control" in ds.dims:
+        ds = ds.sel(control=seen["control"].values)
     if settings.lift_tests:
         model = with_lift_tests(model, switch_off_tests(ds, settings))
     request = request_of(seen, settings, model)
@@ -195,7 +203,7 @@ def fit_meridian(
     )
     return Fit(
         estimates=estimates,
-        parameters=_comparable(draws, ds),
+        parameters=_comparable(draws, whole),
         diagnostics=diagnostics,
         timings=timings,
         no_single_truth=no_single_truth(truth),
@@ -204,7 +212,7 @@ def fit_meridian(
 
 
 def _comparable(draws: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
-    """Draws that mean what the Dataset's variables of the same name mean; NaN in other channels."""
+    """Draws that mean what the Dataset's variables of the same name mean; NaN where none do."""
     hill = (ds["saturation_kind"] == "hill_function").drop_vars("saturation_kind")
     carried = ds["adstock_kind"] == "geometric_adstock"
     # Ours are in our own spend units, and for kernels that are not normalised.
@@ -219,7 +227,8 @@ def _comparable(draws: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
     }
     if "gamma_control" in draws:
         linear_control = ds["control_elasticity"].isnull().all("geo")
-        parameters["gamma_control"] = draws["gamma_control"].where(linear_control)
+        gamma = draws["gamma_control"].reindex(control=ds["control"].values)
+        parameters["gamma_control"] = gamma.where(linear_control)
     known = {name: values for name, values in parameters.items() if name in ds}
     return xr.Dataset({name: values.reset_coords(drop=True) for name, values in known.items()})
 

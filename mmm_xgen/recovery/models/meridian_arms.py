@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.errors import NotApplicableError
+from mmm_xgen.errors import NotApplicableError, XgenWarning
 from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
 from mmm_xgen.recovery.alignment.meridian import DEFAULT_MAX_LAG
@@ -21,6 +22,8 @@ from mmm_xgen.truth import lift_test, meridian_roi_prior
 # Knots for each period of the highest yearly mode: straight lines between 8 points stay within
 # 8% of a wave's amplitude.
 KNOTS_PER_WAVE = 8
+# Standard deviations of a control between geos below which Meridian takes them for the same.
+SAME_IN_ALL_GEOS = 1e-4
 Prior = tuple[Any, ...]
 
 
@@ -65,6 +68,43 @@ class MeridianModel:
         if self.linear:
             arguments["saturation_spec"] = dict.fromkeys(self.linear, "none")
         return arguments
+
+
+def without_common_controls(ds: xr.Dataset, model: MeridianModel) -> xr.Dataset:
+    """Data without the controls that Meridian refuses beside a time effect of every date.
+
+    A control that is the same in all geos is such a time effect itself, and in it here.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, cut to the dates that the model sees.
+    model : MeridianModel
+        Whose ``knots`` decide; with fewer knots than dates all controls stay.
+
+    Warns
+    -----
+    XgenWarning
+        If there is such a control; it names them.
+    """
+    n_dates = ds.sizes["date"]
+    n_knots = n_dates if model.knots is None else len(model.knots)
+    if ds.sizes["geo"] == 1 or n_knots < n_dates or not ds.sizes.get("control", 0):
+        return ds
+    value = ds["control_value"]
+    apart = value.std("geo") / value.std(("geo", "date"))
+    common = (apart < SAME_IN_ALL_GEOS).all("date")
+    if not common.any():
+        return ds
+    names = ", ".join(map(str, ds["control"].values[common.values]))
+    warnings.warn(
+        XgenWarning(
+            f"controls left out: {names}, the same in all geos; Meridian refuses these beside a "
+            "time effect of every date, which contains them"
+        ),
+        stacklevel=2,
+    )
+    return ds.isel(control=np.flatnonzero(~common.values))
 
 
 def published(ds: xr.Dataset) -> MeridianModel:
