@@ -565,8 +565,7 @@ def test_the_default_arm_takes_data_with_a_control_of_all_geos():
     settings = FitSettings(chains=2, draws=20, tune=60, train_end=str(ds.date.values[51])[:10])
     with pytest.warns(XgenWarning, match="left out: Rates"):
         fit = fit_meridian(ds, settings, MeridianModel())
-    gamma = fit.parameters.gamma_control
-    assert gamma.notnull().all(("chain", "draw", "geo")).values.tolist() == [True, False, True]
+    assert fit.parameters.control.values.tolist() == ["Price", "Weather"]
     assert fit.estimates.sizes["date"] == 60
     scores = score(ds, fit, settings)
     assert np.isfinite(scores.roas.sel(metric="absolute_error")).all()

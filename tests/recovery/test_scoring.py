@@ -351,6 +351,28 @@ def test_a_fit_without_a_channel_is_refused(ds):
         score(ds, Fit(estimates=unlabelled), SETTINGS)
 
 
+def test_what_a_model_lacks_of_the_baseline_is_not_scored():
+    """A season of fewer modes, or a control less, is no reason to score nothing."""
+    controls = [ControlConfig(name=name, gamma_control=-100.0) for name in ("Price", "Rates")]
+    regions = RegionConfig(base_sales_rate=50_000.0, seasonal_amplitude=0.1, fourier_modes=3)
+    ds = made(regions=regions, control_variables=controls)
+    whole = spread(fit_at_truth(ds, SETTINGS))
+    less = {"control": ["Rates"], "fourier_mode": ["sin_1", "sin_2", "cos_1", "cos_2"]}
+    fit, prior = (
+        Fit(estimates=each.estimates, parameters=each.parameters.sel(less))
+        for each in (whole, spread(fit_at_truth(ds, SETTINGS), 0.3, seed=2))
+    )
+    scores = score(ds, fit, SETTINGS, prior=prior)
+    expected = score(ds, whole, SETTINGS)
+    for name, (dim, labels) in zip(("gamma_control", "gamma_fourier"), less.items(), strict=True):
+        there = scores[dim].isin(labels)
+        xr.testing.assert_allclose(scores[name], expected[name].where(there))
+        assert (scores[f"contraction_{name}"].notnull() == there).all()
+    assert "gamma_fourier: the model has no sin_3, cos_3" in scores.attrs["not_scored"]
+    assert "gamma_control: the model has no Price" in scores.attrs["not_scored"]
+    assert "the model has no" not in expected.attrs["not_scored"]
+
+
 def test_models_that_cannot_rank_have_no_correlation(ds):
     same = truth.roas(ds) * 0 + 1.0
     scores = score(ds, Fit(estimates=same.to_dataset(name="roas")), SETTINGS)

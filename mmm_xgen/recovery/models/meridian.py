@@ -166,7 +166,7 @@ def fit_meridian(
         If a control is left out, see `without_common_controls`.
     """
     start = time.perf_counter()
-    whole, seen = ds, without_common_controls(training_data(ds, settings), model)
+    seen = without_common_controls(training_data(ds, settings), model)
     if "control" in ds.dims:
         ds = ds.sel(control=seen["control"].values)
     if settings.lift_tests:
@@ -203,7 +203,7 @@ def fit_meridian(
     )
     return Fit(
         estimates=estimates,
-        parameters=_comparable(draws, whole),
+        parameters=_comparable(draws, ds),
         diagnostics=diagnostics,
         timings=timings,
         no_single_truth=no_single_truth(truth),
@@ -212,7 +212,7 @@ def fit_meridian(
 
 
 def _comparable(draws: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
-    """Draws that mean what the Dataset's variables of the same name mean; NaN where none do."""
+    """Draws that mean what the Dataset's variables of the same name mean; NaN in other channels."""
     hill = (ds["saturation_kind"] == "hill_function").drop_vars("saturation_kind")
     carried = ds["adstock_kind"] == "geometric_adstock"
     # Ours are in our own spend units, and for kernels that are not normalised.
@@ -227,8 +227,7 @@ def _comparable(draws: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
     }
     if "gamma_control" in draws:
         linear_control = ds["control_elasticity"].isnull().all("geo")
-        gamma = draws["gamma_control"].reindex(control=ds["control"].values)
-        parameters["gamma_control"] = gamma.where(linear_control)
+        parameters["gamma_control"] = draws["gamma_control"].where(linear_control)
     known = {name: values for name, values in parameters.items() if name in ds}
     return xr.Dataset({name: values.reset_coords(drop=True) for name, values in known.items()})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ from mmm_xgen.truth.returns import mroas, roas
 
 Scores = dict[str, xr.DataArray]
 LOG = xr.DataArray("log")
+# Parts of the baseline, of which a model may have less than the data.
+PARTS = ("control", "fourier_mode")
 RETURNS = {"roas": roas, "mroas": mroas}
 TIDY = ("quantity", "metric", "channel", "geo", "label", "value")
 
@@ -81,8 +84,9 @@ def score(
             means nothing; ``attrs["prior"]`` tells its prior.
 
         ``attrs["not_scored"]`` tells which parameters have no single truth, which channels have
-        no spend in the window, and so neither returns nor a budget to move, and which estimates
-        have draws that are not finite.
+        no spend in the window, and so neither returns nor a budget to move, which estimates
+        have draws that are not finite, and which controls or modes of a season a model has not,
+        whose scores are NaN.
 
     Raises
     ------
@@ -98,12 +102,15 @@ def score(
     >>> scores.roas.sel(metric="absolute_error").values.round(6).tolist()
     [0.693147, 0.693147, 0.693147]
     """
+    missing_parts = _missing_parts(ds, fit.parameters)
+    fit = _with_all_parts(ds, fit)
+    prior = None if prior is None else _with_all_parts(ds, prior)
     estimates = _with_samples(fit.estimates)
     precision = precision_of(ds, settings, prior)
     ridge = None if isinstance(precision, str) else precision.ridge
     parameters, not_scored = _parameters(ds, _with_samples(fit.parameters), ridge)
     idle = _idle(ds, settings)
-    not_scored |= _lost(ds, estimates, idle)
+    not_scored |= missing_parts | _lost(ds, estimates, idle)
     scores: Scores = {
         **_returns(ds, estimates, settings),
         **_contributions(ds, estimates, settings),
@@ -318,6 +325,24 @@ def _curves(
     if np.isfinite(draws[~idle]).all():
         scores |= decision_scores(ds, curves, settings)
     return scores
+
+
+def _missing_parts(ds: xr.Dataset, parameters: xr.Dataset) -> dict[str, str]:
+    """Controls and modes of a season that the data have and a model has not, by parameter."""
+    return {
+        str(name): f"the model has no {', '.join(missing)}"
+        for name, draws in parameters.data_vars.items()
+        for dim in PARTS
+        if dim in draws.indexes and dim in ds.indexes
+        if (missing := [str(part) for part in ds[dim].values if part not in draws[dim].values])
+    }
+
+
+def _with_all_parts(ds: xr.Dataset, fit: Fit) -> Fit:
+    """What a model says, NaN where it has no parameter that the data have."""
+    own = fit.parameters.indexes
+    parts = {dim: ds[dim].values for dim in PARTS if dim in own and dim in ds.indexes}
+    return replace(fit, parameters=fit.parameters.reindex(parts))
 
 
 def _parameters(
