@@ -13,6 +13,7 @@ from benchmarks.recovery import calibration, hypotheses
 from benchmarks.recovery.tiers import tier_a
 from mmm_xgen import generate_mmm_dataset, truth
 
+ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 13)
 CHANNELS = ("Search", "TV", "Social", "Radio")
 KEYS = ("dataset", "model", "seed", "quantity", "metric", "channel", "geo", "label", "value")
@@ -168,3 +169,76 @@ def test_ranks_of_every_quantity_are_judged(
     assert table["miscalibration"].str.contains(words).all()
     assert (tmp_path / "summary" / "plots" / calibration.PICTURE).stat().st_size > 1000
     assert (tmp_path / "summary" / calibration.TABLE).exists()
+
+
+# --- what is said in words
+
+
+README_MODELS = {
+    "least squares that knows the transforms": "ols-oracle",
+    "PyMC-Marketing, its defaults": "pymc-default-nutpie",
+    "PyMC-Marketing, matched to the data": "pymc-matched-nutpie",
+    "Meridian, its defaults": "meridian-default",
+    "Meridian, matched to the data": "meridian-matched",
+    "least squares": "ols",
+    "the same ROAS for all channels": "spend-share",
+}
+
+
+@pytest.fixture(scope="module")
+def recovery() -> pd.DataFrame:
+    """The committed main table, every fit counted."""
+    table = pd.read_csv(Path(hypotheses.__file__).parent / "results/summary/recovery.csv")
+    return table[table["population"] == "every fit"].set_index(["dataset", "model"])
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Cells of all rows of the tables in a page."""
+    lines = (line for line in text.splitlines() if line.startswith("|"))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def is_rounded(said: str, value: float) -> bool:
+    """Whether a text is a number rounded to the digits that it has."""
+    digits = len(said.partition(".")[2])
+    return abs(float(said) - value) <= 0.5 * 10.0**-digits * (1 + 1e-9)
+
+
+def test_the_readme_says_what_was_found(recovery: pd.DataFrame) -> None:
+    said = {
+        row[0]: [cell.rstrip("%") for cell in row[1:]]
+        for row in rows_of((ROOT / "README.md").read_text(encoding="utf-8"))
+        if row[0] in README_MODELS
+    }
+    assert said.keys() == README_MODELS.keys()
+    for name, model in README_MODELS.items():
+        found = recovery.loc[("tier_a", model)]
+        error, coverage, regret = said[name]
+        assert is_rounded(error, found["log_roas_error"]), name
+        assert is_rounded(coverage, 100 * found["coverage_94"]), name
+        assert is_rounded(regret, found["regret_percent"]), name
+
+
+def test_the_results_say_what_was_found(recovery: pd.DataFrame) -> None:
+    page = (ROOT / "benchmarks/recovery/RESULTS.md").read_text(encoding="utf-8")
+    checked = 0
+    for section in page.split("\n## "):
+        tier = "tier_b" if section.startswith("Tier B") else "tier_a"
+        plain = ""
+        for name, *figures in rows_of(section):
+            if len(figures) != 4 or "±" not in figures[1]:
+                continue
+            plain = plain if name == "... with lift tests" else name.split("`")[1]
+            lift = "-lift" if name == "... with lift tests" else ""
+            found = recovery.loc[
+                (tier, f"{plain}-nutpie{lift}" if plain.startswith("pymc") else plain)
+            ]
+            if plain.startswith(("pymc", "meridian")):
+                assert figures[0] == f"{found['converged']:.0f} of {found['units']:.0f}", name
+            columns = ("log_roas_error", "coverage_94", "regret_percent")
+            for column, figure in zip(columns, figures[1:], strict=True):
+                value, error = figure.split(" ± ")
+                assert is_rounded(value, found[column]), (tier, name, column)
+                assert is_rounded(error, found[f"{column}_mc_error"]), (tier, name, column)
+            checked += 1
+    assert checked >= 13
