@@ -437,6 +437,8 @@ def test_runtime_is_split_and_adds_up():
     assert legend(figure) == ["build", "compile", "sample", "rest", "ESS, bulk", "ESS, tail"]
     without = drawn(plot_runtime(costs(models=["ols"])))
     assert titles(without) == ["seconds"]
+    long = drawn(plot_runtime(costs(models=["ols"]).assign(total=1203.7)))
+    assert [text.get_text() for text in long.axes[0].texts] == ["1,204 s"]
     with pytest.raises(ConfigError, match="found no units that are done"):
         plot_runtime(costs().assign(status="failed"))
 
@@ -558,6 +560,20 @@ def test_a_study_is_drawn_anew_and_its_first_fits_once(out):
     assert [path.read_bytes() for path in paths] == content
     assert all(path.stat().st_mtime_ns == when for path, when in first.items())
     assert not list(out.rglob(".*"))
+
+
+def test_every_dataset_has_pictures_of_its_own(out):
+    """All rows of a large study would not be on the first page, which is the one that is kept."""
+    (out / "summary").mkdir()
+    units = read_units(out)
+    units = pd.concat(
+        [units, units.assign(dataset="b"), units.assign(dataset="c", status="failed")]
+    )
+    scores = scored(["ols"], seeds=1)
+    paths = plot_study(units, pd.concat([scores, scores.assign(dataset="b")]), out / "summary")
+    stems = {path.stem for path in paths}
+    assert {"runtime_a", "runtime_b", "coverage_a", "coverage_b"} <= stems
+    assert not [stem for stem in stems if stem.endswith("_c") or stem == "runtime"]
 
 
 def test_nothing_done_draws_nothing(out):

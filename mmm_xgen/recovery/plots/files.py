@@ -145,13 +145,15 @@ def _of_study(units: pd.DataFrame, scores: pd.DataFrame, folder: Path) -> Drawin
     datasets = list(map(str, units["dataset"].unique()))
     for dataset in datasets:
         end = f"_{dataset}" if len(datasets) > 1 else ""
-        of_one = [table[table["dataset"] == dataset] for table in (returns, every, scores)]
+        tables = (returns, every, scores, units)
+        of_one = [table[table["dataset"] == dataset] for table in tables]
         drawings |= {f"{name}{end}": draw for name, draw in _of_dataset(*of_one).items()}
-    drawings["runtime"] = lambda: plot_runtime(units)
     return drawings
 
 
-def _of_dataset(returns: pd.DataFrame, every: pd.DataFrame, scores: pd.DataFrame) -> Drawings:
+def _of_dataset(
+    returns: pd.DataFrame, every: pd.DataFrame, scores: pd.DataFrame, units: pd.DataFrame
+) -> Drawings:
     drawings: dict[str, Callable[[], Figure]] = {}
     if (returns["truth"] > 0).any():
         drawings["roas_recovery"] = lambda: plot_roas_recovery(returns)
@@ -166,6 +168,8 @@ def _of_dataset(returns: pd.DataFrame, every: pd.DataFrame, scores: pd.DataFrame
     # Those that stand in for a fit that failed are of another model.
     if ranks := independent_ranks(scores):
         drawings["ranks"] = lambda: plot_ranks(ranks)
+    if (units["status"] == DONE).any():
+        drawings["runtime"] = lambda: plot_runtime(units)
     return drawings
 
 

@@ -383,7 +383,7 @@ def _draw_seconds(axes: Axes, done: pd.DataFrame, names: list[str]) -> list[str]
         left += spans[name].to_numpy()
     for row, end in enumerate(left):
         axes.annotate(
-            f"{end:.3g} s",
+            f"{end:,.0f} s" if end >= 1000 else f"{end:.3g} s",
             (end, row),
             xytext=(4, 0),
             textcoords="offset points",
