@@ -92,8 +92,7 @@ def without_common_controls(ds: xr.Dataset, model: MeridianModel) -> xr.Dataset:
     if ds.sizes["geo"] == 1 or n_knots < n_dates or not ds.sizes.get("control", 0):
         return ds
     value = ds["control_value"]
-    apart = value.std("geo") / value.std(("geo", "date"))
-    common = (apart < SAME_IN_ALL_GEOS).all("date")
+    common = (value.std("geo") < SAME_IN_ALL_GEOS * value.std(("geo", "date"))).all("date")
     if not common.any():
         return ds
     names = ", ".join(map(str, ds["control"].values[common.values]))
