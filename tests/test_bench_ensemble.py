@@ -50,6 +50,7 @@ def test_workers_of_both_kinds(processes: bool) -> None:
     assert figure.rate(figure.datasets) == 8 / figure.seconds
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_store() -> None:
     assert bench_store.in_time("basic", 20).ratio > 0
     assert bench_store.against_writing("basic", 20, runs=1).ratio > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -167,7 +168,16 @@ def moved(value: float, path: str) -> list[float]:
     return [value, 0.01] if value == 0 else [value, value * 0.75]
 
 
-@pytest.mark.parametrize("path", PATHS)
+def places() -> Iterator[Any]:
+    """Every path; one that is as another but for its channel is slow."""
+    known: set[str] = set()
+    for path in PATHS:
+        kind = re.sub(r"^channels\.\d+", "channels.*", path)
+        yield pytest.param(path, marks=pytest.mark.slow if kind in known else ())
+        known.add(kind)
+
+
+@pytest.mark.parametrize("path", list(places()))
 def test_every_number_of_a_configuration_may_vary(path: str) -> None:
     values = moved(PATHS[path], path)
     ds = ensemble(RICH, vary={path: values}, seeds=[3, 4])

@@ -24,6 +24,7 @@ from mmm_xgen.plots.style import (
     plain_text,
     short_number,
 )
+from tests.drawing import drawn
 
 ROOT = Path(__file__).parents[1]
 PANELS = ["sales", "contributions", "spend", "roas", "response"]
@@ -52,14 +53,6 @@ def panels(figure):
     return {axes.get_label(): axes for axes in figure.axes}
 
 
-def drawn(figure, tmp_path):
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    target = tmp_path / "overview.png"
-    figure.savefig(target)
-    assert target.read_bytes().startswith(b"\x89PNG")
-    return figure
-
-
 def legend_names(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
@@ -73,8 +66,8 @@ def ds():
     return mmm_xgen.generate_mmm_dataset()
 
 
-def test_the_page_has_five_panels_with_titles_and_units(ds, tmp_path):
-    figure = drawn(plot_overview(ds), tmp_path)
+def test_the_page_has_five_panels_with_titles_and_units(ds):
+    figure = drawn(plot_overview(ds))
     assert isinstance(figure, Figure)
     axes = panels(figure)
     assert list(axes) == PANELS
@@ -143,9 +136,9 @@ def test_channels_have_one_colour_in_all_panels(ds):
 
 
 @pytest.mark.parametrize("n_channels", [8, 9, 30])
-def test_small_channels_are_shown_as_one(n_channels, tmp_path):
+def test_small_channels_are_shown_as_one(n_channels):
     ds = generated(n_channels, n_regions=3)
-    figure = drawn(plot_overview(ds), tmp_path)
+    figure = drawn(plot_overview(ds))
     axes = panels(figure)
     names = tick_names(axes["roas"])
     if n_channels == MOST_CHANNELS:
@@ -164,44 +157,42 @@ def test_small_channels_are_shown_as_one(n_channels, tmp_path):
 @pytest.mark.parametrize(
     ("n_channels", "n_regions", "n_periods"), [(1, 1, 1), (1, 1, 2), (3, 50, 12), (30, 50, 26)]
 )
-def test_every_size_is_drawn_without_a_warning(n_channels, n_regions, n_periods, tmp_path):
+def test_every_size_is_drawn_without_a_warning(n_channels, n_regions, n_periods):
     ds = generated(n_channels, n_regions, n_periods)
-    assert list(panels(drawn(plot_overview(ds), tmp_path))) == PANELS
+    assert list(panels(drawn(plot_overview(ds)))) == PANELS
 
 
 @pytest.mark.parametrize(("freq", "word"), [("D", "day"), ("W-SUN", "week"), ("MS", "month")])
-def test_the_axes_speak_of_the_frequency(freq, word, tmp_path):
-    figure = drawn(plot_overview(generated(freq=freq, n_periods=30)), tmp_path)
+def test_the_axes_speak_of_the_frequency(freq, word):
+    figure = drawn(plot_overview(generated(freq=freq, n_periods=30)))
     assert panels(figure)["sales"].get_ylabel() == f"sales per {word}"
 
 
-def test_long_series_are_thinned_to_means_and_say_so(tmp_path):
+def test_long_series_are_thinned_to_means_and_say_so():
     ds = generated(1, 1, n_periods=2 * MOST_DATES, freq="D")
-    axes = panels(drawn(plot_overview(ds), tmp_path))["sales"]
+    axes = panels(drawn(plot_overview(ds)))["sales"]
     line = axes.get_lines()[1]
     assert len(line.get_ydata()) == MOST_DATES
     assert line.get_ydata()[0] == pytest.approx(float(ds.mu[:2].sum("geo").mean()))
     assert "means of 2 days" in axes.get_ylabel()
 
 
-def test_the_units_are_those_of_the_dataset(tmp_path):
+def test_the_units_are_those_of_the_dataset():
     ds = generated(currency="EUR", kpi="orders", revenue_per_kpi=50.0)
-    axes = panels(drawn(plot_overview(ds), tmp_path))
+    axes = panels(drawn(plot_overview(ds)))
     assert axes["sales"].get_ylabel() == "orders per week"
     assert axes["roas"].get_xlabel() == "revenue (EUR) per EUR of spend"
     # ROAS is in revenue, whatever the KPI is.
     assert [bar.get_width() for bar in axes["roas"].patches] == pytest.approx([2.0] * 3)
 
 
-@pytest.mark.parametrize("name", ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"])
-def test_any_channel_name_is_written_as_it_is(name, tmp_path):
-    ds = generated(names=[name, "other"])
-    figure = drawn(plot_overview(ds), tmp_path)
-    assert legend_names(figure)[1] == plain_text(name)
-    assert len(legend_names(figure)) == 3
+def test_any_channel_name_is_written_as_it_is():
+    names = ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"]
+    figure = drawn(plot_overview(generated(names=names)))
+    assert legend_names(figure)[1:] == [plain_text(name) for name in names]
 
 
-def test_a_placebo_and_a_silent_channel_are_drawn(tmp_path):
+def test_a_placebo_and_a_silent_channel_are_drawn():
     channels = [
         ChannelConfig(name="TV", roas=2.0),
         ChannelConfig(name="placebo", base_effectiveness=0.0),
@@ -209,20 +200,20 @@ def test_a_placebo_and_a_silent_channel_are_drawn(tmp_path):
     ]
     with pytest.warns(mmm_xgen.XgenWarning, match="silent"):
         ds = mmm_xgen.generate_mmm_dataset(MMMDataConfig(channels=channels))
-    axes = panels(drawn(plot_overview(ds), tmp_path))["roas"]
+    axes = panels(drawn(plot_overview(ds)))["roas"]
     texts = dict(zip(tick_names(axes), (text.get_text() for text in axes.texts), strict=True))
     assert texts == {"TV": "2.00", "placebo": "0.00", "silent": "no spend"}
 
 
-def test_without_parameters_the_curves_are_left_out(ds, tmp_path):
-    figure = drawn(plot_overview(ds.assign(effect=ds.effect * np.nan)), tmp_path)
+def test_without_parameters_the_curves_are_left_out(ds):
+    figure = drawn(plot_overview(ds.assign(effect=ds.effect * np.nan)))
     axes = panels(figure)["response"]
     assert not axes.get_lines()
     assert "no parameters" in axes.texts[0].get_text()
 
 
-def test_an_aggregated_dataset_is_drawn(ds, tmp_path):
-    figure = drawn(plot_overview(aggregate(ds, freq="QS")), tmp_path)
+def test_an_aggregated_dataset_is_drawn(ds):
+    figure = drawn(plot_overview(aggregate(ds, freq="QS")))
     axes = panels(figure)
     assert axes["sales"].get_ylabel() == "sales per quarter"
     assert "8 quarters, 1 geo" in figure.get_suptitle()

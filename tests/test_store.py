@@ -517,6 +517,7 @@ def client() -> Iterator[Any]:
         yield client
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_changes_nothing(client: Any, tmp_path: Path) -> None:
     config, kept = m.get_preset_config("small_business"), ["y", "spend", "mu", "noise", "effect"]
     ds = m.generate_ensemble(config, n=400, chunks=4, variables=kept)

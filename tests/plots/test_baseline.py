@@ -1,7 +1,5 @@
 """Baseline and controls: what is in the pictures, not their pixels."""
 
-import io
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,6 +12,7 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.plots.baseline import plot_baseline, plot_controls
 from mmm_xgen.plots.selection import MOST_DATES
 from mmm_xgen.plots.style import plain_text
+from tests.drawing import drawn
 
 EVENT = {"name": "sale", "dates": ["2022-11-25"], "effect": 0.3, "width_days": 7}
 
@@ -46,14 +45,6 @@ def observed(ds):
         .drop_attrs(deep=False)
         .assign_attrs(freq=ds.attrs["freq"])
     )
-
-
-def drawn(figure):
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    target = io.BytesIO()
-    figure.savefig(target, dpi=40)
-    assert target.getvalue().startswith(b"\x89PNG")
-    return figure
 
 
 def panels(figure):

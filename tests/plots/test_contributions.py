@@ -1,7 +1,5 @@
 """Contributions, waterfall and attribution: what is in the pictures, not their pixels."""
 
-import io
-
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.selection import by_size
 from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, short_number
 from mmm_xgen.truth import attribution
+from tests.drawing import drawn
 
 
 def stacked(ds, **arguments):
@@ -47,14 +46,6 @@ def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
         **settings,
     )
     return mmm_xgen.generate_mmm_dataset(config)
-
-
-def drawn(figure):
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    target = io.BytesIO()
-    figure.savefig(target, dpi=50)
-    assert target.getvalue().startswith(b"\x89PNG")
-    return figure
 
 
 def title(figure):

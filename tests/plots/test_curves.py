@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from mmm_xgen.plots.panels import MOST_PANELS
 from mmm_xgen.plots.selection import by_size, group_channels
 from mmm_xgen.plots.style import plain_text
 from mmm_xgen.truth import efficiency_frontier, mroas, response_curve, roas
+from tests.drawing import drawn
 from tests.strategies import quietly
 
 
@@ -63,12 +63,6 @@ def odd() -> xr.Dataset:
     ]
     config = MMMDataConfig(channels=channels, n_periods=30)
     return quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
-
-
-def drawn(figure: Figure) -> Figure:
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    figure.savefig(io.BytesIO(), dpi=50)
-    return figure
 
 
 def titles(figure: Figure) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from mmm_xgen.plots.recoverability import plot_information_bound
 from mmm_xgen.plots.selection import by_size, group_channels
 from mmm_xgen.plots.style import plain_text
 from mmm_xgen.truth import compare_scenarios, mroas, optimize_allocation, recoverability
+from tests.drawing import drawn
 from tests.strategies import quietly
 
 PLANS: dict[str, Any] = {
@@ -64,12 +64,6 @@ def odd() -> xr.Dataset:
     ]
     config = MMMDataConfig(channels=channels, n_periods=30)
     return quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
-
-
-def drawn(figure: Figure) -> Figure:
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    figure.savefig(io.BytesIO(), dpi=50)
-    return figure
 
 
 def rows_of(axes: Axes) -> list[str]:

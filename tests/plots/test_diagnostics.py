@@ -1,7 +1,5 @@
 """Correlation, quality and outliers: what is in the pictures, not their pixels."""
 
-import io
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,6 +15,7 @@ from mmm_xgen.plots.panels import MOST_PANELS
 from mmm_xgen.plots.quality_sheet import AMBER, RED, plot_quality
 from mmm_xgen.plots.style import RISK, plain_text
 from mmm_xgen.quality import check_data_quality
+from tests.drawing import drawn
 
 ALL = [plot_correlation, plot_quality, plot_outliers]
 
@@ -52,14 +51,6 @@ def broken(ds):
     spend[30, 1, 1] *= 80
     spend[..., 2] = 0.0
     return observed(ds).assign(y=ds.y.copy(data=y), spend=ds.spend.copy(data=spend))
-
-
-def drawn(figure):
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    target = io.BytesIO()
-    figure.savefig(target, dpi=40)
-    assert target.getvalue().startswith(b"\x89PNG")
-    return figure
 
 
 def panels(figure):
@@ -304,12 +295,13 @@ def test_every_size_is_drawn_without_a_warning(
 
 
 @pytest.mark.parametrize("plot", ALL)
-@pytest.mark.parametrize("name", ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"])
-def test_any_channel_name_is_written_as_it_is(plot, name):
-    figure = drawn(plot(generated(names=[name, "other"])))
+def test_any_channel_name_is_written_as_it_is(plot):
+    names = ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"]
+    figure = drawn(plot(generated(names=names)))
     labels = [text.get_text() for axes in figure.axes for text in axes.get_yticklabels()]
     written = [*texts(figure), *labels, *map(title, figure.axes)]
-    assert any(text.removesuffix(": none") == plain_text(name) for text in written)
+    found = {text.removesuffix(": none") for text in written}
+    assert found >= {plain_text(name) for name in names}
 
 
 @pytest.mark.parametrize("plot", ALL)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 import mmm_xgen
 from mmm_xgen import (
@@ -27,6 +25,7 @@ from mmm_xgen.plots.selection import by_size
 from mmm_xgen.plots.style import plain_text
 from mmm_xgen.plots.tables import MOST_NUMBERS, doublings_of
 from mmm_xgen.truth import mroas, roas
+from tests.drawing import drawn
 from tests.strategies import quietly
 
 NAMES = ["US$ and CA$", "_hidden and much longer than there is room 12", "placebo", "silent"]
@@ -60,12 +59,6 @@ def hostile() -> xr.Dataset:
         channels=channels, n_periods=20, regions=RegionConfig(n_regions=2, similarity=0.5)
     )
     return quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
-
-
-def drawn(figure: Figure) -> Figure:
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    figure.savefig(io.BytesIO(), dpi=50)
-    return figure
 
 
 def rows_of(axes: Axes) -> list[str]:

@@ -1,7 +1,5 @@
 """Spend: what is in the pictures, not their pixels."""
 
-import io
-
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.selection import MOST_DATES
 from mmm_xgen.plots.spend import KINDS, plot_spend
 from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, short_number
+from tests.drawing import drawn
 
 
 def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
@@ -36,14 +35,6 @@ def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
         **settings,
     )
     return mmm_xgen.generate_mmm_dataset(config)
-
-
-def drawn(figure):
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    target = io.BytesIO()
-    figure.savefig(target, dpi=50)
-    assert target.getvalue().startswith(b"\x89PNG")
-    return figure
 
 
 def legend_names(figure):

@@ -1,7 +1,5 @@
 """Stages of the response and adstock kernels: what is in the pictures, not their pixels."""
 
-import io
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -16,6 +14,7 @@ from mmm_xgen.plots.selection import by_size
 from mmm_xgen.plots.stages import MOST_STAGES, plot_adstock_kernels, plot_response_stages
 from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text
 from mmm_xgen.truth import estimands
+from tests.drawing import drawn
 
 BOTH = [plot_response_stages, plot_adstock_kernels]
 
@@ -41,14 +40,6 @@ def generated(n_channels=3, n_regions=2, n_periods=52, names=None, transforms=No
         **settings,
     )
     return mmm_xgen.generate_mmm_dataset(config)
-
-
-def drawn(figure):
-    """Draw for real: matplotlib warns, and with it the test fails, only here."""
-    target = io.BytesIO()
-    figure.savefig(target, dpi=50)
-    assert target.getvalue().startswith(b"\x89PNG")
-    return figure
 
 
 def rows_of(figure):

@@ -217,8 +217,14 @@ def test_a_draw_of_the_prior_generates_its_own_data() -> None:
         from_pymc_prior(prior, mmm)
 
 
-@pytest.mark.parametrize("unit", ["currency", "base_spend"])
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize(
+    ("curve", "unit"),
+    [
+        *((curve, "currency") for curve in CURVES),
+        ("logistic_saturation", "base_spend"),
+        ("hill_function", "base_spend"),
+    ],
+)
 def test_parameters_are_in_the_units_of_the_data(curve: str, unit: str) -> None:
     """A geo that is not of reference size, curves in units of base spend, a spend unit of 1."""
     ds = data(

@@ -611,9 +611,10 @@ print(found.units["status"].tolist())
     ("more", "said"),
     [
         ("", "['done']"),
-        pytest.param(", jobs=1", "__main__", marks=pytest.mark.slow),
+        (", jobs=1", "__main__"),
     ],
 )
+@pytest.mark.slow
 def test_a_plain_script_fits_or_says_what_it_lacks(tmp_path, more, said):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(out=str(tmp_path / "out"), more=more))
@@ -768,15 +769,15 @@ def kill_and_start_again(tmp_path: Path, waits: list[float], jobs: str) -> None:
 
 
 def test_a_killed_command_goes_on_where_it_stopped(tmp_path):
-    kill_and_start_again(tmp_path, [0.05], "2")
+    kill_and_start_again(tmp_path, [0.05], "0")
 
 
 @pytest.mark.slow
 def test_a_command_may_be_killed_at_any_moment(tmp_path):
     chance = random.Random(1)
-    kill_and_start_again(tmp_path, [chance.uniform(0, 0.6) for _ in range(6)], "1")
-    (tmp_path / "0").mkdir()
-    kill_and_start_again(tmp_path / "0", [chance.uniform(0, 0.6) for _ in range(6)], "0")
+    for jobs in ("0", "1", "2"):
+        (tmp_path / jobs).mkdir()
+        kill_and_start_again(tmp_path / jobs, [chance.uniform(0, 0.6) for _ in range(6)], jobs)
 
 
 # --- summary

@@ -162,6 +162,7 @@ def spread(brand):
 # --- against the spread of a fit
 
 
+@pytest.mark.slow
 def test_bound_is_the_spread_of_least_squares(brand, spread):
     fit, parameters, totals = spread
     bound = information_bound(brand)
@@ -174,12 +175,14 @@ def test_bound_is_the_spread_of_least_squares(brand, spread):
     assert not bound.weak.any()
 
 
+@pytest.mark.slow
 def test_a_wrong_sigma_is_seen(brand, spread):
     fit, parameters, _ = spread
     wrong = information_bound(brand.assign(y_sigma=1.5 * brand.y_sigma))
     assert np.all(parameters / fit.bounds(wrong) < 0.9)
 
 
+@pytest.mark.slow
 def test_a_dropped_column_is_seen(brand, spread):
     fit, parameters, _ = spread
     bound = information_bound(brand, known=["saturation_lam"])

@@ -393,7 +393,7 @@ def test_every_kind_of_constraint_and_every_spelling_of_a_name() -> None:
 bound = st.floats(0.0, 1.0)
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(
     shares=st.lists(st.tuples(bound, bound), min_size=5, max_size=5),
     budget=st.floats(0.01, 20.0),
