@@ -13,7 +13,7 @@ from benchmarks.recovery.tiers import TIERS
 from mmm_xgen import generate_mmm_dataset
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
 from mmm_xgen.recovery.study.report import COLLECTED
-from mmm_xgen.recovery.study.results import read_scores, read_units
+from mmm_xgen.recovery.study.results import newest, read_scores, read_units
 from mmm_xgen.recovery.study.tables import EVERY, populations
 from mmm_xgen.recovery.study.unit import SUMMARY
 from mmm_xgen.truth import information_bound, roas
@@ -46,8 +46,8 @@ def judged(out: Path) -> pd.DataFrame:
     units = read_units(out)
     promised = hashlib.sha256(PROTOCOL.read_bytes()).hexdigest()
     units = units[units["dataset"].isin(TIERS) & (units["protocol"] == promised)]
-    newest = units.sort_values("began", kind="stable")["context"].iloc[-1]
-    units = units[units["context"] == newest]
+    latest = units.sort_values("began", kind="stable")["context"].iloc[-1]
+    units = newest(units[units["context"] == latest])
     scores = read_scores(units, out / SUMMARY / COLLECTED)
     every = populations(units, scores)
     scores = every[every["population"] == EVERY]

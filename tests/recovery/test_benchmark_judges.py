@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +118,14 @@ def test_a_fit_that_came_to_nothing_counts_as_the_prior(
             for seed in range(1, 6)
         ],
         columns=["model", "seed", "status"],
-    ).assign(dataset="tier_a", protocol=promised, context="x", began="1", reason="", converged=True)
+    ).assign(
+        **{"dataset": "tier_a", "protocol": promised, "context": "x", "template": ""},
+        **{"versions": "x", "began": "1", "reason": "", "converged": True},
+    )
     other = units.assign(protocol="another", seed=units["seed"] + 100)
-    monkeypatch.setattr(hypotheses, "read_units", lambda _: pd.concat([other, units]))
+    # Of a fit that was made again the earlier one counts no more.
+    earlier = units[units["seed"] == 1].assign(status="timed out", began="0")
+    monkeypatch.setattr(hypotheses, "read_units", lambda _: pd.concat([other, earlier, units]))
     covers = {
         model: {seed: [value] * 4 for seed in seeds}
         for model, value, seeds in (
@@ -174,6 +180,7 @@ def test_ranks_of_every_quantity_are_judged(
 # --- what is said in words
 
 
+SUMMARY = Path(hypotheses.__file__).parent / "results/summary"
 README_MODELS = {
     "least squares that knows the transforms": "ols-oracle",
     "PyMC-Marketing, its defaults": "pymc-default-nutpie",
@@ -188,7 +195,7 @@ README_MODELS = {
 @pytest.fixture(scope="module")
 def recovery() -> pd.DataFrame:
     """The committed main table, every fit counted."""
-    table = pd.read_csv(Path(hypotheses.__file__).parent / "results/summary/recovery.csv")
+    table = pd.read_csv(SUMMARY / "recovery.csv")
     return table[table["population"] == "every fit"].set_index(["dataset", "model"])
 
 
@@ -205,18 +212,26 @@ def is_rounded(said: str, value: float) -> bool:
 
 
 def test_the_readme_says_what_was_found(recovery: pd.DataFrame) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
     said = {
         row[0]: [cell.rstrip("%") for cell in row[1:]]
-        for row in rows_of((ROOT / "README.md").read_text(encoding="utf-8"))
+        for row in rows_of(page)
         if row[0] in README_MODELS
     }
     assert said.keys() == README_MODELS.keys()
     for name, model in README_MODELS.items():
         found = recovery.loc[("tier_a", model)]
-        error, coverage, regret = said[name]
+        converged, error, coverage, regret = said[name]
+        fitted = model.startswith(("pymc", "meridian"))
+        assert converged == (f"{found['converged']:.0f} of {found['units']:.0f}" if fitted else "-")
         assert is_rounded(error, found["log_roas_error"]), name
         assert is_rounded(coverage, 100 * found["coverage_94"]), name
         assert is_rounded(regret, found["regret_percent"]), name
+    regrets = pd.read_csv(SUMMARY / "decision_regret.csv")
+    regrets = regrets[regrets["population"] == "every fit"].set_index(["dataset", "model"])
+    today = regrets.loc[("tier_a", "meridian-default")].set_index("quantity")["mean"]
+    said_today = re.search(r"first 20 of the 50; .* loses (\S+)%\.", page.replace("\n", " "))
+    assert said_today and is_rounded(said_today[1], today["regret_today_percent"])
 
 
 def test_the_results_say_what_was_found(recovery: pd.DataFrame) -> None:

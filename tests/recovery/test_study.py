@@ -37,16 +37,18 @@ from mmm_xgen.errors import (
 )
 from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
-from mmm_xgen.recovery.study import work
+from mmm_xgen.recovery.study import memory, work
 from mmm_xgen.recovery.study.memory import (
     Sizes,
     available_memory,
+    begin_peak,
     estimated_memory,
     parameters_at_most,
+    peak_memory,
 )
 from mmm_xgen.recovery.study.progress import Clock
 from mmm_xgen.recovery.study.report import markdown
-from mmm_xgen.recovery.study.results import converged, read_scores, read_units
+from mmm_xgen.recovery.study.results import converged, newest, read_scores, read_units
 from mmm_xgen.recovery.study.run import _to_do, planned_units, run_study
 from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
 from mmm_xgen.recovery.study.tables import (
@@ -902,6 +904,52 @@ def test_what_was_done_before_stands_beside_what_is_asked_for(tmp_path):
     changed = CONFIG.model_copy(update={"n_periods": 31})
     other = run_study({"tiny": changed}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
     assert other.tables["diagnostics_summary"]["units"].tolist() == [1]
+
+
+def test_fits_to_other_data_do_not_stand_together(tmp_path):
+    study(tmp_path, "fake-instant", seeds=[1, 2, 3])
+    changed = CONFIG.model_copy(update={"n_periods": 31})
+    run_study({"tiny": changed}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
+    # Also where neither is what is asked for.
+    other = run_study({"other": CONFIG}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
+    table = other.tables["diagnostics_summary"].set_index("dataset")
+    assert table["units"].to_dict() == {"other": 1, "tiny": 1}
+
+
+def test_fits_of_other_packages_do_not_stand_together():
+    found = pd.DataFrame(
+        [
+            ("pymc", 1, "old", "2"),
+            ("pymc", 2, "old", "1"),
+            ("pymc", 1, "new", "3"),
+            # Of another model they may be others.
+            ("ols", 1, "old", "1"),
+            ("ols", 1, "old", "2"),
+        ],
+        columns=["model", "seed", "versions", "began"],
+    ).assign(dataset="a", template="")
+    kept = newest(found)
+    assert kept[["model", "versions", "began"]].to_numpy().tolist() == [
+        ["ols", "old", "2"],
+        ["pymc", "new", "3"],
+    ]
+    asked = newest(found.assign(asked=found["versions"] == "old"), first=("asked", "began"))
+    assert asked[asked["model"] == "pymc"]["seed"].tolist() == [1, 2]
+
+
+def test_a_time_out_is_newer_than_what_was_done_before(tmp_path):
+    first = study(tmp_path, seeds=[1]).units
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-failing", [1], FEW)
+    work.record(unit, tmp_path, status="timed out", reason="took more than 1 s")
+    units = read_units(tmp_path)
+    assert units["began"][units["status"] == "timed out"].item() > first["began"].item()
+
+
+def test_memory_of_children_of_earlier_fits_is_not_counted(monkeypatch):
+    held = iter([{"process": 1.0, "largest_child": child} for child in (0.0, 500.0, 500.0, 500.0)])
+    monkeypatch.setattr(memory, "_high_water", lambda: next(held))
+    first, second = (peak_memory(begin_peak()) for _ in range(2))
+    assert first["largest_child"] == 500.0 and math.isnan(second["largest_child"])
 
 
 def test_a_fit_that_came_to_nothing_counts_as_the_prior():

@@ -128,35 +128,60 @@ def available_memory() -> float:
         return free
 
 
-def begin_peak() -> tuple[bool, float]:
-    """Forget the peak so far.
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """Memory before a fit, in megabytes.
 
-    Returns
-    -------
-    bool
-        Whether the system can, as Linux does.
-    float
-        Megabytes that the process has now.
+    Parameters
+    ----------
+    forgotten : bool
+        Whether the system forgot the peak so far, as Linux does.
+    held : float
+        What the process held.
+    largest_child : float
+        The most that a child of it that has ended ever held; no system forgets that.
     """
+
+    forgotten: bool
+    held: float
+    largest_child: float
+
+
+def begin_peak() -> Before:
+    """Forget the peak so far."""
     import psutil
 
-    now = psutil.Process().memory_info().rss / MEGABYTE
+    held = psutil.Process().memory_info().rss / MEGABYTE
+    child = _high_water()["largest_child"]
     try:
         RESET.write_text("5", encoding="ascii")
     except OSError:
-        return False, now
-    return True, now
+        return Before(forgotten=False, held=held, largest_child=child)
+    return Before(forgotten=True, held=held, largest_child=child)
 
 
-def peak_memory() -> Mapping[str, float]:
-    """Most memory that this process, and the largest of its ended children, ever held.
+def peak_memory(before: Before) -> Mapping[str, float]:
+    """Most memory that this process, and the largest child that it had since, held.
+
+    Parameters
+    ----------
+    before : Before
+        From `begin_peak`.
 
     Returns
     -------
     mapping of str to float
-        Megabytes: ``process`` and ``largest_child``. Each is the high-water mark of a whole
-        life, but for what `begin_peak` made the system forget; children's is never forgotten.
+        Megabytes: ``before``, ``process``, and ``largest_child``, NaN if no child held more than
+        those before did.
     """
+    found = _high_water()
+    child = found["largest_child"]
+    larger = child if child > before.largest_child else math.nan
+    return {"before": before.held, "process": found["process"], "largest_child": larger}
+
+
+def _high_water() -> dict[str, float]:
+    """Megabytes of this process and of its largest ended child, in all their life."""
     try:
         import resource
     except ImportError:

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.atomic import atomic_path
-from mmm_xgen.recovery.study.unit import DONE, Unit, read_stats
+from mmm_xgen.recovery.study.unit import DONE, Unit, digest, read_stats
 from mmm_xgen.recovery.study.work import SCORES
 
 LARGEST_RHAT = 1.01
@@ -20,6 +20,7 @@ TIMINGS = ("build", "compile", "sample", "total")
 DIAGNOSTICS = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "n_parameters")
 # What tells a fit from an earlier one of the same unit.
 FIT = ["hash", "began"]
+UNIT = ["dataset", "model", "seed"]
 SIZES = ("date", "geo", "channel", "control")
 
 
@@ -57,14 +58,14 @@ def read_units(out: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame, one row a unit
-        ``dataset``, ``model`` (with its sampler), ``seed``, ``status``, ``reason``,
-        ``converged``, ``hash``, ``context``, ``template``, ``protocol``, ``began``, ``folder``;
-        seconds ``build``, ``compile``, ``sample``, ``total`` of the fit, ``seconds`` of all;
-        ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``, ``n_parameters``;
-        ``ess_per_second`` of sampling and ``ess_per_second_of_all``, building and compiling
-        included; in megabytes ``peak_memory``, ``grown_memory``, what the peak is
-        above the memory that the process had before, and ``estimated_memory``; ``cold``, 1 if
-        it was the first fit of its process; sizes ``n_date``, ``n_geo``, ``n_channel``,
+        ``dataset``, ``model`` (with its sampler), ``seed``, ``status``, ``reason``, ``converged``,
+        ``hash``, ``context``, ``template``, ``protocol``, ``versions`` (a hash of them),
+        ``began``, ``folder``; seconds ``build``, ``compile``, ``sample``, ``total`` of the fit,
+        ``seconds`` of all; ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``,
+        ``n_parameters``; ``ess_per_second`` of sampling and ``ess_per_second_of_all``, building
+        and compiling included; in megabytes ``peak_memory``, ``grown_memory``, what the peak is
+        above the memory that the process had before, and ``estimated_memory``; ``cold``, 1 if it
+        was the first fit of its process; sizes ``n_date``, ``n_geo``, ``n_channel``,
         ``n_control``.
     """
     rows = []
@@ -100,9 +101,9 @@ def converged(stats: Mapping[str, Any]) -> bool:
 def beside_each_other(found: pd.DataFrame, units: Iterable[Unit]) -> pd.DataFrame:
     """Of all units in a folder, those asked for and those that may stand in a table with them.
 
-    These have the same settings (but for sampler and lift tests), versions and protocol, and data
-    of the same configuration. Of two for one dataset, model and seed, that asked for is taken, or
-    else the newer one.
+    These have the same settings (but for sampler and lift tests) and protocol. Of one dataset all
+    have data of the same configuration, and of one of its models all have the same versions of
+    packages: those of what was asked for, or else of the newest.
 
     Parameters
     ----------
@@ -117,14 +118,38 @@ def beside_each_other(found: pd.DataFrame, units: Iterable[Unit]) -> pd.DataFram
         Rows of `found`, with ``asked``.
     """
     units = list(units)
-    templates = {unit.dataset: unit.template for unit in units}
-    same_data = found["template"] == found["dataset"].map(templates).fillna(found["template"])
     asked = found["hash"].isin({unit.hash for unit in units})
-    alike = found["context"].isin({unit.context for unit in units}) & same_data
-    kept = found.assign(asked=asked)[asked | alike]
-    kept = kept.sort_values(["asked", "began"], ascending=False, kind="stable")
-    kept = kept.drop_duplicates(["dataset", "model", "seed"])
-    return kept.sort_values(["dataset", "model", "seed"]).reset_index(drop=True)
+    alike = found["context"].isin({unit.context for unit in units})
+    return newest(found.assign(asked=asked)[asked | alike], first=("asked", "began"))
+
+
+def newest(found: pd.DataFrame, first: Iterable[str] = ("began",)) -> pd.DataFrame:
+    """One unit for each dataset, model and seed, of those that may be averaged.
+
+    Parameters
+    ----------
+    found : DataFrame
+        See `read_units`.
+    first : iterable of str
+        Columns whose largest values decide which configuration of a dataset, which versions of a
+        model's packages and which of two units are taken.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `found`, by dataset, model and seed.
+
+    Examples
+    --------
+    >>> about = {"dataset": "a", "model": "ols", "template": "", "versions": ["1", "1", "2"]}
+    >>> newest(pd.DataFrame({**about, "seed": [1, 2, 1], "began": ["1", "2", "3"]}))["began"].item()
+    '3'
+    """
+    kept = found.sort_values([*first], ascending=False, kind="stable")
+    for what, by in (("template", ["dataset"]), ("versions", ["dataset", "model"])):
+        kept = kept[kept[what] == kept.groupby(by)[what].transform("first")]
+    kept = kept.drop_duplicates(UNIT)
+    return kept.sort_values(UNIT).reset_index(drop=True)
 
 
 def read_scores(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFrame:
@@ -214,7 +239,9 @@ def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
     sampling, total = timings.get("sample"), timings.get("total")
     ess = diagnostics.get("ess_bulk_min")
     before = peak.get("before")
-    highest = [peak[name] for name in ("process", "largest_child") if peak.get(name) is not None]
+    # The last is of a library that has a process of its own.
+    all_peaks = (peak.get("process"), peak.get("largest_child"), diagnostics.get("peak_memory_mb"))
+    highest = [each for each in all_peaks if each is not None]
     memory = float(max(highest)) if highest else float("nan")
     return {
         "dataset": stats.get("dataset", ""),
@@ -224,6 +251,7 @@ def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
         "reason": stats.get("reason", ""),
         "converged": converged(stats),
         **{name: stats.get(name) or "" for name in ("hash", "context", "template", "protocol")},
+        "versions": digest(versions=stats.get("versions")),
         "began": stats.get("began", ""),
         "seconds": _number(stats.get("seconds")),
         **{name: _number(timings.get(name)) for name in TIMINGS},

@@ -113,7 +113,7 @@ class Unit:
 
     @property
     def fit_settings(self) -> FitSettings:
-        """Settings with the seed of this very fit, so that fits share no random numbers."""
+        """Settings with a seed that all models of a dataset share, and no other dataset has."""
         seed = stream(self.settings.seed, "fit", self.dataset, str(self.seed)).integers(2**31 - 1)
         return replace(self.settings, seed=int(seed))
 

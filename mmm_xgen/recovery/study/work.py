@@ -99,7 +99,7 @@ def run_unit(
         "reason": "",
         "python": platform.python_version(),
         "units_before": _PAST.units,
-        "began": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "began": _now(),
     }
     _PAST.units += 1
     began = time.perf_counter()
@@ -127,10 +127,15 @@ def record(
     unit: Unit, out: Path, *, status: str, reason: str, again: bool = False, **more: Any
 ) -> dict[str, Any]:
     """Keep a unit that came to nothing, such as one that took too long."""
-    stats = {**unit.identity(), "status": status, "reason": reason, **more}
+    # When it really began its process knew, which is gone; it is newer than what is there.
+    stats = {**unit.identity(), "status": status, "reason": reason, "began": _now(), **more}
     with whole_folder(unit.folder(out), again=again) as folder:
         write_stats(folder, stats)
     return stats
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def model_named(name: str, module: str = "") -> Model:
@@ -189,14 +194,14 @@ def _work(
     _check_truth(ds, unit)
     to_netcdf(ds, folder / DATA)
     stats["sizes"] = {dim: ds.sizes.get(dim, 0) for dim in ("date", "geo", "channel", "control")}
-    forgotten, held = begin_peak()
+    memory_before = begin_peak()
     before = time.perf_counter()
     fit = model(ds, unit.fit_settings)
     if not isinstance(fit, Fit):
         raise ConfigError(f"model {unit.model!r} returned {type(fit).__name__}, needed: Fit")
     stats["timings"] = {"total": time.perf_counter() - before, **fit.timings}
-    stats["peak_memory"] = {"before": held, **peak_memory()}
-    stats["peak_memory_of"] = "fit" if forgotten else "process"
+    stats["peak_memory"] = peak_memory(memory_before)
+    stats["peak_memory_of"] = "fit" if memory_before.forgotten else "process"
     stats["diagnostics"] = dict(fit.diagnostics)
     stats["no_single_truth"] = dict(fit.no_single_truth)
     write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
