@@ -4,6 +4,7 @@ Tests marked `meridian` run Meridian itself, in an environment of its own.
 """
 
 import json
+import math
 import os
 import stat
 import subprocess
@@ -42,7 +43,13 @@ from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import MODELS, FitSettings, training_data
 from mmm_xgen.recovery.models import meridian_environment
-from mmm_xgen.recovery.models.meridian import ask_analyzer, fit_meridian, request_of
+from mmm_xgen.recovery.models.meridian import (
+    _comparable,
+    _diagnostics,
+    ask_analyzer,
+    fit_meridian,
+    request_of,
+)
 from mmm_xgen.recovery.models.meridian_arms import (
     MeridianModel,
     matched,
@@ -53,6 +60,7 @@ from mmm_xgen.recovery.models.meridian_arms import (
 )
 from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, meridian_python
 from mmm_xgen.recovery.scoring import score
+from mmm_xgen.recovery.study.results import converged
 from mmm_xgen.response import respond
 from mmm_xgen.truth import roas
 
@@ -288,6 +296,44 @@ def test_what_has_no_single_truth_says_why(dataset, max_lag, parameter, reason):
     truth = to_meridian_truth(dataset(), max_lag=max_lag)
     assert reason in no_single_truth(truth)[parameter]
     assert parameter not in truth or bool(truth[parameter].isnull().any())
+
+
+def test_the_sd_of_other_noise_has_no_single_truth():
+    truth = to_meridian_truth(national(regions={"noise": "student_t"}))
+    assert "the noise is student_t" in no_single_truth(truth)["sigma"]
+    assert bool(truth["sigma"].isnull())
+
+
+COMPARED = {"adstock_alpha", "saturation_slope", "saturation_kappa", "effect", "y_sigma"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "max_lag", "compared"),
+    [
+        (national, 7, COMPARED),
+        # One weight more than there is in the data.
+        (national, 8, COMPARED - {"adstock_alpha"}),
+        (lambda: national(regions={"noise": "student_t"}), 7, COMPARED - {"y_sigma"}),
+        (
+            lambda: panel(geo_response="common"),
+            7,
+            COMPARED - {"saturation_kappa"} | {"gamma_control"},
+        ),
+    ],
+)
+def test_what_has_no_single_truth_is_not_compared(dataset, max_lag, compared):
+    ds = dataset()
+    truth = to_meridian_truth(ds, max_lag=max_lag)
+    draws = from_meridian(one_draw(truth), ds, max_lag=max_lag, linear=("Post",))
+    assert _comparable(draws, ds, truth).data_vars.keys() == compared
+
+
+def test_one_chain_has_no_r_hat_that_is_small():
+    rng = np.random.default_rng(1)
+    draws = (("chain", "draw", "media_channel"), rng.normal(size=(1, 50, 2)))
+    found = _diagnostics(xr.Dataset({"roi_m": draws}, {"geo": ["a", "b"]}))
+    assert math.isnan(found["rhat_max"]) and found["ess_bulk_min"] > 0
+    assert not converged({"status": "done", "diagnostics": found | {"rhat_max": None}})
 
 
 def test_an_elastic_control_has_no_single_truth():

@@ -30,6 +30,7 @@ from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.groups import group, one_draw
+from mmm_xgen.recovery.alignment.pymc_truth import noise_kind
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_data
 from mmm_xgen.truth import roas
@@ -337,6 +338,9 @@ def to_meridian_truth(ds: xr.Dataset, *, max_lag: int | None = None) -> xr.Datas
         reasons |= {"beta_m": many, "eta_m": many}
     truth |= _baseline(ds, scales, reasons)
     sigma = ds["y_sigma"].values / scales["kpi_scale"].values
+    if (noise := noise_kind(ds)) != "gaussian":
+        reasons["sigma"] = f"the noise is {noise}, the model's likelihood normal"
+        sigma = np.full_like(sigma, np.nan)
     truth["sigma"] = ((), sigma[0]) if len(sigma) == 1 else (("geo",), sigma)
     reasons["knot_values"] = "knots interpolate the time effect, whose truth is mu_t"
     data = to_meridian(ds)

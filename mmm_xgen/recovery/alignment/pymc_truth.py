@@ -288,11 +288,16 @@ def _noise_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     require(ds, "y_sigma")
     target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
     sigma = ds["y_sigma"] / target
-    noise = config_of(ds).regions.noise.kind if "config" in ds.attrs else "unknown"
+    noise = noise_kind(ds)
     if noise == "gaussian" and model.likelihood == "Normal":
         return {"y_sigma": sigma}, {}
     why = f"the noise is {noise}, the model's likelihood {model.likelihood}"
     return {"y_sigma": xr.full_like(sigma, np.nan)}, {"y_sigma": why}
+
+
+def noise_kind(ds: xr.Dataset) -> str:
+    """Kind of the noise, as far as it is known."""
+    return config_of(ds).regions.noise.kind if "config" in ds.attrs else "unknown"
 
 
 def _plain(values: xr.DataArray) -> xr.DataArray:

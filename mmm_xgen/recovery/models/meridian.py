@@ -173,7 +173,9 @@ def fit_meridian(
         model = with_lift_tests(model, switch_off_tests(ds, settings))
     request = request_of(seen, settings, model)
     reply = ask_worker(request, python=python, timeout=timeout, cores=settings.cores)
-    timings = {**json.loads(reply.attrs["timings"]), "total": time.perf_counter() - start}
+    timings = json.loads(reply.attrs["timings"])
+    # Imports are no time of a fit, here as with other libraries.
+    timings["total"] = time.perf_counter() - start - timings["import"]
     statistics = [str(name) for name in reply.data_vars if str(name).startswith(STATISTICS)]
     posterior = reply.drop_vars([*statistics, "media_scale", "kpi_scale", "knot_locations"])
     sampler = reply[statistics].rename({n: n.removeprefix(STATISTICS) for n in statistics})
@@ -203,7 +205,7 @@ def fit_meridian(
     )
     return Fit(
         estimates=estimates,
-        parameters=_comparable(draws, ds),
+        parameters=_comparable(draws, ds, truth),
         diagnostics=diagnostics,
         timings=timings,
         no_single_truth=no_single_truth(truth),
@@ -211,25 +213,33 @@ def fit_meridian(
     )
 
 
-def _comparable(draws: xr.Dataset, ds: xr.Dataset) -> xr.Dataset:
-    """Draws that mean what the Dataset's variables of the same name mean; NaN in other channels."""
+def _comparable(draws: xr.Dataset, ds: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
+    """Draws of what has a single truth, which is NaN in channels where it has none."""
     hill = (ds["saturation_kind"] == "hill_function").drop_vars("saturation_kind")
-    carried = ds["adstock_kind"] == "geometric_adstock"
+    geometric = ds["adstock_kind"] == "geometric_adstock"
+    known = {
+        name: xr.DataArray(truth[name].notnull().values, {"channel": ds["channel"]}, ["channel"])
+        for name in ("alpha_m", "ec_m", "slope_m")
+    }
     # Ours are in our own spend units, and for kernels that are not normalised.
     kappa = draws["saturation_kappa"] * draws["spend_unit"] / ds["spend_unit"]
     normalized = ds["normalize"] | (ds["adstock_kind"] == "no_adstock")
     parameters = {
-        "adstock_alpha": draws["adstock_alpha"].where(carried),
-        "saturation_slope": draws["saturation_slope"].where(hill),
-        "saturation_kappa": kappa.where(hill & normalized),
+        "adstock_alpha": draws["adstock_alpha"].where(geometric & known["alpha_m"]),
+        "saturation_slope": draws["saturation_slope"].where(hill & known["slope_m"]),
+        "saturation_kappa": kappa.where(hill & normalized & known["ec_m"]),
         "effect": draws["effect"].where(hill & normalized),
-        "y_sigma": draws["y_sigma"],
+        "y_sigma": draws["y_sigma"].where(bool(truth["sigma"].notnull().all())),
     }
     if "gamma_control" in draws:
         linear_control = ds["control_elasticity"].isnull().all("geo")
         parameters["gamma_control"] = draws["gamma_control"].where(linear_control)
-    known = {name: values for name, values in parameters.items() if name in ds}
-    return xr.Dataset({name: values.reset_coords(drop=True) for name, values in known.items()})
+    shared = {
+        name: values.reset_coords(drop=True)
+        for name, values in parameters.items()
+        if name in ds and bool(values.notnull().any())
+    }
+    return xr.Dataset(shared)
 
 
 def _diagnostics(posterior: xr.Dataset) -> dict[str, float]:
@@ -248,7 +258,8 @@ def _diagnostics(posterior: xr.Dataset) -> dict[str, float]:
     ]
     together = np.concatenate(flat, axis=-1)
     sampled = together[..., np.ptp(together, axis=(0, 1)) > 0]
-    found = {"n_parameters": float(sampled.shape[-1])}
+    # An R-hat that cannot be computed is none that is small.
+    found = {"n_parameters": float(sampled.shape[-1]), "rhat_max": np.nan}
     if min(sampled.shape) == 0 or sampled.shape[1] < 4:
         return found
     draws = xr.Dataset({"all": ((*SAMPLE, "parameter"), sampled)})

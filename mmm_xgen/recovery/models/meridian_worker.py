@@ -164,7 +164,8 @@ def peak_memory_mb() -> float:
     except ImportError:
         return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) / (1e6 if sys.platform == "darwin" else 1e3)
+    # macOS counts bytes where Linux counts units of 1,024.
+    return float(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def main(request_path: str, reply_path: str, parent: str) -> None:
