@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.config.data import ANCHORS
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
+from mmm_xgen.kernels.calendar import ANCHORS, weekday
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import require
 
@@ -177,9 +177,7 @@ def first_days(dates: Dates, freq: str) -> Dates:
         months = days.astype("datetime64[M]").astype(np.int64)
         first = (months - months % MONTHS[freq]).astype("datetime64[M]").astype("datetime64[D]")
     else:
-        # 1970-01-01 was a Thursday.
-        weekday = (days.astype(np.int64) + 3) % 7
-        first = days - (weekday - WEEKS.index(freq)) % 7
+        first = days - (weekday(days) - WEEKS.index(freq)) % 7
     return np.asarray(first.astype("datetime64[ns]"))
 
 
@@ -199,7 +197,7 @@ def _over_time(ds: xr.Dataset, freq: str, source: str) -> xr.Dataset:
     reduced["revenue_per_kpi"] = _constant(ds["revenue_per_kpi"].variable, window)
     intercept = ds["intercept_contribution"].variable
     if "date" not in intercept.dims:
-        total = counts * intercept
+        total = (counts * intercept).transpose(..., "date", "geo")
         reduced["intercept_contribution"] = xr.Variable(total.dims, total.data, intercept.attrs)
     partial = _partial(ds, window, freq, source)
     # One date for each new period gives the rest its shape.
@@ -263,7 +261,7 @@ def _over_geos(ds: xr.Dataset, label: str) -> xr.Dataset:
     price = ds["revenue_per_kpi"]
     if not price.min("geo").equals(price.max("geo")):
         raise _varying("between geos")
-    share = ds["population"] / ds["population"].sum()
+    share = ds["population"] / ds["population"].sum("geo")
     new = {name: ds[name].sum("geo", skipna=False) for name in _with_geo(ds, SUMMED)}
     new["control_value"] = (ds["control_value"] * share).sum("geo", skipna=False)
     # The first geo gives the rest its shape, and has the one revenue per KPI unit.

@@ -420,3 +420,12 @@ def test_chunks_and_further_dims(ds):
     both = aggregate(two, freq="MS")
     np.testing.assert_allclose(both["y"].isel(dataset=0), aggregate(ds, freq="MS")["y"])
     np.testing.assert_allclose(roas(both), roas(two), rtol=1e-12)
+    for options in ({}, {"freq": "MS"}, {"geo": None, "freq": "MS"}):
+        both = aggregate(two, **options)
+        for position in range(2):
+            alone = aggregate(two.isel(dataset=position), **options)
+            for name in (*SUMMED, "control_value", "revenue_per_kpi"):
+                if name in alone:
+                    assert both[name].dims == ("dataset", *alone[name].dims), name
+                    part = both[name].isel(dataset=position)
+                    np.testing.assert_allclose(part, alone[name], rtol=1e-12, err_msg=name)
