@@ -28,7 +28,7 @@ from mmm_xgen.truth.media import channel_label, contribution, history_of, media_
 Estimand: TypeAlias = Literal["steady_state", "in_test", "in_test_and_cooldown"]
 
 # What tells the rows of one test from those of another.
-TEST = ["channel", "start", "end", "estimand"]
+TEST = ["channel", "start", "end", "change", "estimand"]
 
 
 def lift_test(
@@ -104,7 +104,8 @@ def lift_test(
         and ``sigma`` (KPI units per period). Beside it the truth: ``true_delta_y``; ``true_roi``
         (revenue per currency of the change); ``true_roas_with_carryout`` (of all spend in the
         window, Meridian's estimand); and what the test was: ``spend``, ``delta_spend``,
-        ``revenue_per_kpi`` (mean of the window), ``start``, ``end``, ``n_periods``, ``estimand``.
+        ``revenue_per_kpi`` (mean of the window), ``start``, ``end``, ``n_periods``, ``change``,
+        ``estimand``.
         `x` differs from `spend` only where lag weights are not normalised: the likelihood knows
         no adstock, so it must be given what adstock would make of constant spend.
 
@@ -172,6 +173,7 @@ def lift_test(
             "start": dates[0],
             "end": dates[-1],
             "n_periods": length,
+            "change": float(change),
             "estimand": estimand,
         }
     )
@@ -297,20 +299,21 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     test : DataFrame
-        From `lift_test`, or several of them below one another.
+        From `lift_test`, or several of them below one another. Rows with the same channel,
+        window, change and estimand are geos of one test.
 
     Returns
     -------
     DataFrame, one row a test
         ``channel``, ``mean``, ``sd``, ``true_mean`` and ``true_roas_with_carryout`` in revenue
-        per currency; ``start`` and ``end`` of the window, ``n_geos``, ``estimand``. A mean that
-        is not positive, as half of all tests of a placebo give, has no lognormal prior:
-        take ``Normal(mean, sd)`` there.
+        per currency; ``start`` and ``end`` of the window, ``change``, ``n_geos``, ``estimand``.
+        A mean that is not positive, as half of all tests of a placebo give, has no lognormal
+        prior: take ``Normal(mean, sd)`` there.
 
     Raises
     ------
     SchemaError
-        If a column is missing.
+        If a column is missing, or a test has a geo twice, as two seeds of one test do.
 
     Examples
     --------
@@ -323,17 +326,18 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     0  x2-Trend  1.63  0.033      1.664                    1.664
     """
     needed = ["delta_y", "sigma", "true_delta_y", "true_roas_with_carryout", "spend"]
-    needed += ["delta_spend", "revenue_per_kpi", "n_periods", *TEST]
+    needed += ["delta_spend", "revenue_per_kpi", "n_periods", "geo", *TEST]
     missing = [name for name in needed if name not in test]
     if missing or test.empty:
         lacks = f"no column {missing[0]!r}" if missing else "no row"
         raise SchemaError(f"the test has {lacks}; pass a frame that lift_test made")
+    _refuse_repeated_geo(test)
     weight = test["n_periods"] * test["revenue_per_kpi"]
     sums = test[TEST].assign(
         revenue=weight * test["delta_y"],
         variance=(weight * test["sigma"]) ** 2,
         true_revenue=weight * test["true_delta_y"],
-        change=test["n_periods"] * test["delta_spend"],
+        invested=test["n_periods"] * test["delta_spend"],
         spend=test["spend"],
         roas=test["spend"] * test["true_roas_with_carryout"],
         n_geos=1,
@@ -342,15 +346,28 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "channel": pooled["channel"],
-            "mean": pooled["revenue"] / pooled["change"],
-            "sd": np.sqrt(pooled["variance"]) / pooled["change"].abs(),
-            "true_mean": pooled["true_revenue"] / pooled["change"],
+            "mean": pooled["revenue"] / pooled["invested"],
+            "sd": np.sqrt(pooled["variance"]) / pooled["invested"].abs(),
+            "true_mean": pooled["true_revenue"] / pooled["invested"],
             "true_roas_with_carryout": pooled["roas"] / pooled["spend"],
             "start": pooled["start"],
             "end": pooled["end"],
+            "change": pooled["change"],
             "n_geos": pooled["n_geos"],
             "estimand": pooled["estimand"],
         }
+    )
+
+
+def _refuse_repeated_geo(test: pd.DataFrame) -> None:
+    repeated = test[test.duplicated([*TEST, "geo"])]
+    if repeated.empty:
+        return
+    row = repeated.iloc[0]
+    raise SchemaError(
+        f"the test of {row['channel']!r} from {str(row['start'])[:10]} to {str(row['end'])[:10]} "
+        f"by {row['change']:+g} has the geo {row['geo']!r} twice, allowed: once, since geos are "
+        "added up; pass the results of several seeds one at a time"
     )
 
 

@@ -399,6 +399,31 @@ def test_several_tests_make_several_priors_and_windows(ds: xr.Dataset) -> None:
         meridian_roi_prior(tests.iloc[:0])
 
 
+def test_tests_by_different_changes_are_different_tests(ds: xr.Dataset) -> None:
+    arguments: dict[str, Any] = {"channel": "TV", "window": "2022-09", "se": 1.0}
+    frames = [lift_test(ds, change=change, **arguments) for change in (0.5, -0.5)]
+    assert [frame["change"].tolist() for frame in frames] == [[0.5] * 3, [-0.5] * 3]
+    prior = meridian_roi_prior(pd.concat(frames, ignore_index=True))
+    apart = pd.concat([meridian_roi_prior(frame) for frame in frames], ignore_index=True)
+    pd.testing.assert_frame_equal(prior, apart)
+    assert prior["change"].tolist() == [0.5, -0.5]
+    assert prior["n_geos"].tolist() == [3, 3]
+    assert np.isfinite(prior["mean"]).all()
+
+
+def test_a_geo_is_in_a_test_once(ds: xr.Dataset) -> None:
+    arguments: dict[str, Any] = {"channel": "TV", "window": "2022-09", "change": 0.5, "se": 1.0}
+    seeds = [lift_test(ds, seed=seed, **arguments) for seed in range(2)]
+    message = r"'x1-TV' from 2022-09-05 to 2022-09-26 by \+0\.5 has the geo 'North' twice"
+    with pytest.raises(SchemaError, match=message + ".*one at a time"):
+        meridian_roi_prior(pd.concat(seeds, ignore_index=True))
+    # Geos of one test may come in parts, and each test may have all of them.
+    parts = [lift_test(ds, geos=geo, **arguments) for geo in ("North", "South", "East")]
+    pd.testing.assert_frame_equal(
+        meridian_roi_prior(pd.concat(parts, ignore_index=True)), meridian_roi_prior(seeds[0])
+    )
+
+
 # --- estimates ----------------------------------------------------------------------------------
 
 
