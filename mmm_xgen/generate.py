@@ -17,12 +17,13 @@ from mmm_xgen.effect import factor_for_roas
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.given import effect_is_given, given_parameters, with_given
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import config_of, in_dataset_order, is_element, label, labels_of
+from mmm_xgen.labelled import config_of, in_dataset_order, is_element, label
 from mmm_xgen.observe import noise_sd, observe
 from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
 from mmm_xgen.planned import given_spend, planned
 from mmm_xgen.plausibility import reject_overflow, warn_of_absent_events, warn_of_implausible
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
+from mmm_xgen.schema import require
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,12 +99,15 @@ def generate_mmm_dataset(
     batch = Batch.of(config)
     truth, given = true_parameters(batch, params)
     variables = sales_equation(batch, truth, given, plan)
-    return label(
+    ds = label(
         config,
         {name: in_dataset_order(name, values[0]) for name, values in variables.items()},
         given=list(given),
         spend_is_given=plan is not None,
     )
+    # A plan has no base spend, and what has no entry is not shown: given, they change nothing.
+    ds.attrs["given_params"] = ",".join(name for name in given if name in ds)
+    return ds
 
 
 def regenerate(ds: xr.Dataset) -> xr.Dataset:
@@ -122,7 +126,8 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` does not carry its configuration, or is a counterfactual, which none made.
+        If `ds` does not carry its configuration or a parameter that was given, or is a
+        counterfactual, which none made.
     ConfigError
         If a custom pattern, transform or callable in it is not registered.
 
@@ -144,6 +149,7 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
             "regenerate(ds.isel(dataset=0)), or all with mmm_xgen.ensemble.regenerate_ensemble(ds)"
         )
     names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
+    require(ds, *names)
     kept = [name for name in ("spend", "spend_history", "control_value") if name in ds]
     with warnings.catch_warnings():
         # They were given when the dataset was made.
@@ -265,7 +271,7 @@ def true_parameters(batch: Batch, params: xr.Dataset | None) -> tuple[Parameters
     drawn |= draw_media(batch, drawn)
     if params is None:
         return drawn, {}
-    given = given_parameters(params, drawn, labels_of(batch.shared))
+    given = given_parameters(batch.shared, params, drawn)
     if "intercept_contribution" in given:
         # What is stated as a share of base sales is a share of the given ones.
         drawn = draw_baseline(batch, base=given["intercept_contribution"])

@@ -10,6 +10,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import AlignmentError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.labelled import labels_of
 from mmm_xgen.parameters import Parameters
 from mmm_xgen.schema import VARIABLES, describe
 
@@ -17,20 +18,18 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def given_parameters(
-    params: xr.Dataset, drawn: Parameters, labels: dict[str, list[str]]
-) -> Parameters:
+def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameters) -> Parameters:
     """Arrays of `params`, aligned by label, with dims (dataset, ...) as the drawn ones have them.
 
     Parameters
     ----------
+    config : MMMDataConfig
+        What is configured.
     params : Dataset
         Parameters under their names in the generated Dataset, with any subset of their dims.
         Variables of the Dataset that are no parameters are passed over.
     drawn : mapping of str to array
         All parameters that this configuration has.
-    labels : mapping of str to list of str
-        Labels of every dim.
 
     Raises
     ------
@@ -41,7 +40,10 @@ def given_parameters(
     if not hasattr(params, "data_vars"):
         raise AlignmentError(f"found {type(params).__name__} as params, allowed: an xarray.Dataset")
     given: Parameters = {}
-    known = [name for name in (*drawn, "saturation_beta") if not _is_other_variable(name)]
+    labels = labels_of(config)
+    # Where a curve has no amplitude of its own, the Dataset shows the effect as one.
+    names = dict.fromkeys((*drawn, *_amplitudes(config)))
+    known = [name for name in names if not _is_other_variable(name)]
     for name in map(str, params.data_vars):
         if _is_other_variable(name):
             continue
@@ -59,6 +61,11 @@ def _is_other_variable(name: str) -> bool:
     if name.endswith(("_mean", "_sd")):
         return True
     return name in VARIABLES and not VARIABLES[name].is_parameter
+
+
+def _amplitudes(config: MMMDataConfig) -> list[str]:
+    """Parameter that contains the effect in the Dataset, one a channel."""
+    return [f"saturation_{SATURATIONS[s.kind].amplitude or 'beta'}" for s in config.saturations]
 
 
 def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> FloatArray:
@@ -94,7 +101,8 @@ def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> P
     Raises
     ------
     AlignmentError
-        If a value lies outside its domain, or the effect contradicts an amplitude.
+        If a value lies outside its domain, the effect contradicts an amplitude, or a parameter
+        that the effect divides comes without it.
     """
     merged = {**drawn, **{name: values for name, values in given.items() if name in drawn}}
     for name, values in given.items():
@@ -116,31 +124,32 @@ def _take_effect_apart(
     config: MMMDataConfig, merged: Parameters, drawn: Parameters, given: Parameters
 ) -> None:
     effect = merged["effect"] = np.array(merged["effect"])
-    for channel, spec in enumerate(config.saturations):
-        kind = SATURATIONS[spec.kind]
-        name = f"saturation_{kind.amplitude or 'beta'}"
-        if name not in given:
-            continue
-        component = given[name][..., channel]
-        if "effect" in given and kind.amplitude is None:
-            if not np.allclose(component, effect[..., channel], rtol=1e-9, atol=0):
+    for channel, name in enumerate(_amplitudes(config)):
+        kind = SATURATIONS[config.saturations[channel].kind]
+        if name in given:
+            component = given[name][..., channel]
+            if "effect" not in given:
+                effect[..., channel] = component
+                if kind.amplitude is not None:
+                    merged[name][..., channel] = 1.0
+                _forget_population(merged, channel)
+            elif kind.amplitude is not None:
+                is_zero = effect[..., channel] == 0
+                size = np.where(is_zero, 1, effect[..., channel])
+                kept = np.where(is_zero, drawn[name][..., channel], component / size)
+                merged[name][..., channel] = kept
+            elif not np.allclose(component, effect[..., channel], rtol=1e-9, atol=0):
                 raise AlignmentError(
                     f"params gives {name!r} and 'effect' different values for channel "
                     f"{config.channel_names[channel]!r}, where they mean the same; give one"
                 )
-        elif kind.amplitude is None:
-            effect[..., channel] = component
-            _forget_population(merged, channel)
-        elif "effect" in given:
-            size = np.where(effect[..., channel] == 0, 1, effect[..., channel])
-            kept = np.where(effect[..., channel] == 0, drawn[name][..., channel], component / size)
-            merged[name][..., channel] = kept
-        else:
-            effect[..., channel] = component
-            merged[name][..., channel] = 1.0
-            _forget_population(merged, channel)
         against = f"saturation_{kind.over_amplitude}"
         if kind.over_amplitude and against in given:
+            if "effect" not in given and name not in given:
+                raise AlignmentError(
+                    f"params gives {against!r} of channel {config.channel_names[channel]!r} "
+                    f"without the effect that divides it; give {name!r} or 'effect', too"
+                )
             size = np.where(effect[..., channel] == 0, 1, effect[..., channel])
             merged[against][..., channel] = given[against][..., channel] * size
 
@@ -180,5 +189,4 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
 
 def effect_is_given(config: MMMDataConfig, given: Parameters) -> list[bool]:
     """Whether the effect of each channel is given, itself or inside an amplitude."""
-    names = [f"saturation_{SATURATIONS[s.kind].amplitude or 'beta'}" for s in config.saturations]
-    return ["effect" in given or name in given for name in names]
+    return ["effect" in given or name in given for name in _amplitudes(config)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.adstock import ADSTOCKS, AdstockKind, convolve, normalized
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import Kind, members
@@ -111,19 +111,22 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
     -------
     array, dims (..., channel, geo, date)
     """
-    response: FloatArray | None = None
     scaled = spend / _by_channel(media.spend_unit)
-    groups = list(_groups(SATURATIONS, media.saturation_kind, media.saturation_settings))
-    for kind, settings, index in groups:
-        values = _arguments(kind, media.parameters, "saturation_", index)
-        part = _called(kind, scaled[..., index, :, :], values, settings)
-        if len(groups) == 1:
-            return np.asarray(part)
-        if response is None:
-            shape = np.broadcast_shapes(scaled.shape, (*part.shape[:-3], 1, 1, 1))
-            response = np.empty(shape, dtype=np.result_type(scaled, *media.parameters.values()))
+    kinds = _groups(SATURATIONS, media.saturation_kind, media.saturation_settings)
+    groups = [(*key, _arguments(key[0], media.parameters, "saturation_", key[2])) for key in kinds]
+    parts = (
+        (index, _called(kind, _roomy(scaled[..., index, :, :], values), values, settings))
+        for kind, settings, index, values in groups
+    )
+    if len(groups) == 1:
+        return np.asarray(next(parts)[1])
+    # Any of the kinds may have further dims, not only the first.
+    further = {each.shape[:-3] for *_, values in groups for each in values.values()}
+    shape = (*np.broadcast_shapes(scaled.shape[:-3], *further), *scaled.shape[-3:])
+    response = np.empty(shape, dtype=np.result_type(scaled, *media.parameters.values()))
+    for index, part in parts:
         response[..., index, :, :] = part
-    return scaled if response is None else response
+    return response
 
 
 def stages(
@@ -184,7 +187,7 @@ def respond(
     Raises
     ------
     SchemaError
-        If `params` lacks a variable.
+        If `params` lacks a variable, or has no response, as after an aggregation.
     AlignmentError
         If a geo or channel of `spend` is not in `params`, or ``effect`` contradicts the
         amplitude that contains it.
@@ -217,6 +220,7 @@ def respond(
     def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
         past = arrays[-1] if pasts else None
         effect, unit, *values = arrays[: len(arrays) - len(pasts)]
+        refuse_no_response(effect)
         media = media_of(params, dict(zip(names, values, strict=True)), effect, unit)
         *_, response = stages(spend, media, lag_weights(media), past)
         return contribute(response, media)
@@ -238,6 +242,15 @@ def respond(
     )
     contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
     return contribution.rename("channel_contribution")
+
+
+def refuse_no_response(effect: FloatArray) -> None:
+    """Refuse data without a response, by a `SchemaError` and not by what follows from it."""
+    if np.isnan(effect).any():
+        raise SchemaError(
+            "the Dataset has no response to spend, as after an aggregation, whose sums are no "
+            "curves; pass the Dataset that was aggregated and choose window=, by= or freq="
+        )
 
 
 def with_effect(params: xr.Dataset) -> xr.Dataset:
@@ -309,13 +322,6 @@ def fold(
     ``saturation_amplitude`` keeps what an effect of 0 would wipe out.
     """
     folded = {name: np.array(values) for name, values in parameters.items()}
-
-    def for_effect(name: str) -> FloatArray:
-        """Room in a parameter for every dim of the effect that goes into it."""
-        shape = np.broadcast_shapes(folded[name].shape, effect.shape)
-        folded[name] = np.array(np.broadcast_to(folded[name], shape))
-        return folded[name]
-
     amplitude = np.ones_like(effect)
     for kind, _, index in _groups(SATURATIONS, kinds):
         inside = (..., index)
@@ -325,9 +331,9 @@ def fold(
             continue
         name = f"saturation_{kind.amplitude}"
         amplitude[inside] = folded[name][inside]
-        for_effect(name)[inside] *= effect[inside]
+        _room(folded, name, effect)[inside] *= effect[inside]
         if kind.over_amplitude:
-            against = for_effect(f"saturation_{kind.over_amplitude}")
+            against = _room(folded, f"saturation_{kind.over_amplitude}", effect)
             against[inside] /= np.where(effect[inside] == 0, 1, effect[inside])
     return {**folded, "saturation_amplitude": amplitude}
 
@@ -342,13 +348,21 @@ def unfold(
         inside = (..., index)
         if kind.amplitude is None:
             continue
-        name = f"saturation_{kind.amplitude}"
         factor = np.where(effect[inside] == 0, 1, effect[inside])
-        given = parameters[name][inside] / factor
-        parameters[name][inside] = given if amplitude is None else amplitude[inside]
+        into = effect if amplitude is None else amplitude
+        own = _room(parameters, f"saturation_{kind.amplitude}", into)
+        own[inside] = own[inside] / factor if amplitude is None else amplitude[inside]
         if kind.over_amplitude:
-            parameters[f"saturation_{kind.over_amplitude}"][inside] *= factor
+            _room(parameters, f"saturation_{kind.over_amplitude}", effect)[inside] *= factor
     return parameters
+
+
+def _room(parameters: dict[str, FloatArray], name: str, into: FloatArray) -> FloatArray:
+    """Parameter `name`, with room for every dim of what goes into it."""
+    shape = np.broadcast_shapes(parameters[name].shape, into.shape)
+    if parameters[name].shape != shape:
+        parameters[name] = np.array(np.broadcast_to(parameters[name], shape))
+    return parameters[name]
 
 
 def _groups(
@@ -366,6 +380,14 @@ def _arguments(
     return {
         name: _by_channel(parameters[prefix + name])[..., index, :, :] for name in kind.parameters
     }
+
+
+def _roomy(x: FloatArray, values: Mapping[str, FloatArray]) -> FloatArray:
+    """View of `x` with the further dims that some parameters have: a curve may work in place."""
+    further = {each.shape[:-3] for each in values.values()}
+    if len(further) < 2:
+        return x
+    return np.broadcast_to(x, (*np.broadcast_shapes(x.shape[:-3], *further), *x.shape[-3:]))
 
 
 def _called(

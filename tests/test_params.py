@@ -11,6 +11,7 @@ from mmm_xgen import (
     ChannelConfig,
     MMMDataConfig,
     RegionConfig,
+    SchemaError,
     generate_mmm_dataset,
     regenerate,
 )
@@ -129,6 +130,48 @@ def test_what_is_a_share_of_base_sales_follows_given_ones() -> None:
     assert ds["effect"].item() == pytest.approx(30_000)
     assert float(np.hypot(*ds["gamma_fourier"].squeeze())) == pytest.approx(20_000)
     assert ds["trend_contribution"].isel(date=10).item() == pytest.approx(10_000)
+
+
+def test_a_given_saturation_point_is_the_truth_beside_a_given_effect() -> None:
+    """The Dataset divides it by the effect, so it means nothing without one."""
+    settings = config("tanh_saturation")
+    for beside in ({"effect": 7000.0}, {"saturation_b": 7000.0}):
+        ds = generate_mmm_dataset(settings, params=xr.Dataset({"saturation_c": 1500.0, **beside}))
+        np.testing.assert_allclose(ds["saturation_c"], 1500, rtol=1e-15)
+        np.testing.assert_allclose(ds["effect"], 7000, rtol=1e-15)
+        curve = 7000 * np.tanh(ds["carryover"] / ds["spend_unit"] / (7000 * 1500))
+        xr.testing.assert_allclose(ds["channel_contribution"], curve, rtol=1e-12)
+        assert regenerate(ds).identical(ds)
+    with pytest.raises(AlignmentError, match=r"'saturation_c' .*'TV'.* 'saturation_b' or 'effect'"):
+        generate_mmm_dataset(settings, params=xr.Dataset({"saturation_c": 1500.0}))
+
+
+@pytest.mark.parametrize("saturation", ["tanh_saturation", "michaelis_menten"])
+def test_a_parameter_of_no_kind_in_use_is_refused(saturation: str) -> None:
+    given = xr.Dataset({"saturation_beta": 500.0})
+    with pytest.raises(AlignmentError, match="no use for 'saturation_beta'"):
+        generate_mmm_dataset(config(saturation), params=given)
+    one_of_two = config(saturation).replace(
+        channels=[ChannelConfig(saturation_fun=saturation), ChannelConfig()]
+    )
+    ds = generate_mmm_dataset(one_of_two, params=given)
+    assert (ds["effect"].isel(channel=1) == 500).all()
+    assert regenerate(ds).identical(ds)
+
+
+def test_only_what_the_dataset_has_counts_as_given() -> None:
+    ds = generate_mmm_dataset(config())
+    planned = generate_mmm_dataset(config(), spend=1.25 * ds["spend"], params=ds)
+    assert "base_spend" not in planned, "a plan has none"
+    seasonless = generate_mmm_dataset(
+        config(), params=xr.Dataset({"gamma_seasonal": 5.0, "y_sigma": 10.0})
+    )
+    assert seasonless.attrs["given_params"] == "y_sigma"
+    for made in (planned, seasonless):
+        assert all(name in made for name in made.attrs["given_params"].split(","))
+        assert regenerate(made).identical(made)
+    with pytest.raises(SchemaError, match="no 'y_sigma'"):
+        regenerate(seasonless.drop_vars("y_sigma"))
 
 
 def test_a_given_amplitude_has_no_known_population() -> None:

@@ -14,11 +14,12 @@ from mmm_xgen import (
     MMMDataConfig,
     RegionConfig,
     SchemaError,
+    aggregate,
     generate_mmm_dataset,
     respond,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.response import with_effect
+from mmm_xgen.response import response_parameters, with_effect
 
 
 def mixed(**transforms: object) -> xr.Dataset:
@@ -85,6 +86,44 @@ def test_further_dims_of_parameters_broadcast() -> None:
         kappa = draws["saturation_kappa"].isel(draw=draw)
         single = respond(ds["spend"], ds.assign(saturation_kappa=kappa))
         xr.testing.assert_allclose(both.isel(draw=draw), single, rtol=1e-13)
+
+
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_further_dims_of_any_one_parameter_broadcast(adstock_first: bool) -> None:
+    """Whichever kind has it, and wherever its channel stands."""
+    ds = mixed(adstock_first=adstock_first)
+    params = ds.drop_vars(["effect", "saturation_amplitude"])
+    factor = xr.DataArray([0.5, 1.0], dims="draw")
+    names = [name for name in response_parameters(params) if name != "adstock_alpha"]
+    for name in [*names, "spend_unit"]:
+        both = respond(ds["spend"], params.assign({name: ds[name] * factor}))
+        assert both.dims == ("draw", "date", "geo", "channel"), name
+        for draw in range(2):
+            single = params.assign({name: ds[name] * float(factor[draw])})
+            expected = respond(ds["spend"], single)
+            xr.testing.assert_allclose(both.isel(draw=draw), expected, rtol=1e-12)
+
+
+def test_further_dims_of_history_broadcast() -> None:
+    ds = mixed()
+    histories = ds["spend_history"] * xr.DataArray([0.0, 1.0, 2.0], dims="dataset")
+    together = respond(ds["spend"], ds.assign(spend_history=histories))
+    assert together.dims == ("dataset", "date", "geo", "channel")
+    for position in range(3):
+        alone = respond(ds["spend"], ds, history=histories.isel(dataset=position))
+        xr.testing.assert_allclose(together.isel(dataset=position), alone, rtol=1e-13)
+
+
+@pytest.mark.parametrize("adstock", ["geometric_adstock", "no_adstock"])
+def test_an_aggregated_dataset_has_no_response_and_says_so(adstock: str) -> None:
+    regions = RegionConfig(region_names=["a", "b"])
+    config = MMMDataConfig(
+        n_periods=20, channels=[ChannelConfig(adstock_fun=adstock)], regions=regions
+    )
+    national = aggregate(generate_mmm_dataset(config))
+    for params in (national, national.drop_vars("effect")):
+        with pytest.raises(SchemaError, match="no response to spend, as after an aggregation"):
+            respond(national["spend"], params)
 
 
 def test_history_carries_in() -> None:

@@ -68,7 +68,7 @@ def register_adstock(
     Raises
     ------
     ConfigError
-        If the name is taken.
+        If the name is taken, or an argument has one that the Dataset uses itself.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def register_adstock(
     """
 
     def register(function: Weights) -> Weights:
-        parameters, settings = signature_of(function)
+        parameters, settings = signature_of(function, "adstock_")
         kind = AdstockKind(
             name=name,
             function=function,
@@ -178,7 +178,7 @@ def convolve(
     weights : array, dims (..., lag)
         Lag weights; the axes before the last broadcast against those of `spend`.
     history : array, dims (..., date), optional
-        Spend before the first date; 0 without it.
+        Spend before the first date; 0 without it. Its axes before the last broadcast, too.
 
     Returns
     -------
@@ -191,6 +191,9 @@ def convolve(
     array([8., 4., 2.])
     """
     n_lags = weights.shape[-1]
+    if history is not None and history.shape[:-1] != spend.shape[:-1]:
+        leading = np.broadcast_shapes(history.shape[:-1], spend.shape[:-1])
+        spend = np.broadcast_to(spend, (*leading, spend.shape[-1]))
     if n_lags == 1:
         carried = spend * weights
     else:

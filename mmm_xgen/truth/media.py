@@ -10,7 +10,15 @@ import xarray as xr
 
 from mmm_xgen.errors import AlignmentError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import Media, contribute, lag_weights, media_of, response_parameters, stages
+from mmm_xgen.response import (
+    Media,
+    contribute,
+    lag_weights,
+    media_of,
+    refuse_no_response,
+    response_parameters,
+    stages,
+)
 from mmm_xgen.schema import describe, require
 
 # So small that its square vanishes beside 1: the complex step is exact to the last digits.
@@ -80,11 +88,7 @@ def media_with(
     SchemaError
         If there is no response, as after an aggregation.
     """
-    if np.isnan(effect).any():
-        raise SchemaError(
-            "the Dataset has no response to spend, as after an aggregation, whose sums are no "
-            "curves; pass the Dataset that was aggregated and choose window=, by= or freq="
-        )
+    refuse_no_response(effect)
     return media_of(labels, parameters, effect, unit)
 
 
