@@ -12,6 +12,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 
 import mmm_xgen as m
+from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import ConfigError
 from tests.strategies import config_with, generate, quietly, steady, valid_configs, warnings_of
 
@@ -764,7 +765,32 @@ def test_transforms_apply_to_all_channels_and_a_channel_overrides_them() -> None
     assert list(ds["saturation_kind"].values) == ["hill_function"] * 2 + ["logistic_saturation"]
 
 
+@pytest.mark.parametrize("dates", [["02-29"], ["2019-11-29"]])
+def test_an_event_that_the_window_does_not_have_warns_and_does_nothing(dates: list[str]) -> None:
+    """A leap day too, with no leap year near: 2021 to 2023."""
+    config = m.MMMDataConfig(
+        **config_with(
+            steady(), n_periods=26, events=[{"name": "leap", "dates": dates, "effect": 0.1}]
+        )
+    )
+    assert "no period contains the event 'leap'" in warnings_of(
+        lambda: m.generate_mmm_dataset(config)
+    )
+    assert (generate(config)["event_contribution"] == 0).all()
+    leap_year = config.replace(start_date="2024-02-05")
+    assert bool(generate(leap_year)["event_contribution"].any()) == (dates == ["02-29"])
+
+
 # ------------------------------------------------------------------ the calendar
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [("Weekly", "W"), ("DAILY", "D"), ("w-sun", "W-SUN"), ("ms", "MS"), ("Monthly", "MS")],
+)
+def test_a_frequency_is_read_in_any_case_here_and_in_a_plan(written: str, code: str) -> None:
+    assert m.MMMDataConfig(**config_with(steady(), freq=written, start_date=None)).freq == code
+    assert SpendPlanConfig(freq=written).freq == code
 
 
 def dates_of(**fields: Any) -> pd.DatetimeIndex:

@@ -70,6 +70,7 @@ def test_frequency_of_aggregates(ds, freq):
 def test_frequency_is_a_word_or_checked(frame, ds):
     assert from_frame(frame, freq="weekly").attrs["freq"] == ds.attrs["freq"]
     assert from_frame(frame, freq="W").attrs["freq"] == ds.attrs["freq"]
+    assert from_frame(frame, freq="Weekly").attrs["freq"] == ds.attrs["freq"]
     assert "'W-MON'" in refused(frame, ConfigError, freq="D")
     assert "allowed" in refused(frame, ConfigError, freq="fortnight")
     assert from_frame(frame[frame.date == frame.date[0]]).attrs["freq"] == ""

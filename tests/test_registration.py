@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from mmm_xgen import (
     generate_mmm_dataset,
     regenerate,
     register_adstock,
+    register_noise,
     register_pattern,
     register_saturation,
+    register_trend,
     respond,
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
@@ -119,6 +123,44 @@ def test_a_curve_that_responds_to_nothing_is_refused() -> None:
         @register_saturation("biased")
         def biased(x, *, lift: float = 1.0):  # type: ignore[no-untyped-def]
             return x + lift
+
+
+@pytest.mark.parametrize(
+    ("register", "name"),
+    [
+        *((register_adstock, name) for name in ("kind", "mean", "sd", "rate_mean", "weights")),
+        *((register_saturation, name) for name in ("kind", "rate_sd", "amplitude")),
+        (register_trend, "contribution"),
+        (register_noise, "sd"),
+        (register_pattern, "kind"),
+    ],
+)
+def test_an_argument_may_not_have_a_name_of_the_dataset(register: Any, name: str) -> None:
+    def own(x, **_):  # type: ignore[no-untyped-def]
+        return x
+
+    named = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=0.5)
+    own.__signature__ = inspect.Signature([named])  # type: ignore[attr-defined]
+    message = f"^own: an argument may not be called '{name}', which .* uses itself; choose .*$"
+    with pytest.raises(ConfigError, match=message):
+        register("own")(own)
+
+
+def test_a_pattern_is_not_in_the_dataset_and_may_have_any_argument() -> None:
+    @register_pattern("wave")
+    def wave(calendar, *, mean: float = 1.0, amplitude: float = 0.5):  # type: ignore[no-untyped-def]
+        return mean + amplitude * np.sin(calendar.period)
+
+    ds = dataset_of(pattern="wave", base_spend=10.0)
+    assert regenerate(ds).identical(ds)
+
+
+def test_an_argument_is_not_taken_for_the_effect() -> None:
+    def power(x, *, beta: float = 0.5):  # type: ignore[no-untyped-def]
+        return x**beta
+
+    with pytest.raises(ConfigError, match="'beta', as which the Dataset shows the effect"):
+        register_saturation("power")(power)
 
 
 def test_a_name_is_taken_once() -> None:

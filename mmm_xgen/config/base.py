@@ -91,7 +91,9 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
         try:
             return super().model_validate_json(json_data, **options)
         except ValidationError as error:
-            raise config_error(error, json.loads(json_data)) from None
+            # What is no JSON has no paths to name.
+            is_json = not error.errors()[0]["type"].startswith("json_")
+            raise config_error(error, json.loads(json_data) if is_json else None) from None
 
     def replace(self, **changes: Any) -> Self:
         """Return the same model with some fields changed, validated again."""
@@ -174,6 +176,8 @@ def _location(detail: ErrorDetails) -> tuple[str | int, ...]:
 def _message(detail: ErrorDetails) -> str:
     if detail["type"] in ("unknown_key", "at_path"):
         return detail["msg"]
+    if detail["type"] == "json_invalid":
+        return f"no valid JSON: {detail['ctx']['error']}"
     if detail["type"] == "missing":
         return "missing; give it a value"
     if detail["type"] == "too_short":
@@ -181,7 +185,7 @@ def _message(detail: ErrorDetails) -> str:
             f"found {shown(detail['input'])}, allowed: at least {detail['ctx']['min_length']} entry"
         )
     reason = detail["msg"].removeprefix("Value error, ")
-    allowed = reason.removeprefix("Input should be ")
+    allowed = re.sub("^(Input|JSON input) should be ", "", reason)
     for technical, plain_words in PLAIN_WORDS.items():
         allowed = allowed.replace(technical, plain_words)
     return f"found {shown(detail['input'])}, allowed: {allowed}"

@@ -18,17 +18,17 @@ from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.text import TextConfig
 from mmm_xgen.config.transform import TransformConfig
-from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, Step, regular
+from mmm_xgen.kernels.calendar import (
+    ANCHORS,
+    DAYS_IN_YEAR,
+    FREQUENCIES,
+    Calendar,
+    frequency_code,
+    regular,
+    weekday,
+)
 
-ANCHORS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-FREQUENCIES: dict[str, Step] = {
-    "D": "day",
-    "W": "week",
-    **{f"W-{day}": "week" for day in ANCHORS},
-    "MS": "month",
-}
-WORDS = {"daily": "D", "weekly": "W", "monthly": "MS"}
-# Dates that any table, plot and database can hold.
+# Dates that any table, plot and database can hold, those of the burn-in among them.
 EARLIEST, LATEST = np.datetime64("1700-01-01"), np.datetime64("2200-01-01")
 FIRST_DATE = np.datetime64("2022-01-01")
 # Periods closer than this share are one season to any model.
@@ -36,7 +36,7 @@ SAME_PERIOD = 0.01
 
 
 def _frequency(text: str) -> str:
-    frequency = WORDS.get(text, text)
+    frequency = frequency_code(text)
     if frequency not in FREQUENCIES:
         raise ValueError(
             "'D' (daily), 'W' (weekly from the start date), 'W-MON' to 'W-SUN', or 'MS' (monthly)"
@@ -66,7 +66,8 @@ class MMMDataConfig(TextConfig):
         First date; the first that fits `freq` from 2022-01-01 on by default.
     freq : str
         ``"D"``, ``"W"`` (weeks from the start date, Monday by default), ``"W-SUN"`` and so on,
-        or ``"MS"``; ``"daily"``, ``"weekly"`` and ``"monthly"`` are understood.
+        or ``"MS"``; ``"daily"``, ``"weekly"`` and ``"monthly"`` are understood, all in
+        whichever case.
     burn_in_periods : int
         Periods of spend before the window that carry over into it.
     seed : int
@@ -176,13 +177,15 @@ class MMMDataConfig(TextConfig):
 
     @model_validator(mode="after")
     def _dates_can_be_held(self) -> MMMDataConfig:
-        start = np.datetime64(self.start_date) if self.start_date else FIRST_DATE
+        calendar = self.calendar
+        start = calendar.dates[calendar.burn_in]
         if not EARLIEST <= start <= LATEST:
             raise fail(f"found {start}, allowed: {EARLIEST} to {LATEST}", "start_date")
-        steps = self.n_periods + self.burn_in_periods
-        last = start + np.timedelta64(int(steps * self.calendar.mean_days), "D")
-        if last > LATEST:
-            raise fail(f"found dates up to {last}, allowed: up to {LATEST}", "n_periods")
+        first, end = calendar.dates[0], calendar.ends[-1]
+        if first < EARLIEST:
+            raise fail(f"found dates from {first} on, allowed: from {EARLIEST}", "burn_in_periods")
+        if end > LATEST:
+            raise fail(f"found dates up to {end}, allowed: up to {LATEST}", "n_periods")
         return self
 
     @model_validator(mode="after")
@@ -246,9 +249,7 @@ def resolved_frequency(config: MMMDataConfig) -> str:
     """
     if config.freq != "W":
         return config.freq
-    # 1970-01-01 was a Thursday.
-    first = int(config.calendar.dates[0].astype(int))
-    return f"W-{ANCHORS[(first + 3) % 7]}"
+    return f"W-{ANCHORS[weekday(config.calendar.dates)[0]]}"
 
 
 def first_date(freq: str, start: np.datetime64 | None = None) -> np.datetime64:
@@ -267,9 +268,8 @@ def first_date(freq: str, start: np.datetime64 | None = None) -> np.datetime64:
         begins = month.astype("datetime64[D]") == start
         return np.datetime64(month if begins else month + 1, "D")
     if freq.startswith("W-"):
-        # 1970-01-01 was a Thursday.
-        weekday = (start.astype(int) + 3) % 7
-        return np.datetime64(start + (ANCHORS.index(freq[2:]) - weekday) % 7, "D")
+        days_until = (ANCHORS.index(freq[2:]) - int(weekday(start))) % 7
+        return start + np.timedelta64(days_until, "D")
     return start
 
 

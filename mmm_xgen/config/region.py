@@ -108,7 +108,7 @@ class RegionConfig(FrozenConfig):
     sales_volatility : float
         Sd of the noise as a share of base sales; `noise` is the general form.
     seasonal_amplitude : float
-        Half the yearly swing as a share of base sales.
+        Half the yearly swing as a share of base sales; 0 without `fourier_modes`.
     seasonal_phase : float
         Shift of the season in radians; 0 peaks at the start of July, a positive one later.
     fourier_modes : int
@@ -183,6 +183,16 @@ class RegionConfig(FrozenConfig):
         other = next((key for key in VARIATIONS if getattr(self, key)), None)
         if self.similarity is not None and other:
             raise fail(f"found both similarity and {other}, allowed: one of them", "similarity")
+        return self
+
+    @model_validator(mode="after")
+    def _season_has_a_harmonic(self) -> RegionConfig:
+        if self.seasonal_amplitude and not self.fourier_modes:
+            raise fail(
+                f"found {self.seasonal_amplitude:g} with fourier_modes=0, which leaves no yearly "
+                "season to swing, allowed: 0, or fourier_modes of at least 1",
+                "seasonal_amplitude",
+            )
         return self
 
     @classmethod

@@ -16,15 +16,11 @@ from pydantic import field_validator
 from mmm_xgen.config.base import FrozenConfig
 from mmm_xgen.config.names import label
 from mmm_xgen.errors import SchemaError
+from mmm_xgen.kernels.calendar import ANCHORS, FREQUENCIES, Dates, frequency_code, weekday
 
 Selection = dict[str, str] | tuple[str, ...] | str | None
 
-_WORDS = {"DAILY": "D", "WEEKLY": "W", "MONTHLY": "MS"}
-_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-_FREQUENCY = re.compile(f"D|MS|W(-({'|'.join(_WEEKDAYS)}))?")
 _STEPS = "allowed: daily, weekly, monthly (on the first of the month)"
-
-Dates = NDArray[np.datetime64]
 
 
 class SpendPlanConfig(FrozenConfig):
@@ -96,9 +92,8 @@ class SpendPlanConfig(FrozenConfig):
     def _known_frequency(cls, value: Any) -> str | None:
         if value is None:
             return None
-        code = str(value).upper()
-        code = _WORDS.get(code, code)
-        if not isinstance(value, str) or not _FREQUENCY.fullmatch(code):
+        code = frequency_code(value) if isinstance(value, str) else None
+        if code not in FREQUENCIES:
             raise ValueError("'D', 'W', 'W-MON' to 'W-SUN', 'MS', 'daily', 'weekly', 'monthly'")
         return code
 
@@ -255,13 +250,14 @@ def fitted_frequency(dates: Dates, declared: str | None = None) -> tuple[str, Mi
     """
     if len(dates) < 2:
         return "", Misfit(0, f"found one date only ({dates[0]}), allowed: 2 or more")
-    weekday = _WEEKDAYS[_weekdays(dates)[0]]
+    days = weekday(dates)
+    anchor = ANCHORS[days[0]]
     is_first = dates == dates.astype("datetime64[M]")
     if declared is not None:
-        freq = f"W-{weekday}" if declared == "W" else declared
+        freq = f"W-{anchor}" if declared == "W" else declared
         off = ~is_first if freq == "MS" else np.zeros(len(dates), dtype=bool)
         if freq.startswith("W-"):
-            off = _weekdays(dates) != _WEEKDAYS.index(freq[2:])
+            off = days != ANCHORS.index(freq[2:])
         if off.any():
             position = int(off.argmax())
             return freq, Misfit(position, f"found {dates[position]}, which is no date of {freq!r}")
@@ -270,7 +266,7 @@ def fitted_frequency(dates: Dates, declared: str | None = None) -> tuple[str, Mi
     if is_first.all():
         freq, units = "MS", np.diff(dates.astype("datetime64[M]")).astype(int)
     elif (steps % 7 == 0).all():
-        freq, units = f"W-{weekday}", steps // 7
+        freq, units = f"W-{anchor}", steps // 7
     else:
         freq, units = "D", steps
         misfit = _mixture(dates, steps, is_first)
@@ -280,11 +276,6 @@ def fitted_frequency(dates: Dates, declared: str | None = None) -> tuple[str, Mi
         found = f"found steps of {steps[0]} days (from {dates[0]} to {dates[1]})"
         return freq, Misfit(1, f"{found}, {_STEPS}")
     return freq, _gap(dates, freq)
-
-
-def _weekdays(dates: Dates) -> NDArray[np.int64]:
-    # 1970-01-01 was a Thursday.
-    return (dates.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
 
 def _gap(dates: Dates, freq: str) -> Misfit | None:

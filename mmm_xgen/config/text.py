@@ -69,7 +69,13 @@ class TextConfig(FrozenConfig):
         return cls.from_dict(data)
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """YAML text of the configuration, also written to `path` if there is one."""
+        """YAML text of the configuration, also written to `path` if there is one.
+
+        Raises
+        ------
+        XgenError
+            If the folder of `path` is missing or cannot be written to.
+        """
         import yaml
 
         data = self.model_dump(mode="json", exclude_none=True)
@@ -79,7 +85,13 @@ class TextConfig(FrozenConfig):
         return text
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Canonical JSON text of the configuration, also written to `path` if there is one."""
+        """Canonical JSON text of the configuration, also written to `path` if there is one.
+
+        Raises
+        ------
+        XgenError
+            If the folder of `path` is missing or cannot be written to.
+        """
         text = self.model_dump_json(exclude_none=True)
         if path is not None:
             _write(text, path)
@@ -94,7 +106,7 @@ def _text(source: str | Path) -> str:
 
 
 def _write(text: str, path: str | Path) -> None:
-    from mmm_xgen.atomic import atomic_path
+    from mmm_xgen.atomic import writing
 
-    with atomic_path(path) as temporary:
+    with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -11,9 +11,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.config.data import ANCHORS, WORDS
 from mmm_xgen.config.names import label
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
+from mmm_xgen.kernels.calendar import ANCHORS, frequency_code
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.quality.panel import Panel
 from mmm_xgen.quality.reading import read
@@ -248,7 +248,7 @@ def _frequency(dates: pd.DatetimeIndex, freq: str | None) -> str:
         followed = next((name for name in REGULAR if _follow(dates, name)), "")
     if freq is None:
         return followed
-    wanted = WORDS.get(freq, freq)
+    wanted = frequency_code(str(freq))
     if wanted == "W":
         wanted = f"W-{ANCHORS[dates[0].weekday()]}"
     if wanted not in REGULAR:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from annotated_types import Ge
 
-from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, weekday
 from mmm_xgen.kernels.domain import FloatArray, Positive, Real
 from mmm_xgen.kernels.kind import Kind, signature_of
 from mmm_xgen.registry import Registry
@@ -27,7 +27,7 @@ def register_trend(
     name: str, *, check: Callable[..., str | None] | None = None
 ) -> Callable[[Shape], Shape]:
     """Register a function as a trend under `name`; `check` says what is wrong with its keys."""
-    return _register(TRENDS, name, check)
+    return _register(TRENDS, name, "trend_", check)
 
 
 def register_event_shape(name: str) -> Callable[[Shape], Shape]:
@@ -36,10 +36,13 @@ def register_event_shape(name: str) -> Callable[[Shape], Shape]:
 
 
 def _register(
-    registry: Registry[Kind], name: str, check: Callable[..., str | None] | None = None
+    registry: Registry[Kind],
+    name: str,
+    family: str = "",
+    check: Callable[..., str | None] | None = None,
 ) -> Callable[[Shape], Shape]:
     def register(function: Shape) -> Shape:
-        parameters, settings = signature_of(function)
+        parameters, settings = signature_of(function, family)
         kind = Kind(
             name=name, function=function, parameters=parameters, settings=settings, check=check
         )
@@ -126,9 +129,7 @@ def yearly_basis(calendar: Calendar, n_modes: int) -> FloatArray:
 
 def weekday_basis(calendar: Calendar) -> FloatArray:
     """One row a weekday, Monday first: 1 on that day and 0 elsewhere."""
-    # 1970-01-01 was a Thursday.
-    weekday = (calendar.day + 3) % 7
-    return np.asarray(weekday == np.arange(7)[:, None], dtype=float)
+    return np.asarray(weekday(calendar.dates) == np.arange(7)[:, None], dtype=float)
 
 
 @register_event_shape("pulse")
@@ -159,7 +160,7 @@ def event_intensity(
     calendar : Calendar
         The periods.
     moments : array of datetime64[D], dims (moment,)
-        Days of the event.
+        Days of the event; none of a 29 February far from any leap year.
     shape : callable
         Intensity as a function of the days since the event.
     lag_days : float
@@ -170,7 +171,7 @@ def event_intensity(
     array, dims (date,)
     """
     first, last = calendar.days_since(moments)
-    longest = int((last - first).max()) + 1
+    longest = int((last - first).max(initial=0)) + 1
     days = first[..., None] + np.arange(longest)
     inside = days <= last[..., None]
     intensity = np.where(inside, shape(days - lag_days), 0.0)

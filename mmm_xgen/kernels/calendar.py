@@ -19,6 +19,16 @@ PEAK_DAY = 182.0
 Step = Literal["day", "week", "month"]
 Dates = NDArray[np.datetime64]
 
+# Days of the week, Monday first, as pandas writes them in a weekly frequency.
+ANCHORS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+FREQUENCIES: dict[str, Step] = {
+    "D": "day",
+    "W": "week",
+    **{f"W-{day}": "week" for day in ANCHORS},
+    "MS": "month",
+}
+WORDS = {"daily": "D", "weekly": "W", "monthly": "MS"}
+
 
 @dataclass(frozen=True, eq=False)
 class Calendar:
@@ -113,6 +123,32 @@ class Calendar:
             if text != "02-29" or year is None or is_leap(year)
         ]
         return np.array(days, dtype="datetime64[D]")
+
+
+def frequency_code(text: str) -> str:
+    """Code of a frequency that is written as a code or as a word, in whichever case.
+
+    Text that means no frequency comes back in upper case.
+
+    Examples
+    --------
+    >>> frequency_code("Weekly"), frequency_code("w-sun")
+    ('W', 'W-SUN')
+    """
+    return WORDS.get(text.lower(), text.upper())
+
+
+def weekday(dates: Dates | np.datetime64) -> NDArray[np.int64]:
+    """Day of the week of every date, 0 for Monday.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weekday(np.array(["2024-01-01", "2024-01-07"], dtype="datetime64[D]"))
+    array([0, 6])
+    """
+    # 1970-01-01 was a Thursday.
+    return np.asarray((dates.astype("datetime64[D]").astype(np.int64) + 3) % 7)
 
 
 def is_day(text: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import REAL, Domain, Fixed, FloatArray, SpendPower
+from mmm_xgen.schema import COORDINATES, POPULATION_SUFFIXES, VARIABLES
 
 REQUIRED = inspect.Parameter.empty
 # Relative steps, and how far, in units of the function, the two derivatives may differ.
@@ -59,9 +60,23 @@ class Kind:
 
 
 def signature_of(
-    function: Callable[..., Any],
+    function: Callable[..., Any], family: str = ""
 ) -> tuple[dict[str, Parameter], dict[str, Setting]]:
-    """Parameters and settings that the keyword-only arguments of `function` declare."""
+    """Parameters and settings that the keyword-only arguments of `function` declare.
+
+    Parameters
+    ----------
+    function : callable
+        What is registered.
+    family : str
+        What the names of its parameters begin with in the Dataset, if they are there.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is called ``kind``, or would be a variable that the Dataset uses itself,
+        such as ``adstock_weights``, ``saturation_amplitude`` or any ``_mean`` and ``_sd``.
+    """
     hints = get_type_hints(function, include_extras=True)
     parameters: dict[str, Parameter] = {}
     settings: dict[str, Setting] = {}
@@ -79,9 +94,19 @@ def signature_of(
         else:
             varies = not any(isinstance(mark, Fixed) for mark in marks)
             parameters[argument.name] = Parameter(domain, argument.default, power, varies)
-    if "kind" in {*parameters, *settings}:
-        raise ConfigError(f"{function.__name__}: an argument may not be called 'kind'")
+    for name in (*parameters, *settings):
+        if name == "kind" or (family and _is_taken(family + name)):
+            raise ConfigError(
+                f"{function.__name__}: an argument may not be called {name!r}, which the Dataset "
+                "uses itself; choose another name"
+            )
     return parameters, settings
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a variable of this name means something else in the Dataset."""
+    known = name in VARIABLES or name in COORDINATES
+    return known or name.endswith(tuple(POPULATION_SUFFIXES))
 
 
 def defaults_of(parameters: Mapping[str, Parameter], required: float) -> dict[str, FloatArray]:

@@ -37,7 +37,7 @@ def register_noise(name: str, *, needs_positive_mu: bool = False) -> Callable[[F
     """Register a function as a noise family under `name`."""
 
     def register(function: Family) -> Family:
-        parameters, settings = signature_of(function)
+        parameters, settings = signature_of(function, "noise_")
         kind = NoiseKind(
             name=name,
             function=function,

@@ -92,7 +92,8 @@ def register_saturation(
     Raises
     ------
     ConfigError
-        If the name is taken, or if the curve is not 0 at zero spend.
+        If the name is taken, if the curve is not 0 at zero spend, or if the name of an argument
+        means something else in the Dataset.
 
     Notes
     -----
@@ -113,7 +114,13 @@ def register_saturation(
     """
 
     def register(function: Curve) -> Curve:
-        parameters, settings = signature_of(function)
+        parameters, settings = signature_of(function, "saturation_")
+        if amplitude is None and "beta" in parameters:
+            raise ConfigError(
+                f"{function.__name__}: an argument may not be called 'beta', as which the Dataset "
+                "shows the effect; choose another name, or pass amplitude='beta' if it multiplies "
+                "the whole curve"
+            )
         kind = SaturationKind(
             name=name,
             function=function,
