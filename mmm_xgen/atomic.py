@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmm_xgen.errors import XgenError
+
 # Letters of a name that a temporary one repeats: file systems allow some 255.
 LONGEST = 100
 
@@ -69,3 +71,54 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """`atomic_path` for a file that the user named: faults of its folder are told in its words.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the file shall be.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Raises
+    ------
+    XgenError
+        If `path` is a folder or in none that is there, or if it cannot be written to.
+
+    Examples
+    --------
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> with writing(target) as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> target.read_text()
+    'whole'
+    """
+    target = Path(path)
+    check_target(target)
+    try:
+        with atomic_path(target) as temporary:
+            yield temporary
+    except OSError as error:
+        # The message of the system names the temporary file.
+        raise XgenError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def check_target(path: Path) -> None:
+    """Refuse what could not be written later, before the work is done.
+
+    Raises
+    ------
+    XgenError
+        If `path` is a folder, or in none that is there.
+    """
+    if path.is_dir():
+        raise XgenError(f"{path}: this is a folder; give the path of a file in it")
+    if not path.parent.is_dir():
+        raise XgenError(f"{path}: there is no folder {str(path.parent)!r}; make it first")

@@ -125,6 +125,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("transforms.adstock_kwargs.alpha", None, ["alpha"]),
     ("start_date", "2022-13-01", ["2022-13-01"]),
     ("start_date", "soon", ["soon"]),
+    ("start_date", "1699-12-28", ["1699-12-28", "1700-01-01"]),
     # impossible ranges
     ("n_periods", 0, ["0", "1"]),
     ("n_periods", -4, ["-4", "1"]),
@@ -370,6 +371,37 @@ def test_dates_that_a_timestamp_cannot_hold_are_refused_or_right(fields: dict[st
         assert (dates[1:] > dates[:-1]).all()
 
 
+def test_burn_in_counts_before_the_window_and_not_after_it() -> None:
+    late = {"start_date": "2199-06-03", "n_periods": 10, "burn_in_periods": 52}
+    dates = generate(config_with(steady()) | late)["date"].values
+    assert str(dates[-1])[:10] == "2199-08-05"
+    early = {"start_date": "1700-01-04", "n_periods": 10, "burn_in_periods": 1}
+    error = refusal(lambda: generate(config_with(steady()) | early))
+    assert error.path == "burn_in_periods"
+    assert "1699-12-28" in error.message and "1700-01-01" in error.message
+    first = generate(config_with(steady()) | early | {"start_date": "1700-01-11"})
+    assert str(first["history_date"].values[0])[:10] == "1700-01-04"
+
+
+@pytest.mark.parametrize(
+    ("freq", "start", "fits"), [("D", "2199-12-23", 9), ("W", "2199-12-11", 3), ("MS", None, 2136)]
+)
+def test_the_last_date_that_fits_is_exact(freq: str, start: str | None, fits: int) -> None:
+    fields = config_with(steady()) | {"freq": freq, "start_date": start}
+    m.MMMDataConfig(**fields | {"n_periods": fits})
+    error = refusal(lambda: m.MMMDataConfig(**fields | {"n_periods": fits + 1}))
+    assert error.path == "n_periods"
+
+
+def test_a_yearly_swing_without_a_harmonic_is_refused() -> None:
+    error = refusal(lambda: m.RegionConfig(seasonal_amplitude=0.3, fourier_modes=0))
+    assert error.path == "seasonal_amplitude"
+    assert "0.3 with fourier_modes=0" in error.message and "at least 1" in error.message
+    assert m.RegionConfig(seasonal_amplitude=0.0, fourier_modes=0).fourier_modes == 0
+    error = refusal(lambda: m.customize_preset("seasonal", **{"regions.fourier_modes": 0}))
+    assert error.path == "regions.seasonal_amplitude"
+
+
 @pytest.mark.parametrize("wrong", ["basic", {"n_periods": 3}, 5, m.MMMDataConfig])
 def test_something_else_than_a_config_is_refused_with_what_is_allowed(wrong: Any) -> None:
     with pytest.raises((ConfigError, TypeError), match=r"MMMDataConfig"):
@@ -461,6 +493,22 @@ def test_broken_yaml_is_a_config_error(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "NaN", '{"seed": 1, "seed": 2}', "{]"])
 def test_broken_json_is_a_config_error(text: str) -> None:
     refusal(lambda: m.MMMDataConfig.from_json(text))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", b"\xff", '{"seed": "x"}', "{]", 5])
+def test_broken_json_at_pydantic_s_own_door_is_a_config_error(text: Any) -> None:
+    error = refusal(lambda: m.MMMDataConfig.model_validate_json(text))
+    assert "Input should be" not in str(error) and "\n" not in str(error)
+
+
+@pytest.mark.parametrize("write", [m.MMMDataConfig.to_yaml, m.MMMDataConfig.to_json])
+def test_a_missing_folder_is_named_and_no_temporary_file(write: Any, tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "config.txt"
+    with pytest.raises(XgenError, match=r"there is no folder .*nowhere.*; make it first") as error:
+        write(m.DEFAULT_CONFIG, path)
+    assert str(error.value).startswith(f"{path}: ")
+    with pytest.raises(XgenError, match="this is a folder"):
+        write(m.DEFAULT_CONFIG, tmp_path)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def report(
     Data of your own is a wide table with columns date, geo, y, x1-..., c1-...; if it is too
     broken to be shown, the report says what is wrong with it.
     """
-    from mmm_xgen.report.page import check_target, write_report
+    from mmm_xgen.atomic import check_target
+    from mmm_xgen.report.page import write_report
 
     _check_suffix(out)
     check_target(out)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
+from mmm_xgen.atomic import writing
 from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
@@ -75,7 +74,7 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
         for name, variable in plain.variables.items()
         if compression and variable.dtype.kind in "fiub" and variable.size
     }
-    with _writing(path) as temporary:
+    with writing(path) as temporary:
         plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
     return Path(path)
 
@@ -170,7 +169,7 @@ def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
     'date,geo,y,x1-Seasonal,x2-Trend,x3-On-Off,c1-Price,c2-Promotion'
     """
     frame = to_frame(ds)
-    with _writing(path) as temporary:
+    with writing(path) as temporary:
         frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
     return Path(path)
 
@@ -205,7 +204,7 @@ def write_parquet(ds: xr.Dataset, path: PathLike) -> Path:
     True
     """
     frame = to_frame(ds)
-    with _writing(path) as temporary:
+    with writing(path) as temporary:
         frame.to_parquet(temporary, engine="pyarrow", index=False)
     return Path(path)
 
@@ -249,7 +248,7 @@ def write_json(ds: xr.Dataset, path: PathLike) -> Path:
         for date, geo, values in zip(dates, geos, numbers, strict=True)
     )
     lines = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows)
-    with _writing(path) as temporary:
+    with writing(path) as temporary:
         temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     return Path(path)
 
@@ -287,25 +286,9 @@ def write_ground_truth(ds: xr.Dataset, path: PathLike, *, series: bool = False) 
     """
     truth = ground_truth(ds, series=series)
     text = json.dumps(truth, indent=2, ensure_ascii=False, allow_nan=False)
-    with _writing(path) as temporary:
+    with writing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     return Path(path)
-
-
-@contextmanager
-def _writing(path: PathLike) -> Iterator[Path]:
-    """Temporary path that becomes `path`; faults of the folder are told in its words."""
-    target = Path(path)
-    if target.is_dir():
-        raise XgenError(f"{target}: this is a folder; give the path of a file in it")
-    if not target.parent.is_dir():
-        raise XgenError(f"{target}: there is no folder {str(target.parent)!r}; make it first")
-    try:
-        with atomic_path(target) as temporary:
-            yield temporary
-    except OSError as error:
-        # The message of the system names the temporary file.
-        raise XgenError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def _read(source: Path, engine: str) -> xr.Dataset:

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
-from mmm_xgen.errors import XgenError
+from mmm_xgen.atomic import check_target, writing
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import (
@@ -78,28 +77,10 @@ def write_report(
     target = Path(path)
     check_target(target)
     text = render(data, title=title)
-    try:
-        with atomic_path(target) as temporary:
-            # Line ends as they are, on any system.
-            temporary.write_bytes(text.encode("utf-8", errors="replace"))
-    except OSError as error:
-        # The message of the system names the temporary file.
-        raise XgenError(f"{target}: cannot be written: {error.strerror or error}") from error
+    with writing(target) as temporary:
+        # Line ends as they are, on any system.
+        temporary.write_bytes(text.encode("utf-8", errors="replace"))
     return target
-
-
-def check_target(path: Path) -> None:
-    """Refuse what could not be written later, before the work is done.
-
-    Raises
-    ------
-    XgenError
-        If `path` is a folder, or in none that is there.
-    """
-    if path.is_dir():
-        raise XgenError(f"{path}: this is a folder; give the path of a file in it")
-    if not path.parent.is_dir():
-        raise XgenError(f"{path}: there is no folder {str(path.parent)!r}; make it first")
 
 
 def render(data: xr.Dataset | pd.DataFrame, *, title: str | None = None) -> str:

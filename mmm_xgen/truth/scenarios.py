@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
+from mmm_xgen.atomic import writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
@@ -358,6 +358,8 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
     ------
     ConfigError
         If the path has another ending.
+    XgenError
+        If the folder is missing or cannot be written to.
 
     Examples
     --------
@@ -373,7 +375,7 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
     ending = Path(path).suffix.lower()
     if ending not in (".csv", ".nc"):
         raise ConfigError(f"found the path {str(path)!r}, allowed: one that ends in .csv or .nc")
-    with atomic_path(path) as temporary:
+    with writing(path) as temporary:
         if ending == ".csv":
             scenario_frame(table).to_csv(temporary, index_label="scenario")
         else:

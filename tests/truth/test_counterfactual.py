@@ -565,6 +565,9 @@ def test_scenarios_are_written_whole(tiny: xr.Dataset, tmp_path: Any) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table.csv", "table.nc"]
     with pytest.raises(ConfigError, match=r"\.csv or \.nc"):
         write_scenarios(table, tmp_path / "table.xlsx")
+    for name in ("table.csv", "table.nc"):
+        with pytest.raises(XgenError, match=rf"{name}: there is no folder .*nowhere"):
+            write_scenarios(table, tmp_path / "nowhere" / name)
     with pytest.raises(ConfigError, match="compare_scenarios"):
         scenario_frame(tiny)
 
