@@ -17,6 +17,9 @@ from mmm_xgen.schema import VARIABLES, describe
 if TYPE_CHECKING:
     import xarray as xr
 
+# What every geo has, drawn or not.
+EVERYWHERE = ("y_sigma", "intercept_contribution")
+
 
 def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameters) -> Parameters:
     """Arrays of `params`, aligned by label, with dims (dataset, ...) as the drawn ones have them.
@@ -108,9 +111,8 @@ def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> P
     for name, values in given.items():
         if name not in drawn:
             continue
-        own = ~np.isnan(drawn[name]) | (name == "y_sigma")
-        if not np.all(np.isfinite(values[own])):
-            raise AlignmentError(f"params[{name!r}] has a missing or infinite value")
+        own = ~np.isnan(drawn[name]) | (name in EVERYWHERE)
+        _refuse_missing(name, values[own])
         merged[name] = np.where(own, values, np.nan)
         for suffix in ("_mean", "_sd"):
             if f"{name}{suffix}" in merged:
@@ -128,6 +130,7 @@ def _take_effect_apart(
         kind = SATURATIONS[config.saturations[channel].kind]
         if name in given:
             component = given[name][..., channel]
+            _refuse_missing(name, component)
             if "effect" not in given:
                 effect[..., channel] = component
                 if kind.amplitude is not None:
@@ -152,6 +155,11 @@ def _take_effect_apart(
                 )
             size = np.where(effect[..., channel] == 0, 1, effect[..., channel])
             merged[against][..., channel] = given[against][..., channel] * size
+
+
+def _refuse_missing(name: str, values: FloatArray) -> None:
+    if not np.all(np.isfinite(values)):
+        raise AlignmentError(f"params[{name!r}] has a missing or infinite value")
 
 
 def _forget_population(merged: Parameters, channel: int) -> None:

@@ -97,6 +97,8 @@ def test_regenerate_knows_what_was_given() -> None:
         ({"adstock_alfa": 0.5}, "did you mean 'adstock_alpha'"),
         ({"adstock_alpha": 1.5}, "at most 1"),
         ({"adstock_alpha": np.nan}, "missing or infinite"),
+        ({"saturation_beta": np.nan}, "missing or infinite"),
+        ({"intercept_contribution": np.nan}, "missing or infinite"),
         ({"saturation_kappa": 0.0}, "above 0"),
         ({"spend_unit": 0.0}, "spend_unit"),
         ({"effect": -1.0}, "negative"),
