@@ -1,4 +1,10 @@
-"""The accessor ``ds.mmm``: every function of the package that takes a dataset, as a method."""
+"""The accessor ``ds.mmm``: functions of the package that take a dataset, as methods.
+
+Outside stay those whose first argument is something else, such as `write_scenarios` and
+`meridian_roi_prior`, those of ensembles (`write_ensemble`, `write_ensemble_frames`), and those for
+one model's library (`model_inputs`, `scaled_parameters`), all in `mmm_xgen.export` or
+`mmm_xgen.truth`.
+"""
 
 from __future__ import annotations
 
@@ -120,6 +126,7 @@ class MMMAccessor:
     roas = _method(truth.roas)
     mroas = _method(truth.mroas)
     attribution = _method(truth.attribution)
+    contribution_totals = _method(truth.contribution_totals)
     cost_per_incremental = _method(truth.cost_per_incremental)
     response_curve = _method(truth.response_curve)
     efficiency_frontier = _method(truth.efficiency_frontier)
@@ -128,6 +135,7 @@ class MMMAccessor:
     predict_impact = _method(truth.predict_impact)
     compare_scenarios = _method(truth.compare_scenarios)
     lift_test = _method(truth.lift_test)
+    meridian_calibration_period = _method(truth.meridian_calibration_period)
     optimize_allocation = _method(truth.optimize_allocation)
     regret = _method(truth.regret)
     information_bound = _method(truth.information_bound)

@@ -47,7 +47,11 @@ SUMMED = (
 # Neither summed nor lost: see `aggregate`.
 OWN_RULE = ("control_value", "revenue_per_kpi")
 KIND_COORDINATES = ("adstock_kind", "saturation_kind", "l_max", "normalize")
-NOTE = "regenerate from source_config, then aggregate again"
+# How to come by other sums, now that no configuration makes the Dataset.
+NOTES = {
+    "source_config": "regenerate from source_config, then aggregate again",
+    "counterfactual": "a counterfactual: simulate again, then aggregate",
+}
 
 
 def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = None) -> xr.Dataset:
@@ -94,8 +98,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
         Same variables, labelled with the first day of each new period. ``attrs["aggregation"]``
         says what was done, ``attrs["partial_periods"]`` lists the first and last new period
         where the data does not fill them. It cannot be regenerated: the configuration is kept
-        as ``attrs["source_config"]``. Where nothing has to be summed (one geo, the freq
-        it has) only labels change and parameters stay.
+        as ``attrs["source_config"]`` (a counterfactual has none, only ``factual_config``). Where
+        nothing has to be summed (one geo, the freq it has) only labels change and parameters stay.
 
     Raises
     ------
@@ -306,9 +310,12 @@ def _marked(ds: xr.Dataset, steps: list[str]) -> xr.Dataset:
     attrs = {name: value for name, value in ds.attrs.items() if name != "config"}
     if "config" in ds.attrs:
         attrs["source_config"] = ds.attrs["config"]
-    earlier = str(ds.attrs.get("aggregation", "")).removesuffix(NOTE)
+    earlier = [each for each in str(ds.attrs.get("aggregation", "")).split("; ") if each]
     done = f"sum {' and '.join(steps)}" if steps else "new label of the geo"
-    attrs["aggregation"] = f"{earlier}{done}; {NOTE}"
+    note = [told for name, told in NOTES.items() if name in attrs][:1]
+    attrs["aggregation"] = "; ".join(
+        [*(each for each in earlier if each not in NOTES.values()), done, *note]
+    )
     result = ds.copy(deep=False)
     result.attrs = attrs
     return result

@@ -33,13 +33,8 @@ SOURCES = {
     "write_report": m.write_report,
     **{name: getattr(truth, name) for name in truth.__all__},
 }
-# They take no dataset first, or are parts of others.
-NO_METHODS = {
-    "contribution_totals",
-    "meridian_calibration_period",
-    "meridian_roi_prior",
-    "write_scenarios",
-}
+# They take no dataset first.
+NO_METHODS = {"meridian_roi_prior", "write_scenarios"}
 SOURCES = {name: source for name, source in SOURCES.items() if name not in NO_METHODS}
 
 

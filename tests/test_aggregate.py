@@ -280,6 +280,21 @@ def test_an_aggregate_cannot_be_regenerated_and_says_so(ds):
     assert result.attrs["freq"] == "MS"
 
 
+def test_an_aggregated_counterfactual_says_how_to_get_another(ds):
+    without = m.truth.simulate(ds, spend=0 * ds["spend"])
+    note = "a counterfactual: simulate again, then aggregate"
+    once = aggregate(without)
+    assert once.attrs["aggregation"] == f"sum over 2 geos; {note}"
+    assert "source_config" not in once.attrs
+    twice = aggregate(once, geo=None, freq="MS")
+    told = f"sum over 2 geos; sum over time (W-MON to MS); {note}"
+    assert twice.attrs["aggregation"] == told
+    # One that says nothing of where it comes from has no advice.
+    bare = ds.copy()
+    bare.attrs = {"freq": ds.attrs["freq"]}
+    assert aggregate(bare).attrs["aggregation"] == "sum over 2 geos"
+
+
 def test_the_source_stays_as_it_is(ds):
     before = ds.copy(deep=True)
     aggregate(ds, freq="MS")

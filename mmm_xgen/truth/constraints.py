@@ -25,6 +25,8 @@ PAIRS = (
     ("min_change", "max_change", (-1.0, np.inf), "a relative change, at least -1 (nothing left)"),
 )
 KEYS = (*(key for pair in PAIRS for key in pair[:2]), "locked")
+# A bound in currency, the words for it, and by how much it moves with a unit of budget.
+Limit: TypeAlias = tuple[float, str, float]
 # Sums of shares such as 0.1 and 0.7 may miss the budget by rounding.
 ROUNDING = 1e-9
 
@@ -42,7 +44,9 @@ class Bounds:
     locked : array of bool, dims (channel,)
         Channels that keep today's spend.
     maximum : array, dims (channel,)
-        Currency that the constraints allow whatever the budget; infinite without one.
+        Currency that the constraints allow; infinite without one.
+    lower_share, upper_share : array, dims (channel,)
+        By how much a bound moves with a unit of budget: the share where it is one, else 0.
     """
 
     budget: float
@@ -50,6 +54,8 @@ class Bounds:
     upper: FloatArray
     locked: Any
     maximum: FloatArray
+    lower_share: FloatArray
+    upper_share: FloatArray
 
 
 def bounds_of(
@@ -82,17 +88,19 @@ def bounds_of(
     rules = _by_channel(ds, constraints)
     lower, upper = np.zeros(len(names)), np.full(len(names), budget)
     locked = np.zeros(len(names), dtype=bool)
+    shares = np.zeros((2, len(names)))
     sources: list[tuple[str, str]] = []
     for position, name in enumerate(names):
         rule = rules.get(name, {})
         locked[position] = bool(rule.get("locked", False))
         low, high = _of_channel(name, rule, float(today[position]), budget)
         lower[position], upper[position] = low[0], high[0]
+        shares[:, position] = low[2], high[2]
         sources.append((low[1], high[1]))
     _check_sums(names, sources, budget, lower, upper)
     # Minima that sum to the budget up to rounding are the budget.
     budget = max(budget, float(lower.sum()))
-    return Bounds(budget, lower, np.minimum(upper, budget), locked, upper)
+    return Bounds(budget, lower, np.minimum(upper, budget), locked, upper, *shares)
 
 
 def _budget(total_budget: float | None, today: FloatArray) -> float:
@@ -184,12 +192,13 @@ def _is_number(value: Any) -> bool:
 
 def _of_channel(
     name: str, rule: Mapping[str, Any], today: float, budget: float
-) -> tuple[tuple[float, str], tuple[float, str]]:
-    """Tightest lower and upper bound in currency, each with the words for it."""
+) -> tuple[Limit, Limit]:
+    """Tightest lower and upper bound."""
     if rule.get("locked"):
         words = f"{name} locked at {today:.10g}"
-        return (today, words), (today, words)
-    lower, upper = (0.0, ""), (np.inf, "")
+        return (today, words, 0.0), (today, words, 0.0)
+    lower: Limit = (0.0, "", 0.0)
+    upper: Limit = (np.inf, "", 0.0)
     currency = {
         "min": lambda value: value * budget,
         "min_currency": lambda value: value,
@@ -201,7 +210,8 @@ def _of_channel(
             if key not in rule or (key == "max" and rule[key] == 1):
                 continue
             amount = float(currency[least](float(rule[key])))
-            bound = (amount, f"{name} {key}={rule[key]:g}, which is {amount:.10g}")
+            words = f"{name} {key}={rule[key]:g}, which is {amount:.10g}"
+            bound = (amount, words, float(rule[key]) if least == "min" else 0.0)
             if key == least:
                 lower = tightest(lower, bound)
             else:
@@ -211,7 +221,7 @@ def _of_channel(
             f"{lower[1]}, is above {upper[1]} (today's spend is {today:.10g})",
             path=f"constraints.{name}",
         )
-    return (min(lower[0], upper[0]), lower[1]), upper
+    return (min(lower[0], upper[0]), *lower[1:]), upper
 
 
 def _check_sums(

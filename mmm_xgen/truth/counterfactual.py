@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -244,11 +244,13 @@ def geo_positions(ds: xr.Dataset, geo: str | Sequence[str] | None) -> list[int]:
     AlignmentError
         If there is no such geo.
     ConfigError
-        If the list is empty.
+        If it is no label and no list of labels, or the list is empty.
     """
     known = [str(name) for name in ds["geo"].values]
     if geo is None:
         return list(range(len(known)))
+    if not isinstance(geo, Iterable):
+        raise ConfigError(f"found the geo {shown(geo)}, allowed: a label, a list of labels or None")
     wanted = [geo] if isinstance(geo, str) else [str(name) for name in geo]
     if not wanted:
         raise ConfigError("found no geo, allowed: at least one, or None for all")

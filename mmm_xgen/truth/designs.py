@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.errors import AlignmentError, ConfigError, XgenError
 from mmm_xgen.kernels.calendar import regular
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.truth.counterfactual import MEDIA_DIMS, full_plan
 from mmm_xgen.truth.information import Information
 from mmm_xgen.truth.jacobian import Columns, Model, baseline_columns, media_columns
 
@@ -41,14 +42,16 @@ def geo_test(model: Model, channel: int, population: FloatArray) -> FloatArray:
 
 
 def pulsed(model: Model, channel: int) -> FloatArray:
-    """Spend of one channel in flights: one campaign's time on, one off, at the same total."""
+    """Spend of one channel in flights: one campaign's time on, one off, at the same total.
+
+    It is flat over the flights in a geo whose spend would all lie between them.
+    """
     spend = model.spend[channel]
-    flight = np.arange(spend.shape[-1]) // model.calendar.campaign_periods
-    flown = spend * (flight % 2 == 0)
-    total = flown.sum(axis=-1, keepdims=True)
-    scale = np.where(
-        total > 0, spend.sum(axis=-1, keepdims=True) / np.where(total > 0, total, 1), 1
-    )
+    is_on = np.arange(spend.shape[-1]) // model.calendar.campaign_periods % 2 == 0
+    flown = spend * is_on
+    # Where all spend lies in the flights that are off, the others have no pattern to keep.
+    flown = np.where(flown.any(axis=-1, keepdims=True), flown, is_on)
+    scale = spend.sum(axis=-1, keepdims=True) / flown.sum(axis=-1, keepdims=True)
     return np.asarray(flown * scale)
 
 
@@ -68,7 +71,7 @@ def with_spend(information: Information, channel: int, spend: FloatArray) -> Inf
 
 
 def with_plan(ds: xr.Dataset, information: Information, name: str, plan: object) -> Information:
-    """Information with the spend of a plan, dims (date, geo, channel)."""
+    """Information with the spend of a plan, dims (date, geo, channel), or of a part of it."""
     if not isinstance(plan, xr.DataArray):
         raise ConfigError(
             f"found {type(plan).__name__}, allowed: a DataArray of spend with dims (date, geo, "
@@ -76,10 +79,12 @@ def with_plan(ds: xr.Dataset, information: Information, name: str, plan: object)
             path=f"designs.{name}",
         )
     try:
-        aligned = xr.align(plan, ds["spend"], join="exact")[0].transpose("channel", "geo", "date")
-    except ValueError as error:
-        raise AlignmentError(f"the design {name!r} does not fit the Dataset: {error}") from error
-    model = replace(information.model, spend=np.asarray(aligned.to_numpy(), dtype=float))
+        full = full_plan(ds, plan)
+        if full.ndim > len(MEDIA_DIMS):
+            raise AlignmentError(f"found the dim {full.dims[0]!r}, allowed: one plan a design")
+    except XgenError as error:
+        raise type(error)(f"the design {name!r} does not fit the Dataset: {error}") from None
+    model = replace(information.model, spend=full.transpose("channel", "geo", "date").to_numpy())
     return _with_model(information, model)
 
 

@@ -56,7 +56,9 @@ def lift_test(
     ``steady_state``          :math:`\text{effect}\,(f(\bar s (1 + \text{change}) W / u) -
                               f(\bar s W / u))`: constant spend at the mean of the window
                               for longer than any carry-over, W the sum of the lag weights
-                              (1 where they are normalised), u the spend unit
+                              (1 where they are normalised), u the spend unit. With
+                              ``adstock_first=False`` it is :math:`\text{effect}\, W\,
+                              (f(\bar s (1 + \text{change}) / u) - f(\bar s / u))`
     ``in_test``               :math:`\frac{1}{n} \sum_{t \in \text{window}} (C'_t - C_t)`:
                               spend before the window carries in, nothing is counted after it
     ``in_test_and_cooldown``  the same sum up to `l_max` - 1 periods after the window, as far as
@@ -67,6 +69,10 @@ def lift_test(
     estimate is :math:`\text{true lift} + \text{se} \cdot z` with z standard normal, from a stream
     of its own name, so that neither the panel's noise nor another test knows it; a geo has the
     same z whichever geos are tested with it.
+
+    PyMC-Marketing's likelihood of a lift, :math:`\beta (f(x + \Delta x) - f(x))`, knows no
+    adstock. So the frame has :math:`x = \bar s W` and the lift, or with ``adstock_first=False``
+    :math:`x = \bar s` and the lift divided by W, which ``lift_factor`` then is (1 elsewhere).
 
     Parameters
     ----------
@@ -79,7 +85,7 @@ def lift_test(
     change : float
         Relative change of spend: 0.5 is 50% more, -1 switches the channel off.
     se : float or mapping of str to float
-        Standard error of the estimate, in KPI units per period; by geo if they differ.
+        Standard error of ``delta_y``, in KPI units per period; by geo if they differ.
     geos : str or list of str, optional
         Geos in the test; all of them by default.
     estimand : {"steady_state", "in_test", "in_test_and_cooldown"}
@@ -102,12 +108,13 @@ def lift_test(
         What PyMC-Marketing's ``add_lift_test_measurements`` takes, in original units:
         ``channel``, ``geo``, ``x`` and ``delta_x`` (currency per period), ``delta_y`` (estimate)
         and ``sigma`` (KPI units per period). Beside it the truth: ``true_delta_y``; ``true_roi``
-        (revenue per currency of the change); ``true_roas_with_carryout`` (of all spend in the
-        window, Meridian's estimand); and what the test was: ``spend``, ``delta_spend``,
-        ``revenue_per_kpi`` (mean of the window), ``start``, ``end``, ``n_periods``, ``change``,
-        ``estimand``.
-        `x` differs from `spend` only where lag weights are not normalised: the likelihood knows
-        no adstock, so it must be given what adstock would make of constant spend.
+        (revenue of the lift per currency of the change); ``true_roas_with_carryout`` (of all
+        spend in the window, Meridian's estimand); and what the test was: ``spend``,
+        ``delta_spend``, ``lift_factor`` (lift per ``delta_y``), ``revenue_per_kpi`` (mean over
+        the dates that count, weighted by their lift; of a steady state the plain mean of the
+        window), ``start``, ``end``, ``n_periods``, ``change``, ``estimand``.
+        `x` and ``lift_factor`` differ from `spend` and 1 only where lag weights are not
+        normalised.
 
     Raises
     ------
@@ -143,18 +150,21 @@ def lift_test(
     _require_spend(level, geo_labels, name, change)
 
     media = media_from(part)
-    during, whole, lost = _dynamic_lifts(part, base, periods, change)
-    true = (whole if estimand == "in_test_and_cooldown" else during) / length
+    rise, price, lost = _dynamic_lift(part, base, periods, change)
     if estimand == "steady_state":
-        true = _steady_lift(media, level, change)
-    rate = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()[:, periods].mean(axis=-1)
+        lift, rate = _steady_lift(media, level, change), price[:, :length].mean(axis=-1)
+    else:
+        last = length if estimand == "in_test" else None
+        lift = rise[:, :last].sum(axis=-1) / length
+        rate = _price_of(rise[:, :last], price[:, :last], length)
+    carried, factor = _carried(media)
+    true = lift / factor
     dates = pd.DatetimeIndex(ds["date"].values[periods])
     path = (name, str(dates[0].date()), str(dates[-1].date()), repr(float(change)))
     z = stream(int(seed), "lift test", *path).standard_normal(ds.sizes["geo"])
     estimate = true + error * z[geo_positions(ds, geo_labels)]
     if not allow_any_sign:
         _refuse_wrong_sign(estimate, change, name, geo_labels)
-    carried = _carried(media)
     column = str(part["channel_column"].item())
     return pd.DataFrame(
         {
@@ -165,10 +175,11 @@ def lift_test(
             "delta_y": estimate,
             "sigma": error,
             "true_delta_y": true,
-            "true_roi": true * rate / (level * change),
+            "true_roi": lift * rate / (level * change),
             "true_roas_with_carryout": lost / (level * length),
             "spend": level,
             "delta_spend": level * change,
+            "lift_factor": factor,
             "revenue_per_kpi": rate,
             "start": dates[0],
             "end": dates[-1],
@@ -252,12 +263,13 @@ def _steady_lift(media: Media, level: FloatArray, change: float) -> FloatArray:
     return np.asarray(made[1] - made[0])
 
 
-def _dynamic_lifts(
+def _dynamic_lift(
     part: xr.Dataset, base: FloatArray, periods: slice, change: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Sums over the window and over it and the cooldown, and revenue lost without its spend.
+    """Lift and price from the window's start to the end of the cooldown, dims (geo, date).
 
-    `base` has dims (channel, geo, date) with one channel; all results have dims (geo,).
+    And the revenue lost without the spend of the window, dims (geo,). `base` has dims
+    (channel, geo, date) with one channel.
     """
     plans = np.stack([base, base, base])
     plans[1, ..., periods] *= 1 + change
@@ -265,27 +277,36 @@ def _dynamic_lifts(
     media = media_from(part)
     made = contribution(plans, media, history_of(part))[:, 0]
     reach = slice(periods.start, periods.stop + media.l_max[0] - 1)
-    rise = made[1] - made[0]
-    lost = (made[0] - made[2]) * part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
-    sums = [rise[:, periods], rise[:, reach], lost[:, reach]]
-    during, whole, revenue = (values.sum(axis=-1) for values in sums)
-    return during, whole, revenue
+    price = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
+    lost = ((made[0] - made[2]) * price)[:, reach].sum(axis=-1)
+    return (made[1] - made[0])[:, reach], price[:, reach], lost
 
 
-def _carried(media: Media) -> FloatArray:
-    """Carry-over of constant spend per unit of it, dims (geo,)."""
-    if media.normalize[0] or not media.adstock_first:
-        # Where the curve comes first, its argument is the spend itself.
-        return np.ones(media.effect.shape[0])
-    return np.asarray(lag_weights(media)[0].sum(axis=-1))
+def _price_of(rise: FloatArray, price: FloatArray, length: int) -> FloatArray:
+    """Revenue per KPI unit of a lift, dims (geo,); of one that is 0, the mean of the window."""
+    total = rise.sum(axis=-1)
+    weighted = (np.ptp(price, axis=-1) > 0) & (total != 0)
+    revenue = (rise * price).sum(axis=-1)
+    mean = price[:, :length].mean(axis=-1)
+    return np.asarray(np.where(weighted, revenue / np.where(weighted, total, 1.0), mean))
+
+
+def _carried(media: Media) -> tuple[FloatArray, FloatArray]:
+    """What adstock multiplies constant spend by, and what it multiplies the curve by."""
+    ones = np.ones(media.effect.shape[0])
+    if media.normalize[0]:
+        return ones, ones
+    weight = np.asarray(lag_weights(media)[0].sum(axis=-1))
+    # Where the curve comes first, its argument is the spend itself.
+    return (weight, ones) if media.adstock_first else (ones, weight)
 
 
 def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     r"""Lift tests as priors on the ROI of Meridian: mean, sd and calibration window.
 
     The geos of a test are added up. With n periods, lift :math:`\Delta y_g` with standard error
-    :math:`\sigma_g`, change of spend :math:`\Delta s_g` per period, and revenue per KPI unit
-    :math:`r_g`:
+    :math:`\sigma_g` (``delta_y`` and ``sigma`` times ``lift_factor``), change of spend
+    :math:`\Delta s_g` per period, and revenue per KPI unit :math:`r_g`:
 
     .. math:: \text{mean} = \frac{\sum_g n\, \Delta y_g\, r_g}{\sum_g n\, \Delta s_g}, \qquad
         \text{sd} = \frac{\sqrt{\sum_g (n\, \sigma_g\, r_g)^2}}{|\sum_g n\, \Delta s_g|}
@@ -326,13 +347,13 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     0  x2-Trend  1.63  0.033      1.664                    1.664
     """
     needed = ["delta_y", "sigma", "true_delta_y", "true_roas_with_carryout", "spend"]
-    needed += ["delta_spend", "revenue_per_kpi", "n_periods", "geo", *TEST]
+    needed += ["delta_spend", "lift_factor", "revenue_per_kpi", "n_periods", "geo", *TEST]
     missing = [name for name in needed if name not in test]
     if missing or test.empty:
         lacks = f"no column {missing[0]!r}" if missing else "no row"
         raise SchemaError(f"the test has {lacks}; pass a frame that lift_test made")
     _refuse_repeated_geo(test)
-    weight = test["n_periods"] * test["revenue_per_kpi"]
+    weight = test["n_periods"] * test["revenue_per_kpi"] * test["lift_factor"]
     sums = test[TEST].assign(
         revenue=weight * test["delta_y"],
         variance=(weight * test["sigma"]) ** 2,
@@ -387,6 +408,11 @@ def meridian_calibration_period(ds: xr.Dataset, prior: pd.DataFrame) -> xr.DataA
         True in the windows of a channel's tests, and everywhere for a channel without a test,
         whose prior means the whole time.
 
+    Raises
+    ------
+    SchemaError
+        If `prior` is no frame of `meridian_roi_prior`.
+
     Examples
     --------
     >>> import mmm_xgen
@@ -397,6 +423,11 @@ def meridian_calibration_period(ds: xr.Dataset, prior: pd.DataFrame) -> xr.DataA
     {'Seasonal': 104, 'Trend': 5, 'On-Off': 104}
     """
     require(ds, "spend")
+    is_frame = isinstance(prior, pd.DataFrame)
+    missing = [name for name in ("channel", "start", "end") if is_frame and name not in prior]
+    if missing or not is_frame:
+        found = f"a frame without {missing[0]!r}" if missing else type(prior).__name__
+        raise SchemaError(f"found {found}, needed: a frame that meridian_roi_prior made")
     shape = (ds.sizes["date"], ds.sizes["channel"])
     period = xr.DataArray(
         np.zeros(shape, dtype=bool),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import attributes, describe
@@ -91,13 +93,12 @@ def information_of(
     ds: xr.Dataset, *, prior: Prior = None, pooled: bool = True, known: Sequence[str] = ()
 ) -> Information:
     """Derivatives, noise and prior of a Dataset; see `information_bound` for the arguments."""
+    if not isinstance(pooled, bool | np.bool_):
+        raise ConfigError(f"found {shown(pooled)}, allowed: True, False", path="pooled")
     model = model_of(ds)
     media, baseline = media_columns(model), baseline_columns(model)
     names = list(dict.fromkeys(name for name, _ in (*media.labels, *baseline.labels)))
-    known = (known,) if isinstance(known, str) else tuple(known)
-    for name in known:
-        if name not in names:
-            raise ConfigError(f"no parameter is named {name!r}; {nearest(name, names)}")
+    known = _known_names(known, names)
     media, baseline = media.without(known), baseline.without(known)
     mu = model.expected_sales()
     return Information(
@@ -109,6 +110,18 @@ def information_of(
         precision=prior_precision(ds, model, media, baseline, prior),
         pooled=pooled,
     )
+
+
+def _known_names(known: Any, names: list[str]) -> tuple[str, ...]:
+    chosen = (known,) if isinstance(known, str) else known
+    if not isinstance(chosen, Collection) or not all(isinstance(name, str) for name in chosen):
+        raise ConfigError(
+            f"found {shown(known)}, allowed: a list of names of parameters", path="known"
+        )
+    for name in chosen:
+        if name not in names:
+            raise ConfigError(f"no parameter is named {name!r}; {nearest(name, names)}")
+    return tuple(chosen)
 
 
 def information_bound(
@@ -157,7 +170,8 @@ def information_bound(
             share of the true value (log scale); ``*_in_units`` in currency per currency and in
             KPI units. Over all geos if pooled, else of each.
         ``weak``
-            Whether some parameter of the channel has a standard error above 0.2.
+            Whether some parameter of the channel has a standard error above 0.2. The ``weak`` of
+            `mmm_xgen.truth.recoverability` is another: the ROAS, without the prior, above 1.
         ``condition_number``
             Of the media information in correlation form, the baseline unknown; inf if singular.
 
@@ -169,7 +183,7 @@ def information_bound(
     ConfigError
         If a prior or a known name is no free parameter, or if a geo has no noise.
     SchemaError
-        If `ds` lacks parameters or dates.
+        If `ds` lacks parameters, channels or dates.
 
     Notes
     -----

@@ -118,7 +118,7 @@ def model_of(ds: xr.Dataset) -> Model:
     Raises
     ------
     SchemaError
-        If `ds` lacks a parameter or a date of its window, as after an aggregation.
+        If `ds` lacks a parameter, a channel or a date of its window, as after an aggregation.
     """
     config = config_of(ds)
     calendar = config.calendar.window()
@@ -127,6 +127,12 @@ def model_of(ds: xr.Dataset) -> Model:
         raise SchemaError(
             f"found {ds.sizes['date']} dates, needed: all {calendar.n_periods} that the Dataset "
             "was generated with, since trend and carry-over count from the first"
+        )
+    found = [str(name) for name in ds["channel"].values]
+    if sorted(found) != sorted(config.channel_names):
+        raise SchemaError(
+            f"found the channels {found}, needed: all of {config.channel_names}, which make "
+            "the expected sales; select channels in the result"
         )
     media = media_from(ds)
     _reject_unknown_truth(ds, media)

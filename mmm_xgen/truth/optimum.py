@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.config.base import shown
-from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import respond
 from mmm_xgen.schema import require
@@ -79,11 +79,11 @@ def optimize_allocation(
         nothing is spent today), ``contribution``, ``current_contribution`` (KPI units),
         ``revenue``, ``current_revenue`` (currency), ``roas``, ``mroas`` (what one more unit of
         currency earns; at 0 from the right, infinite where a curve starts vertically), ``lower``
-        and ``upper`` (channel; currency); ``shadow_price``: what one more unit of budget earns;
-        ``gap_bound``: currency of revenue by which no allowed split can be better,
-        ``gap_estimate``: the same for curves that bend no more often than was looked at;
-        ``spend`` (date, geo, channel): the plan, for `simulate` and `respond`. ``attrs`` tell
-        budget, what is left unspent, status.
+        and ``upper`` (channel; currency); ``shadow_price``: what one more unit of budget earns,
+        with which bounds in shares move; ``gap_bound``: currency of revenue by which no allowed
+        split can be better, ``gap_estimate``: the same for curves that bend no more often than
+        was looked at; ``spend`` (date, geo, channel): the plan, for `simulate` and `respond`.
+        ``attrs`` tell budget, what is left unspent, status.
 
         *Window*: spend and sales of the same dates. *Carry-over*: the effect of earlier spend
         counts, that of the window's spend after its end does not. *Sign*: positive where spend
@@ -95,7 +95,8 @@ def optimize_allocation(
         If the budget is negative, if there is no such channel or constraint, or if constraints
         conflict; it says which.
     SchemaError
-        If `ds` lacks a variable, or its spend does not make its contributions.
+        If `ds` lacks a variable or a value of ``revenue_per_kpi``, or its spend does not make its
+        contributions.
 
     Notes
     -----
@@ -123,6 +124,11 @@ def optimize_allocation(
     refuse_foreign_contribution(ds)
     periods = window_periods(ds, window)
     panel = panel_of(ds, periods, per_geo=per_geo)
+    if not np.isfinite(panel.revenue).all():
+        raise SchemaError(
+            "'revenue_per_kpi' has missing values in the window, so no split is known to be the "
+            "best; fill them, or choose a window without"
+        )
     now = spend_of(ds)[..., periods]
     bounds = bounds_of(
         ds, today=now.sum(axis=(1, 2)), total_budget=total_budget, constraints=constraints
@@ -168,15 +174,19 @@ def regret(
     Returns
     -------
     Dataset
-        ``regret`` (KPI units), ``regret_revenue`` (currency), ``regret_percent_of_media`` (of
-        the contribution of media under the best split), ``regret_percent_of_sales`` (of expected
-        sales under it), ``allocated_spend`` and ``optimal_spend`` (channel) or (geo, channel),
-        ``gap_bound`` (currency): by how much more the revenue lost may be.
+        ``regret`` (KPI units), ``regret_revenue`` (currency), ``regret_percent_of_media`` (the
+        revenue lost, of the revenue of media under the best split), ``regret_percent_of_sales``
+        (``regret``, of expected sales under it), ``allocated_spend`` and ``optimal_spend``
+        (channel) or (geo, channel), ``gap_bound`` (currency): by how much more the revenue lost
+        may be.
 
         *Window* and *carry-over*: as for `optimize_allocation`. *Sign*: positive where the best
         split sells more. It can be negative for a split that breaks `constraints`, or for a plan
         (date, geo, channel), which may time its spend better than the historical pattern that
-        the best split keeps. *Scale*: original units, noise-free, sums over the window.
+        the best split keeps. ``regret`` in KPI units and its share of sales can also be negative
+        where revenue per KPI unit differs between geos or dates, for the best split is that of
+        revenue and may sell fewer units at a higher price. *Scale*: original units, noise-free,
+        sums over the window.
 
     Raises
     ------
@@ -214,22 +224,28 @@ def regret(
     given, ideal, today = (
         respond(plan, ds)[inside] for plan in (spend, best["spend"], ds["spend"])
     )
-    lost = ideal - given
-    # The best split itself loses nothing, not the rounding of two sums.
-    lost = lost.where(abs(lost.sum()) > ROUNDING * abs(ideal).sum(), 0.0)
+    rate = ds["revenue_per_kpi"][inside]
+    lost, lost_revenue = (_lost(ideal * worth, given * worth) for worth in (1.0, rate))
+    media = (ideal * rate).sum()
     sales = ds["mu"][inside].sum() + (ideal - today).sum()
     result = xr.Dataset(
         {
-            "regret": lost.sum(),
-            "regret_revenue": (lost * ds["revenue_per_kpi"][inside]).sum(),
-            "regret_percent_of_media": 100 * lost.sum() / ideal.sum().where(ideal.sum() != 0),
-            "regret_percent_of_sales": 100 * lost.sum() / sales.where(sales != 0),
+            "regret": lost,
+            "regret_revenue": lost_revenue,
+            "regret_percent_of_media": 100 * lost_revenue / media.where(media != 0),
+            "regret_percent_of_sales": 100 * lost / sales.where(sales != 0),
             "allocated_spend": spend[inside].sum([dim for dim in MEDIA_DIMS if dim not in dims]),
             "optimal_spend": best["optimal_spend"],
             "gap_bound": best["gap_bound"],
         }
     )
     return stamped(ds, result).assign_attrs(best.attrs)
+
+
+def _lost(ideal: xr.DataArray, given: xr.DataArray) -> xr.DataArray:
+    """Sum of what is lost; the best split loses nothing, not the rounding of two sums."""
+    lost = (ideal - given).sum()
+    return lost.where(abs(lost) > ROUNDING * abs(ideal).sum(), 0.0)
 
 
 def _given_plan(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.truth.constraints import Bounds
+from mmm_xgen.truth.constraints import ROUNDING, Bounds
 from mmm_xgen.truth.counterfactual import MEDIA_DIMS
 from mmm_xgen.truth.global_search import Solution
 from mmm_xgen.truth.local_search import Problem, sums
@@ -32,7 +33,7 @@ FIGURES = {
     "allocated_spend": ("{currency}", "spend under the given split"),
     "regret": ("{kpi}", "sales lost by the given split against the best"),
     "regret_revenue": ("{currency}", "revenue lost by the given split against the best"),
-    "regret_percent_of_media": ("percent", "regret over the contribution of media at its best"),
+    "regret_percent_of_media": ("percent", "revenue lost over media's revenue at its best"),
     "regret_percent_of_sales": ("percent", "regret over expected sales at their best"),
 }
 # Beyond this share of its revenue a gap is called open.
@@ -99,17 +100,34 @@ def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
 
 
 def _shadow_price(problem: Problem, bounds: Bounds, spend: FloatArray, slope: FloatArray) -> float:
+    """Revenue that one more unit of budget earns, by the envelope theorem.
+
+    The part of the unit that moves a bound in shares goes to the channel at that bound, at its
+    own marginal return; the rest goes where spend is free.
+    """
+    size = 1e-9 * problem.budget
+    of_group = sums(problem.group, spend, len(problem.group_lower))
+    at_upper = of_group >= bounds.maximum - size
+    at_lower = of_group <= problem.group_lower + size
+    share = np.where(at_upper, bounds.upper_share, np.where(at_lower, bounds.lower_share, 0.0))
+    of_free = 0.0
+    if problem.budget - spend.sum() <= size:
+        rises = ~(at_upper | bounds.locked)[problem.group]
+        inside = rises & ~at_lower[problem.group] & (spend > problem.lower + size)
+        of_free = _free_return(slope, rises, inside)
+    held = share > 0
+    # The next unit in a channel goes to its best geo.
+    best = [slope[problem.group == group].max() for group in np.flatnonzero(held)]
+    moved, rest = float(share[held] @ np.array(best, dtype=float)), 1.0 - float(share.sum())
+    # Shares that sum to 1 leave nothing to the free, whatever that would earn.
+    return moved + (rest * of_free if rest > ROUNDING else 0.0)
+
+
+def _free_return(slope: FloatArray, rises: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
     """Common marginal return of what is at no bound; else the best of what may still rise.
 
     A channel that has all of the budget may rise: the next unit of budget can go to it.
     """
-    size = 1e-9 * problem.budget
-    if problem.budget - spend.sum() > size:
-        return 0.0
-    of_group = sums(problem.group, spend, len(problem.group_lower))
-    rises = ((of_group < bounds.maximum - size) & ~bounds.locked)[problem.group]
-    falls = (of_group > problem.group_lower + size)[problem.group]
-    inside = rises & falls & (spend > problem.lower + size)
     if inside.any():
         return float(np.median(slope[inside]))
     return float(slope[rises].max(initial=0.0))

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import describe
@@ -134,13 +135,14 @@ def prior_precision(
         If a labelled sd does not fit the Dataset.
     """
     names = list(dict.fromkeys(name for name, _ in (*media.labels, *baseline.labels)))
+    is_known = prior is None or isinstance(prior, Mapping)
+    if not is_known and not (isinstance(prior, str) and prior == LIBRARY):
+        raise ConfigError(
+            f"found {shown(prior)}, allowed: {LIBRARY!r}, a mapping of parameter names to sds on "
+            "the link scale, or None",
+            path="prior",
+        )
     if isinstance(prior, str):
-        if prior != LIBRARY:
-            raise ConfigError(
-                f"found {prior!r}, allowed: {LIBRARY!r}, a mapping of parameter names to sds on "
-                "the link scale, or None",
-                path="prior",
-            )
         sds = default_prior_sd(model, media, float(np.max(ds["y"].to_numpy())))
         # What is held fixed has a default too, which then has nothing to say.
         sds = {name: sd for name, sd in sds.items() if name in names}
@@ -195,6 +197,10 @@ def _sd_of(ds: xr.Dataset, name: str, sd: Any) -> FloatArray:
     if extra:
         raise AlignmentError(f"the prior of {name!r} has the dim {extra[0]!r}, allowed: {dims}")
     for dim in sd.dims:
+        labels = list(sd[dim].values)
+        twice = [str(each) for each in labels if labels.count(each) > 1]
+        if twice:
+            raise AlignmentError(f"the prior of {name!r} has the {dim} {twice[0]!r} twice")
         missing = [str(each) for each in ds[dim].values if each not in sd[dim].values]
         if missing:
             raise AlignmentError(f"the prior of {name!r} lacks the {dim} {missing[0]!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.truth.bound import in_one_thread
@@ -53,7 +54,8 @@ def recoverability(
     ``fair``             at most 25%
     ``poor``             more
     ``weak``             without the prior it is above 1 (log scale): a local bound then means
-                         nothing, and what a fit says of the ROAS is its prior
+                         nothing, and what a fit says of the ROAS is its prior (not the ``weak``
+                         of `information_bound`: some parameter's bound above 0.2)
     ``not identified``   without the prior it is infinite, or there is no ROAS to tell
     ===================  =====================================================================
 
@@ -75,8 +77,9 @@ def recoverability(
     -------
     Dataset, dims (channel)
         ``grade``, ``reason``; ``roas_bound`` with and ``roas_bound_without_prior`` without the
-        prior, as shares of the ROAS (log scale); ``weak``; ``ladder`` (unknown, channel), the
-        bounds that the reason comes from; and the figures behind the words: ``off`` (share of
+        prior, as shares of the ROAS (log scale); ``weak`` (whether the latter is above 1, as in
+        the grades ``weak`` and ``not identified``); ``ladder`` (unknown, channel), the bounds
+        that the reason comes from; and the figures behind the words: ``off`` (share of
         date-geo cells without spend), ``spend_variation`` (sd of spend over time by its
         mean), ``lowest`` (lowest contribution by the mean one), ``elasticity`` (of contribution
         to spend) and ``collinear_with`` (the channel whose knowledge would help most).
@@ -129,7 +132,7 @@ def recoverability(
             "reason": figure(reasons, "what costs most precision"),
             "roas_bound": figure(with_prior, "standard error of the log ROAS"),
             "roas_bound_without_prior": figure(without, "the same without the prior"),
-            "weak": figure(weak, "the bound without prior means nothing"),
+            "weak": figure(weak, "the ROAS bound without prior is above 1"),
             "ladder": xr.Variable(("unknown", "channel"), ladders[0], about),
             "off": figure(seen.off, "share of cells without spend"),
             "spend_variation": figure(seen.variation, "sd of spend over time by its mean"),
@@ -193,7 +196,8 @@ def what_would_help(
         Prior sd on the link scale, as for `information_bound`.
     designs : sequence of str, or mapping of str to DataArray, optional
         Which of the designs above, all by default; or other plans to compare: a spend, dims
-        (date, geo, channel), in currency per period, under any name.
+        (date, geo, channel), in currency per period, under any name. Dates, geos and channels
+        that it lacks keep today's spend, as for `simulate`.
     known : sequence of str
         Parameters taken as known.
 
@@ -208,7 +212,8 @@ def what_would_help(
     Raises
     ------
     ConfigError
-        If a design, prior or known name is not known, or if a geo has no noise.
+        If a design, prior or known name is not known, if a geo has no noise, or if the spend of
+        a plan is negative, missing or infinite.
     AlignmentError
         If a plan does not fit the Dataset.
 
@@ -268,6 +273,12 @@ def _plans(
             for name, plan in designs.items()
         ]
     chosen = DESIGNS if designs is None else (designs,) if isinstance(designs, str) else designs
+    if not isinstance(chosen, Collection) or not all(isinstance(kind, str) for kind in chosen):
+        raise ConfigError(
+            f"found {shown(designs)}, allowed: a list of names of designs, or a mapping of names "
+            "to plans",
+            path="designs",
+        )
     model = information.model
     population = np.ones(model.spend.shape[1])
     if "population" in ds:

@@ -156,8 +156,9 @@ def predict_impact(
     -------
     Dataset
         Scalars ``incremental_spend``, ``incremental_sales``, ``incremental_revenue``,
-        ``marginal_roi`` (missing where spend does not change), and the last three with
-        ``_with_carryout``. Attributes: what was changed, and ``carryout_periods`` counted.
+        ``marginal_roi`` (missing where spend changes by no more than rounding), and the last
+        three with ``_with_carryout``. Attributes: what was changed, and ``carryout_periods``
+        counted.
 
     Raises
     ------
@@ -179,7 +180,8 @@ def predict_impact(
     refuse_foreign_contribution(part)
     changed = plan.sel(chosen)
     rise = respond(changed, part) - respond(part["spend"], part)
-    added = float((changed - part["spend"]).sum())
+    added, spent = float((changed - part["spend"]).sum()), float(changed.sum())
+    is_change = abs(added) > ROUNDING * (spent + abs(added))
     carryout = min(int(ds["l_max"].sel(channel=name)) - 1, ds.sizes["date"] - periods.stop)
 
     currency, kpi = (str(ds.attrs.get(key, key)) for key in ("currency", "kpi"))
@@ -191,7 +193,7 @@ def predict_impact(
         inside = rise.isel(date=slice(periods.start, stop))
         sales = float(inside.sum())
         revenue = float((inside * part["revenue_per_kpi"]).sum())
-        roi = revenue / added if added else np.nan
+        roi = revenue / added if is_change else np.nan
         results |= {
             f"incremental_sales{suffix}": (sales, kpi, f"incremental sales {told}"),
             f"incremental_revenue{suffix}": (revenue, currency, f"incremental revenue {told}"),

@@ -430,6 +430,7 @@ def test_change_investment_changes_its_cells(tiny: xr.Dataset) -> None:
         ({"channel": "Raddio", "by": 0.1}, AlignmentError, "did you mean 'Radio'"),
         ({"channel": "TV", "geo": "West", "by": 0.1}, AlignmentError, "'West'"),
         ({"channel": "TV", "geo": [], "by": 0.1}, ConfigError, "no geo"),
+        ({"channel": "TV", "geo": 3, "by": 0.1}, ConfigError, "the geo 3, allowed: a label"),
     ],
 )
 def test_impossible_changes_are_refused(
@@ -468,6 +469,17 @@ def test_impact_equals_full_regeneration(tiny: xr.Dataset, change: dict[str, Any
     if left:
         # Negative control: without the carry-out something is missing.
         assert abs(carried - inside) > 1e-3 * abs(carried)
+
+
+def test_a_change_made_of_rounding_has_no_return(tiny: xr.Dataset) -> None:
+    spend = tiny["spend"].sel(channel="TV", geo="North")
+    impact = predict_impact(tiny, channel="TV", geo="North", to=float(spend.mean()))
+    assert 0 < abs(float(impact["incremental_spend"])) < 1e-9
+    assert np.isnan(impact["marginal_roi"])
+    assert np.isnan(impact["marginal_roi_with_carryout"])
+    # Negative control: a cent of it has one.
+    cent = predict_impact(tiny, channel="TV", geo="North", by=0.01 / float(spend.sum()))
+    assert np.isfinite(cent["marginal_roi"])
 
 
 def test_impact_has_units_and_says_what_was_asked(tiny: xr.Dataset) -> None:

@@ -316,17 +316,17 @@ def test_dynamic_lifts_equal_full_regeneration(ds: xr.Dataset, channel: str, cha
     assert list(whole["geo"]) == ["South", "North"]
 
 
+def true_curve(ds: xr.Dataset, channel: str, x: Any) -> Any:
+    """By hand: Hill on spend in currency, with the effect and no adstock, dims (geo,)."""
+    one = ds.sel(channel=channel)
+    slope, kappa, beta = (one[f"saturation_{n}"].values for n in ("slope", "kappa", "beta"))
+    share = (x / one["spend_unit"].values) ** slope
+    return beta * share / (kappa**slope + share)
+
+
 def test_the_steady_state_is_the_curve_at_constant_spend(ds: xr.Dataset) -> None:
     lift = lift_test(ds, channel="TV", window="2022-09", change=0.5, se=1.0)
-    # By hand: Hill on spend in currency, weights that sum to 1.
-    theta = {n: ds[f"saturation_{n}"].sel(channel="TV").values for n in ("slope", "kappa", "beta")}
-    unit = ds["spend_unit"].sel(channel="TV").values
-
-    def curve(x: Any) -> Any:
-        share = (x / unit) ** theta["slope"]
-        return theta["beta"] * share / (theta["kappa"] ** theta["slope"] + share)
-
-    wanted = curve(lift["x"] + lift["delta_x"]) - curve(lift["x"])
+    wanted = true_curve(ds, "TV", lift["x"] + lift["delta_x"]) - true_curve(ds, "TV", lift["x"])
     np.testing.assert_allclose(lift["true_delta_y"], wanted, rtol=1e-9)
 
 
@@ -347,10 +347,22 @@ def test_the_steady_state_is_what_constant_spend_settles_at(adstock_first: bool)
     high = regenerated_mu(
         ds, plan + 1000 * (ds["channel"] != "TV") + 1.5 * level * (ds["channel"] == "TV")
     )
-    np.testing.assert_allclose(lift["true_delta_y"], (high - low).isel(date=-1), rtol=1e-9)
+    true = (high - low).isel(date=-1).to_numpy()
+    np.testing.assert_allclose(lift["true_delta_y"] * lift["lift_factor"], true, rtol=1e-9)
     # The likelihood knows no adstock, so it gets the spend that adstock would make of it.
-    carried = ds["adstock_weights"].sel(channel="TV").sum("lag").values if adstock_first else 1.0
-    np.testing.assert_allclose(lift["x"], lift["spend"] * carried, rtol=1e-12)
+    weight = ds["adstock_weights"].sel(channel="TV").sum("lag").to_numpy()
+    assert (weight > 2).all()
+    np.testing.assert_allclose(lift["x"], lift["spend"] * (weight if adstock_first else 1))
+    np.testing.assert_allclose(lift["lift_factor"], 1 if adstock_first else weight)
+    # What it says of the frame at the true parameters, in either order.
+    likelihood = true_curve(ds, "TV", lift["x"] + lift["delta_x"]) - true_curve(ds, "TV", lift["x"])
+    np.testing.assert_allclose(lift["true_delta_y"], likelihood, rtol=1e-9)
+    np.testing.assert_allclose(lift["true_roi"], 2 * true / lift["delta_spend"], rtol=1e-9)
+    prior = meridian_roi_prior(lift)
+    invested = lift["delta_spend"].sum()
+    np.testing.assert_allclose(prior["true_mean"], 2 * true.sum() / invested, rtol=1e-9)
+    factor, estimate = lift["lift_factor"], 2 * lift["delta_y"] / invested
+    np.testing.assert_allclose(prior["mean"], (factor * estimate).sum(), rtol=1e-9)
 
 
 def test_meridian_reads_a_test_that_switches_everything_off(ds: xr.Dataset) -> None:
@@ -377,6 +389,28 @@ def test_meridian_reads_a_test_that_switches_everything_off(ds: xr.Dataset) -> N
     np.testing.assert_allclose(more["true_roas_with_carryout"], lost / spent, rtol=1e-9)
 
 
+@pytest.mark.parametrize("estimand", ["in_test", "in_test_and_cooldown"])
+def test_a_price_that_varies_counts_on_the_dates_of_the_lift(ds: xr.Dataset, estimand: Any) -> None:
+    price = ds["revenue_per_kpi"] * xr.DataArray(np.linspace(1, 5, ds.sizes["date"]), dims="date")
+    varied = ds.assign(revenue_per_kpi=price)
+    inside = {"channel": "TV", "date": "2022-09"}
+    test = lift_test(varied, channel="TV", window="2022-09", change=-1.0, se=1.0, estimand=estimand)
+    off = ds["spend"].copy()
+    off.loc[inside] = 0
+    lost = regenerated_mu(ds, off) - ds["mu"]
+    counted = lost.sel(date="2022-09") if estimand == "in_test" else lost
+    revenue, spent = (counted * price).sum("date"), -ds["spend"].sel(inside).sum("date")
+    np.testing.assert_allclose(test["true_roi"], revenue / spent, rtol=1e-9)
+    np.testing.assert_allclose(test["revenue_per_kpi"], revenue / counted.sum("date"), rtol=1e-9)
+    prior = meridian_roi_prior(test)
+    np.testing.assert_allclose(prior["true_mean"], revenue.sum() / spent.sum(), rtol=1e-9)
+    is_same = abs(prior["true_roas_with_carryout"] / prior["true_mean"] - 1) < 1e-9
+    assert is_same.all() == (estimand == "in_test_and_cooldown")
+    # Negative control: the mean price of the window is another.
+    mean = price.sel(date="2022-09").mean("date")
+    assert (abs(test["revenue_per_kpi"] / mean.to_numpy() - 1) > 1e-3).all()
+
+
 def test_several_tests_make_several_priors_and_windows(ds: xr.Dataset) -> None:
     tests = pd.concat(
         [
@@ -397,6 +431,21 @@ def test_several_tests_make_several_priors_and_windows(ds: xr.Dataset) -> None:
         meridian_roi_prior(tests.drop(columns="delta_y"))
     with pytest.raises(SchemaError, match="no row"):
         meridian_roi_prior(tests.iloc[:0])
+
+
+@pytest.mark.parametrize(
+    ("prior", "words"),
+    [
+        (pd.DataFrame({"start": [], "end": []}), "a frame without 'channel'"),
+        ([1], "found list"),
+        (3, "found int"),
+    ],
+)
+def test_a_calibration_period_needs_the_frame_of_a_prior(
+    ds: xr.Dataset, prior: Any, words: str
+) -> None:
+    with pytest.raises(SchemaError, match=f"{words}, needed: a frame that meridian_roi_prior"):
+        meridian_calibration_period(ds, prior)
 
 
 def test_tests_by_different_changes_are_different_tests(ds: xr.Dataset) -> None:

@@ -531,7 +531,7 @@ def test_placebo_shape_is_not_identified_and_its_effect_is():
     unidentified = {"adstock_alpha[Radio]", "saturation_lam[Radio]"}
     assert set(bound.attrs["unidentified"].split("; ")) == unidentified
     # The placebo's effect is one more unknown: leaving the channel out makes others sharper.
-    alone = information_bound(ds.sel(channel=["TV"]))
+    alone = information_bound(generate([channel("TV")]))
     assert float(alone.roas[0]) < float(tv.roas)
 
 
@@ -635,6 +635,8 @@ def test_a_labelled_prior_is_taken_by_label():
     assert float(bound.adstock_alpha.sel(channel="Radio")) == pytest.approx(0.2)
     with pytest.raises(AlignmentError, match="lacks the channel 'TV'"):
         information_bound(ds, prior={"adstock_alpha": sd.isel(channel=[0])})
+    with pytest.raises(AlignmentError, match="the channel 'TV' twice"):
+        information_bound(ds, prior={"adstock_alpha": sd.isel(channel=[0, 1, 1])})
     with pytest.raises(AlignmentError, match="the dim 'geo'"):
         information_bound(ds, prior={"adstock_alpha": sd.expand_dims(geo=ds.geo)})
     with pytest.raises(AlignmentError, match="without labels"):
@@ -702,6 +704,10 @@ def test_defaults_are_those_of_the_library():
         ({"prior": {"adstock_alpha": np.nan}}, ConfigError, "allowed: numbers above 0"),
         ({"prior": {"adstock_alpha": "wide"}}, ConfigError, "allowed: numbers above 0"),
         ({"known": ["trend"]}, ConfigError, "no parameter is named 'trend'"),
+        ({"known": None}, ConfigError, "known: found None, allowed: a list of names"),
+        ({"known": [1]}, ConfigError, "known: found"),
+        ({"pooled": "no"}, ConfigError, "pooled: found 'no', allowed: True, False"),
+        ({"prior": [1]}, ConfigError, "prior: found"),
     ],
 )
 def test_bad_arguments_say_what_is_allowed(brand, arguments, error, words):
@@ -712,6 +718,16 @@ def test_bad_arguments_say_what_is_allowed(brand, arguments, error, words):
 def test_a_part_of_the_window_is_refused(brand):
     with pytest.raises(SchemaError, match="208"):
         information_bound(brand.isel(date=slice(0, 100)))
+
+
+def test_a_selection_of_channels_is_refused_and_their_order_is_free(brand):
+    """Expected sales, and so the noise of a lognormal model, are those of all channels."""
+    for part in (brand.isel(channel=[0]), brand.isel(channel=[0, 0])):
+        with pytest.raises(SchemaError, match="needed: all of"):
+            information_bound(part)
+    turned = brand.isel(channel=slice(None, None, -1))
+    bounds = [information_bound(each, prior="pymc-marketing").roas for each in (brand, turned)]
+    np.testing.assert_allclose(*[bound.sortby("channel") for bound in bounds], rtol=1e-6)
 
 
 # --- the Dataset

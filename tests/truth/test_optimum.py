@@ -25,6 +25,7 @@ from mmm_xgen import (
     respond,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.truth import optimum
 from mmm_xgen.truth.counterfactual import simulate
 from mmm_xgen.truth.curves import response_curve
 from mmm_xgen.truth.global_search import maximize, smooth_above, steps_above
@@ -266,6 +267,46 @@ def test_the_shadow_price_is_what_more_budget_earns() -> None:
     )
     rise = float(high["revenue"].sum() - low["revenue"].sum())
     assert rise / (0.002 * budget) == pytest.approx(float(best["shadow_price"]), rel=1e-3)
+
+
+THREE = made(
+    *(
+        channel(name, "michaelis_menten", saturation_kwargs={"alpha": 1.0, "lam": lam})
+        for name, lam in {"a": 300.0, "b": 800.0, "c": 1800.0}.items()
+    ),
+    n_periods=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "is_other"),
+    [
+        ({"a": {"max_currency": 3e3}}, False),
+        ({"*": {"max": 1 / 3}}, True),
+        ({"*": {"min": 1 / 3}}, True),
+        ({"*": {"max": 0.35}}, True),
+        ({"a": {"min": 0.6}}, True),
+        ({"a": {"max": 0.2}}, True),
+        ({"a": {"min": 0.6}, "b": {"max": 0.05}}, True),
+    ],
+)
+def test_bounds_in_shares_move_with_the_budget(
+    constraints: Any, is_other: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The proof that nothing is better takes its time, and is not what is tested.
+    monkeypatch.setattr(optimum, "PROOF_EFFORT", 0)
+    budget = float(THREE["spend"].sum())
+    low, best, high = (
+        optimize_allocation(THREE, total_budget=budget * factor, constraints=constraints)
+        for factor in (0.999, 1.0, 1.001)
+    )
+    rise = float(high["revenue"].sum() - low["revenue"].sum()) / (0.002 * budget)
+    assert float(best["shadow_price"]) == pytest.approx(rise, rel=1e-5)
+    # Negative control: the return of the channels at no bound, or of the best if all are.
+    spend = best["optimal_spend"]
+    inside = (spend > best["lower"] + 1) & (spend < best["upper"] - 1)
+    of_free = float(best["mroas"].where(inside | ~inside.any()).max())
+    assert (abs(of_free / rise - 1) > 0.01) == is_other
 
 
 # ------------------------------------------------------------------------------- the gap bound
@@ -765,6 +806,32 @@ def test_regret_is_in_the_units_of_sales_and_of_revenue() -> None:
     assert float(lost["regret_revenue"]) == pytest.approx(7 * float(lost["regret"]))
     assert lost["regret"].attrs["units"] == ds.attrs["kpi"]
     assert float(regret(ds, 0 * ds["spend"])["regret"]) == 0.0
+
+
+def test_the_best_revenue_may_sell_fewer_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimum, "PROOF_EFFORT", 0)
+    price = THREE["revenue_per_kpi"] * xr.DataArray([1.0, 6.0], dims="geo")
+    lost = regret(THREE.assign(revenue_per_kpi=price), THREE["spend"].sum("date"))
+    revenue = float(lost["regret_revenue"])
+    assert float(lost["regret"]) < 0 < revenue
+    media = float((THREE["channel_contribution"] * price).sum()) + revenue
+    assert float(lost["regret_percent_of_media"]) == pytest.approx(100 * revenue / media)
+
+
+def test_each_regret_has_a_rounding_of_its_own() -> None:
+    ideal = xr.DataArray([2.0, 1.0], dims="geo")
+    given_split = xr.DataArray([1.0, 2.0], dims="geo")
+    assert float(optimum._lost(ideal, given_split)) == 0
+    price = xr.DataArray([1.0, 6.0], dims="geo")
+    assert float(optimum._lost(ideal * price, given_split * price)) == -5
+    assert float(optimum._lost(ideal, ideal * (1 - 1e-12))) == 0
+
+
+def test_a_price_that_is_missing_is_named() -> None:
+    price = S_SHAPED["revenue_per_kpi"].copy()
+    price[3] = np.nan
+    with pytest.raises(SchemaError, match="'revenue_per_kpi' has missing values"):
+        optimize_allocation(S_SHAPED.assign(revenue_per_kpi=price))
 
 
 @pytest.mark.parametrize(

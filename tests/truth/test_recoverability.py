@@ -1,5 +1,7 @@
 """Grades, the reasons for them, and what would make them better."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -260,6 +262,19 @@ def test_pulsed_spends_the_same(steady):
     assert (spend == 0).mean() == pytest.approx(0.5, abs=0.03)
 
 
+def test_pulsed_keeps_the_total_of_spend_in_off_flights_only(steady):
+    model = model_of(steady)
+    spend = model.spend.copy()
+    length = model.calendar.campaign_periods
+    spend[1, :, :] = 0
+    spend[1, 0, length : 2 * length] = 100.0
+    flown = pulsed(replace(model, spend=spend), 1)
+    np.testing.assert_allclose(flown.sum(axis=-1), spend[1].sum(axis=-1))
+    is_on = np.arange(spend.shape[-1]) // length % 2 == 0
+    assert (flown[0, is_on] > 0).all()
+    assert not flown[:, ~is_on].any()
+
+
 def test_more_periods_go_on_where_the_panel_ends(steady):
     information = information_of(steady)
     longer = with_more_periods(information, 26)
@@ -276,8 +291,32 @@ def test_bad_designs_say_what_is_allowed(steady):
         what_would_help(steady, designs=["geotest"])
     with pytest.raises(ConfigError, match="a DataArray of spend"):
         what_would_help(steady, designs={"mine": 3.0})
-    with pytest.raises(AlignmentError, match="does not fit"):
-        what_would_help(steady, designs={"mine": steady.spend.isel(date=slice(5))})
+    for designs in (3, [3]):
+        with pytest.raises(ConfigError, match="designs: found"):
+            what_would_help(steady, designs=designs)
+
+
+def test_plans_are_checked_as_those_of_simulate(steady):
+    spend = steady.spend
+    other = spend.assign_coords(channel=[f"other {name}" for name in spend.channel.values])
+    for plan, error, words in (
+        (other, AlignmentError, "no channel named 'other"),
+        (spend.expand_dims(scenario=2), AlignmentError, "the dim 'scenario', allowed: one plan"),
+        (spend.sum("geo"), AlignmentError, "needed: date, geo and channel"),
+        (-spend, ConfigError, "at least 0"),
+        (spend.where(spend < 0), ConfigError, "missing at"),
+    ):
+        with pytest.raises(error, match=f"the design 'mine' does not fit the Dataset: .*{words}"):
+            what_would_help(steady, designs={"mine": plan})
+
+
+def test_a_plan_may_be_in_any_order_and_leave_out_what_stays(steady):
+    plan = steady.spend.copy()
+    plan[:5] *= 2
+    parts = {"whole": plan, "turned": plan.isel(channel=slice(None, None, -1)).T, "part": plan[:5]}
+    ratios = what_would_help(steady, designs=parts).bound_ratio
+    np.testing.assert_allclose(ratios[1:], ratios[[0, 0]], rtol=1e-6)
+    assert (abs(ratios - 1) > 1e-4).any()
 
 
 def test_results_survive_netcdf(steady, tmp_path):
