@@ -79,6 +79,8 @@ class Batch:
     def warn(self, kind: str, where: NDArray[np.bool_], say: Callable[[int], str] | str) -> None:
         """Warn of the datasets where something is: in an ensemble once a kind, with their number.
 
+        The number is that of this batch: others may not have been made yet.
+
         Parameters
         ----------
         kind : str
@@ -97,7 +99,7 @@ class Batch:
         if self.labels is not None:
             found = int(np.broadcast_to(where, len(self)).sum())
             message = (
-                f"in {found} of {len(self)} datasets, as in dataset {self.labels[position]} "
-                f"(seed {self.seeds[position]}): {message}"
+                f"in {found} of {len(self)} datasets made together, as in dataset "
+                f"{self.labels[position]} (seed {self.seeds[position]}): {message}"
             )
         warn(message)

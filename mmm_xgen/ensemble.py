@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from numbers import Integral
 from typing import Any
@@ -15,10 +15,11 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.generate import variable_names
-from mmm_xgen.labelled import VARIED, config_of, coordinate_of, varied_paths
+from mmm_xgen.labelled import VARIED, config_of, coordinate_of, sizes_of, varied_paths
 from mmm_xgen.places import entries, with_overrides_at
 from mmm_xgen.planned import planned
-from mmm_xgen.recipe import DATASET, Chunks, Recipe
+from mmm_xgen.recipe import DATASET, Chunks, Recipe, chunk_lengths
+from mmm_xgen.schema import describe
 from mmm_xgen.streams import stream
 from mmm_xgen.vary import Sampling, Varied, vary_config
 
@@ -26,6 +27,8 @@ __all__ = ["config_of_element", "element", "generate_ensemble", "regenerate_ense
 
 # Seeds are a coordinate of whole numbers with a sign, which every file format knows.
 LARGEST_SEED = 2**63 - 1
+# What a recipe is for: it makes all of a dataset.
+ONLY = "only datasets may be selected"
 
 
 def generate_ensemble(
@@ -92,7 +95,8 @@ def generate_ensemble(
     Warns
     -----
     XgenWarning
-        Once for each kind of what is questionable, with the number of datasets.
+        Once for each kind of what is questionable, with the number of datasets among those that
+        were made together: those of a chunk, or some of them.
 
     Examples
     --------
@@ -127,12 +131,38 @@ def regenerate_ensemble(ds: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     ds : Dataset
-        What `generate_ensemble` made, also after a selection of datasets, saved and loaded.
+        What `generate_ensemble` made, also after a selection of datasets or variables, saved and
+        loaded.
 
     Returns
     -------
     Dataset
-        Identical to `ds`, with its chunks.
+        Identical to `ds`, with its chunks of datasets.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is no ensemble or has no dataset, or more was done to it: other dates, geos or
+        channels were selected, labels changed, or dims reordered.
+
+    Examples
+    --------
+    >>> ds = generate_ensemble(n=4, chunks=None)
+    >>> regenerate_ensemble(ds.isel(dataset=[1, 3])).identical(ds.isel(dataset=[1, 3]))
+    True
+    """
+    recipe = recipe_of(ds)
+    lengths = one_chunking(ds, ds.data_vars)
+    wanted = recipe.labelled({}).variables
+    for name, values in ds.coords.items():
+        if name not in wanted or not values.variable.equals(wanted[name]):
+            raise SchemaError(f"the coordinate {name!r} is not the one of the ensemble; {ONLY}")
+    again = recipe.dataset(lengths).assign_attrs(ds.attrs)
+    return again.drop_vars([name for name in again.coords if name not in ds.coords])
+
+
+def config_of_element(ds: xr.Dataset, position: int) -> MMMDataConfig:
+    """Configuration of one dataset of an ensemble, with its own numbers and seed.
 
     Raises
     ------
@@ -141,22 +171,11 @@ def regenerate_ensemble(ds: xr.Dataset) -> xr.Dataset:
 
     Examples
     --------
-    >>> ds = generate_ensemble(n=4, chunks=None)
-    >>> regenerate_ensemble(ds.isel(dataset=[1, 3])).identical(ds.isel(dataset=[1, 3]))
-    True
-    """
-    return recipe_of(ds).dataset(ds.chunksizes.get(DATASET)).assign_attrs(ds.attrs)
-
-
-def config_of_element(ds: xr.Dataset, position: int) -> MMMDataConfig:
-    """Configuration of one dataset of an ensemble, with its own numbers and seed.
-
-    Examples
-    --------
     >>> ds = generate_ensemble(seeds=[5, 6], chunks=None)
     >>> config_of_element(ds, 1).seed
     6
     """
+    require_ensemble(ds)
     return config_of(ds.isel({DATASET: position}))
 
 
@@ -173,6 +192,11 @@ def element(ds: xr.Dataset, position: int) -> xr.Dataset:
     Returns
     -------
     Dataset
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is no ensemble.
 
     Examples
     --------
@@ -242,28 +266,79 @@ def _chosen(
     return tuple(name for name in names if name in kept)
 
 
+def require_ensemble(ds: xr.Dataset) -> None:
+    """Refuse what is no ensemble of at least one dataset.
+
+    Raises
+    ------
+    SchemaError
+        If an attribute, the dim or a coordinate of an ensemble is missing, or no dataset is left.
+    """
+    if VARIED not in ds.attrs or "config" not in ds.attrs or DATASET not in ds.dims:
+        raise SchemaError("the Dataset is no ensemble; pass what generate_ensemble made")
+    for name in (DATASET, "seed", *map(coordinate_of, varied_paths(ds))):
+        if name not in ds.coords:
+            raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
+    if not ds.sizes[DATASET]:
+        raise SchemaError("the ensemble has no datasets left; select at least one")
+
+
+def one_chunking(ds: xr.Dataset, names: Iterable[Any]) -> tuple[int, ...] | None:
+    """Datasets a chunk of lazy variables; None if all are in memory.
+
+    Raises
+    ------
+    SchemaError
+        If they differ.
+    """
+    found = chunk_lengths(ds, names)
+    if len(found) > 1:
+        some = " and ".join(map(str, sorted(found)[:2]))
+        raise SchemaError(
+            f"the variables have different chunks along {DATASET!r}, {some}; pass "
+            f"ds.chunk({DATASET}={max(max(found))})"
+        )
+    return found.pop() if found else None
+
+
+def values_of(ds: xr.Dataset, path: str) -> NDArray[Any]:
+    """Numbers of a path that varies, dims (dataset, entry)."""
+    values = ds[coordinate_of(path)].transpose(DATASET, ...).to_numpy()
+    return values.reshape(ds.sizes[DATASET], -1)
+
+
+def _refuse_other(ds: xr.Dataset, config: MMMDataConfig) -> None:
+    """Refuse variables, dims and lengths that are not those of the configuration."""
+    sizes, known = sizes_of(config), variable_names(config)
+    for name in map(str, ds.data_vars):
+        if name not in known:
+            raise SchemaError(f"{name!r} is no variable of the ensemble; {ONLY}")
+        found, wanted = ds[name].dims, (DATASET, *describe(name).dims)
+        if found != wanted:
+            raise SchemaError(f"{name!r} has dims {found}, needed: {wanted}; {ONLY}")
+    for dim, size in ds.sizes.items():
+        if size != sizes.get(str(dim), size):
+            raise SchemaError(f"{str(dim)!r} has {size} of {sizes[str(dim)]} entries; {ONLY}")
+
+
 def recipe_of(ds: xr.Dataset) -> Recipe:
     """Recipe that made an ensemble, from its attributes and coordinates.
 
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble.
+        If `ds` is no ensemble, or its variables are not those of its configuration.
     ConfigError
         If its configuration has a callable or kind that is not registered.
     """
-    if VARIED not in ds.attrs or DATASET not in ds.dims:
-        raise SchemaError("the Dataset is no ensemble; pass what generate_ensemble made")
+    require_ensemble(ds)
     config = config_of(ds)
+    _refuse_other(ds, config)
     written: dict[str, list[str]] = {}
     dims: dict[str, str | None] = {}
     for path in varied_paths(ds):
         dims[path], written[path] = entries(config, path)
-    for name in (DATASET, "seed", *map(coordinate_of, written)):
-        if name not in ds.coords:
-            raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
-    many = ds.sizes[DATASET]
-    values = {path: ds[coordinate_of(path)].to_numpy().reshape(many, -1) for path in written}
+    values = {path: values_of(ds, path) for path in written}
     first = {
         each: value
         for path, paths in written.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
@@ -70,6 +70,10 @@ class Recipe:
     def dataset(self, chunks: Chunks) -> xr.Dataset:
         """Datasets of the ensemble, lazy unless `chunks` is None."""
         arrays = self.chunk(0, len(self.seeds)) if chunks is None else self._lazy(chunks)
+        return self.labelled(arrays)
+
+    def labelled(self, arrays: Mapping[str, Any]) -> xr.Dataset:
+        """Arrays of variables, dims (dataset, ...), with all coordinates of the ensemble."""
         ds = label(self.config, arrays, given=[], spend_is_given=False, leading=(DATASET,))
         about = {"units": "1", "long_name": "dataset of the ensemble"}
         coordinates: dict[str, Any] = {
@@ -86,10 +90,10 @@ class Recipe:
 
     def makes(self, ds: xr.Dataset) -> bool:
         """Whether a lazy Dataset is what this recipe makes, and nothing was done to its numbers."""
-        lengths = ds.chunksizes.get(DATASET)
-        if lengths is None or tuple(map(str, ds.data_vars)) != self._shown():
+        found = chunk_lengths(ds, ds.data_vars)
+        if len(found) != 1 or tuple(map(str, ds.data_vars)) != self._shown():
             return False
-        token = self._token(lengths)
+        token = self._token(found.pop())
         return all(
             getattr(ds[name].data, "name", None) == f"{name}-{token}" for name in ds.data_vars
         )
@@ -242,6 +246,15 @@ class Recipe:
         listed = ", ".join([f"seed {self.seeds[dataset]}", *words[:NAMED]])
         more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
         return f"dataset {self.labels[dataset]} ({listed}{more})"
+
+
+def chunk_lengths(ds: xr.Dataset, names: Iterable[Any]) -> set[tuple[int, ...]]:
+    """Datasets a chunk of the variables that are lazy: one tuple if these agree.
+
+    Coordinates have no say: `Dataset.chunk` makes them lazy as well, in chunks of their own.
+    """
+    found = (ds[name].variable.chunksizes for name in names)
+    return {lengths[DATASET] for lengths in found if DATASET in lengths}
 
 
 def _made(batch: Batch) -> Arrays:

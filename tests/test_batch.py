@@ -70,11 +70,11 @@ def test_a_single_dataset_warns_plainly_and_an_ensemble_once_with_counts() -> No
     many = [Batch((config(),), (4, 5, 6), labels=[7, 8, 9], heard=heard) for _ in range(2)]
     assert warnings_of(lambda: single.warn("a", np.array([True]), lambda _: "odd")) == ["odd"]
     assert warnings_of(lambda: many[0].warn("a", ~where & where, "odd")) == []
-    words = ["in 2 of 3 datasets, as in dataset 8 (seed 5): odd 1"]
+    words = ["in 2 of 3 datasets made together, as in dataset 8 (seed 5): odd 1"]
     assert warnings_of(lambda: many[0].warn("a", where, lambda k: f"odd {k}")) == words
     assert warnings_of(lambda: many[1].warn("a", where, lambda k: f"odd {k}")) == []
     everywhere = warnings_of(lambda: many[1].warn("b", np.array([True]), "all"))
-    assert everywhere == ["in 3 of 3 datasets, as in dataset 7 (seed 4): all"]
+    assert everywhere == ["in 3 of 3 datasets made together, as in dataset 7 (seed 4): all"]
 
 
 def test_how_long_a_series_remembers_changes_no_other() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import mmm_xgen as m
 from mmm_xgen import recipe as recipes
-from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
+from mmm_xgen.ensemble import config_of_element, element, recipe_of, regenerate_ensemble
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
@@ -485,6 +485,60 @@ def test_a_selection_of_an_ensemble_regenerates(chunks: Any) -> None:
         regenerate_ensemble(m.generate_mmm_dataset())
 
 
+CHANGES: dict[str, tuple[Any, str]] = {
+    "dates": (lambda ds: ds.isel(date=slice(10)), "'date' has 10 of 104 entries"),
+    "geo": (lambda ds: ds.isel(geo=[0]), "'geo' has 1 of 2 entries"),
+    "one geo": (lambda ds: ds.isel(geo=0), r"needed: \('dataset', 'date', 'geo'.*"),
+    "channels": (lambda ds: ds.isel(channel=[0, 1]), "'channel' has 2 of 3 entries"),
+    "order": (lambda ds: ds.isel(geo=[1, 0]), "the coordinate 'geo' is not the one"),
+    "labels": (lambda ds: ds.assign_coords(geo=["a", "b"]), "the coordinate 'geo' is not the one"),
+    "note": (lambda ds: ds.assign_coords(note=1), "the coordinate 'note' is not the one"),
+    "dims": (lambda ds: ds.transpose("geo", ...), r"needed: \('dataset', "),
+    "variable": (lambda ds: ds.assign(share=2 * ds["y"]), "'share' is no variable"),
+}
+
+
+@pytest.mark.parametrize("chunks", [None, 2])
+@pytest.mark.parametrize("change", CHANGES)
+def test_only_datasets_may_be_selected(change: str, chunks: Any) -> None:
+    ds = m.generate_ensemble(n=4, chunks=chunks, vary={"channels.*.roas": m.Uniform(1, 2)})
+    make, words = CHANGES[change]
+    with pytest.raises(m.SchemaError, match=f"{words}.*; only datasets may be selected"):
+        regenerate_ensemble(make(ds))
+
+
+def test_variables_and_coordinates_that_are_left_regenerate() -> None:
+    vary = {"regions.base_sales_rate": m.Uniform(9e3, 1e4)}
+    kept = ["y", "spend", "effect"]
+    ds = m.generate_ensemble(n=4, chunks=2, vary=vary, variables=kept)
+    for part in (ds[["y"]], ds.drop_vars(["spend", "adstock_kind", "geo"]), ds.chunk(date=52)):
+        again = regenerate_ensemble(part)
+        assert again.identical(part)
+        assert again["y"].chunks[0] == (2, 2)
+    with pytest.raises(
+        m.SchemaError, match=r"different chunks .*\(2, 2\) and \(4,\); pass ds.chunk"
+    ):
+        regenerate_ensemble(ds.assign(y=ds["y"].chunk(dataset=4)))
+
+
+def test_coordinates_in_another_order_mean_the_same() -> None:
+    ds = ensemble(m.get_preset_config("basic"), n=2, vary={"channels.*.roas": m.Uniform(1, 3)})
+    turned = ds.assign_coords({"channels.*.roas": ds["channels.*.roas"].transpose()})
+    for wanted, found in zip(recipe_of(ds).varied, recipe_of(turned).varied, strict=True):
+        np.testing.assert_array_equal(found.values, wanted.values)
+
+
+def test_without_a_dataset_there_is_no_ensemble() -> None:
+    ds = ensemble(None, n=2)
+    with pytest.raises(m.SchemaError, match="no datasets left"):
+        regenerate_ensemble(ds.isel(dataset=[]))
+    for call in (element, config_of_element):
+        with pytest.raises(m.SchemaError, match="no ensemble"):
+            call(m.generate_mmm_dataset(), 0)
+        with pytest.raises(m.SchemaError, match="no ensemble"):
+            call(ds.isel(dataset=0), 0)
+
+
 def test_truth_and_models_take_an_ensemble() -> None:
     ds = ensemble(m.get_preset_config("basic"), n=5, vary={"channels.*.roas": m.Uniform(1, 3)})
     np.testing.assert_allclose(ds.mmm.roas(), ds["channels.*.roas"], rtol=1e-9)
@@ -531,7 +585,7 @@ def test_a_warning_comes_once_a_kind_with_counts() -> None:
     found = warnings_of(build)
     assert len(found) == 2
     (kernel,) = (text for text in found if "loses" in text)
-    assert kernel.startswith("in 1 of 2 datasets, as in dataset ")
+    assert kernel.startswith("in 1 of 2 datasets made together, as in dataset ")
     (returns,) = (text for text in found if "ROAS" in text)
     assert returns.startswith("in 2 of 2 datasets")
 

@@ -22,7 +22,13 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen.ensemble import element, regenerate_ensemble
-from mmm_xgen.export import chunkwise, open_ensemble, write_ensemble, write_ensemble_frames
+from mmm_xgen.export import (
+    chunkwise,
+    ensemble_frames,
+    open_ensemble,
+    write_ensemble,
+    write_ensemble_frames,
+)
 from mmm_xgen.export.store_layout import ChunkWriter
 
 N, CHUNK = 22, 4
@@ -216,6 +222,54 @@ def test_frames_are_those_of_each_dataset(frames: Path, lazy: xr.Dataset) -> Non
         datasets[["channels.TV/a:b*c.roas", "channels.Search.roas"]], lazy["channels.*.roas"]
     )
     assert len(list(frames.glob("part-*.parquet"))) == 6
+
+
+def test_dims_in_another_order_make_the_same_frames(tmp_path: Path) -> None:
+    # As many dates as geos: nothing but the names of the dims tells them apart.
+    config = m.customize_preset("basic", n_periods=3, regions={"region_names": ["a", "b", "c"]})
+    vary = {"channels.*.roas": m.Uniform(1, 4)}
+    kept = ["y", "spend", "control_value"]
+    lazy = m.generate_ensemble(config, n=2, chunks=1, vary=vary, variables=kept)
+    wanted = bytes_of(write_ensemble_frames(lazy, tmp_path / "wanted"))
+    for k, order in enumerate([("dataset", "geo", ...), ("channel", "control", "geo", ...)]):
+        turned = lazy.transpose(*order)
+        found = bytes_of(write_ensemble_frames(turned, tmp_path / f"found{k}"))
+        for name in wanted.keys() - {"_ensemble.json"}:
+            assert found[name] == wanted[name], name
+    store = write_ensemble(lazy.transpose("dataset", "geo", ...), tmp_path / "e.zarr")
+    assert open_ensemble(store).compute().identical(lazy.transpose("dataset", "geo", ...).compute())
+    with pytest.raises(m.SchemaError, match=r"'y' has dims \('date', 'geo'\), needed: \('dataset"):
+        write_ensemble_frames(lazy.assign(y=lazy["y"].isel(dataset=0, drop=True)), tmp_path / "no")
+
+
+def test_whatever_was_done_to_an_ensemble_is_written_as_it_is(tmp_path: Path) -> None:
+    config = m.customize_preset("basic", n_periods=20)
+    ds = m.generate_ensemble(
+        config,
+        n=4,
+        chunks=2,
+        vary={"channels.*.roas": m.Uniform(1, 4)},
+        variables=["y", "spend", "control_value"],
+    )
+    changed = {
+        "channels": ds.isel(channel=[2, 0]),
+        "in memory": ds.isel(date=slice(10)).compute(),
+        "cut": ds.assign(share=2 * ds["y"]).chunk(date=10),
+        "labels": ds.assign_coords(channel=["x", "y", "z"]),
+    }
+    for name, each in changed.items():
+        if name != "labels":
+            store = write_ensemble(each, tmp_path / f"{name}.zarr")
+            assert open_ensemble(store).compute().identical(each.compute()), name
+        frames = pd.read_parquet(write_ensemble_frames(each, tmp_path / name))
+        own = frames[frames["dataset"] == 3].drop(columns="dataset").reset_index(drop=True)
+        assert own.equals(m.to_frame(each.isel(dataset=3).compute())), name
+    datasets = pd.read_parquet(tmp_path / "channels" / "_datasets.parquet")
+    paths = [f"channels.{config.channel_names[k]}.roas" for k in (2, 0)]
+    assert datasets.columns.tolist() == ["dataset", "seed", *paths]
+    np.testing.assert_array_equal(datasets[paths], ds["channels.*.roas"][:, [2, 0]])
+    datasets = pd.read_parquet(tmp_path / "labels" / "_datasets.parquet")
+    assert datasets.columns[2:].tolist() == [f"channels.{name}.roas" for name in "xyz"]
 
 
 def test_a_faulty_frame_is_named_with_its_dataset(lazy: xr.Dataset, tmp_path: Path) -> None:
@@ -417,6 +471,59 @@ def test_another_ensemble_is_refused(options: dict[str, Any], words: str, whole:
     assert bytes_of(whole) == before
 
 
+@pytest.mark.parametrize("kind", WRITERS)
+def test_other_labels_are_refused(kind: str, whole: Path, frames: Path, lazy: xr.Dataset) -> None:
+    target = whole_of(kind, whole, frames)
+    before = bytes_of(target)
+    renamed = lazy.assign_coords(geo=["north", "south"])
+    with pytest.raises(m.SchemaError, match="begun with other coordinates or attributes; "):
+        WRITERS[kind](renamed, target)
+    WRITERS[kind](lazy, target)
+    assert bytes_of(target) == before
+
+
+def test_other_attributes_are_refused_where_they_are_written(
+    whole: Path, frames: Path, lazy: xr.Dataset
+) -> None:
+    noted = lazy.assign_attrs(note=np.array([1.5, 2]))
+    with pytest.raises(m.SchemaError, match="begun with other coordinates or attributes; "):
+        write_ensemble(noted, whole)
+    write_ensemble_frames(noted, frames)
+
+
+def test_what_was_about_to_replace_an_ensemble_leaves_nothing(
+    lazy: xr.Dataset, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = write_ensemble_frames(lazy, tmp_path / "e")
+    real = ensemble_frames.atomic_path
+
+    def stops(path: Path) -> Any:
+        if path.name == "_ensemble.json":
+            raise StoppedError
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ensemble_frames, "atomic_path", stops)
+        with pytest.raises(StoppedError):
+            write_ensemble_frames(ensemble(seeds=range(N)), target, resume=False)
+    write_ensemble_frames(lazy, target)
+    assert bytes_of(target) == bytes_of(frames)
+
+
+@pytest.mark.parametrize("method", ["mkdir", "replace", "exists"])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_faults_of_the_folder_are_told_as_for_files(
+    kind: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    small = m.generate_ensemble(m.customize_preset("basic", n_periods=5), n=2, chunks=1)
+    monkeypatch.setattr(Path, method, full)
+    with pytest.raises(m.XgenError, match=r"cannot be written: No space left on device$"):
+        WRITERS[kind](small, tmp_path / "e")
+
+
 def test_another_ensemble_of_frames_is_refused(frames: Path) -> None:
     before = bytes_of(frames)
     with pytest.raises(m.SchemaError, match="begun with other seeds"):
@@ -471,6 +578,11 @@ def test_what_is_no_ensemble_is_refused(lazy: xr.Dataset, tmp_path: Path) -> Non
             write(one, tmp_path / "e")
         with pytest.raises(m.SchemaError, match="lost its coordinate 'seed'"):
             write(lazy.drop_vars("seed"), tmp_path / "e")
+        for none in (lazy.isel(dataset=[]), lazy.isel(dataset=[]).compute()):
+            with pytest.raises(m.SchemaError, match="no datasets left"):
+                write(none, tmp_path / "e")
+        with pytest.raises(m.SchemaError, match="different chunks"):
+            write(lazy.assign(y=lazy["y"].chunk(dataset=8)), tmp_path / "e")
         with pytest.raises(m.SchemaError, match=r"different lengths; pass ds.chunk\(dataset=4\)"):
             write(lazy.chunk(dataset=(4, 10, 8)), tmp_path / "e")
     assert not list(tmp_path.iterdir())

@@ -18,8 +18,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.ensemble import recipe_of
-from mmm_xgen.errors import ConfigError, SchemaError, collected_warnings, warn
+from mmm_xgen.ensemble import one_chunking, recipe_of, require_ensemble
+from mmm_xgen.errors import ConfigError, SchemaError, XgenError, collected_warnings, warn
 from mmm_xgen.export.files import PathLike
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
 from mmm_xgen.recipe import CHUNK_BYTES, DATASET, Recipe
@@ -36,6 +36,7 @@ RECORDED = {
     "datasets": "another number of datasets",
     "chunk": "other chunks",
     "dtype": "another dtype",
+    "labels": "other coordinates or attributes",
     "numbers": "numbers that were changed after generation, or other changes",
     "mmm_xgen": "another release of mmm_xgen",
 }
@@ -101,6 +102,7 @@ class Source:
             "variables": list(self.names),
             "datasets": self.datasets,
             "chunk": self.size,
+            "labels": labels_digest(self.ds),
             "numbers": "" if self.recipe is not None else _numbers(self.ds, self.names),
             "mmm_xgen": __version__,
         }
@@ -112,18 +114,14 @@ def source_of(ds: xr.Dataset, names: Iterable[str] | None = None) -> Source:
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble, or its chunks have different lengths or cut other dims.
+        If `ds` is no ensemble, or its chunks of datasets have different lengths.
     """
-    if VARIED not in ds.attrs or DATASET not in ds.dims:
-        raise SchemaError("the Dataset is no ensemble; pass what generate_ensemble made")
-    for name in (DATASET, "seed", *map(coordinate_of, varied_paths(ds))):
-        if name not in ds.coords:
-            raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
+    require_ensemble(ds)
     kept = tuple(map(str, ds.data_vars)) if names is None else tuple(names)
     strange = [name for name in kept if ds[name].dims[:1] != (DATASET,)]
     if strange:
         raise SchemaError(f"{strange[0]!r} has dims {ds[strange[0]].dims}, needed: dataset first")
-    lengths = ds.chunksizes.get(DATASET, ())
+    lengths = one_chunking(ds, kept) or ()
     n = ds.sizes[DATASET]
     if len(set(lengths[:-1])) > 1 or (len(lengths) > 1 and lengths[-1] > lengths[0]):
         raise SchemaError(
@@ -137,8 +135,9 @@ def source_of(ds: xr.Dataset, names: Iterable[str] | None = None) -> Source:
         size = min(n, max(1, CHUNK_BYTES // max(bytes_of_one, 1)))
     try:
         recipe: Recipe | None = recipe_of(ds)
-    except ConfigError:
-        # A pattern that only this session knows: the numbers are in the Dataset all the same.
+    except (ConfigError, SchemaError):
+        # A pattern that only this session knows, or a selection of channels, dates or geos: the
+        # numbers are in the Dataset all the same.
         recipe = None
     if recipe is not None and not recipe.makes(ds):
         recipe = None
@@ -150,6 +149,37 @@ def _digest(parts: Iterable[bytes | NDArray[Any]]) -> str:
     for part in parts:
         found.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes())
     return found.hexdigest()[:16]
+
+
+def labels_digest(ds: xr.Dataset) -> str:
+    """What tells the labels and attributes of a Dataset from others.
+
+    The configuration, the seeds and the numbers that vary are recorded on their own.
+    """
+    own = {"config", VARIED}
+    if VARIED in ds.attrs:
+        own |= {DATASET, "seed", *map(coordinate_of, varied_paths(ds))}
+    parts: list[bytes | NDArray[Any]] = [_text(_without(own, ds.attrs))]
+    for name, variable in sorted(_without(own, ds.variables).items()):
+        parts.append(_text([name, variable.dims, _without(set(), variable.attrs)]))
+        if name in ds.coords:
+            values: NDArray[Any] = variable.to_numpy()
+            # The bytes of a text depend on the longest one beside it.
+            is_text = values.dtype.kind in "OUT"
+            parts.append(_text(values.tolist()) if is_text else values)
+    return _digest(parts)
+
+
+def _without(names: set[str], mapping: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in mapping.items() if str(name) not in names}
+
+
+def _text(node: Any) -> bytes:
+    return json.dumps(node, sort_keys=True, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
 
 
 def _numbers(ds: xr.Dataset, names: Sequence[str]) -> str:
@@ -168,16 +198,34 @@ def target_folder(path: PathLike) -> Path:
     ------
     SchemaError
         If it is an address, a file, or in a folder that is not there.
+    XgenError
+        If the system cannot look there.
     """
     if "://" in str(path):
         raise SchemaError(f"{path}: found an address, allowed: a folder of a file system")
     # Workers of a cluster may have another current folder.
     target = Path(path).absolute()
-    if target.exists() and not target.is_dir():
-        raise SchemaError(f"{path}: this is a file; give the path of a folder")
-    if not target.parent.is_dir():
-        raise SchemaError(f"{path}: there is no folder {str(target.parent)!r}; make it first")
+    with folder_faults(path):
+        if target.exists() and not target.is_dir():
+            raise SchemaError(f"{path}: this is a file; give the path of a folder")
+        if not target.parent.is_dir():
+            raise SchemaError(f"{path}: there is no folder {str(target.parent)!r}; make it first")
     return target
+
+
+@contextmanager
+def folder_faults(path: PathLike) -> Iterator[None]:
+    """Tell what the system has against writing to a folder as for files.
+
+    Raises
+    ------
+    XgenError
+        In place of an error of the system.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise XgenError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def refuse_other(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -14,10 +14,14 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.atomic import atomic_path
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.ensemble import require_ensemble, values_of
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.chunkwise import (
     Arrays,
     Source,
+    folder_faults,
+    labels_digest,
     refuse_other,
     source_of,
     target_folder,
@@ -25,10 +29,10 @@ from mmm_xgen.export.chunkwise import (
 )
 from mmm_xgen.export.files import PathLike
 from mmm_xgen.export.frame import ensemble_frame
-from mmm_xgen.labelled import coordinate_of, varied_paths
+from mmm_xgen.labelled import config_of, labels_of, varied_paths
 from mmm_xgen.places import EVERY, entries
 from mmm_xgen.recipe import DATASET
-from mmm_xgen.schema import require
+from mmm_xgen.schema import describe, require
 
 # Names that begin so are no part of the data for those who read the folder as one table.
 RECORD, DATASETS = "_ensemble.json", "_datasets.parquet"
@@ -75,6 +79,8 @@ def write_ensemble_frames(
     ------
     SchemaError
         If `ds` is no ensemble, `to_frame` refuses a dataset, or `folder` holds something else.
+    XgenError
+        If `folder` cannot be written to.
     ConfigError
         If a dataset cannot be generated; it names the dataset and its numbers.
 
@@ -88,17 +94,19 @@ def write_ensemble_frames(
     [0, 1]
     """
     target = target_folder(folder)
-    require(ds, *COLUMNS)
-    source = source_of(ds, COLUMNS)
+    require_ensemble(ds)
+    require(ds, *COLUMNS, *LABELS)
+    source = source_of(_in_order(ds), COLUMNS)
     if source.recipe is not None:
         source = dataclasses.replace(
             source, recipe=dataclasses.replace(source.recipe, names=COLUMNS)
         )
-    identity = source.identity()
-    require(ds, *LABELS)
     labels = xr.Dataset(coords={name: ds[name].variable for name in LABELS})
+    # No other coordinate and no attribute is written.
+    identity = {**source.identity(), "labels": labels_digest(labels.drop_attrs())}
     job = FrameWriter(target, labels, ds[DATASET].to_numpy(), source.size)
-    _begin(target, source, identity, resume=resume, named=Path(folder))
+    with folder_faults(folder):
+        _begin(target, source, identity, resume=resume, named=Path(folder))
     done = {position for position in range(len(source)) if job.file(position).is_file()}
     write_chunks(source, job, done, client=client, progress=progress)
     _forget(target, ".part-*")
@@ -137,8 +145,10 @@ class FrameWriter:
         chunk = self.labels.assign(
             {name: ((DATASET, "date", "geo", *dims[name]), arrays[name]) for name in COLUMNS}
         ).assign_coords({DATASET: self.datasets[start : start + len(arrays["y"])]})
-        with atomic_path(self.file(position)) as temporary:
-            ensemble_frame(chunk).to_parquet(temporary, engine="pyarrow", index=False)
+        frame = ensemble_frame(chunk)
+        file = self.file(position)
+        with folder_faults(file), atomic_path(file) as temporary:
+            frame.to_parquet(temporary, engine="pyarrow", index=False)
 
 
 def _begin(
@@ -150,14 +160,15 @@ def _begin(
     if record.is_file():
         if resume:
             refuse_other(named, json.loads(record.read_text(encoding="utf-8")), identity)
-            return
-        # The record goes last: a folder without it is nobody's.
-        _forget(folder, "part-*.parquet", DATASETS)
+        else:
+            # The record goes last: a folder without it is nobody's.
+            _forget(folder, "part-*.parquet", DATASETS)
     elif folder.is_dir() and {file.name for file in folder.iterdir()} - {DATASETS}:
         raise SchemaError(
             f"{named}: this folder has other files, and none of an ensemble; choose another one"
         )
     folder.mkdir(exist_ok=True)
+    # Also on resuming: what was about to replace this ensemble may have got no further than this.
     with atomic_path(folder / DATASETS) as temporary:
         _table(source.ds).to_parquet(temporary, engine="pyarrow", index=False)
     with atomic_path(record) as temporary:
@@ -170,14 +181,34 @@ def _forget(folder: Path, *patterns: str) -> None:
         file.unlink(missing_ok=True)
 
 
+def _in_order(ds: xr.Dataset) -> xr.Dataset:
+    """Ensemble whose columns have the dims in the order in which they are written."""
+    ordered = {}
+    for name in COLUMNS:
+        found, wanted = ds[name].dims, (DATASET, *describe(name).dims)
+        if set(found) != set(wanted):
+            raise SchemaError(f"{name!r} has dims {found}, needed: {wanted}")
+        ordered[name] = ds[name].transpose(*wanted)
+    return ds.assign(ordered)
+
+
 def _table(ds: xr.Dataset) -> pd.DataFrame:
     """Seed and numbers of every dataset, the latter by path, with names for ``*``."""
-    from mmm_xgen.labelled import config_of
-
     config = config_of(ds)
     columns = {name: ds[name].to_numpy() for name in (DATASET, "seed")}
     for path in varied_paths(ds):
-        values = ds[coordinate_of(path)].to_numpy().reshape(ds.sizes[DATASET], -1)
-        paths = entries(config, path)[1] if EVERY in path.split(".") else [path]
-        columns |= dict(zip(paths, np.moveaxis(values, 1, 0), strict=True))
+        values = np.moveaxis(values_of(ds, path), 1, 0)
+        columns |= dict(zip(_paths_of(ds, config, path), values, strict=True))
     return pd.DataFrame(columns)
+
+
+def _paths_of(ds: xr.Dataset, config: MMMDataConfig, path: str) -> list[str]:
+    """Paths of the entries that the Dataset has, which may be others than the configuration's."""
+    dim, paths = entries(config, path)
+    if dim is None or dim not in ds.dims:
+        return [path]
+    known = dict(zip(labels_of(config)[dim], paths, strict=True))
+    found = [str(each) for each in ds[dim].to_numpy()]
+    if set(found) <= known.keys():
+        return [known[each] for each in found]
+    return [".".join(each if part == EVERY else part for part in path.split(".")) for each in found]

@@ -19,6 +19,7 @@ from mmm_xgen.atomic import writing
 from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
+from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
 from mmm_xgen.schema import SCHEMA_VERSION, require
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -55,6 +56,12 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     XgenError
         If there is no such folder, or it cannot be written to.
 
+    Notes
+    -----
+    In the file, the coordinates of the numbers that vary in an ensemble, such as
+    ``channels.*.roas``, are ``vary_0``, ``vary_1``, ... in the order of the attribute ``varied``,
+    since a NetCDF file can have no blank or slash in a name. `load` gives them their names back.
+
     Examples
     --------
     >>> import tempfile, mmm_xgen
@@ -68,7 +75,8 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
         raise XgenError(f"compression: found {compression!r}, allowed: 0 (none) to 9")
     _refuse_null_character(ds)
     # An encoding that a variable brought along from another file might cost digits.
-    plain = ds.drop_encoding().assign_attrs(_storable(ds.attrs))
+    names = {name: stored for name, stored in stored_names(ds).items() if name in ds.variables}
+    plain = ds.rename(names).drop_encoding().assign_attrs(_storable(ds.attrs))
     encoding = {
         name: {"zlib": True, "complevel": int(compression)}
         for name, variable in plain.variables.items()
@@ -291,12 +299,35 @@ def write_ground_truth(ds: xr.Dataset, path: PathLike, *, series: bool = False) 
     return Path(path)
 
 
+def stored_names(ds: xr.Dataset) -> dict[str, str]:
+    """Names on disk, by name in the Dataset, of the coordinates of the numbers that vary.
+
+    Their own, such as ``channels.*.roas``, may be nothing that a file can hold.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_ensemble(n=8, vary={"revenue_per_kpi": [1.0, 2.0]}, chunks=None)
+    >>> stored_names(ds)
+    {'config.revenue_per_kpi': 'vary_0'}
+    """
+    paths = varied_paths(ds) if VARIED in ds.attrs else []
+    return {coordinate_of(path): f"vary_{position}" for position, path in enumerate(paths)}
+
+
+def with_own_names(ds: xr.Dataset) -> xr.Dataset:
+    """Dataset from disk whose coordinates of the numbers that vary have their names again."""
+    names = stored_names(ds)
+    ds = ds.rename({stored: name for name, stored in names.items() if stored in ds.variables})
+    return ds.set_coords([name for name in names if name in ds.variables])
+
+
 def _read(source: Path, engine: str) -> xr.Dataset:
     with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None) as raw:
         # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
         times = {str(name): name in DATES for name in raw.variables}
         ds = xr.decode_cf(raw, decode_times=times, decode_timedelta=False).load()
-    return ds.drop_encoding().assign_attrs(_restored(ds.attrs))
+    return with_own_names(ds.drop_encoding().assign_attrs(_restored(ds.attrs)))
 
 
 def _storable(attrs: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -8,7 +8,13 @@ from typing import Any, Literal, get_args
 import xarray as xr
 
 from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError, nearest
-from mmm_xgen.export.chunkwise import refuse_other, source_of, target_folder, write_chunks
+from mmm_xgen.export.chunkwise import (
+    folder_faults,
+    refuse_other,
+    source_of,
+    target_folder,
+    write_chunks,
+)
 from mmm_xgen.export.files import PathLike, check_zarr
 from mmm_xgen.export.store_layout import (
     PROGRESS,
@@ -44,8 +50,9 @@ def write_ensemble(
     Parameters
     ----------
     ds : Dataset
-        What `generate_ensemble` made, or anything made of it that still has its coordinates.
-        Its chunks of datasets are those of the store; one in memory gets chunks of about 64 MB.
+        What `generate_ensemble` made, or anything made of it that still has its coordinates and
+        `dataset` as the first dim of every variable. Its chunks of datasets are those of the
+        store; one in memory gets chunks of about 64 MB.
     path : str or Path
         Folder of the store, whose parent must exist, on a disk that all workers see.
     resume : bool
@@ -68,6 +75,8 @@ def write_ensemble(
     ------
     SchemaError
         If `ds` is no ensemble, or `path` holds another one or something else.
+    XgenError
+        If `path` cannot be written to.
     ConfigError
         If a dataset cannot be generated; it names the dataset and its numbers. The chunks that
         were written stay.
@@ -99,20 +108,22 @@ def write_ensemble(
     _require_zarr()
     source = source_of(ds)
     identity = {**source.identity(), "dtype": dtype}
-    forget(leftovers_of(target))
-    there = target.is_dir() and any(target.iterdir())
-    if there:
-        found = recorded(target)
-        if found is None:
-            raise SchemaError(
-                f"{path}: this folder is no store that write_ensemble began; choose another path"
-            )
-        if resume:
-            refuse_other(Path(path), found, identity)
-    if not there or not resume:
-        create_store(target, source, dtype, identity)
-    done = chunks_written(target)
-    clear_half_files(target, source.names)
+    with folder_faults(path):
+        forget(leftovers_of(target))
+        there = target.is_dir() and any(target.iterdir())
+        if there:
+            found = recorded(target)
+            if found is None:
+                raise SchemaError(
+                    f"{path}: this folder is no store that write_ensemble began; choose another "
+                    "path"
+                )
+            if resume:
+                refuse_other(Path(path), found, identity)
+        if not there or not resume:
+            create_store(target, source, dtype, identity)
+        done = chunks_written(target)
+        clear_half_files(target, source.names)
     write_chunks(source, ChunkWriter(target, source.size), done, client=client, progress=progress)
     # A worker that was killed leaves half a file beside the whole one of its successor.
     clear_half_files(target, source.names)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.export.chunkwise import Arrays, Source
-from mmm_xgen.labelled import coordinate_of, varied_paths
+from mmm_xgen.export.chunkwise import Arrays, Source, folder_faults
+from mmm_xgen.export.files import DATES, stored_names, with_own_names
 
 # Group whose attributes say what the store was begun with, and whose array says what is written.
 PROGRESS, WRITTEN = "progress", "written"
@@ -32,21 +32,6 @@ KEYS: Any = {"name": "default", "separator": "."}
 # An entry of an uncompressed array of truth values, as Zarr stores it.
 TRUE = b"\x01"
 DAY = np.timedelta64(1, "D")
-
-
-def stored_names(ds: xr.Dataset) -> dict[str, str]:
-    """Names on disk, by name in the Dataset, of the coordinates of the numbers that vary.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> vary = {"channels.*.roas": [1.0, 2.0], "revenue_per_kpi": [1.0]}
-    >>> ds = mmm_xgen.generate_ensemble(n=8, vary={"revenue_per_kpi": [1.0, 2.0]}, chunks=None)
-    >>> stored_names(ds)
-    {'config.revenue_per_kpi': 'vary_0'}
-    """
-    paths = varied_paths(ds)
-    return {coordinate_of(path): f"vary_{position}" for position, path in enumerate(paths)}
 
 
 # Beginning --------------------------------------------------------------------------------------
@@ -188,16 +173,17 @@ class ChunkWriter:
         import zarr
 
         start = position * self.size
-        for name, values in arrays.items():
-            if not values.size:
-                continue
-            if name not in self._arrays:
-                self._arrays[name] = zarr.open_array(self.path / name, mode="r+")
-            array = self._arrays[name]
-            array[start : start + len(values)] = _as_stored(name, values, array.dtype)
-        mark = self.path / PROGRESS / WRITTEN / f"c.{position}"
-        with atomic_path(mark) as temporary:
-            temporary.write_bytes(TRUE)
+        with folder_faults(self.path):
+            for name, values in arrays.items():
+                if not values.size:
+                    continue
+                if name not in self._arrays:
+                    self._arrays[name] = zarr.open_array(self.path / name, mode="r+")
+                array = self._arrays[name]
+                array[start : start + len(values)] = _as_stored(name, values, array.dtype)
+            mark = self.path / PROGRESS / WRITTEN / f"c.{position}"
+            with atomic_path(mark) as temporary:
+                temporary.write_bytes(TRUE)
 
 
 def _as_stored(name: str, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
@@ -247,8 +233,6 @@ def clear_half_files(path: Path, names: Iterable[str]) -> None:
 
 def dataset_in(path: Path) -> xr.Dataset:
     """Dataset of a finished store, lazily."""
-    from mmm_xgen.export.files import DATES
-
     with _quiet():
         raw = xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False, decode_cf=False)
         listed = str(raw.attrs.pop("coordinates", "")).split()
@@ -256,9 +240,8 @@ def dataset_in(path: Path) -> xr.Dataset:
         ds = ds.assign_coords({name: _loaded(values) for name, values in ds.coords.items()})
     times = {str(name): name in DATES for name in ds.variables}
     ds = xr.decode_cf(ds, decode_times=times, decode_timedelta=False, decode_coords=False)
-    back = {stored: name for name, stored in stored_names(ds).items()}
     known = recorded(path) or {}
-    ds = ds.rename(back).drop_encoding()
+    ds = with_own_names(ds).drop_encoding()
     # A folder has no order; all coordinates stay, whatever variables were kept.
     variables = {name: ds[name].variable for name in known.get("variables", ds.data_vars)}
     return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
