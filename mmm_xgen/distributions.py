@@ -39,8 +39,14 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([self.low, self.high]).all() and self.low <= self.high):
-            raise ConfigError(f"found Uniform({self.low}, {self.high}), allowed: low up to high")
+        try:
+            fits = bool(np.isfinite([self.low, self.high]).all() and self.low <= self.high)
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise ConfigError(
+                f"found Uniform({self.low!r}, {self.high!r}), allowed: two numbers, low up to high"
+            )
 
     def ppf(self, q: ArrayLike) -> FloatArray:
         """Quantiles of the shares `q`."""
@@ -110,7 +116,7 @@ def _described(description: Mapping[str, Any], path: str) -> Any:
         raise ConfigError(f"found {found} as {wrong[0]} of {name}, allowed: a number", path=path)
     try:
         return DESCRIBED[name](**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         reason = str(error).replace("<lambda>()", str(name)).removeprefix("_")
         raise ConfigError(f"cannot make a {name} of {arguments}: {reason}", path=path) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from numpy.typing import NDArray
@@ -28,16 +29,17 @@ DIMS = {
     ("events",): "event",
     ("regions", "population"): "geo",
 }
-# What decides sizes, dates or draws, and so cannot differ between datasets of one ensemble.
+# What decides sizes, dates or draws, and so cannot differ between datasets of one ensemble: its
+# whole path, since an experiment, say, has a length in periods too, and why.
 STRUCTURE = {
-    "n_periods": "it decides the dates",
-    "burn_in_periods": "it decides the dates",
-    "n_regions": "it decides the geos",
-    "l_max": "it decides the lags",
-    "fourier_modes": "it decides the seasons",
-    "modes": "it decides the seasons",
-    "period_days": "it decides the seasons",
-    "seed": "seeds have an argument of their own, seeds=",
+    "n_periods": ("n_periods", "it decides the dates"),
+    "burn_in_periods": ("burn_in_periods", "it decides the dates"),
+    "n_regions": ("regions.n_regions", "it decides the geos"),
+    "l_max": ("*.l_max", "it decides the lags"),
+    "fourier_modes": ("regions.fourier_modes", "it decides the seasons"),
+    "modes": ("regions.seasonalities.*.modes", "it decides the seasons"),
+    "period_days": ("regions.seasonalities.*.period_days", "it decides the seasons"),
+    "seed": ("seed", "seeds have an argument of their own, seeds="),
 }
 # Numbers that one broadcast can have different in every dataset; parameters of kinds are, too.
 # Datasets that differ in others are generated group by group.
@@ -174,9 +176,10 @@ def with_overrides_at(
     """
     for path in numbers:
         last = path.split(".")[-1]
-        if last in STRUCTURE:
+        whole, reason = STRUCTURE.get(last, ("", ""))
+        if reason and fnmatchcase(path, whole):
             raise ConfigError(
-                f"{last} is the same in all datasets of an ensemble, as {STRUCTURE[last]}; "
+                f"{last} is the same in all datasets of an ensemble, as {reason}; "
                 "generate an ensemble for each of its values",
                 path=path,
             )

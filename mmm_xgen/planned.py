@@ -12,10 +12,13 @@ from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.region import RegionConfig
-from mmm_xgen.config.spend_plan import SpendPlanConfig
+from mmm_xgen.config.specs import SaturationSpec
+from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns
 from mmm_xgen.config.transform import TransformConfig
-from mmm_xgen.errors import ConfigError, SchemaError, nearest, warn
+from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest, warn
+from mmm_xgen.kernels.calendar import FREQUENCIES, Dates, regular
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import config_of
 
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
 
@@ -48,7 +51,7 @@ def planned(
             raise ConfigError("found a spend_plan and no plan; pass spend=", path="spend_plan")
         return config, None
     plan = _read(spend, config.spend_plan or SpendPlanConfig(), config.channel_names)
-    plan.attrs["contains_experiments"] = _experiments_of(spend) == config.experiments
+    plan.attrs["contains_experiments"] = _contains(config.experiments, spend)
     names = [str(name) for name in plan["channel"].values]
     for position, name in enumerate(config.channel_names):
         if name not in names:
@@ -66,7 +69,6 @@ def planned(
             f"burn_in_periods is {config.burn_in_periods}, but the plan has no spend before its "
             "first date: nothing carries over into it. Pass a Dataset with spend_history",
         )
-    _warn_of_unscaled_curves(config, plan)
     planned_config = config.replace(
         n_periods=plan.sizes["date"],
         start_date=np.datetime64(plan["date"].values[0], "D"),
@@ -77,15 +79,25 @@ def planned(
         transforms=_shared_transforms(config),
         regions=_planned_regions(config.regions, [str(geo) for geo in plan["geo"].values]),
     )
+    _warn_of_unscaled_curves(planned_config, plan)
     return planned_config, plan
 
 
-def _experiments_of(spend: Any) -> tuple[ExperimentConfig, ...] | None:
-    """Experiments that spend contains already, as that of a Dataset made with them does."""
-    if not isinstance(spend, xr.Dataset):
-        return None
+def _contains(experiments: tuple[ExperimentConfig, ...], spend: Any) -> bool:
+    """Whether spend contains the experiments, as that of a Dataset made with them does."""
+    if not experiments or not isinstance(spend, xr.Dataset):
+        return False
     written = spend.attrs.get("config") or spend.attrs.get("factual_config")
-    return MMMDataConfig.from_json(str(written)).experiments if written else None
+    if not written:
+        return False
+    try:
+        return config_of(spend.assign_attrs(config=written)).experiments == experiments
+    except XgenError as error:
+        warn(
+            f"the configuration that spend carries cannot be read ({error}), so that the "
+            "experiments are put into it, where they may be already",
+        )
+        return False
 
 
 def _is_labelled_already(spend: Any, names: list[str]) -> bool:
@@ -94,7 +106,7 @@ def _is_labelled_already(spend: Any, names: list[str]) -> bool:
         return False
     if "config" in spend.attrs or "factual_config" in spend.attrs:
         return True
-    return bool(names) and all(name in names for name in spend["channel"].values)
+    return bool(names) and all(name in names for name in np.atleast_1d(spend["channel"].values))
 
 
 def _read(spend: Any, mapping: SpendPlanConfig, names: list[str]) -> xr.Dataset:
@@ -106,14 +118,39 @@ def _read(spend: Any, mapping: SpendPlanConfig, names: list[str]) -> xr.Dataset:
     plan = read_plan(spend, mapping)
     if not isinstance(spend, xr.Dataset) or "spend_history" not in spend:
         return plan
-    history = spend["spend_history"]
+    return plan.assign(spend_history=_history(spend["spend_history"], plan, mapping))
+
+
+def _history(history: xr.DataArray, plan: xr.Dataset, mapping: SpendPlanConfig) -> xr.DataArray:
+    """Spend before the plan, under its labels."""
     needed = {"history_date", "geo", "channel"}
     if set(history.dims) != needed:
         raise SchemaError(f"'spend_history' has dims {history.dims}, needed: {sorted(needed)}")
+    written = [str(name) for name in history["channel"].values]
+    geos = [str(geo) for geo in history["geo"].values]
+    if set(geos) != set(plan["geo"].values):
+        raise SchemaError("'spend_history' has the dim 'geo' and 'spend' has not; give it to both")
+    names = chosen_columns(mapping.channels, written, field="channels", own_names_only=False)
+    history = history.assign_coords(channel=written, geo=geos).sel(channel=list(names))
+    history = history.assign_coords(channel=list(names.values()))
     history = history.sel(geo=plan["geo"].values, channel=plan["channel"].values)
     if not np.all(np.isfinite(history)) or np.any(history < 0):
         raise SchemaError("'spend_history' has a negative or missing value")
-    return plan.assign(spend_history=history)
+    if "history_date" in history.coords:
+        _refuse_a_gap(history["history_date"].to_numpy(), plan)
+    return history
+
+
+def _refuse_a_gap(dates: Dates, plan: xr.Dataset) -> None:
+    """Refuse a history that does not end where the plan begins: it would move to there."""
+    first = plan["date"].values[0].astype("datetime64[D]")
+    step = FREQUENCIES[str(plan.attrs["freq"])]
+    needed = regular(first, 0, step, burn_in=len(dates)).dates
+    if not np.array_equal(dates.astype("datetime64[D]"), needed):
+        raise SchemaError(
+            f"'spend_history' ends with {str(dates[-1])[:10]}, needed: every period up to "
+            f"{needed[-1]}, the one before the first date; drop it, or give all dates after it"
+        )
 
 
 def _warn_of_unscaled_curves(config: MMMDataConfig, plan: xr.Dataset) -> None:
@@ -121,19 +158,31 @@ def _warn_of_unscaled_curves(config: MMMDataConfig, plan: xr.Dataset) -> None:
 
     The curve never follows the plan itself: twice the spend must not move it.
     """
-    configured = dict(zip(config.channel_names, config.channels, strict=True))
     means = plan["spend"].where(plan["spend"] > 0).mean(("date", "geo"))
+    in_currency = config.transforms.spend_unit == "currency"
     far = []
-    for name in map(str, plan["channel"].values):
-        base = (configured.get(name) or ChannelConfig(name=name)).base_spend
-        mean = float(means.sel(channel=name))
+    for channel, name, saturation in zip(
+        config.channels, config.channel_names, config.saturations, strict=True
+    ):
+        base, mean = channel.base_spend, float(means.sel(channel=name))
+        if in_currency and not _follows_base_spend(saturation):
+            continue
         if base > 0 and not 0.1 <= mean / base <= 10 and not np.isnan(mean):
             far.append(f"{name!r} ({mean:.3g} against {base:.3g})")
     if far:
+        also = " or the saturation's parameters, which follow it" if in_currency else ""
         warn(
-            f"mean spend of the plan is far from base_spend for {', '.join(far)}; set base_spend "
-            "or the saturation's parameters, which follow it",
+            f"mean spend of the plan is far from base_spend for {', '.join(far)}; set base_spend"
+            f"{also}",
         )
+
+
+def _follows_base_spend(saturation: SaturationSpec) -> bool:
+    """Whether a parameter in units of spend is not given."""
+    return any(
+        parameter.spend_power and saturation.parameters[name] is None
+        for name, parameter in saturation.registered.parameters.items()
+    )
 
 
 def _with_own_transforms(config: MMMDataConfig) -> list[ChannelConfig]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.experiment import experiment_cells
 from mmm_xgen.distributions import is_list_of_numbers, listed_values, quantile
 from mmm_xgen.errors import ConfigError, nearest, warn
 from mmm_xgen.kernels.domain import FloatArray
@@ -24,6 +25,8 @@ Sampling = Literal["random", "latin_hypercube", "sobol", "grid"]
 SOBOL_BITS = 30
 # Shares of a distribution that are drawn stay off its ends, which may lie at infinity.
 SMALLEST = 2.0**-54
+# Where a distribution is tried if its median is no value to have, as no change by a test is.
+OTHER_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,7 @@ def vary_config(
     n = _size(written, n, sampling)
     if n is None or not written:
         return config, (), n
-    probe = {path: _probe(distribution, path) for path, distribution in written.items()}
-    prototype, places = with_overrides_at(config, probe)
+    prototype, places = _probed(config, written)
     _reject_twice(places)
     values = _values(prototype, {places[path]: each for path, each in written.items()}, n, sampling)
     varied = tuple(
@@ -136,12 +138,29 @@ def configs_at(
     return with_columns(config, columns) if columns else (config,)
 
 
-def _probe(distribution: Any, path: str) -> float | int:
-    """One value of a distribution, to see that there is a number at the path."""
+def _probed(
+    config: MMMDataConfig, written: Mapping[str, Any]
+) -> tuple[MMMDataConfig, dict[str, Place]]:
+    """Configuration with a value at every path, to see that there is a number, and the places."""
+    probes = [
+        {path: _probe(distribution, path, share) for path, distribution in written.items()}
+        for share in (0.5, OTHER_SHARE)
+    ]
+    try:
+        return with_overrides_at(config, probes[0])
+    except ConfigError as error:
+        try:
+            return with_overrides_at(config, probes[1])
+        except ConfigError:
+            raise error from None
+
+
+def _probe(distribution: Any, path: str, share: float) -> float | int:
+    """One value of a distribution."""
     if is_list_of_numbers(distribution):
         values = listed_values(distribution, path)
     else:
-        values = np.ravel(quantile(distribution, path)(np.array([0.5])))
+        values = np.ravel(quantile(distribution, path)(np.array([share])))
     value = float(values[0])
     # A field of whole numbers takes no 3.0, while one of numbers takes a 3.
     return int(value) if value.is_integer() else value
@@ -294,12 +313,24 @@ def _reject_impossible(config: MMMDataConfig, varied: tuple[Varied, ...]) -> Non
             column = each.values[:, entry]
             for dataset in {int(np.argmin(column)), int(np.argmax(column))}:
                 found = with_numbers(config, numbers_at(varied, dataset))
+                if place.keys[0] == "experiments":
+                    _reject_unfit_experiments(found)
                 if _structure(found) != wanted:
                     raise ConfigError(
                         f"{column[dataset]:g} gives dataset {dataset} other names or sizes than "
                         "the others; an ensemble varies only what leaves them alone",
                         path=place.written,
                     )
+
+
+def _reject_unfit_experiments(config: MMMDataConfig) -> None:
+    """Refuse experiments outside of the data, for which a changed number is not checked again."""
+    experiment_cells(
+        config.experiments,
+        channels=config.channel_names,
+        geos=config.regions.names,
+        calendar=config.calendar.window(),
+    )
 
 
 def _structure(config: MMMDataConfig) -> tuple[Any, ...]:

@@ -123,6 +123,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("channels.2.adstock_kwargs.alpha", "half", ["half"]),
     ("channels.2.adstock_kwargs.alpha", None, ["alpha"]),
     ("transforms.adstock_kwargs.alpha", None, ["alpha"]),
+    ("channels.2.adstock", {"kind": "no_adstock", "alpha": None}, ["no_adstock", "l_max"]),
     ("start_date", "2022-13-01", ["2022-13-01"]),
     ("start_date", "soon", ["soon"]),
     ("start_date", "1699-12-28", ["1699-12-28", "1700-01-01"]),
@@ -183,6 +184,7 @@ DEEPER = {
     "channels.1": ["channels.1"],
     "regions.population": ["regions.population", "regions.population.0"],
     "regions.noise": ["regions.noise", "regions.noise.kind"],
+    "channels.2.adstock": ["channels.2.adstock.alpha"],
     "channels.1.pattern": ["channels.1.pattern"],
 }
 
@@ -597,6 +599,27 @@ def test_dates_numbers_and_names_survive_yaml() -> None:
     assert again == config
     assert [channel.name for channel in again.channels] == ["no", "007", "a: b # c"]
     assert again.channels[1].base_spend == 1e-7
+
+
+def test_arrays_and_their_dates_are_lists_and_days() -> None:
+    days = np.array(["2022-01-03", "2022-01-10"], dtype="datetime64[ns]")
+    sizes = np.array([2e6, 1e6])
+    regions = m.RegionConfig(population=sizes)
+    assert (regions.n_regions, regions.population) == (2, (2e6, 1e6))
+    names = m.RegionConfig().replace(region_names=np.array(["a", "b"]))
+    assert names.names == ("a", "b")
+    assert names.replace(region_names=None, population=sizes[:1]).n_regions == 1
+    with pytest.raises(ConfigError, match="population: found 5, allowed: a list"):
+        names.replace(population=5)
+    config = m.MMMDataConfig.from_dict(config_with(steady("TV"), start_date=days[1]))
+    assert config.start_date == "2022-01-10"
+    with pytest.raises(ConfigError, match="start_date: found 'NaT'"):
+        config.replace(start_date=np.datetime64("NaT"))
+    for dates in (days, list(days)):
+        event = m.EventConfig(name="Sale", dates=dates, effect=0.1)
+        assert event.dates == ("2022-01-03", "2022-01-10")
+    test = m.ExperimentConfig(channel="TV", start=days[0], end=days[1], change=0.5)
+    assert (test.start, test.end) == ("2022-01-03", "2022-01-10")
 
 
 def test_configs_are_frozen_and_hashable_by_value() -> None:

@@ -18,6 +18,7 @@ from hypothesis import assume, given, settings
 
 import mmm_xgen as m
 from mmm_xgen.aggregate import aggregate
+from mmm_xgen.ensemble import element, regenerate_ensemble
 from mmm_xgen.export import (
     ground_truth,
     load,
@@ -28,6 +29,7 @@ from mmm_xgen.export import (
     write_json,
     write_parquet,
 )
+from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.truth import attribution, roas
 from tests.strategies import (
@@ -379,9 +381,39 @@ def test_ground_truth_of_a_media_plan_and_of_an_aggregate(ds):
     assert truth["roas"]["by_channel"]["Trend"] == pytest.approx(1.5)
 
 
+def test_ground_truth_of_a_dataset_of_an_ensemble_is_its_own():
+    config = m.DEFAULT_CONFIG
+    vary = {"regions.noise.sales_volatility": [0.01, 0.2]}
+    ensemble = m.generate_ensemble(config, seeds=[5, 6], vary=vary, chunks=None)
+    for position in range(2):
+        assert ground_truth(ensemble.isel(dataset=position)) == ground_truth(
+            element(ensemble, position)
+        )
+    with pytest.raises(m.SchemaError, match=r"dim 'dataset'.*isel\(dataset=0\)"):
+        ground_truth(ensemble)
+    national = aggregate(ensemble.isel(dataset=1), geo="national")
+    assert ground_truth(national)["metadata"]["seed"] == 6
+
+
 def test_ground_truth_of_something_else():
     with pytest.raises(m.SchemaError, match="no 'spend'"):
         ground_truth(xr.Dataset())
+
+
+def test_meridian_has_every_media_time_once():
+    config = m.MMMDataConfig(
+        channels=[{"name": "TV"}], freq="D", start_date="2022-01-01", n_periods=60
+    )
+    daily = m.generate_mmm_dataset(config.replace(burn_in_periods=10))
+    with pytest.raises(m.SchemaError, match=r"ends with 2021-12-27.*on a whole period"):
+        to_meridian(aggregate(daily, freq="W-MON"))
+    monday = m.generate_mmm_dataset(config.replace(start_date="2022-01-03", burn_in_periods=14))
+    times = to_meridian(aggregate(monday, freq="W-MON"))["media_time"].values
+    assert len(set(times)) == len(times) > 9
+    ensemble = m.generate_ensemble(config, n=2, chunks=None)
+    with pytest.raises(m.SchemaError, match=r"dim 'dataset'.*isel\(dataset=0\)"):
+        to_meridian(ensemble)
+    assert to_meridian(ensemble.isel(dataset=1)).sizes["time"] == 60
 
 
 # ------------------------------------------------------------------ NetCDF
@@ -437,6 +469,32 @@ def test_netcdf_of_a_media_plan_and_of_given_parameters(tmp_path):
 def test_netcdf_of_an_aggregate_and_of_a_part(tmp_path, ds):
     for part in (aggregate(ds, freq="QS"), ds.sel(channel=["Trend"]), ds.isel(geo=[1])):
         assert_lossless(load(to_netcdf(part, tmp_path / "a.nc")), part)
+
+
+@pytest.mark.parametrize("name", ["Paid Search", "Print/Outdoor", "e\u0301te\u0301"])
+def test_netcdf_of_an_ensemble_keeps_the_names_of_what_varies(tmp_path, name):
+    config = m.MMMDataConfig(n_periods=20, channels=[m.ChannelConfig(name=name, roas=2.0)])
+    (label,) = config.channel_names
+    vary = {f"channels.{label}.roas": m.Uniform(1, 3), "revenue_per_kpi": m.Uniform(1, 2)}
+    kept = ["spend", "channel_contribution", "mu", "y"]
+    many = m.generate_ensemble(config, n=3, vary=vary, chunks=None, variables=kept)
+    for ds in (many, many.isel(dataset=[1])):
+        back = load(to_netcdf(ds, tmp_path / "many.nc"))
+        assert_lossless(back, ds)
+        assert regenerate_ensemble(back).identical(ds)
+    one = many.isel(dataset=1)
+    back = load(to_netcdf(one, tmp_path / "one.nc"))
+    assert_lossless(back, one)
+    assert m.regenerate(back).identical(one)
+
+
+def test_netcdf_of_an_ensemble_that_was_written_with_its_own_names(tmp_path):
+    config = m.MMMDataConfig(n_periods=20, channels=[m.ChannelConfig(name="Paid Search")])
+    vary = {"channels.Paid Search.base_spend": m.Uniform(1, 3)}
+    ds = m.generate_ensemble(config, n=3, vary=vary, chunks=None)
+    with pytest.warns(xr.SerializationWarning, match="has a space"):
+        ds.to_netcdf(tmp_path / "a.nc", engine="netcdf4")
+    assert_lossless(load(tmp_path / "a.nc"), ds)
 
 
 def test_an_encoding_from_elsewhere_costs_nothing(tmp_path, ds):

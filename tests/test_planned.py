@@ -10,7 +10,18 @@ import pytest
 import xarray as xr
 
 import mmm_xgen
-from mmm_xgen import ConfigError, MMMDataConfig, XgenWarning, generate_mmm_dataset, regenerate
+from mmm_xgen import (
+    ConfigError,
+    MMMDataConfig,
+    SchemaError,
+    Uniform,
+    XgenWarning,
+    generate_ensemble,
+    generate_mmm_dataset,
+    regenerate,
+)
+from mmm_xgen.ensemble import config_of_element, element
+from mmm_xgen.truth import simulate
 
 
 def plan() -> pd.DataFrame:
@@ -134,9 +145,16 @@ def test_a_configured_channel_without_a_plan_is_refused() -> None:
 
 
 def test_a_base_spend_that_is_not_the_plan_s_warns() -> None:
-    channels = [{"name": "tv", "base_spend": 10.0, "roas": 2.0}]
+    channels: list[dict[str, object]] = [{"name": "tv", "base_spend": 10.0, "roas": 2.0}]
     with pytest.warns(XgenWarning, match=r"'tv'.*against 10"):
         generate_mmm_dataset(config(channels=channels), spend=plan())
+    # Where nothing follows it there is nothing to warn of, as long as it is not the unit.
+    channels[0]["saturation_kwargs"] = {"slope": 1.0, "kappa": 900.0}
+    generate_mmm_dataset(config(channels=channels), spend=plan())
+    with pytest.warns(XgenWarning, match="; set base_spend$"):
+        generate_mmm_dataset(
+            config(channels=channels, transforms={"spend_unit": "base_spend"}), spend=plan()
+        )
 
 
 def test_a_burn_in_without_spend_before_warns() -> None:
@@ -151,6 +169,64 @@ def test_spend_before_the_window_carries_in() -> None:
     again = generate_mmm_dataset(mmm_xgen.DEFAULT_CONFIG, spend=drawn[kept])
     xr.testing.assert_identical(again["spend_history"], drawn["spend_history"])
     xr.testing.assert_allclose(again["y"], drawn["y"], rtol=1e-12)
+
+
+def test_a_history_that_ends_elsewhere_is_refused() -> None:
+    settings = mmm_xgen.DEFAULT_CONFIG.replace(burn_in_periods=6)
+    drawn = generate_mmm_dataset(settings)
+    for wrong in (drawn.isel(date=slice(20, None)), drawn.isel(history_date=[0, 1, 2, 3, 5])):
+        with pytest.raises(SchemaError, match="'spend_history' ends with 2021-12-27"):
+            generate_mmm_dataset(settings, spend=wrong)
+    kept = generate_mmm_dataset(settings, spend=drawn.isel(history_date=slice(2, None)))
+    assert kept.sizes["history_date"] == 4
+
+
+def test_a_history_has_the_names_of_its_plan() -> None:
+    drawn = generate_mmm_dataset(mmm_xgen.DEFAULT_CONFIG.replace(burn_in_periods=6))
+    bare = drawn[["spend", "spend_history"]].drop_attrs()
+    named = bare.assign_coords(channel=["x-TV", "x-Radio", "x-Web"], geo=[2, 1])
+    settings = {"channels": [{"name": name} for name in ("Radio", "TV", "Web")]}
+    ds = generate_mmm_dataset(MMMDataConfig.from_dict(settings), spend=named)
+    assert list(ds["channel"].values) == ["TV", "Radio", "Web"]
+    np.testing.assert_array_equal(ds["spend_history"], bare["spend_history"])
+    one = {"spend_plan": {"channels": {"Tele": "x-Radio"}}, "channels": [{"name": "Tele"}]}
+    ds = generate_mmm_dataset(MMMDataConfig.from_dict(one), spend=named)
+    np.testing.assert_array_equal(ds["spend_history"], bare["spend_history"][..., [1]])
+    lacking = named.assign(spend=named["spend"].isel(geo=0, drop=True))
+    with pytest.raises(SchemaError, match="'spend_history' has the dim 'geo'"):
+        generate_mmm_dataset(MMMDataConfig.from_dict(settings), spend=lacking)
+
+
+def test_spend_of_one_channel_needs_its_dim() -> None:
+    drawn = generate_mmm_dataset(mmm_xgen.DEFAULT_CONFIG)
+    with pytest.raises(SchemaError, match="allowed: \\('date', 'channel'\\)"):
+        generate_mmm_dataset(spend=drawn["spend"].sel(channel="Trend"))
+
+
+def test_experiments_in_a_dataset_of_an_ensemble_are_not_put_in_again() -> None:
+    test = {"channel": "Trend", "start_period": 5, "n_periods": 4, "change": 0.5}
+    settings = mmm_xgen.DEFAULT_CONFIG.replace(experiments=[test])
+    vary = {"experiments.0.change": Uniform(0.2, 0.9)}
+    ensemble = generate_ensemble(settings, n=2, vary=vary, chunks=None)
+    own = config_of_element(ensemble, 1)
+    taken = ensemble.isel(dataset=1)
+    for spend in (taken, element(ensemble, 1), simulate(taken, spend=taken["spend"])):
+        again = generate_mmm_dataset(own, spend=spend)
+        np.testing.assert_array_equal(again["spend"], taken["spend"])
+
+
+def test_a_configuration_that_cannot_be_read_is_none() -> None:
+    def level(dates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.ones(len(dates))
+
+    settings = MMMDataConfig.from_dict({"channels": [{"name": "TV", "pattern": level}]})
+    drawn = generate_mmm_dataset(settings)
+    for spend in (drawn, drawn.assign_attrs(config="my config v1")):
+        again = generate_mmm_dataset(settings, spend=spend)
+        xr.testing.assert_identical(again["spend"], drawn["spend"])
+    test = {"channel": "TV", "start_period": 5, "n_periods": 4, "change": 0.5}
+    with pytest.warns(XgenWarning, match="the experiments are put into it"):
+        generate_mmm_dataset(settings.replace(experiments=[test]), spend=drawn)
 
 
 def test_experiments_are_put_into_a_plan_once() -> None:

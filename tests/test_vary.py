@@ -12,13 +12,16 @@ from scipy import stats
 
 import mmm_xgen as m
 from mmm_xgen.distributions import DESCRIBED, quantile
-from mmm_xgen.ensemble import config_of_element
+from mmm_xgen.ensemble import config_of_element, element
 from mmm_xgen.labelled import config_of
 from mmm_xgen.places import Place, with_columns, with_numbers, with_overrides_at
 from mmm_xgen.vary import configs_at, numbers_at, vary_config
 from tests.strategies import config_with, steady, warnings_of
 
 BASIC = m.get_preset_config("basic")
+TESTED = BASIC.replace(
+    experiments=[{"channel": "TV", "start_period": 5, "n_periods": 4, "change": 0.5}]
+)
 ALPHA = "channels.*.adstock_kwargs.alpha"
 RATE = "regions.base_sales_rate"
 
@@ -102,6 +105,8 @@ def test_descriptions_mean_what_pymc_means() -> None:
         ({"dist": "Beta", "kwargs": {"alpha": 1}}, "needs alpha and beta"),
         ({"dist": "Beta", "kwargs": {"alpha": "x", "beta": 1}}, "found 'x' as alpha of Beta"),
         ({"dist": "Normal", "kwargs": {"nu": 1}}, "cannot make a Normal"),
+        ({"dist": "Exponential", "kwargs": {"lam": 0}}, "cannot make a Exponential of {'lam': 0}"),
+        ({"dist": "Uniform", "kwargs": {"lower": 2, "upper": 1}}, "allowed: two numbers, low up"),
         ({"distribution": "Beta"}, "found 'distribution', allowed: 'dist' and 'kwargs'"),
         (Prior("Normal", transform="exp"), "found 'transform'"),
         ([], "found []"),
@@ -117,8 +122,9 @@ def test_what_is_no_distribution_is_refused(form: Any, words: str) -> None:
 
 
 def test_a_uniform_runs_from_low_to_high() -> None:
-    with pytest.raises(m.ConfigError, match="low up to high"):
-        m.Uniform(2, 1)
+    for low, high in ((2, 1), ("1", 4), (None, 4), (0.0, np.inf)):
+        with pytest.raises(m.ConfigError, match="low up to high"):
+            m.Uniform(low, high)  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------ independence of paths
@@ -238,6 +244,21 @@ def test_a_shared_transform_becomes_the_channel_s_own_and_keeps_what_else_it_say
     assert [each.alpha for each in config_of_element(both, 1).adstocks] == [0.3] * 3
 
 
+def test_changes_by_a_test_may_lie_around_zero_and_its_length_differ() -> None:
+    vary = {"experiments.0.change": m.Uniform(-0.5, 0.5), "experiments.0.n_periods": [3, 9]}
+    ds = m.generate_ensemble(TESTED, n=4, vary=vary, chunks=None)
+    change, length = (ds[f"experiments.0.{name}"].values for name in ("change", "n_periods"))
+    assert change.min() < 0 < change.max()
+    assert length.tolist() == [3, 9, 3, 9]
+    for position in range(4):
+        own = config_of_element(ds, position)
+        assert (own.experiments[0].change, own.experiments[0].n_periods) == (
+            change[position],
+            length[position],
+        )
+        assert element(ds, position).identical(m.generate_mmm_dataset(own))
+
+
 def test_a_number_takes_the_place_of_what_it_excludes() -> None:
     ds = m.generate_ensemble(BASIC, n=2, vary={"channels.TV.base_effectiveness": [0.1, 0.2]})
     channel = config_of_element(ds, 1).channels[0]
@@ -347,7 +368,9 @@ def test_config_of_an_ensemble_is_what_its_datasets_share() -> None:
         ({"events.*.effect": [1, 2]}, "there are no events"),
         ({ALPHA: m.Uniform(0.5, 1.2)}, "found 1.1"),
         ({ALPHA: [0.5, 1.2]}, "channels.TV.adstock_kwargs.alpha: found 1.2, allowed: a number"),
-        ({RATE: stats.norm(0, 1)}, "regions.base_sales_rate: found 0, allowed: above 0"),
+        ({RATE: stats.norm(0, 1)}, "regions.base_sales_rate: found -"),
+        ({RATE: stats.norm(-99, 1)}, "regions.base_sales_rate: found -99, allowed: above 0"),
+        ({"experiments.0.n_periods": [3, 60]}, "experiments.0.n_periods: found 60, allowed: at"),
         ({RATE: [1.0, np.inf]}, "found inf for dataset 1, allowed: a finite number"),
         ({"channels.0.roas": [1, 2], "channels.TV.roas": [1, 2]}, "leads where 'channels.0.roas'"),
     ],
@@ -360,7 +383,7 @@ def test_what_cannot_vary_is_refused_before_anything_is_generated(
     monkeypatch.setattr(recipes, "sales_equation", None)
     n = None if all(isinstance(d, list) for d in vary.values()) else 64
     with pytest.raises(m.ConfigError) as caught:
-        m.generate_ensemble(BASIC, n=n, vary=vary)
+        m.generate_ensemble(TESTED, n=n, vary=vary)
     assert words in str(caught.value)
 
 

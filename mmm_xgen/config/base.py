@@ -129,6 +129,9 @@ def plain(value: Any) -> Any:
     """Python's own scalar or list for a NumPy one, and text for a date: what a config holds."""
     if isinstance(value, datetime.date):
         return value.isoformat()[:10]
+    if isinstance(value, np.datetime64 | np.ndarray) and value.dtype.kind == "M":
+        # NumPy makes a number of one that counts nanoseconds, as those of a Dataset do.
+        value = value.astype("datetime64[D]").astype(str)
     if isinstance(value, list | tuple):
         return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
     if isinstance(value, np.generic):
@@ -236,13 +239,9 @@ def _is_flat(node: Mapping[str, Any], part: str, following: str | int | None) ->
 
 
 def _day(value: Any) -> str | None:
-    """ISO text of a date, from text, a date, or a NumPy or pandas one."""
+    """ISO text of a day; `plain` made text of a date, or of a NumPy or pandas one."""
     if value is None:
         return None
-    if isinstance(value, np.datetime64):
-        value = str(value.astype("datetime64[D]"))
-    if isinstance(value, datetime.date):
-        value = value.isoformat()[:10]
     try:
         if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
             raise ValueError

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, shown
+from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, plain, shown
 from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, flat_keys_schema, fold
 from mmm_xgen.kernels.baseline import TRENDS
 from mmm_xgen.kernels.noise import NOISES
@@ -86,6 +86,12 @@ class SeasonalityConfig(FrozenConfig):
         return [f"{stem}_{wave}_{k + 1}" for wave in ("sin", "cos") for k in range(self.modes)]
 
 
+def _length(values: Any) -> int:
+    """Number of entries of a list or an array, 0 of what is neither."""
+    values = plain(values)
+    return len(values) if isinstance(values, list | tuple) else 0
+
+
 class RegionConfig(FrozenConfig):
     """The geos and their baseline sales.
 
@@ -157,8 +163,8 @@ class RegionConfig(FrozenConfig):
         data = fold(fold(data, "trend", _TREND.flat_keys()), "noise", _NOISE.flat_keys())
         if "n_regions" not in data:
             for key in ("region_names", "population"):
-                if isinstance(data.get(key), list | tuple):
-                    data["n_regions"] = len(data[key])
+                if n_geos := _length(data.get(key)):
+                    data["n_regions"] = n_geos
                     break
         return data
 
@@ -203,8 +209,8 @@ class RegionConfig(FrozenConfig):
     def replace(self, **changes: Any) -> Self:
         """Return the same geos with some fields changed; their number follows their names."""
         if {"region_names", "population"} & set(changes) and "n_regions" not in changes:
-            names = changes.get("region_names") or changes.get("population") or ()
-            changes["n_regions"] = len(names) or self.n_regions
+            names, sizes = (_length(changes.get(key)) for key in ("region_names", "population"))
+            changes["n_regions"] = names or sizes or self.n_regions
         return super().replace(**changes)
 
     @property

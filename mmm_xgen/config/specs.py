@@ -73,8 +73,9 @@ class AdstockSpec(Spec):
         if not isinstance(data, Mapping):
             return data
         if data.get("half_life") is None:
-            if "alpha" in data and data["alpha"] is None:
-                allowed = cls.registered.parameters["alpha"].domain.describe()
+            own = cls.registered.parameters.get("alpha")
+            if own and "alpha" in data and data["alpha"] is None:
+                allowed = own.domain.describe()
                 raise fail(f"found None as alpha, allowed: {allowed}, or half_life", "alpha")
             return data
         if getattr(cls.registered, "alpha_at", None) is None:

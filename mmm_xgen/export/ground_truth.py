@@ -10,9 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import POSITIVE
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.labelled import config_of, is_element, varied_paths
 from mmm_xgen.schema import require
 
 Nested: TypeAlias = dict[str, Any]
@@ -58,7 +60,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     Parameters
     ----------
     ds : Dataset
-        A generated or aggregated Dataset.
+        A generated or aggregated Dataset, or one dataset of an ensemble.
     series : bool
         Whether to add every contribution over time.
 
@@ -74,7 +76,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable.
+        If `ds` lacks a variable or is a whole ensemble.
 
     Examples
     --------
@@ -90,6 +92,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     # Only who asks pays for the import.
     from mmm_xgen.truth.estimands import OUTCOMES, PARTS, attribution, contribution_totals, roas
 
+    ds = _of_its_own(ds)
     require(ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *PARTS, *OUTCOMES)
     config = json.loads(str(ds.attrs.get("config", "{}")))
     truth = {
@@ -110,6 +113,22 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     if series:
         truth["series"] = _series(ds)
     return truth
+
+
+def _of_its_own(ds: xr.Dataset) -> xr.Dataset:
+    """Dataset whose seed and configuration are not those that its ensemble shares."""
+    if "dataset" in ds.dims:
+        raise SchemaError(
+            "the Dataset has the dim 'dataset', allowed: one dataset, as in "
+            "ground_truth(ds.isel(dataset=0))"
+        )
+    if not is_element(ds) or "seed" not in ds.coords:
+        return ds
+    own: Nested = {"seed": int(ds["seed"])}
+    # What does not vary is shared, so that a callable without a name need not be read back.
+    if "config" in ds.attrs and varied_paths(ds):
+        own["config"] = config_of(ds).to_json()
+    return ds.assign_attrs(own)
 
 
 def _metadata(ds: xr.Dataset) -> Nested:

@@ -19,7 +19,7 @@ def to_meridian(ds: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset.
+        A generated Dataset, or one dataset of an ensemble.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def to_meridian(ds: xr.Dataset) -> xr.Dataset:
     ------
     SchemaError
         If a variable is missing, a channel never spends, or a control never changes, which
-        Meridian refuses.
+        Meridian refuses; if earlier spend reaches into the window; if `ds` is a whole ensemble.
 
     Examples
     --------
@@ -44,13 +44,20 @@ def to_meridian(ds: xr.Dataset) -> xr.Dataset:
     >>> data.time.values[0].item()
     '2022-01-03'
     """
+    if "dataset" in ds.dims:
+        raise SchemaError(
+            "the Dataset has the dim 'dataset', allowed: one dataset, as in "
+            "to_meridian(ds.isel(dataset=0))"
+        )
     require(ds, "y", "spend", "control_value", "population", "revenue_per_kpi")
     _refuse_constant(ds)
     spend = ds["spend"].transpose("geo", "date", "channel")
     media, media_time = spend.to_numpy(), ds["date"].to_numpy()
     if "spend_history" in ds:
         history = ds["spend_history"].transpose("geo", "history_date", "channel")
-        media_time = np.concatenate([history["history_date"].to_numpy(), media_time])
+        earlier = history["history_date"].to_numpy()
+        _refuse_overlap(earlier, media_time)
+        media_time = np.concatenate([earlier, media_time])
         media = np.concatenate([history.to_numpy(), media], axis=1)
     panel = ("geo", "time")
     variables = {
@@ -86,6 +93,16 @@ def _refuse_constant(ds: xr.Dataset) -> None:
                 f"{dim} {str(label)!r} {what} {found}, which Meridian refuses; leave it out with "
                 f"ds.drop_sel({dim}={str(label)!r})"
             )
+
+
+def _refuse_overlap(earlier: np.ndarray, dates: np.ndarray) -> None:
+    """Refuse a period that lies half before the window and half inside it."""
+    if earlier.size and dates.size and earlier[-1] >= dates[0]:
+        raise SchemaError(
+            f"'spend_history' ends with {str(earlier[-1])[:10]}, needed: a period before the "
+            f"first date, {str(dates[0])[:10]}; begin the window on a whole period before "
+            "aggregate(), or drop_dims('history_date')"
+        )
 
 
 def _words(labels: xr.DataArray) -> list[str]:

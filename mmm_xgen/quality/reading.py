@@ -24,7 +24,9 @@ _CONTROL = re.compile(r"c\d*-.*|c\d+", re.DOTALL)
 _MODELLING = (("y", "y", None), ("spend", "channel", "channel"))
 _OPTIONAL = (("control_value", "control", "control"),)
 _MAX_BITS = 14_000
-_DATE_FORMATS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")
+_DATE_FORMATS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y")
+# What stands between a time of day and the end of the text, as ISO 8601 writes a time zone.
+_TIME_ZONE = re.compile(r"(?<=[T ])(\d\d[\d:.]*) ?(?:Z|[+-]\d\d(?::?\d\d)?)\Z", re.ASCII)
 
 
 def read(data: object) -> Panel:
@@ -313,12 +315,20 @@ def _dates(values: pd.Index[Any] | None, n_rows: int) -> tuple[DateArray, BoolAr
 
 
 def _parse(texts: pd.Index[Any]) -> DateArray:
-    """Read ISO dates, then what is left in the one other format that reads most of it."""
+    """Read ISO dates, then what is left in the one other format that reads most of it.
+
+    Where two formats read as much and not the same, which of them was meant is not guessed.
+    """
+    # The day is that of the clock on the wall, as it is of dates with a time zone.
+    texts = pd.Index([_TIME_ZONE.sub(r"\1", text) for text in texts], dtype=object)
     parsed = _in_format(texts, "ISO8601")
     left = np.isnat(parsed)
     if left.any():
         tries = [_in_format(texts[left], form) for form in _DATE_FORMATS]
-        parsed[left] = min(tries, key=lambda dates: int(np.isnat(dates).sum()))
+        unread = [int(np.isnat(dates).sum()) for dates in tries]
+        best = [dates for dates, count in zip(tries, unread, strict=True) if count == min(unread)]
+        if all(np.array_equal(dates, best[0], equal_nan=True) for dates in best):
+            parsed[left] = best[0]
     return parsed
 
 
