@@ -110,6 +110,18 @@ def test_generate_writes_frame_truth_and_picture(out):
     assert result.stderr == ""
 
 
+def test_no_spend_has_no_roas_and_one_week_is_no_weeks(tmp_path):
+    path = tmp_path / "late.yaml"
+    path.write_text(
+        "n_periods: 1\nchannels:\n"
+        "- {name: TV, pattern: delayed_start, start_period: 10, base_effectiveness: 0.1}\n"
+    )
+    said = ran("generate", path, "--out", tmp_path, "--format", "nc", "--no-plot").stdout
+    assert said.startswith("1 week from 2022-01-03 to 2022-01-03, 1 geo,")
+    assert "spend USD 0; media makes 0% of sales; no spend, so no ROAS\n" in said
+    assert " nan" not in ran("describe", tmp_path / "late.nc").stdout
+
+
 def test_paths_are_shown_as_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = ran("generate", "basic", "--out", "a/b", "--no-plot")
@@ -508,6 +520,16 @@ def test_validate_takes_data_that_did_not_come_from_here(tmp_path):
     result = run("validate", tmp_path / "weather.nc")
     assert result.exit_code == 1
     assert "missing-variable" in result.stdout
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+@pytest.mark.parametrize("command", ["validate", "report"])
+def test_columns_divided_by_something_else_are_named(mark, command, tmp_path):
+    path = tmp_path / "theirs.csv"
+    # As Excel writes it where numbers have decimal commas.
+    rows = ["date y x1-TV", "2024-01-01 1,5 2", "2024-01-08 2,5 3,25"]
+    path.write_text("\n".join(rows).replace(" ", mark))
+    assert refused(command, path).endswith(f"columns are divided by {mark!r}, needed: ','")
 
 
 def test_describe_shows_what_is_in_a_dataset(config_file, out):

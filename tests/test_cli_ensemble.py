@@ -99,6 +99,17 @@ def test_another_ensemble_needs_force(tmp_path: Path) -> None:
             ["basic", "--n", "3", "--vary", "channels.*.roas=normal(mu=1,nu=2)"],
             "--vary channels.*.roas: found 'nu=2'",
         ),
+        *(
+            (
+                ["basic", "--n", "3", "--vary", f"channels.*.roas={half}"],
+                f"--vary channels.*.roas: found {half!r}, allowed: both ends, as in uniform(1,4)",
+            )
+            for half in ("uniform(1)", "uniform(upper=4)", "Uniform()")
+        ),
+        (
+            ["basic", "--n", "3", "--vary", "channels.*.roas=uniform(4,1)"],
+            "--vary channels.*.roas: found Uniform(4",
+        ),
         (["basic", "--n", "3", "--vary", "channels.*.roass=uniform(1,2)"], "roass"),
         (["basic", "--n", "3", "--variables", "spent"], "--variables: no variable is named"),
         (["basic", "--n", "3", "--sampling", "sobo"], "--sampling"),

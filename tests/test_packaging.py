@@ -35,6 +35,12 @@ def test_the_package_has_the_version_of_its_distribution():
     assert mmm_xgen.__version__ == PROJECT["version"]
 
 
+def test_every_extra_is_on_the_page_on_installation():
+    page = (ROOT / "docs" / "installation.md").read_text()
+    listed = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert listed == set(PROJECT["optional-dependencies"])
+
+
 def test_the_changelog_has_an_entry_for_this_version():
     assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 

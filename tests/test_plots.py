@@ -12,8 +12,18 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import mmm_xgen
-from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, SchemaError, TransformConfig
+from mmm_xgen import (
+    ChannelConfig,
+    MMMDataConfig,
+    RegionConfig,
+    SchemaError,
+    TransformConfig,
+    plots,
+    register_saturation,
+)
 from mmm_xgen.aggregate import aggregate
+from mmm_xgen.kernels.domain import Positive
+from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.plots import plot_overview
 from mmm_xgen.plots.selection import MOST_CHANNELS, MOST_DATES
 from mmm_xgen.plots.style import (
@@ -25,6 +35,7 @@ from mmm_xgen.plots.style import (
     short_number,
 )
 from tests.drawing import drawn
+from tests.strategies import quietly
 
 ROOT = Path(__file__).parents[1]
 PANELS = ["sales", "contributions", "spend", "roas", "response"]
@@ -239,6 +250,76 @@ def test_what_is_no_single_dataset_is_refused(ds):
     many = xr.concat([ds, ds], dim="dataset")
     with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
         plot_overview(many)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in plots.__all__ if name not in ("plot_quality", "plot_scenarios")]
+)
+@pytest.mark.parametrize("dim", ["date", "channel", "geo"])
+def test_a_dataset_without_dates_channels_or_geos_is_refused(name, dim, ds):
+    more = {"plot_what_if": [ds.spend], "plot_budget": [ds]}.get(name, [])
+    if dim == "channel" and name in ("plot_baseline", "plot_controls"):
+        assert getattr(plots, name)(ds.isel(channel=slice(0, 0)))
+        return
+    with pytest.raises(SchemaError, match=f"has no {dim}: found 0, needed: at least 1"):
+        getattr(plots, name)(ds.isel({dim: slice(0, 0)}), *more)
+
+
+@pytest.fixture(scope="module")
+def fatigued():
+    """A channel of which more than twice 1500 of spend costs sales, in most weeks."""
+
+    @register_saturation("fatigue")
+    def fatigue(x, *, s: Positive = 1500.0):
+        return x / s * (2 - x / s)
+
+    tv = {"base_spend": 3600.0, "base_effectiveness": 0.05, "saturation_fun": "fatigue"}
+    channels = [
+        ChannelConfig(name="TV", pattern="seasonal", seasonal_amplitude=0.3, **tv),
+        ChannelConfig(name="Search", roas=3.0),
+    ]
+    config = MMMDataConfig(n_periods=52, channels=channels)
+    yield quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
+    SATURATIONS.remove("fatigue")
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        plot_overview,
+        plots.plot_roas,
+        lambda ds: plots.plot_budget(ds, ds.mmm.optimize_allocation()),
+        plots.plot_response_curves,
+        lambda ds: plots.plot_response_curves(ds, marginal=True),
+        lambda ds: plots.plot_efficiency_frontier(ds, budgets=[1e5, 8e5]),
+        plots.plot_response_stages,
+        lambda ds: plots.plot_contributions(ds, kind="stacked"),
+    ],
+    ids=["overview", "roas", "budget", "curves", "slopes", "frontier", "stages", "stacked"],
+)
+def test_what_is_below_zero_is_in_the_picture(fatigued, plot):
+    figure = plot(fatigued)
+    lowest = [(axes.dataLim.x0, axes.dataLim.y0) for axes in figure.axes]
+    ends = [(min(axes.get_xlim()), min(axes.get_ylim())) for axes in figure.axes]
+    assert (np.array(ends) <= lowest).all()
+    assert np.min(lowest) < -0.5
+
+
+def test_layers_below_zero_hang_from_it_and_cover_no_other(fatigued):
+    areas = plots.plot_contributions(fatigued, kind="stacked").axes[0].collections
+    spans = [(area.get_paths()[0].vertices[:, 1]) for area in areas]
+    total = fatigued.sum("geo")
+    tv, search = (total.channel_contribution.sel(channel=name) for name in ("TV", "Search"))
+    base = total.mu - tv - search
+    assert spans[1].max() == pytest.approx(float((base + search).max()))
+    assert spans[-1].max() == 0
+    assert spans[-1].min() == pytest.approx(float(tv.min()))
+    assert min(span.min() for span in spans[:-1]) == 0
+
+
+def test_a_negative_return_has_the_colour_of_nothing(fatigued):
+    [mesh, *_] = drawn(plots.plot_roas(fatigued, by="geo")).axes[0].collections
+    assert mesh.get_array().tolist() == [[pytest.approx(np.log2(3.0)), mesh.get_clim()[0]]]
 
 
 def test_size_and_settings_are_the_users(ds):

@@ -149,6 +149,8 @@ BROKEN_FRAMES = [
     ("missing-variable", "error", lambda f: f[["date", "geo", "y", "c1-Price"]], "x1-"),
     ("no-rows", "error", lambda f: f.iloc[:0], "date"),
     ("duplicate-columns", "error", lambda f: pd.concat([f, f["y"]], axis=1), "y"),
+    ("duplicate-columns", "error", lambda f: f.rename(columns={"x2-Radio": "x7-TV"}), "x1-TV, x7"),
+    ("duplicate-columns", "error", assign(**{"c4-Price": jitter}), "c1-Price, c4-Price"),
     ("unparsable-dates", "error", edit("date", 4, "week five"), "date"),
     ("unparsable-dates", "error", assign(date=range(N_DATES * 3)), "date"),
     ("missing-values", "error", edit("date", 4, pd.NaT), "date"),
@@ -490,6 +492,32 @@ def test_regular_calendars_are_clean(dates):
     given_dates = pd.Index(dates).repeat(len(GEOS))
     report = check_data_quality(clean_frame().assign(date=given_dates))
     assert not codes(report), str(report)
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"])
+def test_the_order_of_day_and_month_is_not_guessed(form):
+    months = pd.date_range("2022-01-01", periods=12, freq="MS").strftime(form)
+    frame = clean_frame(n_dates=12).assign(date=months.repeat(len(GEOS)))
+    finding = only(check_data_quality(frame), "unparsable-dates")
+    assert "36 of 36" in finding.message
+    with pytest.raises(SchemaError, match="YYYY-MM-DD"):
+        mmm_xgen.from_frame(frame)
+    # One day after the twelfth says which of them it is.
+    days = pd.date_range("2022-01-01", periods=14).strftime(form)
+    frame = clean_frame(n_dates=14).assign(date=days.repeat(len(GEOS)))
+    assert mmm_xgen.from_frame(frame).attrs["freq"] == "D"
+
+
+@pytest.mark.parametrize(
+    "text", [str, pd.Timestamp.isoformat, lambda date: f"{date:%Y%m%dT%H%M%S%z}"]
+)
+def test_dates_with_a_time_zone_keep_their_day(text):
+    dates = pd.date_range("2022-01-03", periods=N_DATES, freq="W-MON", tz="Europe/Berlin")
+    frame = clean_frame().assign(date=dates.map(text).repeat(len(GEOS)))
+    assert not codes(check_data_quality(frame))
+    ds = mmm_xgen.from_frame(frame)
+    assert ds.attrs["freq"] == "W-MON"
+    np.testing.assert_array_equal(ds["date"], dates.tz_localize(None))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import mmm_xgen as m
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.observed import from_frame
-from mmm_xgen.report import images, pictures, write_report
+from mmm_xgen.report import figures, images, pictures, write_report
 from mmm_xgen.report.page import render
 from mmm_xgen.truth import simulate
 from tests.browser import CHROMIUM, browser
@@ -189,6 +189,16 @@ def test_recoverability(ds, page):
         assert rows[name][4] == str(found.reason.sel(channel=name).item())
 
 
+def test_a_placebo_has_no_error_to_tell():
+    channels = steady("none", base_effectiveness=0.0), steady("Radio", spend_volatility=0.5)
+    config = config_with(*channels, n_periods=30, regions={"sales_volatility": 0.05})
+    [table] = figures.recoverability_table(m.generate_mmm_dataset(m.MMMDataConfig(**config)))
+    rows = {row[0]: row for row in table.rows}
+    assert list(rows["none"][1:4]) == ["not identified", "-", "-"]
+    assert "±" in rows["Radio"][2]
+    assert "not identified: " in table.note
+
+
 def test_configuration(ds, page):
     settings = dict(page.table("setting"))
     assert settings["seed"] == "5"
@@ -340,6 +350,7 @@ def broken_frames(frame):
     yield "no columns", pd.DataFrame()
     yield "duplicates", pd.concat([frame, frame])
     yield "same names", pd.concat([frame, frame[["y"]]], axis=1)
+    yield "same channel", frame.rename(columns={"x2-Digital": "x9-TV"})
     yield "dates", frame.assign(date="soon")
     yield "leaked", frame.assign(**{HOSTILE: 1.0}).drop(columns="y")
 
@@ -350,7 +361,7 @@ def test_broken_frames_get_a_report_of_their_faults(ds):
         page = Page(text)
         assert page.sections == ["summary", "quality", "code"], name
         assert page.table("severity"), name
-        assert "no pictures and figures can be made" in text
+        assert "not ok" in text and "With these faults no pictures" in text, name
         assert "script" not in page.tags
 
 
@@ -370,6 +381,13 @@ def test_broken_datasets_get_a_report_of_their_faults(ds, change):
     page = Page(render(change(ds)))
     assert "truth" not in page.sections
     assert {"summary", "quality"} <= set(page.sections)
+
+
+def test_what_cannot_be_shown_is_no_fault_if_the_check_finds_none(ds):
+    text = render(xr.Dataset({"spend": ds.spend.isel(channel=[]), "y": ds.y}).drop_attrs())
+    assert "Data quality: ok" in text
+    assert "Still no pictures and figures can be made: there is no channel." in text
+    assert "With these faults" not in text
 
 
 def test_datasets_from_elsewhere(no_pictures, ds):

@@ -238,9 +238,15 @@ def _distribution(text: str, path: str) -> Any:
                 path=path,
             )
         arguments[key] = _number(value, path)
-    if name == "Uniform" and len(arguments) == len(parameters):
+    if name != "Uniform":
+        return {"dist": name, "kwargs": arguments}
+    # PyMC's ends where none is given, 0 and 1, are hardly what is meant by uniform(1).
+    if len(arguments) < len(parameters):
+        raise ConfigError(f"found {text!r}, allowed: both ends, as in uniform(1,4)", path=path)
+    try:
         return Uniform(*(arguments[key] for key in parameters))
-    return {"dist": name, "kwargs": arguments}
+    except ConfigError as error:
+        raise ConfigError(error.message, path=path) from None
 
 
 def _number(word: str, path: str) -> float:

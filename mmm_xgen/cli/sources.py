@@ -196,16 +196,27 @@ def read_any_data(path: Path) -> xr.Dataset | pd.DataFrame:
     try:
         if suffix == ".parquet":
             return pd.read_parquet(path)
-        # In one piece, so that every column gets one type.
-        frame = pd.read_csv(path, low_memory=False)
-        if "geo" in frame and frame["geo"].isna().any():
-            # A geo may be called NA.
-            geo = pd.read_csv(path, usecols=["geo"], dtype=str, keep_default_na=False)["geo"]
-            frame["geo"] = geo.where(geo != "")
-        return frame
+        return _read_csv(path)
     except ValueError as error:
         # The errors of both parsers, and of text that is not UTF-8, are ValueErrors.
         raise SchemaError(f"{path}: cannot be read as {suffix[1:]}: {error}") from None
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    names = pd.read_csv(path, nrows=0).columns
+    # Spreadsheets write semicolons where numbers have decimal commas.
+    for mark in ";\t":
+        if len(names) == 1 and mark in names[0]:
+            raise SchemaError(f"columns are divided by {mark!r}, needed: ','")
+    # In one piece, so that every column gets one type.
+    frame = pd.read_csv(path, low_memory=False)
+    if "geo" in frame and frame["geo"].isna().any():
+        # A geo may be called NA.
+        geo = pd.read_csv(path, usecols=["geo"], dtype=str, keep_default_na=False)["geo"]
+        frame["geo"] = geo.where(geo != "")
+    return frame
 
 
 def _read_netcdf(path: Path) -> xr.Dataset:

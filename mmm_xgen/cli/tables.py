@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_GEOS = 12
 PIPED_WIDTH = 140
 WIDEST = 10_000
-WORDS = {"D": "days", "W": "weeks", "MS": "months", "QS": "quarters", "YS": "years"}
+WORDS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 
 
 def console() -> Console:
@@ -71,10 +71,13 @@ def summary(ds: xr.Dataset) -> list[str]:
     returns = roas(ds)
     share = float(attribution(ds).sum())
     middle, low, high = (float(getattr(returns, name)()) for name in ("median", "min", "max"))
+    earned = f"ROAS {low:.2f} to {high:.2f}, median {middle:.2f}"
+    if math.isnan(middle):
+        earned = "no spend, so no ROAS"
     return [
         f"{sizes}, seed {ds.attrs.get('seed', 'unknown')}",
         f"spend {ds.attrs['currency']} {float(ds['spend'].sum()):,.0f}; media makes {share:.0%} of "
-        f"{ds.attrs['kpi']}; ROAS {low:.2f} to {high:.2f}, median {middle:.2f}",
+        f"{ds.attrs['kpi']}; {earned}",
     ]
 
 
@@ -117,7 +120,7 @@ def _channels(ds: xr.Dataset) -> Table:
             str(one[key].item()) for key in ("channel_column", "adstock_kind", "saturation_kind")
         )
         amount = float(spend.sel(channel=name))
-        table.add_row(str(name), *kinds, f"{amount:,.0f}", f"{returned:.3f}", f"{share:.2%}")
+        table.add_row(str(name), *kinds, f"{amount:,.0f}", _figure(returned, 3), f"{share:.2%}")
     return table
 
 
@@ -149,8 +152,8 @@ def _geos(ds: xr.Dataset) -> Table:
     return table
 
 
-def _figure(value: float) -> str:
-    return f"{value:,.1f}" if math.isfinite(value) else "-"
+def _figure(value: float, digits: int = 1) -> str:
+    return f"{value:,.{digits}f}" if math.isfinite(value) else "-"
 
 
 def new_table(*left: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
@@ -168,10 +171,13 @@ def new_table(*left: str, right: tuple[str, ...] = (), title: str | None = None)
 
 def _span(ds: xr.Dataset) -> str:
     first, last = (str(ds["date"].to_numpy()[i])[:10] for i in (0, -1))
-    word = WORDS.get(str(ds.attrs.get("freq", "")).split("-")[0], "periods")
-    return f"{ds.sizes['date']} {word} from {first} to {last}"
+    word = WORDS.get(str(ds.attrs.get("freq", "")).split("-")[0], "period")
+    return f"{_count(ds.sizes['date'], word)} from {first} to {last}"
 
 
 def _counts(ds: xr.Dataset) -> list[str]:
-    counts = [(ds.sizes.get(dim, 0), dim) for dim in ("geo", "channel", "control")]
-    return [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
+    return [_count(ds.sizes.get(dim, 0), dim) for dim in ("geo", "channel", "control")]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -32,6 +32,7 @@ from mmm_xgen.plots.selection import (
     at_geo,
     by_size,
     check_panel,
+    entries_of,
     group_channels,
     kpi_of,
     one_of,
@@ -92,7 +93,8 @@ def plot_contributions(
     ds : Dataset, dims (date, geo, channel)
         With ``channel_contribution`` and ``mu``, KPI units per period, and ``spend``.
     kind : {"lines", "stacked"}
-        Lines from a common zero, or areas on top of all that is not media, up to expected sales.
+        Lines from a common zero, or areas on top of all that is not media, up to expected sales;
+        what takes sales away hangs from zero.
     geo : str, optional
         One geo; the sum over all by default.
     channels : sequence of str, optional
@@ -307,15 +309,19 @@ def _draw_stack(
         layers["other media"] = (rest, STEP_COLOUR)
     below = list(layers.values())
     fill = [*(colour for _, colour in below), *(groups.colour[name] for name in values)]
-    stack(axes, dates, [*(layer for layer, _ in below), *values.values()], fill)
+    lowest = stack(axes, dates, [*(layer for layer, _ in below), *values.values()], fill)
     one = "_" if len(dates) == 1 else None
     axes.plot(dates, base, color=FAINT, linewidth=0.8)
+    if lowest < -ROUNDING * np.abs(expected).max():
+        # The line is inside of the areas then, and not seen on dark ones.
+        axes.plot(dates, expected, color="white", linewidth=3.0)
     axes.plot(dates, expected, color=INK, linewidth=1.2, marker=one, markersize=14)
-    axes.set_ylim(bottom=min(0.0, float(base.min())))
-    entries: dict[str, Artist] = {name: band(colour) for name, (_, colour) in layers.items()}
-    entries |= groups.entries(band(groups.colour[name]) for name in values)
-    entries["expected sales"] = line(INK, width=1.2)
-    legend_beside(axes, dict(reversed(entries.items())))
+    axes.set_ylim(bottom=lowest)
+    named: list[tuple[str, Artist]] = [("expected sales", line(INK, width=1.2))]
+    named += [(name, band(colour)) for name, (_, colour) in layers.items()]
+    named += groups.entries(band(groups.colour[name]) for name in values).items()
+    top, *rest = entries_of(named).items()
+    legend_beside(axes, dict([top, *reversed(rest)]))
 
 
 @dataclass(frozen=True)

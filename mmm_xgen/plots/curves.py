@@ -63,6 +63,7 @@ FROM = 0.15
 # The narrowest usual range that is seen, as a share of the curve.
 NARROWEST = 0.02
 BEST, TODAY = CHANNEL_COLOURS[0], CHANNEL_COLOURS[1]
+REVENUES = ("best_revenue", "current_split_revenue")
 SAME = 1e-9
 # Share of revenue that is written as nothing.
 ALIKE = 5e-4
@@ -218,7 +219,8 @@ def plot_efficiency_frontier(
             axes.plot(spent, earned, "o", color=INK, markersize=7, markeredgecolor="white")
             entries["today"] = dot(INK)
         axes.set_xlim(0, reach or 1.0)
-        axes.set_ylim(0, top or 1.0)
+        lowest = min(0.0, earned, *(float(found[name].min()) for name in REVENUES))
+        axes.set_ylim(1.06 * lowest, top or 1.0)
         currency = currency_of(ds)
         axes.set_xlabel(f"spend of all channels ({currency})")
         axes.set_ylabel(f"revenue from media ({currency})")
@@ -314,7 +316,8 @@ def _draw_response(axes: Axes, curve: _Curve, colour: str) -> None:
     axes.plot(curve.level, curve.contribution, color=colour, linewidth=1.3, linestyle=DASHED)
     axes.plot(curve.level, bold, color=colour, linewidth=2.8)
     _draw_mean(axes, curve, curve.contribution)
-    axes.set_ylim(0, 1.08 * float(curve.contribution.max()) or 1.0)
+    lowest = float(curve.contribution.min(initial=0.0))
+    axes.set_ylim(1.08 * lowest, 1.08 * float(curve.contribution.max()) or 1.0)
 
 
 def _draw_marginal(axes: Axes, curve: _Curve, colour: str) -> None:
@@ -328,7 +331,8 @@ def _draw_marginal(axes: Axes, curve: _Curve, colour: str) -> None:
     _draw_mean(axes, curve, finite)
     shown = curve.level >= FROM * curve.mean
     drawn = np.concatenate([finite[shown], curve.average[shown]])
-    axes.set_ylim(0, max(1.25, 1.08 * float(np.nanmax(drawn, initial=0.0))))
+    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    axes.set_ylim(1.08 * lowest, max(1.25, 1.08 * highest))
 
 
 def _draw_mean(axes: Axes, curve: _Curve, values: FloatArray) -> None:

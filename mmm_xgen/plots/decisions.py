@@ -28,7 +28,14 @@ from mmm_xgen.plots.panels import (
     name_rows,
     page_of,
 )
-from mmm_xgen.plots.selection import Groups, by_size, check_panel, currency_of, group_channels
+from mmm_xgen.plots.selection import (
+    Groups,
+    by_size,
+    check_panel,
+    currency_of,
+    entries_of,
+    group_channels,
+)
 from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     FAINT,
@@ -124,10 +131,9 @@ def plot_scenarios(
         _draw_cost_and_revenue(left, table, currency)
         _draw_by_channel(right, table, groups, currency)
         headed(figure, _paying(comparison), chosen.note)
-        entries: dict[str, Artist] = {"spend added": band(COST), "revenue added": band(REVENUE)}
-        for name, label in zip(groups.members, groups.labels, strict=True):
-            entries[label] = band(groups.colour[name])
-        legend_below(figure, entries)
+        own = groups.entries(band(groups.colour[name]) for name in groups.members)
+        sums = [("spend added", band(COST)), ("revenue added", band(REVENUE))]
+        legend_below(figure, entries_of([*sums, *own.items()]))
     return figure
 
 
@@ -397,8 +403,9 @@ def _draw_slopes(
     if 0 < price < np.inf:
         axes.axvline(price, color=INK, linewidth=1.0, zorder=1)
     axes.axvline(1.0, color=RISK, linewidth=1.2, linestyle=DASHES, zorder=1)
-    highest = float(np.nanmax(np.concatenate([today, best]), initial=0.0))
-    axes.set_xlim(0, 1.06 * max(1.2, highest))
+    drawn = np.concatenate([today, best])
+    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    axes.set_xlim(1.06 * lowest, 1.06 * max(1.2, highest))
     name_rows(axes, [""] * len(rows))
     axes.grid(visible=False, axis="y")
     axes.set_title("Return on the next unit of spend")

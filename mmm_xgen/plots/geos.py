@@ -26,6 +26,7 @@ from mmm_xgen.plots.panels import (
 from mmm_xgen.plots.selection import (
     check_panel,
     currency_of,
+    entries_of,
     group_channels,
     kpi_of,
     per_period,
@@ -149,12 +150,11 @@ def _draw_index(axes: Axes, ds: xr.Dataset) -> dict[str, Artist]:
             "80% of geos": band(DOT),
         }
     else:
-        entries = {}
-        for name, values, colour in zip(
-            ds["geo"].to_numpy(), index.T, CHANNEL_COLOURS, strict=False
-        ):
+        names = [plain_text(str(name)) for name in ds["geo"].to_numpy()]
+        for values, colour in zip(index.T, CHANNEL_COLOURS, strict=False):
             trace(axes, dates, values, colour, width=1.3)
-            entries[plain_text(str(name))] = line(colour, width=1.3)
+        lines = (line(colour, width=1.3) for colour in CHANNEL_COLOURS)
+        entries = entries_of(zip(names, lines, strict=False))
     date_rows([axes])
     return entries
 

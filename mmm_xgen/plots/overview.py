@@ -194,12 +194,12 @@ def _draw_sales(axes: Axes, page: _Page) -> None:
 def _draw_contributions(axes: Axes, page: _Page) -> None:
     media = list(page.contribution.values())
     base = page.expected - np.sum(media, axis=0)
-    stack(axes, page.dates, [base, *media], [BASE_COLOUR, *page.colours])
+    lowest = stack(axes, page.dates, [base, *media], [BASE_COLOUR, *page.colours])
     axes.plot(page.dates, base, color=FAINT, linewidth=0.8)
     share = _share(np.sum(media), np.sum(page.expected))
     axes.set_title(f"Where sales come from: media {share}")
     axes.set_ylabel(page.kpi_axis)
-    axes.set_ylim(bottom=min(0.0, float(base.min())))
+    axes.set_ylim(bottom=lowest)
     format_numbers(axes, "y")
     format_dates(axes)
 
@@ -244,7 +244,7 @@ def _draw_roas(axes: Axes, page: _Page) -> None:
         text = f"{value:.2f}" if np.isfinite(value) else "no spend"
         axes.annotate(
             text,
-            (length, row),
+            (max(length, 0.0), row),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
@@ -253,7 +253,8 @@ def _draw_roas(axes: Axes, page: _Page) -> None:
         )
     axes.set_yticks(rows, page.groups.labels)
     axes.invert_yaxis()
-    axes.set_xlim(0, max(1.15, 1.12 * float(drawn.max(initial=0.0))))
+    lowest, highest = (float(end) for end in (drawn.min(initial=0.0), drawn.max(initial=0.0)))
+    axes.set_xlim(1.05 * lowest, max(1.15, 1.12 * highest))
     axes.grid(visible=False, axis="y")
     axes.set_title("Return on ad spend (below 1: revenue below cost)")
     axes.set_xlabel(f"revenue ({currency_of(page.ds)}) per {currency_of(page.ds)} of spend")
@@ -267,7 +268,9 @@ def _draw_response(axes: Axes, page: _Page) -> None:
         words = "no curves: an aggregated dataset has no parameters"
         axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=FAINT)
         return
+    lowest = 0.0
     for name, curve in _curves(page).items():
+        lowest = min(lowest, float(curve.min()))
         colour = page.groups.colour[name]
         low, high = _usual_multiples(page.spend[name])
         usual = (low <= MULTIPLIERS) & (high >= MULTIPLIERS)
@@ -276,7 +279,7 @@ def _draw_response(axes: Axes, page: _Page) -> None:
         axes.plot(1.0, np.interp(1.0, MULTIPLIERS, curve), "o", color=colour, markersize=5)
     axes.set_xticks([0, 0.5, 1, 1.5, 2], ["0", "0.5x", "1x", "1.5x", "2x"])
     axes.set_xlim(0, 2)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=1.05 * lowest)
     format_numbers(axes, "y")
 
 

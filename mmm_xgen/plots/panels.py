@@ -209,12 +209,31 @@ def log_axis(axes: Axes, axis: str, ends: tuple[float, float]) -> None:
     format_numbers(axes, axis)
 
 
-def stack(axes: Axes, dates: Dates, layers: Sequence[FloatArray], fill: list[str]) -> None:
-    """Areas on top of each other, the first on the axis."""
-    floor = np.zeros(len(dates))
+def stack(axes: Axes, dates: Dates, layers: Sequence[FloatArray], fill: list[str]) -> float:
+    """Areas on top of each other, the first on the axis; what is below zero hangs from it.
+
+    Returns
+    -------
+    float
+        The lowest value drawn, 0 at most.
+
+    Examples
+    --------
+    >>> layers = [np.array([3.0, 3.0]), np.array([2.0, -1.0])]
+    >>> with canvas(None, None) as (figure, axes):
+    ...     stack(axes, np.array(["2022-01-03", "2022-01-10"], "M8[D]"), layers, ["C0", "C1"])
+    -1.0
+    """
+    top, bottom = np.zeros(len(dates)), np.zeros(len(dates))
     for layer, colour in zip(layers, fill, strict=True):
-        area(axes, dates, floor, floor + layer, colour)
-        floor = floor + layer
+        above, below = np.maximum(layer, 0.0), np.minimum(layer, 0.0)
+        hangs = bool((layer < 0).any())
+        if not hangs or (layer > 0).any():
+            area(axes, dates, top, top + above, colour)
+        if hangs:
+            area(axes, dates, bottom, bottom + below, colour)
+        top, bottom = top + above, bottom + below
+    return float(np.nanmin(bottom, initial=0.0))
 
 
 def area(axes: Axes, dates: Dates, low: FloatArray | float, high: FloatArray, colour: str) -> None:

@@ -45,15 +45,8 @@ class Groups:
         return [plain_text(name) for name in self.members]
 
     def entries(self, artists: Iterable[Artist]) -> dict[str, Artist]:
-        """Entries of a legend, also where two long names are shortened to the same."""
-        entries: dict[str, Artist] = {}
-        for name, artist in zip(self.labels, artists, strict=True):
-            label, copies = name, 1
-            while label in entries:
-                copies += 1
-                label = f"{name} ({copies})"
-            entries[label] = artist
-        return entries
+        """Entries of a legend, as `entries_of` makes them."""
+        return entries_of(zip(self.labels, artists, strict=True))
 
     def sums(self, values: xr.DataArray) -> dict[str, FloatArray]:
         """Sum over the channels of each name."""
@@ -61,6 +54,24 @@ class Groups:
             name: values.sel(channel=channels).sum("channel").to_numpy()
             for name, channels in self.members.items()
         }
+
+
+def entries_of(named: Iterable[tuple[str, Artist]]) -> dict[str, Artist]:
+    """Entries of a legend, also where two names are the same, as long ones that are shortened.
+
+    Examples
+    --------
+    >>> list(entries_of([("TV", Artist()), ("Radio", Artist()), ("TV", Artist())]))
+    ['TV', 'Radio', 'TV (2)']
+    """
+    entries: dict[str, Artist] = {}
+    for name, artist in named:
+        label, copies = name, 1
+        while label in entries:
+            copies += 1
+            label = f"{name} ({copies})"
+        entries[label] = artist
+    return entries
 
 
 def one_of(found: str, allowed: Sequence[str], path: str) -> None:
@@ -80,7 +91,9 @@ def one_of(found: str, allowed: Sequence[str], path: str) -> None:
 
 
 def check_panel(ds: xr.Dataset, *names: str) -> None:
-    """Refuse a dataset that lacks a variable, or has a further dim.
+    """Refuse a dataset that lacks a variable, has a further dim, or has nothing along a dim.
+
+    Without controls there is something to draw.
 
     Raises
     ------
@@ -100,6 +113,11 @@ def check_panel(ds: xr.Dataset, *names: str) -> None:
         if extra:
             raise SchemaError(
                 f"{name!r} has the dim {extra[0]!r}; plot one entry: ds.isel({extra[0]}=0)"
+            )
+        empty = [str(dim) for dim, size in ds[name].sizes.items() if not size and dim != "control"]
+        if empty:
+            raise SchemaError(
+                f"{name!r} has no {empty[0]}: found 0, needed: at least 1; select some"
             )
 
 

@@ -164,7 +164,13 @@ def _change(today: float, plan: float) -> str:
     if np.isclose(today, plan, rtol=1e-9, atol=1e-9):
         return "as today"
     word, size = "more" if plan > today else "less", abs(plan - today)
-    return f"{100 * size / abs(today):.3g}% {word}" if today else f"{short_number(size)} {word}"
+    percent = 100 * size / abs(today) if today else np.inf
+    # From 1000% on, which .3g writes as 1e+03%, nobody thinks in percent.
+    if percent < 999.5:
+        return f"{percent:.3g}% {word}"
+    if today > 0 and plan > 0:
+        return f"{short_number(plan / today)} times as much"
+    return f"{short_number(size)} {word}"
 
 
 def what_if_simulator(ds: xr.Dataset) -> Any:
@@ -293,9 +299,13 @@ class _Simulator:
             return
         chosen = {"geo": self.geos}
         today, levels = self.today.loc[chosen], self.levels.loc[chosen]
-        planned = float((today * levels).sum())
+        spent, planned = float(today.sum()), float((today * levels).sum())
+        if not spent:
+            # There is no pattern to multiply: back to nothing.
+            self.show()
+            return
         # From nothing up, the split is today's.
-        self.set_levels(levels * budget / planned if planned else budget / float(today.sum()))
+        self.set_levels(levels * budget / planned if planned else budget / spent)
 
     def optimize(self) -> None:
         """Split the budget over the channels so that it earns the most."""

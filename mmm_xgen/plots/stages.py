@@ -266,8 +266,9 @@ def _draw_row(panels: list[Axes], dates: Dates, values: dict[str, FloatArray], c
                 area(axes, dates, 0.0, values[smoothed], SMOOTHED)
             axes.plot(dates, series, color=colour, linewidth=1.4, marker=one, markersize=4)
         shown = pair if stage in pair else (stage,)
-        highest = max(float(np.nanmax(values[other], initial=0.0)) for other in shown)
-        axes.set_ylim(0, 1.08 * highest if highest > 0 else 1.0)
+        drawn = np.concatenate([values[other] for other in shown])
+        lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+        axes.set_ylim(1.08 * lowest, 1.08 * highest if highest > 0 or lowest < 0 else 1.0)
         axes.locator_params(axis="y", nbins=4)
         format_numbers(axes, "y")
 

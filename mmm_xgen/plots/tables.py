@@ -83,7 +83,7 @@ def draw_ratios(
     axes : Axes
         An empty panel.
     values : array, dims (row, column)
-        At least 0, or NaN.
+        Or NaN; what is negative has the colour of nothing.
     rows, columns : sequence of str
         Names as plain text; columns have none if there are none.
     doublings : float
@@ -99,7 +99,7 @@ def draw_ratios(
     """
     # Nothing has no logarithm, and lies at the end of the colours as what is next to nothing.
     with np.errstate(divide="ignore"):
-        shades = np.clip(np.log2(values), -doublings, doublings)
+        shades = np.clip(np.log2(np.maximum(values, 0.0)), -doublings, doublings)
     height, width = values.shape
     axes.set_facecolor("#D5D5D5")
     mesh = axes.pcolormesh(

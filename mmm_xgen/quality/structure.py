@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.config.names import label as label_of
 from mmm_xgen.quality.figures import BoolArray, FloatArray, IntArray
 from mmm_xgen.quality.grouping import Case, Trace, grouped
 from mmm_xgen.quality.panel import DateArray, Panel
@@ -57,10 +58,19 @@ def no_rows(panel: Panel) -> Iterator[Trace]:
 
 
 def duplicate_columns(panel: Panel) -> Iterator[Trace]:
-    """Find names that occur twice."""
+    """Find names that occur twice, and columns that name the same, as x1-TV and x2-TV do."""
     for label, count in Counter(panel.layout.labels).items():
         if count > 1:
             yield label, f"the name occurs {count} times; only the first was checked further"
+    if panel.dataset is not None:
+        return
+    for role, prefix in (("channel", "x"), ("control", "c")):
+        columns: dict[str, list[str]] = {}
+        for position, name in enumerate(np.array(panel.names, dtype=object)[panel.roles == role]):
+            columns.setdefault(label_of(name, prefix, position), []).append(name)
+        for meant, same in columns.items():
+            if len(same) > 1:
+                yield ", ".join(same), f"these columns name the same {role}, {meant!r}"
 
 
 def unparsable_dates(panel: Panel) -> Iterator[Trace]:

@@ -301,7 +301,8 @@ def recoverability_table(ds: xr.Dataset) -> Sequence[Block]:
     note = (
         "The smallest relative standard error of the ROAS that an unbiased estimate can have "
         "(Cramér-Rao), for a model with the true structure. Good: up to 10%; fair: up to 25%; "
-        "poor: more; weak: a fit would say its prior."
+        "poor: more; weak: a fit would say its prior; not identified: without a prior the error "
+        "has no bound, or there is no ROAS to tell."
     )
     return [
         table("Can the return of each channel be told from these data?", heads, rows, note=note)
@@ -309,6 +310,8 @@ def recoverability_table(ds: xr.Dataset) -> Sequence[Block]:
 
 
 def _error(value: float) -> str:
+    if not np.isfinite(value):
+        return MISSING
     return f"±{value:.0%}" if value < 10 else "beyond ±1000%"
 
 

@@ -214,10 +214,10 @@ def _summary(subject: Subject) -> Sequence[Block]:
     ds = subject.ds
     verdict = _verdict(subject)
     if ds is None:
-        shown = "no pictures and figures can be made"
-        return [
-            Text(f"{verdict} {_sentence(f'With these faults {shown}: {subject.fault}')}", "alert")
-        ]
+        # What cannot be shown may be nothing that a model would stumble on.
+        shown = f"no pictures and figures can be made: {subject.fault}"
+        why = f"Still {shown}" if subject.quality.ok else f"With these faults {shown}"
+        return [Text(f"{verdict} {_sentence(why)}", "alert")]
     from mmm_xgen.plots.style import short_number
 
     currency, kpi = (str(ds[name].attrs.get("units", "")) for name in ("spend", "y"))

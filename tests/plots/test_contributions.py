@@ -293,6 +293,13 @@ def test_any_name_is_written_as_it_is_even_if_two_look_the_same(plot):
     assert sum(plain_text(twins[0]) in name for name in shown) == 2
 
 
+def test_a_channel_may_have_the_name_of_another_entry():
+    figure = stacked(generated(names=["expected sales", "without media", "TV"]))
+    shown = legend_names(figure)
+    assert (shown[0], shown[-1]) == ("expected sales", "without media")
+    assert sorted(shown[1:-1]) == ["TV", "expected sales (2)", "without media (2)"]
+
+
 @pytest.mark.parametrize("plot", ALL)
 def test_the_units_are_those_of_the_dataset(plot):
     figure = drawn(plot(generated(currency="EUR", kpi="orders", revenue_per_kpi=50.0)))

@@ -138,6 +138,18 @@ def test_one_scenario_and_odd_names_are_drawn() -> None:
     assert len(legend_of(figure)) == 2 + ds.sizes["channel"]
 
 
+def test_every_channel_of_scenarios_has_an_entry() -> None:
+    twins = [f"Programmatic {kind} targeting 12" for kind in ("display re", "video x")]
+    channels = [ChannelConfig(name=name, roas=2.0) for name in [*twins, "revenue added"]]
+    ds = quietly(
+        lambda: mmm_xgen.generate_mmm_dataset(MMMDataConfig(channels=channels, n_periods=5))
+    )
+    names = legend_of(plot_scenarios(compare_scenarios(ds, {"off": 0 * ds.spend})))
+    short = plain_text(twins[0])
+    assert names[:2] == ["spend added", "revenue added"]
+    assert sorted(names[2:]) == [short, f"{short} (2)", "revenue added (2)"]
+
+
 def test_many_channels_of_scenarios_are_shown_as_one() -> None:
     ds = generated(12, n_periods=10)
     table = compare_scenarios(ds, {"off": 0 * ds.spend})

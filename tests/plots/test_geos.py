@@ -157,6 +157,14 @@ def test_any_geo_name_is_written_as_it_is(names):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == written
 
 
+def test_geos_whose_names_look_the_same_have_an_entry_each():
+    twins = [f"Metropolitan {part} of the county 12" for part in ("east", "west")]
+    figure = drawn(plot_geos(generated(2, names=twins)))
+    short = plain_text(twins[0])
+    assert short == plain_text(twins[1])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [short, f"{short} (2)"]
+
+
 @pytest.mark.parametrize(
     ("n_regions", "n_channels", "n_periods", "freq"),
     [(1, 1, 1, "W"), (3, 2, 1, "D"), (2, 1, 2, "MS"), (50, 30, 4, "W"), (1, 9, 24, "MS")],

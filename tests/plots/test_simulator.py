@@ -14,7 +14,7 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen import AlignmentError, MissingDependencyError, SchemaError
-from mmm_xgen.plots.simulator import MOST, plot_what_if, what_if_simulator
+from mmm_xgen.plots.simulator import MOST, _change, plot_what_if, what_if_simulator
 
 # Round numbers for arithmetic, not for economics.
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -78,6 +78,23 @@ def test_the_picture_of_a_geo_is_of_that_geo(ds: xr.Dataset) -> None:
 def test_nothing_changed_is_said(ds: xr.Dataset) -> None:
     figure = plot_what_if(ds, ds.spend)
     assert figure.axes[0].get_title(loc="left") == "Expected sales: as today"
+
+
+@pytest.mark.parametrize(
+    ("today", "plan", "words"),
+    [
+        (100.0, 150.0, "50% more"),
+        (100.0, 1094.0, "994% more"),
+        (100.0, 1099.9, "11 times as much"),
+        (100.0, 2000.0, "20 times as much"),
+        (1.0, 12_300.0, "12.3k times as much"),
+        (0.0, 2000.0, "2k more"),
+        (-10.0, 2000.0, "2.01k more"),
+        (10.0, -2000.0, "2.01k less"),
+    ],
+)
+def test_a_change_is_said_without_powers_of_ten(today: float, plan: float, words: str) -> None:
+    assert _change(today, plan) == words
 
 
 @pytest.mark.parametrize(
@@ -238,6 +255,20 @@ def test_a_geo_is_moved_by_itself_and_kept(ds: xr.Dataset, simulator: Simulator)
     assert simulator.spend("Channel 3") == pytest.approx(
         float(whole - south.sel(channel="Channel 3")), rel=0.01
     )
+
+
+def test_no_budget_can_be_given_where_nothing_is_spent(ds: xr.Dataset) -> None:
+    pytest.importorskip("ipywidgets")
+    there = xr.DataArray([1.0, 0.0], {"geo": ds.geo}, ("geo",)).reset_coords(drop=True)
+    effect = ds.channel_contribution * there
+    mu = ds.mu - (ds.channel_contribution - effect).sum("channel")
+    simulator = Simulator(
+        ds.assign(spend=ds.spend * there, channel_contribution=effect, mu=mu, y=mu)
+    )
+    simulator.geo.value = "south"
+    simulator.budget.value = simulator.budget.max
+    assert simulator.budget.value == 0.0
+    assert {slider.value for slider in simulator.sliders.values()} == {1.0}
 
 
 def test_back_to_today(ds: xr.Dataset, simulator: Simulator) -> None:
