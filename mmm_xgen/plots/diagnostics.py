@@ -34,7 +34,6 @@ from mmm_xgen.plots.timelines import (
     role_name,
     spread_of,
     trace,
-    without_panels,
 )
 from mmm_xgen.quality.figures import median_over_dates
 from mmm_xgen.quality.panel import Panel
@@ -193,8 +192,6 @@ def plot_outliers(
     """
     check_panel(ds, "y", "spend")
     panel = read(ds)
-    if not panel.dated or not panel.cube_rows.size:
-        return without_panels("Nothing to look for outliers in: no values with dates", figsize)
     with np.errstate(all="ignore"):
         marked, distance = panel.outliers, panel.isolation
     numbers = marked.sum(axis=(0, 1))

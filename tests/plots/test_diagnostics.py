@@ -262,12 +262,6 @@ def test_many_variables_are_paged():
         plot_outliers(ds, page=3)
 
 
-def test_without_values_the_page_says_so(ds):
-    figure = drawn(plot_outliers(observed(ds).isel(date=slice(0, 0))))
-    assert not figure.axes
-    assert "no values" in figure.get_suptitle()
-
-
 def test_all_values_missing_is_drawn(ds):
     drawn(plot_outliers(observed(ds).assign(y=ds.y * np.nan)))
 
