@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 # a deadline nor the check for slow data may fail a test.
 settings.register_profile(
     "ci",
-    max_examples=50,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     print_blob=True,

@@ -44,7 +44,7 @@ def test_numbers_that_vary_cost_little_more_than_draws() -> None:
     assert bench_ensemble.of_numbers_that_vary(n=500, runs=3).ratio < 5
 
 
-@pytest.mark.parametrize("processes", [False, True])
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_workers_of_both_kinds(processes: bool) -> None:
     figure = bench_ensemble.with_workers("basic", 8, 2, processes=processes, runs=1)
     assert figure.rate(figure.datasets) == 8 / figure.seconds

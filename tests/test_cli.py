@@ -825,6 +825,9 @@ def test_the_benchmark_of_the_readme_runs(tmp_path, monkeypatch):
 
 def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # To write a report's pictures as pixels takes most of the time.
+    pixels = ("data:image/png;base64,AA==", 1, 1)
+    monkeypatch.setattr("mmm_xgen.report.pictures.data_uri", lambda figure: pixels)
     commands = [command for command in readme_commands() if command[0] != "benchmark"]
     assert commands
     for command in commands:

@@ -29,7 +29,7 @@ METADATA = {
 # These fit models.
 FITTING = {"05", "07"}
 # These draw for seconds; CI runs them when it builds the documentation.
-SLOW = FITTING | {"02", "03", "06"}
+SLOW = FITTING | {"02", "03", "04", "06"}
 # Packages whose `__all__` a notebook may draw on.
 PUBLIC = {
     "mmm_xgen",
@@ -215,6 +215,7 @@ def test_it_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     run(path)
 
 
+@pytest.mark.slow
 def test_a_kernel_shows_figures_and_sliders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

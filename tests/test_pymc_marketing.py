@@ -330,8 +330,17 @@ def wrong_conversions(ds: xr.Dataset, truth: xr.Dataset) -> Iterator[tuple[str, 
             yield str(name), truth.assign({name: (raw.dims, raw.values)})
 
 
+# The others have much the same parameters, and are slow.
+CONVERTED = {"hill_function", "logistic_saturation", "root_saturation", "tanh_saturation_baselined"}
+
+
 @pytest.mark.parametrize(
-    "kind", [k for k in SATURATION_COMPONENTS if k not in ("log_saturation", "no_saturation")]
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind in CONVERTED else pytest.mark.slow)
+        for kind in SATURATION_COMPONENTS
+        if kind not in ("log_saturation", "no_saturation")
+    ],
 )
 def test_every_forgotten_conversion_shows(kind: str):
     ds, mmm = built(Setup(saturation=kind))
