@@ -102,12 +102,23 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     check_target(target)
+    with told_by_name(target), atomic_path(target) as temporary:
+        yield temporary
+
+
+@contextmanager
+def told_by_name(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell what the system has against writing to `path`: its own message names temporary files.
+
+    Raises
+    ------
+    XgenError
+        In place of an error of the system.
+    """
     try:
-        with atomic_path(target) as temporary:
-            yield temporary
+        yield
     except OSError as error:
-        # The message of the system names the temporary file.
-        raise XgenError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise XgenError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def check_target(path: Path) -> None:

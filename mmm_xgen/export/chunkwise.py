@@ -18,8 +18,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.atomic import told_by_name
 from mmm_xgen.ensemble import one_chunking, recipe_of, require_ensemble
-from mmm_xgen.errors import ConfigError, SchemaError, XgenError, collected_warnings, warn
+from mmm_xgen.errors import ConfigError, SchemaError, collected_warnings, warn
 from mmm_xgen.export.files import PathLike
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
 from mmm_xgen.recipe import CHUNK_BYTES, DATASET, Recipe
@@ -205,27 +206,12 @@ def target_folder(path: PathLike) -> Path:
         raise SchemaError(f"{path}: found an address, allowed: a folder of a file system")
     # Workers of a cluster may have another current folder.
     target = Path(path).absolute()
-    with folder_faults(path):
+    with told_by_name(path):
         if target.exists() and not target.is_dir():
             raise SchemaError(f"{path}: this is a file; give the path of a folder")
         if not target.parent.is_dir():
             raise SchemaError(f"{path}: there is no folder {str(target.parent)!r}; make it first")
     return target
-
-
-@contextmanager
-def folder_faults(path: PathLike) -> Iterator[None]:
-    """Tell what the system has against writing to a folder as for files.
-
-    Raises
-    ------
-    XgenError
-        In place of an error of the system.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise XgenError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def refuse_other(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

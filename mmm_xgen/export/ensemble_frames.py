@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
+from mmm_xgen.atomic import atomic_path, told_by_name
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.ensemble import require_ensemble, values_of
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.chunkwise import (
     Arrays,
     Source,
-    folder_faults,
     labels_digest,
     refuse_other,
     source_of,
@@ -105,7 +104,7 @@ def write_ensemble_frames(
     # No other coordinate and no attribute is written.
     identity = {**source.identity(), "labels": labels_digest(labels.drop_attrs())}
     job = FrameWriter(target, labels, ds[DATASET].to_numpy(), source.size)
-    with folder_faults(folder):
+    with told_by_name(folder):
         _begin(target, source, identity, resume=resume, named=Path(folder))
     done = {position for position in range(len(source)) if job.file(position).is_file()}
     write_chunks(source, job, done, client=client, progress=progress)
@@ -147,7 +146,7 @@ class FrameWriter:
         ).assign_coords({DATASET: self.datasets[start : start + len(arrays["y"])]})
         frame = ensemble_frame(chunk)
         file = self.file(position)
-        with folder_faults(file), atomic_path(file) as temporary:
+        with told_by_name(file), atomic_path(file) as temporary:
             frame.to_parquet(temporary, engine="pyarrow", index=False)
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 
 import xarray as xr
 
+from mmm_xgen.atomic import told_by_name
 from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError, nearest
 from mmm_xgen.export.chunkwise import (
-    folder_faults,
     refuse_other,
     source_of,
     target_folder,
@@ -108,7 +108,7 @@ def write_ensemble(
     _require_zarr()
     source = source_of(ds)
     identity = {**source.identity(), "dtype": dtype}
-    with folder_faults(path):
+    with told_by_name(path):
         forget(leftovers_of(target))
         there = target.is_dir() and any(target.iterdir())
         if there:

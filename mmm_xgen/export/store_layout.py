@@ -16,9 +16,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.atomic import atomic_path
+from mmm_xgen.atomic import atomic_path, told_by_name
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.export.chunkwise import Arrays, Source, folder_faults
+from mmm_xgen.export.chunkwise import Arrays, Source
 from mmm_xgen.export.files import DATES, stored_names, with_own_names
 
 # Group whose attributes say what the store was begun with, and whose array says what is written.
@@ -173,7 +173,7 @@ class ChunkWriter:
         import zarr
 
         start = position * self.size
-        with folder_faults(self.path):
+        with told_by_name(self.path):
             for name, values in arrays.items():
                 if not values.size:
                     continue
