@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import mmm_xgen as m
 from mmm_xgen.errors import XgenWarning
+from mmm_xgen.labelled import config_of
 
 PATTERN_KINDS = (
     "linear_trend",
@@ -594,3 +595,19 @@ def assert_parts_add_up(ds: xr.Dataset) -> None:
     error = np.abs((ds["y"] - ds["mu"] - ds["noise"]).values)
     room = 1e-9 * np.maximum(np.abs(ds["mu"].values), np.abs(ds["y"].values))
     assert (error <= room).all(), "y - mu is not the noise"
+
+
+def regenerated(
+    ds: xr.Dataset, plan: xr.DataArray, history: float = 1.0, after: int = 0
+) -> xr.Dataset:
+    """The same weekly world generated with another plan: an independent path to counterfactuals.
+
+    With `after` it lasts that many weeks longer, in which nothing is spent.
+    """
+    dates = pd.date_range(ds["date"].values[0], periods=ds.sizes["date"] + after, freq="W-MON")
+    given = xr.Dataset({"spend": plan.reindex(date=dates, fill_value=0.0)})
+    given["control_value"] = ds["control_value"].reindex(date=dates, method="ffill")
+    if "spend_history" in ds:
+        given["spend_history"] = history * ds["spend_history"]
+    config = config_of(ds).replace(n_periods=len(dates))
+    return quietly(lambda: m.generate_mmm_dataset(config, spend=given, params=ds))

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 LABELS = ("period", "geo", "channel")
 MISSING = "-"
 TOTAL = "total"
+AFTER_THE_LAST = (
+    "carry-out that arrives after the last date counts in full: nothing is spent there, and a "
+    "unit of the KPI is worth what it was on that date"
+)
 
 
 def amount(value: float) -> str:
@@ -126,6 +130,8 @@ def estimand_tables(truth: xr.Dataset, title: str) -> list[str | Table]:
         _table(frame, labels, RETURNS, units, title="Returns"),
         _table(frame, labels, EFFECTS, units, title="Effects"),
     ]
+    if not truth["complete"].all():
+        parts.append(AFTER_THE_LAST)
     if "grade" in truth:
         table = new_table("channel", "grade", "reason", title="Can the ROAS be told from the data")
         for _, row in frame.iterrows():
@@ -145,8 +151,8 @@ def impact_tables(impacts: xr.Dataset, scenarios: xr.Dataset, title: str) -> lis
         f"{title}: what-if without noise, other spend from {first} to {last}",
         _table(frame, ["change"], IMPACT, units_of(impacts), title="What the change adds"),
     ]
-    if not impacts.attrs["carryout_periods"]:
-        parts.append("no date follows the change, so its carry-out is beyond the data")
+    if not impacts["complete"].all():
+        parts.append(AFTER_THE_LAST)
     units = units_of(scenarios)
     before_and_after = _table(
         frame_of(scenarios), ["scenario"], SCENARIO, units, title="All dates and geos"

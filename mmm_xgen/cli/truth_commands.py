@@ -145,14 +145,14 @@ def _impacts(
         labels.append({name: impacts[-1].attrs[name] for name in ("channel", "geo")})
         before = simulate(before, spend=change_investment(before, **change))
     # Each change starts where the one before it ended, so that they add up.
-    total = xr.concat(impacts, "change").sum("change")
-    for name in ("sales", "revenue"):
-        total[f"incremental_{name}_with_carryout"] = scenario[f"incremental_{name}"]
+    each = xr.concat(impacts, "change")
+    total = each.sum("change").assign_coords(complete=each["complete"].all())
     # What is taken here and added there leaves no spend and no ROI, but for rounding.
     adds = scenario["marginal_roi"].notnull()
     total["incremental_spend"] = scenario["incremental_spend"].where(adds, 0.0)
     total["marginal_roi"] = total["incremental_revenue"] / total["incremental_spend"].where(adds)
-    total["marginal_roi_with_carryout"] = scenario["marginal_roi"]
+    carried = total["incremental_revenue_with_carryout"]
+    total["marginal_roi_with_carryout"] = carried / total["incremental_spend"].where(adds)
     total = total.drop_vars("scenario")
     table = xr.concat([*impacts, total], "change", combine_attrs="drop")
     for figure, values in impacts[0].items():

@@ -49,7 +49,7 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
-from mmm_xgen.truth.estimands import mroas
+from mmm_xgen.truth.curves import response_curve
 
 SCENARIO = ("incremental_spend", "incremental_revenue", "incremental_sales", "sales")
 BY_CHANNEL = (
@@ -379,7 +379,9 @@ def _draw_slopes(
     """Marginal returns today and under the best split; what is infinite is not drawn."""
     best = plan["mroas"].sel(channel=names).to_numpy()
     window = tuple(str(plan.attrs["window"]).split(" to "))
-    today = mroas(ds, window=window).sel(channel=names).to_numpy()
+    # The derivative that the best split makes equal: of the window's revenue by its spend.
+    curve = response_curve(ds, multipliers=[1.0], window=window).isel(multiplier=0)
+    today = curve["marginal_return"].sel(channel=names).to_numpy()
     today, best = (np.where(np.isfinite(each), each, np.nan) for each in (today, best))
     places = np.arange(len(rows))
     axes.hlines(places, today, best, color=FAINT, linewidth=1.2)

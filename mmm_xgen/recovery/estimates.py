@@ -205,7 +205,9 @@ def _response(
 
     def earned(step: complex) -> FloatArray:
         factor: Any = 1 + step
-        made = contribution(seen * factor, media, history)
+        # Earlier spend moves too, as it does in the truth.
+        past = None if history is None else history * factor
+        made = contribution(seen * factor, media, past)
         return np.asarray(np.einsum("scgt,gt->sc", made, revenue))
 
     curve = [contribution(seen * m, media, history).sum(axis=(-1, -2)) for m in MULTIPLIERS]

@@ -92,14 +92,13 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     extra = plan.dims[:-3]
     new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
     changed = new_spend != spend_of(ds)
+    refuse_foreign_contribution(ds)
     if not extra and not changed.any():
         return ds.copy()
 
     media, history = media_from(ds), history_of(ds)
     weights = lag_weights(media)
     stored = {name: array_of(ds, name, "channel", "geo", "date") for name in RESPONSES}
-    today = contribute(stages(spend_of(ds), media, weights, history)[-1], media)
-    refuse_foreign_contribution(ds, today)
     carryover, saturated, response = stages(new_spend, media, weights, history)
     # Rounding must not move what no change reaches, so those cells are kept, not recomputed.
     reached = convolve(changed.astype(float), (weights != 0).astype(float)) > 0
@@ -147,24 +146,22 @@ def _stamped(simulated: xr.Dataset, plan: xr.DataArray, changed: NDArray[np.bool
     return simulated
 
 
-def refuse_foreign_contribution(ds: xr.Dataset, today: FloatArray | None = None) -> None:
+def refuse_foreign_contribution(ds: xr.Dataset) -> None:
     """Refuse a Dataset whose spend does not make its contributions: any what-if would be wrong.
 
     Parameters
     ----------
     ds : Dataset
         A generated Dataset, or a selection of its geos and channels.
-    today : array, dims (channel, geo, date), optional
-        Contribution that its spend makes, where it is known already.
 
     Raises
     ------
     SchemaError
-        If stored and computed contributions differ, as after a cut of dates.
+        If stored and computed contributions differ, as after a cut of dates or a change of
+        spend alone.
     """
     require(ds, "spend", "channel_contribution")
-    if today is None:
-        today = contribution(spend_of(ds), media_from(ds), history_of(ds))
+    today = contribution(spend_of(ds), media_from(ds), history_of(ds))
     refuse_unequal(array_of(ds, "channel_contribution", "channel", "geo", "date"), today)
 
 
@@ -181,8 +178,9 @@ def refuse_unequal(stored: FloatArray, today: FloatArray) -> None:
     if not np.allclose(today, stored, rtol=tolerance, atol=tolerance * size):
         raise SchemaError(
             "the contributions of the Dataset are not what its spend and parameters make, as "
-            "after a cut of its dates, which loses the spend carried over, or an aggregation; "
-            "pass the whole Dataset and choose dates by window= or in the result"
+            "after a cut of its dates, which loses the spend carried over, an aggregation, or a "
+            "change of spend alone; pass the whole Dataset, choose dates by window= or in the "
+            "result, and change spend by simulate(ds, spend=...)"
         )
 
 

@@ -9,26 +9,32 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
 from mmm_xgen.schema import require
 from mmm_xgen.truth.counterfactual import Window
-from mmm_xgen.truth.incremental import Response, of_response
+from mmm_xgen.truth.incremental import (
+    STORED,
+    Arrays,
+    Response,
+    checked_contribution,
+    of_response,
+)
 from mmm_xgen.truth.returns import (
-    RULES,
-    WITH_CARRYOUT,
-    WITHIN,
+    EARNED,
     By,
     attribution,
+    by_window,
     checked_delta,
     cost,
     cost_per_incremental,
     in_order,
+    meaning_of_carryout,
     meaning_of_mroas,
     mroas,
     ratio,
     roas,
-    sizes_of,
-    stacked,
+    share,
     summed,
     summed_over,
     total,
+    with_complete,
 )
 from mmm_xgen.truth.shape import (
     effect_weights,
@@ -59,7 +65,7 @@ PARTS = (
 )
 OUTCOMES = ("mu", "noise", "y")
 
-# What is of kernels and curves.
+# Estimands of adstock and saturation shape.
 SHAPES = ("adstock_half_life", "half_of_effect", "half_saturation", "saturation_level")
 
 # Units and meaning of every estimand.
@@ -98,6 +104,7 @@ def estimands(
     window: Window = None,
     freq: str | None = None,
     delta: float | None = None,
+    within_data: bool = False,
 ) -> xr.Dataset:
     r"""Compute every estimand of a dataset, on the noise-free mean and without sampling error.
 
@@ -115,8 +122,10 @@ def estimands(
     ``roas_with_carryout``    revenue lost from the start of W to ``l_max - 1`` periods after its
                               end if the channel were zero *in W only*, over ``spend``
     ``mroas``                 derivative of the revenue in W by an equal proportional change of
-                              the spend in W, over ``spend``
-    ``mroas_with_carryout``   the same, of the revenue to ``l_max - 1`` periods after the end
+                              spend on *all* dates, earlier ones included, over ``spend``
+    ``mroas_with_carryout``   derivative of the revenue from the start of W to ``l_max - 1``
+                              periods after its end by the same change *in W only*, over
+                              ``spend``
     ``cost_per_incremental``  ``spend`` over ``contribution``
     ``attribution``           ``contribution`` over :math:`\sum_W \mu`
     ``attribution_of_media``  ``contribution`` over that of all channels
@@ -131,6 +140,7 @@ def estimands(
     ``saturation_level``      mean over W of the curve over its limit; NaN where there is none
     ========================  ===================================================================
 
+    Nothing is spent after the last date, and a unit of the KPI is worth what it was on that date.
     Over several geos, ``half_saturation`` is the spend of all of them, split as on all dates (by
     population where nothing was spent); ``saturation_level`` is the share of what they could
     make together; the two half-lives are means by spend.
@@ -149,18 +159,21 @@ def estimands(
         One figure for every such period of the window. A date belongs to where it lies.
     delta : float, optional
         ``mroas`` by a finite relative change, such as 0.01, instead of the derivative.
+    within_data : bool, default False
+        Whether carry-out ends at the last date, as in PyMC-Marketing's incrementality.
 
     Returns
     -------
     Dataset, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         The variables above; half-lives and half-saturation do not depend on the window. Periods
         are labelled by their first day on the calendar, beside ``first_date`` and ``last_date``.
+        The coordinate ``complete`` says where all carry-out arrives by the last date, so that
+        `within_data` makes no difference.
 
-        *Window*: `window`, or each period. *Carry-over*: as in the table, as far as the dates
-        go. Over several windows the two rules differ, and neither sums exactly once curves
-        saturate. *Sign*: positive where spend adds sales. *Scale*: original units. Ratios to
-        spend are NaN where nothing was spent; ``cost_per_incremental`` is infinite where spend
-        adds nothing.
+        *Window*: `window`, or each period. *Carry-over*: as in the table. The figures of several
+        windows do not add up to that of all dates once curves saturate. *Sign*: positive where
+        spend adds sales. *Scale*: original units. Ratios to spend are NaN where nothing was
+        spent; ``cost_per_incremental`` is infinite where spend adds nothing.
 
     Raises
     ------
@@ -168,7 +181,7 @@ def estimands(
         If `ds` lacks a variable, or its spend does not make its contributions, as after a cut
         of dates or an aggregation.
     ConfigError
-        If `by`, the window, `freq` or `delta` is no such thing.
+        If `by`, the window, `freq` or `delta` is not valid.
 
     Examples
     --------
@@ -187,41 +200,53 @@ def estimands(
     over, windows = summed_over(by), windows_of(ds, window, freq)
     together, with_shapes = "geo" in over, "channel" not in over
 
-    def of_chunk(response: Response, population: FloatArray) -> list[FloatArray]:
-        lost = stacked(windows, response.lost)
-        rise = stacked(windows, lambda period: response.marginal(period, delta))
-        shapes = _shapes(response, population, windows, together=together) if with_shapes else []
-        return [lost, rise, *shapes]
+    def of_chunk(response: Response, arrays: Arrays) -> list[FloatArray]:
+        lost = by_window(windows, response.lost)
+        rise = response.marginal_of_all_spend(windows, delta)
+        carried_rise = by_window(windows, lambda period: response.marginal(period, delta))
+        made = [arrays["channel_contribution"], lost, rise, carried_rise]
+        if not with_shapes:
+            return made
+        return [*made, *_shapes(response, arrays["population"], windows, together=together)]
 
     item = ("channel",) if together else ("channel", "geo")
     shape_dims = [item, item, item, (*item, "period")] if with_shapes else []
-    lost, rise, *shapes = of_response(ds, of_chunk, [RULES, RULES, *shape_dims], sizes_of(windows))
-    lost, rise = (summed(rules, windows, over) for rules in (lost, rise))
+    checked, *found = of_response(
+        ds,
+        of_chunk,
+        [STORED, EARNED, EARNED, EARNED, *shape_dims],
+        {"period": len(windows.periods)},
+        within_data=within_data,
+    )
+    lost, rise, carried_rise = (summed(revenue, windows, over) for revenue in found[:3])
+    made = checked.transpose(*ds["channel_contribution"].dims)
     spend = total(ds["spend"], over, windows)
-    contribution = total(ds["channel_contribution"], over, windows)
-    revenue = total(ds["channel_contribution"] * ds["revenue_per_kpi"], over, windows)
+    contribution = total(made, over, windows)
+    revenue = total(made * ds["revenue_per_kpi"], over, windows)
     figures = {
         "spend": spend,
         "contribution": contribution,
         "revenue": revenue,
         "roas": ratio(revenue, spend),
-        "roas_with_carryout": ratio(lost[WITH_CARRYOUT], spend),
-        "mroas": ratio(rise[WITHIN], spend),
-        "mroas_with_carryout": ratio(rise[WITH_CARRYOUT], spend),
+        "roas_with_carryout": ratio(lost, spend),
+        "mroas": ratio(rise, spend),
+        "mroas_with_carryout": ratio(carried_rise, spend),
         "cost_per_incremental": cost(spend, contribution),
-        "attribution": attribution(ds, by, window=window, freq=freq),
-        "attribution_of_media": attribution(ds, by, of="media", window=window, freq=freq),
+        "attribution": share(made, ds["mu"], over, windows),
+        "attribution_of_media": share(made, None, over, windows),
     }
     figures |= {
-        name: in_order(windows.label(values)) for name, values in zip(SHAPES, shapes, strict=False)
+        name: in_order(windows.label(values))
+        for name, values in zip(SHAPES, found[3:], strict=False)
     }
-    return _stamped(ds, figures, windows, delta)
+    result = _stamped(ds, figures, windows, delta, within_data=within_data)
+    return with_complete(result, ds, over, windows)
 
 
 def _shapes(
     response: Response, population: FloatArray, windows: Windows, *, together: bool
 ) -> list[FloatArray]:
-    """What is of kernels and curves, as `SHAPES`; over all geos if they are taken together."""
+    """Estimands `SHAPES`; over all geos if they are taken together."""
     media, weights = response.media, response.weights
     split = response.spend[..., response.n_past :].sum(axis=-1)
     split = np.where(split.any(axis=-1, keepdims=True), split, population[..., None, :])
@@ -230,7 +255,7 @@ def _shapes(
         if not together:
             return values
         share = split / split.sum(axis=-1, keepdims=True)
-        # A geo without spend has no say, even if its half-life is infinite.
+        # A geo without spend has no weight, even if its half-life is infinite.
         parts = np.multiply(share, values, out=np.zeros_like(share), where=share > 0)
         return np.asarray(parts.sum(axis=-1, keepdims=True))
 
@@ -251,7 +276,12 @@ def _shapes(
 
 
 def _stamped(
-    ds: xr.Dataset, figures: dict[str, xr.DataArray], windows: Windows, delta: float | None
+    ds: xr.Dataset,
+    figures: dict[str, xr.DataArray],
+    windows: Windows,
+    delta: float | None,
+    *,
+    within_data: bool,
 ) -> xr.Dataset:
     """Estimands with units and meaning, and without the coordinates of the Dataset's kinds."""
     units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
@@ -263,7 +293,9 @@ def _stamped(
     for name, values in figures.items():
         unit, meaning = FIGURES[name]
         if name.startswith("mroas"):
-            meaning = meaning_of_mroas(delta, name.endswith("carryout"))
+            meaning = meaning_of_mroas(delta, name.endswith("carryout"), within_data)
+        elif name.endswith("carryout"):
+            meaning = meaning_of_carryout(meaning, within_data)
         others = {*values.coords} - {*values.dims, *told}
         attrs = {"units": unit.format(**units), "long_name": meaning}
         result[name] = values.drop_vars(others).drop_attrs(deep=False).assign_attrs(attrs)
@@ -292,7 +324,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable.
+        If `ds` lacks a variable, or its spend does not make its contributions.
 
     Examples
     --------
@@ -302,6 +334,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     ('geo', 'channel')
     """
     require(ds, *PARTS, *OUTCOMES)
+    ds = ds.assign(channel_contribution=checked_contribution(ds))
     totals = {}
     for name in (*PARTS, *OUTCOMES):
         variable = ds[name]

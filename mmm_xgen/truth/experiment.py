@@ -23,11 +23,19 @@ from mmm_xgen.truth.counterfactual import (
     refuse_foreign_contribution,
     window_periods,
 )
-from mmm_xgen.truth.media import channel_label, contribution, history_of, media_from, spend_of
+from mmm_xgen.truth.media import (
+    after_the_last,
+    channel_label,
+    contribution,
+    history_of,
+    media_from,
+    outlasts_data,
+    spend_of,
+)
 
 Estimand: TypeAlias = Literal["steady_state", "in_test", "in_test_and_cooldown"]
 
-# What tells the rows of one test from those of another.
+# Columns in which the rows of one test agree.
 TEST = ["channel", "start", "end", "change", "estimand"]
 
 
@@ -44,6 +52,7 @@ def lift_test(
     seed: int = 0,
     labels: Literal["column", "channel"] = "column",
     allow_any_sign: bool = False,
+    within_data: bool = False,
 ) -> pd.DataFrame:
     r"""Geo test of one channel: its true lift, and an estimate of it with a known error.
 
@@ -61,9 +70,11 @@ def lift_test(
                               (f(\bar s (1 + \text{change}) / u) - f(\bar s / u))`
     ``in_test``               :math:`\frac{1}{n} \sum_{t \in \text{window}} (C'_t - C_t)`:
                               spend before the window carries in, nothing is counted after it
-    ``in_test_and_cooldown``  the same sum up to `l_max` - 1 periods after the window, as far as
-                              the data go, still divided by n
+    ``in_test_and_cooldown``  the same sum up to `l_max` - 1 periods after the window, still
+                              divided by n
     ========================  =================================================================
+
+    Nothing is spent after the last date, and a unit of the KPI is worth what it was on that date.
 
     More sales count positive: the lift of a channel that is switched off is negative. The
     estimate is :math:`\text{true lift} + \text{se} \cdot z` with z standard normal, from a stream
@@ -101,6 +112,8 @@ def lift_test(
     allow_any_sign : bool
         Whether an estimate may contradict the sign of the change, as it often does for a
         channel with little effect, and half the time for a placebo.
+    within_data : bool, default False
+        Whether the cool-down ends at the last date, as in PyMC-Marketing's incrementality.
 
     Returns
     -------
@@ -112,7 +125,8 @@ def lift_test(
         spend in the window, Meridian's estimand); and what the test was: ``spend``,
         ``delta_spend``, ``lift_factor`` (lift per ``delta_y``), ``revenue_per_kpi`` (mean over
         the dates that count, weighted by their lift; of a steady state the plain mean of the
-        window), ``start``, ``end``, ``n_periods``, ``change``, ``estimand``.
+        window), ``start``, ``end``, ``n_periods``, ``change``, ``estimand``, ``complete``
+        (whether the cool-down ends by the last date, so that `within_data` makes no difference).
         `x` and ``lift_factor`` differ from `spend` and 1 only where lag weights are not
         normalised.
 
@@ -150,7 +164,9 @@ def lift_test(
     _require_spend(level, geo_labels, name, change)
 
     media = media_from(part)
-    rise, price, lost = _dynamic_lift(part, base, periods, change)
+    after = 0 if within_data else media.l_max[0] - 1
+    late = outlasts_data(part).squeeze("channel").to_numpy()
+    rise, price, lost = _dynamic_lift(part, base, periods, change, after)
     if estimand == "steady_state":
         lift, rate = _steady_lift(media, level, change), price[:, :length].mean(axis=-1)
     else:
@@ -186,6 +202,7 @@ def lift_test(
             "n_periods": length,
             "change": float(change),
             "estimand": estimand,
+            "complete": ~(base[0][:, periods] * late[periods]).any(axis=-1),
         }
     )
 
@@ -264,20 +281,21 @@ def _steady_lift(media: Media, level: FloatArray, change: float) -> FloatArray:
 
 
 def _dynamic_lift(
-    part: xr.Dataset, base: FloatArray, periods: slice, change: float
+    part: xr.Dataset, base: FloatArray, periods: slice, change: float, after: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Lift and price from the window's start to the end of the cooldown, dims (geo, date).
 
     And the revenue lost without the spend of the window, dims (geo,). `base` has dims
-    (channel, geo, date) with one channel.
+    (channel, geo, date) with one channel; `after` dates without spend follow the last one.
     """
+    price = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
+    base, price = after_the_last(base, price, after)
     plans = np.stack([base, base, base])
     plans[1, ..., periods] *= 1 + change
     plans[2, ..., periods] = 0
     media = media_from(part)
     made = contribution(plans, media, history_of(part))[:, 0]
     reach = slice(periods.start, periods.stop + media.l_max[0] - 1)
-    price = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
     lost = ((made[0] - made[2]) * price)[:, reach].sum(axis=-1)
     return (made[1] - made[0])[:, reach], price[:, reach], lost
 
@@ -327,7 +345,8 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame, one row a test
         ``channel``, ``mean``, ``sd``, ``true_mean`` and ``true_roas_with_carryout`` in revenue
-        per currency; ``start`` and ``end`` of the window, ``change``, ``n_geos``, ``estimand``.
+        per currency; ``start`` and ``end`` of the window, ``change``, ``n_geos``, ``estimand``,
+        ``complete``.
         A mean that is not positive, as half of all tests of a placebo give, has no lognormal
         prior: take ``Normal(mean, sd)`` there.
 
@@ -347,7 +366,8 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     0  x2-Trend  1.63  0.033      1.664                    1.664
     """
     needed = ["delta_y", "sigma", "true_delta_y", "true_roas_with_carryout", "spend"]
-    needed += ["delta_spend", "lift_factor", "revenue_per_kpi", "n_periods", "geo", *TEST]
+    needed += ["delta_spend", "lift_factor", "revenue_per_kpi", "n_periods", "complete", "geo"]
+    needed += TEST
     missing = [name for name in needed if name not in test]
     if missing or test.empty:
         lacks = f"no column {missing[0]!r}" if missing else "no row"
@@ -362,6 +382,7 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
         spend=test["spend"],
         roas=test["spend"] * test["true_roas_with_carryout"],
         n_geos=1,
+        n_complete=test["complete"],
     )
     pooled = sums.groupby(TEST, sort=False).sum().reset_index()
     return pd.DataFrame(
@@ -376,6 +397,7 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
             "change": pooled["change"],
             "n_geos": pooled["n_geos"],
             "estimand": pooled["estimand"],
+            "complete": pooled["n_complete"] == pooled["n_geos"],
         }
     )
 

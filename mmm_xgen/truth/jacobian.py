@@ -24,6 +24,7 @@ from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.labelled import config_of
 from mmm_xgen.response import Media, lag_weights, stages
 from mmm_xgen.schema import describe, require
+from mmm_xgen.truth.counterfactual import refuse_foreign_contribution
 from mmm_xgen.truth.media import contribution, derivative, history_of, media_from, spend_of
 
 # Constants of a curve: PyMC-Marketing's component fixes eps, since only eps / lam counts.
@@ -118,7 +119,8 @@ def model_of(ds: xr.Dataset) -> Model:
     Raises
     ------
     SchemaError
-        If `ds` lacks a parameter, a channel or a date of its window, as after an aggregation.
+        If `ds` lacks a parameter, a channel or a date of its window, as after an aggregation, or
+        its spend does not make its contributions.
     """
     config = config_of(ds)
     calendar = config.calendar.window()
@@ -135,6 +137,7 @@ def model_of(ds: xr.Dataset) -> Model:
             "the expected sales; select channels in the result"
         )
     media = media_from(ds)
+    refuse_foreign_contribution(ds)
     _reject_unknown_truth(ds, media)
     control = np.empty((0, ds.sizes["geo"], ds.sizes["date"]))
     if ds.sizes.get("control", 0):

@@ -110,6 +110,45 @@ def contribution(spend: FloatArray, media: Media, history: FloatArray | None = N
     return contribute(stages(spend, media, lag_weights(media), history)[-1], media)
 
 
+def carryout_periods(ds: xr.Dataset) -> xr.DataArray:
+    """Number of periods after its own in which the effect of spend arrives, dims (channel,)."""
+    lags: xr.DataArray = (ds["l_max"] - 1).where(ds["adstock_kind"] != "no_adstock", 0)
+    return lags.reset_coords(drop=True)
+
+
+def outlasts_data(ds: xr.Dataset) -> xr.DataArray:
+    """Dates and channels whose spend still has an effect after the last date, as bool."""
+    date = ds["date"]
+    position = xr.DataArray(np.arange(date.size), coords={"date": date}, dims="date")
+    return position + carryout_periods(ds) >= date.size
+
+
+def after_the_last(
+    spend: FloatArray, revenue: FloatArray, n_dates: int
+) -> tuple[FloatArray, FloatArray]:
+    """Spend and revenue per KPI unit, with dates after the last one on which carry-over arrives.
+
+    Nothing is spent there, and a unit of the KPI is worth what it was on the last date.
+
+    Parameters
+    ----------
+    spend, revenue : array, dims (..., date)
+        Currency per period, and currency per unit of the KPI.
+    n_dates : int
+        Number of dates to add.
+
+    Examples
+    --------
+    >>> after_the_last(np.array([5.0, 6.0]), np.array([1.0, 2.0]), 2)
+    (array([5., 6., 0., 0.]), array([1., 2., 2., 2.]))
+    """
+    if not n_dates:
+        return spend, revenue
+    nothing = np.zeros((*spend.shape[:-1], n_dates))
+    last = np.repeat(revenue[..., -1:], n_dates, axis=-1)
+    return np.concatenate([spend, nothing], axis=-1), np.concatenate([revenue, last], axis=-1)
+
+
 def derivative(
     function: Callable[[complex], FloatArray], *, apart: int | None = None
 ) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from numbers import Real
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -14,15 +14,16 @@ from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import require
 from mmm_xgen.truth.counterfactual import MEDIA_DIMS, Window
-from mmm_xgen.truth.incremental import Response, of_response
+from mmm_xgen.truth.incremental import Arrays, Response, checked_contribution, of_response
+from mmm_xgen.truth.media import outlasts_data
 from mmm_xgen.truth.windows import Windows, windows_of
 
 BY = ("geo", "channel")
 By: TypeAlias = str | Iterable[str]
+Figures = TypeVar("Figures", xr.DataArray, xr.Dataset)
 
-# Rows of what `mmm_xgen.truth.incremental.Response` gives.
-WITHIN, WITH_CARRYOUT = 0, 1
-RULES = ("period", "rule", "channel", "geo")
+# Dims of revenue by window, as `mmm_xgen.truth.incremental.Response` is asked for it.
+EARNED = ("channel", "geo", "period")
 
 
 def roas(
@@ -32,6 +33,7 @@ def roas(
     window: Window = None,
     freq: str | None = None,
     with_carryout: bool = False,
+    within_data: bool = False,
 ) -> xr.DataArray:
     r"""Compute the true return on ad spend.
 
@@ -50,10 +52,13 @@ def roas(
         \sum_{t \in W^+, g} \text{revenue per KPI}_{tg}\,
         \bigl(\text{contribution}_{tgc} - \text{contribution without } W_{tgc}\bigr)
 
+    After the last date nothing is spent, and a unit of the KPI is worth what it was on that date.
+
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset, or an ensemble of them, lazily if it is lazy.
+        A generated Dataset with all its dates, an aggregated one, or an ensemble, lazily if it
+        is lazy.
     by : {"channel", "geo"} or both, default "channel"
         What to tell apart; sums run over the rest. ``("geo", "channel")`` for one figure a geo
         and channel, ``"geo"`` for all media of a geo together.
@@ -63,24 +68,34 @@ def roas(
         One figure for every such period of the window.
     with_carryout : bool, default False
         Whether sales after the window count and earlier spend does not.
+    within_data : bool, default False
+        Whether the carry-out ends at the last date, as in PyMC-Marketing's incrementality. Only
+        with `with_carryout`.
 
     Returns
     -------
     DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
-        Currency of revenue per currency of spend; NaN where nothing was spent.
+        Currency of revenue per currency of spend; NaN where nothing was spent. With
+        `with_carryout` its coordinate ``complete`` says where all carry-out arrives by the last
+        date, so that `within_data` makes no difference.
 
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend
         (``spend_history``) counts, that of the window's spend after its end does not; with
-        `with_carryout` the reverse, as far as the dates go. *Sign*: positive where spend adds
-        sales. *Scale*: original units, noise-free.
+        `with_carryout` the reverse. *Sign*: positive where spend adds sales. *Scale*: original
+        units, noise-free.
 
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, or with `with_carryout` if its spend does not make its
-        contributions.
+        If `ds` lacks a variable, or its spend does not make its contributions.
     ConfigError
-        If `by` names something else than a geo or channel, or a window has no dates.
+        If `by` names something else than a geo or channel, a window has no dates, or
+        `within_data` has no carry-out to cut.
+
+    References
+    ----------
+    The first rule is that of Meridian's ``Analyzer.roi``, the second that of PyMC-Marketing's
+    ``incrementality``.
 
     Examples
     --------
@@ -92,17 +107,21 @@ def roas(
     Frozen({'period': 8, 'geo': 2, 'channel': 3})
     """
     require(ds, "spend", "channel_contribution", "revenue_per_kpi")
+    check_carryout(with_carryout, within_data)
     over, windows = summed_over(by), windows_of(ds, window, freq)
     if with_carryout:
-
-        def lost(response: Response, _: FloatArray) -> list[FloatArray]:
-            return [stacked(windows, response.lost)]
-
-        (rules,) = of_response(ds, lost, [RULES], sizes_of(windows))
-        revenue = summed(rules, windows, over)[WITH_CARRYOUT]
-        rule = "from the window to the end of its carry-over, without it in the window"
+        (lost,) = of_response(
+            ds,
+            lambda response, _: [by_window(windows, response.lost)],
+            [EARNED],
+            {"period": len(windows.periods)},
+            within_data=within_data,
+        )
+        revenue = with_complete(summed(lost, windows, over), ds, over, windows)
+        rule = meaning_of_carryout("from the window to the end of its carry-over", within_data)
+        rule += ", without it in the window"
     else:
-        revenue = total(ds["channel_contribution"] * ds["revenue_per_kpi"], over, windows)
+        revenue = total(checked_contribution(ds) * ds["revenue_per_kpi"], over, windows)
         rule = "without the channel"
     result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
     return result.assign_attrs(
@@ -118,18 +137,22 @@ def mroas(
     freq: str | None = None,
     delta: float | None = None,
     with_carryout: bool = False,
+    within_data: bool = False,
 ) -> xr.DataArray:
-    r"""Compute the true marginal return: what the next unit of spend earns.
+    r"""Compute the true marginal return: revenue that the next unit of spend earns.
 
-    With :math:`R(h)` the revenue if the channel had spent :math:`1 + h` times as much on every
-    date of the window W and in every geo:
+    With :math:`R(h)` the revenue in the window W if the channel had spent :math:`1 + h` times as
+    much on *all* dates, earlier ones included, and in every geo:
 
     .. math::
 
         \text{mROAS}_c = \frac{R'(0)}{\sum_{t \in W, g} \text{spend}_{tgc}}
         \qquad\text{or}\qquad \frac{R(\delta) - R(0)}{\delta \sum_{t \in W, g} \text{spend}_{tgc}}
 
-    The derivative is exact, by a complex step.
+    With carry-out spend changes *in the window only*, and :math:`R(h)` counts revenue until
+    ``l_max - 1`` periods after the window. Each of the two is the derivative of the return of the
+    same rule (`roas`), so that for a channel with a linear curve both are equal. The derivative
+    is exact, by a complex step.
 
     Parameters
     ----------
@@ -140,27 +163,33 @@ def mroas(
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
     delta : float, optional
-        Finite change instead of the derivative; 0.01 for 1% more.
-    with_carryout : bool, default False
-        Whether revenue after the window counts, up to ``l_max - 1`` periods after its end.
-        Without it short windows hold little of what their spend earns.
+        Finite change instead of the derivative; 0.01 for 1% more, as Meridian and
+        PyMC-Marketing report by default.
+    with_carryout, within_data : bool, default False
+        As for `roas`.
 
     Returns
     -------
     DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
-        Currency of revenue per currency of spend; NaN where nothing was spent.
+        Currency of revenue per currency of spend; NaN where nothing was spent. With
+        `with_carryout` it has the coordinate ``complete``, as `roas` has.
 
-        *Window*: `window`, or each period. *Carry-over*: earlier spend stays as it is, so that
-        the next unit meets the saturation that it left; revenue after the window counts only
-        with `with_carryout`, as far as the dates go. *Sign*: positive where spend adds sales.
-        *Scale*: original units, noise-free.
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts and
+        moves with the change, revenue after the window does not count; with `with_carryout`
+        earlier spend stays as it is and later revenue counts. *Sign*: positive where spend adds
+        sales. *Scale*: original units, noise-free.
 
     Raises
     ------
     SchemaError
         If `ds` lacks a variable or its spend does not make its contributions.
     ConfigError
-        If `by`, the window or `delta` is no such thing.
+        If `by`, the window or `delta` is not valid, or `within_data` has no carry-out to cut.
+
+    References
+    ----------
+    The first rule is that of Meridian's ``Analyzer.marginal_roi``, the second that of
+    PyMC-Marketing's ``incrementality.marginal_contribution_over_spend``.
 
     Examples
     --------
@@ -172,16 +201,24 @@ def mroas(
     True
     """
     require(ds, "spend")
+    check_carryout(with_carryout, within_data)
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
 
-    def rise(response: Response, _: FloatArray) -> list[FloatArray]:
-        return [stacked(windows, lambda period: response.marginal(period, delta))]
+    def rise(response: Response, _: Arrays) -> list[FloatArray]:
+        if not with_carryout:
+            return [response.marginal_of_all_spend(windows, delta)]
+        return [by_window(windows, lambda period: response.marginal(period, delta))]
 
-    (found,) = of_response(ds, rise, [RULES], sizes_of(windows))
-    rules = summed(found, windows, over)
-    result = ratio(rules[int(with_carryout)], total(ds["spend"], over, windows)).rename("mroas")
-    return result.assign_attrs(units="1", long_name=meaning_of_mroas(delta, with_carryout))
+    sizes = {"period": len(windows.periods)}
+    cut = within_data or not with_carryout
+    (found,) = of_response(ds, rise, [EARNED], sizes, within_data=cut)
+    revenue = summed(found, windows, over)
+    if with_carryout:
+        revenue = with_complete(revenue, ds, over, windows)
+    result = ratio(revenue, total(ds["spend"], over, windows)).rename("mroas")
+    meaning = meaning_of_mroas(delta, with_carryout, within_data)
+    return result.assign_attrs(units="1", long_name=meaning)
 
 
 def attribution(
@@ -222,7 +259,7 @@ def attribution(
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable.
+        If `ds` lacks a variable, or its spend does not make its contributions.
     ConfigError
         If `by`, `of` or the window is something else.
 
@@ -239,15 +276,10 @@ def attribution(
         raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
     require(ds, "channel_contribution", "mu")
     over, windows = summed_over(by), windows_of(ds, window, freq)
-    contribution = ds["channel_contribution"]
-    part = total(contribution, over, windows)
-    if of == "sales":
-        whole = total(ds["mu"], [dim for dim in over if dim != "channel"], windows)
-    else:
-        whole = total(contribution, [*{*over, "channel"}], windows)
+    whole = ds["mu"] if of == "sales" else None
+    part = share(checked_contribution(ds), whole, over, windows).rename("attribution")
     words = "expected sales" if of == "sales" else "the contribution of all media"
-    share = in_order(part / whole.where(whole != 0)).rename("attribution")
-    return share.assign_attrs(units="1", long_name=f"share of {words}")
+    return part.assign_attrs(units="1", long_name=f"share of {words}")
 
 
 def cost_per_incremental(
@@ -285,7 +317,7 @@ def cost_per_incremental(
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable.
+        If `ds` lacks a variable, or its spend does not make its contributions.
     ConfigError
         If `by` or the window is something else.
 
@@ -299,7 +331,7 @@ def cost_per_incremental(
     require(ds, "spend", "channel_contribution")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     spend = total(ds["spend"], over, windows)
-    result = cost(spend, total(ds["channel_contribution"], over, windows))
+    result = cost(spend, total(checked_contribution(ds), over, windows))
     currency, kpi = ds.attrs.get("currency", "currency"), ds.attrs.get("kpi", "KPI")
     return result.rename("cost_per_incremental").assign_attrs(
         units=f"{currency} / {kpi}", long_name="spend per incremental unit of the KPI"
@@ -330,21 +362,34 @@ def total(array: xr.DataArray, over: list[str], windows: Windows) -> xr.DataArra
     return in_order(windows.sum(array.astype(float, copy=False).sum(apart, skipna=False)))
 
 
-def stacked(windows: Windows, function: Callable[[slice], FloatArray]) -> FloatArray:
-    """What `function` gives for each window, with the dims `RULES` last."""
-    values = np.stack([function(period) for period in windows.periods])
-    return np.moveaxis(values, (0, 1), (-4, -3))
-
-
-def sizes_of(windows: Windows) -> dict[str, int]:
-    """Lengths of the dims that no Dataset has."""
-    return {"period": len(windows.periods), "rule": 2}
+def by_window(windows: Windows, function: Callable[[slice], FloatArray]) -> FloatArray:
+    """Results of `function` for each window, dims (..., period)."""
+    return np.stack([function(period) for period in windows.periods], axis=-1)
 
 
 def summed(array: xr.DataArray, windows: Windows, over: list[str]) -> xr.DataArray:
-    """Array with the dims `RULES` summed over dims, the rule first."""
+    """Array with the dims `EARNED` summed over dims, and labelled by period."""
     apart = [dim for dim in over if dim != "date"]
-    return windows.label(array.sum(apart, skipna=False)).transpose("rule", ...)
+    return in_order(windows.label(array.sum(apart, skipna=False)))
+
+
+def with_complete(figures: Figures, ds: xr.Dataset, over: list[str], windows: Windows) -> Figures:
+    """Figures with the coordinate ``complete``: whether all carry-out arrives by the last date."""
+    late = (ds["spend"] > 0) & outlasts_data(ds)
+    attrs = {"units": "1", "long_name": "whether all carry-out arrives by the last date"}
+    complete = total(late, over, windows) == 0
+    return figures.assign_coords(complete=(complete.dims, complete.data, attrs))
+
+
+def share(
+    contribution: xr.DataArray, mu: xr.DataArray | None, over: list[str], windows: Windows
+) -> xr.DataArray:
+    """Share of `mu` that contributions are, or of all contributions where it is None."""
+    if mu is None:
+        whole = total(contribution, [*{*over, "channel"}], windows)
+    else:
+        whole = total(mu, [dim for dim in over if dim != "channel"], windows)
+    return in_order(total(contribution, over, windows) / whole.where(whole != 0))
 
 
 def in_order(array: xr.DataArray) -> xr.DataArray:
@@ -371,7 +416,7 @@ def checked_delta(delta: Any) -> float | None:
     Raises
     ------
     ConfigError
-        If it is no number, 0, or leaves negative spend.
+        If it is not a number, is 0, or leaves negative spend.
     """
     if delta is None:
         return None
@@ -386,8 +431,34 @@ def checked_delta(delta: Any) -> float | None:
     )
 
 
-def meaning_of_mroas(delta: float | None, with_carryout: bool) -> str:
-    """Words for a marginal return."""
+def check_carryout(with_carryout: bool, within_data: bool) -> None:
+    """Check that only a carry-out is cut at the last date.
+
+    Raises
+    ------
+    ConfigError
+        If `within_data` stands without `with_carryout`.
+    """
+    if within_data and not with_carryout:
+        raise ConfigError(
+            "found True without with_carryout=True, whose carry-out it ends at the last date; "
+            "drop it, or add with_carryout=True",
+            path="within_data",
+        )
+
+
+def meaning_of_carryout(where: str, within_data: bool) -> str:
+    """Text on where the carry-out of a figure ends."""
+    return f"{where}, up to the last date" if within_data else where
+
+
+def meaning_of_mroas(delta: float | None, with_carryout: bool, within_data: bool = False) -> str:
+    """Text on a marginal return."""
     change = "one more unit of spend" if delta is None else f"spend changed by {delta:+.4g} times"
-    where = "there and within the carry-over after it" if with_carryout else "there"
+    if not with_carryout:
+        return (
+            f"marginal return: revenue in the window by {change}, in proportion on all dates, "
+            "per unit of that change in the window"
+        )
+    where = meaning_of_carryout("there and within the carry-over after it", within_data)
     return f"marginal return: revenue by {change} in the window, {where}, per unit of that change"

@@ -24,7 +24,7 @@ from mmm_xgen.truth.counterfactual import (
     refuse_foreign_contribution,
     window_periods,
 )
-from mmm_xgen.truth.media import channel_label, variable_of
+from mmm_xgen.truth.media import carryout_periods, channel_label, outlasts_data, variable_of
 
 Change: TypeAlias = Mapping[str, Any]
 Scenario: TypeAlias = xr.DataArray | Change | Sequence[Change]
@@ -133,8 +133,9 @@ def predict_impact(
     window: Window = None,
     to: float | None = None,
     by: float | None = None,
+    within_data: bool = False,
 ) -> xr.Dataset:
-    r"""What a change of one channel's spend would do to sales, exactly and without noise.
+    r"""Compute the effect of a change of one channel's spend on sales, exactly and without noise.
 
     With :math:`C` today's contribution and :math:`C'` that under the changed spend, summed over
     the chosen geos and the dates from :math:`t_0` to :math:`t_1`:
@@ -144,13 +145,16 @@ def predict_impact(
         {\sum_{t, g} (s'_{tg} - s_{tg})}
 
     Variables without suffix end at the last date of the window; those with the suffix
-    ``_with_carryout`` end `l_max` - 1 periods later, as far as the data go. Spend before the
-    window carries into both sides alike. More spend counts positive.
+    ``_with_carryout`` end `l_max` - 1 periods later. After the last date nothing is spent, and a
+    unit of the KPI is worth what it was on that date. Spend before the window carries into both
+    sides alike. More spend counts positive.
 
     Parameters
     ----------
     ds, channel, geo, window, to, by
         As for `change_investment`.
+    within_data : bool, default False
+        Whether carry-out ends at the last date.
 
     Returns
     -------
@@ -158,7 +162,8 @@ def predict_impact(
         Scalars ``incremental_spend``, ``incremental_sales``, ``incremental_revenue``,
         ``marginal_roi`` (missing where spend changes by no more than rounding), and the last
         three with ``_with_carryout``. Attributes: what was changed, and ``carryout_periods``
-        counted.
+        counted. The coordinate ``complete`` says whether all carry-out arrives by the last date,
+        so that `within_data` makes no difference.
 
     Raises
     ------
@@ -179,10 +184,13 @@ def predict_impact(
     part = ds.sel(chosen)
     refuse_foreign_contribution(part)
     changed = plan.sel(chosen)
-    rise = respond(changed, part) - respond(part["spend"], part)
+    carryout = int(carryout_periods(part).item())
+    complete = not bool(((changed != part["spend"]) & outlasts_data(part)).any())
+    if within_data:
+        carryout = min(carryout, ds.sizes["date"] - periods.stop)
+    rise, price = _rise_with_carryout(part, changed, carryout)
     added, spent = float((changed - part["spend"]).sum()), float(changed.sum())
     is_change = abs(added) > ROUNDING * (spent + abs(added))
-    carryout = min(int(ds["l_max"].sel(channel=name)) - 1, ds.sizes["date"] - periods.stop)
 
     currency, kpi = (str(ds.attrs.get(key, key)) for key in ("currency", "kpi"))
     results = {"incremental_spend": (added, currency, "spend added in the window")}
@@ -190,9 +198,10 @@ def predict_impact(
         ("", periods.stop, "up to the end of the window"),
         ("_with_carryout", periods.stop + carryout, "up to the end of the carry-over"),
     ):
-        inside = rise.isel(date=slice(periods.start, stop))
+        inside_dates = slice(periods.start, stop)
+        inside = rise.isel(date=inside_dates)
         sales = float(inside.sum())
-        revenue = float((inside * part["revenue_per_kpi"]).sum())
+        revenue = float((inside * price.isel(date=inside_dates)).sum())
         roi = revenue / added if is_change else np.nan
         results |= {
             f"incremental_sales{suffix}": (sales, kpi, f"incremental sales {told}"),
@@ -212,7 +221,19 @@ def predict_impact(
         key: ((), value, {"units": units, "long_name": told})
         for key, (value, units, told) in results.items()
     }
-    return xr.Dataset(variables, attrs=attrs)
+    told = {"units": "1", "long_name": "whether all carry-out arrives by the last date"}
+    return xr.Dataset(variables, {"complete": ((), complete, told)}, attrs=attrs)
+
+
+def _rise_with_carryout(
+    part: xr.Dataset, changed: xr.DataArray, after: int
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Rise of contributions and revenue per KPI unit, with `after` dates after the last one."""
+    # Dates after the last one have no labels.
+    part, changed = part.drop_vars("date"), changed.drop_vars("date")
+    plans = (spend.pad(date=(0, after), constant_values=0) for spend in (changed, part["spend"]))
+    made, today = (respond(plan, part) for plan in plans)
+    return made - today, part["revenue_per_kpi"].pad(date=(0, after), mode="edge")
 
 
 def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.Dataset:

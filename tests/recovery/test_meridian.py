@@ -62,7 +62,7 @@ from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, 
 from mmm_xgen.recovery.scoring import score
 from mmm_xgen.recovery.study.results import converged
 from mmm_xgen.response import respond
-from mmm_xgen.truth import roas
+from mmm_xgen.truth import mroas, roas
 
 TV = ChannelConfig(
     name="TV",
@@ -554,10 +554,14 @@ def test_the_three_arms_are_registered():
 def test_meridians_analyzer_says_the_truth(ds, truth):
     windows = quarters(ds)
     said = ask_analyzer(ds, truth.fillna(1.0), matched(ds), windows=windows).squeeze()
-    np.testing.assert_allclose(said.analyzer_roi, roas(ds), rtol=1e-9)
+    np.testing.assert_allclose(said.analyzer_roi, roas(ds), rtol=1e-12)
+    np.testing.assert_allclose(said.analyzer_marginal_roi, mroas(ds, delta=0.01), rtol=1e-12)
     for name, dates in windows.items():
-        there = roas(ds, window=(str(dates[0])[:10], str(dates[-1])[:10]))
-        np.testing.assert_allclose(said.analyzer_roi_by_window.sel(window=name), there, rtol=1e-9)
+        window = (str(dates[0])[:10], str(dates[-1])[:10])
+        average, marginal = roas(ds, window=window), mroas(ds, window=window, delta=0.01)
+        theirs = said.sel(window=name)
+        np.testing.assert_allclose(theirs.analyzer_roi_by_window, average, rtol=1e-12)
+        np.testing.assert_allclose(theirs.analyzer_marginal_roi_by_window, marginal, rtol=1e-12)
     expected = said.analyzer_expected_outcome.transpose("time", "geo")
     np.testing.assert_allclose(expected, ds.mu, rtol=1e-9)
     np.testing.assert_allclose(

@@ -26,7 +26,6 @@ from mmm_xgen import (
     truth,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of
 from mmm_xgen.truth.counterfactual import full_plan, simulate, window_periods
 from mmm_xgen.truth.scenarios import (
     change_investment,
@@ -35,7 +34,7 @@ from mmm_xgen.truth.scenarios import (
     scenario_frame,
     write_scenarios,
 )
-from tests.strategies import quietly
+from tests.strategies import quietly, regenerated
 
 ADSTOCKS = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]
 CHANNEL = {"base_spend": 1000.0, "spend_volatility": 0.4, "base_effectiveness": 0.05}
@@ -91,13 +90,6 @@ def small(**fields: Any) -> xr.Dataset:
 @pytest.fixture(scope="module")
 def tiny() -> xr.Dataset:
     return small()
-
-
-def regenerated(ds: xr.Dataset, plan: xr.DataArray) -> xr.Dataset:
-    """The same world generated with another plan: the independent path."""
-    given = xr.Dataset({"spend": plan})
-    given = given.assign({n: ds[n] for n in ("spend_history", "control_value") if n in ds})
-    return quietly(lambda: generate_mmm_dataset(config_of(ds), spend=given, params=ds))
 
 
 def assert_near(found: Any, wanted: Any, size: float = 1.0) -> None:
@@ -284,7 +276,7 @@ OF_ONE_DATASET: dict[str, Callable[[xr.Dataset, xr.DataArray], Any]] = {
     "recoverability": lambda ds, _: truth.recoverability(ds),
     "what_would_help": lambda ds, _: truth.what_would_help(ds),
     "lift_test": lambda ds, _: truth.lift_test(
-        ds, channel="TV", window="2022-05", change=0.5, se=1.0
+        ds, channel="TV", window="2023-05", change=0.5, se=1.0
     ),
 }
 
@@ -339,15 +331,37 @@ def test_bad_plans_are_refused_by_name(
         simulate(tiny, spend=spoil(tiny["spend"]))
 
 
-def test_a_dataset_that_lost_its_past_is_refused(tiny: xr.Dataset) -> None:
-    cut = tiny.isel(date=slice(50, None))
-    for call in (
-        lambda: simulate(cut, spend=2 * cut["spend"]),
-        lambda: predict_impact(cut, channel="TV", by=0.1),
-        lambda: compare_scenarios(cut, {"more": {"channel": "TV", "by": 0.1}}),
-    ):
-        with pytest.raises(SchemaError, match="cut of its dates"):
-            call()
+ALTERATIONS = {
+    "spend": lambda ds: ds.assign(spend=1.1 * ds["spend"]),
+    "one cell": lambda ds: ds.assign(
+        spend=ds["spend"].where(ds["date"] != ds["date"][50], 1.1 * ds["spend"])
+    ),
+    "contributions": lambda ds: ds.assign(channel_contribution=1.1 * ds["channel_contribution"]),
+    "adstock": lambda ds: ds.assign(adstock_alpha=0.5 * ds["adstock_alpha"]),
+    "curve": lambda ds: ds.assign(saturation_kappa=2 * ds["saturation_kappa"]),
+    "dates": lambda ds: ds.isel(date=slice(50, None)),
+    "missing": lambda ds: ds.assign(spend=ds["spend"].where(ds["date"] != ds["date"][50])),
+}
+# These read no contribution.
+UNCHECKED = {
+    "change_investment",
+    "meridian_calibration_period",
+    "meridian_roi_prior",
+    "write_scenarios",
+}
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+@pytest.mark.parametrize("name", sorted({*truth.__all__} - UNCHECKED))
+def test_altered_data_are_refused_alike(tiny: xr.Dataset, name: str, alteration: str) -> None:
+    altered = ALTERATIONS[alteration](tiny)
+    call = OF_ONE_DATASET.get(name, lambda ds, _: getattr(truth, name)(ds))
+    call(tiny, tiny["spend"])
+    with pytest.raises(SchemaError, match=r"not what its spend and parameters make|104 that"):
+        call(altered, altered["spend"].fillna(1.0))
+
+
+def test_a_missing_variable_is_named(tiny: xr.Dataset) -> None:
     with pytest.raises(SchemaError, match="mu"):
         simulate(tiny.drop_vars("mu"), spend=tiny["spend"])
 
@@ -452,9 +466,12 @@ def test_impossible_changes_are_refused(
 def test_impact_equals_full_regeneration(tiny: xr.Dataset, change: dict[str, Any]) -> None:
     impact = predict_impact(tiny, **change)
     plan = change_investment(tiny, **change)
-    rise = (regenerated(tiny, plan)["mu"] - tiny["mu"]).sum("geo").values
     periods = window_periods(tiny, change.get("window"))
     l_max = int(tiny["l_max"].sel(channel=change["channel"]))
+    other, today = (
+        regenerated(tiny, spend, after=l_max - 1)["mu"] for spend in (plan, tiny["spend"])
+    )
+    rise = (other - today).sum("geo").values
     added = float((plan - tiny["spend"]).sum())
     assert_near(impact["incremental_spend"], added)
     inside, carried = rise[periods].sum(), rise[periods.start : periods.stop + l_max - 1].sum()
@@ -462,13 +479,17 @@ def test_impact_equals_full_regeneration(tiny: xr.Dataset, change: dict[str, Any
         assert_near(impact[f"incremental_sales{suffix}"], sales, size=1e4)
         assert_near(impact[f"incremental_revenue{suffix}"], 2 * sales, size=1e4)
         assert_near(impact[f"marginal_roi{suffix}"], 2 * sales / added, size=1e4 / abs(added))
-    # All that the change does is in the sum with carry-out, as far as the data go.
+    # All that the change does is in the sum with carry-out.
     assert_near(carried, rise.sum(), size=1e4)
-    left = len(rise) - periods.stop
-    assert impact.attrs["carryout_periods"] == min(l_max - 1, left)
-    if left:
-        # Negative control: without the carry-out something is missing.
-        assert abs(carried - inside) > 1e-3 * abs(carried)
+    assert impact.attrs["carryout_periods"] == l_max - 1
+    # Negative control: without the carry-out something is missing.
+    assert abs(carried - inside) > 1e-3 * abs(carried)
+    n_dates = tiny.sizes["date"]
+    cut = predict_impact(tiny, **change, within_data=True)
+    assert_near(cut["incremental_sales_with_carryout"], rise[:n_dates].sum(), size=1e4)
+    assert cut.attrs["carryout_periods"] == min(l_max - 1, n_dates - periods.stop)
+    differs = abs(rise[n_dates:].sum()) > 1e-6
+    assert bool(impact["complete"]) == bool(cut["complete"]) == (not differs)
 
 
 def test_a_change_made_of_rounding_has_no_return(tiny: xr.Dataset) -> None:

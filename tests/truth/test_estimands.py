@@ -17,7 +17,6 @@ from mmm_xgen import ChannelConfig, ConfigError, MMMDataConfig, RegionConfig, Sc
 from mmm_xgen.kernels.adstock import ADSTOCKS, register_adstock
 from mmm_xgen.kernels.domain import Positive, Share
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of
 from mmm_xgen.truth.counterfactual import window_periods
 from mmm_xgen.truth.curves import response_curve
 from mmm_xgen.truth.estimands import (
@@ -30,7 +29,7 @@ from mmm_xgen.truth.estimands import (
 from mmm_xgen.truth.information import information_bound
 from mmm_xgen.truth.jacobian import media_columns, model_of
 from mmm_xgen.truth.media import derivative
-from tests.strategies import CURVES, config_with, generate, quietly, steady
+from tests.strategies import CURVES, config_with, generate, quietly, regenerated, steady
 
 ADSTOCK_KINDS = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]
 WINDOWS = [None, "2022-05", ("2022-02-07", "2022-08-20"), "2023-02-20", ("2022-12-01", None)]
@@ -77,15 +76,6 @@ def either(request: pytest.FixtureRequest) -> xr.Dataset:
     return mixed(adstock_first=request.param)
 
 
-def regenerated(ds: xr.Dataset, plan: xr.DataArray, history: float = 1.0) -> xr.Dataset:
-    """The same world generated with another plan: the independent path."""
-    given = xr.Dataset({"spend": plan})
-    given = given.assign({n: ds[n] for n in ("spend_history", "control_value") if n in ds})
-    if "spend_history" in ds:
-        given["spend_history"] = history * ds["spend_history"]
-    return quietly(lambda: m.generate_mmm_dataset(config_of(ds), spend=given, params=ds))
-
-
 def scaled(ds: xr.Dataset, window: Any, factor: float) -> xr.DataArray:
     """Spend with that of a window, of all channels, times a factor."""
     inside = np.zeros(ds.sizes["date"], dtype=bool)
@@ -94,8 +84,12 @@ def scaled(ds: xr.Dataset, window: Any, factor: float) -> xr.DataArray:
 
 
 def money(ds: xr.Dataset, change: xr.DataArray, dates: slice) -> xr.DataArray:
-    """Revenue of a change of contributions, by geo and channel, in plain sums."""
-    worth = (change * ds["revenue_per_kpi"]).transpose("geo", "channel", "date")
+    """Revenue of a change of contributions, by geo and channel, in plain sums.
+
+    After the last date of `ds` the price is that of the last date.
+    """
+    price = ds["revenue_per_kpi"].reindex(date=change["date"].values, method="ffill")
+    worth = (change * price).transpose("geo", "channel", "date")
     return worth.isel(date=dates).sum("date", skipna=False)
 
 
@@ -138,25 +132,34 @@ def test_roas_is_what_is_lost_without_the_channel(either: xr.Dataset, window: An
 def test_roas_with_carryout_is_what_is_lost_without_the_window(
     either: xr.Dataset, window: Any
 ) -> None:
-    off = regenerated(either, scaled(either, window, 0.0))
-    lost = either["channel_contribution"] - off["channel_contribution"]
+    after = int(either["l_max"].max()) - 1
+    off, today = (
+        regenerated(either, scaled(either, window, factor), after=after) for factor in (0.0, 1.0)
+    )
+    lost = today["channel_contribution"] - off["channel_contribution"]
     dates = window_periods(either, window)
     spend = either["spend"].isel(date=dates).sum("date")
-    # Up to the last date: what is not within l_max of the window must not matter.
+    # To the end of the longer world: what is not within l_max of the window must not matter.
     everywhere = money(either, lost, slice(None))
     truth = estimands(either, window=window)
     assert_near(truth["roas_with_carryout"], everywhere / spend)
     over_geos = estimands(either, by="channel", window=window)["roas_with_carryout"]
     assert_near(over_geos, everywhere.sum("geo") / spend.sum("geo"))
+    # Up to the last date.
+    n_dates = either.sizes["date"]
+    within = money(either, lost, slice(None, n_dates)) / spend
+    cut = estimands(either, window=window, within_data=True)
+    assert_near(cut["roas_with_carryout"], within)
+    differs = abs(within * spend / everywhere - 1) > 1e-6
+    for found in (truth, cut):
+        np.testing.assert_array_equal(found["complete"], ~differs)
     if window is None:
         # Spend before the window still carries over into it.
-        assert float(truth["roas"][0, 0]) > float(truth["roas_with_carryout"][0, 0])
+        assert float(truth["roas"][0, 0]) > float(cut["roas_with_carryout"][0, 0])
         return
-    # Negative control: neither rule is the other, nor is what is lost in the window alone, which
-    # only a window at the end of the data hides.
+    # Negative control: neither rule is the other, nor is what is lost in the window alone.
     alone = money(either, lost, dates) / spend
-    others = [truth["roas"], *([alone] if dates.stop < either.sizes["date"] else [])]
-    for other in others:
+    for other in (truth["roas"], alone):
         gap = abs(other / truth["roas_with_carryout"] - 1)[:, either["l_max"].values > 1]
         assert float(gap.max()) > 1e-3
 
@@ -164,35 +167,51 @@ def test_roas_with_carryout_is_what_is_lost_without_the_window(
 @pytest.mark.parametrize("delta", [0.01, -0.5, -1.0])
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_a_finite_increment(ds: xr.Dataset, window: Any, delta: float) -> None:
-    more = regenerated(ds, scaled(ds, window, 1 + delta))
-    rise = more["channel_contribution"] - ds["channel_contribution"]
+    after = int(ds["l_max"].max()) - 1
+    today = regenerated(ds, ds["spend"], after=after)["channel_contribution"]
+    more = regenerated(ds, scaled(ds, window, 1 + delta), after=after)["channel_contribution"]
+    always_more = regenerated(ds, (1 + delta) * ds["spend"], history=1 + delta)
     dates = window_periods(ds, window)
     added = delta * ds["spend"].isel(date=dates).sum("date")
     truth = estimands(ds, window=window, delta=delta)
     # The increment of 1% is a difference of numbers a hundred times as large.
+    rise = always_more["channel_contribution"] - ds["channel_contribution"]
     assert_near(truth["mroas"], money(ds, rise, dates) / added)
-    assert_near(truth["mroas_with_carryout"], money(ds, rise, slice(None)) / added)
+    assert_near(truth["mroas_with_carryout"], money(ds, more - today, slice(None)) / added)
+    cut = mroas(ds, BOTH, window=window, delta=delta, with_carryout=True, within_data=True)
+    assert_near(cut, money(ds, more - today, slice(None, ds.sizes["date"])) / added)
     if delta == -1:
+        assert_near(truth["mroas"], truth["roas"])
         assert_near(truth["mroas_with_carryout"], truth["roas_with_carryout"])
-    else:
-        linear = list(SATURATIONS).index("no_saturation")
-        gap = abs(truth["mroas_with_carryout"] / truth["roas_with_carryout"] - 1)
-        assert_near(truth["mroas_with_carryout"][:, linear], truth["roas_with_carryout"][:, linear])
-        assert float(gap.max()) > 0.05
+        return
+    # A linear channel has the same return on its next unit, under both rules.
+    linear = list(SATURATIONS).index("no_saturation")
+    for rule in ("", "_with_carryout"):
+        marginal, average = truth[f"mroas{rule}"], truth[f"roas{rule}"]
+        assert_near(marginal[:, linear], average[:, linear])
+        assert float(abs(marginal / average - 1).max()) > 0.05
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_the_derivative_against_central_differences(either: xr.Dataset, window: Any) -> None:
     step = 1e-4
-    up, down = (regenerated(either, scaled(either, window, 1 + h)) for h in (step, -step))
-    rise = (up["channel_contribution"] - down["channel_contribution"]) / (2 * step)
+    after = int(either["l_max"].max()) - 1
+
+    def rise(window: Any, *, moves_history: bool) -> xr.DataArray:
+        up, down = (
+            regenerated(either, scaled(either, window, 1 + h), 1 + moves_history * h, after)
+            for h in (step, -step)
+        )
+        return (up["channel_contribution"] - down["channel_contribution"]) / (2 * step)
+
     dates = window_periods(either, window)
     spend = either["spend"].isel(date=dates).sum("date")
     truth = estimands(either, window=window)
-    assert_near(truth["mroas"], money(either, rise, dates) / spend, 1e-5)
-    assert_near(truth["mroas_with_carryout"], money(either, rise, slice(None)) / spend, 1e-5)
+    always, inside = rise(None, moves_history=True), rise(window, moves_history=False)
+    assert_near(truth["mroas"], money(either, always, dates) / spend, 1e-5)
+    assert_near(truth["mroas_with_carryout"], money(either, inside, slice(None)) / spend, 1e-5)
     found = estimands(either, by="channel", window=window)["mroas_with_carryout"]
-    assert_near(found, money(either, rise, slice(None)).sum("geo") / spend.sum("geo"), 1e-5)
+    assert_near(found, money(either, inside, slice(None)).sum("geo") / spend.sum("geo"), 1e-5)
     # Negative control: the increment of 1% is another number, but for curves that are straight.
     finite = estimands(either, window=window, delta=0.01)["mroas_with_carryout"]
     assert float(abs(finite / truth["mroas_with_carryout"] - 1).max()) > 1e-3
@@ -223,6 +242,8 @@ def test_one_channel_alone_through_expected_sales(channel: str) -> None:
     assert_near(truth["roas"], 3 * float(lost.sum()) / spend)
     rise = 3 * (more["mu"] - ds["mu"]) / (0.01 * spend)
     assert_near(truth["mroas_with_carryout"], float(rise.sum()))
+    always = regenerated(ds, ds["spend"].where(~is_off, 1.01 * ds["spend"]))
+    rise = 3 * (always["mu"] - ds["mu"]) / (0.01 * spend)
     assert_near(truth["mroas"], float(rise.where(inside, 0).sum()))
     assert_near(truth["attribution"], float(lost.sum() / ds["mu"].where(inside, 0).sum()))
 
@@ -260,10 +281,11 @@ def test_the_derivative_against_its_closed_form(saturation: str) -> None:
         lags = [lag for lag in range(l_max) if t - lag >= 0]
         carried = sum(alpha**lag / mass * spend[t - lag] for lag in lags)
         own = sum(alpha**lag / mass * spend[t - lag] for lag in lags if first <= t - lag < last)
-        rise = 2.0 * effect * slope(carried, **CURVES[saturation]) * own
-        with_carryout += rise
+        per_unit = 2.0 * effect * slope(carried, **CURVES[saturation])
+        with_carryout += per_unit * own
         if t < last:
-            within += rise
+            # All spend that carries into the window moves, that of earlier dates too.
+            within += per_unit * carried
             without_adstock += 2.0 * effect * slope(spend[t], **CURVES[saturation]) * spend[t]
     window = (ds["date"].values[first], ds["date"].values[last - 1])
     truth = estimands(ds, window=window).squeeze()
@@ -715,7 +737,8 @@ def test_everything_is_labelled(ds: xr.Dataset, tmp_path: Any) -> None:
     truth = estimands(ds, freq="QS", window="2022")
     for name, array in truth.data_vars.items():
         assert array.attrs["long_name"], name
-        assert set(array.coords) <= {"period", "first_date", "last_date", "geo", "channel"}
+        labels = {"period", "first_date", "last_date", "geo", "channel", "complete"}
+        assert set(array.coords) <= labels
     units = {name: array.attrs["units"] for name, array in truth.data_vars.items()}
     assert units["spend"] == units["revenue"] == units["half_saturation"] == "USD"
     assert units["contribution"] == "sales"
@@ -779,11 +802,11 @@ def test_dates_out_of_order_have_no_windows(ds: xr.Dataset) -> None:
 
 
 def test_missing_numbers_are_not_skipped(ds: xr.Dataset) -> None:
-    holed = ds.copy(deep=True)
-    holed["channel_contribution"][3, 0, 0] = np.nan
+    holed = ds.assign(revenue_per_kpi=ds["revenue_per_kpi"].copy(deep=True))
+    holed["revenue_per_kpi"][3, 0] = np.nan
     quarters = roas(holed, freq="QS")
-    assert np.isnan(quarters).values.sum() == 1
-    assert np.isnan(quarters[0, 0])
+    assert np.isnan(quarters[0]).all()
+    assert np.isfinite(quarters[1:]).all()
 
 
 def test_dask_gives_the_same(ds: xr.Dataset) -> None:
@@ -895,8 +918,12 @@ def test_roas_with_carryout_is_their_incrementality(
 ) -> None:
     ds, mmm = fitted
     theirs = as_ours(ds, mmm.incrementality.contribution_over_spend(frequency=frequency))
-    ours = estimands(ds, freq=freq)
+    ours = estimands(ds, freq=freq, within_data=True)
     assert_near(ours["roas_with_carryout"], theirs, 1e-9)
+    # Theirs ends at the last date; the full effect is larger just where `complete` says so.
+    full = estimands(ds, freq=freq)["roas_with_carryout"].transpose(*ours["roas"].dims)
+    is_larger = full > theirs.values * (1 + 1e-9)
+    np.testing.assert_array_equal(is_larger, ~ours["complete"].transpose(*is_larger.dims))
     assert np.isfinite(theirs).sum() > 1
     # Negative control: in a quarter the other rule is another number; all-time would hide it.
     gap = np.nanmax(abs(ours["roas"].values / theirs.values - 1))
@@ -909,5 +936,5 @@ def test_mroas_with_carryout_is_their_marginal_incrementality(
 ) -> None:
     ds, mmm = fitted
     theirs = mmm.incrementality.marginal_contribution_over_spend(frequency="quarterly")
-    ours = mroas(ds, BOTH, freq="QS", delta=0.01, with_carryout=True)
+    ours = mroas(ds, BOTH, freq="QS", delta=0.01, with_carryout=True, within_data=True)
     assert_near(ours, as_ours(ds, theirs), 1e-9)

@@ -37,7 +37,7 @@ from mmm_xgen.truth.experiment import (
     meridian_calibration_period,
     meridian_roi_prior,
 )
-from tests.strategies import quietly
+from tests.strategies import quietly, regenerated
 
 NEWER = int(version("pymc-marketing").split(".")[0]) >= 1
 CALENDAR = regular(np.datetime64("2022-01-03"), 20, "week")
@@ -68,11 +68,9 @@ def ds() -> xr.Dataset:
     return generate()
 
 
-def regenerated_mu(ds: xr.Dataset, plan: xr.DataArray) -> xr.DataArray:
-    """Expected sales of the same world generated with another plan: the independent path."""
-    given = xr.Dataset({"spend": plan, "control_value": ds["control_value"]})
-    made = quietly(lambda: generate_mmm_dataset(config_of(ds), spend=given, params=ds))
-    return made["mu"].transpose("date", "geo")
+def regenerated_mu(ds: xr.Dataset, plan: xr.DataArray, after: int = 0) -> xr.DataArray:
+    """Expected sales of the same world generated with another plan."""
+    return regenerated(ds, plan, after=after)["mu"].transpose("date", "geo")
 
 
 # --- the configuration --------------------------------------------------------------------------
@@ -285,13 +283,16 @@ def test_the_lift_of_a_test_in_the_panel(ds: xr.Dataset) -> None:
 
 @pytest.mark.parametrize("channel", ["TV", "Radio"])
 @pytest.mark.parametrize("change", [0.5, -1.0, -0.3])
-def test_dynamic_lifts_equal_full_regeneration(ds: xr.Dataset, channel: str, change: float) -> None:
-    window = ("2022-09-05", "2022-10-02")
+@pytest.mark.parametrize("window", [("2022-09-05", "2022-10-02"), ("2023-12-04", "2023-12-31")])
+def test_dynamic_lifts_equal_full_regeneration(
+    ds: xr.Dataset, channel: str, change: float, window: tuple[str, str]
+) -> None:
     plan = ds["spend"].copy()
     plan.loc[{"channel": channel, "geo": ["South", "North"], "date": slice(*window)}] *= 1 + change
-    rise = (regenerated_mu(ds, plan) - ds["mu"]).sel(geo=["South", "North"]).values
-    periods = window_periods(ds, window)
     l_max = int(ds["l_max"].sel(channel=channel))
+    other, today = (regenerated_mu(ds, spend, l_max - 1) for spend in (plan, ds["spend"]))
+    rise = (other - today).sel(geo=["South", "North"]).values
+    periods = window_periods(ds, window)
     arguments: dict[str, Any] = {
         "channel": channel,
         "geos": ["South", "North"],
@@ -314,6 +315,12 @@ def test_dynamic_lifts_equal_full_regeneration(ds: xr.Dataset, channel: str, cha
     np.testing.assert_allclose(whole["delta_x"], change * spent, rtol=1e-12)
     np.testing.assert_allclose(whole["true_roi"], 2 * carried / (change * spent), rtol=1e-9)
     assert list(whole["geo"]) == ["South", "North"]
+    # Up to the last date.
+    n_dates = ds.sizes["date"]
+    cut = lift_test(ds, estimand="in_test_and_cooldown", within_data=True, **arguments)
+    np.testing.assert_allclose(cut["true_delta_y"], rise[:n_dates].sum(axis=0) / 4, rtol=1e-9)
+    differs = abs(rise[n_dates:].sum(axis=0)) > 1e-6
+    assert list(whole["complete"]) == list(cut["complete"]) == list(~differs)
 
 
 def true_curve(ds: xr.Dataset, channel: str, x: Any) -> Any:

@@ -98,7 +98,8 @@ def ask_analyzer(
     Returns
     -------
     Dataset, dims (chain, draw, ...)
-        ``analyzer_roi`` (media_channel), ``analyzer_roi_by_window`` (media_channel, window),
+        ``analyzer_roi``, ``analyzer_marginal_roi`` of 1% more spend (media_channel), both also
+        with ``_by_window`` (media_channel, window),
         ``analyzer_expected_outcome`` (geo, time) and ``analyzer_incremental_outcome`` (geo, time,
         media_channel) in KPI units.
     """

@@ -249,6 +249,8 @@ def switch_off_tests(ds: xr.Dataset, settings: FitSettings) -> pd.DataFrame:
             se=se,
             geos=geos,
             estimand="in_test_and_cooldown",
+            # Meridian's ROI over all dates ends at the last one.
+            within_data=True,
             labels="channel",
             seed=settings.seed,
             allow_any_sign=True,

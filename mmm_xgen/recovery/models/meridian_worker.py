@@ -139,9 +139,7 @@ def analyzed(model: Any, windows: dict[str, list[str]]) -> dict[str, Any]:
     analyzer = Analyzer(model_context=model.model_context, inference_data=model.inference_data)
     sample = ("chain", "draw")
     apart = {"aggregate_geos": False, "aggregate_times": False, "use_kpi": True}
-    roi = {name: np.asarray(analyzer.roi(selected_times=times)) for name, times in windows.items()}
     results = {
-        "analyzer_roi": ((*sample, "media_channel"), np.asarray(analyzer.roi())),
         "analyzer_expected_outcome": (
             (*sample, "geo", "time"),
             np.asarray(analyzer.expected_outcome(**apart)),
@@ -151,9 +149,13 @@ def analyzed(model: Any, windows: dict[str, list[str]]) -> dict[str, Any]:
             np.asarray(analyzer.incremental_outcome(**apart)),
         ),
     }
-    if roi:
-        stacked = np.stack(list(roi.values()), axis=-1)
-        results["analyzer_roi_by_window"] = ((*sample, "media_channel", "window"), stacked)
+    for name in ("roi", "marginal_roi"):
+        function = getattr(analyzer, name)
+        results[f"analyzer_{name}"] = ((*sample, "media_channel"), np.asarray(function()))
+        there = [np.asarray(function(selected_times=times)) for times in windows.values()]
+        if there:
+            dims = (*sample, "media_channel", "window")
+            results[f"analyzer_{name}_by_window"] = (dims, np.stack(there, axis=-1))
     return results
 
 
