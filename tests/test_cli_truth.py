@@ -199,17 +199,19 @@ def test_a_single_change_is_what_predict_impact_gives(file, ds):
     assert (change["channel"], change["geo"]) == ("TV", "North")
     assert (told["window_start"], told["window_end"]) == ("2022-05-02", "2022-06-27")
     assert told["carryout_periods"] == wanted.attrs["carryout_periods"] == 7
-    (row,) = cells(ran(*options), "TV:North=+50%")
-    assert row == [
-        f"{float(wanted.incremental_spend):+,.0f}",
-        f"{float(wanted.incremental_sales):+,.0f}",
-        f"{float(wanted.incremental_revenue):+,.0f}",
-        f"{float(wanted.marginal_roi):.3f}",
-        f"{float(wanted.incremental_sales_with_carryout):+,.0f}",
-        f"{float(wanted.incremental_revenue_with_carryout):+,.0f}",
-        f"{float(wanted.marginal_roi_with_carryout):.3f}",
+    rows = cells(ran(*options), "TV:North=+50%")
+    assert rows == [
+        [
+            f"{float(wanted.incremental_spend):+,.0f}",
+            *(
+                f"{float(wanted[f'incremental_{name}{ending}']):+,.0f}"
+                for name in ("sales", "revenue", "profit")
+            ),
+            f"{float(wanted[f'incremental_roas{ending}']):.3f}",
+        ]
+        for ending in ("", "_with_carryout")
     ]
-    assert wanted.marginal_roi_with_carryout > wanted.marginal_roi
+    assert wanted.incremental_roas_with_carryout > wanted.incremental_roas
     assert "total" not in ran(*options)
 
 
@@ -226,11 +228,13 @@ def test_several_changes_are_one_scenario(file, ds):
     *rows, total = told["rows"]
     assert total["change"] == "total"
     assert total["incremental_spend"] == float(wanted.incremental_spend)
-    for name in ("sales", "revenue"):
-        carried = float(wanted[f"incremental_{name}"])
-        assert total[f"incremental_{name}_with_carryout"] == pytest.approx(carried, rel=1e-9)
+    for name in ("sales", "revenue", "profit"):
+        whole = float(wanted[f"incremental_{name}"])
+        assert total[f"incremental_{name}_with_carryout"] == pytest.approx(whole, rel=1e-9)
+    # TV falls in one geo: no ratio of the sums is a return.
+    assert total["incremental_roas"] is total["incremental_roas_with_carryout"] is None
     # Each change starts from those before it, on the same channel too.
-    for name in ("spend", "sales", "sales_with_carryout", "revenue", "revenue_with_carryout"):
+    for name in ("spend", "sales", "sales_with_carryout", "revenue_with_carryout", "profit"):
         figures = [row[f"incremental_{name}"] for row in rows]
         assert sum(figures) == pytest.approx(total[f"incremental_{name}"], rel=1e-9)
     first = simulate(ds, spend=change_investment(ds, **changes[0]))
@@ -244,7 +248,7 @@ def test_several_changes_are_one_scenario(file, ds):
     shown = cells(ran("whatif", file, *settings), "total")[0]
     total = as_json("whatif", file, *settings)["rows"][-1]
     assert shown[0] == f"{total['incremental_spend']:+,.0f}"
-    assert shown[3] == f"{total['marginal_roi']:.3f}"
+    assert shown[3:] == [f"{total['incremental_profit']:+,.0f}", "-"]
 
 
 def test_whatif_shows_today_beside_the_scenario(file, ds):
@@ -258,12 +262,21 @@ def test_whatif_shows_today_beside_the_scenario(file, ds):
     assert "after the last date" not in ran("whatif", file, "--set", "TV=0", "--window", "2022-05")
 
 
-def test_a_shift_that_adds_no_spend_has_no_roi(file):
+def test_changes_that_only_add_spend_have_a_return_together(file):
+    settings = ("--set", "TV=+25%", "--set", "a:b=50%=+20%")
+    total = as_json("whatif", file, *settings)["rows"][-1]
+    for ending in ("", "_with_carryout"):
+        earned = total[f"incremental_revenue{ending}"]
+        ratio = earned / total["incremental_spend"]
+        assert total[f"incremental_roas{ending}"] == pytest.approx(ratio, rel=1e-12)
+
+
+def test_a_shift_that_adds_no_spend_has_no_return(file):
     settings = ("--set", "TV=+25%", "--set", "TV=-20%")
     total = as_rows("whatif", file, *settings)[-1]
     assert float(total["incremental_spend"]) == 0.0
-    assert total["marginal_roi"] == total["marginal_roi_with_carryout"] == ""
-    assert cells(ran("whatif", file, *settings), "total")[0][3] == "-"
+    assert total["incremental_roas"] == total["incremental_roas_with_carryout"] == ""
+    assert cells(ran("whatif", file, *settings), "total")[0][4] == "-"
 
 
 def test_a_colon_divides_only_what_is_no_channel(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mmm_xgen.cli.tables import new_table
@@ -100,10 +100,14 @@ IMPACT = (
     Column("incremental_spend", "spend", signed),
     Column("incremental_sales", "sales", signed),
     Column("incremental_revenue", "revenue", signed),
-    Column("marginal_roi", "marginal\nROI", ratio),
-    Column("incremental_sales_with_carryout", "sales with\ncarry-out", signed),
-    Column("incremental_revenue_with_carryout", "revenue with\ncarry-out", signed),
-    Column("marginal_roi_with_carryout", "marginal ROI\nwith carry-out", ratio),
+    Column("incremental_profit", "profit", signed),
+    Column("incremental_roas", "incremental\nROAS", ratio),
+)
+IMPACT_WITH_CARRYOUT = tuple(
+    column
+    if column.name == "incremental_spend"
+    else replace(column, name=f"{column.name}_with_carryout")
+    for column in IMPACT
 )
 SCENARIO = (
     Column("spend", "spend", amount),
@@ -146,16 +150,21 @@ def impact_tables(impacts: xr.Dataset, scenarios: xr.Dataset, title: str) -> lis
     if len(frame) == 2:
         # A single change is the total.
         frame = frame[:1]
+    units = units_of(impacts)
     first, last = (impacts.attrs[f"window_{end}"] for end in ("start", "end"))
     parts: list[str | Table] = [
         f"{title}: what-if without noise, other spend from {first} to {last}",
-        _table(frame, ["change"], IMPACT, units_of(impacts), title="What the change adds"),
+        _table(frame, ["change"], IMPACT, units, title="What the change adds in this time"),
+        _table(frame, ["change"], IMPACT_WITH_CARRYOUT, units, title="What it adds with carry-out"),
     ]
     if not impacts["complete"].all():
         parts.append(AFTER_THE_LAST)
-    units = units_of(scenarios)
     before_and_after = _table(
-        frame_of(scenarios), ["scenario"], SCENARIO, units, title="All dates and geos"
+        frame_of(scenarios),
+        ["scenario"],
+        SCENARIO,
+        units_of(scenarios),
+        title="All dates and geos",
     )
     return [*parts, before_and_after]
 

@@ -134,10 +134,12 @@ def _impacts(
     ds: xr.Dataset, settings: list[str], changes: list[dict[str, Any]], scenario: xr.Dataset
 ) -> xr.Dataset:
     """What each change adds to those before it, and all of them together, dims (change,)."""
+    import numpy as np
     import xarray as xr
 
     from mmm_xgen.cli.figures import TOTAL
     from mmm_xgen.truth import change_investment, predict_impact, simulate
+    from mmm_xgen.truth.scenarios import ROUNDING
 
     impacts, labels, before = [], [], ds
     for change in changes:
@@ -147,13 +149,15 @@ def _impacts(
     # Each change starts where the one before it ended, so that they add up.
     each = xr.concat(impacts, "change")
     total = each.sum("change").assign_coords(complete=each["complete"].all())
-    # What is taken here and added there leaves no spend and no ROI, but for rounding.
-    adds = scenario["marginal_roi"].notnull()
-    total["incremental_spend"] = scenario["incremental_spend"].where(adds, 0.0)
-    total["marginal_roi"] = total["incremental_revenue"] / total["incremental_spend"].where(adds)
-    carried = total["incremental_revenue_with_carryout"]
-    total["marginal_roi_with_carryout"] = carried / total["incremental_spend"].where(adds)
-    total = total.drop_vars("scenario")
+    # What is taken here and added there leaves no spend, but for rounding.
+    spent = scenario["incremental_spend"].item()
+    spent = 0.0 if abs(spent) <= ROUNDING * scenario["spend"].item() else spent
+    total["incremental_spend"] = spent
+    rises = np.isfinite(scenario["incremental_roas"].item())
+    for ending in ("", "_with_carryout"):
+        earned = total[f"incremental_revenue{ending}"]
+        total[f"incremental_profit{ending}"] = earned - spent
+        total[f"incremental_roas{ending}"] = earned / spent if rises else np.nan
     table = xr.concat([*impacts, total], "change", combine_attrs="drop")
     for figure, values in impacts[0].items():
         table[figure].attrs = values.attrs

@@ -21,8 +21,16 @@ from mmm_xgen.plots.panels import (
     line,
     page_of,
 )
-from mmm_xgen.plots.selection import at_geo, check_panel, kpi_of, per_period, span_of, thinned
-from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers, plain_text, short_number
+from mmm_xgen.plots.selection import (
+    at_geo,
+    check_panel,
+    kpi_of,
+    per_period,
+    span_of,
+    texts_of,
+    thinned,
+)
+from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers, short_number
 from mmm_xgen.plots.timelines import (
     DOT,
     DOT_EDGE,
@@ -30,9 +38,11 @@ from mmm_xgen.plots.timelines import (
     date_rows,
     even_rows,
     has_truth,
+    is_switch,
     place_of,
     spread_of,
     swing,
+    switches,
     trace,
     without_panels,
 )
@@ -127,7 +137,7 @@ def _baseline_of(ds: xr.Dataset) -> xr.Dataset:
 def _title(name: str, values: FloatArray, base: float, ds: xr.Dataset) -> str:
     words = NAMES[name]
     if name == "event" and "event" in ds.coords:
-        events = [plain_text(str(event)) for event in ds["event"].to_numpy()]
+        events = list(texts_of(ds, "event").values())
         more = f" and {len(events) - MOST_EVENTS} more" if len(events) > MOST_EVENTS else ""
         words += f" ({', '.join(events[:MOST_EVENTS])}{more})"
     ends = swing(values, base)
@@ -143,7 +153,8 @@ def plot_controls(
 ) -> Figure:
     """Draw the value of each control, and beside it what it does to sales, if that is known.
 
-    Values of several geos are shown as their median, and the span that holds 80% of them.
+    Values of several geos are shown as their median, and the span that holds 80% of them; of a
+    control that is on or off, such as a promotion, the number of geos in which it is on.
     Effects are summed over geos and drawn on one scale.
 
     Parameters
@@ -211,18 +222,33 @@ def _by_effect(ds: xr.Dataset, known: bool) -> list[str]:
 
 
 def _draw_values(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> int:
-    series, step = thinned(ds[["control_value"]].astype(float))
-    dates = series["date"].to_numpy()
+    values = ds[["control_value"]].astype(float)
+    means, step = thinned(values)
+    # A promotion of one day is not a small one of all days: means of the days when it is on.
+    when_on = thinned(values.where(values != 0))[0].fillna(0.0)
+    dates, texts = means["date"].to_numpy(), texts_of(ds, "control")
     for axes, name in zip(panels, names, strict=True):
         axes.set_label(f"value of {name}")
-        axes.set_title(plain_text(name), fontsize=10)
-        one = series["control_value"].sel(control=name).transpose("date", "geo").to_numpy()
-        low, middle, high = spread_of(one)
-        if one.shape[1] > 1:
-            area(axes, dates, low, high, DOT)
-        trace(axes, dates, middle, DOT_EDGE, width=1.3)
+        full = values["control_value"].sel(control=name).to_numpy()
+        switch = is_switch(full)
+        axes.set_title(f"{texts[name]}{_when_on(full) if switch else ''}", fontsize=10)
+        series = (when_on if switch else means)["control_value"].sel(control=name)
+        cells = series.transpose("date", "geo").to_numpy()
+        if switch:
+            switches(axes, dates, cells)
+        else:
+            low, middle, high = spread_of(cells)
+            if cells.shape[1] > 1:
+                area(axes, dates, low, high, DOT)
+            trace(axes, dates, middle, DOT_EDGE, width=1.3)
         format_numbers(axes, "y")
     return step
+
+
+def _when_on(values: FloatArray) -> str:
+    there = values[np.isfinite(values) & (values != 0)]
+    low, high = short_number(float(there.min())), short_number(float(there.max()))
+    return f": {low} where it is on" if low == high else f": {low} to {high} where it is on"
 
 
 def _draw_effects(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> None:

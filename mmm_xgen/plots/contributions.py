@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,7 @@ from mmm_xgen.plots.selection import (
     kpi_of,
     one_of,
     per_period,
+    texts_of,
     thinned,
     where,
 )
@@ -47,7 +48,6 @@ from mmm_xgen.plots.style import (
     OTHER_COLOUR,
     format_dates,
     format_numbers,
-    plain_text,
     short_number,
 )
 from mmm_xgen.plots.timelines import draw_lines
@@ -271,9 +271,10 @@ def plot_attribution(
             _draw_marks(axes, beside)
         fill = [colour.get(name, OTHER_COLOUR) for name in rows.names]
         _draw_shares(axes, drawn, fill, beside)
-        name_rows(axes, [plain_text(name) for name in rows.names])
+        texts = texts_of(ds, "channel")
+        name_rows(axes, [texts[name] for name in rows.names])
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
-        title = _title(shares, of, where(ds, geo))
+        title = _title(shares, of, where(ds, geo), texts)
         axes.set_title(f"{title}\n{rows.note}" if rows.note else title)
     return figure
 
@@ -286,7 +287,7 @@ def _what_media_adds(ds: xr.Dataset, geo: str | None, groups: Groups) -> str:
     if not whole > 0:
         return f"What media adds{where(ds, geo)}: nothing"
     largest = int(totals.to_numpy().argmax())
-    name = plain_text(names[largest])
+    name = groups.texts[names[largest]]
     if len(names) == 1:
         return f"What {name} adds: {amount}"
     return f"What media adds: {amount}, {_percent(float(totals[largest]) / whole)} by {name}"
@@ -412,12 +413,13 @@ def _draw_shares(
     axes.grid(visible=False, axis="y")
 
 
-def _title(shares: xr.DataArray, of: str, place: str) -> str:
+def _title(shares: xr.DataArray, of: str, place: str, texts: Mapping[str, str]) -> str:
     values = shares.to_numpy()
     if not np.nansum(values) > 0:
         return f"Media adds nothing to sales{place}"
     largest = int(np.nanargmax(values))
-    name, most = plain_text(str(shares["channel"].to_numpy()[largest])), _percent(values[largest])
+    name = texts[str(shares["channel"].to_numpy()[largest])]
+    most = _percent(values[largest])
     if of == "media":
         return f"Of what media adds to sales{place}, {name} makes {most}"
     whole = _percent(float(np.nansum(values)))

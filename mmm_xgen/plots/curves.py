@@ -33,12 +33,14 @@ from mmm_xgen.plots.panels import (
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
+    check_sizes,
     chosen_channels,
     currency_of,
     group_channels,
     kpi_of,
     per_period,
     period_of,
+    texts_of,
 )
 from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
@@ -47,7 +49,7 @@ from mmm_xgen.plots.style import (
     RISK,
     STYLE,
     format_numbers,
-    plain_text,
+    ratio_text,
 )
 from mmm_xgen.quality.report import count
 from mmm_xgen.truth.constraints import Constraints
@@ -126,12 +128,12 @@ def plot_response_curves(
     """
     check_panel(ds, "spend", "channel_contribution", "revenue_per_kpi", "effect")
     chosen = page_of(chosen_channels(ds, channels), page, MOST_PANELS, "channels")
-    colours = group_channels(ds).colour
+    colours, texts = group_channels(ds).colour, texts_of(ds, "channel")
     curves = _curves(at_geo(ds, geo).sel(channel=chosen.names))
     with mpl.rc_context(STYLE):
         figure, panels = new_panels(len(chosen.names), figsize=figsize)
         for axes, name in zip(panels, chosen.names, strict=True):
-            axes.set_title(plain_text(name))
+            axes.set_title(texts[name])
             curve = curves[name]
             if curve is None:
                 _say_silent(axes)
@@ -199,6 +201,8 @@ def plot_efficiency_frontier(
     check_panel(ds, "spend", "channel_contribution", "revenue_per_kpi", "mu")
     found = efficiency_frontier(ds, budgets=budgets, constraints=constraints, window=window)
     found = found.sortby("budget")
+    check_sizes(found[["best_revenue", "current_split_revenue"]], apart=())
+    check_sizes(found["budget"].to_dataset(name="spend"), apart=())
     inside = {"date": window_periods(ds, window)}
     spent = float(ds["spend"][inside].sum())
     earned = float((ds["channel_contribution"] * ds["revenue_per_kpi"])[inside].sum())
@@ -371,7 +375,7 @@ def _words(
         title = (
             f"The next unit of spend earns its cost in {earning} of {count(len(slopes), 'channel')}"
         )
-    where = plain_text(geo) if geo is not None else ""
+    where = texts_of(ds, "geo")[geo] if geo is not None else ""
     if geo is None and ds.sizes["geo"] > 1:
         where = f"sums over {ds.sizes['geo']} geos"
     how = f"spend of all {period_of(ds)}s moves in proportion"
@@ -393,7 +397,7 @@ def _gain(found: xr.Dataset, spent: float, earned: float) -> str:
                     f"Today's budget could earn {abs(gain):.1%} {'more' if gain > 0 else 'less'}"
                 )
             return words + (
-                f"; one more unit of it earns {price:.2f}" if 0 < price < np.inf else ""
+                f"; one more unit of it earns {ratio_text(price)}" if 0 < price < np.inf else ""
             )
     if not float(found["best_revenue"].max()) > 0:
         return "No budget earns anything: there is none, or no effect"

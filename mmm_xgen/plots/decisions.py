@@ -32,9 +32,11 @@ from mmm_xgen.plots.selection import (
     Groups,
     by_size,
     check_panel,
+    check_sizes,
     currency_of,
     entries_of,
     group_channels,
+    texts_of,
 )
 from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
@@ -45,13 +47,21 @@ from mmm_xgen.plots.style import (
     STYLE,
     format_numbers,
     plain_text,
+    ratio_text,
     short_number,
+    signed_number,
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
 from mmm_xgen.truth.curves import response_curve
 
-SCENARIO = ("incremental_spend", "incremental_revenue", "incremental_sales", "sales")
+SCENARIO = (
+    "incremental_spend",
+    "incremental_revenue",
+    "incremental_roas",
+    "incremental_sales",
+    "sales",
+)
 BY_CHANNEL = (
     "channel_spend",
     "channel_contribution",
@@ -94,8 +104,9 @@ def plot_scenarios(
     Returns
     -------
     matplotlib.figure.Figure
-        Scenarios in the order given. Left: additional spend and the revenue that it adds, with
-        the sales added and the revenue per unit of spend. Right: the revenue added by each
+        Scenarios in the order given. Left: spend and revenue beyond today's, with the sales and
+        the profit added, and the revenue per unit of added spend where spend rises and nothing
+        falls. Right: the revenue added by each
         channel; the eight with the largest contribution today are shown, the rest as one.
 
     Raises
@@ -116,6 +127,7 @@ def plot_scenarios(
     missing = [name for name in (*SCENARIO, *BY_CHANNEL) if name not in comparison]
     if missing or set(comparison["spend"].dims) != {"scenario"}:
         raise ConfigError("found no table of scenarios; pass one that compare_scenarios made")
+    check_sizes(comparison[[*SCENARIO, *BY_CHANNEL]], apart=())
     names = [str(name) for name in comparison["scenario"].to_numpy()]
     chosen = page_of(names, page, MOST_ROWS, "scenarios")
     first = (page - 1) * MOST_ROWS
@@ -128,7 +140,9 @@ def plot_scenarios(
             figsize=figsize or (WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=APART)
         )
         left, right = figure.subplots(1, 2)
-        _draw_cost_and_revenue(left, table, currency)
+        texts = texts_of(comparison, "scenario")
+        rows = [texts[name] for name in chosen.names]
+        _draw_cost_and_revenue(left, table, rows, currency)
         _draw_by_channel(right, table, groups, currency)
         headed(figure, _paying(comparison), chosen.note)
         own = groups.entries(band(groups.colour[name]) for name in groups.members)
@@ -185,8 +199,10 @@ def plot_budget(
     """
     check_panel(ds, "spend", "channel_contribution", "revenue_per_kpi")
     _check_plan(ds, plan)
+    check_sizes(plan[["optimal_spend", "current_spend", "revenue", "current_revenue"]], apart=())
     chosen = page_of(by_size(ds), page, MOST_ROWS, "channels")
-    rows = [plain_text(name) for name in chosen.names]
+    texts = texts_of(ds, "channel")
+    rows = [texts[name] for name in chosen.names]
     with mpl.rc_context(STYLE):
         height = 2.2 + PAIR * max(len(rows), 2)
         figure = Figure(
@@ -208,7 +224,7 @@ def plot_budget(
             price = float(plan["shadow_price"])
             entries["break-even"] = line(RISK, dashed=True)
             if 0 < price < np.inf:
-                entries[f"next unit of budget: {price:.2f}"] = line(INK, width=1.0)
+                entries[f"next unit of budget: {ratio_text(price)}"] = line(INK, width=1.0)
         headed(figure, _gain(plan), _about(plan, chosen, currency_of(ds)))
         legend_below(figure, entries)
     return figure
@@ -239,8 +255,7 @@ def _paying(comparison: xr.Dataset) -> str:
     return f"{paying} of {noun} would leave more revenue after spend than today"
 
 
-def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, currency: str) -> None:
-    names = [plain_text(str(name)) for name in table["scenario"].to_numpy()]
+def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, names: list[str], currency: str) -> None:
     rows = np.arange(len(names))
     for name, offset, colour in (
         ("incremental_spend", -0.18, COST),
@@ -253,9 +268,15 @@ def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, currency: str) -> None
     sales = table["incremental_sales"].to_numpy()
     today = (table["sales"] - table["incremental_sales"]).to_numpy()
     after = write_column(axes, "sales", [_change(*pair) for pair in zip(sales, today, strict=True)])
-    ratios = table["marginal_roi"].to_numpy()
-    texts = [f"{value:.2f}" if np.isfinite(value) else "" for value in ratios]
-    write_column(axes, "marginal ROI", texts, indent=after)
+    profit = table["incremental_revenue"] - table["incremental_spend"]
+    size = abs(table["incremental_revenue"]) + abs(table["incremental_spend"])
+    # What costs as much as it earns leaves rounding behind.
+    profit = profit.where(abs(profit) > ROUNDING * size, 0.0)
+    texts = [signed_number(value) for value in profit.to_numpy()]
+    after = write_column(axes, "profit", texts, indent=after)
+    ratios = table["incremental_roas"].to_numpy()
+    texts = [ratio_text(value) if np.isfinite(value) else "" for value in ratios]
+    write_column(axes, "incremental ROAS", texts, indent=after)
 
 
 def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: str) -> None:
@@ -263,16 +284,17 @@ def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: st
     added = groups.sums(table["channel_incremental_revenue"].transpose("scenario", "channel"))
     right, left = np.zeros(table.sizes["scenario"]), np.zeros(table.sizes["scenario"])
     rows = np.arange(table.sizes["scenario"])
-    for name, values in added.items():
+    for name, label in zip(added, groups.labels, strict=True):
+        values = added[name]
         start = np.where(values >= 0, right, left)
         colour = groups.colour[name]
-        axes.barh(rows, values, left=start, height=0.6, color=colour, label=plain_text(name))
+        axes.barh(rows, values, left=start, height=0.6, color=colour, label=label)
         right, left = right + np.maximum(values, 0), left + np.minimum(values, 0)
     axes.plot(
         right + left, rows, "D", color=INK, markersize=5, markeredgecolor="white", label="sum"
     )
     _finish_change(axes, [""] * len(rows))
-    axes.set_title("Revenue added, by channel (diamond: sum)")
+    axes.set_title("Revenue added (diamond: sum)")
     axes.set_xlabel(f"{currency}, all dates")
 
 
@@ -289,7 +311,7 @@ def _finish_change(axes: Axes, names: Sequence[str]) -> None:
 def _change(added: float, before: float) -> str:
     if added == 0:
         return "0"
-    words = f"{'+' if added > 0 else ''}{short_number(added)}"
+    words = signed_number(added)
     return f"{words} ({added / before:+.1%})" if before > 0 else words
 
 
@@ -416,7 +438,7 @@ def _draw_slopes(
 
 def _draw_multipliers(figure: Figure, axes: Axes, plan: xr.Dataset, rows: list[str]) -> None:
     table = plan["multiplier"].transpose("channel", "geo").to_numpy()
-    geos = [plain_text(str(name)) for name in plan["geo"].to_numpy()]
+    geos = list(texts_of(plan, "geo").values())
     named = len(geos) <= MOST_NAMED
     mesh = draw_ratios(axes, table, rows, geos if named else [], doublings_of(table))
     axes.set_yticklabels([])

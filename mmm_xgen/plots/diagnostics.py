@@ -26,13 +26,15 @@ from mmm_xgen.plots.panels import (
     page_of,
 )
 from mmm_xgen.plots.selection import check_panel, span_of
-from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, format_numbers, plain_text
+from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, format_numbers, plain_texts
 from mmm_xgen.plots.timelines import (
     DOT,
     DOT_EDGE,
     date_rows,
-    role_name,
+    is_switch,
+    role_names,
     spread_of,
+    switches,
     trace,
 )
 from mmm_xgen.quality.figures import median_over_dates
@@ -90,7 +92,8 @@ def plot_correlation(
         everything = panel.correlation
     kept = _most_correlated(everything, panel.roles)
     values, roles = everything[np.ix_(kept, kept)], panel.roles[kept]
-    labels = [role_name(panel.names[place], panel.roles[place]) for place in kept]
+    names = role_names(panel.names, panel.roles.tolist())
+    labels = [names[place] for place in kept]
     if ax is None and figsize is None:
         figsize = (min(WIDTH, 4.0 + 0.75 * len(kept)), max(3.4, 2.2 + 0.2 * len(kept)))
     with canvas(ax, figsize) as (figure, axes):
@@ -229,17 +232,21 @@ def _draw_series(
 ) -> None:
     cells = panel.cube[..., place]
     dates = panel.unique_dates
-    name = role_name(panel.names[place], panel.roles[place])
+    name = role_names(panel.names, panel.roles.tolist())[place]
     if cells.shape[1] > 1 and panel.roles[place] != "control":
         cells = _of_usual(cells)
         axes.set_ylabel("x usual")
     axes.set_label(name)
-    low, middle, high = spread_of(cells)
-    if cells.shape[1] > 1:
-        area(axes, dates, low, high, DOT)
-    trace(axes, dates, middle, DOT_EDGE, width=0.9)
     rows, geos = np.nonzero(marked)
-    axes.plot(dates[rows], cells[rows, geos], "o", color=RISK, markersize=4, alpha=0.8)
+    heights = cells[rows, geos]
+    if panel.roles[place] == "control" and is_switch(cells):
+        heights = switches(axes, dates, cells)[rows]
+    else:
+        low, middle, high = spread_of(cells)
+        if cells.shape[1] > 1:
+            area(axes, dates, low, high, DOT)
+        trace(axes, dates, middle, DOT_EDGE, width=0.9)
+    axes.plot(dates[rows], heights, "o", color=RISK, markersize=4, alpha=0.8)
     axes.set_title(f"{name}: {_number_of(len(rows))}", fontsize=10)
     if len(rows):
         _name_farthest(axes, panel, marked, distance)
@@ -260,6 +267,7 @@ def _number_of(number: int) -> str:
 def _name_farthest(axes: Axes, panel: Panel, marked: np.ndarray, distance: FloatArray) -> None:
     far = np.where(marked, np.nan_to_num(distance, posinf=np.finfo(float).max), -np.inf)
     row, geo = np.unravel_index(int(far.argmax()), far.shape)
-    words = [str(panel.geo_labels[geo])] if len(panel.geo_labels) > 1 else []
+    texts = plain_texts(map(str, panel.geo_labels))
+    words = [texts[str(panel.geo_labels[geo])]] if len(panel.geo_labels) > 1 else []
     words.append(str(panel.unique_dates[row])[:10])
-    axes.set_xlabel(f"farthest: {plain_text(' '.join(words))}", loc="right", color=RISK, fontsize=8)
+    axes.set_xlabel(f"farthest: {' '.join(words)}", loc="right", color=RISK, fontsize=8)

@@ -31,9 +31,10 @@ from mmm_xgen.plots.selection import (
     kpi_of,
     per_period,
     span_of,
+    texts_of,
     thinned,
 )
-from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, STYLE, format_numbers, plain_text
+from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, STYLE, format_numbers
 from mmm_xgen.plots.timelines import DOT, DOT_EDGE, date_rows, has_truth, spread_of, trace
 from mmm_xgen.quality.report import count
 from mmm_xgen.truth.returns import attribution
@@ -91,6 +92,7 @@ def plot_geos(
     order = np.argsort(-sales.fillna(-np.inf).to_numpy(), kind="stable")
     names = [str(name) for name in ds["geo"].to_numpy()[order]]
     chosen = page_of(names, page, MOST_ROWS, "geos")
+    texts = texts_of(ds, "geo")
     known_geos = [str(name) for name in ds["geo"].to_numpy()]
     shown = ds.isel(geo=[known_geos.index(name) for name in chosen.names])
     with mpl.rc_context(STYLE):
@@ -110,11 +112,12 @@ def plot_geos(
         if known:
             _draw_contributions(panels[2], ds, shown)
         for axes in panels:
-            name_rows(axes, [plain_text(name) for name in chosen.names])
+            name_rows(axes, [texts[name] for name in chosen.names])
             axes.tick_params(axis="y", labelleft=axes is panels[0])
             axes.grid(visible=False, axis="y")
         note = [count(len(names), "geo"), span_of(ds), *([chosen.note] if chosen.note else [])]
-        headed(figure, _headline(sales.to_numpy(), names, order), "  ·  ".join(note))
+        headline = _headline(sales.to_numpy(), [texts[name] for name in names], order)
+        headed(figure, headline, "  ·  ".join(note))
         if len(names) > 1:
             legend_below(figure, entries)
     return figure
@@ -128,7 +131,7 @@ def _headline(sales: FloatArray, names: list[str], order: np.ndarray) -> str:
         return "Geos compared"
     if ranked[0] < ALIKE * ranked[-1]:
         return "All geos sell nearly as much as each other"
-    largest, smallest = plain_text(names[0]), plain_text(names[-1])
+    largest, smallest = names[0], names[-1]
     return f"{largest} sells {ranked[0] / ranked[-1]:.1f} times as much as {smallest}"
 
 
@@ -150,7 +153,7 @@ def _draw_index(axes: Axes, ds: xr.Dataset) -> dict[str, Artist]:
             "80% of geos": band(DOT),
         }
     else:
-        names = [plain_text(str(name)) for name in ds["geo"].to_numpy()]
+        names = texts_of(ds, "geo").values()
         for values, colour in zip(index.T, CHANNEL_COLOURS, strict=False):
             trace(axes, dates, values, colour, width=1.3)
         lines = (line(colour, width=1.3) for colour in CHANNEL_COLOURS)

@@ -33,6 +33,7 @@ from mmm_xgen.plots.style import (
     STYLE,
     format_dates,
     format_numbers,
+    ratio_text,
     short_number,
 )
 from mmm_xgen.quality.report import count
@@ -241,7 +242,7 @@ def _draw_roas(axes: Axes, page: _Page) -> None:
     axes.barh(rows, drawn, color=page.colours, height=0.7)
     axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=(0, (4, 2)))
     for row, (value, length) in enumerate(zip(values, drawn, strict=True)):
-        text = f"{value:.2f}" if np.isfinite(value) else "no spend"
+        text = ratio_text(value) if np.isfinite(value) else "no spend"
         axes.annotate(
             text,
             (max(length, 0.0), row),

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 
 from mmm_xgen.plots.panels import ROW, WIDTH, headed
 from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
-from mmm_xgen.plots.timelines import role_name
+from mmm_xgen.plots.timelines import role_names
 from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
 from mmm_xgen.quality.report import count
 from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
@@ -152,8 +152,8 @@ class _Table:
         cells = [
             [WRITE[column](row[column]) for column in WRITE] for row in values.to_dict("records")
         ]
-        names = [role_name(str(name), role) for name, role in values["role"].items()]
-        return cls(names, list(WRITE), cells, colours, note)
+        names = role_names(list(map(str, figures.index)), list(figures["role"]))
+        return cls([names[place] for place in kept], list(WRITE), cells, colours, note)
 
 
 def _percent(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from mmm_xgen.plots.panels import MOST_ROWS, ROW, band, canvas, dot, log_axis, name_rows, page_of
-from mmm_xgen.plots.selection import by_size, check_panel
-from mmm_xgen.plots.style import FAINT, INK, plain_text
+from mmm_xgen.plots.selection import by_size, check_panel, texts_of
+from mmm_xgen.plots.style import FAINT, INK
 from mmm_xgen.plots.tables import write_column
 from mmm_xgen.quality.report import count
 from mmm_xgen.truth.priors import Prior
@@ -84,7 +85,8 @@ def plot_information_bound(
     everything = recoverability(ds, prior=prior)
     chosen = page_of(by_size(ds), page, MOST_ROWS, "channels")
     found = everything.sel(channel=chosen.names)
-    rows = [plain_text(name) for name in chosen.names]
+    texts = texts_of(ds, "channel")
+    rows = [texts[name] for name in chosen.names]
     with canvas(ax, figsize, height=1.5 + 1.1 * ROW * max(len(rows), 2)) as (figure, axes):
         _draw_bounds(axes, found)
         name_rows(axes, rows)
@@ -92,7 +94,7 @@ def plot_information_bound(
         axes.set_xlabel("smallest relative standard error of the ROAS (log scale)")
         grades = [str(grade) for grade in found["grade"].to_numpy()]
         after = write_column(axes, "grade", grades, indent=EDGE)
-        write_column(axes, "reason", _reasons(found), indent=after)
+        write_column(axes, "reason", _reasons(found, texts), indent=after)
         told = np.isin(everything["grade"].to_numpy(), ["good", "fair"])
         whom = f"{int(told.sum())} of {count(told.size, 'channel')}"
         title = f"The return of {whom} can be told to within {found.attrs['fair']:.0%}"
@@ -139,11 +141,11 @@ def _draw_bounds(axes: Axes, found: xr.Dataset) -> None:
         )
 
 
-def _reasons(found: xr.Dataset) -> list[str]:
+def _reasons(found: xr.Dataset, names: Mapping[str, str]) -> list[str]:
     """Reasons as plain text; a channel that is named in one may have a long name."""
     texts = zip(found["reason"].to_numpy(), found["collinear_with"].to_numpy(), strict=True)
     return [
-        f"collinear with {plain_text(str(partner))}"
+        f"collinear with {names[str(partner)]}"
         if reason == f"collinear with {partner}"
         else str(reason).replace("$", r"\$")
         for reason, partner in texts

@@ -27,13 +27,13 @@ from mmm_xgen.plots.panels import (
     name_rows,
     page_of,
 )
-from mmm_xgen.plots.selection import by_size, check_panel, currency_of
+from mmm_xgen.plots.selection import by_size, check_panel, currency_of, texts_of
 from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     INK,
     RISK,
     STYLE,
-    plain_text,
+    ratio_text,
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
@@ -114,7 +114,8 @@ def plot_roas(
     if has_curves(ds):
         marginal = mroas(ds, window=window).sel(channel=chosen.names).to_numpy()
     with canvas(None, figsize, height=1.6 + 1.1 * ROW * len(chosen.names)) as (figure, axes):
-        _draw_returns(axes, chosen.names, average, marginal)
+        texts = texts_of(ds, "channel")
+        _draw_returns(axes, [texts[name] for name in chosen.names], average, marginal)
         currency = currency_of(ds)
         axes.set_xlabel(f"revenue ({currency}) per {currency} of spend")
         notes = [_span(ds, window), chosen.note]
@@ -153,7 +154,7 @@ def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: F
     drawn = np.concatenate([average, finite])
     lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
     axes.set_xlim(1.06 * lowest, max(1.15, 1.06 * highest))
-    name_rows(axes, [plain_text(name) for name in names])
+    name_rows(axes, names)
     axes.grid(visible=False, axis="y")
     after = write_column(axes, "ROAS", [_number(value) for value in average])
     if told.size:
@@ -162,7 +163,7 @@ def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: F
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "no spend"
+    return ratio_text(value) if np.isfinite(value) else "no spend"
 
 
 def _explain(figure: Figure, *, has_marginal: bool) -> None:
@@ -199,11 +200,12 @@ def _spread(ds: xr.Dataset, window: Window) -> str:
     if ratio[widest] == 0:
         return "No return on ad spend: there is no spend, or no effect"
     if len(geos) == 1:
-        return f"Return on ad spend in {plain_text(geos[0])}"
+        return f"Return on ad spend in {texts_of(ds, 'geo')[geos[0]]}"
     if ratio[widest] < ALIKE:
         return "Returns are alike in all geos"
-    name = plain_text(str(ds["channel"].to_numpy()[widest]))
-    return f"Returns differ most for {name}: from {low[widest]:.2f} to {high[widest]:.2f} by geo"
+    name = texts_of(ds, "channel")[str(ds["channel"].to_numpy()[widest])]
+    least, most = ratio_text(low[widest]), ratio_text(high[widest])
+    return f"Returns differ most for {name}: from {least} to {most} by geo"
 
 
 def _span(ds: xr.Dataset, window: Window) -> str:
@@ -224,8 +226,9 @@ def _by_geo(
         title = "mROAS: return on the next unit of spend"
         tables[title] = _table(mroas, ds, window, channels, chosen.names)
     tables = {title: table if whole else table[1:] for title, table in tables.items()}
-    rows = [plain_text(name) for name in [*whole, *chosen.names]]
-    across = [plain_text(name) for name in channels]
+    texts, own = texts_of(ds, "geo"), texts_of(ds, "channel")
+    rows = [*whole, *(texts[name] for name in chosen.names)]
+    across = [own[name] for name in channels]
     height = 1.9 + ROW * max(len(rows), 4) + NAMES * max(map(len, across))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=figsize or (WIDTH, height), layout="constrained")

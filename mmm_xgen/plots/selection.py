@@ -10,15 +10,24 @@ import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
 
+from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, period_word, plain_text
+from mmm_xgen.plots.style import (
+    CHANNEL_COLOURS,
+    OTHER_COLOUR,
+    period_word,
+    plain_text,
+    plain_texts,
+)
 from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import channel_label
 
 MOST_CHANNELS = 8
 # More points than that are noise on a page of this width.
 MOST_DATES = 750
+# Axes of smaller or larger values break; squares, products and ratios of these are numbers still.
+LEAST_VALUE, GREATEST_VALUE = 1e-150, 1e150
 
 
 @dataclass(frozen=True)
@@ -33,16 +42,19 @@ class Groups:
         The name that stands for several channels.
     colour : dict of str to str
         Colour of each name; the same channel has the same colour in all pictures of a dataset.
+    texts : dict of str to str
+        Text of every channel of the dataset, as `texts_of` gives it.
     """
 
     members: dict[str, list[str]]
     other: str | None
     colour: dict[str, str]
+    texts: dict[str, str]
 
     @property
     def labels(self) -> list[str]:
         """Names as matplotlib writes them out."""
-        return [plain_text(name) for name in self.members]
+        return [self.texts.get(name, name) for name in self.members]
 
     def entries(self, artists: Iterable[Artist]) -> dict[str, Artist]:
         """Entries of a legend, as `entries_of` makes them."""
@@ -54,6 +66,18 @@ class Groups:
             name: values.sel(channel=channels).sum("channel").to_numpy()
             for name, channels in self.members.items()
         }
+
+
+def texts_of(ds: xr.Dataset, dim: str) -> dict[str, str]:
+    """Text of each channel, geo or control of a dataset, all of them different.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> texts_of(mmm_xgen.generate_mmm_dataset(), "geo")
+    {'geo_a': 'geo_a', 'geo_b': 'geo_b'}
+    """
+    return plain_texts(map(str, ds[dim].to_numpy()))
 
 
 def entries_of(named: Iterable[tuple[str, Artist]]) -> dict[str, Artist]:
@@ -91,7 +115,7 @@ def one_of(found: str, allowed: Sequence[str], path: str) -> None:
 
 
 def check_panel(ds: xr.Dataset, *names: str) -> None:
-    """Refuse a dataset that lacks a variable, has a further dim, or has nothing along a dim.
+    """Refuse a dataset that lacks a variable, has a further dim, nothing along a dim or odd sizes.
 
     Without controls there is something to draw.
 
@@ -119,6 +143,47 @@ def check_panel(ds: xr.Dataset, *names: str) -> None:
             raise SchemaError(
                 f"{name!r} has no {empty[0]}: found 0, needed: at least 1; select some"
             )
+    check_sizes(ds[list(names)])
+
+
+def check_sizes(ds: xr.Dataset, *, apart: Sequence[str] = ("geo", "channel", "control")) -> None:
+    """Refuse values that an axis cannot show: infinite, next to the largest or to the smallest.
+
+    matplotlib ends the process or draws something else where it meets them.
+
+    Parameters
+    ----------
+    ds : Dataset
+        What is drawn.
+    apart : sequence of str
+        Dims of which each entry may have an axis of its own.
+
+    Raises
+    ------
+    SchemaError
+        If the largest absolute value of a variable is neither 0 nor between 1e-150 and 1e150.
+
+    Examples
+    --------
+    >>> check_sizes(xr.Dataset({"y": ("date", [1e-312, 2e-312])}))
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: 'y' is too small for a picture: found at most 2e-312, allowed: ...
+    """
+    for name, values in ds.items():
+        size = abs(values.astype(float)).fillna(0.0)
+        size = size.max([dim for dim in size.dims if dim not in apart])
+        odd = (size > 0) & ~((size >= LEAST_VALUE) & (size <= GREATEST_VALUE))
+        if not bool(odd.any()):
+            continue
+        place = np.unravel_index(int(odd.to_numpy().argmax()), odd.shape)
+        found = size[dict(zip(size.dims, place, strict=True))]
+        where = ", ".join(f"{dim} {shown(str(found[dim].item()))}" for dim in size.dims)
+        what = "small" if float(found) < 1 else "large"
+        raise SchemaError(
+            f"{name!r} is too {what} for a picture: found at most {float(found):g}"
+            f"{f' in {where}' if where else ''}, allowed: 0, or {LEAST_VALUE:g} to "
+            f"{GREATEST_VALUE:g}; change its units"
+        )
 
 
 def at_geo(ds: xr.Dataset, geo: str | None) -> xr.Dataset:
@@ -222,7 +287,7 @@ def group_channels(
     other = f"{len(rest)} others" if rest else None
     if other is not None:
         members[other] = rest
-    return Groups(members, other, _colours(everything, kept, other))
+    return Groups(members, other, _colours(everything, kept, other), texts_of(ds, "channel"))
 
 
 def _colours(everything: list[str], kept: list[str], other: str | None) -> dict[str, str]:
@@ -308,5 +373,5 @@ def where(ds: xr.Dataset, geo: str | None) -> str:
     (' in 2 geos', ' in geo_a', '')
     """
     if geo is not None:
-        return f" in {plain_text(geo)}"
+        return f" in {texts_of(ds, 'geo')[geo]}"
     return f" in {ds.sizes['geo']} geos" if ds.sizes["geo"] > 1 else ""

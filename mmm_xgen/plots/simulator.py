@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.errors import MissingDependencyError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import WIDTH, band, headed, legend_below, line, name_rows
+from mmm_xgen.plots.panels import WIDTH, area, band, headed, legend_below, line, name_rows
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
+    check_sizes,
     currency_of,
     group_channels,
     kpi_of,
@@ -34,9 +35,12 @@ from mmm_xgen.plots.style import (
     STYLE,
     format_dates,
     format_numbers,
-    plain_text,
+    ratio_text,
+    short_names,
     short_number,
+    signed_number,
 )
+from mmm_xgen.plots.timelines import place_of
 from mmm_xgen.truth.counterfactual import full_plan, simulate
 from mmm_xgen.truth.optimum import optimize_allocation
 from mmm_xgen.truth.scenarios import compare_scenarios
@@ -47,13 +51,20 @@ ALL_GEOS = "all geos"
 MOST = 3.0
 STEP = 0.01
 PLAN_COLOUR = CHANNEL_COLOURS[1]
-TABLE = {
-    "channel_spend": "spend",
-    "channel_incremental_spend": "more spend",
-    "channel_incremental_sales": "more sales",
-    "channel_marginal_roi": "earned per unit more",
-    "channel_roas": "ROAS",
+SHADE = 0.25
+# Share of a sum that is what rounding leaves of nothing.
+ROUNDING = 1e-9
+# Columns of the table: title, units and how a figure is written.
+TABLE: dict[str, tuple[str, str, Callable[[float], str]]] = {
+    "channel_spend": ("spend", "{currency}", short_number),
+    "channel_incremental_spend": ("more spend", "{currency}", signed_number),
+    "channel_incremental_sales": ("more sales", "{kpi}", signed_number),
+    "channel_incremental_revenue": ("more revenue", "{currency}", signed_number),
+    "channel_incremental_profit": ("more profit", "{currency}", signed_number),
+    "channel_incremental_roas": ("incremental ROAS", "", ratio_text),
+    "channel_roas": ("ROAS", "", ratio_text),
 }
+CELL = "padding: 0.2em 0.8em; text-align: right; font-variant-numeric: tabular-nums"
 
 
 def plot_what_if(
@@ -100,16 +111,18 @@ def plot_what_if(
     check_panel(ds, *NEEDED)
     groups = group_channels(ds)
     plan = full_plan(ds, spend)
+    check_sizes(plan.to_dataset(name="spend"))
     now = at_geo(ds, geo)
     then = simulate(now, spend=plan.sel(geo=now["geo"].values))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, 6.2), layout="constrained")
+        figure = Figure(figsize=figsize or (WIDTH, 7.4), layout="constrained")
         panels = figure.subplot_mosaic(
-            [["sales", "sales"], ["spend", "contribution"]], height_ratios=[1.2, 1]
+            [["sales", "sales"], ["increment", "increment"], ["spend", "contribution"]],
+            height_ratios=[1.1, 0.7, 1],
         )
         for name, axes in panels.items():
             axes.set_label(name)
-        _draw_sales(panels["sales"], now, then)
+        _draw_sales(panels["sales"], panels["increment"], now, then)
         for key, variable, noun, units in (
             ("spend", "spend", "Spend", currency_of(ds)),
             ("contribution", "channel_contribution", "Contribution", kpi_of(ds)),
@@ -119,21 +132,34 @@ def plot_what_if(
             _draw_bars(panels[key], groups.labels, today, planned)
             panels[key].set_title(f"{noun} by channel: {_change(today.sum(), planned.sum())}")
             panels[key].set_xlabel(f"{units}, all dates")
-        headed(figure, f"What if: {plain_text(geo) if geo else _geos(ds)}, without noise")
+        place = place_of(ds, geo) if geo or ds.sizes["geo"] == 1 else ALL_GEOS
+        headed(figure, f"What if: {place}, without noise", _added(now, then))
         entries: dict[str, Artist] = {
             "today": line(INK, dashed=True),
             "under the plan": line(PLAN_COLOUR),
+            "added by the plan": band(PLAN_COLOUR),
             "today, by channel": band(FAINT),
         }
         legend_below(figure, entries)
     return figure
 
 
-def _geos(ds: xr.Dataset) -> str:
-    return ALL_GEOS if ds.sizes["geo"] > 1 else plain_text(str(ds["geo"].values[0]))
+def _added(now: xr.Dataset, then: xr.Dataset) -> str:
+    """What the plan changes over all dates, in words."""
+    rise = then["channel_contribution"] - now["channel_contribution"]
+    spent = float((then["spend"] - now["spend"]).sum())
+    earned = float((rise * now["revenue_per_kpi"]).sum())
+    size = float(now["spend"].sum() + then["spend"].sum())
+    amounts = {"spend": spent, "revenue": earned, "profit": earned - spent}
+    changes = ", ".join(
+        f"{name} {signed_number(0.0 if abs(amount) <= ROUNDING * size else amount)}"
+        for name, amount in amounts.items()
+    )
+    return f"against today, {currency_of(now)}: {changes}"
 
 
-def _draw_sales(axes: Axes, now: xr.Dataset, then: xr.Dataset) -> None:
+def _draw_sales(axes: Axes, below: Axes, now: xr.Dataset, then: xr.Dataset) -> None:
+    """Expected sales today and under the plan, and below what the plan adds to them."""
     both = xr.Dataset({"today": now["mu"].sum("geo"), "plan": then["mu"].sum("geo")})
     totals = float(both["today"].sum()), float(both["plan"].sum())
     series, step = thinned(both.assign_attrs(now.attrs))
@@ -141,13 +167,19 @@ def _draw_sales(axes: Axes, now: xr.Dataset, then: xr.Dataset) -> None:
     marker = "_" if len(dates) == 1 else None
     today, plan = series["today"].to_numpy(), series["plan"].to_numpy()
     if len(dates) > 1:
-        axes.fill_between(dates, today, plan, color=PLAN_COLOUR, alpha=0.25, linewidth=0)
+        axes.fill_between(dates, today, plan, color=PLAN_COLOUR, alpha=SHADE, linewidth=0)
     axes.plot(dates, plan, color=PLAN_COLOUR, linewidth=1.8, marker=marker)
     axes.plot(dates, today, color=INK, linewidth=1.2, linestyle=(0, (4, 2)), marker=marker)
     axes.set_title(f"Expected sales: {_change(*totals)}")
-    axes.set_ylabel(per_period(kpi_of(now), now, step))
-    format_numbers(axes, "y")
-    format_dates(axes)
+    added = totals[1] - totals[0]
+    amount = 0.0 if abs(added) <= ROUNDING * abs(totals[0]) else added
+    below.set_title(f"Sales added: {signed_number(amount)} {kpi_of(now)}")
+    area(below, dates, 0.0, plan - today, PLAN_COLOUR)
+    below.axhline(0.0, color=INK, linewidth=0.8)
+    for panel in (axes, below):
+        panel.set_ylabel(per_period(kpi_of(now), now, step))
+        format_numbers(panel, "y")
+        format_dates(panel)
 
 
 def _draw_bars(axes: Axes, names: list[str], today: FloatArray, plan: FloatArray) -> None:
@@ -226,22 +258,25 @@ class _Simulator:
         self.today = spent
         self.levels = xr.ones_like(spent)
         names = [str(name) for name in ds["geo"].values]
-        wide = {"description_width": "11em"}
+        self.everywhere = ALL_GEOS if ALL_GEOS not in names else f"{ALL_GEOS} together"
+        labels = short_names(map(str, ds["channel"].values))
+        wide = {"description_width": "15em"}
         self.geo = widgets.Dropdown(
-            options=[(ALL_GEOS, None), *((name, name) for name in names)],
+            # A value of None would be shown as nothing chosen.
+            options=[(name, name) for name in (self.everywhere, *names)],
             description="geo",
             style=wide,
         )
         self.sliders = {
-            name: self._slider(widgets, name, float(spent.sel(channel=name).sum()))
-            for name in map(str, ds["channel"].values)
+            name: self._slider(widgets, label, float(spent.sel(channel=name).sum()))
+            for name, label in labels.items()
         }
         self.budget = widgets.FloatSlider(
             description=f"budget ({ds.attrs.get('currency', 'currency')})",
             continuous_update=False,
             readout_format=",.0f",
             style=wide,
-            layout={"width": "34em"},
+            layout={"width": "38em"},
         )
         self.split = widgets.Button(description="best split", tooltip="Split it as is best")
         self.reset = widgets.Button(description="back to today")
@@ -270,8 +305,8 @@ class _Simulator:
             # Where nothing is spent there is no pattern to multiply.
             disabled=spent == 0,
             continuous_update=False,
-            style={"description_width": "11em"},
-            layout={"width": "34em"},
+            style={"description_width": "15em"},
+            layout={"width": "38em"},
         )
 
     def _listen(self) -> None:
@@ -286,7 +321,7 @@ class _Simulator:
     def geos(self) -> list[str]:
         """Geos that the sliders move."""
         every = [str(name) for name in self.ds["geo"].values]
-        return every if self.geo.value is None else [self.geo.value]
+        return every if self.geo.value == self.everywhere else [self.geo.value]
 
     def move(self, channel: str, level: float) -> None:
         """Set one channel to a multiple of today's spend."""
@@ -353,17 +388,39 @@ class _Simulator:
         plan = self.ds["spend"] * self.levels
         self.table.value = _table(self.ds.sel(geo=self.geos), plan.sel(geo=self.geos))
         page = io.BytesIO()
-        plot_what_if(self.ds, plan, geo=self.geo.value).savefig(page, dpi=80)
+        geo = None if self.geo.value == self.everywhere else self.geo.value
+        plot_what_if(self.ds, plan, geo=geo).savefig(page, dpi=80)
         self.picture.value = page.getvalue()
 
 
 def _table(ds: xr.Dataset, plan: xr.DataArray) -> str:
     """What each channel and all of them do under a plan, as HTML."""
     found = compare_scenarios(ds, {"plan": plan}).sel(scenario="plan", drop=True)
-    channels = {
-        title: found[name].to_series().reset_index(drop=True) for name, title in TABLE.items()
-    }
-    rows = pd.DataFrame(channels).set_index(pd.Index(list(map(str, ds["channel"].values))))
-    total = {title: float(found[name.removeprefix("channel_")]) for name, title in TABLE.items()}
-    rows = pd.concat([rows, pd.DataFrame(total, index=pd.Index(["all"]))])
-    return str(rows.map(lambda value: "" if np.isnan(value) else short_number(value)).to_html())
+    units = {"currency": str(ds.attrs.get("currency", "")), "kpi": str(ds.attrs.get("kpi", ""))}
+    heads = [("", ""), *((title, unit.format(**units)) for title, unit, _ in TABLE.values())]
+    head = "".join(
+        f'<th style="{CELL}; vertical-align: bottom">{escape(title)}<br/>'
+        f'<span style="font-weight: normal; color: {FAINT}">{escape(unit)}</span></th>'
+        for title, unit in heads
+    )
+    rows = [
+        _table_row(name, [float(found[key].sel(channel=name)) for key in TABLE])
+        for name in map(str, ds["channel"].values)
+    ]
+    totals = [float(found[key.removeprefix("channel_")]) for key in TABLE]
+    rows.append(_table_row("all", totals, f"border-top: 1px solid {FAINT}; font-weight: bold"))
+    edge = f"border-bottom: 1px solid {FAINT}"
+    return (
+        '<table style="border-collapse: collapse; line-height: 1.3">'
+        f'<thead><tr style="{edge}">{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    )
+
+
+def _table_row(name: str, values: list[float], style: str = "") -> str:
+    texts = [
+        "-" if np.isnan(value) else write(value)
+        for value, (*_, write) in zip(values, TABLE.values(), strict=True)
+    ]
+    cells = "".join(f'<td style="{CELL}">{text}</td>' for text in texts)
+    first = f'<th style="{CELL}; text-align: left">{escape(name)}</th>'
+    return f'<tr style="{style}">{first}{cells}</tr>'

@@ -32,6 +32,7 @@ from mmm_xgen.plots.selection import (
     group_channels,
     one_of,
     per_period,
+    texts_of,
     thinned,
     where,
 )
@@ -39,7 +40,6 @@ from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     format_dates,
     format_numbers,
-    plain_text,
     short_number,
 )
 from mmm_xgen.plots.timelines import draw_lines
@@ -117,7 +117,8 @@ def plot_spend(
     height = max(2.2, 1.3 + ROW * len(rows.names)) if kind == "heatmap" else 4.2
     with canvas(ax, figsize, height=height) as (figure, axes):
         if kind == "heatmap":
-            _draw_heatmap(figure, axes, spend.sel(channel=rows.names), dates)
+            texts = [groups.texts[name] for name in rows.names]
+            _draw_heatmap(figure, axes, spend.sel(channel=rows.names), dates, texts)
             _write_totals(axes, here["spend"], rows.names)
         else:
             draw = draw_lines if kind == "lines" else _draw_areas
@@ -138,7 +139,9 @@ def _draw_areas(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], grou
     legend_beside(axes, dict(reversed(entries.items())))
 
 
-def _draw_heatmap(figure: Figure, axes: Axes, spend: xr.DataArray, dates: Dates) -> None:
+def _draw_heatmap(
+    figure: Figure, axes: Axes, spend: xr.DataArray, dates: Dates, names: list[str]
+) -> None:
     values = spend.transpose("channel", "date").to_numpy()
     highest = values.max(axis=1, keepdims=True, initial=0.0)
     # A row without spend is all white.
@@ -147,7 +150,7 @@ def _draw_heatmap(figure: Figure, axes: Axes, spend: xr.DataArray, dates: Dates)
     edges = np.append(dates, dates[-1] + length)
     rows = np.arange(len(values) + 1) - 0.5
     mesh = axes.pcolormesh(edges, rows, shares, cmap=HEAT, vmin=0, vmax=1)
-    name_rows(axes, [plain_text(str(name)) for name in spend["channel"].to_numpy()])
+    name_rows(axes, names)
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.grid(visible=False)
     # Room for the first year, which mostly begins before the first date.
@@ -185,7 +188,7 @@ def _title(ds: xr.Dataset, geo: str | None, names: list[str]) -> str:
         return f"Spend{where(ds, geo)}: nothing was spent"
     amount = f"{currency_of(ds)} {short_number(whole)}"
     largest = totals["channel"].to_numpy()[int(totals.to_numpy().argmax())]
-    name = plain_text(str(largest))
+    name = texts_of(ds, "channel")[str(largest)]
     if len(names) == 1:
         return f"Spend on {name}{where(ds, geo)}: {amount}"
     share = float(totals.max()) / whole

@@ -35,6 +35,7 @@ from mmm_xgen.plots.selection import (
     group_channels,
     per_period,
     period_of,
+    texts_of,
     thinned,
     where,
 )
@@ -44,7 +45,6 @@ from mmm_xgen.plots.style import (
     STYLE,
     format_dates,
     format_numbers,
-    plain_text,
 )
 from mmm_xgen.truth.shape import half_of_effect
 
@@ -118,6 +118,7 @@ def plot_response_stages(
     rows = page_of(list(colours), page, MOST_STAGES, "channels")
     # In the order in which they happen.
     first = bool(ds.attrs.get("adstock_first", 1))
+    texts = texts_of(ds, "channel")
     columns = STAGES if first else ("spend", "saturated", "carryover")
     series, step = thinned(_over_geos(at_geo(ds, geo), columns[: 2 if first else 1]))
     size = figsize or (WIDTH, 1.3 + 1.4 * len(rows.names))
@@ -127,7 +128,7 @@ def plot_response_stages(
         for panels, name in zip(grid, rows.names, strict=True):
             values = {stage: series[stage].sel(channel=name).to_numpy() for stage in columns}
             _draw_row(list(panels), series["date"].to_numpy(), values, colours[name])
-            _name_row(panels[0], name)
+            _name_row(panels[0], texts[name])
         for axes, stage in zip(grid[0], columns, strict=True):
             axes.set_title(WORDS[stage])
         # All panels share its axis; spend has always something to draw.
@@ -197,7 +198,7 @@ def plot_adstock_kernels(
     weights = here["adstock_weights"].sel(channel=cells.names).transpose("channel", "geo", "lag")
     reach = _longest(weights)
     shares = _shares_of_geos(here).sel(channel=cells.names).transpose("channel", "geo").to_numpy()
-    period = period_of(ds)
+    period, texts = period_of(ds), texts_of(ds, "channel")
     with mpl.rc_context(STYLE):
         figure, panels = new_panels(len(cells.names), figsize=figsize, height=2.0)
         kernels = weights.to_numpy()
@@ -205,7 +206,7 @@ def plot_adstock_kernels(
             axes.set_xlim(-0.02 * reach, reach)
             _draw_kernel(axes, kernel, share, colours[name])
             _mark_half(axes, kernel, share, period)
-            axes.set_title(plain_text(name))
+            axes.set_title(texts[name])
         for axes in panels[-panels[0].get_gridspec().ncols :]:  # type: ignore[union-attr]
             axes.set_xlabel(f"{period}s since the spend began")
         headed(figure, f"How long spend works{where(ds, geo)}: weight of each {period}", cells.note)
@@ -274,7 +275,7 @@ def _draw_row(panels: list[Axes], dates: Dates, values: dict[str, FloatArray], c
 
 
 def _name_row(axes: Axes, name: str) -> None:
-    words = "\n".join(wrap(plain_text(name), NAME_WIDTH, break_long_words=False))
+    words = "\n".join(wrap(name, NAME_WIDTH, break_long_words=False))
     axes.set_ylabel(words, rotation=0, ha="right", va="center", fontweight="bold")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -58,6 +61,10 @@ STYLE: Any = {
 
 PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 LONGEST_NAME = 25
+# Letters that are left of the beginning of names which differ only in their middle.
+BEGINNING = 8
+# Ratios below it are what rounding leaves of 0.
+NO_RATIO = 1e-12
 DAYS_BESIDE_ONE_DATE = 4
 DAYS_IN_A_MONTH = 28
 # Of the numbers beside an axis.
@@ -78,6 +85,30 @@ def short_number(value: float, figures: int = 3) -> str:
         if abs(value) >= (1 - 0.5 * 10.0**-figures) * step:
             return f"{value / step:.{figures}g}{unit}"
     return f"{value:.{figures}g}"
+
+
+def signed_number(value: float) -> str:
+    """Write a change as a short number with its sign.
+
+    Examples
+    --------
+    >>> [signed_number(value) for value in (12_500, -0.5, 0.0)]
+    ['+12.5k', '-0.5', '0']
+    """
+    return f"+{short_number(value)}" if value > 0 else short_number(value)
+
+
+def ratio_text(value: float) -> str:
+    """Write a return or another ratio with three figures, however small it is.
+
+    Examples
+    --------
+    >>> [ratio_text(value) for value in (2.4, 0.00321, 0.0, 12.34, 1250.0)]
+    ['2.40', '0.00321', '0.00', '12.3', '1.25k']
+    """
+    if abs(value) < NO_RATIO:
+        return "0.00"
+    return f"{value:#.3g}" if abs(value) < 99.95 else short_number(value)
 
 
 class ShortNumbers(Formatter):
@@ -116,10 +147,76 @@ def plain_text(name: str) -> str:
     >>> plain_text("Programmatic display retargeting 12")
     'Programmatic…targeting 12'
     """
-    if len(name) > LONGEST_NAME:
-        half = LONGEST_NAME // 2
-        name = f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
-    return name.replace("$", r"\$")
+    return _escaped(_without_middle(name))
+
+
+def plain_texts(names: Iterable[str]) -> dict[str, str]:
+    """Text of each name as `plain_text` writes it, but with different texts for all names.
+
+    Long names that would read alike show the part in which they differ.
+
+    Parameters
+    ----------
+    names : iterable of str
+        All names of a kind that a dataset has, so that each reads alike in all pictures of it.
+
+    Examples
+    --------
+    >>> plain_texts(["TV", "Programmatic display targeting 12", "Programmatic video targeting 12"])
+    {'TV': 'TV', ...: 'Programm…display targeti…', ...: 'Programm…video targeting…'}
+    """
+    return {name: _escaped(text) for name, text in short_names(names).items()}
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Shorten long names so that those which differ stay apart; see `plain_texts`.
+
+    Examples
+    --------
+    >>> list(short_names(["a" * 30 + "1" + "b" * 30, "a" * 30 + "2" + "b" * 30]).values())
+    ['aaaaaaaa…1bbbbbbbbbbbbbb…', 'aaaaaaaa…2bbbbbbbbbbbbbb…']
+    """
+    texts = _apart({name: _without_middle(name) for name in names})
+    taken: set[str] = {name for name, text in texts.items() if name == text}
+    for name, text in texts.items():
+        copies, label = 1, text
+        while label in taken and label != name:
+            copies += 1
+            label = f"{text} ({copies})"
+        taken.add(label)
+        texts[name] = label
+    return texts
+
+
+def _without_middle(name: str) -> str:
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = LONGEST_NAME // 2
+    return f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
+
+
+def _apart(texts: dict[str, str]) -> dict[str, str]:
+    """Write long names of the same text from the letter on in which they first differ."""
+    alike = defaultdict(list)
+    for name, text in texts.items():
+        if name != text:
+            alike[text].append(name)
+    for names in (names for names in alike.values() if len(names) > 1):
+        letters = enumerate(zip_longest(*names))
+        start = next(place for place, others in letters if len(set(others)) > 1)
+        room = LONGEST_NAME - BEGINNING - 2
+        texts |= _apart(
+            {
+                name: f"{name[:BEGINNING]}…{name[start : start + room]}"
+                + "…" * (len(name) > start + room)
+                for name in names
+            }
+        )
+    return texts
+
+
+def _escaped(text: str) -> str:
+    return text.replace("$", r"\$")
 
 
 def period_word(freq: str) -> str:

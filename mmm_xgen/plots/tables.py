@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import name_rows
-from mmm_xgen.plots.style import FAINT, INK, short_number
+from mmm_xgen.plots.style import FAINT, INK, ratio_text
 
 # Cells with a number in them are not narrower than this.
 MOST_NUMBERS = 10
@@ -119,7 +119,7 @@ def draw_ratios(
             axes.text(
                 column,
                 row,
-                _ratio_text(value) if np.isfinite(value) else "",
+                ratio_text(value) if np.isfinite(value) else "",
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -137,10 +137,6 @@ def draw_ratios(
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     return mesh
-
-
-def _ratio_text(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else short_number(value)
 
 
 def doublings_of(*tables: FloatArray) -> float:

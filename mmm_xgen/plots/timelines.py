@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,17 +11,21 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed, legend_beside, line
-from mmm_xgen.plots.selection import Groups
-from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_dates, format_numbers, plain_text
+from mmm_xgen.plots.selection import Groups, texts_of
+from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_dates, format_numbers, plain_texts
 
 DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
 # Rows of one picture share a scale; one that hardly varies still has room for its name.
 LEAST_HEIGHT = 0.26
 TALLEST = 2.6
 BETWEEN_ROWS = 0.42
+SALES = "sales (y)"
+# Of its largest value: a control that is on has no smaller one.
+WELL_AWAY = 0.1
 # Spread over geos: a tenth of them is below, a tenth above.
 SPREAD = (0.1, 0.5, 0.9)
 
@@ -48,7 +53,7 @@ def place_of(ds: xr.Dataset, geo: str | None) -> str:
     """
     if geo is None and ds.sizes["geo"] > 1:
         return f"sum of {ds.sizes['geo']} geos"
-    return plain_text(str(ds["geo"].to_numpy()[0]) if geo is None else geo)
+    return texts_of(ds, "geo")[str(ds["geo"].to_numpy()[0]) if geo is None else geo]
 
 
 def trace(
@@ -97,12 +102,14 @@ def even_rows(
     spans = np.array([high - low for low, high in ends])
     largest = spans.max() if spans.max() > 0 else max(abs(high) for _, high in ends) or 1.0
     heights = np.maximum(1.12 * spans, LEAST_HEIGHT * largest)
-    inches = TALLEST * heights / heights.max()
+    # The layout engine ends the process if ratios of heights are next to the smallest number.
+    shares = heights / heights.max()
+    inches = TALLEST * shares
     size = figsize or (WIDTH, 1.3 + float(inches.sum()) + BETWEEN_ROWS * len(inches))
     figure = Figure(figsize=size, layout="constrained")
     rows = list(
         figure.subplots(
-            len(ends), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+            len(ends), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": shares}
         )[:, 0]
     )
     for axes, (low, high), height in zip(rows, ends, heights, strict=True):
@@ -197,9 +204,65 @@ def spread_of(cells: FloatArray) -> FloatArray:
     """
     there = np.isfinite(cells).any(axis=1)
     quantiles = np.full((len(SPREAD), len(cells)), np.nan)
+    # Between nothing and something lies no value that any geo has.
+    method: Any = "nearest" if (cells == 0).any() else "linear"
     if there.any():
-        quantiles[:, there] = np.nanquantile(cells[there], SPREAD, axis=1)
+        quantiles[:, there] = np.nanquantile(cells[there], SPREAD, axis=1, method=method)
     return quantiles
+
+
+def is_switch(cells: FloatArray) -> bool:
+    """Tell whether a control is on or off, such as a promotion: 0, or well away from it.
+
+    Examples
+    --------
+    >>> is_switch(np.array([0.0, 0.9, 1.1, np.nan])), is_switch(np.array([0.0, 0.01, 1.0]))
+    (True, False)
+    """
+    sizes = np.abs(cells[np.isfinite(cells)])
+    there = sizes[sizes > 0]
+    return 0 < there.size < sizes.size and bool(there.min() >= WELL_AWAY * there.max())
+
+
+def switches(axes: Axes, dates: Dates, cells: FloatArray) -> FloatArray:
+    """Steps that count the geos in which a control is on; a median would show it half on.
+
+    Parameters
+    ----------
+    axes : Axes
+        The panel.
+    dates : ndarray (date,)
+        First days of the periods.
+    cells : ndarray (date, geo)
+        0 or another value; NaN is missing.
+
+    Returns
+    -------
+    ndarray (date,)
+        What is drawn: the value itself if there is one geo, else a number of geos.
+
+    Examples
+    --------
+    >>> from mmm_xgen.plots.panels import canvas
+    >>> with canvas(None, None) as (figure, axes):
+    ...     days = np.array(["2022-01-03", "2022-01-10"], "M8[D]")
+    ...     switches(axes, days, np.array([[1.0, 0.0], [1.0, 1.0]]))
+    array([1., 2.])
+    """
+    there = np.isfinite(cells).any(axis=1)
+    several = cells.shape[1] > 1
+    drawn = (np.nan_to_num(cells) != 0).sum(axis=1) if several else cells[:, 0]
+    drawn = np.where(there, drawn, np.nan)
+    if len(dates) == 1:
+        axes.bar(dates, drawn, color=DOT_EDGE, width=1.0)
+    else:
+        axes.fill_between(dates, 0.0, drawn, step="post", color=DOT, linewidth=0)
+        axes.step(dates, drawn, where="post", color=DOT_EDGE, linewidth=0.9)
+    if several:
+        axes.set_ylabel("geos where on")
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.set_ylim(0, 1.05 * cells.shape[1])
+    return drawn
 
 
 def without_panels(words: str, figsize: tuple[float, float] | None) -> Figure:
@@ -216,15 +279,24 @@ def without_panels(words: str, figsize: tuple[float, float] | None) -> Figure:
     return figure
 
 
-def role_name(name: str, role: str) -> str:
-    """Name of a variable as it is drawn; sales by what they are.
+def role_names(names: Sequence[str], roles: Sequence[str]) -> list[str]:
+    """Names of all variables of a dataset as they are drawn; sales by what they are.
 
     Examples
     --------
-    >>> role_name("y", "y"), role_name("TV", "channel")
-    ('sales (y)', 'TV')
+    >>> role_names(["y", "TV", "Price", "Price"], ["y", "channel", "channel", "control"])
+    ['sales (y)', 'TV', 'Price', 'Price (control)']
     """
-    return plain_text("sales (y)" if role == "y" else name)
+    texts = plain_texts(names)
+    channels = {name for name, role in zip(names, roles, strict=True) if role == "channel"}
+    return [
+        SALES
+        if role == "y"
+        else f"{texts[name]} ({role})"
+        if role == "control" and name in channels
+        else texts[name]
+        for name, role in zip(names, roles, strict=True)
+    ]
 
 
 def draw_lines(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], groups: Groups) -> None:

@@ -41,7 +41,8 @@ FIGURES = {
     "incremental_spend": ("{currency}", "spend beyond today's"),
     "incremental_sales": ("{kpi}", "sales beyond today's"),
     "incremental_revenue": ("{currency}", "revenue beyond today's"),
-    "marginal_roi": ("1", "incremental revenue over incremental spend"),
+    "incremental_profit": ("{currency}", "revenue less spend, beyond today's"),
+    "incremental_roas": ("1", "incremental revenue per unit of added spend"),
     "roas": ("1", "revenue lost without media, over its spend,"),
 }
 
@@ -141,8 +142,11 @@ def predict_impact(
     the chosen geos and the dates from :math:`t_0` to :math:`t_1`:
 
     .. math:: \text{incremental sales} = \sum_{t, g} (C'_{tg} - C_{tg}), \qquad
-        \text{marginal ROI} = \frac{\sum_{t, g} (C'_{tg} - C_{tg})\, \text{revenue}_{tg}}
-        {\sum_{t, g} (s'_{tg} - s_{tg})}
+        \text{incremental revenue} = \sum_{t, g} (C'_{tg} - C_{tg})\, \text{revenue}_{tg},
+
+    .. math:: \text{incremental profit} = \text{incremental revenue}
+        - \text{incremental spend}, \qquad
+        \text{incremental ROAS} = \frac{\text{incremental revenue}}{\text{incremental spend}}
 
     Variables without suffix end at the last date of the window; those with the suffix
     ``_with_carryout`` end `l_max` - 1 periods later. After the last date nothing is spent, and a
@@ -160,10 +164,11 @@ def predict_impact(
     -------
     Dataset
         Scalars ``incremental_spend``, ``incremental_sales``, ``incremental_revenue``,
-        ``marginal_roi`` (missing where spend changes by no more than rounding), and the last
-        three with ``_with_carryout``. Attributes: what was changed, and ``carryout_periods``
-        counted. The coordinate ``complete`` says whether all carry-out arrives by the last date,
-        so that `within_data` makes no difference.
+        ``incremental_profit``, ``incremental_roas``, and the last four with ``_with_carryout``.
+        The ratio is NaN unless spend rises by more than rounding and falls on no date in no geo:
+        its sign would mislead. Attributes: what was changed, and ``carryout_periods`` counted.
+        The coordinate ``complete`` says whether all carry-out arrives by the last date, so that
+        `within_data` makes no difference.
 
     Raises
     ------
@@ -190,7 +195,7 @@ def predict_impact(
         carryout = min(carryout, ds.sizes["date"] - periods.stop)
     rise, price = _rise_with_carryout(part, changed, carryout)
     added, spent = float((changed - part["spend"]).sum()), float(changed.sum())
-    is_change = abs(added) > ROUNDING * (spent + abs(added))
+    rises = bool(_only_rises(added, float(_fall(changed, part["spend"]).sum()), spent))
 
     currency, kpi = (str(ds.attrs.get(key, key)) for key in ("currency", "kpi"))
     results = {"incremental_spend": (added, currency, "spend added in the window")}
@@ -202,11 +207,20 @@ def predict_impact(
         inside = rise.isel(date=inside_dates)
         sales = float(inside.sum())
         revenue = float((inside * price.isel(date=inside_dates)).sum())
-        roi = revenue / added if is_change else np.nan
+        per_unit = revenue / added if rises else np.nan
         results |= {
             f"incremental_sales{suffix}": (sales, kpi, f"incremental sales {told}"),
             f"incremental_revenue{suffix}": (revenue, currency, f"incremental revenue {told}"),
-            f"marginal_roi{suffix}": (roi, "1", f"incremental revenue over spend added, {told}"),
+            f"incremental_profit{suffix}": (
+                revenue - added,
+                currency,
+                f"incremental revenue less spend added, {told}",
+            ),
+            f"incremental_roas{suffix}": (
+                per_unit,
+                "1",
+                f"incremental revenue per unit of spend added, {told}",
+            ),
         }
     dates = np.datetime_as_string(ds["date"].values[periods][[0, -1]], unit="D")
     attrs = {
@@ -260,10 +274,12 @@ def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.D
     -------
     Dataset, dims (scenario, channel)
         In total (scenario,): ``spend``, ``sales``, ``revenue``, ``incremental_spend``,
-        ``incremental_sales``, ``incremental_revenue``, ``marginal_roi`` (incremental revenue
-        over incremental spend) and ``roas`` (of all media). By channel (scenario, channel):
-        the same with the prefix ``channel_``, and ``channel_contribution`` for sales. Ratios
-        are missing where their spend is 0.
+        ``incremental_sales``, ``incremental_revenue``, ``incremental_profit`` (incremental
+        revenue less incremental spend), ``incremental_roas`` (incremental revenue per unit of
+        added spend) and ``roas`` (of all media). By channel (scenario, channel): the same with
+        the prefix ``channel_``, and ``channel_contribution`` for sales. ``incremental_roas`` is
+        NaN unless spend rises and no spend falls, on any date, in any geo or channel: else its
+        sign would mislead. ``roas`` is NaN where spend is 0.
 
     Raises
     ------
@@ -301,11 +317,27 @@ def _row(ds: xr.Dataset, plan: xr.DataArray, today: xr.DataArray) -> xr.Dataset:
         "contribution": made,
         "revenue": made * rate,
         "incremental_spend": plan - ds["spend"],
+        "spend_fall": _fall(plan, ds["spend"]),
         "incremental_sales": rise,
         "incremental_revenue": rise * rate,
     }
     sums = xr.Dataset({name: values.sum(("date", "geo")) for name, values in figures.items()})
     return sums.reset_coords(drop=True)
+
+
+def _fall(plan: xr.DataArray, today: xr.DataArray) -> xr.DataArray:
+    return (today - plan).clip(min=0)
+
+
+def _only_rises(added: Any, fall: Any, spend: Any) -> Any:
+    """Tell where total spend rises and no part of it falls, by more than rounding.
+
+    Only there a ratio of added revenue to added spend is a return. Where spend falls, saving
+    money at a gain has a negative ratio, and losing more than is saved a high one.
+    """
+    # What a shift adds in one channel and takes from another leaves rounding behind.
+    rounding = ROUNDING * (spend + abs(added))
+    return (added > rounding) & (fall <= rounding)
 
 
 def _table(ds: xr.Dataset, by_channel: xr.Dataset) -> xr.Dataset:
@@ -315,10 +347,12 @@ def _table(ds: xr.Dataset, by_channel: xr.Dataset) -> xr.Dataset:
     total["sales"] = ds["mu"].sum() + total["incremental_sales"]
     total["revenue"] = (ds["mu"] * ds["revenue_per_kpi"]).sum() + total["incremental_revenue"]
     for figures, earned in ((total, media_revenue), (by_channel, by_channel["revenue"])):
-        added, spend = figures["incremental_spend"], figures["spend"]
-        # What a shift adds in one channel and takes from another leaves rounding behind.
-        is_change = abs(added) > ROUNDING * (spend + abs(added))
-        figures["marginal_roi"] = (figures["incremental_revenue"] / added).where(is_change)
+        added, spend, gained = (
+            figures[name] for name in ("incremental_spend", "spend", "incremental_revenue")
+        )
+        figures["incremental_profit"] = gained - added
+        rises = _only_rises(added, figures["spend_fall"], spend)
+        figures["incremental_roas"] = (gained / added).where(rises)
         figures["roas"] = (earned / spend).where(spend != 0)
     columns = {name: total[name] for name in FIGURES if name in total and name != "contribution"}
     columns |= {

@@ -15,6 +15,7 @@ import xarray as xr
 import mmm_xgen as m
 from mmm_xgen import AlignmentError, MissingDependencyError, SchemaError
 from mmm_xgen.plots.simulator import MOST, _change, plot_what_if, what_if_simulator
+from mmm_xgen.plots.style import signed_number
 
 # Round numbers for arithmetic, not for economics.
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -52,7 +53,7 @@ def bars(axes: Any) -> np.ndarray:
 def test_the_picture_shows_what_simulate_says(ds: xr.Dataset) -> None:
     plan = ds.spend * xr.DataArray([2.0, 1.0, 0.5], {"channel": ds.channel}, ("channel",))
     figure = plot_what_if(ds, plan.reset_coords(drop=True))
-    sales, spend, contribution = figure.axes
+    sales, increment, spend, contribution = figure.axes
     simulated = m.truth.simulate(ds, spend=plan)
     then, now = (line.get_ydata() for line in sales.get_lines())
     np.testing.assert_allclose(now, ds.mu.sum("geo"))
@@ -61,6 +62,18 @@ def test_the_picture_shows_what_simulate_says(ds: xr.Dataset) -> None:
     for axes, name in ((spend, "spend"), (contribution, "channel_contribution")):
         for row, each in zip(bars(axes), (ds, simulated), strict=True):
             np.testing.assert_allclose(row, each[name].sum(("date", "geo")).sel(channel=order))
+    # What the plan adds is seen by itself, not as the distance of two lines.
+    rise = (simulated.mu - ds.mu).sum("geo").to_numpy()
+    [area] = increment.collections
+    drawn = area.get_paths()[0].vertices[:, 1]
+    assert (drawn.min(), drawn.max()) == pytest.approx((min(rise.min(), 0), max(rise.max(), 0)))
+    added = m.truth.compare_scenarios(ds, {"plan": plan}).isel(scenario=0)
+    assert increment.get_title(loc="left") == (
+        f"Sales added: {signed_number(float(added.incremental_sales))} sales"
+    )
+    note = figure.get_suptitle().splitlines()[1]
+    for name in ("spend", "revenue", "profit"):
+        assert f"{name} {signed_number(float(added[f'incremental_{name}']))}" in note
     ratio = float(simulated.mu.sum() / ds.mu.sum() - 1)
     word = "more" if ratio > 0 else "less"
     assert sales.get_title(loc="left") == f"Expected sales: {100 * abs(ratio):.3g}% {word}"
@@ -78,6 +91,8 @@ def test_the_picture_of_a_geo_is_of_that_geo(ds: xr.Dataset) -> None:
 def test_nothing_changed_is_said(ds: xr.Dataset) -> None:
     figure = plot_what_if(ds, ds.spend)
     assert figure.axes[0].get_title(loc="left") == "Expected sales: as today"
+    assert figure.axes[1].get_title(loc="left") == "Sales added: 0 sales"
+    assert figure.get_suptitle().endswith("spend 0, revenue 0, profit 0")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +130,7 @@ def test_it_draws(changes: dict[str, Any]) -> None:
 
 
 def figure_rows(figure: Any) -> list[str]:
-    return [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    return [label.get_text() for label in figure.axes[2].get_yticklabels()]
 
 
 def test_a_channel_without_spend_has_empty_bars() -> None:
@@ -129,7 +144,7 @@ def test_a_channel_without_spend_has_empty_bars() -> None:
         )
     )
     figure = plot_what_if(silent, silent.spend)
-    assert figure.axes[1].get_title(loc="left") == "Spend by channel: as today"
+    assert figure.axes[2].get_title(loc="left") == "Spend by channel: as today"
     figure.savefig(io.BytesIO())
     pytest.importorskip("ipywidgets")
     simulator = Simulator(silent)
@@ -190,6 +205,8 @@ def test_it_begins_with_today(ds: xr.Dataset, simulator: Simulator) -> None:
     assert {slider.value for slider in simulator.sliders.values()} == {1.0}
     assert simulator.budget.value == pytest.approx(float(ds.spend.sum()))
     assert [label for label, _ in simulator.geo.options] == ["all geos", "north", "south"]
+    # The widget shows nothing for a value of None.
+    assert simulator.geo.label == simulator.geo.value == "all geos"
     assert bytes(simulator.picture.value).startswith(b"\x89PNG")
     assert number(simulator.table.loc["all", "more sales"]) == 0
 
@@ -202,8 +219,11 @@ def test_a_channel_moves_and_the_budget_follows(ds: xr.Dataset, simulator: Simul
     impact = m.truth.predict_impact(ds, channel="Channel 2", by=1.0)
     row = simulator.table.loc["Channel 2"]
     assert number(row["more sales"]) == pytest.approx(float(impact.incremental_sales), rel=0.01)
-    assert number(row["earned per unit more"]) == pytest.approx(
-        float(impact.marginal_roi), rel=0.01
+    for title in ("revenue", "profit"):
+        wanted = float(impact[f"incremental_{title}"])
+        assert number(row[f"more {title}"]) == pytest.approx(wanted, rel=0.01)
+    assert number(row["incremental ROAS"]) == pytest.approx(
+        float(impact.incremental_roas), rel=0.01
     )
     assert bytes(simulator.picture.value) != before
 
@@ -247,7 +267,7 @@ def test_a_geo_is_moved_by_itself_and_kept(ds: xr.Dataset, simulator: Simulator)
     simulator.sliders["Channel 3"].value = 0.0
     simulator.geo.value = "north"
     assert simulator.sliders["Channel 3"].value == 1.0
-    simulator.geo.value = None
+    simulator.geo.label = "all geos"
     whole = ds.spend.sel(channel="Channel 3").sum()
     assert simulator.sliders["Channel 3"].value == pytest.approx(
         float(1 - south.sel(channel="Channel 3") / whole)
@@ -255,6 +275,25 @@ def test_a_geo_is_moved_by_itself_and_kept(ds: xr.Dataset, simulator: Simulator)
     assert simulator.spend("Channel 3") == pytest.approx(
         float(whole - south.sel(channel="Channel 3")), rel=0.01
     )
+
+
+def test_a_geo_with_the_name_of_all_is_one_of_them() -> None:
+    pytest.importorskip("ipywidgets")
+    simulator = Simulator(dataset(geos=["all geos", "south"], n_periods=20))
+    whole = simulator.budget.value
+    simulator.geo.value = "all geos"
+    assert simulator.budget.value < 0.9 * whole
+
+
+def test_the_table_forms_a_return_only_where_spend_rises(simulator: Simulator) -> None:
+    simulator.sliders["Channel 1"].value = 0.5
+    simulator.sliders["Channel 3"].value = 2.0
+    ratios = simulator.table["incremental ROAS"]
+    assert (ratios.loc[["Channel 1", "Channel 2", "all"]] == "-").all()
+    assert number(ratios.loc["Channel 3"]) > 0
+    heads = ElementTree.fromstring(simulator.table_html.value)[0][0]
+    units = {cell.text: cell.find("span").text for cell in heads}
+    assert (units["spend"], units["more sales"], units["more profit"]) == ("USD", "sales", "USD")
 
 
 def test_no_budget_can_be_given_where_nothing_is_spent(ds: xr.Dataset) -> None:

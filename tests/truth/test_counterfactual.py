@@ -141,7 +141,7 @@ def test_a_placebo_moves_spend_and_nothing_else(tiny: xr.Dataset) -> None:
     for name in ("channel_contribution", "mu", "y"):
         assert new[name].identical(tiny[name])
     assert float(predict_impact(tiny, channel="Fake", by=-1).incremental_sales) == 0
-    assert float(predict_impact(tiny, channel="Fake", by=-1).marginal_roi) == 0
+    assert float(predict_impact(tiny, channel="Fake", by=1).incremental_roas) == 0
 
 
 # --- against full regeneration ------------------------------------------------------------------
@@ -478,7 +478,12 @@ def test_impact_equals_full_regeneration(tiny: xr.Dataset, change: dict[str, Any
     for suffix, sales in (("", inside), ("_with_carryout", carried)):
         assert_near(impact[f"incremental_sales{suffix}"], sales, size=1e4)
         assert_near(impact[f"incremental_revenue{suffix}"], 2 * sales, size=1e4)
-        assert_near(impact[f"marginal_roi{suffix}"], 2 * sales / added, size=1e4 / abs(added))
+        assert_near(impact[f"incremental_profit{suffix}"], 2 * sales - added, size=1e4)
+        ratio = impact[f"incremental_roas{suffix}"]
+        if float((plan - tiny["spend"]).min()) < 0:
+            assert np.isnan(ratio)
+        else:
+            assert_near(ratio, 2 * sales / added, size=1e4 / added)
     # All that the change does is in the sum with carry-out.
     assert_near(carried, rise.sum(), size=1e4)
     assert impact.attrs["carryout_periods"] == l_max - 1
@@ -496,11 +501,11 @@ def test_a_change_made_of_rounding_has_no_return(tiny: xr.Dataset) -> None:
     spend = tiny["spend"].sel(channel="TV", geo="North")
     impact = predict_impact(tiny, channel="TV", geo="North", to=float(spend.mean()))
     assert 0 < abs(float(impact["incremental_spend"])) < 1e-9
-    assert np.isnan(impact["marginal_roi"])
-    assert np.isnan(impact["marginal_roi_with_carryout"])
+    assert np.isnan(impact["incremental_roas"])
+    assert np.isnan(impact["incremental_roas_with_carryout"])
     # Negative control: a cent of it has one.
     cent = predict_impact(tiny, channel="TV", geo="North", by=0.01 / float(spend.sum()))
-    assert np.isfinite(cent["marginal_roi"])
+    assert np.isfinite(cent["incremental_roas"])
 
 
 def test_impact_has_units_and_says_what_was_asked(tiny: xr.Dataset) -> None:
@@ -512,7 +517,7 @@ def test_impact_has_units_and_says_what_was_asked(tiny: xr.Dataset) -> None:
     assert impact["incremental_spend"].attrs["units"] == "USD"
     assert impact["incremental_sales"].attrs["units"] == "sales"
     assert all(v.attrs["long_name"] for v in impact.data_vars.values())
-    assert impact["incremental_sales"] < 0 < impact["marginal_roi"]
+    assert impact["incremental_profit"].attrs["units"] == "USD"
 
 
 def test_nothing_spent_and_nothing_changed() -> None:
@@ -522,7 +527,7 @@ def test_nothing_spent_and_nothing_changed() -> None:
     ds = small(channels=[rest, ChannelConfig(name="TV", base_effectiveness=0.1)])
     impact = predict_impact(ds, channel="Rest", window="2022", by=0.5)
     assert impact["incremental_sales"] == 0
-    assert np.isnan(impact["marginal_roi"])
+    assert np.isnan(impact["incremental_roas"])
     # A level, unlike a relative change, starts a channel that rests.
     assert predict_impact(ds, channel="Rest", window="2022", to=500.0)["incremental_sales"] > 0
 
@@ -568,21 +573,65 @@ def test_scenarios_equal_full_regeneration(tiny: xr.Dataset) -> None:
         spent = row["channel_spend"].where(row["channel_spend"] > 0)
         assert_near(row["channel_roas"], 2 * made / spent)
     assert table["incremental_sales"].sel(scenario="today") == 0
-    assert np.isnan(table["marginal_roi"].sel(scenario="today"))
+    assert np.isnan(table["incremental_roas"].sel(scenario="today"))
     assert np.isnan(table["channel_roas"].sel(scenario="TV off", channel="TV"))
     assert (table["channel_incremental_sales"].sel(channel="Fake") == 0).all()
     assert all(v.attrs["units"] and v.attrs["long_name"] for v in table.data_vars.values())
 
 
-def test_a_shift_of_budget_has_no_marginal_return(tiny: xr.Dataset) -> None:
+def test_a_return_is_formed_only_where_spend_rises_and_nothing_falls(tiny: xr.Dataset) -> None:
+    spend = tiny["spend"]
+    north, tv = spend["geo"] == "North", spend["channel"] == "TV"
+    early = spend["date"] < spend["date"][52]
+    plans = {
+        "more of all": 1.2 * spend,
+        "more TV": spend * xr.where(tv, 1.2, 1.0),
+        "less TV": spend * xr.where(tv, 0.8, 1.0),
+        "more TV, less Radio": spend * xr.where(tv, 1.4, 0.8),
+        "more North, less South": spend * xr.where(north, 1.9, 0.8),
+        "later": spend * xr.where(early, 0.8, 1.5),
+    }
+    table = compare_scenarios(
+        tiny, {name: plan.transpose(*spend.dims) for name, plan in plans.items()}
+    )
+    gained, added = table["incremental_revenue"], table["incremental_spend"]
+    assert (
+        added.sel(scenario=["more TV, less Radio", "more North, less South", "later"]) > 0
+    ).all()
+    assert_near(table["incremental_profit"], gained - added, size=1e6)
+    expected = (gained / added).where(table["scenario"].isin(["more of all", "more TV"]))
+    assert_near(table["incremental_roas"], expected)
+    by_channel = table["channel_incremental_roas"]
+    channel_gain = table["channel_incremental_revenue"] - table["channel_incremental_spend"]
+    assert_near(table["channel_incremental_profit"], channel_gain, size=1e6)
+    assert np.isfinite(by_channel.sel(scenario="more TV, less Radio", channel="TV"))
+    assert np.isnan(by_channel.sel(scenario="more TV, less Radio", channel="Radio"))
+    assert np.isnan(by_channel.sel(scenario="more TV", channel="Radio"))
+    assert np.isnan(by_channel.sel(scenario=["more North, less South", "later"])).all()
+    assert not [name for name in table if "marginal" in str(name)]
+
+
+@pytest.mark.parametrize("change", [{"by": -0.2}, {"to": 0.0}, {"to": 900.0}])
+def test_an_impact_of_falling_spend_has_no_return(tiny: xr.Dataset, change: dict[str, Any]) -> None:
+    impact = predict_impact(tiny, channel="TV", **change)
+    plan = change_investment(tiny, channel="TV", **change)
+    assert float((plan - tiny["spend"]).min()) < 0
+    for ending in ("", "_with_carryout"):
+        assert np.isnan(impact[f"incremental_roas{ending}"])
+        gained = impact[f"incremental_revenue{ending}"] - impact["incremental_spend"]
+        assert_near(impact[f"incremental_profit{ending}"], gained, size=1e5)
+
+
+def test_a_shift_of_budget_has_no_return(tiny: xr.Dataset) -> None:
     moved = 0.1 * tiny["spend"].sel(channel="TV") * xr.ones_like(tiny["spend"])
     signs = xr.DataArray(
         [-1.0, 1.0, 0.0], dims="channel", coords={"channel": tiny["channel"].values}
     )
     table = compare_scenarios(tiny, {"shift": tiny["spend"] + moved * signs})
     assert abs(table["incremental_spend"]) < 1e-9
-    assert np.isnan(table["marginal_roi"])
-    assert np.isfinite(table["channel_marginal_roi"].sel(channel=["TV", "Radio"])).all()
+    assert np.isnan(table["incremental_roas"])
+    assert np.isfinite(table["channel_incremental_roas"].sel(channel="Radio"))
+    assert np.isnan(table["channel_incremental_roas"].sel(channel="TV"))
 
 
 def test_scenarios_are_written_whole(tiny: xr.Dataset, tmp_path: Any) -> None:
