@@ -111,7 +111,7 @@ class Response:
             Revenue per unit of relative change.
         """
 
-        def earned(factor: complex) -> FloatArray:
+        def earned(factor: Any) -> FloatArray:
             spend = factor * self.spend
             with np.errstate(over="ignore", invalid="ignore"):
                 *_, response = stages(

@@ -235,8 +235,8 @@ def predict_impact(
         key: ((), value, {"units": units, "long_name": told})
         for key, (value, units, told) in results.items()
     }
-    told = {"units": "1", "long_name": "whether all carry-out arrives by the last date"}
-    return xr.Dataset(variables, {"complete": ((), complete, told)}, attrs=attrs)
+    meaning = {"units": "1", "long_name": "whether all carry-out arrives by the last date"}
+    return xr.Dataset(variables, {"complete": ((), complete, meaning)}, attrs=attrs)
 
 
 def _rise_with_carryout(
