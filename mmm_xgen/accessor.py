@@ -9,7 +9,7 @@ one model's library (`model_inputs`, `scaled_parameters`), all in `mmm_xgen.expo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -105,11 +105,18 @@ class MMMAccessor:
 
         return check_data_quality(self._ds)
 
-    def write_report(self, path: str | Path, *, title: str | None = None) -> Path:
+    def write_report(
+        self,
+        path: str | Path,
+        *,
+        title: str | None = None,
+        sections: str | Iterable[str] | None = None,
+        captions: bool = True,
+    ) -> Path:
         """One HTML file that shows and tells what is in the data: `mmm_xgen.write_report`."""
         from mmm_xgen.report import write_report
 
-        return write_report(self._ds, path, title=title)
+        return write_report(self._ds, path, title=title, sections=sections, captions=captions)
 
     regenerate = _method(generate.regenerate)
     aggregate = _method(aggregated)
