@@ -25,6 +25,7 @@ from mmm_xgen.report.content import (
     share,
     words,
 )
+from mmm_xgen.report.digest import period_of, some
 from mmm_xgen.report.faults import faults
 from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
@@ -47,7 +48,6 @@ SECTIONS = (
     "recoverability",
     "code",
 )
-PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 
 
 def write_report(
@@ -279,15 +279,11 @@ def _subtitle(subject: Subject, *, with_sizes: bool) -> str:
 def _sizes(ds: xr.Dataset) -> str:
     return ", ".join(
         [
-            words(ds.sizes["date"], _period(ds)),
+            words(ds.sizes["date"], period_of(ds)),
             words(ds.sizes["geo"], "geo"),
             words(ds.sizes["channel"], "channel"),
         ]
     )
-
-
-def _period(ds: xr.Dataset) -> str:
-    return PERIODS.get(str(ds.attrs.get("freq", "")).split("-")[0], "period")
 
 
 def _span(subject: Subject) -> str:
@@ -311,10 +307,10 @@ def _summary(subject: Subject) -> Sequence[Block]:
     currency, kpi = (str(ds[name].attrs.get("units", "")) for name in ("spend", "y"))
     spend, sales = float(ds["spend"].sum()), float(ds["y"].sum())
     tiles = [
-        (words(ds.sizes["date"], _period(ds)), _span(subject)),
-        (words(ds.sizes["geo"], "geo"), _some(ds, "geo")),
-        (words(ds.sizes["channel"], "channel"), _some(ds, "channel")),
-        (words(ds.sizes["control"], "control"), _some(ds, "control") or "none"),
+        (words(ds.sizes["date"], period_of(ds)), _span(subject)),
+        (words(ds.sizes["geo"], "geo"), some(ds, "geo", 3)),
+        (words(ds.sizes["channel"], "channel"), some(ds, "channel", 3)),
+        (words(ds.sizes["control"], "control"), some(ds, "control", 3) or "none"),
         (f"{currency} {short_number(spend)}".strip(), f"spend in all: {amount(spend)}"),
         (short_number(sales), f"{kpi} in all: {amount(sales)}".strip()),
     ]
@@ -333,12 +329,6 @@ def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
         spread = f"median ROAS; {ratio(low)} to {ratio(high)} by channel"
         tiles.append((ratio(float(np.median(returns))), spread))
     return tiles
-
-
-def _some(ds: xr.Dataset, dim: str, most: int = 3) -> str:
-    names = [str(name) for name in ds[dim].to_numpy()]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _verdict(subject: Subject) -> str:
