@@ -54,9 +54,10 @@ def test_extras_install_what_messages_say_they_do():
 
 def fit_with(sampler):
     def fit(folder):
-        from mmm_xgen.recovery.fit import MODELS, FitSettings
+        from mmm_xgen.recovery import FitSettings
+        from mmm_xgen.recovery.models.pymc_fit import fit_pymc
 
-        MODELS["pymc-default"](mmm_xgen.generate_mmm_dataset(), FitSettings(sampler=sampler))
+        fit_pymc(mmm_xgen.generate_mmm_dataset(), FitSettings(sampler=sampler), build=None)
 
     return fit
 
