@@ -9,7 +9,7 @@ one model's library (`model_inputs`, `scaled_parameters`), all in `mmm_xgen.expo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -20,55 +20,111 @@ from mmm_xgen import export, generate, labelled, response
 from mmm_xgen.aggregate import aggregate as aggregated
 
 if TYPE_CHECKING:
-    from mmm_xgen import truth
+    from mmm_xgen import plots, truth
     from mmm_xgen.config.data import MMMDataConfig
     from mmm_xgen.quality import DataQualityReport
 
-__all__ = ["MMMAccessor"]
+__all__ = ["MMMAccessor", "MMMPlots"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
 class _Later:
-    """Method made of a function of `truth`, which is imported when the first is asked for."""
+    """Method made of a function whose module is imported when the method is asked for."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, module: str, function: str) -> None:
+        self._module, self._function = module, function
+
+    def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        method = _method(getattr(import_module("mmm_xgen.truth"), self._name))
+        method = _method(getattr(import_module(self._module), self._function))
         setattr(owner, self._name, method)
         return getattr(owner if instance is None else instance, self._name)
 
 
-class _LaterTruth:
-    """Stands for `mmm_xgen.truth`, which is half of the package, where methods are named."""
+class _LaterModule:
+    """Stands for a module that costs time to import, where methods are named."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
 
     def __getattr__(self, name: str) -> _Later:
-        return _Later(name)
+        return _Later(self._module, name)
 
 
 if not TYPE_CHECKING:
-    truth = _LaterTruth()
+    # One is half of the package, the other imports matplotlib.
+    truth, plots = map(_LaterModule, ("mmm_xgen.truth", "mmm_xgen.plots"))
 
 
 def _method(
     function: Callable[Concatenate[xr.Dataset, Arguments], Result],
-) -> Callable[Concatenate[MMMAccessor, Arguments], Result]:
+) -> Callable[Concatenate[_OfDataset, Arguments], Result]:
     """Method that hands the dataset of the accessor to `function`."""
     if isinstance(function, _Later):
         return function
 
     @functools.wraps(function)
-    def forward(self: MMMAccessor, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def forward(self: _OfDataset, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         return function(self._ds, *args, **kwargs)
 
     return forward
 
 
+class _OfDataset:
+    """Holder of the dataset that methods forward."""
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+
+class MMMPlots(_OfDataset):
+    """Pictures of one dataset: each method forwards to a function of `mmm_xgen.plots`.
+
+    A method has the name of its function without ``plot_``. Matplotlib is imported when the first
+    method is asked for.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> ds.mmm.plot.spend(kind="area").axes[0].get_ylabel()
+    'USD per week'
+    """
+
+    adstock_kernels = _method(plots.plot_adstock_kernels)
+    attribution = _method(plots.plot_attribution)
+    baseline = _method(plots.plot_baseline)
+    budget = _method(plots.plot_budget)
+    contributions = _method(plots.plot_contributions)
+    controls = _method(plots.plot_controls)
+    correlation = _method(plots.plot_correlation)
+    decomposition = _method(plots.plot_decomposition)
+    efficiency_frontier = _method(plots.plot_efficiency_frontier)
+    geos = _method(plots.plot_geos)
+    information_bound = _method(plots.plot_information_bound)
+    outliers = _method(plots.plot_outliers)
+    overview = _method(plots.plot_overview)
+    quality = _method(plots.plot_quality)
+    response_curves = _method(plots.plot_response_curves)
+    response_stages = _method(plots.plot_response_stages)
+    roas = _method(plots.plot_roas)
+    sales = _method(plots.plot_sales)
+    scenarios = _method(plots.plot_scenarios)
+    spend = _method(plots.plot_spend)
+    waterfall = _method(plots.plot_waterfall)
+    what_if = _method(plots.plot_what_if)
+    what_if_simulator = _method(plots.what_if_simulator)
+
+    def __repr__(self) -> str:
+        return f"Pictures of the dataset: {', '.join(each for each in dir(self) if each[0] != '_')}"
+
+
 @xr.register_dataset_accessor("mmm")  # type: ignore[no-untyped-call]
-class MMMAccessor:
+class MMMAccessor(_OfDataset):
     """Functions of `mmm_xgen` on one dataset; each method forwards and does nothing else.
 
     Parameters
@@ -84,15 +140,34 @@ class MMMAccessor:
     (208, 8)
     >>> ds.mmm.aggregate(freq="YS").mmm.roas().values.round(3).tolist()
     [2.4, 1.5, 3.0]
+    >>> ds.mmm
+    dataset  generated, with the truth
+    date     104 weeks, 2022-01-03 to 2023-12-25
+    geo      2 geos: geo_a, geo_b
+    channel  3 channels: Seasonal, Trend, On-Off
+    control  2 controls: Price, Promotion
+    ...
     """
 
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
+    def __repr__(self) -> str:
+        from mmm_xgen.report.digest import as_text, digest
+
+        return as_text(digest(self._ds))
+
+    def _repr_html_(self) -> str:
+        from mmm_xgen.report.digest import as_html, digest
+
+        return as_html(digest(self._ds))
 
     @property
     def config(self) -> MMMDataConfig:
-        """Configuration that the dataset was generated from."""
+        """Configuration that the dataset was generated from; printed, it is YAML."""
         return labelled.config_of(self._ds)
+
+    @property
+    def plot(self) -> MMMPlots:
+        """Pictures: ``ds.mmm.plot.spend()`` is `mmm_xgen.plots.plot_spend`, and so on."""
+        return MMMPlots(self._ds)
 
     def respond(self, spend: xr.DataArray, *, history: xr.DataArray | None = None) -> xr.DataArray:
         """Contribution that other spend makes: `mmm_xgen.respond`."""
@@ -105,11 +180,18 @@ class MMMAccessor:
 
         return check_data_quality(self._ds)
 
-    def write_report(self, path: str | Path, *, title: str | None = None) -> Path:
+    def write_report(
+        self,
+        path: str | Path,
+        *,
+        title: str | None = None,
+        sections: str | Iterable[str] | None = None,
+        captions: bool = True,
+    ) -> Path:
         """One HTML file that shows and tells what is in the data: `mmm_xgen.write_report`."""
         from mmm_xgen.report import write_report
 
-        return write_report(self._ds, path, title=title)
+        return write_report(self._ds, path, title=title, sections=sections, captions=captions)
 
     regenerate = _method(generate.regenerate)
     aggregate = _method(aggregated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+# Packages that the extras of pyproject.toml install and this package imports.
+EXTRAS = {
+    "notebooks": ("ipywidgets",),
+    "recovery": ("blackjax", "jax", "numpyro", "nutpie", "pebble", "psutil"),
+    "scale": ("dask", "distributed", "zarr"),
+}
 NUMPY = str(Path(np.__file__).parent)
 # Where warnings go that somebody collects.
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
@@ -65,6 +72,41 @@ class AlignmentError(XgenError, ValueError):
 
 class MissingDependencyError(XgenError, ImportError):
     """An optional dependency that the call needs and the environment lacks."""
+
+
+def require_packages(what: str, *modules: str) -> None:
+    """Refuse to begin what needs packages that are not installed.
+
+    Parameters
+    ----------
+    what : str
+        What needs them and the verb, such as ``"chunks need"``.
+    *modules : str
+        Modules that will be imported, such as ``"dask.array"``. None is imported here.
+
+    Raises
+    ------
+    MissingDependencyError
+        If one is not installed. The message names the extra that installs it.
+
+    Examples
+    --------
+    >>> require_packages("reports need", "jinja2")
+    >>> require_packages("my-model needs", "no_such_package")
+    Traceback (most recent call last):
+    mmm_xgen.errors.MissingDependencyError: my-model needs no_such_package, which is not installed
+    """
+    for module in modules:
+        try:
+            if importlib.util.find_spec(module) is not None:
+                continue
+        except ImportError:
+            # The package of a submodule is not installed.
+            pass
+        package = module.partition(".")[0]
+        extras = [extra for extra, packages in EXTRAS.items() if package in packages]
+        fix = f"; pip install 'mmm-xgen[{extras[0]}]'" if extras else ", which is not installed"
+        raise MissingDependencyError(f"{what} {package}{fix}")
 
 
 class XgenWarning(UserWarning):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.batch import Batch
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.errors import ConfigError, MissingDependencyError, XgenError, XgenWarning
+from mmm_xgen.errors import ConfigError, XgenError, XgenWarning, require_packages
 from mmm_xgen.generate import sales_equation, true_parameters, variable_names
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 from mmm_xgen.kernels.domain import FloatArray
@@ -119,14 +119,10 @@ class Recipe:
 
     def _lazy(self, chunks: int | Literal["auto"] | tuple[int, ...]) -> dict[str, Any]:
         """Arrays of Dask: one task a chunk makes all variables, which then are taken out of it."""
-        try:
-            import dask.array as da
-            from dask.highlevelgraph import HighLevelGraph
-        except ImportError:
-            raise MissingDependencyError(
-                "chunks need Dask: pip install 'mmm-xgen[scale]', or pass chunks=None to generate "
-                "all datasets at once"
-            ) from None
+        require_packages("an ensemble in chunks needs", "dask.array")
+        import dask.array as da
+        from dask.highlevelgraph import HighLevelGraph
+
         lengths = chunks if isinstance(chunks, tuple) else self._lengths(chunks)
         token = self._token(lengths)
         recipe, datasets = f"recipe-{token}", f"datasets-{token}"

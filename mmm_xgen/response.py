@@ -18,7 +18,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import Kind, members
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.registry import Registry
-from mmm_xgen.schema import require
+from mmm_xgen.schema import how_to_keep, require
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -431,9 +431,12 @@ def response_parameters(params: xr.Dataset) -> list[str]:
 
 
 def _matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
+    lost = [dim for dim in ("date", "geo", "channel") if dim not in spend.dims]
+    if lost:
+        raise AlignmentError(
+            f"spend has dims {spend.dims}, needed: date, geo and channel{how_to_keep(spend, lost)}"
+        )
     for dim in ("geo", "channel"):
-        if dim not in spend.dims:
-            raise AlignmentError(f"spend has dims {spend.dims}, needed: date, geo and channel")
         known = set(params[dim].values)
         unknown = [str(name) for name in spend[dim].values if name not in known]
         if unknown:

@@ -7,6 +7,7 @@ KPI of the dataset.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -250,4 +251,31 @@ def require(ds: xr.Dataset, *names: str) -> None:
         wanted = set(describe(name).dims)
         found = set(map(str, ds[name].dims))
         if not wanted <= found:
-            raise SchemaError(f"{name!r} has dims {sorted(found)}, needed: {sorted(wanted)}")
+            raise SchemaError(
+                f"{name!r} has dims {sorted(found)}, needed: {sorted(wanted)}"
+                + how_to_keep(ds, wanted - found)
+            )
+
+
+def how_to_keep(data: xr.Dataset | xr.DataArray, dims: Iterable[str]) -> str:
+    """Selection that keeps dims, for data that lost them where one label was selected.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> how_to_keep(ds.sel(geo="geo_a"), ["geo"])
+    '; select with a list, which keeps the dim: .sel(geo=["geo_a"])'
+    """
+    lost = sorted(dim for dim in dims if dim not in data.dims)
+    if not lost:
+        return ""
+    if all(dim in data.coords for dim in lost):
+        labels = [str(data[dim].to_numpy())[: 10 if dim == "date" else 60] for dim in lost]
+        kept = ", ".join(
+            f"{dim}=[{json.dumps(label, ensure_ascii=False)}]"
+            for dim, label in zip(lost, labels, strict=True)
+        )
+        return f"; select with a list, which keeps the dim: .sel({kept})"
+    kept = ", ".join(f"{dim}=[0]" for dim in lost)
+    return f"; select with a list, which keeps the dim: .isel({kept})"

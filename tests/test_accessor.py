@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -44,7 +45,7 @@ def ds() -> xr.Dataset:
 
 
 def test_what_it_has():
-    assert {*METHODS} == {*SOURCES, "config", "respond"}
+    assert {*METHODS} == {*SOURCES, "config", "plot", "respond"}
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -76,6 +77,154 @@ def test_methods_forward(ds, tmp_path):
     assert (ds.mmm.respond(ds["spend"] * 0) == 0).all()
 
 
+# What it shows --------------------------------------------------------------------------------
+
+TEN_LINES = """\
+dataset  generated, with the truth
+date     52 weeks, 2022-01-03 to 2022-12-26
+geo      1 geo: geo_a
+channel  3 channels: TV, Digital, Print
+control  0 controls
+spend    {spend:,.0f} USD in all
+y        {sales:,.0f} sales in all
+media    {media:.1%} of expected sales
+ROAS     TV {tv:.2f}, Digital {digital:.2f}, Print {print:.2f}
+made     by mmm-xgen {version}, seed 42, configuration: ds.mmm.config"""
+
+
+def test_ten_lines_say_what_it_is():
+    ds = m.generate_mmm_dataset(m.get_preset_config("basic"))
+    roas = truth.roas(ds).values
+    assert repr(ds.mmm) == TEN_LINES.format(
+        spend=float(ds.spend.sum()),
+        sales=float(ds.y.sum()),
+        media=float(ds.channel_contribution.sum() / ds.mu.sum()),
+        **dict(zip(("tv", "digital", "print"), roas, strict=True)),
+        version=m.__version__,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda ds: ds.sel(geo="geo_a"), "geo      geo_a"),
+        (lambda ds: ds.isel(date=3), "date     1 week, 2022-01-24"),
+        (lambda ds: ds.isel(channel=[]), "channel  0 channels"),
+        (lambda ds: aggregate(ds, "all", "QS"), "date     8 quarters, 2022-01-01 to 2023-10-01"),
+        (lambda ds: ds[["spend", "y"]].drop_attrs(), "dataset  from elsewhere, without the truth"),
+        (lambda ds: ds.assign(y=ds.y.astype(str)), "dataset  generated, with the truth"),
+        (lambda ds: ds.assign(spend=ds.spend * 2), "dataset  generated, with the truth"),
+        (lambda ds: truth.roas(ds).to_dataset(), "dataset  not marketing-mix data: "),
+        (
+            lambda ds: m.generate_ensemble(n=3, chunks=None),
+            "dataset  ensemble of 3 datasets, with the truth",
+        ),
+        (
+            lambda ds: m.generate_ensemble(seeds=[8, 9], chunks=1).isel(dataset=1),
+            f"made     by mmm-xgen {m.__version__}, seed 9",
+        ),
+        (
+            lambda ds: ds.assign_coords(channel=["<b>\x1b\n", "x" * 200, "Radio"]),
+            "channel  3 channels: <b>??, xxx",
+        ),
+    ],
+)
+def test_any_dataset_is_shown_in_ten_lines(ds, change, line):
+    changed = change(ds)
+    lines = repr(changed.mmm).split("\n")
+    assert [each for each in lines if each.startswith(line)]
+    assert len(lines) <= 10 and max(map(len, lines)) <= 100
+    assert changed.mmm._repr_html_().count("<tr>") == len(lines)
+    assert "<b>" not in changed.mmm._repr_html_()
+
+
+def test_the_configuration_is_printed_as_yaml(ds):
+    config = ds.mmm.config
+    assert isinstance(config, m.MMMDataConfig)
+    assert repr(config) == str(config) == config.to_yaml()
+    assert m.MMMDataConfig.from_yaml(str(config)) == config
+
+
+# Pictures -------------------------------------------------------------------------------------
+
+
+def test_every_picture_has_a_method(ds, monkeypatch):
+    from mmm_xgen import plots
+
+    names = {name.removeprefix("plot_"): name for name in plots.__all__}
+    assert {name for name in dir(ds.mmm.plot) if name[0] != "_"} == {*names}
+    for name, function in names.items():
+        method, original = getattr(ds.mmm.plot, name), getattr(plots, function)
+        assert method.__doc__ == original.__doc__
+        own = list(inspect.signature(method).parameters.values())
+        assert own == list(inspect.signature(original).parameters.values())[1:]
+    drawn = ds.mmm.plot.spend(kind="area").axes[0].get_ylabel()
+    assert drawn == plots.plot_spend(ds, kind="area").axes[0].get_ylabel()
+
+
+# Selections of one label ----------------------------------------------------------------------
+
+ARGUMENTS = {
+    "change_investment": {"channel": "Trend", "by": 0.1},
+    "compare_scenarios": {"scenarios": {"more": {"channel": "Trend", "by": 0.1}}},
+    "lift_test": {
+        "channel": "Trend", "window": ("2022-02-07", "2022-03-07"), "change": -0.5, "se": 10.0
+    },
+    "meridian_calibration_period": {"prior": pd.DataFrame()},
+    "predict_impact": {"channel": "Trend", "by": 0.1},
+    "write_csv": {"path": "a.csv"},
+    "write_ground_truth": {"path": "a.json"},
+    "write_json": {"path": "b.json"},
+    "write_parquet": {"path": "a.parquet"},
+    "to_netcdf": {"path": "a.nc"},
+}  # fmt: skip
+# They take any Dataset, or the configuration alone.
+TAKE_ALL = {"check_quality", "regenerate", "write_report"}
+SELECTIONS = {
+    'geo=["geo_a"]': lambda ds: ds.sel(geo="geo_a"),
+    'channel=["Trend"]': lambda ds: ds.sel(channel="Trend"),
+    'date=["2022-01-03"]': lambda ds: ds.isel(date=0),
+    "geo=[0]": lambda ds: ds.isel(geo=0, drop=True),
+    'channel=["Seasonal"], geo=["geo_a"]': lambda ds: ds.isel(channel=[0], geo=[0]).squeeze(),
+}
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_a_lost_dim_is_named_with_the_selection_that_keeps_it(ds, selection, tmp_path, monkeypatch):
+    from mmm_xgen import plots
+
+    monkeypatch.chdir(tmp_path)
+    selected = SELECTIONS[selection](ds)
+    calls = {
+        name: partial(getattr(selected.mmm, name), **ARGUMENTS.get(name, {}))
+        for name in {*SOURCES} - TAKE_ALL
+    }
+    calls["simulate"] = partial(truth.simulate, selected, spend=ds.spend)
+    calls["regret"] = partial(truth.regret, selected, ds[["spend"]])
+    calls["respond"] = partial(m.respond, selected.spend, ds)
+    calls |= {name: partial(getattr(plots, name), selected) for name in plots.__all__}
+    calls["plot_what_if"] = partial(plots.plot_what_if, selected, ds.spend)
+    calls["plot_budget"] = partial(plots.plot_budget, selected, ds)
+    for name in ("plot_scenarios", "plot_quality", "what_if_simulator"):
+        del calls[name]
+    kept = 0
+    for name, call in calls.items():
+        try:
+            call()
+        except m.XgenError as error:
+            # A variable may lack a part of the selection only.
+            parts = [selection, *selection.split(", ")]
+            assert any(f"sel({part})" in str(error) for part in parts), (name, str(error))
+        else:
+            kept += 1
+    assert kept < len(calls) / 2
+
+
+def test_a_lost_control_is_named_too(ds):
+    with pytest.raises(m.SchemaError, match=r'.sel\(control=\["Price"\]\)'):
+        truth.recoverability(ds.sel(control="Price"))
+
+
 def test_quality(ds):
     from mmm_xgen.quality import check_data_quality
 
@@ -99,7 +248,13 @@ def test_other_datasets_get_an_error_that_teaches():
 
 def test_it_is_cheap_to_import():
     heavy = {"netCDF4", "zarr", "dask", "matplotlib", "scipy", "pymc"}
-    code = f"import sys, mmm_xgen.accessor; print(*sorted({{*sys.modules}} & {heavy!r}))"
+    code = f"""
+import sys, mmm_xgen.accessor
+print(*sorted({{*sys.modules}} & {heavy!r}))
+ds = mmm_xgen.generate_mmm_dataset()
+repr(ds.mmm), dir(ds.mmm.plot)
+print(*{{*sys.modules}} & {{"matplotlib"}})
+"""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[1],

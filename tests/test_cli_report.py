@@ -95,6 +95,16 @@ def test_preset_with_seed_title_and_out(folder):
     assert ran("basic", "--seed", 3, "-q").stdout == ""
 
 
+def test_sections_and_captions(folder):
+    ran("small.nc", "--sections", "summary, sales", "--sections", "truth", "--no-captions")
+    text = Path("report.html").read_text()
+    assert re.findall('<section id="(.*?)">', text) == ["summary", "sales", "truth"]
+    assert "plot_" not in text
+    refusal = refused("nowhere.nc", "--sections", "summary,figures")
+    assert refusal.startswith("mmm-xgen: error: --sections: found 'figures'; ")
+    assert "'recommendations', 'recoverability', 'sales', 'summary'" in refusal
+
+
 def test_generated_and_saved_are_the_same(folder):
     ran("small.nc", "--out", "a.html")
     ran("small.yaml", "--out", "b.html")

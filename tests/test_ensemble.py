@@ -640,6 +640,6 @@ def test_without_dask_chunks_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     import sys
 
     monkeypatch.setitem(sys.modules, "dask.array", None)
-    with pytest.raises(m.MissingDependencyError, match=r"pip install 'mmm-xgen\[scale\]'"):
+    with pytest.raises(m.MissingDependencyError, match=r"dask; pip install 'mmm-xgen\[scale\]'$"):
         m.generate_ensemble(n=2)
     assert m.generate_ensemble(n=2, chunks=None).sizes["dataset"] == 2

@@ -675,14 +675,6 @@ def test_broken_zarr(tmp_path, ds):
         load(path)
 
 
-def test_zarr_without_zarr(tmp_path, ds, monkeypatch):
-    pytest.importorskip("zarr")
-    path = write_zarr(ds, tmp_path / "a.zarr", 3)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(m.MissingDependencyError, match=r"mmm-xgen\[scale\]"):
-        load(path)
-
-
 # ------------------------------------------------------------------ CSV, Parquet, JSON
 
 

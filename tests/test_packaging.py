@@ -1,6 +1,7 @@
 """The distribution: its version, what it contains, and what an installation can do."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,11 +9,14 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import mmm_xgen
+from mmm_xgen.cli.ensemble import _client
+from mmm_xgen.errors import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "mmm_xgen"
@@ -39,6 +43,69 @@ def test_every_extra_is_on_the_page_on_installation():
     page = (ROOT / "docs" / "installation.md").read_text()
     listed = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
     assert listed == set(PROJECT["optional-dependencies"])
+
+
+def test_extras_install_what_messages_say_they_do():
+    for extra, packages in EXTRAS.items():
+        listed = set(re.findall(r"\w+", " ".join(PROJECT["optional-dependencies"][extra])))
+        # JAX comes with NumPyro and with BlackJAX.
+        assert {*packages} - {"jax"} <= listed
+
+
+def fit_with(sampler):
+    def fit(folder):
+        from mmm_xgen.recovery import FitSettings
+        from mmm_xgen.recovery.models.pymc_fit import fit_pymc
+
+        fit_pymc(mmm_xgen.generate_mmm_dataset(), FitSettings(sampler=sampler), build=None)
+
+    return fit
+
+
+def study(folder, **options):
+    from mmm_xgen.recovery import run_study
+
+    run_study("basic", "spend-share", [1], out=folder, **options)
+
+
+def write_store(folder):
+    from mmm_xgen.export import write_ensemble
+
+    write_ensemble(mmm_xgen.generate_ensemble(n=2, chunks=None), folder / "a.zarr")
+
+
+def load_store(folder):
+    (folder / "zarr.json").write_text("{}")
+    mmm_xgen.load(folder)
+
+
+def on_workers(folder):
+    with _client(1, None):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "call"),
+    [
+        ("zarr", "scale", write_store),
+        ("dask", "scale", write_store),
+        ("zarr", "scale", load_store),
+        ("distributed", "scale", on_workers),
+        ("psutil", "recovery", study),
+        ("pebble", "recovery", partial(study, jobs=1)),
+        ("nutpie", "recovery", fit_with("nutpie")),
+        ("jax", "recovery", fit_with("numpyro")),
+        ("blackjax", "recovery", fit_with("blackjax")),
+    ],
+)
+def test_what_lacks_a_package_names_the_extra(monkeypatch, tmp_path, package, extra, call):
+    # What is installed counts as there, so that the one package alone is missing.
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name.startswith(package) else object()
+    )
+    with pytest.raises(mmm_xgen.MissingDependencyError) as caught:
+        call(tmp_path)
+    assert str(caught.value).endswith(f" {package}; pip install 'mmm-xgen[{extra}]'")
 
 
 def test_the_changelog_has_an_entry_for_this_version():

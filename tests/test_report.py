@@ -19,7 +19,7 @@ from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.observed import from_frame
 from mmm_xgen.report import figures, images, pictures, write_report
-from mmm_xgen.report.page import render
+from mmm_xgen.report.page import SECTIONS, render
 from mmm_xgen.truth import simulate
 from tests.browser import CHROMIUM, browser
 from tests.strategies import config_with, generate, steady
@@ -124,6 +124,7 @@ def page(text):
 
 def test_sections_and_contents(page):
     assert page.sections == [
+        "recommendations",
         "summary",
         "configuration",
         "sales",
@@ -192,7 +193,8 @@ def test_recoverability(ds, page):
 def test_a_placebo_has_no_error_to_tell():
     channels = steady("none", base_effectiveness=0.0), steady("Radio", spend_volatility=0.5)
     config = config_with(*channels, n_periods=30, regions={"sales_volatility": 0.05})
-    [table] = figures.recoverability_table(m.generate_mmm_dataset(m.MMMDataConfig(**config)))
+    made = m.generate_mmm_dataset(m.MMMDataConfig(**config))
+    [table] = figures.recoverability_table(made, m.truth.recoverability(made))
     rows = {row[0]: row for row in table.rows}
     assert list(rows["none"][1:4]) == ["not identified", "-", "-"]
     assert "±" in rows["Radio"][2]
@@ -205,6 +207,74 @@ def test_configuration(ds, page):
     assert settings["periods"] == "52"
     yaml = next(code for code in page.code if code.startswith("n_periods"))
     assert m.MMMDataConfig.from_yaml(yaml) == ds.mmm.config
+
+
+SIMILAR = {"similarity": 0.6}
+VARIED = {"baseline_variation": 0.3, "channel_param_variation": 0.4, "transform_variation": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("regions", "baselines", "effects", "adstock", "saturation"),
+    [
+        (SIMILAR, "0.2", "0.283", "0.2", "0.2 to 0.283"),
+        (SIMILAR | {"geo_response": "common"}, "0.2", "0.2", "0.2", "0.2"),
+        (VARIED, "0.3", "0.5", "0.25", "0.25 to 0.5"),
+        ({}, "0", "0", "0", "0"),
+    ],
+)
+def test_spreads_over_geos_are_those_used(regions, baselines, effects, adstock, saturation):
+    config = config_with(steady(), n_periods=20, regions={"n_regions": 3, **regions})
+    made = m.generate_mmm_dataset(m.MMMDataConfig(**config))
+    settings = dict(Page(render(made, sections="configuration")).table("setting"))
+    found = {key: value for key, value in settings.items() if key.startswith("sd over geos")}
+    assert list(found.values()) == [baselines, effects, adstock, saturation]
+    assert settings.get("similarity of geos") == ("0.6" if "similarity" in regions else None)
+    # Sums keep no parameters: the settings of their source say the same of the baselines.
+    summed = Page(render(aggregate(made, freq="QS"), sections="configuration"))
+    assert dict(summed.table("setting"))["sd over geos of baselines, log scale"] == baselines
+
+
+def test_recommendations_follow_from_the_truth(ds):
+    text = html.unescape(render(ds, sections="recommendations"))
+    returns = m.truth.mroas(ds)
+    low, high = (str(name.item()) for name in (returns.idxmin(), returns.idxmax()))
+    assert f"Move spend from {low} to {high}: " in text
+    assert f" makes {float(returns.min()):.2f} USD of revenue in {low}" in text
+    losing = returns.channel.values[returns.values < 1].tolist()
+    assert ("Spend less on " in text) == bool(losing)
+    grades = m.truth.recoverability(ds).grade
+    for name in ds.channel.values:
+        grade = str(grades.sel(channel=name).item())
+        assert (f"{name} ({grade})" in text) == (grade not in ("good", "fair"))
+
+
+def test_recommendations_for_data_of_ones_own(ds):
+    frame = m.to_frame(ds)
+    frame.loc[3, "y"] = np.nan
+    text = html.unescape(render(frame, sections="recommendations"))
+    assert text.index("Fill missing values") > text.index("<h3>Data</h3>")
+    assert "Budget" not in text
+
+
+def test_sections_are_chosen_before_anything_is_drawn(ds, monkeypatch):
+    monkeypatch.setattr(pictures, "_figure", lambda *_: 1 / 0)
+    page = Page(render(ds, sections=["code", "truth", "geos"]))
+    assert page.sections == ["geos", "truth", "code"]
+    assert "These data have nothing to show here." in render(ds, sections="geos")
+    with pytest.raises(m.ConfigError, match=r"found 'thruth'; did you mean 'truth'\?") as caught:
+        render(ds, sections=["sales", "thruth"])
+    assert all(repr(name) in str(caught.value) for name in SECTIONS)
+    with pytest.raises(m.ConfigError, match="sections: found none; allowed: 'code', "):
+        render(ds, sections=())
+
+
+def test_functions_that_draw_are_left_out_on_demand(no_pictures, monkeypatch, ds):
+    monkeypatch.setattr(pictures, "MOST_CURVES", 0)
+    sections = [name for name in SECTIONS if name != "code"]
+    with_captions, without = (render(ds, sections=sections, captions=c) for c in (True, False))
+    assert "Drawn by <code>plot_overview(ds)</code>" in with_captions
+    assert "Draw with <code>plot_efficiency_frontier(ds)</code>" in with_captions
+    assert "plot_" not in without and "Draw" not in without
 
 
 def test_quality(no_pictures, ds):
@@ -235,7 +305,7 @@ def test_preset_is_named_and_reproduced(ds, page):
     assert "get_preset_config('basic', seed=5)" in code
     assert run(code).identical(ds)
     commands = page.code[-1]
-    assert f'pip install "mmm-xgen=={m.__version__}"' in commands
+    assert f"# In a checkout of mmm-xgen {m.__version__}\npip install .\n" in commands
     assert "mmm-xgen generate basic --seed 5" in commands
 
 
@@ -325,7 +395,7 @@ def test_no_folder(ds, tmp_path):
 def test_data_of_ones_own(no_pictures, ds):
     page = Page(render(m.to_frame(ds), title="Mine"))
     assert page.headings[0] == "Mine"
-    assert page.sections[:2] == ["summary", "quality"]
+    assert page.sections[:3] == ["recommendations", "summary", "quality"]
     assert not {"truth", "recoverability", "configuration"} & set(page.sections)
     assert not any("ROAS" in head for rows in page.tables for head in rows[0])
     as_dataset = Page(render(from_frame(m.to_frame(ds)), title="Mine"))
@@ -359,7 +429,7 @@ def test_broken_frames_get_a_report_of_their_faults(ds):
     for name, frame in broken_frames(m.to_frame(ds)):
         text = render(frame)
         page = Page(text)
-        assert page.sections == ["summary", "quality", "code"], name
+        assert page.sections == ["recommendations", "summary", "quality", "code"], name
         assert page.table("severity"), name
         assert "not ok" in text and "With these faults no pictures" in text, name
         assert "script" not in page.tags

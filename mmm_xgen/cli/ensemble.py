@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from mmm_xgen.cli.terminal import say, warnings_in_one_line
-from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError, nearest
+from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
 
 VARY = re.compile(r"(?P<path>.+?)=(?P<value>\[.*\]|[A-Za-z_]\w*\(.*\))", re.DOTALL)
 CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
@@ -281,12 +281,9 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
     if workers is None and scheduler is None:
         yield None
         return
-    try:
-        import distributed
-    except ImportError:
-        raise MissingDependencyError(
-            "--workers and --scheduler need Dask's cluster: pip install 'mmm-xgen[scale]'"
-        ) from None
+    require_packages("--workers and --scheduler need", "distributed")
+    import distributed
+
     # Their classes are untyped.
     connect: Any = distributed.Client
     new_cluster: Any = distributed.LocalCluster

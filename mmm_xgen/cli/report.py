@@ -28,6 +28,16 @@ def report(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed, where the source is generated from.")
     ] = None,
+    sections: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...", help="Sections to write, as summary,truth.  [default: all]"
+        ),
+    ] = None,
+    captions: Annotated[
+        bool,
+        typer.Option("--captions/--no-captions", help="Name the function that draws each picture."),
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Write one HTML file that shows and tells what is in data.
@@ -36,8 +46,10 @@ def report(
     broken to be shown, the report says what is wrong with it.
     """
     from mmm_xgen.atomic import check_target
-    from mmm_xgen.report.page import write_report
+    from mmm_xgen.report.page import chosen_sections, write_report
 
+    names = [name.strip() for text in sections or () for name in text.split(",")]
+    chosen = chosen_sections(names or None, path="--sections")
     _check_suffix(out)
     check_target(out)
     given = Path(source)
@@ -45,7 +57,9 @@ def report(
         raise ConfigError(f"would overwrite {source!r}; choose another file with --out")
     with warnings_in_one_line(quiet=quiet):
         data = _read(source, seed)
-        path = write_report(data, out, title=title or given.stem)
+        path = write_report(
+            data, out, title=title or given.stem, sections=chosen, captions=captions
+        )
     if not quiet:
         say(f"wrote {path}")
 

@@ -97,6 +97,11 @@ class TextConfig(FrozenConfig):
             _write(text, path)
         return text
 
+    def __repr__(self) -> str:
+        return self.to_yaml()
+
+    __str__ = __repr__
+
 
 def _text(source: str | Path) -> str:
     if isinstance(source, Path):

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.atomic import writing
-from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
+from mmm_xgen.errors import SchemaError, XgenError, require_packages
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
@@ -391,12 +391,7 @@ def check_zarr(source: Path) -> None:
     """
     if not any((source / mark).exists() for mark in ZARR_MARKS):
         raise SchemaError(f"{source}: this is a folder, and no Zarr directory; give a file in it")
-    from importlib.util import find_spec
-
-    if find_spec("zarr") is None:
-        raise MissingDependencyError(
-            f"{source}: a Zarr directory needs zarr; pip install 'mmm-xgen[scale]'"
-        )
+    require_packages(f"{source}: a Zarr directory needs", "zarr")
     for mark in ZARR_METADATA:
         for metadata in sorted(source.rglob(mark)):
             if _names_pickle(_json_of(metadata)):

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import xarray as xr
 
 from mmm_xgen.atomic import told_by_name
-from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError, nearest
+from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
 from mmm_xgen.export.chunkwise import (
     refuse_other,
     source_of,
@@ -176,9 +176,4 @@ def open_ensemble(path: PathLike) -> xr.Dataset:
 
 
 def _require_zarr() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("zarr") is None or find_spec("dask") is None:
-        raise MissingDependencyError(
-            "a Zarr store of an ensemble needs zarr and Dask; pip install 'mmm-xgen[scale]'"
-        )
+    require_packages("a Zarr store of an ensemble needs", "zarr", "dask.array")

@@ -15,7 +15,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmm_xgen.errors import MissingDependencyError
+from mmm_xgen.errors import require_packages
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import WIDTH, area, band, headed, legend_below, line, name_rows
 from mmm_xgen.plots.selection import (
@@ -238,12 +238,9 @@ def what_if_simulator(ds: xr.Dataset) -> Any:
     'VBox'
     """
     check_panel(ds, *NEEDED)
-    try:
-        import ipywidgets
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the simulator needs ipywidgets ({error}); pip install 'mmm-xgen[notebooks]'"
-        ) from error
+    require_packages("the simulator needs", "ipywidgets")
+    import ipywidgets
+
     return _Simulator(ds, ipywidgets).view
 
 

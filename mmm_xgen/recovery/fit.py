@@ -13,7 +13,13 @@ import xarray as xr
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.registry import Registry
 
-SAMPLERS = ("nutpie", "pymc", "numpyro", "blackjax")
+# Modules that each sampler needs.
+SAMPLERS = {
+    "nutpie": ("nutpie",),
+    "pymc": (),
+    "numpyro": ("numpyro", "jax"),
+    "blackjax": ("blackjax", "jax"),
+}
 LOWEST = {"chains": 1, "draws": 1, "tune": 1, "scored_draws": 1, "cores": 1, "seed": 0}
 # Settings that every result hangs on: scores do.
 ALWAYS_HEEDED = ("seed", "train_end", "scored_draws")

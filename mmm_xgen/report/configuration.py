@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import xarray as xr
 
 from mmm_xgen.config.names import label
+from mmm_xgen.config.region import LARGEST_VARIATION
 from mmm_xgen.report.content import (
     MISSING,
     Block,
@@ -23,6 +28,7 @@ from mmm_xgen.report.reproduce import yaml_of
 from mmm_xgen.report.subject import Subject
 
 Nested = Mapping[str, Any]
+Data: TypeAlias = xr.Dataset | pd.DataFrame
 # What belongs to all parts of a kind, and is told elsewhere or of no interest.
 UNTOLD = {"kind", "normalize"}
 SETTINGS = (
@@ -39,9 +45,13 @@ REGIONS = (
     ("geo_response", "response of geos"),
     ("base_sales_rate", "base sales per period"),
     ("seasonal_amplitude", "yearly swing, share of base sales"),
-    ("baseline_variation", "variation of baselines over geos"),
-    ("channel_param_variation", "variation of channel effects over geos"),
-    ("transform_variation", "variation of transforms over geos"),
+)
+# What varies over geos: setting, prefix of the sds that the Dataset records, and words.
+SPREADS = (
+    ("baseline_variation", None, "baselines, log scale"),
+    ("channel_param_variation", "effect_", "effects, log scale"),
+    ("transform_variation", "adstock_", "adstock parameters, log or logit scale"),
+    ("transform_variation", "saturation_", "saturation parameters, log or logit scale"),
 )
 
 
@@ -55,7 +65,7 @@ def configuration(subject: Subject) -> Sequence[Block]:
         if change in subject.data.attrs:
             what = subject.data.attrs[change]
             blocks.append(Text(f"This is of the source, before the {change} ({what})."))
-    blocks += [_settings(config)]
+    blocks += [_settings(config, subject.data)]
     if config.get("channels"):
         blocks.append(_channels(config))
     blocks += _controls(config)
@@ -64,11 +74,12 @@ def configuration(subject: Subject) -> Sequence[Block]:
     return blocks
 
 
-def _settings(config: Nested) -> Block:
+def _settings(config: Nested, data: Data) -> Block:
     regions: Nested = config.get("regions") or {}
     transforms: Nested = config.get("transforms") or {}
     rows = [(words, _plain(config[key])) for key, words in SETTINGS if key in config]
     rows += [(words, _plain(regions[key])) for key, words in REGIONS if key in regions]
+    rows += _spreads(regions, data)
     rows += [
         (words, _part(regions[key]))
         for key, words in (("trend", "trend"), ("noise", "noise"))
@@ -81,6 +92,24 @@ def _settings(config: Nested) -> Block:
         rows.append(("order of transforms", order))
         rows.append(("spend unit of curves", _plain(transforms.get("spend_unit", MISSING))))
     return table("Settings", (Column("setting"), Column("value")), rows)
+
+
+def _spreads(regions: Nested, data: Data) -> list[tuple[str, str]]:
+    """Sds over geos: those that the Dataset records, else those that the settings mean."""
+    similarity = regions.get("similarity")
+    rows = []
+    if similarity is not None:
+        rows.append(("similarity of geos", _plain(similarity)))
+    for key, prefix, words in SPREADS:
+        sd = regions.get(key, 0.0)
+        sds = [sd if similarity is None else LARGEST_VARIATION * (1 - similarity)]
+        if prefix is not None:
+            names = [n for n in map(str, data) if n.startswith(prefix) and n.endswith("_sd")]
+            recorded = [value for name in names for value in data[name].to_numpy().ravel()]
+            sds = [value for value in recorded if np.isfinite(value)] or sds
+        low, high = (f"{end(sds):.3g}" for end in (min, max))
+        rows.append((f"sd over geos of {words}", low if low == high else f"{low} to {high}"))
+    return rows
 
 
 def _channels(config: Nested) -> Block:

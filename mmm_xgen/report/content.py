@@ -14,11 +14,15 @@ MISSING = "-"
 
 @dataclass(frozen=True)
 class Text:
-    """A sentence or more; `tone` is ``"note"`` for what is left out, ``"alert"`` for faults."""
+    """A sentence or more; `tone` is ``"note"`` for what is left out, ``"alert"`` for faults.
+
+    `code` draws what is left out.
+    """
 
     block: ClassVar[str] = "text"
     text: str
     tone: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)

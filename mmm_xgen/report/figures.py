@@ -22,7 +22,6 @@ from mmm_xgen.report.content import (
     table,
 )
 from mmm_xgen.truth.estimands import OUTCOMES, PARTS, attribution, estimands, roas
-from mmm_xgen.truth.recoverability import recoverability
 
 # Rows that need no folding.
 SHORT = 12
@@ -276,9 +275,8 @@ def _is_zero(values: xr.DataArray, name: Any) -> bool:
     return bool((values.sel(control=name) == 0).all())
 
 
-def recoverability_table(ds: xr.Dataset) -> Sequence[Block]:
-    """Grade, bounds and reason by channel."""
-    found = recoverability(ds)
+def recoverability_table(ds: xr.Dataset, found: xr.Dataset) -> Sequence[Block]:
+    """Grade, bounds and reason by channel, from what `recoverability` found."""
     rows = []
     for name in channels_by_size(ds):
         one = found.sel(channel=name)

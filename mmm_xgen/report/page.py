@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.atomic import check_target, writing
+from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import (
@@ -23,18 +25,38 @@ from mmm_xgen.report.content import (
     share,
     words,
 )
+from mmm_xgen.report.digest import period_of, some
 from mmm_xgen.report.faults import faults
+from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
 from mmm_xgen.report.subject import Subject
 from mmm_xgen.truth.estimands import attribution, roas
 from mmm_xgen.version import __version__
 
 TEMPLATE = "report.html.j2"
-PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
+SECTIONS = (
+    "recommendations",
+    "summary",
+    "configuration",
+    "sales",
+    "media",
+    "geos",
+    "correlation",
+    "tables",
+    "truth",
+    "quality",
+    "recoverability",
+    "code",
+)
 
 
 def write_report(
-    data: xr.Dataset | pd.DataFrame, path: str | Path, *, title: str | None = None
+    data: xr.Dataset | pd.DataFrame,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    sections: str | Iterable[str] | None = None,
+    captions: bool = True,
 ) -> Path:
     """Write one HTML file that shows and tells what is in a dataset.
 
@@ -52,6 +74,13 @@ def write_report(
         The file; its folder must exist. A file that is there is replaced.
     title : str, optional
         Heading; says the size of the data by default.
+    sections : str or iterable of str, optional
+        Sections to write, in the order of the report; all that the data have by default. Allowed
+        are ``"recommendations"``, ``"summary"``, ``"configuration"``, ``"sales"``, ``"media"``,
+        ``"geos"``, ``"correlation"``, ``"tables"``, ``"truth"``, ``"quality"``,
+        ``"recoverability"`` and ``"code"``.
+    captions : bool
+        Whether pictures and notes name the function of `mmm_xgen.plots` that draws them.
 
     Returns
     -------
@@ -62,6 +91,8 @@ def write_report(
     ------
     SchemaError
         If `data` is neither a Dataset nor a DataFrame.
+    ConfigError
+        If there is no section of a name.
     XgenError
         If there is no such folder, or it cannot be written to.
 
@@ -76,23 +107,32 @@ def write_report(
     """
     target = Path(path)
     check_target(target)
-    text = render(data, title=title)
+    text = render(data, title=title, sections=sections, captions=captions)
     with writing(target) as temporary:
         # Line ends as they are, on any system.
         temporary.write_bytes(text.encode("utf-8", errors="replace"))
     return target
 
 
-def render(data: xr.Dataset | pd.DataFrame, *, title: str | None = None) -> str:
-    """HTML of the report.
+def render(
+    data: xr.Dataset | pd.DataFrame,
+    *,
+    title: str | None = None,
+    sections: str | Iterable[str] | None = None,
+    captions: bool = True,
+) -> str:
+    """HTML of the report, as `write_report` writes it.
 
     Raises
     ------
     SchemaError
         If `data` is neither a Dataset nor a DataFrame.
+    ConfigError
+        If there is no section of a name.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    chosen = chosen_sections(sections)
     subject = Subject.of(data)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -104,21 +144,76 @@ def render(data: xr.Dataset | pd.DataFrame, *, title: str | None = None) -> str:
     return environment.get_template(TEMPLATE).render(
         title=title or _title(subject),
         subtitle=_subtitle(subject, with_sizes=bool(title)),
-        sections=[section for section in _sections(subject) if section.blocks],
+        sections=_sections(subject, chosen),
+        captions=captions,
         version=__version__,
     )
 
 
-def _sections(subject: Subject) -> Sequence[Section]:
-    summary = Section("summary", "Summary", tuple(_summary(subject)))
-    quality = Section("quality", "Data quality", tuple(_quality(subject)))
-    about = Section("configuration", "How it was configured", tuple(configuration(subject)))
-    code = Section("code", "The code that reproduces it", tuple(reproduction(subject)))
-    shown = _pictures(subject)
-    if subject.has_truth:
-        return [summary, about, *shown, *_truth(subject), quality, *_bounds(subject), code]
-    # Of data from elsewhere the first question is whether they are sound.
-    return [summary, quality, *shown, about, code]
+def _sections(subject: Subject, chosen: Collection[str] | None) -> list[Section]:
+    """Make the chosen sections, or all that have something to show."""
+    makers: dict[str, tuple[str, Callable[[Subject], Sequence[Block]]]] = {
+        "recommendations": ("Recommendations", recommendations),
+        "summary": ("Summary", _summary),
+        "configuration": ("How it was configured", configuration),
+        "sales": ("Sales and where they come from", _drawn(pictures.SALES)),
+        "media": ("Media: spend, returns and response", _drawn(pictures.MEDIA)),
+        "geos": ("Geos", _drawn(pictures.GEOS)),
+        "correlation": ("Correlation", _drawn(pictures.CORRELATION)),
+        "tables": ("Geos and controls in figures", _tables),
+        "truth": ("The truth in tables", _truth),
+        "quality": ("Data quality", _quality),
+        "recoverability": ("Recoverability", _bounds),
+        "code": ("The code that reproduces it", reproduction),
+    }
+    order = list(SECTIONS)
+    if not subject.has_truth:
+        makers["sales"] = ("Sales and controls", _drawn(pictures.SALES))
+        makers["media"] = ("Media: spend", _drawn(pictures.MEDIA))
+        # Of data from elsewhere the first question is whether they are sound.
+        order.remove("quality")
+        order.insert(order.index("summary") + 1, "quality")
+    sections = []
+    for anchor in order:
+        if chosen is not None and anchor not in chosen:
+            continue
+        title, make = makers[anchor]
+        blocks = tuple(make(subject))
+        if not blocks and chosen is not None:
+            blocks = (Text("These data have nothing to show here.", "note"),)
+        if blocks:
+            sections.append(Section(anchor, title, blocks))
+    return sections
+
+
+def chosen_sections(
+    sections: str | Iterable[str] | None, *, path: str = "sections"
+) -> Collection[str] | None:
+    """Names of the sections to write, None for all.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or a name is not a section's; `path` names the argument.
+
+    Examples
+    --------
+    >>> chosen_sections(["quality", "truth"])
+    ['quality', 'truth']
+    """
+    if sections is None:
+        return None
+    names = [sections] if isinstance(sections, str) else list(sections)
+    for name in names:
+        if name not in SECTIONS:
+            raise ConfigError(f"found {name!r}; {nearest(str(name), SECTIONS)}", path=path)
+    if not names:
+        raise ConfigError(f"found none; {nearest('', SECTIONS)}", path=path)
+    return names
+
+
+def _drawn(drawings: Sequence[pictures.Drawing]) -> Callable[[Subject], Sequence[Block]]:
+    return partial(pictures.draw, drawings=drawings)
 
 
 def _quality(subject: Subject) -> Sequence[Block]:
@@ -128,28 +223,19 @@ def _quality(subject: Subject) -> Sequence[Block]:
     return [*faults(subject), *(pictures.draw(subject, pictures.OUTLIERS) if outlying else ())]
 
 
-def _pictures(subject: Subject) -> Sequence[Section]:
-    sales = "Sales and where they come from" if subject.has_truth else "Sales and controls"
-    media = "Media: spend, returns and response" if subject.has_truth else "Media: spend"
+def _tables(subject: Subject) -> Sequence[Block]:
     ds = subject.ds
-    tables: Sequence[Block] = []
-    if ds is not None and not subject.has_truth:
-        tables = [
-            *attempt("Controls", lambda: figures.controls_table(ds)),
-            *attempt("Geos", lambda: figures.geos_table(ds)),
-        ]
+    if ds is None or subject.has_truth:
+        return []
     return [
-        Section("sales", sales, tuple(pictures.draw(subject, pictures.SALES))),
-        Section("media", media, tuple(pictures.draw(subject, pictures.MEDIA))),
-        Section("geos", "Geos", tuple(pictures.draw(subject, pictures.GEOS))),
-        Section("correlation", "Correlation", tuple(pictures.draw(subject, pictures.CORRELATION))),
-        Section("tables", "Geos and controls in figures", tuple(tables)),
+        *attempt("Controls", lambda: figures.controls_table(ds)),
+        *attempt("Geos", lambda: figures.geos_table(ds)),
     ]
 
 
-def _truth(subject: Subject) -> Sequence[Section]:
+def _truth(subject: Subject) -> Sequence[Block]:
     ds = subject.ds
-    if ds is None:
+    if ds is None or not subject.has_truth:
         return []
     blocks = [
         *attempt("Returns by channel", lambda: figures.returns_table(ds)),
@@ -160,16 +246,18 @@ def _truth(subject: Subject) -> Sequence[Section]:
         blocks += attempt("Parameters by channel", lambda: figures.parameters_table(ds))
     blocks += attempt("Controls", lambda: figures.controls_table(ds))
     blocks += attempt("Geos", lambda: figures.geos_table(ds))
-    return [Section("truth", "The truth in tables", tuple(blocks))]
+    return blocks
 
 
-def _bounds(subject: Subject) -> Sequence[Section]:
+def _bounds(subject: Subject) -> Sequence[Block]:
     ds = subject.ds
     if ds is None or not subject.has_parameters:
         return []
-    blocks = attempt("Recoverability", lambda: figures.recoverability_table(ds))
     drawn = pictures.draw(subject, pictures.RECOVERABILITY)
-    return [Section("recoverability", "Recoverability", (*drawn, *blocks))]
+    table = attempt(
+        "Recoverability", lambda: figures.recoverability_table(ds, subject.recoverability)
+    )
+    return [*drawn, *table]
 
 
 # Summary --------------------------------------------------------------------------------------
@@ -191,15 +279,11 @@ def _subtitle(subject: Subject, *, with_sizes: bool) -> str:
 def _sizes(ds: xr.Dataset) -> str:
     return ", ".join(
         [
-            words(ds.sizes["date"], _period(ds)),
+            words(ds.sizes["date"], period_of(ds)),
             words(ds.sizes["geo"], "geo"),
             words(ds.sizes["channel"], "channel"),
         ]
     )
-
-
-def _period(ds: xr.Dataset) -> str:
-    return PERIODS.get(str(ds.attrs.get("freq", "")).split("-")[0], "period")
 
 
 def _span(subject: Subject) -> str:
@@ -223,10 +307,10 @@ def _summary(subject: Subject) -> Sequence[Block]:
     currency, kpi = (str(ds[name].attrs.get("units", "")) for name in ("spend", "y"))
     spend, sales = float(ds["spend"].sum()), float(ds["y"].sum())
     tiles = [
-        (words(ds.sizes["date"], _period(ds)), _span(subject)),
-        (words(ds.sizes["geo"], "geo"), _some(ds, "geo")),
-        (words(ds.sizes["channel"], "channel"), _some(ds, "channel")),
-        (words(ds.sizes["control"], "control"), _some(ds, "control") or "none"),
+        (words(ds.sizes["date"], period_of(ds)), _span(subject)),
+        (words(ds.sizes["geo"], "geo"), some(ds, "geo", 3)),
+        (words(ds.sizes["channel"], "channel"), some(ds, "channel", 3)),
+        (words(ds.sizes["control"], "control"), some(ds, "control", 3) or "none"),
         (f"{currency} {short_number(spend)}".strip(), f"spend in all: {amount(spend)}"),
         (short_number(sales), f"{kpi} in all: {amount(sales)}".strip()),
     ]
@@ -245,12 +329,6 @@ def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
         spread = f"median ROAS; {ratio(low)} to {ratio(high)} by channel"
         tiles.append((ratio(float(np.median(returns))), spread))
     return tiles
-
-
-def _some(ds: xr.Dataset, dim: str, most: int = 3) -> str:
-    names = [str(name) for name in ds[dim].to_numpy()]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _verdict(subject: Subject) -> str:

@@ -138,7 +138,7 @@ def draw(subject: Subject, drawings: Sequence[Drawing]) -> list[Block]:
             continue
         if drawing.slow and ds.sizes["geo"] * ds.sizes["channel"] > MOST_CURVES:
             why = "left out, since it takes long for so many geos and channels"
-            blocks.append(Text(f"{drawing.what}: {why}; {_code(drawing, 1)} draws it.", "note"))
+            blocks.append(Text(f"{drawing.what}: {why}.", "note", _code(drawing, 1)))
             continue
         blocks += attempt(drawing.what, partial(_pages, ds, drawing))
     return blocks
@@ -156,7 +156,7 @@ def _pages(ds: xr.Dataset, drawing: Drawing) -> Sequence[Block]:
             raise
         code = _code(drawing, page)
         if page > MOST_PAGES:
-            blocks.append(Text(f"There is more: {code} draws the next page.", "note"))
+            blocks.append(Text("There are more pages.", "note", code))
             break
         source, width, height = data_uri(figure)
         blocks.append(Picture(source, _alt(drawing.what, figure), code, width, height))

@@ -82,7 +82,7 @@ def preset_of(ds: xr.Dataset) -> str | None:
 
 
 def _recipe(ds: xr.Dataset, version: str) -> Sequence[Block]:
-    install = f'pip install "mmm-xgen=={version}"\n'
+    install = f"# In a checkout of mmm-xgen {version}\npip install .\n"
     try:
         text = config_of(ds).to_yaml()
     except ConfigError as error:

@@ -18,6 +18,7 @@ from mmm_xgen.quality import DataQualityReport, check_data_quality
 from mmm_xgen.quality.reading import read
 from mmm_xgen.schema import CONTROLS, describe, require
 from mmm_xgen.truth.estimands import OUTCOMES, PARTS
+from mmm_xgen.truth.recoverability import recoverability
 
 OBSERVED = ("spend", "y")
 TRUTH = (*PARTS, *OUTCOMES, "revenue_per_kpi")
@@ -55,6 +56,24 @@ class Subject:
     def quality(self) -> DataQualityReport:
         """Findings and figures of the quality check."""
         return check_data_quality(self.data)
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The labelled data.
+
+        Raises
+        ------
+        SchemaError
+            If the data are too broken to be labelled.
+        """
+        if self.ds is None:
+            raise SchemaError(self.fault)
+        return self.ds
+
+    @cached_property
+    def recoverability(self) -> xr.Dataset:
+        """Grades and bounds of every channel's ROAS."""
+        return recoverability(self.dataset)
 
     @property
     def has_truth(self) -> bool:

@@ -152,6 +152,7 @@ def lift_test(
     0  x2-Trend  geo_a    307.0   20.0         311.2
     1  x2-Trend  geo_b    141.6   20.0         176.9
     """
+    require(ds, "spend")
     name, geo_labels = channel_label(ds, channel), _geo_labels(ds, geos)
     periods = window_periods(ds, window)
     length = periods.stop - periods.start

@@ -163,6 +163,7 @@ def _baseline_truth(ds: xr.Dataset, config: MMMDataConfig) -> dict[str, FloatArr
     for name in (*BASELINE, *CONTROLS, "control_reference", *trend):
         dims = describe(name).dims
         if name in ds:
+            require(ds, name)
             truth[name] = np.asarray(ds[name].transpose(*dims).to_numpy(), dtype=float)
         else:
             truth[name] = np.empty([ds.sizes.get(dim, 0) for dim in dims])

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.errors import ConfigError, MissingDependencyError, NotApplicableError, nearest
+from mmm_xgen.errors import ConfigError, NotApplicableError, nearest, require_packages
 from mmm_xgen.export.pymc_marketing import (
     ADSTOCK_COMPONENTS,
     SATURATION_COMPONENTS,
@@ -32,6 +32,7 @@ from mmm_xgen.recovery.alignment.pymc_truth import (
 )
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import (
+    SAMPLERS,
     Fit,
     FitSettings,
     Model,
@@ -103,6 +104,7 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     MissingDependencyError
         If the sampler is not installed.
     """
+    require_packages(f"the sampler {settings.sampler!r} needs", *SAMPLERS[settings.sampler])
     # Libraries are imported once in a process, which is no time of this fit.
     model_class()
     clock = jax_clock() if settings.sampler in ON_JAX else None
@@ -308,26 +310,20 @@ def _sample(mmm: Any, settings: FitSettings) -> Any:
     import pymc as pm
 
     free = [variable.name for variable in mmm.model.free_RVs]
-    try:
-        with mmm.model, without_chatter():
-            idata = pm.sample(
-                draws=settings.draws,
-                tune=settings.tune,
-                chains=settings.chains,
-                cores=settings.cores,
-                target_accept=settings.target_accept,
-                nuts_sampler=settings.sampler,
-                random_seed=settings.seed,
-                # Deterministics of (date, geo, channel) are larger than all else together.
-                var_names=free,
-                progressbar=False,
-                compute_convergence_checks=False,
-            )
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the sampler {settings.sampler!r} is not installed ({error}); "
-            "pip install 'mmm-xgen[recovery]'"
-        ) from error
+    with mmm.model, without_chatter():
+        idata = pm.sample(
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            cores=settings.cores,
+            target_accept=settings.target_accept,
+            nuts_sampler=settings.sampler,
+            random_seed=settings.seed,
+            # Deterministics of (date, geo, channel) are larger than all else together.
+            var_names=free,
+            progressbar=False,
+            compute_convergence_checks=False,
+        )
     return _with_free_variables_only(idata, free)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.errors import ConfigError, MissingDependencyError
+from mmm_xgen.errors import ConfigError, require_packages
 from mmm_xgen.recovery.fit import MODELS, FitSettings, about, seen_of
 from mmm_xgen.recovery.study.progress import Clock, shown
 from mmm_xgen.recovery.study.unit import (
@@ -182,8 +181,7 @@ def _check_installed(units: Iterable[Unit], *, pool: bool) -> None:
     for unit in units:
         needed |= {package: f"{unit.label} needs" for package in unit.needs}
     for package, who in needed.items():
-        if find_spec(package) is None:
-            raise MissingDependencyError(f"{who} {package}; pip install 'mmm-xgen[recovery]'")
+        require_packages(who, package)
     for prepare in dict.fromkeys(about(unit.model).prepare for unit in units):
         if prepare is not None:
             prepare()

@@ -27,7 +27,7 @@ from typing import Any
 from mmm_xgen.atomic import owned_prefix
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.recovery.fit import FitSettings, about
+from mmm_xgen.recovery.fit import SAMPLERS, FitSettings, about
 from mmm_xgen.streams import stream
 from mmm_xgen.version import __version__
 
@@ -45,12 +45,6 @@ NOT_APPLICABLE = "not applicable"
 PACKAGE = Path(__file__).parents[2]
 BASE_PACKAGES = ("numpy", "scipy", "xarray")
 PYMC_PACKAGES = ("pymc-marketing", "pymc", "pytensor", "arviz")
-SAMPLER_PACKAGES = {
-    "nutpie": ("nutpie",),
-    "pymc": (),
-    "numpyro": ("numpyro", "jax"),
-    "blackjax": ("blackjax", "jax"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +117,7 @@ class Unit:
         packages: tuple[str, ...] = BASE_PACKAGES
         model = about(self.model)
         if self.model == "prior-only" or "sampler" in model.heeds:
-            packages += PYMC_PACKAGES + SAMPLER_PACKAGES[self.settings.sampler]
+            packages += PYMC_PACKAGES + SAMPLERS[self.settings.sampler]
         return {**installed(packages), **model.runs_on}
 
     @property
@@ -131,7 +125,7 @@ class Unit:
         """Modules without which the model cannot be fitted."""
         model = about(self.model)
         sampled = "pymc_marketing" in model.needs and "sampler" in model.heeds
-        return model.needs + (SAMPLER_PACKAGES[self.settings.sampler] if sampled else ())
+        return model.needs + (SAMPLERS[self.settings.sampler] if sampled else ())
 
     @cached_property
     def hash(self) -> str:
