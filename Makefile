@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-meridian recovery-demo notebooks lint format bench docs wheel \
+.PHONY: help demo test test-slow test-meridian test-floors recovery-demo notebooks lint format bench docs wheel \
     clean check-python
 
 help: ## List the targets
@@ -40,6 +40,15 @@ test-slow: $(VENV)/.installed-test ## Run the tests marked slow
 
 test-meridian: $(VENV)/.installed-test ## Run the tests that fit Meridian, which the first installs
 	$(BIN)/python -m pytest -m meridian $(PYTEST_ARGS)
+
+# An environment of its own: uv installs the oldest releases that pyproject.toml allows.
+test-floors: pyproject.toml | check-python ## Run the tests with the oldest supported dependencies
+	rm -rf $(VENV)-floors
+	$(PYTHON) -m venv $(VENV)-floors
+	$(VENV)-floors/bin/python -m pip install --quiet uv
+	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python \
+	    --resolution lowest-direct --editable '.[test]'
+	$(VENV)-floors/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 # They are executed where they are and stay as they are.
 notebooks: $(VENV)/.installed-test ## Execute all notebooks; MMM_XGEN_QUICK=1 shortens the fits
