@@ -208,6 +208,13 @@ def michaelis_menten(
     return np.asarray(alpha * x / (lam + x))
 
 
+def _falling_logistic(x: FloatArray) -> FloatArray:
+    """1 / (1 + e**x) without overflow, which complex numbers do not survive."""
+    is_positive = np.real(x) > 0
+    faded = np.exp(np.where(is_positive, -x, x))
+    return np.asarray(np.where(is_positive, faded, 1.0) / (1 + faded))
+
+
 @register_saturation("hill_saturation_sigmoid", amplitude="sigma")
 def hill_saturation_sigmoid(
     x: FloatArray,
@@ -216,11 +223,22 @@ def hill_saturation_sigmoid(
     beta: PositivePerSpend = 2.0,
     lam: PositiveSpend = 1.0,
 ) -> FloatArray:
-    r"""S-curve through the origin: :math:`\sigma / (1 + e^{-\beta (x - \lambda)}) - f_0`."""
+    r"""S-curve through the origin: :math:`\sigma / (1 + e^{-\beta (x - \lambda)}) - f_0`.
+
+    At little spend both terms are nearly equal. The product below is the same difference and
+    keeps its digits, with :math:`t = \tanh(\beta x / 2)`:
+
+    .. math:: f(x) = \frac{2 \sigma t}{(1 + t) (1 + e^{-\beta \lambda})
+              (1 + e^{\beta (\lambda - x)})}
+    """
+    # The curve below zero is that above it, turned around the origin, with -lam for lam.
+    side = np.where(np.real(x) < 0, -1.0, 1.0)
+    rate = side * beta
     with np.errstate(over="ignore"):
-        start = 1 / (1 + np.exp(np.multiply(beta, lam)))
-        curve = 1 / (1 + np.exp(np.multiply(-np.asarray(beta), x - lam)))
-    return np.asarray(sigma * (curve - start))
+        rise = np.tanh(rate * x / 2)
+        distance = rate * (lam - x)
+    shares = _falling_logistic(-rate * lam) * _falling_logistic(distance)
+    return np.asarray(side * sigma * 2 * rise / (1 + rise) * shares)
 
 
 @register_saturation("tanh_saturation", amplitude="b", over_amplitude="c")
@@ -256,6 +274,9 @@ def root_saturation(x: FloatArray, *, alpha: Positive = 0.5) -> FloatArray:
 @register_saturation("log_saturation")
 def log_saturation(x: FloatArray) -> FloatArray:
     r"""Logarithmic curve :math:`\log(1 + x)`."""
+    if np.iscomplexobj(x):
+        # NumPy's complex log1p loses the digits of a small value; a complex step leaves it alone.
+        return np.asarray(np.log1p(np.real(x)) + 1j * np.imag(np.log1p(x)))
     return np.log1p(x)
 
 
