@@ -55,7 +55,7 @@ def half_of_effect(weights: FloatArray) -> FloatArray:
     """Periods from the start of the spend until half of a kernel's mass has arrived.
 
     The mass still to come is interpolated on the log scale between periods, which is exact for
-    a geometric kernel.
+    a geometric kernel that l_max does not cut.
 
     Returns
     -------
