@@ -12,7 +12,7 @@ import pytest
 
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import TRENDS
-from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.domain import SHARE, FloatArray
 from mmm_xgen.kernels.noise import autoregressive
 from mmm_xgen.kernels.saturation import LOG_3, SATURATIONS
 from tests.strategies import CURVES, config_with, generate, steady
@@ -176,6 +176,17 @@ def test_an_elastic_control_keeps_its_digits(volatility: float) -> None:
         ds["control_value"].values.ravel(),
     )
     np.testing.assert_allclose(ds["control_contribution"].values.ravel(), exact, rtol=1e-13)
+
+
+@pytest.mark.parametrize("shift", [-30.0, -6.0, -1e-9, 0.0, 1e-9, 6.0])
+def test_a_varied_share_keeps_its_digits(shift: float) -> None:
+    shares = np.array([1e-9, 0.1, 0.5, 0.7, 1 - 1e-9])
+
+    def varied(share: Decimal, step: Decimal) -> Decimal:
+        return 1 / (1 + (1 - share) / share * (-step).exp())
+
+    exact = exactly(varied, shares, step=shift)
+    np.testing.assert_allclose(SHARE.vary(shares, np.array(shift)), exact, rtol=1e-15)
 
 
 def test_noise_with_a_long_memory_keeps_its_digits() -> None:

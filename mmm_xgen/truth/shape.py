@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -170,7 +171,7 @@ def _steady(spend: FloatArray, media: Media, mass: FloatArray) -> tuple[FloatArr
 def _limit(function: Callable[[Any], FloatArray]) -> tuple[FloatArray, FloatArray]:
     """Limit of curves, NaN where there is no finite one, and a level that comes near to it."""
     with np.errstate(all="ignore"):
-        limit = np.array(function(np.inf))
+        limit = np.array(_at_infinity(function))
         last = np.full(limit.shape, HIGHEST)
         unknown = np.isnan(limit)
         if unknown.any():
@@ -180,6 +181,21 @@ def _limit(function: Callable[[Any], FloatArray]) -> tuple[FloatArray, FloatArra
     # A number near the end of the range has overflowed.
     is_limit = (np.abs(limit) < HIGHEST) & (limit != 0)
     return np.where(is_limit, limit, np.nan), last
+
+
+def _at_infinity(function: Callable[[Any], FloatArray]) -> FloatArray:
+    """Values of curves at infinite spend; NaN where a curve refuses it, as a user's own may."""
+    refusals = (ValueError, ArithmeticError)
+    try:
+        return function(np.inf)
+    except refusals:
+        values = np.full(function(1.0).shape, np.nan)
+        for channel in range(values.shape[-2]):
+            level = np.ones(values.shape)
+            level[..., channel, :] = np.inf
+            with contextlib.suppress(*refusals):
+                values[..., channel, :] = function(level)[..., channel, :]
+        return values
 
 
 def _last_level(function: Callable[[Any], FloatArray], shape: tuple[int, ...]) -> FloatArray:

@@ -653,6 +653,7 @@ BOUNDED = {
     "quotient_by_logarithm": (lambda x: np.log1p(x) / (1 + np.log1p(x)), np.e - 1, 5e-3),
     "capped": (lambda x: np.minimum(x, 800.0), 400.0, 1e-12),
     "negative": (lambda x: -x / (500 + x), 500.0, 1e-12),
+    "finite_only": (lambda x: np.arctan(np.asarray_chkfinite(x) / 800), 800.0, 1e-12),
 }
 
 
