@@ -3,7 +3,8 @@ r"""Adstock: how the effect of spend is spread over the periods after it.
 An adstock kind is a function ``f(lag, *, parameters)`` that returns the weight of each lag in an
 array that broadcasts to ``(..., lag)``; its parameters arrive with a last axis of length 1. The
 library normalises the weights and owns the one convolution. Names, parameters and formulas are
-PyMC-Marketing's (`pymc_marketing.mmm.transformers`), and so are the values to 1e-12.
+PyMC-Marketing's (`pymc_marketing.mmm.transformers`), and so are the values to 1e-12 of the
+largest; `beta_gamma_adstock` is our own.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ of length 1. A curve should take complex numbers, too: exact derivatives are com
 curve through which they do not come out right, which is tried, is differentiated numerically. At
 zero spend a complex step means the slope from the right. The library multiplies the response
 with the effect of the channel. Names, parameters and formulas are PyMC-Marketing's
-(`pymc_marketing.mmm.transformers`, release 1.3), and so are the values to 1e-12.
+(`pymc_marketing.mmm.transformers`, release 1.3), and so are the values to 1e-12 of the largest.
 """
 
 from __future__ import annotations
@@ -209,7 +209,10 @@ def michaelis_menten(
 
 
 def _falling_logistic(x: FloatArray) -> FloatArray:
-    """1 / (1 + e**x) without overflow, which complex numbers do not survive."""
+    """1 / (1 + e**x); a complex infinity would have no reciprocal, so there it never arises."""
+    if not np.iscomplexobj(x):
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(x)))
     is_positive = np.real(x) > 0
     faded = np.exp(np.where(is_positive, -x, x))
     return np.asarray(np.where(is_positive, faded, 1.0) / (1 + faded))
@@ -225,20 +228,20 @@ def hill_saturation_sigmoid(
 ) -> FloatArray:
     r"""S-curve through the origin: :math:`\sigma / (1 + e^{-\beta (x - \lambda)}) - f_0`.
 
-    At little spend both terms are nearly equal. The product below is the same difference and
-    keeps its digits, with :math:`t = \tanh(\beta x / 2)`:
+    At little spend both terms are nearly equal. The product is the same difference and keeps its
+    digits:
 
-    .. math:: f(x) = \frac{2 \sigma t}{(1 + t) (1 + e^{-\beta \lambda})
+    .. math:: f(x) = \frac{\sigma (1 - e^{-\beta x})}{(1 + e^{-\beta \lambda})
               (1 + e^{\beta (\lambda - x)})}
     """
     # The curve below zero is that above it, turned around the origin, with -lam for lam.
-    side = np.where(np.real(x) < 0, -1.0, 1.0)
-    rate = side * beta
+    is_below = np.real(x) < 0
+    side = np.where(is_below, -1.0, 1.0) if np.any(is_below) else 1.0
+    rate = side * np.asarray(beta)
     with np.errstate(over="ignore"):
-        rise = np.tanh(rate * x / 2)
-        distance = rate * (lam - x)
+        risen, distance = -np.expm1(-rate * x), rate * (lam - x)
     shares = _falling_logistic(-rate * lam) * _falling_logistic(distance)
-    return np.asarray(side * sigma * 2 * rise / (1 + rise) * shares)
+    return np.asarray(side * sigma * risen * shares)
 
 
 @register_saturation("tanh_saturation", amplitude="b", over_amplitude="c")
