@@ -189,7 +189,7 @@ def _at_infinity(function: Callable[[Any], FloatArray]) -> FloatArray:
     try:
         return function(np.inf)
     except refusals:
-        values = np.full(function(1.0).shape, np.nan)
+        values: FloatArray = np.full(function(1.0).shape, np.nan)
         for channel in range(values.shape[-2]):
             level = np.ones(values.shape)
             level[..., channel, :] = np.inf
