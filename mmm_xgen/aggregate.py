@@ -139,7 +139,7 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     elif geo is not None:
         result = result.assign_coords(geo=np.array([geo]))
     if steps:
-        result = _without_parameters(result, " and ".join(steps))
+        result = _without_parameters(_with_residual(result), " and ".join(steps))
     return _marked(result, steps) if steps or geo is not None else ds.copy()
 
 
@@ -284,6 +284,14 @@ def _with_geo(ds: xr.Dataset, names: tuple[str, ...]) -> list[str]:
 
 
 # What is left --------------------------------------------------------------------------------
+
+
+def _with_residual(ds: xr.Dataset) -> xr.Dataset:
+    """Dataset whose noise is ``y - mu`` to the last bit, as sums that are rounded apart are not."""
+    noise, residual = ds["noise"], ds["y"] - ds["mu"]
+    # A missing y leaves the sum of the noise as it is.
+    residual = residual.fillna(noise).transpose(*noise.dims)
+    return ds.assign(noise=xr.Variable(noise.dims, residual.data, noise.attrs))
 
 
 def _without_parameters(ds: xr.Dataset, steps: str) -> xr.Dataset:

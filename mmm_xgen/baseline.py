@@ -97,5 +97,13 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
         )
     base = truth["intercept_contribution"][..., None, :, None]
     at = (..., elastic, slice(None), slice(None))
-    contribution[at] = base * ((value[at] / reference[at]) ** elasticity[at] - 1)
+    contribution[at] = base * np.expm1(elasticity[at] * _log_ratio(value[at], reference[at]))
     return np.asarray(contribution)
+
+
+def _log_ratio(value: FloatArray, reference: FloatArray) -> FloatArray:
+    """log(value / reference), with all digits also where the two are nearly equal."""
+    change = (value - reference) / reference
+    is_near = np.abs(change) < 0.5
+    far = np.log(np.where(is_near, 1.0, value / reference))
+    return np.asarray(np.where(is_near, np.log1p(np.where(is_near, change, 0.0)), far))

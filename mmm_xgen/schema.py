@@ -99,7 +99,7 @@ PER_SPEND_UNIT = "1 / spend unit"
 MEANINGS: dict[str, dict[str, tuple[str, str]]] = {
     "geometric_adstock": {"alpha": (NONE, "share retained from period to period")},
     "delayed_adstock": {
-        "alpha": (NONE, "share retained from period to period"),
+        "alpha": (NONE, "share of the peak that is left one period after it"),
         "theta": ("periods", "delay of the peak"),
     },
     "binomial_adstock": {"alpha": (NONE, "retention: the larger, the slower the decay")},

@@ -137,6 +137,12 @@ def test_the_whole_window_has_one_roas_whatever_the_cut(daily):
             same(roas(aggregate(daily, geo=geo, freq=freq)), expected, 1e-12)
 
 
+@pytest.mark.parametrize("options", [{}, {"geo": None, "freq": "MS"}, {"freq": "W-MON"}], ids=str)
+def test_noise_is_what_sales_are_beyond_their_mean_to_the_last_bit(daily, options):
+    result = aggregate(daily, **options)
+    assert ((result["y"] - result["mu"]).transpose(*result["noise"].dims) == result["noise"]).all()
+
+
 def test_averages_instead_of_sums_would_be_noticed(daily):
     """Negative control: identities alone would let a mean pass, totals do not."""
     averaged = daily.mean("geo").expand_dims(geo=["national"])

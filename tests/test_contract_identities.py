@@ -618,7 +618,7 @@ def test_student_noise_has_heavier_tails_than_gaussian() -> None:
 
 
 def test_clipped_sales_keep_the_identity_and_are_counted() -> None:
-    config = config_with(steady(), regions={"sales_volatility": 1.5})
+    config = config_with(steady(), n_periods=1000, regions={"sales_volatility": 1.5})
     with pytest.warns(XgenWarning, match=r"clip|below 0|negative") as record:
         ds = m.generate_mmm_dataset(m.MMMDataConfig(**config))
     cells = int((ds["y"] == 0).sum())
@@ -628,6 +628,8 @@ def test_clipped_sales_keep_the_identity_and_are_counted() -> None:
     assert_parts_add_up(ds)
     clipped = ds["y"].values == 0
     np.testing.assert_array_equal(ds["noise"].values[clipped], -ds["mu"].values[clipped])
+    # The clip takes away what is below zero, so that E[y | mu] is no longer mu.
+    assert float(ds["noise"].mean()) > 3 * float(ds["y_sigma"].item()) / np.sqrt(1000)
 
 
 @pytest.mark.parametrize("kind", ["lognormal", "negative_binomial"])

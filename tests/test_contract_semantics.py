@@ -573,6 +573,17 @@ def test_similarity_sets_the_three_variations_together() -> None:
         assert 1e-3 < close[name] < far[name], name
 
 
+@pytest.mark.parametrize(("response", "sd"), [("per_capita", 0.5 * np.sqrt(2)), ("common", 0.5)])
+def test_the_effect_scatters_with_base_sales_where_it_is_a_share_of_them(
+    response: str, sd: float
+) -> None:
+    regions = {"n_regions": 4000, "similarity": 0.0, "geo_response": response}
+    ds = generate(config_with(steady(), n_periods=1, regions=regions))
+    assert float(ds["effect_sd"].item()) == pytest.approx(sd)
+    assert float(np.log(ds["effect"]).std()) == pytest.approx(sd, rel=0.05)
+    assert float(np.log(ds["intercept_contribution"]).std()) == pytest.approx(0.5, rel=0.05)
+
+
 # ------------------------------------------------------------------ controls
 
 
@@ -621,28 +632,24 @@ def test_shared_controls_are_equal_in_all_geos_and_others_are_not() -> None:
     assert not np.array_equal(own["control_value"].isel(geo=0), own["control_value"].isel(geo=1))
 
 
-def test_persistence_of_a_control_is_its_autocorrelation() -> None:
-    for persistence in (0.0, 0.9):
-        ds = generate(
-            config_with(
-                steady(),
-                n_periods=6000,
-                freq="D",
-                control_variables=[
-                    {
-                        "name": "Heat",
-                        "pattern": "linear_trend",
-                        "base_value": 10.0,
-                        "value_volatility": 0.1,
-                        "persistence": persistence,
-                    }
-                ],
-            )
-        )
-        value = ds["control_value"].values.ravel()
-        assert np.corrcoef(value[1:], value[:-1])[0, 1] == pytest.approx(persistence, abs=0.06)
-        assert value.mean() == pytest.approx(10.0, rel=0.03)
-        assert value.std() == pytest.approx(1.0, rel=0.15)
+@pytest.mark.parametrize("persistence", [0.0, 0.9])
+def test_persistence_of_a_control_is_the_autocorrelation_of_its_logarithm(
+    persistence: float,
+) -> None:
+    heat = {
+        "name": "Heat",
+        "pattern": "linear_trend",
+        "base_value": 10.0,
+        "value_volatility": 1.0,
+        "persistence": persistence,
+    }
+    ds = generate(config_with(steady(), n_periods=20_000, freq="D", control_variables=[heat]))
+    logs = np.log(ds["control_value"].values.ravel())
+    assert np.corrcoef(logs[1:], logs[:-1])[0, 1] == pytest.approx(persistence, abs=0.02)
+    # A lognormal of mean 10 and coefficient of variation 1.
+    variance = np.log(2)
+    assert logs.mean() == pytest.approx(np.log(10) - variance / 2, abs=0.1)
+    assert logs.std() == pytest.approx(np.sqrt(variance), rel=0.05)
 
 
 # ------------------------------------------------------------------ adstock words

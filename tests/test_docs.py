@@ -247,6 +247,26 @@ def test_notebooks_become_tutorials_and_vanish_with_their_source(tmp_path: Path)
     assert not list(target.iterdir())
 
 
+def test_the_options_of_the_old_benchmark_are_as_the_migration_page_says():
+    from typer.main import get_command
+
+    from mmm_xgen.cli.app import app
+
+    command = get_command(app).commands["benchmark"]
+    options = {name: each for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    page = (DOCS / "migration.md").read_text()
+    table = page.partition("## Options of the benchmark")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `--")]
+    assert len(rows) == 7
+    for old, new in rows:
+        for name in re.findall(r"--[a-z-]+", old + new):
+            assert (name in options) != ("not there" in new), name
+    same = [options[name].default for name in re.findall(r"--[a-z-]+", rows[0][0])]
+    assert ", ".join(map(str, same)) in rows[0][1]
+    assert options["--datasets"].required
+    assert options["--seed"].help == "First seed of the data."
+
+
 # --- the tests themselves
 
 

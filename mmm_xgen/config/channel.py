@@ -91,13 +91,13 @@ class ChannelConfig(FrozenConfig):
         ``f(dates, rng) -> array (date,)``, called once a geo, that returns the level of spend
         relative to `base_spend`.
     base_spend : float
-        Mean spend in currency per period while active, before trend and season, in a geo of
-        reference size.
+        Mean spend in currency per period while active, before trend, season and bursts, in a geo
+        of reference size.
     spend_volatility : float
         Coefficient of variation of the campaign-like noise on spend.
     base_effectiveness : float, optional
-        Effect as a share of the geo's base sales; 0 makes a placebo. Default 0.15 unless `roas`
-        is given.
+        Effect as a share of the geo's base sales, or of ``base_sales_rate`` with
+        ``geo_response="common"``; 0 makes a placebo. Default 0.15 unless `roas` is given.
     roas : float, optional
         Return on ad spend that the channel has over the window and all geos, exactly.
     shared : bool
@@ -181,7 +181,8 @@ class ControlConfig(FrozenConfig):
     value_volatility : float
         Coefficient of variation of the noise on the value.
     persistence : float
-        Correlation of the noise of neighbouring periods: 0.9 drifts like an economy, 0 jumps.
+        Correlation of the logarithm of the noise of neighbouring periods: 0.9 drifts like an
+        economy, 0 jumps.
     shared : bool
         Whether all geos have the same values, as for national prices or the economy.
     gamma_control : float, optional

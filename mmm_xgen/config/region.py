@@ -122,13 +122,17 @@ class RegionConfig(FrozenConfig):
     seasonalities : list of SeasonalityConfig
         Seasons with other periods.
     baseline_variation : float
-        Sd of the geos' base sales, trend and season around the configured values, log scale.
+        Sd of the geos' base sales around the configured value, log scale. The trend and the season
+        as shares of base sales have the same sd, and so has the timing of the season, in radians.
     channel_param_variation : float
-        Sd of the geos' base spend and effect, log scale.
+        Sd of the geos' base spend and of their effect, log scale. With ``"per_capita"`` the effect
+        is a share of base sales and varies with them too: its sd is
+        ``hypot(channel_param_variation, baseline_variation)``.
     transform_variation : float
         Sd of the geos' adstock and saturation parameters, log or logit scale.
     similarity : float, optional
-        Sets the three variations together: 1 for identical parameters, 0 for a sd of 0.5 each.
+        Sets the three variations together: 1 for identical parameters, 0 for a sd of 0.5 each,
+        which is one of 0.71 for the effect with ``"per_capita"``.
 
     Examples
     --------

@@ -60,7 +60,8 @@ class AdstockSpec(Spec):
     normalize : bool
         Whether the weights sum to 1.
     half_life : str, optional
-        Time in which half of the effect is gone, such as ``"10D"``; stands for alpha.
+        Time after its peak in which the weight falls to half of it, such as ``"10D"``; stands for
+        alpha.
     """
 
     l_max: Annotated[Integer, Field(ge=1, le=1000)] | None = None
@@ -90,7 +91,7 @@ class SaturationSpec(Spec):
     """A saturation curve: its kind and parameters.
 
     A parameter that carries the unit of spend and is not given is set from the base spend of
-    its channel: half-saturation, for instance, lies there.
+    its channel: the half-saturation of a Hill curve, for instance, lies there.
     """
 
 

@@ -3,7 +3,8 @@ r"""Adstock: how the effect of spend is spread over the periods after it.
 An adstock kind is a function ``f(lag, *, parameters)`` that returns the weight of each lag in an
 array that broadcasts to ``(..., lag)``; its parameters arrive with a last axis of length 1. The
 library normalises the weights and owns the one convolution. Names, parameters and formulas are
-PyMC-Marketing's (`pymc_marketing.mmm.transformers`), and so are the values to 1e-12.
+PyMC-Marketing's (`pymc_marketing.mmm.transformers`), and so are the values to 1e-12 of the
+largest; `beta_gamma_adstock` is our own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from mmm_xgen.registry import Registry
 
 # Lags at which weights are tried.
 LAGS = np.arange(8.0)
+# A weight that is smaller than the largest by this power of e is 0 beside it.
+LARGEST_POWER = 700.0
 
 Weights = TypeVar("Weights", bound=Callable[..., Any])
 
@@ -127,18 +130,20 @@ def weibull_adstock(
     delayed peak. ``CDF``: the running product of the survival function, which never rises.
     """
     if type == "PDF":
-        time = (lag + 1) / lam
         with np.errstate(over="ignore"):
-            power = time**k
-        log_density = (np.asarray(k) - 1) * np.log(time) - power
+            power = ((lag + 1) / lam) ** k
+        # Up to a constant: only ratios to the peak matter, which cannot underflow together.
+        log_density = (np.asarray(k) - 1) * np.log(lag + 1) - power
         # Where even the first lag overflows, the limit has all mass there.
         nothing_left = np.isinf(np.real(power[..., :1]))
         log_density = np.where(nothing_left, np.where(lag == 0, 0.0, -np.inf), log_density)
-        # Only ratios to the peak matter; on the log scale they cannot underflow together.
-        density = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
-        lowest = density.min(axis=-1, keepdims=True)
-        is_flat = np.real(lowest) == 1
-        return np.where(is_flat, 1.0, (density - lowest) / np.where(is_flat, 1, 1 - lowest))
+        below_peak = log_density - log_density.max(axis=-1, keepdims=True)
+        below_peak = np.where(np.real(below_peak) > -LARGEST_POWER, below_peak, -LARGEST_POWER)
+        lowest = below_peak.min(axis=-1, keepdims=True)
+        is_flat = np.real(lowest) == 0
+        # (density - lowest) / (1 - lowest), which would cancel where the densities are alike.
+        above_lowest = np.expm1(lowest - below_peak) / np.where(is_flat, 1, np.expm1(lowest))
+        return np.where(is_flat, 1.0, np.exp(below_peak) * above_lowest)
     with np.errstate(over="ignore"):
         hazard = np.cumsum((lag / np.asarray(lam)) ** k, axis=-1)
     return np.asarray(np.exp(-hazard))
@@ -148,7 +153,10 @@ def weibull_adstock(
 def beta_gamma_adstock(
     lag: FloatArray, *, shape: Positive = 2.0, rate: Positive = 1.0
 ) -> FloatArray:
-    r"""Gamma-shaped decay: :math:`w_l \propto l_1^{a - 1} e^{-b l_1}, l_1 = l + 1`."""
+    r"""Gamma-shaped decay: :math:`w_l = v_l / \max_j v_j, v_l = (l + 1)^{a - 1} e^{-b (l + 1)}`.
+
+    The largest weight is 1, unless the weights are normalised.
+    """
     time = lag + 1
     log_weight = (np.asarray(shape) - 1) * np.log(time) - rate * time
     return np.asarray(np.exp(log_weight - log_weight.max(axis=-1, keepdims=True)))

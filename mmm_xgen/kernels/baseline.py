@@ -15,6 +15,7 @@ from annotated_types import Ge
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, weekday
 from mmm_xgen.kernels.domain import FloatArray, Positive, Real
 from mmm_xgen.kernels.kind import Kind, signature_of
+from mmm_xgen.kernels.saturation import hill_saturation_sigmoid
 from mmm_xgen.registry import Registry
 
 Shape = TypeVar("Shape", bound=Callable[..., Any])
@@ -92,12 +93,9 @@ def logistic_growth(
     growth_midpoint: Real = 52.0,
 ) -> FloatArray:
     """Grow in an S-curve by the share `growth_capacity`, fastest at `growth_midpoint`."""
-    rate, midpoint = np.asarray(growth_rate), np.asarray(growth_midpoint)
-
-    def curve(time: FloatArray) -> FloatArray:
-        return np.asarray(0.5 * (1 + np.tanh(rate * (time - midpoint) / 2)))
-
-    rise = growth_capacity * (curve(period) - curve(np.zeros(1)))
+    rise = hill_saturation_sigmoid(
+        period, sigma=growth_capacity, beta=growth_rate, lam=growth_midpoint
+    )
     return np.maximum(rise, -1.0)
 
 

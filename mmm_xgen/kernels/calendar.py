@@ -76,7 +76,7 @@ class Calendar:
 
     @property
     def default_l_max(self) -> int:
-        """Number of adstock weights where the config gives none: about two months."""
+        """Number of adstock weights where the config gives none: eight weeks or three months."""
         return {"day": 56, "week": 8, "month": 3}[self.step]
 
     @property

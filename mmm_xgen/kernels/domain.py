@@ -74,9 +74,12 @@ class Domain:
         if self.link == "log":
             return np.asarray(values * np.exp(shift))
         if self.link == "logit":
-            # Algebra of expit(logit(v) + s), arranged so that no round trip costs digits.
-            growth = np.expm1(shift)
-            return np.asarray(values + values * (1 - values) * growth / (1 + values * growth))
+            # Algebra of expit(logit(v) + s), arranged so that no round trip costs digits: a sum
+            # keeps them where it rises, a quotient where it falls.
+            factor, growth = np.exp(shift), np.expm1(shift)
+            risen = values + values * (1 - values) * growth / (1 + values * growth)
+            fallen = values * factor / (1 - values + values * factor)
+            return np.asarray(np.where(np.real(shift) < 0, fallen, risen))
         return np.asarray(values + np.asarray(shift))
 
 

@@ -134,7 +134,7 @@ def autoregressive(normal: FloatArray, autocorrelation: Numbers) -> FloatArray:
     series = np.array(normal)
     if not kept.any():
         return series
-    series[..., 1:] *= np.sqrt(1 - kept**2)
+    series[..., 1:] *= np.sqrt((1 - kept) * (1 + kept))
     # A sum over all earlier periods by doubling its reach: log2(n) passes, no loop over dates.
     reach = 1
     while reach < series.shape[-1]:

@@ -6,7 +6,7 @@ of length 1. A curve should take complex numbers, too: exact derivatives are com
 curve through which they do not come out right, which is tried, is differentiated numerically. At
 zero spend a complex step means the slope from the right. The library multiplies the response
 with the effect of the channel. Names, parameters and formulas are PyMC-Marketing's
-(`pymc_marketing.mmm.transformers`, release 1.3), and so are the values to 1e-12.
+(`pymc_marketing.mmm.transformers`, release 1.3), and so are the values to 1e-12 of the largest.
 """
 
 from __future__ import annotations
@@ -208,6 +208,16 @@ def michaelis_menten(
     return np.asarray(alpha * x / (lam + x))
 
 
+def _falling_logistic(x: FloatArray) -> FloatArray:
+    """1 / (1 + e**x); a complex infinity would have no reciprocal, so there it never arises."""
+    if not np.iscomplexobj(x):
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(x)))
+    is_positive = np.real(x) > 0
+    faded = np.exp(np.where(is_positive, -x, x))
+    return np.asarray(np.where(is_positive, faded, 1.0) / (1 + faded))
+
+
 @register_saturation("hill_saturation_sigmoid", amplitude="sigma")
 def hill_saturation_sigmoid(
     x: FloatArray,
@@ -216,11 +226,22 @@ def hill_saturation_sigmoid(
     beta: PositivePerSpend = 2.0,
     lam: PositiveSpend = 1.0,
 ) -> FloatArray:
-    r"""S-curve through the origin: :math:`\sigma / (1 + e^{-\beta (x - \lambda)}) - f_0`."""
+    r"""S-curve through the origin: :math:`\sigma / (1 + e^{-\beta (x - \lambda)}) - f_0`.
+
+    At little spend both terms are nearly equal. The product is the same difference and keeps its
+    digits:
+
+    .. math:: f(x) = \frac{\sigma (1 - e^{-\beta x})}{(1 + e^{-\beta \lambda})
+              (1 + e^{\beta (\lambda - x)})}
+    """
+    # The curve below zero is that above it, turned around the origin, with -lam for lam.
+    is_below = np.real(x) < 0
+    side = np.where(is_below, -1.0, 1.0) if np.any(is_below) else 1.0
+    rate = side * np.asarray(beta)
     with np.errstate(over="ignore"):
-        start = 1 / (1 + np.exp(np.multiply(beta, lam)))
-        curve = 1 / (1 + np.exp(np.multiply(-np.asarray(beta), x - lam)))
-    return np.asarray(sigma * (curve - start))
+        risen, distance = -np.expm1(-rate * x), rate * (lam - x)
+    shares = _falling_logistic(-rate * lam) * _falling_logistic(distance)
+    return np.asarray(side * sigma * risen * shares)
 
 
 @register_saturation("tanh_saturation", amplitude="b", over_amplitude="c")
@@ -256,6 +277,9 @@ def root_saturation(x: FloatArray, *, alpha: Positive = 0.5) -> FloatArray:
 @register_saturation("log_saturation")
 def log_saturation(x: FloatArray) -> FloatArray:
     r"""Logarithmic curve :math:`\log(1 + x)`."""
+    if np.iscomplexobj(x):
+        # NumPy's complex log1p loses the digits of a small value; a complex step leaves it alone.
+        return np.asarray(np.log1p(np.real(x)) + 1j * np.imag(np.log1p(x)))
     return np.log1p(x)
 
 

@@ -118,6 +118,6 @@ def whiten(columns: FloatArray, noise: Noise, mu: FloatArray) -> FloatArray:
         return np.asarray(whitened * np.sqrt(gain))
     if noise.kind == "ar1":
         kept = noise.parameters["autocorrelation"][:, None, None]
-        fresh = (whitened[:, 1:] - kept * whitened[:, :-1]) / np.sqrt(1 - kept**2)
+        fresh = (whitened[:, 1:] - kept * whitened[:, :-1]) / np.sqrt((1 - kept) * (1 + kept))
         return np.asarray(np.concatenate([whitened[:, :1], fresh], axis=1))
     return np.asarray(whitened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,18 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, stages
 
-# Between these multiples of a spend every curve has done all its rising. Far inside the range
-# of a float, so that no product of parameters overflows.
-LOWEST, HIGH, HIGHEST = 1e-100, 1e150, 1e200
-# A curve whose rise between the last two multiples is above this has no limit.
-STILL_RISING = 1e-6
+# Levels of spend between which every curve does its rising.
+LOWEST, HIGHEST = 1e-100, 1e300
+# Powers of ten at which the end of a curve is looked for, and with which it is then found.
+COARSE, FINE = range(-100, 301, 5), range(1, 5)
+# A curve has arrived at its limit if a doubling of spend changes it by this share at most.
+ARRIVED = 1e-9
+# Factor between three levels whose rises say if a slow curve has a limit. The rises must shrink
+# to this share: those of log(log(x)), which has none, shrink to 0.82.
+FAR, CONVERGING = 1e50, 0.75
+# Share of a limit that may be extrapolated.
+EXTRAPOLATED = 1e-3
+ROUNDING = 1e-12
 # Halvings of an interval of logarithms down to the last digits.
 HALVINGS = 64
 
@@ -48,7 +56,7 @@ def half_of_effect(weights: FloatArray) -> FloatArray:
     """Periods from the start of the spend until half of a kernel's mass has arrived.
 
     The mass still to come is interpolated on the log scale between periods, which is exact for
-    a geometric kernel.
+    a geometric kernel that l_max does not cut.
 
     Returns
     -------
@@ -94,12 +102,15 @@ def _applied(function: Callable[[float], float], values: FloatArray) -> FloatArr
 def limits(media: Media) -> FloatArray:
     """Limit of each curve, before the effect; NaN where there is no finite one.
 
+    It is the value at infinite spend. A curve that has none there, as ``x / (1 + x)`` in floating
+    point, is followed to the largest levels: NaN where it rises on, or is not near its limit.
+
     Returns
     -------
     array, dims (..., channel, geo)
     """
     ones = np.ones_like(np.swapaxes(media.effect, -1, -2))
-    return _limit(lambda level: _steady(level * ones, media, ones[..., None])[0])
+    return _limit(lambda level: _steady(level * ones, media, ones[..., None])[0])[0]
 
 
 def half_saturation(
@@ -129,16 +140,18 @@ def half_saturation(
     weight = effect_weights(media) if together else np.ones_like(split)
 
     def made(level: FloatArray | float) -> FloatArray:
-        by_geo = weight * _steady(level * share, media, mass)[1]
+        # A geo without a share spends nothing, even of an infinite level.
+        spend = np.where(share > 0, level * share, 0.0)
+        by_geo = weight * _steady(spend, media, mass)[1]
         return np.asarray(by_geo.sum(axis=-1, keepdims=True) if together else by_geo)
 
-    whole = _limit(made)
-    low, high = (np.full(whole.shape, np.log(end)) for end in (LOWEST, HIGH))
+    whole, last = _limit(made)
+    low, high = np.full(whole.shape, np.log(LOWEST)), np.log(last)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        is_below = made(np.exp(middle)) < whole / 2
+        is_below = made(np.exp(middle)) / whole < 0.5
         low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
-    return np.where(np.isnan(whole), np.nan, np.exp((low + high) / 2))
+    return np.where(made(last) / whole >= 0.5, np.exp((low + high) / 2), np.nan)
 
 
 def effect_weights(media: Media) -> FloatArray:
@@ -155,8 +168,58 @@ def _steady(spend: FloatArray, media: Media, mass: FloatArray) -> tuple[FloatArr
     return saturated[..., 0], response[..., 0]
 
 
-def _limit(function: Callable[[float], FloatArray]) -> FloatArray:
-    high, highest = function(HIGH), function(HIGHEST)
-    with np.errstate(invalid="ignore"):
-        is_flat = np.abs(highest - high) <= STILL_RISING * np.abs(highest)
-    return np.where(is_flat & (highest != 0), highest, np.nan)
+def _limit(function: Callable[[Any], FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Limit of curves, NaN where there is no finite one, and a level that comes near to it."""
+    with np.errstate(all="ignore"):
+        limit = np.array(_at_infinity(function))
+        last = np.full(limit.shape, HIGHEST)
+        unknown = np.isnan(limit)
+        if unknown.any():
+            # Infinity over infinity, as of x / (1 + x), has no value; larger and larger x have.
+            last = np.where(unknown, _last_level(function, limit.shape), last)
+            limit = np.where(unknown, _extrapolated(function, last), limit)
+    # A number near the end of the range has overflowed.
+    is_limit = (np.abs(limit) < HIGHEST) & (limit != 0)
+    return np.where(is_limit, limit, np.nan), last
+
+
+def _at_infinity(function: Callable[[Any], FloatArray]) -> FloatArray:
+    """Values of curves at infinite spend; NaN where a curve refuses it, as a user's own may."""
+    refusals = (ValueError, ArithmeticError)
+    try:
+        return function(np.inf)
+    except refusals:
+        values: FloatArray = np.full(function(1.0).shape, np.nan)
+        for channel in range(values.shape[-2]):
+            level = np.ones(values.shape)
+            level[..., channel, :] = np.inf
+            with contextlib.suppress(*refusals):
+                values[..., channel, :] = function(level)[..., channel, :]
+        return values
+
+
+def _last_level(function: Callable[[Any], FloatArray], shape: tuple[int, ...]) -> FloatArray:
+    """Largest level up to which curves do not fall, as they do where a part of them overflows."""
+    level, largest = np.ones(shape), np.zeros(shape)
+    for exponents in (COARSE, FINE):
+        start = level
+        for exponent in exponents:
+            tried = start * 10.0**exponent
+            size = np.abs(function(tried))
+            is_kept = np.isfinite(size) & (size >= largest * (1 - ROUNDING))
+            level = np.where(is_kept, tried, level)
+            largest = np.where(is_kept, np.maximum(size, largest), largest)
+    return level
+
+
+def _extrapolated(function: Callable[[Any], FloatArray], last: FloatArray) -> FloatArray:
+    """Limit of curves from their values up to a level; NaN where they do not come near one."""
+    value = function(last)
+    has_arrived = np.abs(value - function(last / 2)) <= ARRIVED * np.abs(value)
+    # Aitken's method: rises that shrink by a constant factor are a geometric series.
+    middle = function(last / FAR)
+    rise = value - middle
+    factor = rise / (middle - function(last / FAR**2))
+    rest = rise * factor / (1 - factor)
+    is_slow = (factor > 0) & (factor <= CONVERGING) & (np.abs(rest) <= EXTRAPOLATED * np.abs(value))
+    return np.where(is_slow, value + rest, np.where(has_arrived, value, np.nan))

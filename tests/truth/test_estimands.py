@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -643,6 +643,82 @@ def test_half_saturation_by_constant_spend(either: xr.Dataset, by: Any) -> None:
         made, most = made.sum("geo"), most.sum("geo")
     # A Hill curve comes near its limit as a power of spend only.
     assert_near((made / most)[..., kept.values], 0.5, 1e-9)
+
+
+UNBOUNDED = {
+    # Infinite spend makes infinitely much.
+    "power": lambda x: x**1.8,
+    "flat_power": lambda x: x**1e-9,
+    "exponential": lambda x: np.expm1(x / 1000),
+    "double_logarithm": lambda x: np.log1p(np.log1p(x)),
+    "arsinh": lambda x: np.arcsinh(x),
+    # Infinity over or less infinity, which is no number.
+    "quotient": lambda x: x / (1 + np.sqrt(x)),
+    "difference": lambda x: x - np.log1p(x),
+    "quotient_of_logarithms": lambda x: np.log1p(x) ** 2 / (1 + np.log1p(x)),
+    "double_logarithm_of_quotient": lambda x: np.log1p(np.log1p(x)) * x / (1 + x),
+    # Its denominator overflows long before its numerator, and it falls to 0.
+    "overflowing": lambda x: x**1.1 / (1 + x**4) ** 0.25,
+}
+# Curve, the spend that makes half of its limit, and how exactly the limit can be told.
+BOUNDED = {
+    "hill": (lambda x: x**3 / (500.0**3 + x**3), 500.0, 1e-12),
+    "slow_hill": (lambda x: x**0.3 / (500.0**0.3 + x**0.3), 500.0, 1e-12),
+    "very_slow_hill": (lambda x: x**0.02 / (500.0**0.02 + x**0.02), 500.0, 1e-7),
+    "algebraic": (lambda x: x / np.sqrt(500.0**2 + x**2), 500 / np.sqrt(3), 1e-12),
+    "exponentials": (
+        lambda x: (np.exp(x / 500) - 1) / (np.exp(x / 500) + 1),
+        500 * np.log(3),
+        1e-12,
+    ),
+    "by_logarithm": (lambda x: 1 - 1 / (1 + np.log1p(x)), np.e - 1, 1e-12),
+    "quotient_by_logarithm": (lambda x: np.log1p(x) / (1 + np.log1p(x)), np.e - 1, 5e-3),
+    "capped": (lambda x: np.minimum(x, 800.0), 400.0, 1e-12),
+    "negative": (lambda x: -x / (500 + x), 500.0, 1e-12),
+    "finite_only": (lambda x: np.arctan(np.asarray_chkfinite(x) / 800), 800.0, 1e-12),
+}
+
+
+def shape_of(curves: Mapping[str, Any], by: Any, **fields: Any) -> xr.Dataset:
+    """Estimands of a channel a curve, the curves registered as users do it."""
+    try:
+        for name, curve in curves.items():
+            m.register_saturation(name)(curve)
+        channels = [steady(name=name, saturation={"kind": name}) for name in curves]
+        with np.errstate(all="ignore"):
+            return estimands(generate(config_with(*channels, **fields)), by=by)
+    finally:
+        for name in curves:
+            if name in SATURATIONS:
+                SATURATIONS.remove(name)
+
+
+@pytest.mark.parametrize("by", ["channel", BOTH], ids=str)
+def test_a_curve_without_a_limit_has_no_half_of_it(by: Any) -> None:
+    truth = shape_of(UNBOUNDED, by, regions={"n_regions": 2})
+    assert truth["half_saturation"].isnull().all()
+    assert truth["saturation_level"].isnull().all()
+
+
+@pytest.mark.parametrize("alpha", [1e-9, 0.5, 1.0, 1.6, 1.8, 2.05, 3.0])
+def test_a_root_has_no_limit(alpha: float) -> None:
+    root = steady(saturation={"kind": "root_saturation", "alpha": alpha})
+    truth = estimands(generate(config_with(root))).squeeze()
+    assert np.isnan(truth["half_saturation"]) and np.isnan(truth["saturation_level"])
+
+
+def test_a_curve_with_a_limit_has_half_of_it() -> None:
+    truth = shape_of({name: curve for name, (curve, *_) in BOUNDED.items()}, "channel")
+    for name, (_, half, allowed) in BOUNDED.items():
+        assert_near(truth["half_saturation"].sel(channel=name), half, allowed)
+        assert 0 < float(truth["saturation_level"].sel(channel=name)) < 1
+
+
+@pytest.mark.parametrize("slope", [0.01, 0.3])
+def test_a_slow_hill_reaches_half_at_kappa(slope: float) -> None:
+    hill = steady(saturation={"kind": "hill_function", "slope": slope, "kappa": 1500.0})
+    truth = estimands(generate(config_with(hill))).squeeze()
+    assert_near(truth["half_saturation"], 1500.0, 1e-12)
 
 
 def test_saturation_level_over_geos(ds: xr.Dataset) -> None:
