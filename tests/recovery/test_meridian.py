@@ -43,9 +43,11 @@ from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import MODELS, FitSettings, training_data
 from mmm_xgen.recovery.models import meridian_environment
+from mmm_xgen.recovery.models.convergence import not_computed
 from mmm_xgen.recovery.models.meridian import (
     _comparable,
     _diagnostics,
+    _sampled,
     ask_analyzer,
     fit_meridian,
     request_of,
@@ -334,6 +336,28 @@ def test_one_chain_has_no_r_hat_that_is_small():
     found = _diagnostics(xr.Dataset({"roi_m": draws}, {"geo": ["a", "b"]}))
     assert math.isnan(found["rhat_max"]) and found["ess_bulk_min"] > 0
     assert not converged({"status": "done", "diagnostics": found | {"rhat_max": None}})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_draw_that_is_no_number_hides_no_parameter(value):
+    values = np.random.default_rng(1).normal(size=(4, 100, 3))
+    values[0, :, 0] += 5.0
+    values[1, 7, 0] = value
+    values[2, 7, 1] = value
+    posterior = xr.Dataset(
+        {
+            "roi_m": (("chain", "draw", "media_channel"), values),
+            "slope_m": (("chain", "draw", "media_channel"), np.ones((4, 100, 3))),
+        },
+        {"geo": ["a", "b"], "media_channel": ["TV", "Radio", "Post"]},
+    )
+    found = _diagnostics(posterior)
+    # The slopes are a constant of the prior, and no parameters.
+    assert found["n_parameters"] == 3
+    assert math.isnan(found["rhat_max"]) and math.isnan(found["ess_tail_min"])
+    assert not converged({"status": "done", "diagnostics": found})
+    reasons = not_computed(_sampled(posterior))
+    assert reasons["rhat_max"] == "draws that are not finite: roi_m[TV], roi_m[Radio]"
 
 
 def test_an_elastic_control_has_no_single_truth():

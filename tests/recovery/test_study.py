@@ -374,6 +374,26 @@ def test_a_corrupted_truth_is_not_scored_against(tmp_path, monkeypatch):
     assert "self-check" in found.units["reason"].item()
 
 
+def test_a_fit_whose_diagnostics_cannot_be_computed_has_not_converged_and_says_why(tmp_path):
+    reason = "draws that are not finite: beta[TV]"
+
+    def lost(ds, settings):
+        good = {"rhat_max": math.nan, "divergences": 0.0, "ess_bulk_min": 400.0}
+        fit = fake_models.instant(ds, settings)
+        return replace(fit, diagnostics=good, not_computed={"rhat_max": reason})
+
+    MODELS.add("lost", lost)
+    found = study(tmp_path, ["lost", "fake-instant"], seeds=[1])
+    MODELS.remove("lost")
+    rows = found.units.set_index("model")
+    assert rows["converged"].to_dict() == {"lost-nutpie": False, "fake-instant-nutpie": True}
+    assert rows.loc["lost-nutpie", "not_converged"] == f"rhat_max cannot be computed: {reason}"
+    counts = found.tables["diagnostics_summary"].set_index("model")["not_computed"]
+    assert counts.to_dict() == {"lost-nutpie": 1, "fake-instant-nutpie": 0}
+    text = found.report.read_text()
+    assert reason in text.split("## Fits whose diagnostics cannot be computed")[1].split("##")[0]
+
+
 def test_a_result_that_is_none_is_a_failure(tmp_path):
     MODELS.add("nothing", lambda ds, settings: None)
     found = study(tmp_path, "nothing", seeds=[1])

@@ -15,6 +15,7 @@ from mmm_xgen.quality.report import count
 from mmm_xgen.recovery.fit import about
 from mmm_xgen.recovery.study.results import (
     LARGEST_RHAT,
+    NOT_COMPUTED,
     Study,
     beside_each_other,
     read_scores,
@@ -171,6 +172,9 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
     parts.append("## What was too expensive\n\n" + _too_expensive(costly) + "\n")
     parts.append(_section("Models that do not exist for the data", tables["failures"][absent]))
     parts.append(_section("Diagnostics", tables["diagnostics_summary"]))
+    unknown = units[units["not_converged"].astype(str).str.contains(NOT_COMPUTED, regex=False)]
+    shown = unknown[["dataset", "model", "seed", "not_converged"]]
+    parts.append(_section("Fits whose diagnostics cannot be computed", shown))
     for title, name in (
         ("Seconds, median over seeds", "runtime_comparison"),
         ("Effective sample sizes, median over seeds", "ess_comparison"),

@@ -203,6 +203,7 @@ def _work(
     stats["peak_memory"] = peak_memory(memory_before)
     stats["peak_memory_of"] = "fit" if memory_before.forgotten else "process"
     stats["diagnostics"] = dict(fit.diagnostics)
+    stats["not_computed"] = dict(fit.not_computed)
     stats["no_single_truth"] = dict(fit.no_single_truth)
     write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
     score_fit(ds, fit, unit).to_netcdf(folder / SCORES, engine="netcdf4")
