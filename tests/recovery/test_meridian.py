@@ -6,11 +6,14 @@ Tests marked `meridian` run Meridian itself, in an environment of its own.
 import json
 import math
 import os
+import re
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -22,6 +25,7 @@ from mmm_xgen import (
     RegionConfig,
     generate_mmm_dataset,
 )
+from mmm_xgen.cli.benchmark import chosen_models
 from mmm_xgen.errors import (
     AlignmentError,
     ConfigError,
@@ -54,6 +58,7 @@ from mmm_xgen.recovery.models.meridian import (
 )
 from mmm_xgen.recovery.models.meridian_arms import (
     MeridianModel,
+    documented,
     matched,
     published,
     switch_off_tests,
@@ -63,6 +68,7 @@ from mmm_xgen.recovery.models.meridian_arms import (
 from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, meridian_python
 from mmm_xgen.recovery.scoring import score
 from mmm_xgen.recovery.study.results import converged
+from mmm_xgen.recovery.study.tables import FORMULAS
 from mmm_xgen.response import respond
 from mmm_xgen.truth import roas
 
@@ -411,6 +417,51 @@ def test_published_arm():
     np.testing.assert_allclose(sigma, 2 * spend / spend.sum())
 
 
+def test_the_documented_arm_is_the_published_one_with_the_priors_that_its_readme_lists(ds):
+    by_code, by_readme = published(ds), documented(ds)
+    assert by_readme.specification() == by_code.specification()
+    more = {name: by_readme.priors[name] for name in by_readme.priors.keys() - by_code.priors}
+    assert more == {
+        "slope_m": ("Gamma", 2.0, 1.0),
+        "ec_m": ("Beta", 2.0, 2.0),
+        "gamma_c": ("Normal", 0.0, 1.0),
+        "xi_c": ("HalfNormal", 1.0),
+    }
+    assert by_code.priors.items() <= by_readme.priors.items()
+
+
+def components() -> pd.DataFrame:
+    """Table of the numbers of parameters on the page of the published specifications."""
+    page = Path(__file__).parents[2] / "docs/published_specifications.md"
+    section = page.read_text(encoding="utf-8").split("## Numbers of parameters")[1]
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("|")
+    ]
+    return pd.DataFrame(rows[2:], columns=rows[0]).set_index("component")
+
+
+def counted(formula: str, **sizes: int) -> int:
+    """Value of a formula such as ``C (3 + G) + 1``."""
+    python = re.sub(r"(?<=[\w)]) (?=[(\w])", " * ", formula)
+    return int(eval(python, {"__builtins__": {}}, sizes))
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"G": 8, "C": 8, "K": 4, "N": 6}, {"G": 2, "C": 6, "K": 1, "N": 4}]
+)
+@pytest.mark.parametrize("model", ["pymc-published", "meridian-published", "meridian-documented"])
+def test_the_components_on_the_page_add_up_to_the_number_of_parameters(model, sizes):
+    column = components()[model]
+    parts = sum(counted(formula, **sizes) for formula in column.drop("all"))
+    assert parts == counted(column["all"], **sizes)
+    formula, count = FORMULAS[model]
+    assert column["all"] == formula.rpartition("if G > 1 ")[2]
+    if count is not None:
+        assert parts == count(sizes["G"], sizes["C"], sizes["K"], 104)
+
+
 def test_matched_arm_follows_the_truth(ds):
     model = matched(ds)
     assert model.max_lag == 7
@@ -567,8 +618,13 @@ def test_environment_is_made_whole_or_not_at_all(monkeypatch, tmp_path):
     assert meridian_python().parents[1] == home
 
 
-def test_the_three_arms_are_registered():
-    assert {"meridian-published", "meridian-default", "meridian-matched"} <= set(MODELS)
+def test_every_arm_is_registered_and_can_be_asked_for():
+    arms = ("published", "documented", "default", "matched")
+    names = [f"meridian-{arm}" for arm in arms]
+    assert set(names) <= set(MODELS)
+    assert chosen_models(["meridian"], list(arms), floors=False) == names
+    with pytest.raises(ConfigError, match="pymc has no arm documented"):
+        chosen_models(["pymc"], ["documented"], floors=False)
 
 
 # --- Meridian itself

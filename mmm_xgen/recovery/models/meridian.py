@@ -24,6 +24,7 @@ from mmm_xgen.recovery.models.convergence import (
 )
 from mmm_xgen.recovery.models.meridian_arms import (
     MeridianModel,
+    documented,
     matched,
     published,
     switch_off_tests,
@@ -267,8 +268,14 @@ def _sampled(posterior: xr.Dataset) -> xr.DataArray:
 
 @register_model("meridian-published", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
 def meridian_published(ds: xr.Dataset, settings: FitSettings) -> Fit:
-    """Meridian with the priors of the published benchmark: see `published`."""
+    """Meridian with the priors of the published benchmark's code: see `published`."""
     return fit_meridian(ds, settings, published(training_data(ds, settings)))
+
+
+@register_model("meridian-documented", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
+def meridian_documented(ds: xr.Dataset, settings: FitSettings) -> Fit:
+    """Meridian with the priors of the published benchmark's documentation: see `documented`."""
+    return fit_meridian(ds, settings, documented(training_data(ds, settings)))
 
 
 @register_model("meridian-default", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)

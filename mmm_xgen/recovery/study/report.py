@@ -55,15 +55,16 @@ COUNTS = (
 HEAD = """# Recovery report
 
 {fits} of {models} on {datasets}, {seeds} in all; {done} done, of which
-{converged} converged (R-hat at most {rhat:g}, no divergences; models that do not sample count as
-converged).
+{converged} converged (R-hat at most {rhat:g}, no divergences, all diagnostics computed; models that do
+not sample count as converged).
 
 Figures are means over datasets drawn with different seeds, with their Monte Carlo errors, seconds
 and effective draws a second (ESS/s, of sampling) medians; all tables are in CSV files beside this
 one, with 94% bootstrap intervals over datasets. Errors of ROAS are of its logarithm, 0.1 is about
 10%: the error of the posterior median, and the RMSE over all draws; draws below 1% of the true
-value count as that. Regret is the revenue that the recommended budget loses against the best
-one, every channel within 30% of today's, in percent of media's revenue.
+value count as that. Intervals of a fit are equal-tailed, not highest-density ones. Regret is the
+revenue that the recommended budget loses against the best one, every channel within 30% of
+today's, in percent of media's revenue.
 
 **Every fit** is intention-to-score: fits that did not converge count, and one that came to
 nothing counts as `{floor}` on the same data{floor_note}. **Converged** has the others only, and

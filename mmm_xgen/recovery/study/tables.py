@@ -57,6 +57,10 @@ FORMULAS: dict[str, tuple[str, Callable[[float, float, float, float], float] | N
         "3 C + K + 1 + N, if G > 1 (4 + G) C + (2 + G) K + 2 G - 1 + N",
         None,
     ),
+    "meridian-documented": (
+        "4 C + K + 1 + N, if G > 1 (5 + G) C + (2 + G) K + 2 G - 1 + N",
+        None,
+    ),
     "meridian-default": (
         "3 C + K + 2, if G > 1 (4 + G) C + (2 + G) K + G + D",
         lambda g, c, k, d: (4 + g) * c + (2 + g) * k + g + d if g > 1 else 3 * c + k + 2,
