@@ -29,6 +29,7 @@ from mmm_xgen.recovery.study.unit import (
     TIMED_OUT,
     Unit,
     read_stats,
+    storing,
 )
 
 REPORT = "report.md"
@@ -55,8 +56,8 @@ COUNTS = (
 HEAD = """# Recovery report
 
 {fits} of {models} on {datasets}, {seeds} in all; {done} done, of which
-{converged} converged (R-hat at most {rhat:g}, no divergences, all diagnostics computed; models that do
-not sample count as converged).
+{converged} converged (R-hat at most {rhat:g}, no divergences, all diagnostics computed; models that
+do not sample count as converged).
 
 Figures are means over datasets drawn with different seeds, with their Monte Carlo errors, seconds
 and effective draws a second (ESS/s, of sampling) medians; all tables are in CSV files beside this
@@ -106,7 +107,14 @@ def summarise(out: Path, units: Sequence[Unit]) -> Study:
     ------
     ConfigError
         If none of the units is there.
+    StorageError
+        If there is no room for it.
     """
+    with storing(out):
+        return _summarised(out, units)
+
+
+def _summarised(out: Path, units: Sequence[Unit]) -> Study:
     from mmm_xgen.recovery import plots
 
     found = read_units(out)
