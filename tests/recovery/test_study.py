@@ -55,6 +55,7 @@ from mmm_xgen.recovery.study.report import markdown
 from mmm_xgen.recovery.study.results import converged, newest, read_scores, read_units
 from mmm_xgen.recovery.study.run import _to_do, planned_units, run_study
 from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
+from mmm_xgen.recovery.study.storage import StorageError
 from mmm_xgen.recovery.study.tables import (
     CONVERGED,
     EVERY,
@@ -65,7 +66,6 @@ from mmm_xgen.recovery.study.tables import (
     summary_tables,
 )
 from mmm_xgen.recovery.study.unit import (
-    StorageError,
     Unit,
     remove_leftovers,
     whole_folder,

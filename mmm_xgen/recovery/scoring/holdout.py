@@ -129,10 +129,10 @@ def _of_means(actual: FloatArray, mean: FloatArray) -> dict[str, ByGeo]:
     unexplained = _ratio(square, total, varies)
     sold = actual > 0
     off = _ratio(np.abs(error), actual, sold).sum(axis=1)
-    n_sold, sells = sold.sum(axis=1), sold.any(axis=1)
+    n_sold, sells = sold.sum(axis=1), np.asarray(sold.any(axis=1))
     change = np.square(np.diff(error, axis=1)).sum(axis=1)
     # A prediction that is not a number is not a perfect one.
-    wrong = np.asarray(~(np.abs(error).max(axis=1) <= rounding) & (error.shape[1] > 1))
+    wrong = ~(np.abs(error).max(axis=1) <= rounding) & (error.shape[1] > 1)
     return {
         "r2": (1 - unexplained, varies),
         "mape": (100 * _ratio(off, n_sold, sells), sells),

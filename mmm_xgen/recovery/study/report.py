@@ -21,6 +21,7 @@ from mmm_xgen.recovery.study.results import (
     read_scores,
     read_units,
 )
+from mmm_xgen.recovery.study.storage import storing
 from mmm_xgen.recovery.study.tables import CONVERGED, EVERY, FLOOR, summary_tables
 from mmm_xgen.recovery.study.unit import (
     NOT_APPLICABLE,
@@ -29,7 +30,6 @@ from mmm_xgen.recovery.study.unit import (
     TIMED_OUT,
     Unit,
     read_stats,
-    storing,
 )
 
 REPORT = "report.md"

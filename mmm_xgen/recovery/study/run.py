@@ -15,9 +15,9 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError, MissingDependencyError
 from mmm_xgen.recovery.fit import MODELS, FitSettings, about, seen_of
 from mmm_xgen.recovery.study.progress import Clock, shown
+from mmm_xgen.recovery.study.storage import NO_ROOM, storing
 from mmm_xgen.recovery.study.unit import (
     DONE,
-    NO_ROOM,
     NOT_APPLICABLE,
     SKIPPED,
     TIMED_OUT,
@@ -26,7 +26,6 @@ from mmm_xgen.recovery.study.unit import (
     digest,
     finished,
     remove_leftovers,
-    storing,
 )
 from mmm_xgen.recovery.study.work import run_unit
 from mmm_xgen.recovery.study.workers import with_executor, with_workers

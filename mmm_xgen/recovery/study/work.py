@@ -38,16 +38,14 @@ from mmm_xgen.recovery.study.memory import (
     peak_memory,
 )
 from mmm_xgen.recovery.study.saved import POSTERIOR, write_posterior
+from mmm_xgen.recovery.study.storage import StorageError, storage_fault, storing
 from mmm_xgen.recovery.study.unit import (
     DONE,
     FAILED,
     NOT_APPLICABLE,
     PACKAGE,
     SKIPPED,
-    StorageError,
     Unit,
-    storage_fault,
-    storing,
     whole_folder,
     write_stats,
 )

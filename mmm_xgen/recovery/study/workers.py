@@ -19,14 +19,13 @@ from mmm_xgen.errors import ConfigError, MissingDependencyError, XgenError
 from mmm_xgen.recovery.fit import MODELS
 from mmm_xgen.recovery.study.memory import available_memory
 from mmm_xgen.recovery.study.progress import Tell
+from mmm_xgen.recovery.study.storage import StorageError, storage_fault
 from mmm_xgen.recovery.study.unit import (
     FAILED,
     TIMED_OUT,
-    StorageError,
     Unit,
     owner_of,
     remove_leftovers,
-    storage_fault,
 )
 from mmm_xgen.recovery.study.work import reason_of, record, run_unit
 
