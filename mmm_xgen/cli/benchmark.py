@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from mmm_xgen.recovery.fit import FitSettings
 
-ARMS = ("published", "default", "matched")
+ARMS = ("published", "documented", "default", "matched")
 LIBRARIES = {
-    "pymc": tuple(f"pymc-{arm}" for arm in ARMS),
+    "pymc": tuple(f"pymc-{arm}" for arm in ARMS if arm != "documented"),
     "meridian": tuple(f"meridian-{arm}" for arm in ARMS),
     "ols": ("ols", "ols-oracle"),
 }
@@ -39,7 +39,8 @@ Arms = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ARM ...",
-        help="Arms of pymc and meridian: published, default, matched.  [default: all]",
+        help="Arms of pymc and meridian: published, documented (meridian), default, matched.  "
+        "[default: all]",
     ),
 ]
 Samplers = Annotated[
@@ -213,9 +214,14 @@ def chosen_models(libraries: list[str], arms: list[str], *, floors: bool) -> lis
         if name not in LIBRARIES and name not in MODELS:
             known = nearest(name, {**LIBRARIES, **MODELS})
             raise ConfigError(f"no library or model named {name!r}; {known}", path="--libraries")
-        for model in LIBRARIES.get(name, (name,)):
-            if name in ("ols", model) or model.rpartition("-")[2] in arms:
-                models.append(model)
+        chosen = [
+            model
+            for model in LIBRARIES.get(name, (name,))
+            if name in ("ols", model) or model.rpartition("-")[2] in arms
+        ]
+        if not chosen:
+            raise ConfigError(f"{name} has no arm {', '.join(arms)}", path="--arms")
+        models += chosen
     return list(dict.fromkeys([*models, *(FLOORS if floors else ())]))
 
 

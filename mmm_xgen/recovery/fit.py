@@ -137,7 +137,9 @@ class Fit:
         has none that the Dataset has.
     diagnostics : mapping of str to float
         ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``, ``n_parameters``, ...;
-        empty for models that do not sample.
+        NaN where one cannot be computed; empty for models that do not sample.
+    not_computed : mapping of str to str
+        Diagnostics that cannot be computed, each with the reason. Such a fit has not converged.
     timings : mapping of str to float
         Seconds: ``build``, ``compile``, ``sample``, ``total``.
     no_single_truth : mapping of str to str
@@ -152,6 +154,7 @@ class Fit:
     estimates: xr.Dataset
     parameters: xr.Dataset = field(default_factory=xr.Dataset)
     diagnostics: Mapping[str, float] = field(default_factory=dict)
+    not_computed: Mapping[str, str] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     no_single_truth: Mapping[str, str] = field(default_factory=dict)
     inference: Any = None

@@ -6,11 +6,14 @@ Tests marked `meridian` run Meridian itself, in an environment of its own.
 import json
 import math
 import os
+import re
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -22,6 +25,7 @@ from mmm_xgen import (
     RegionConfig,
     generate_mmm_dataset,
 )
+from mmm_xgen.cli.benchmark import chosen_models
 from mmm_xgen.errors import (
     AlignmentError,
     ConfigError,
@@ -43,15 +47,18 @@ from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import MODELS, FitSettings, training_data
 from mmm_xgen.recovery.models import meridian_environment
+from mmm_xgen.recovery.models.convergence import not_computed
 from mmm_xgen.recovery.models.meridian import (
     _comparable,
     _diagnostics,
+    _sampled,
     ask_analyzer,
     fit_meridian,
     request_of,
 )
 from mmm_xgen.recovery.models.meridian_arms import (
     MeridianModel,
+    documented,
     matched,
     published,
     switch_off_tests,
@@ -61,6 +68,7 @@ from mmm_xgen.recovery.models.meridian_arms import (
 from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, meridian_python
 from mmm_xgen.recovery.scoring import score
 from mmm_xgen.recovery.study.results import converged
+from mmm_xgen.recovery.study.tables import FORMULAS
 from mmm_xgen.response import respond
 from mmm_xgen.truth import mroas, roas
 
@@ -336,6 +344,28 @@ def test_one_chain_has_no_r_hat_that_is_small():
     assert not converged({"status": "done", "diagnostics": found | {"rhat_max": None}})
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_draw_that_is_no_number_hides_no_parameter(value):
+    values = np.random.default_rng(1).normal(size=(4, 100, 3))
+    values[0, :, 0] += 5.0
+    values[1, 7, 0] = value
+    values[2, 7, 1] = value
+    posterior = xr.Dataset(
+        {
+            "roi_m": (("chain", "draw", "media_channel"), values),
+            "slope_m": (("chain", "draw", "media_channel"), np.ones((4, 100, 3))),
+        },
+        {"geo": ["a", "b"], "media_channel": ["TV", "Radio", "Post"]},
+    )
+    found = _diagnostics(posterior)
+    # The slopes are a constant of the prior, and no parameters.
+    assert found["n_parameters"] == 3
+    assert math.isnan(found["rhat_max"]) and math.isnan(found["ess_tail_min"])
+    assert not converged({"status": "done", "diagnostics": found})
+    reasons = not_computed(_sampled(posterior))
+    assert reasons["rhat_max"] == "draws that are not finite: roi_m[TV], roi_m[Radio]"
+
+
 def test_an_elastic_control_has_no_single_truth():
     price = ControlConfig(name="Price", elasticity=-1.2)
     truth = to_meridian_truth(national(TV, control_variables=[price]))
@@ -385,6 +415,51 @@ def test_published_arm():
     family, location, sigma = model.priors["beta_m"]
     assert (family, location) == ("LogNormal", [0.0, 0.0])
     np.testing.assert_allclose(sigma, 2 * spend / spend.sum())
+
+
+def test_the_documented_arm_is_the_published_one_with_the_priors_that_its_readme_lists(ds):
+    by_code, by_readme = published(ds), documented(ds)
+    assert by_readme.specification() == by_code.specification()
+    more = {name: by_readme.priors[name] for name in by_readme.priors.keys() - by_code.priors}
+    assert more == {
+        "slope_m": ("Gamma", 2.0, 1.0),
+        "ec_m": ("Beta", 2.0, 2.0),
+        "gamma_c": ("Normal", 0.0, 1.0),
+        "xi_c": ("HalfNormal", 1.0),
+    }
+    assert by_code.priors.items() <= by_readme.priors.items()
+
+
+def components() -> pd.DataFrame:
+    """Table of the numbers of parameters on the page of the published specifications."""
+    page = Path(__file__).parents[2] / "docs/published_specifications.md"
+    section = page.read_text(encoding="utf-8").split("## Numbers of parameters")[1]
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("|")
+    ]
+    return pd.DataFrame(rows[2:], columns=rows[0]).set_index("component")
+
+
+def counted(formula: str, **sizes: int) -> int:
+    """Value of a formula such as ``C (3 + G) + 1``."""
+    python = re.sub(r"(?<=[\w)]) (?=[(\w])", " * ", formula)
+    return int(eval(python, {"__builtins__": {}}, sizes))
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"G": 8, "C": 8, "K": 4, "N": 6}, {"G": 2, "C": 6, "K": 1, "N": 4}]
+)
+@pytest.mark.parametrize("model", ["pymc-published", "meridian-published", "meridian-documented"])
+def test_the_components_on_the_page_add_up_to_the_number_of_parameters(model, sizes):
+    column = components()[model]
+    parts = sum(counted(formula, **sizes) for formula in column.drop("all"))
+    assert parts == counted(column["all"], **sizes)
+    formula, count = FORMULAS[model]
+    assert column["all"] == formula.rpartition("if G > 1 ")[2]
+    if count is not None:
+        assert parts == count(sizes["G"], sizes["C"], sizes["K"], 104)
 
 
 def test_matched_arm_follows_the_truth(ds):
@@ -543,8 +618,13 @@ def test_environment_is_made_whole_or_not_at_all(monkeypatch, tmp_path):
     assert meridian_python().parents[1] == home
 
 
-def test_the_three_arms_are_registered():
-    assert {"meridian-published", "meridian-default", "meridian-matched"} <= set(MODELS)
+def test_every_arm_is_registered_and_can_be_asked_for():
+    arms = ("published", "documented", "default", "matched")
+    names = [f"meridian-{arm}" for arm in arms]
+    assert set(names) <= set(MODELS)
+    assert chosen_models(["meridian"], list(arms), floors=False) == names
+    with pytest.raises(ConfigError, match="pymc has no arm documented"):
+        chosen_models(["pymc"], ["documented"], floors=False)
 
 
 # --- Meridian itself

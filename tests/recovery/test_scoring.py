@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -21,7 +22,7 @@ from mmm_xgen import (
 )
 from mmm_xgen.recovery.fit import Fit, FitSettings
 from mmm_xgen.recovery.scoring import score, tidy
-from mmm_xgen.recovery.scoring.holdout import predictive_draws
+from mmm_xgen.recovery.scoring.holdout import prediction_scores, predictive_draws
 from mmm_xgen.recovery.scoring.metrics import ACCURACY, METRICS
 from mmm_xgen.recovery.scoring.scales import FLOOR
 from mmm_xgen.recovery.scoring.self_check import fit_at_truth, self_check
@@ -215,6 +216,7 @@ def test_the_response_curve_counts_within_observed_spend(ds):
 def test_efficiency_is_the_information_bound_over_the_posterior_sd(ds):
     scores = score(ds, spread(fit_at_truth(ds, SETTINGS)), SETTINGS)
     assert scores.efficiency.attrs["prior"] == "none"
+    assert "ratio of sds" in scores.efficiency.attrs["long_name"]
     bound = truth.information_bound(ds).roas
     # Two of the three would be told to within a factor of a million, that is, not at all.
     bound = bound.where(bound <= 1)
@@ -425,6 +427,53 @@ def test_predictions_by_hand(panel):
     durbin_watson = (error.diff("date") ** 2).sum("date") / (error**2).sum("date")
     assert float(scores.holdout_durbin_watson) == pytest.approx(float(durbin_watson.mean()))
     assert float(scores.holdout_r2) != pytest.approx(float(scores.training_r2))
+
+
+def handmade(y: list[list[float]], error: list[list[float]]) -> dict[str, xr.DataArray]:
+    """Scores of a prediction that is off by `error`, both by geo and date."""
+    actual = np.array(y).T
+    dims = ("date", "geo")
+    coords = {"date": pd.date_range("2024-01-01", periods=len(actual)), "geo": ["a", "b"]}
+    mu = xr.DataArray(actual - np.array(error).T, coords, dims).expand_dims(chain=1, draw=3)
+    ds = xr.Dataset({"y": (dims, actual)}, coords)
+    return prediction_scores(ds, xr.Dataset({"mu": mu, "y_sigma": 1.0}), SETTINGS)
+
+
+def test_the_percentage_error_is_the_mean_of_the_geos_not_of_their_cells():
+    y = [[100.0] * 7 + [50.0], [0.0] * 7 + [2.0]]
+    error = [[1.0] * 8, [5.0] * 7 + [1.0]]
+    scores = handmade(y, error)
+    # 7 days off by 1% and one by 2%; the other geo sells on one day only, and is off by half.
+    assert float(scores["training_mape"]) == pytest.approx((9 / 8 + 50) / 2)
+    assert "geos_left_out" not in scores["training_mape"].attrs
+
+
+@pytest.mark.parametrize("level", [100.0, 0.1, 0.0])
+def test_a_geo_without_a_figure_does_not_take_it_from_the_others(level):
+    y = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [level] * 7]
+    scores = handmade(y, [[0.5, -0.5, 0.5, -0.5, 0.5, -0.5, 0.5], [0.01] * 7])
+    left = 7 * 0.25 / 28
+    assert float(scores["training_r2"]) == pytest.approx(1 - left)
+    assert float(scores["training_srmse"]) == pytest.approx(np.sqrt(left))
+    assert scores["training_r2"].attrs["geos_left_out"] == "b"
+    assert ("geos_left_out" in scores["training_mape"].attrs) is (level == 0)
+    assert all(np.isfinite(float(each)) for each in scores.values())
+    perfect = handmade(y, [[0.5, -0.5, 0.5, -0.5, 0.5, -0.5, 0.5], [0.0] * 7])
+    assert float(perfect["training_durbin_watson"]) == pytest.approx(6 / (7 * 0.25))
+    assert perfect["training_durbin_watson"].attrs["geos_left_out"] == "b"
+
+
+def test_figures_that_no_geo_has_are_missing():
+    scores = handmade([[3.0] * 4, [0.0] * 4], [[0.0] * 4, [0.0] * 4])
+    for name in ("r2", "srmse", "durbin_watson"):
+        assert np.isnan(float(scores[f"training_{name}"])), name
+    assert float(scores["training_mape"]) == 0
+
+
+def test_a_prediction_that_is_not_a_number_is_not_left_out():
+    y = [[1.0, 2.0, 3.0, 5.0], [2.0, 3.0, 4.0, 1.0]]
+    scores = handmade(y, [[0.1, np.nan, 0.1, 0.2], [0.1, 0.2, 0.1, 0.1]])
+    assert all(np.isnan(float(each)) for each in scores.values())
 
 
 def test_predictive_draws_have_the_noise_of_the_model(ds):

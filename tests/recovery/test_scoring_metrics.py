@@ -15,6 +15,7 @@ from mmm_xgen.recovery.scoring.metrics import (
     COVERAGE,
     METRICS,
     RANK_DRAWS,
+    crps,
     evaluate,
     metrics_table,
 )
@@ -70,10 +71,24 @@ def test_other_metrics_at_the_truth():
     assert {name: values[name] for name in expected} == expected
 
 
-def test_crps_is_half_the_energy_distance():
+def test_crps_of_the_draws_themselves_is_half_the_energy_distance():
     draws, truth = posteriors(20, draws=50)
     expected = [energy_distance(d, [t]) ** 2 / 2 for d, t in zip(draws, truth, strict=True)]
-    np.testing.assert_allclose(evaluate(draws, truth, ["crps"])[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(crps(draws, truth, fair=False), expected, rtol=1e-12)
+
+
+def test_crps_is_fair_to_few_draws():
+    draws, truth = posteriors(20, draws=7)
+    pairs = np.abs(draws[:, :, None] - draws[:, None, :]).sum(axis=(1, 2)) / (7 * 6)
+    expected = np.abs(draws - truth[:, None]).mean(axis=1) - pairs / 2
+    found = evaluate(draws, truth, ["crps"])[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    assert (found >= 0).all()
+    # On average 2 draws score what 100 do, in sds: E|X - x| - E|X - X'| / 2, of normal ones.
+    truth = stream(1, "truth").normal(size=20_000)
+    for n in (2, 100):
+        draws = stream(1, "draws", str(n)).normal(size=(len(truth), n))
+        assert crps(draws, truth).mean() == pytest.approx(1 / np.sqrt(np.pi), rel=0.02)
 
 
 def test_crps_of_one_draw_is_its_absolute_error():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -14,8 +15,10 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -34,6 +37,7 @@ from mmm_xgen.errors import (
     MissingDependencyError,
     NotApplicableError,
     UnknownKindError,
+    XgenError,
 )
 from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
@@ -51,6 +55,7 @@ from mmm_xgen.recovery.study.report import markdown
 from mmm_xgen.recovery.study.results import converged, newest, read_scores, read_units
 from mmm_xgen.recovery.study.run import _to_do, planned_units, run_study
 from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
+from mmm_xgen.recovery.study.storage import StorageError
 from mmm_xgen.recovery.study.tables import (
     CONVERGED,
     EVERY,
@@ -60,7 +65,12 @@ from mmm_xgen.recovery.study.tables import (
     populations,
     summary_tables,
 )
-from mmm_xgen.recovery.study.unit import Unit, remove_leftovers, whole_folder, write_stats
+from mmm_xgen.recovery.study.unit import (
+    Unit,
+    remove_leftovers,
+    whole_folder,
+    write_stats,
+)
 from mmm_xgen.recovery.study.workers import collect, drop
 from tests.recovery import fake_models
 
@@ -374,6 +384,26 @@ def test_a_corrupted_truth_is_not_scored_against(tmp_path, monkeypatch):
     assert "self-check" in found.units["reason"].item()
 
 
+def test_a_fit_whose_diagnostics_cannot_be_computed_has_not_converged_and_says_why(tmp_path):
+    reason = "draws that are not finite: beta[TV]"
+
+    def lost(ds, settings):
+        good = {"rhat_max": math.nan, "divergences": 0.0, "ess_bulk_min": 400.0}
+        fit = fake_models.instant(ds, settings)
+        return replace(fit, diagnostics=good, not_computed={"rhat_max": reason})
+
+    MODELS.add("lost", lost)
+    found = study(tmp_path, ["lost", "fake-instant"], seeds=[1])
+    MODELS.remove("lost")
+    rows = found.units.set_index("model")
+    assert rows["converged"].to_dict() == {"lost-nutpie": False, "fake-instant-nutpie": True}
+    assert rows.loc["lost-nutpie", "not_converged"] == f"rhat_max cannot be computed: {reason}"
+    counts = found.tables["diagnostics_summary"].set_index("model")["not_computed"]
+    assert counts.to_dict() == {"lost-nutpie": 1, "fake-instant-nutpie": 0}
+    text = found.report.read_text()
+    assert reason in text.split("## Fits whose diagnostics cannot be computed")[1].split("##")[0]
+
+
 def test_a_result_that_is_none_is_a_failure(tmp_path):
     MODELS.add("nothing", lambda ds, settings: None)
     found = study(tmp_path, "nothing", seeds=[1])
@@ -586,9 +616,123 @@ def test_what_says_nothing_about_a_model_is_raised(tmp_path, error):
     (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     future = Future()
     future.set_exception(error)
-    with pytest.raises((BrokenExecutor, MissingDependencyError), match=r"__main__|no nutpie"):
+    # The command says an error of this package in one line.
+    with pytest.raises(XgenError, match=r"__main__|no nutpie"):
         collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
     assert not list(tmp_path.glob("tiny/*/*"))
+
+
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    OSError(errno.EROFS, "Read-only file system"),
+    # As a worker of another library tells it, and as this package does.
+    RuntimeError("the last lines it wrote: OSError: [Errno 28] No space left on device: '/x'"),
+    XgenError("a.nc: cannot be written: Disk quota exceeded"),
+]
+
+
+def full_in(place: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a disk be full in a model, or where a study writes."""
+
+    def full(*given, **more):
+        raise error
+
+    if place == "model":
+        monkeypatch.setitem(MODELS._entries, "fake-instant", full)
+    elif place == "scores":
+        monkeypatch.setattr(work, "score_fit", lambda *given: SimpleNamespace(to_netcdf=full))
+    elif place == "sync":
+        monkeypatch.setattr("mmm_xgen.recovery.study.unit.os.fsync", full)
+    elif place == "summary":
+        monkeypatch.setattr("mmm_xgen.recovery.study.report.report_of", full)
+    else:
+        monkeypatch.setattr(work, place, full)
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        *(("model", error) for error in FULL),
+        *((place, FULL[0]) for place in ("to_netcdf", "write_posterior", "scores", "write_stats")),
+        ("sync", FULL[1]),
+    ],
+)
+def test_a_full_disk_is_no_result(tmp_path, monkeypatch, place, error):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    full_in(place, error, monkeypatch)
+    with pytest.raises(StorageError, match=r"cannot be written: .*; the study stopped") as told:
+        work.run_unit(unit, tmp_path)
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+def test_a_study_goes_on_where_a_full_disk_stopped_it(tmp_path, monkeypatch):
+    whole, fits = work.score_fit, []
+
+    def full_at_second(*given):
+        fits.append(given)
+        if len(fits) == 2:
+            raise FULL[0]
+        return whole(*given)
+
+    monkeypatch.setattr(work, "score_fit", full_at_second)
+    with pytest.raises(StorageError, match=f"{tmp_path}: cannot be written: No space left"):
+        study(tmp_path, seeds=[1, 2, 3])
+    assert len(fits) == 2 and len(contents(tmp_path)) == 4
+    with monkeypatch.context() as patch:
+        full_in("summary", FULL[0], patch)
+        with pytest.raises(StorageError, match=f"{tmp_path}: cannot be written: No space left"):
+            study(tmp_path, seeds=[1, 2])
+    # The second is fitted again, the first is not.
+    assert len(fits) == 3
+    assert study(tmp_path, seeds=[1, 2]).units["status"].tolist() == ["done", "done"]
+
+
+def test_what_a_library_makes_of_a_full_disk_is_found_by_trying(tmp_path, monkeypatch):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    full_in("to_netcdf", RuntimeError("NetCDF: HDF error"), monkeypatch)
+    assert work.run_unit(unit, tmp_path / "room")["status"] == "failed"
+    full_in("sync", FULL[0], monkeypatch)
+    with pytest.raises(StorageError, match="No space left"):
+        work.run_unit(unit, tmp_path / "full")
+
+
+def test_an_error_of_the_model_s_own_files_stays_its_own(tmp_path, monkeypatch):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    full_in("model", FileNotFoundError(errno.ENOENT, "No such file", "prior.csv"), monkeypatch)
+    stats = work.run_unit(unit, tmp_path)
+    assert stats["status"] == "failed" and "prior.csv" in stats["reason"]
+
+
+def test_a_full_disk_that_counted_as_a_failure_is_tried_again():
+    stats = {"status": "failed", "reason": f"OSError: [Errno 28] {os.strerror(errno.ENOSPC)}"}
+    assert _to_do(stats, None, retry_failed=False)
+    assert not _to_do(stats | {"reason": "ValueError: no"}, None, retry_failed=False)
+
+
+def test_the_worker_of_a_full_disk_is_no_result_either(tmp_path):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    for error in (FULL[0], pickle.loads(pickle.dumps(StorageError("out: cannot be written")))):
+        future = Future()
+        future.set_exception(error)
+        with pytest.raises(StorageError, match="cannot be written"):
+            collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+def test_a_pool_that_broke_before_all_was_given_out_is_said_in_one_line(tmp_path, monkeypatch):
+    class Broken:
+        def __init__(self, **options):
+            self.stop = self.join = lambda: None
+
+        def schedule(self, *given):
+            raise RuntimeError("Unexpected error within the Pool")
+
+    monkeypatch.setattr("pebble.ProcessPool", Broken)
+    with pytest.raises(XgenError, match="worker processes could not start") as told:
+        study(tmp_path, seeds=[1], jobs=1)
+    assert isinstance(told.value, BrokenProcessPool)
 
 
 def test_a_missing_package_is_no_result(tmp_path):

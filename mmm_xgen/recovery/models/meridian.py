@@ -16,8 +16,15 @@ from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_trut
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
 from mmm_xgen.recovery.estimates import SAMPLE, estimates_of, thinned
 from mmm_xgen.recovery.fit import Fit, FitSettings, register_model, training_data
+from mmm_xgen.recovery.models.convergence import (
+    convergence_of,
+    not_computed,
+    parameters_of,
+    total,
+)
 from mmm_xgen.recovery.models.meridian_arms import (
     MeridianModel,
+    documented,
     matched,
     published,
     switch_off_tests,
@@ -197,7 +204,7 @@ def fit_meridian(
     )
     diagnostics = {
         **_diagnostics(posterior),
-        "divergences": float(sampler["diverging"].sum()) if "diverging" in sampler else np.nan,
+        "divergences": total(sampler, "diverging"),
         "peak_memory_mb": float(reply.attrs["peak_memory_mb"]),
     }
     truth = to_meridian_truth(seen, max_lag=model.max_lag)
@@ -208,6 +215,7 @@ def fit_meridian(
         estimates=estimates,
         parameters=_comparable(draws, ds, truth),
         diagnostics=diagnostics,
+        not_computed=not_computed(_sampled(posterior)),
         timings=timings,
         no_single_truth=no_single_truth(truth),
         inference=with_truth(inference, truth),
@@ -245,36 +253,30 @@ def _comparable(draws: xr.Dataset, ds: xr.Dataset, truth: xr.Dataset) -> xr.Data
 
 def _diagnostics(posterior: xr.Dataset) -> dict[str, float]:
     """Convergence of all parameters that were sampled, constants left out."""
-    import arviz
+    return convergence_of(_sampled(posterior))
 
-    # One generation of ArviZ has types, the other has not.
-    library: Any = arviz
+
+def _sampled(posterior: xr.Dataset) -> xr.DataArray:
+    """Draws of what was sampled, dims (chain, draw, parameter)."""
     derived = {"mu_t", "beta_m"} if "roi_m" in posterior else {"mu_t"}
     if posterior.sizes["geo"] == 1:
         derived |= {"beta_gm", "gamma_gc"}
-    flat = [
-        values.transpose(*SAMPLE, ...).values.reshape(*values.transpose(*SAMPLE, ...).shape[:2], -1)
-        for name, values in posterior.data_vars.items()
-        if name not in derived
-    ]
-    together = np.concatenate(flat, axis=-1)
-    sampled = together[..., np.ptp(together, axis=(0, 1)) > 0]
-    # An R-hat that cannot be computed is none that is small.
-    found = {"n_parameters": float(sampled.shape[-1]), "rhat_max": np.nan}
-    if min(sampled.shape) == 0 or sampled.shape[1] < 4:
-        return found
-    draws = xr.Dataset({"all": ((*SAMPLE, "parameter"), sampled)})
-    found["ess_bulk_min"] = float(library.ess(draws, method="bulk")["all"].min())
-    found["ess_tail_min"] = float(library.ess(draws, method="tail")["all"].min())
-    if sampled.shape[0] > 1:
-        found["rhat_max"] = float(library.rhat(draws)["all"].max())
-    return found
+    draws = parameters_of(posterior.drop_vars(derived, errors="ignore"))
+    # Meridian keeps the constants of its priors among the draws. NaN equals nothing, and stays.
+    constant = (draws == draws[:1, :1].values).all(SAMPLE)
+    return draws[..., ~constant.values]
 
 
 @register_model("meridian-published", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
 def meridian_published(ds: xr.Dataset, settings: FitSettings) -> Fit:
-    """Meridian with the priors of the published benchmark: see `published`."""
+    """Meridian with the priors of the published benchmark's code: see `published`."""
     return fit_meridian(ds, settings, published(training_data(ds, settings)))
+
+
+@register_model("meridian-documented", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
+def meridian_documented(ds: xr.Dataset, settings: FitSettings) -> Fit:
+    """Meridian with the priors of the published benchmark's documentation: see `documented`."""
+    return fit_meridian(ds, settings, documented(training_data(ds, settings)))
 
 
 @register_model("meridian-default", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)

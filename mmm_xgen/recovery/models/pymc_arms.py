@@ -43,13 +43,13 @@ def default(ds: xr.Dataset) -> Any:
 
 @register_pymc_model("pymc-published")
 def published(ds: xr.Dataset) -> Any:
-    r"""The specification of a published comparison with Meridian.
+    r"""The specification of a published comparison with Meridian, as its documentation has it.
 
     Geometric adstock with alpha ~ Beta(1, 3) a channel; Hill sigmoid with sigma ~ InverseGamma
     a channel and geo around a mean that grows with the channel's share of spend (mean over geos),
     beta and lam ~ HalfNormal(1.5) a channel; scales are maxima of each geo. Carry-over lasts 8
-    periods, as it did there for weeks. Priors of intercept and noise are those that its
-    documentation names.
+    periods, as it did there for weeks. The code of that comparison leaves the priors of intercept,
+    controls, season and noise at the library's defaults.
     """
     from pymc_extras.prior import Prior
     from pymc_marketing.mmm import GeometricAdstock, HillSaturationSigmoid

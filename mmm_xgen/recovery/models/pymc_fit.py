@@ -40,6 +40,12 @@ from mmm_xgen.recovery.fit import (
     training_data,
     training_dates,
 )
+from mmm_xgen.recovery.models.convergence import (
+    convergence_of,
+    not_computed,
+    parameters_of,
+    total,
+)
 from mmm_xgen.recovery.models.sampling_time import ON_JAX, jax_clock
 
 Build: TypeAlias = Callable[[xr.Dataset], Any]
@@ -129,7 +135,8 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
             "total": sampled - started,
         },
     )
-    return replace(fit, prior=prior_fit(ds, settings, mmm))
+    missing = not_computed(parameters_of(group(idata, "posterior")))
+    return replace(fit, not_computed=missing, prior=prior_fit(ds, settings, mmm))
 
 
 def prior_fit(ds: xr.Dataset, settings: FitSettings, mmm: Any) -> Fit:
@@ -350,25 +357,11 @@ def _with_free_variables_only(idata: Any, free: list[str]) -> Any:
 
 def _diagnostics(idata: Any, sampling: float) -> dict[str, float]:
     """Convergence over all free parameters: the worst R-hat and effective sample sizes."""
-    import arviz as az
-
-    posterior = group(idata, "posterior")
-    stats = group(idata, "sample_stats")
-
-    def over_all(figures: Any, worst: Callable[..., Any]) -> float:
-        found = figures.to_dataset() if isinstance(figures, xr.DataTree) else figures
-        return float(worst([worst(values.to_numpy()) for values in found.data_vars.values()]))
-
-    bulk = over_all(az.ess(posterior, method="bulk"), np.nanmin)
+    found = convergence_of(parameters_of(group(idata, "posterior")))
     return {
-        "rhat_max": over_all(az.rhat(posterior), np.nanmax),
-        "ess_bulk_min": bulk,
-        "ess_tail_min": over_all(az.ess(posterior, method="tail"), np.nanmin),
-        "ess_bulk_min_per_second": bulk / sampling,
-        "divergences": float(stats["diverging"].sum()),
-        "n_parameters": float(
-            sum(values.isel(chain=0, draw=0).size for values in posterior.data_vars.values())
-        ),
+        **found,
+        "ess_bulk_min_per_second": found["ess_bulk_min"] / sampling,
+        "divergences": total(group(idata, "sample_stats"), "diverging"),
     }
 
 

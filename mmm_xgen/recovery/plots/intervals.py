@@ -46,7 +46,7 @@ def plot_roas(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the ROAS of each channel, estimated with its intervals, and true.
+    """Draw the ROAS of each channel, estimated with its equal-tailed intervals, and true.
 
     Parameters
     ----------

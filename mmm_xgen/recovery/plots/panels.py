@@ -35,7 +35,7 @@ def model_text(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-MEDIAN, INNER, OUTER = "median", "50% interval", "94% interval"
+MEDIAN, INNER, OUTER = "median", "equal-tailed 50% interval", "equal-tailed 94% interval"
 INSIDE, OUTSIDE = "truth", "truth outside the 94% interval"
 
 

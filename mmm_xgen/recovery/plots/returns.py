@@ -36,7 +36,7 @@ def read_returns(units: pd.DataFrame, collected: Path | None = None) -> pd.DataF
     -------
     DataFrame
         ``dataset``, ``model``, ``seed``, ``converged``, ``channel``; ``truth``, ``median``, and
-        the 94% interval ``lower`` to ``upper``, currency per currency.
+        the equal-tailed 94% interval ``lower`` to ``upper``, currency per currency.
 
     Examples
     --------

@@ -122,7 +122,7 @@ def plot_coverage(
             axes.axvline(nominal, color=TRUTH, linestyle=DASHED, linewidth=1.2)
             axes.set_title(f"nominal {nominal:.0%}")
             axes.set_xlim(-0.02, 1.02)
-            axes.set_xlabel("share of intervals that have the truth")
+            axes.set_xlabel("share of equal-tailed intervals that have the truth")
         headed(figure, "Coverage: nominal and actual", models.note)
         entries: dict[str, Artist] = {"nominal": line(TRUTH, dashed=True, width=1.2)}
         named = {QUANTITIES.get(name, name): dot(*_look(i)) for i, name in enumerate(groups)}

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
-from mmm_xgen.recovery.scoring.metrics import METRICS, crps, evaluate
+from mmm_xgen.recovery.scoring.metrics import crps, evaluate
 from mmm_xgen.recovery.scoring.samples import samples
 from mmm_xgen.streams import stream
+
+# Share of the largest KPI below which a difference is rounding.
+ROUNDING = 1e-12
+# Values, dims (geo,), and which of the geos have one.
+ByGeo: TypeAlias = tuple[FloatArray, NDArray[np.bool_]]
 
 # Figure, its meaning, orientation and perfect value.
 FIGURES = {
     "crps": ("continuous ranked probability score of predictive draws", "lower", 0.0),
-    "coverage_94": ("share of observed KPI in the 94% predictive interval", "target", 0.94),
+    "coverage_94": (
+        "share of observed KPI in the equal-tailed 94% predictive interval",
+        "target",
+        0.94,
+    ),
     "r2": ("share of the variance of the KPI that the posterior mean explains", "higher", 1.0),
     "mape": ("mean absolute error of the posterior mean, as a percentage", "lower", 0.0),
     "srmse": ("root mean square error of the posterior mean, in sds of the KPI", "lower", 0.0),
@@ -55,10 +67,14 @@ def prediction_scores(
 ) -> dict[str, xr.DataArray]:
     """Scores of the predicted KPI against the observed one, in and after the training window.
 
-    Each figure is that of a geo, averaged over geos, so that each geo counts alike; CRPS is in
-    percent of the geo's mean KPI in the window. Days without sales do not count in the
-    percentage error. Residuals are those of the posterior mean. Spend after the training window
-    is the true one, and carries over from the window.
+    Each figure is that of a geo, averaged over geos, so that each geo counts alike. A geo that
+    cannot have a figure does not count in it: one with constant sales has no R2 and no SRMSE, one
+    without sales no percentage error and no CRPS, one whose residuals are all 0 no Durbin-Watson
+    statistic. The attribute ``geos_left_out`` names these geos. Dates without sales do not count
+    in the percentage error. CRPS is in percent of the geo's mean KPI in the window.
+
+    Residuals are those of the posterior mean. Spend after the training window is the true one, and
+    carries over from the window.
 
     Parameters
     ----------
@@ -92,38 +108,51 @@ def prediction_scores(
         figures = _of_means(actual, mean[:, dates, 0])
         if draws is not None:
             figures |= _of_draws(actual, draws[:, dates])
-        for name, value in figures.items():
+        for name, (by_geo, known) in figures.items():
             meaning, orientation, perfect = FIGURES[name]
-            scores[f"{label}_{name}"] = xr.DataArray(
-                value,
-                attrs={"long_name": meaning, "orientation": orientation, "perfect": perfect},
-            )
+            about = {"long_name": meaning, "orientation": orientation, "perfect": perfect}
+            if not known.all():
+                about["geos_left_out"] = ", ".join(map(str, ds["geo"].values[~known]))
+            value = float(by_geo[known].mean()) if known.any() else np.nan
+            scores[f"{label}_{name}"] = xr.DataArray(value, attrs=about)
     return scores
 
 
-def _of_means(actual: FloatArray, mean: FloatArray) -> dict[str, float]:
-    """Figures of predicted means, dims (geo, date)."""
+def _of_means(actual: FloatArray, mean: FloatArray) -> dict[str, ByGeo]:
+    """Figures of predicted means, dims (geo, date), by geo."""
     error = actual - mean
     square = np.square(error).sum(axis=1)
     total = np.square(actual - actual.mean(axis=1, keepdims=True)).sum(axis=1)
+    # A mean may be off by rounding, which is not a variance, nor is it a residual.
+    rounding = ROUNDING * np.abs(actual).max(axis=1)
+    varies = np.ptp(actual, axis=1) > rounding
+    unexplained = _ratio(square, total, varies)
     sold = actual > 0
+    off = _ratio(np.abs(error), actual, sold).sum(axis=1)
+    n_sold, sells = sold.sum(axis=1), np.asarray(sold.any(axis=1))
     change = np.square(np.diff(error, axis=1)).sum(axis=1)
-    unexplained = _ratio(square, total)
+    # A prediction that is not a number is not a perfect one.
+    wrong = ~(np.abs(error).max(axis=1) <= rounding) & (error.shape[1] > 1)
     return {
-        "r2": float(np.mean(1 - unexplained)),
-        "mape": 100 * float(np.mean(np.abs(error[sold]) / actual[sold])) if sold.any() else np.nan,
-        "srmse": float(np.mean(np.sqrt(unexplained))),
-        "durbin_watson": float(np.mean(_ratio(change, square))) if error.shape[1] > 1 else np.nan,
+        "r2": (1 - unexplained, varies),
+        "mape": (100 * _ratio(off, n_sold, sells), sells),
+        "srmse": (np.sqrt(unexplained), varies),
+        "durbin_watson": (_ratio(change, square, wrong), wrong),
     }
 
 
-def _of_draws(actual: FloatArray, draws: FloatArray) -> dict[str, float]:
-    """Figures of predictive draws, dims (geo, date, sample)."""
-    score = np.array([crps(*each) for each in zip(draws, actual, strict=True)])
+def _of_draws(actual: FloatArray, draws: FloatArray) -> dict[str, ByGeo]:
+    """Figures of predictive draws, dims (geo, date, sample), by geo."""
+    score = np.array([crps(*each) for each in zip(draws, actual, strict=True)]).mean(axis=1)
+    inside = evaluate(draws, actual, ["coverage_94"])[0].mean(axis=1)
     level = actual.mean(axis=1)
-    inside = METRICS["coverage_94"].pool(evaluate(draws, actual, ["coverage_94"]))
-    return {"crps": 100 * float(np.mean(_ratio(score.mean(axis=1), level))), "coverage_94": inside}
+    sells = level > 0
+    return {
+        "crps": (100 * _ratio(score, level, sells), sells),
+        "coverage_94": (inside, np.ones(len(inside), dtype=bool)),
+    }
 
 
-def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+def _ratio(above: FloatArray, below: FloatArray, known: NDArray[np.bool_]) -> FloatArray:
+    """Ratio where there is one, else 0."""
+    return np.divide(above, below, out=np.zeros_like(above), where=known)

@@ -36,7 +36,8 @@ def score(
     r"""Score what a model says about a dataset against what is true of it.
 
     All is of the training window, predictions after it apart; what the fit does not have is not
-    scored. Metrics are those of `mmm_xgen.recovery.scoring.metrics.METRICS`.
+    scored. Metrics are those of `mmm_xgen.recovery.scoring.metrics.METRICS`; intervals are
+    equal-tailed.
 
     Parameters
     ----------
@@ -79,9 +80,10 @@ def score(
             its link scale, given `prior`.
         ``efficiency`` (channel)
             Smallest standard error of the log ROAS by the information bound, over the
-            posterior sd. Above 1 the posterior is sharper than data and prior allow a model
-            with the true structure whose geos share media parameters. NaN where the bound
-            means nothing; ``attrs["prior"]`` tells its prior.
+            posterior sd. It is a ratio of standard deviations; the efficiency of textbooks is a
+            ratio of variances, its square. Above 1 the posterior is sharper than data and prior
+            allow a model with the true structure whose geos share media parameters. NaN where
+            the bound means nothing; ``attrs["prior"]`` tells its prior.
 
         ``attrs["not_scored"]`` tells which parameters have no single truth, which channels have
         no spend in the window, and so neither returns nor a budget to move, which estimates
@@ -124,7 +126,7 @@ def score(
         if spread is not None:
             least = spread.copy(data=precision.log_roas_error)
             scores["efficiency"] = (least / spread.where(spread > 0)).assign_attrs(
-                long_name="least standard error of log ROAS over posterior sd",
+                long_name="least standard error of log ROAS over posterior sd, a ratio of sds",
                 prior=precision.prior,
             )
     if prior is not None:

@@ -15,11 +15,13 @@ from mmm_xgen.quality.report import count
 from mmm_xgen.recovery.fit import about
 from mmm_xgen.recovery.study.results import (
     LARGEST_RHAT,
+    NOT_COMPUTED,
     Study,
     beside_each_other,
     read_scores,
     read_units,
 )
+from mmm_xgen.recovery.study.storage import storing
 from mmm_xgen.recovery.study.tables import CONVERGED, EVERY, FLOOR, summary_tables
 from mmm_xgen.recovery.study.unit import (
     NOT_APPLICABLE,
@@ -54,15 +56,16 @@ COUNTS = (
 HEAD = """# Recovery report
 
 {fits} of {models} on {datasets}, {seeds} in all; {done} done, of which
-{converged} converged (R-hat at most {rhat:g}, no divergences; models that do not sample count as
-converged).
+{converged} converged (R-hat at most {rhat:g}, no divergences, all diagnostics computed; models that
+do not sample count as converged).
 
 Figures are means over datasets drawn with different seeds, with their Monte Carlo errors, seconds
 and effective draws a second (ESS/s, of sampling) medians; all tables are in CSV files beside this
 one, with 94% bootstrap intervals over datasets. Errors of ROAS are of its logarithm, 0.1 is about
 10%: the error of the posterior median, and the RMSE over all draws; draws below 1% of the true
-value count as that. Regret is the revenue that the recommended budget loses against the best
-one, every channel within 30% of today's, in percent of media's revenue.
+value count as that. Intervals of a fit are equal-tailed, not highest-density ones. Regret is the
+revenue that the recommended budget loses against the best one, every channel within 30% of
+today's, in percent of media's revenue.
 
 **Every fit** is intention-to-score: fits that did not converge count, and one that came to
 nothing counts as `{floor}` on the same data{floor_note}. **Converged** has the others only, and
@@ -104,7 +107,14 @@ def summarise(out: Path, units: Sequence[Unit]) -> Study:
     ------
     ConfigError
         If none of the units is there.
+    StorageError
+        If there is no room for it.
     """
+    with storing(out):
+        return _summarised(out, units)
+
+
+def _summarised(out: Path, units: Sequence[Unit]) -> Study:
     from mmm_xgen.recovery import plots
 
     found = read_units(out)
@@ -171,6 +181,9 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
     parts.append("## What was too expensive\n\n" + _too_expensive(costly) + "\n")
     parts.append(_section("Models that do not exist for the data", tables["failures"][absent]))
     parts.append(_section("Diagnostics", tables["diagnostics_summary"]))
+    unknown = units[units["not_converged"].astype(str).str.contains(NOT_COMPUTED, regex=False)]
+    shown = unknown[["dataset", "model", "seed", "not_converged"]]
+    parts.append(_section("Fits whose diagnostics cannot be computed", shown))
     for title, name in (
         ("Seconds, median over seeds", "runtime_comparison"),
         ("Effective sample sizes, median over seeds", "ess_comparison"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,14 @@ from mmm_xgen.recovery.study.unit import DONE, Unit, digest, read_stats
 from mmm_xgen.recovery.study.work import SCORES
 
 LARGEST_RHAT = 1.01
+# Diagnostics of a fit that has converged: the first two have limits, the others need to be known.
+CONVERGED_AT_MOST = {
+    "rhat_max": LARGEST_RHAT,
+    "divergences": 0.0,
+    "ess_bulk_min": math.inf,
+    "ess_tail_min": math.inf,
+}
+NOT_COMPUTED = "cannot be computed"
 TIMINGS = ("build", "compile", "sample", "total")
 DIAGNOSTICS = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "n_parameters")
 # What tells a fit from an earlier one of the same unit.
@@ -59,6 +68,7 @@ def read_units(out: Path) -> pd.DataFrame:
     -------
     DataFrame, one row a unit
         ``dataset``, ``model`` (with its sampler), ``seed``, ``status``, ``reason``, ``converged``,
+        ``not_converged`` (why a fit that is done has not converged, else empty),
         ``hash``, ``context``, ``template``, ``protocol``, ``versions`` (a hash of them),
         ``began``, ``folder``; seconds ``build``, ``compile``, ``sample``, ``total`` of the fit,
         ``seconds`` of all; ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``,
@@ -78,8 +88,8 @@ def read_units(out: Path) -> pd.DataFrame:
 def converged(stats: Mapping[str, Any]) -> bool:
     """Whether a fit is done, its R-hat at most 1.01 and without divergences.
 
-    A model that does not sample has neither; an R-hat that could not be computed is none that is
-    small.
+    A model that does not sample has neither. A diagnostic that could not be computed is not a
+    good one; see `why_not_converged`.
 
     Examples
     --------
@@ -88,14 +98,36 @@ def converged(stats: Mapping[str, Any]) -> bool:
     >>> converged({"status": "done", "diagnostics": {}})
     True
     """
-    found = stats.get("diagnostics") or {}
-    limits = {"rhat_max": LARGEST_RHAT, "divergences": 0}
-    small = (
-        found[name] is not None and found[name] <= most
-        for name, most in limits.items()
-        if name in found
-    )
-    return stats.get("status") == DONE and all(small)
+    return not why_not_converged(stats)
+
+
+def why_not_converged(stats: Mapping[str, Any]) -> str:
+    """Why a fit has not converged, empty if it has.
+
+    Parameters
+    ----------
+    stats : mapping
+        What `stats.json` says of the fit.
+
+    Examples
+    --------
+    >>> why_not_converged({"status": "done", "diagnostics": {"rhat_max": 1.02, "divergences": 3}})
+    'rhat_max is 1.02, allowed: at most 1.01; divergences is 3, allowed: at most 0'
+    >>> why_not_converged({"status": "done", "diagnostics": {"rhat_max": None}})
+    'rhat_max cannot be computed'
+    """
+    if stats.get("status") != DONE:
+        return str(stats.get("status", "not done"))
+    found, reasons = stats.get("diagnostics") or {}, stats.get("not_computed") or {}
+    faults = []
+    for name, most in CONVERGED_AT_MOST.items():
+        value = found.get(name, 0.0)
+        if name in reasons or value is None or not math.isfinite(value):
+            reason = f": {reasons[name]}" if name in reasons else ""
+            faults.append(f"{name} {NOT_COMPUTED}{reason}")
+        elif value > most:
+            faults.append(f"{name} is {value:.5g}, allowed: at most {most:g}")
+    return "; ".join(faults)
 
 
 def beside_each_other(found: pd.DataFrame, units: Iterable[Unit]) -> pd.DataFrame:
@@ -250,6 +282,7 @@ def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
         "status": stats["status"],
         "reason": stats.get("reason", ""),
         "converged": converged(stats),
+        "not_converged": why_not_converged(stats) if stats["status"] == DONE else "",
         **{name: stats.get(name) or "" for name in ("hash", "context", "template", "protocol")},
         "versions": digest(versions=stats.get("versions")),
         "began": stats.get("began", ""),

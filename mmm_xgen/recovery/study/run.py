@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +14,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError, require_packages
 from mmm_xgen.recovery.fit import MODELS, FitSettings, about, seen_of
 from mmm_xgen.recovery.study.progress import Clock, shown
+from mmm_xgen.recovery.study.storage import NO_ROOM, storing
 from mmm_xgen.recovery.study.unit import (
     DONE,
     NOT_APPLICABLE,
@@ -99,8 +101,10 @@ def run_study(
         If there is no such preset or model, nothing to do, or `timeout` cannot be kept.
     MissingDependencyError
         If a model's library or sampler is not installed.
-    BrokenProcessPool
+    WorkerError
         If worker processes cannot start.
+    StorageError
+        If the disk is full or cannot be written to. No fit counts as failed for that.
 
     Notes
     -----
@@ -147,19 +151,20 @@ def run_study(
         if force or _to_do(found[unit.hash], timeout, retry_failed=retry_failed)
     ]
     _check_installed(waiting, pool=executor is None and jobs > 0)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(folder)
     kept = [stats for stats in found.values() if stats]
     clock = Clock(waiting, kept, jobs)
     again = {unit.hash for unit in waiting if force or found[unit.hash] is not None}
-    with shown(clock, len(units), len(units) - len(waiting), wanted=progress) as tell:
-        if executor is not None:
-            with_executor(waiting, folder, executor, tell, again=again)
-        elif jobs == 0:
-            for unit in waiting:
-                tell(unit, run_unit(unit, folder, again=unit.hash in again))
-        elif waiting:
-            with_workers(waiting, folder, jobs, timeout, tell, again=again)
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        with shown(clock, len(units), len(units) - len(waiting), wanted=progress) as tell:
+            if executor is not None:
+                with_executor(waiting, folder, executor, tell, again=again)
+            elif jobs == 0:
+                for unit in waiting:
+                    tell(unit, run_unit(unit, folder, again=unit.hash in again))
+            elif waiting:
+                with_workers(waiting, folder, jobs, timeout, tell, again=again)
     return summarise(folder, units)
 
 
@@ -169,6 +174,9 @@ def _to_do(stats: Mapping[str, Any] | None, timeout: float | None, *, retry_fail
         return stats is None
     if stats["status"] == SKIPPED and not stats["reason"].startswith(NOT_APPLICABLE):
         # There may be more memory now.
+        return True
+    if any(os.strerror(number) in stats["reason"] for number in NO_ROOM):
+        # A full disk was no fault of the model.
         return True
     limit = stats.get("timeout")
     longer = limit is not None and (timeout is None or timeout > limit)

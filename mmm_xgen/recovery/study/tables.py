@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
+from mmm_xgen.recovery.study.results import NOT_COMPUTED
 from mmm_xgen.recovery.study.unit import DONE, FAILED, NOT_APPLICABLE, SKIPPED, TIMED_OUT
 
 EVERY, CONVERGED = "every fit", "converged"
@@ -54,6 +55,10 @@ FORMULAS: dict[str, tuple[str, Callable[[float, float, float, float], float] | N
     "pymc-matched": ("(A + S) C + (K + T + 2 M + 2) G", None),
     "meridian-published": (
         "3 C + K + 1 + N, if G > 1 (4 + G) C + (2 + G) K + 2 G - 1 + N",
+        None,
+    ),
+    "meridian-documented": (
+        "4 C + K + 1 + N, if G > 1 (5 + G) C + (2 + G) K + 2 G - 1 + N",
         None,
     ),
     "meridian-default": (
@@ -237,6 +242,9 @@ def diagnostics_summary(units: pd.DataFrame) -> pd.DataFrame:
     share = table["converged"] / table["units"]
     table["converged_share"] = share
     table["converged_share_error"] = np.sqrt(share * (1 - share) / table["units"])
+    # The worst figures below are of the fits that have one.
+    unknown = units["not_converged"].astype(str).str.contains(NOT_COMPUTED, regex=False)
+    table["not_computed"] = units.assign(unknown=unknown).groupby(KEYS, sort=False)["unknown"].sum()
     for name, column, how in (
         ("rhat_median", "rhat_max", "median"),
         ("rhat_worst", "rhat_max", "max"),

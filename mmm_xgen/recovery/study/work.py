@@ -38,6 +38,7 @@ from mmm_xgen.recovery.study.memory import (
     peak_memory,
 )
 from mmm_xgen.recovery.study.saved import POSTERIOR, write_posterior
+from mmm_xgen.recovery.study.storage import StorageError, storage_fault, storing
 from mmm_xgen.recovery.study.unit import (
     DONE,
     FAILED,
@@ -92,6 +93,8 @@ def run_unit(
     ------
     MissingDependencyError
         If a package is missing, which says nothing about the model.
+    StorageError
+        If the disk is full or cannot be written to, which says nothing about it either.
     """
     stats: dict[str, Any] = {
         **unit.identity(),
@@ -103,17 +106,19 @@ def run_unit(
     }
     _PAST.units += 1
     began = time.perf_counter()
-    with whole_folder(unit.folder(out), again=again) as folder:
+    with storing(out), whole_folder(unit.folder(out), again=again) as folder:
         try:
             with _kept_warnings(stats):
-                _work(unit, folder, stats, module, memory)
-        except MissingDependencyError:
+                _work(unit, out, folder, stats, module, memory)
+        except (MissingDependencyError, StorageError):
             raise
         except NotApplicableError as error:
             stats["status"] = SKIPPED
             stats["reason"] = f"{NOT_APPLICABLE}: {error}"
         # Whatever a library raises is the result of its fit; the study goes on.
         except Exception as error:
+            if storage_fault(error, out):
+                raise
             stats["reason"] = reason_of(error)
             stats["traceback"] = without_machine(traceback.format_exc())
         stats["seconds"] = time.perf_counter() - began
@@ -129,7 +134,7 @@ def record(
     """Keep a unit that came to nothing, such as one that took too long."""
     # When it really began its process knew, which is gone; it is newer than what is there.
     stats = {**unit.identity(), "status": status, "reason": reason, "began": _now(), **more}
-    with whole_folder(unit.folder(out), again=again) as folder:
+    with storing(out), whole_folder(unit.folder(out), again=again) as folder:
         write_stats(folder, stats)
     return stats
 
@@ -177,7 +182,7 @@ def without_machine(text: str) -> str:
 
 
 def _work(
-    unit: Unit, folder: Path, stats: dict[str, Any], module: str, memory: float | None
+    unit: Unit, out: Path, folder: Path, stats: dict[str, Any], module: str, memory: float | None
 ) -> None:
     model = model_named(unit.model, module)
     config = MMMDataConfig.from_json(unit.config)
@@ -192,7 +197,8 @@ def _work(
         return
     ds = generate_mmm_dataset(config)
     _check_truth(ds, unit)
-    to_netcdf(ds, folder / DATA)
+    with storing(out, ours=True):
+        to_netcdf(ds, folder / DATA)
     stats["sizes"] = {dim: ds.sizes.get(dim, 0) for dim in ("date", "geo", "channel", "control")}
     memory_before = begin_peak()
     before = time.perf_counter()
@@ -203,9 +209,13 @@ def _work(
     stats["peak_memory"] = peak_memory(memory_before)
     stats["peak_memory_of"] = "fit" if memory_before.forgotten else "process"
     stats["diagnostics"] = dict(fit.diagnostics)
+    stats["not_computed"] = dict(fit.not_computed)
     stats["no_single_truth"] = dict(fit.no_single_truth)
-    write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
-    score_fit(ds, fit, unit).to_netcdf(folder / SCORES, engine="netcdf4")
+    with storing(out, ours=True):
+        write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
+    scores = score_fit(ds, fit, unit)
+    with storing(out, ours=True):
+        scores.to_netcdf(folder / SCORES, engine="netcdf4")
     stats["status"] = DONE
 
 

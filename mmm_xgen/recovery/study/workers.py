@@ -15,16 +15,33 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from mmm_xgen.errors import ConfigError, MissingDependencyError
+from mmm_xgen.errors import ConfigError, MissingDependencyError, XgenError
 from mmm_xgen.recovery.fit import MODELS
 from mmm_xgen.recovery.study.memory import available_memory
 from mmm_xgen.recovery.study.progress import Tell
-from mmm_xgen.recovery.study.unit import FAILED, TIMED_OUT, Unit, owner_of, remove_leftovers
+from mmm_xgen.recovery.study.storage import StorageError, storage_fault
+from mmm_xgen.recovery.study.unit import (
+    FAILED,
+    TIMED_OUT,
+    Unit,
+    owner_of,
+    remove_leftovers,
+)
 from mmm_xgen.recovery.study.work import reason_of, record, run_unit
 
 # A worker process is replaced after so many fits, since libraries leak.
 FITS_A_WORKER = 12
 KILLED = -9
+
+
+class WorkerError(XgenError, BrokenProcessPool):
+    """Worker processes that end before they take a fit, which says nothing about any model."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "worker processes could not start, or all ended; in a script, call run_study under "
+            '`if __name__ == "__main__":`, or fit in this process with jobs=0'
+        )
 
 
 def _module(unit: Unit) -> str:
@@ -58,7 +75,13 @@ def with_executor(
         pool.submit(run_unit, unit, out, module=_module(unit), again=unit.hash in again): unit
         for unit in units
     }
-    collect(futures, out, tell, again=again)
+    try:
+        collect(futures, out, tell, again=again)
+    except BaseException:
+        # The pool is somebody else's, and goes on with what it has been given.
+        for future in futures:
+            future.cancel()
+        raise
 
 
 def with_workers(
@@ -85,20 +108,17 @@ def with_workers(
         initargs=(workers,),
         context=multiprocessing.get_context("spawn"),
     )
+
+    def begun(unit: Unit) -> Future[Any]:
+        options = {"module": modules[unit.model], "memory": share, "again": unit.hash in again}
+        try:
+            return pool.schedule(run_unit, (unit, out.absolute()), options, timeout)
+        except RuntimeError as error:
+            # The pool is broken before all fits are given out.
+            raise WorkerError from error
+
     try:
-        futures: dict[Future[Any], Unit] = {
-            pool.schedule(
-                run_unit,
-                args=(unit, out.absolute()),
-                kwargs={
-                    "module": modules[unit.model],
-                    "memory": share,
-                    "again": unit.hash in again,
-                },
-                timeout=timeout,
-            ): unit
-            for unit in units
-        }
+        futures = {begun(unit): unit for unit in units}
         collect(futures, out, tell, again=again, workers=workers)
         pool.close()
     except BaseException:
@@ -125,11 +145,8 @@ def collect(
         try:
             stats = future.result()
         except BrokenExecutor as error:
-            raise BrokenProcessPool(
-                "worker processes could not start, or all ended; in a script, call run_study "
-                'under `if __name__ == "__main__":`, or fit in this process with jobs=0'
-            ) from error
-        except MissingDependencyError:
+            raise WorkerError from error
+        except (MissingDependencyError, StorageError):
             raise
         except TimeoutError as error:
             drop(unit, out, workers)
@@ -138,6 +155,8 @@ def collect(
             stats = record(unit, out, status=TIMED_OUT, reason=reason, again=redone, timeout=limit)
         except Exception as error:
             drop(unit, out, workers)
+            if fault := storage_fault(error, out):
+                raise StorageError(fault) from error
             code = getattr(error, "exitcode", None)
             died = "(the process was killed; was memory short?)" if code == KILLED else ""
             reason = f"{reason_of(error)} {died}".strip()
