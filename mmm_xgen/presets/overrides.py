@@ -14,38 +14,20 @@ from typing import Any
 from pydantic import BaseModel
 
 from mmm_xgen.config.base import shown
+from mmm_xgen.config.channel import ADSTOCK, PATTERN, SATURATION
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.names import label
-from mmm_xgen.config.region import VARIATIONS
-from mmm_xgen.config.specs import (
-    AdstockSpec,
-    KindOf,
-    NoiseSpec,
-    PatternSpec,
-    SaturationSpec,
-    TrendSpec,
-)
+from mmm_xgen.config.region import NOISE, TREND, VARIATIONS
+from mmm_xgen.config.specs import KindOf
 from mmm_xgen.errors import ConfigError, nearest
-from mmm_xgen.kernels.adstock import ADSTOCKS
-from mmm_xgen.kernels.baseline import TRENDS
-from mmm_xgen.kernels.noise import NOISES
-from mmm_xgen.kernels.patterns import PATTERNS
-from mmm_xgen.kernels.saturation import SATURATIONS
 
 KeyPath = tuple[str | int, ...]
 
 # Letter of the wide columns that may stand before the names in a list.
 NAMED_LISTS = {"channels": "x", "control_variables": "c", "events": ""}
 # Kinds whose keys may stand beside them, and kinds that are spelled `_fun` and `_kwargs`.
-BESIDE = {
-    "pattern": KindOf(PATTERNS, PatternSpec, "linear_trend"),
-    "trend": KindOf(TRENDS, TrendSpec, "linear"),
-    "noise": KindOf(NOISES, NoiseSpec, "gaussian"),
-}
-FUNCTIONS = {
-    "adstock": KindOf(ADSTOCKS, AdstockSpec, "geometric_adstock"),
-    "saturation": KindOf(SATURATIONS, SaturationSpec, "hill_function"),
-}
+BESIDE: dict[str, KindOf] = {"pattern": PATTERN, "trend": TREND, "noise": NOISE}
+FUNCTIONS = {"adstock": ADSTOCK, "saturation": SATURATION}
 # Lists with one entry a geo.
 PER_GEO = ("region_names", "population", "y_sigma", "r_squared")
 # What a key takes the place of, since the two cannot stand together.
