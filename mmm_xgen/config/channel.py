@@ -16,9 +16,9 @@ from mmm_xgen.config.specs import (
     PatternSpec,
     SaturationSpec,
     Spec,
+    custom_pattern,
     flat_keys_schema,
     fold,
-    custom_pattern,
     fold_function,
     spec_model,
 )
@@ -47,7 +47,7 @@ class _PatternKindOf(KindOf):
         for kind in self.registry.values():
             if kind.function is function:
                 return kind  # type: ignore[no-any-return]
-        return custom_pattern(function)  # type: ignore[no-any-return]
+        return custom_pattern(function)
 
 
 PATTERN = _PatternKindOf(PatternSpec, "linear_trend")
