@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmm_xgen.batch import Batch
+from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import FloatArray
 
@@ -59,9 +60,10 @@ def factor_for_roas(
         dataset = int(np.argmax(unsolvable[:, channel]))
         wanted = np.broadcast_to(target, unsolvable.shape)[dataset, channel]
         what = "spend" if total_spend[dataset, channel] == 0 else "response to its spend"
+        names = batch.shared.channel_names
         raise ConfigError(
-            f"found a roas of {wanted:g} for {batch.shared.channel_names[channel]!r}, which "
+            f"found a roas of {wanted:g} for {names[channel]!r}, which "
             f"has no {what} in the window; give base_effectiveness instead",
-            path=f"channels.{channel}.roas",
+            path=join_path(("channels", position_part(int(channel), names), "roas")),
         )
     return np.where(solved, target * total_spend / np.where(solved, incremental, 1), 1.0)

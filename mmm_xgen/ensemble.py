@@ -17,7 +17,8 @@ from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.generate import variable_names
 from mmm_xgen.labelled import VARIED, config_of, coordinate_of, sizes_of, varied_paths
 from mmm_xgen.places import entries, with_overrides_at
-from mmm_xgen.planned import planned
+from mmm_xgen.planned import require_no_plan
+from mmm_xgen.presets import Config, config_from
 from mmm_xgen.recipe import DATASET, Chunks, Recipe, chunk_lengths
 from mmm_xgen.schema import describe
 from mmm_xgen.streams import stream
@@ -29,10 +30,14 @@ __all__ = ["config_of_element", "element", "generate_ensemble", "regenerate_ense
 LARGEST_SEED = 2**63 - 1
 # What a recipe is for: it makes all of a dataset.
 ONLY = "only datasets may be selected"
+ONE_BY_ONE = (
+    "an ensemble takes no plan; generate the datasets one by one, as in "
+    "generate_mmm_dataset(config, spend='plan.csv', seed=1)"
+)
 
 
 def generate_ensemble(
-    config: MMMDataConfig | None = None,
+    config: Config = None,
     *,
     n: int | None = None,
     seeds: Sequence[int] | None = None,
@@ -41,6 +46,7 @@ def generate_ensemble(
     chunks: Chunks = "auto",
     variables: str | Sequence[str] | None = None,
     drop: str | Sequence[str] = (),
+    **overrides: Any,
 ) -> xr.Dataset:
     """Many datasets whose every parameter is known, along a leading dim `dataset`.
 
@@ -50,9 +56,10 @@ def generate_ensemble(
 
     Parameters
     ----------
-    config : MMMDataConfig, optional
-        What to generate; `DEFAULT_CONFIG` if there is none. Its seed decides the seeds of the
-        datasets and the numbers that vary.
+    config : MMMDataConfig, str, Path or mapping, optional
+        What to generate, in the forms that `generate_mmm_dataset` takes; `DEFAULT_CONFIG` if
+        there is none. Its seed decides the seeds of the datasets and the numbers that vary. It
+        has no ``spend_plan``: an ensemble draws its spend.
     n : int, optional
         Number of datasets; not needed where `seeds` or a full grid tells it.
     seeds : sequence of int, optional
@@ -75,6 +82,8 @@ def generate_ensemble(
     variables, drop : str or sequence of str
         Variables to keep, all by default, and to leave out; names or patterns such as
         ``"adstock_*"``.
+    **overrides
+        Values of `config` to change, as in `customize_preset`.
 
     Returns
     -------
@@ -100,15 +109,15 @@ def generate_ensemble(
 
     Examples
     --------
-    >>> from mmm_xgen import Uniform, get_preset_config
-    >>> config = get_preset_config("basic")
-    >>> ds = generate_ensemble(config, n=100, vary={"channels.*.roas": Uniform(1, 4)})
+    >>> from mmm_xgen import Uniform
+    >>> ds = generate_ensemble("basic", n=100, vary={"channels.*.roas": Uniform(1, 4)})
     >>> dict(ds.spend.sizes)
     {'dataset': 100, 'date': 52, 'geo': 1, 'channel': 3}
     >>> ds["channels.*.roas"].dims
     ('dataset', 'channel')
     """
-    config, _ = planned(config, None, None)
+    config = config_from(config, overrides)
+    require_no_plan(config, ONE_BY_ONE)
     _check_counts(n, seeds, chunks)
     if n is None and seeds is not None:
         n = len(seeds)
@@ -329,10 +338,12 @@ def recipe_of(ds: xr.Dataset) -> Recipe:
     SchemaError
         If `ds` is no ensemble, or its variables are not those of its configuration.
     ConfigError
-        If its configuration has a callable or kind that is not registered.
+        If its configuration is for a media plan, or has a callable or kind that is not
+        registered.
     """
     require_ensemble(ds)
     config = config_of(ds)
+    require_no_plan(config, ONE_BY_ONE)
     _refuse_other(ds, config)
     written: dict[str, list[str]] = {}
     dims: dict[str, str | None] = {}

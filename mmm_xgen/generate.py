@@ -22,6 +22,7 @@ from mmm_xgen.observe import noise_sd, observe
 from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
 from mmm_xgen.planned import given_spend, planned
 from mmm_xgen.plausibility import reject_overflow, warn_of_absent_events, warn_of_implausible
+from mmm_xgen.presets import Config
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
 from mmm_xgen.schema import require
 
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 
 
 def generate_mmm_dataset(
-    config: MMMDataConfig | None = None,
+    config: Config = None,
     *,
     seed: int | None = None,
     spend: Any = None,
     params: xr.Dataset | None = None,
+    **overrides: Any,
 ) -> xr.Dataset:
     r"""Marketing-mix dataset whose every parameter is known.
 
@@ -51,8 +53,9 @@ def generate_mmm_dataset(
 
     Parameters
     ----------
-    config : MMMDataConfig, optional
-        What to generate; `DEFAULT_CONFIG` if there is none.
+    config : MMMDataConfig, str, Path or mapping, optional
+        What to generate: a configuration, the name of a preset, the path of a YAML or JSON file,
+        or what such a file holds; `DEFAULT_CONFIG` if there is none.
     seed : int, optional
         Seed in place of the one in `config`.
     spend : path, DataFrame, DataArray or Dataset, optional
@@ -64,6 +67,8 @@ def generate_mmm_dataset(
     params : Dataset, optional
         True parameters in place of drawn ones, under their names in the generated Dataset, with
         all or some of their dims.
+    **overrides
+        Values of `config` to change, as in `customize_preset`: by field, or by dotted path.
 
     Returns
     -------
@@ -74,7 +79,10 @@ def generate_mmm_dataset(
     Raises
     ------
     ConfigError
-        If the configuration cannot be generated from.
+        If the configuration cannot be generated from, or has a ``spend_plan`` and `spend` is not
+        given.
+    UnknownKindError
+        If there is no such preset or kind; it names the nearest.
     SchemaError
         If the media plan has a fault; it names row and column.
     AlignmentError
@@ -94,8 +102,12 @@ def generate_mmm_dataset(
     >>> parts = parts + ds.event_contribution + ds.control_contribution.sum("control")
     >>> bool(abs(parts + ds.channel_contribution.sum("channel") - ds.mu).max() < 1e-9)
     True
+    >>> changes = {"regions": {"sales_volatility": 0.02}, "channels.TV.roas": 2.5}
+    >>> ds = generate_mmm_dataset("basic", n_periods=104, seed=3, **changes)
+    >>> ds.sizes["date"], round(ds.mmm.roas().sel(channel="TV").item(), 6)
+    (104, 2.5)
     """
-    config, plan = planned(config, seed, spend)
+    config, plan = planned(config, seed, spend, overrides)
     batch = Batch.of(config)
     truth, given = true_parameters(batch, params)
     variables = sales_equation(batch, truth, given, plan)

@@ -14,12 +14,21 @@ from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig
-from mmm_xgen.config.names import label
+from mmm_xgen.config.names import (
+    NAMED_LISTS,
+    KeyPath,
+    Quoted,
+    as_part,
+    entry_names,
+    find_entry,
+    join_path,
+    split_path,
+)
 from mmm_xgen.config.region import RegionConfig, SeasonalityConfig
 from mmm_xgen.config.specs import NoiseSpec, Spec
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.patterns import PATTERNS
-from mmm_xgen.presets.overrides import KeyPath, with_places
+from mmm_xgen.presets.overrides import with_places
 
 EVERY = "*"
 # Lists that `*` runs over, and the dim of their entries.
@@ -138,28 +147,22 @@ def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
     >>> entries(DEFAULT_CONFIG, "channels.*.roas")
     ('channel', ['channels.Seasonal.roas', 'channels.Trend.roas', 'channels.On-Off.roas'])
     """
-    parts = path.split(".")
-    if EVERY not in parts:
+    parts = split_path(path)
+    stars = [k for k, part in enumerate(parts) if part == EVERY and not isinstance(part, Quoted)]
+    if not stars:
         return None, [path]
-    above = tuple(parts[: parts.index(EVERY)])
-    if parts.count(EVERY) > 1 or above not in DIMS:
+    above = tuple(map(str, parts[: stars[0]]))
+    if len(stars) > 1 or above not in DIMS:
         allowed = ", ".join(repr(".".join((*each, EVERY))) for each in DIMS)
         raise ConfigError(f"found {EVERY!r} there, allowed: once, as in {allowed}", path=path)
     items = Place("", above).of(config) or ()
     if not items:
-        raise ConfigError(f"there are no {'.'.join(above)}", path=path)
-    names = {"channels": config.channel_names, "control_variables": config.control_names}
-    labels = names.get(above[0], [""] * len(items))
+        raise ConfigError(f"there are no {join_path(above)}", path=path)
+    prefix = NAMED_LISTS.get(above[0], "")
+    is_named = above[0] in ("channels", "control_variables")
+    labels = map(as_part, entry_names(items, prefix)) if is_named else range(len(items))
     rest = parts[len(above) + 1 :]
-    paths = [
-        ".".join([*above, _part(name, position), *rest]) for position, name in enumerate(labels)
-    ]
-    return DIMS[above], paths
-
-
-def _part(name: str, position: int) -> str:
-    """Part of a path: the name of an entry, or its position where that cannot be read as a name."""
-    return str(position) if not name or name.isdecimal() or "." in name else name
+    return DIMS[above], [join_path((*above, part, *rest)) for part in labels]
 
 
 def with_overrides_at(
@@ -175,7 +178,7 @@ def with_overrides_at(
         If a path leads nowhere or to no number, or to one that decides sizes or dates.
     """
     for path in numbers:
-        last = path.split(".")[-1]
+        last = str(split_path(path)[-1])
         whole, reason = STRUCTURE.get(last, ("", ""))
         if reason and fnmatchcase(path, whole):
             raise ConfigError(
@@ -204,23 +207,16 @@ def _nested(config: MMMDataConfig, paths: Sequence[str]) -> dict[str, Any]:
             # A callable without a name cannot be written down.
             entry["pattern"] = item.pattern
     for path in paths:
-        first, *rest = path.split(".")
+        first, *rest = split_path(path)
+        if first != "channels" or not rest:
+            continue
+        # Where there is no such channel, `with_places` will say so.
+        position, used = find_entry(config.channel_names, rest, "x")
         for stage, specs in (("adstock", config.adstocks), ("saturation", config.saturations)):
-            if first == "channels" and len(rest) > 1 and rest[1].startswith(stage):
-                position = _position(rest[0], config)
-                if position is not None:
-                    own = specs[position].model_dump(mode="json", exclude_none=True)
-                    data["channels"][position].setdefault(stage, own)
+            if position >= 0 and rest[used:] and str(rest[used]).startswith(stage):
+                own = specs[position].model_dump(mode="json", exclude_none=True)
+                data["channels"][position].setdefault(stage, own)
     return data
-
-
-def _position(text: str, config: MMMDataConfig) -> int | None:
-    """Position of a channel; None where there is none, which `with_places` will say."""
-    if text.isdecimal():
-        return int(text) if int(text) < len(config.channels) else None
-    names = config.channel_names
-    wanted = label(text, "x", 0)
-    return names.index(wanted) if wanted in names else None
 
 
 def with_numbers(config: MMMDataConfig, numbers: Mapping[Place, Any]) -> MMMDataConfig:

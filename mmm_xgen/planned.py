@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.config.base import shown
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.experiment import ExperimentConfig
+from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns
@@ -19,45 +20,43 @@ from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest, warn
 from mmm_xgen.kernels.calendar import FREQUENCIES, Dates, regular
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled import config_of
+from mmm_xgen.presets import Config, config_from
 
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
 
 
 def planned(
-    config: MMMDataConfig | None, seed: int | None, spend: Any
+    source: Config, seed: int | None, spend: Any, overrides: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, xr.Dataset | None]:
     """Configuration with the seed and, where a plan is given, its channels, dates and geos.
 
     Raises
     ------
     ConfigError
+        If there is no such configuration, or it is for a plan that is not given.
         If a configured channel is not in the plan, or a list does not fit it.
     SchemaError
         If the plan has a fault.
     """
-    if config is None:
-        from mmm_xgen.config.default import DEFAULT_CONFIG
-
-        config = DEFAULT_CONFIG
-    if not isinstance(config, MMMDataConfig):
-        raise ConfigError(
-            f"found {shown(config)}, allowed: an MMMDataConfig; make one with "
-            "MMMDataConfig.from_dict, MMMDataConfig.from_yaml or get_preset_config"
-        )
+    config = config_from(source, overrides)
     if seed is not None:
         config = config.replace(seed=seed)
     if spend is None:
-        if not config.channels:
-            raise ConfigError("found a spend_plan and no plan; pass spend=", path="spend_plan")
+        require_no_plan(
+            config,
+            "pass the plan, as in generate_mmm_dataset(config, spend='plan.csv') or "
+            "'mmm-xgen generate config.yaml --spend plan.csv'",
+        )
         return config, None
     plan = _read(spend, config.spend_plan or SpendPlanConfig(), config.channel_names)
     plan.attrs["contains_experiments"] = _contains(config.experiments, spend)
     names = [str(name) for name in plan["channel"].values]
     for position, name in enumerate(config.channel_names):
         if name not in names:
+            part = position_part(position, config.channel_names)
             raise ConfigError(
                 f"found {name!r}, which the plan has no spend of; {nearest(name, names)}",
-                path=f"channels.{position}.name",
+                path=join_path(("channels", part, "name")),
             )
     configured = dict(zip(config.channel_names, _with_own_transforms(config), strict=True))
     controls = dict(zip(config.control_names, config.control_variables, strict=True))
@@ -81,6 +80,29 @@ def planned(
     )
     _warn_of_unscaled_curves(planned_config, plan)
     return planned_config, plan
+
+
+def require_no_plan(config: MMMDataConfig, instead: str) -> None:
+    """Refuse to draw spend for a configuration that says where a media plan has it.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        Configuration that spend would be drawn for.
+    instead : str
+        Advice on how the plan is given.
+
+    Raises
+    ------
+    ConfigError
+        If there is a `spend_plan`.
+    """
+    if config.spend_plan is not None:
+        raise ConfigError(
+            f"found a spend_plan and no plan, so that spend would be drawn; {instead}. "
+            "Remove spend_plan to draw spend",
+            path="spend_plan",
+        )
 
 
 def _contains(experiments: tuple[ExperimentConfig, ...], spend: Any) -> bool:

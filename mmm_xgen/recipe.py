@@ -63,9 +63,13 @@ class Recipe:
     heard: dict[str, object] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Kinds are looked up by name where the recipe is read: their functions do not travel.
-        parts = (self.config.to_json(), self.labels, self.seeds, self.varied, self.names)
-        return read_recipe, parts
+        # What was warned of already stays here.
+        return Recipe._sent, (self.config, self.labels, self.seeds, self.varied, self.names)
+
+    @classmethod
+    def _sent(cls, *parts: Any) -> Recipe:
+        names = ("config", "labels", "seeds", "varied", "names")
+        return cls(**dict(zip(names, parts, strict=True)))
 
     def dataset(self, chunks: Chunks) -> xr.Dataset:
         """Datasets of the ensemble, lazy unless `chunks` is None."""
@@ -267,15 +271,3 @@ def _own_functions(config: MMMDataConfig) -> list[Any]:
     package = __name__.split(".")[0]
     functions = [kind.function for kind in kinds]
     return [each for each in functions if str(each.__module__).split(".")[0] != package]
-
-
-def read_recipe(
-    config: str,
-    labels: NDArray[np.int64],
-    seeds: NDArray[np.int64],
-    varied: tuple[Varied, ...],
-    names: tuple[str, ...],
-) -> Recipe:
-    """Recipe from what travels between processes, the configuration as JSON."""
-    made = MMMDataConfig.from_json(config)
-    return Recipe(config=made, labels=labels, seeds=seeds, varied=varied, names=names)

@@ -6,6 +6,8 @@ import copy
 import itertools
 import json
 import random
+import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +18,11 @@ import pytest
 import xarray as xr
 import yaml
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import mmm_xgen as m
+from mmm_xgen.config.safe_yaml import dump_yaml, parse_yaml
+from mmm_xgen.config.text import read_mapping
 from mmm_xgen.errors import ConfigError, XgenError
 from tests.strategies import (
     PATTERN_KINDS,
@@ -404,10 +409,11 @@ def test_a_yearly_swing_without_a_harmonic_is_refused() -> None:
     assert error.path == "regions.seasonal_amplitude"
 
 
-@pytest.mark.parametrize("wrong", ["basic", {"n_periods": 3}, 5, m.MMMDataConfig])
+@pytest.mark.parametrize("wrong", [["basic"], 5, m.MMMDataConfig, m.ChannelConfig(name="TV")])
 def test_something_else_than_a_config_is_refused_with_what_is_allowed(wrong: Any) -> None:
-    with pytest.raises((ConfigError, TypeError), match=r"MMMDataConfig"):
-        m.generate_mmm_dataset(wrong)
+    for generate_any in (m.generate_mmm_dataset, lambda config: m.generate_ensemble(config, n=2)):
+        with pytest.raises(ConfigError, match=r"allowed: an MMMDataConfig, the name of a preset"):
+            generate_any(wrong)
 
 
 def test_validation_by_pydantic_s_own_doors_gives_the_same_error() -> None:
@@ -485,6 +491,17 @@ def test_overrides_of_a_preset_reach_every_depth() -> None:
         "{1: 2}",
         "? [a, b]\n: 3\n",
         "start_date: 2022-02-31",
+        "n_periods: !!int ''",
+        "n_periods: !!int 012",
+        "seed: !!float x",
+        "seed: !!bool ''",
+        "start_date: !!timestamp x",
+        "channels: !!set {a, b}",
+        "? !!set {a}\n: 3\n",
+        "? {a: 1}\n: 3\n",
+        "seed: " + "9" * 5000,
+        "channels: " + "[" * 950 + "]" * 950,
+        "channels: " + "{a: " * 950 + "1" + "}" * 950,
     ],
 )
 def test_broken_yaml_is_a_config_error(text: str) -> None:
@@ -492,12 +509,112 @@ def test_broken_yaml_is_a_config_error(text: str) -> None:
     assert len(str(error)) > 15
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "NaN", '{"seed": 1, "seed": 2}', "{]"])
+BROKEN_JSON = {
+    "": "JSON",
+    "{": "JSON",
+    "[]": "mapping",
+    "null": "mapping",
+    '{"seed": NaN}': "NaN",
+    '{"seed": -Infinity}': "-Infinity",
+    '{"seed": 1, "seed": 2}': "'seed' twice",
+    '{"channels": [{"name": "TV", "name": "TV"}]}': "'name' twice",
+    "{]": "JSON",
+    '{"a": "\0"}': "JSON",
+    '{"\\ud800": 1}': "ud800",
+    '{"seed": ' + "9" * 5000 + "}": "JSON",
+    '{"a": ' + "[" * 900 + "]" * 900 + "}": "nested",
+    '{"a": ' * 900 + "1" + "}" * 900: "nested",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_JSON)
 def test_broken_json_is_a_config_error(text: str) -> None:
-    refusal(lambda: m.MMMDataConfig.from_json(text))
+    assert BROKEN_JSON[text] in str(refusal(lambda: m.MMMDataConfig.from_json(text)))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", b"\xff", '{"seed": "x"}', "{]", 5])
+def test_a_mapping_that_is_nested_too_deep_is_a_config_error() -> None:
+    deep: Any = 1
+    for _ in range(20_000):
+        deep = [deep]
+    assert "nested" in str(refusal(lambda: m.MMMDataConfig(channels=deep)))
+    assert "nested" in str(refusal(lambda: m.MMMDataConfig.from_dict({"channels": deep})))
+
+
+def test_aliases_that_multiply_are_refused_at_once() -> None:
+    names = "abcdefghi"
+    lists = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+        for before, name in itertools.pairwise(names)
+    )
+    merges = "a: &a {k: v}\n" + "".join(
+        f"{name}: &{name}\n  <<: [{', '.join([f'*{before}'] * 9)}]\n"
+        for before, name in itertools.pairwise(names)
+    )
+    for bomb in (lists, merges):
+        started = time.process_time()
+        assert "aliases" in str(refusal(lambda text=bomb: m.MMMDataConfig.from_yaml(text)))
+        assert time.process_time() - started < 1
+    # Aliases as people use them.
+    blocks = "".join(f"  - {{name: C{k}, adstock: *one}}\n" for k in range(50))
+    text = "channels:\n  - {name: TV, adstock: &one {kind: geometric_adstock, alpha: 0.2}}\n"
+    config = m.MMMDataConfig.from_yaml(text + blocks)
+    assert {spec.parameters["alpha"] for spec in config.adstocks} == {0.2}
+
+
+# What YAML 1.1 or YAML 1.2 takes for something else than a text, after their specifications.
+OTHER_THAN_TEXT = re.compile(
+    r"|null|~|true|false|y|yes|n|no|on|off|<<|="
+    r"|[-+]?[0-9]+|0o[0-7]+|[-+]?0x[0-9a-f_]+|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*"
+    r"|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)(e[-+]?[0-9]+)?"
+    r"|[-+]?([0-9][0-9_]*)?\.[0-9._]*(e[-+][0-9]+)?"
+    r"|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
+    r"|[-+]?\.(inf|nan)|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*",
+    re.IGNORECASE,
+)
+CODES = [
+    *("11002E1", "012", "02134", "09", "1:30", "190:20:30.15", "0o14", "1_000", "0x1F", "0b11"),
+    *("1e3", "1E400", ".5", "1.", "+12", ".", "-.INF", ".nan", "yes", "Off", "n", "Y", "null"),
+    *("~", "=", "<<", "2022-01-03", "2022-1-3 10:00", "-", "1,5", "10D", "a: b # c"),
+]
+
+
+@given(
+    text=st.sampled_from(CODES)
+    | st.text("0123456789eE+-._:oxbnN~ aIf<=#'\"\\,[]{}&*!|>%@`\t\né", max_size=8)
+)
+def test_a_text_is_written_so_that_every_reader_of_yaml_takes_it_for_a_text(text: str) -> None:
+    written = dump_yaml({"name": text, text: 1})
+    assert parse_yaml(written) == {"name": text, text: 1}
+    assert yaml.safe_load(written) == {"name": text, text: 1}
+    node = yaml.compose(dump_yaml([text])).value[0]
+    assert node.style or not OTHER_THAN_TEXT.fullmatch(text)
+
+
+def test_what_readers_of_yaml_take_for_different_numbers_is_a_text() -> None:
+    codes = ["012", "02134", "09", "1:30", "190:20:30.15", "0o14", "1_000", "1.5_0", "0b11", "="]
+    assert parse_yaml(f"[{', '.join(codes)}]") == codes
+    assert parse_yaml("[12, -3, 0, 0x1F, 1e3, 1.5, .5, 1., -1.5E-2, .inf]") == [
+        *(12, -3, 0, 31, 1000.0, 1.5, 0.5, 1.0, -0.015, float("inf")),
+    ]
+    geos = "channels: [{name: TV}]\nregions: {region_names: [02134, 08540]}"
+    assert m.MMMDataConfig.from_yaml(geos).regions.names == ("02134", "08540")
+    error = refusal(lambda: m.MMMDataConfig.from_yaml("channels: [{base_spend: 1_000}]"))
+    assert error.path == "channels.0.base_spend"
+    assert "'1_000'" in error.message and "digits without quotes" in error.message
+    error = refusal(lambda: m.MMMDataConfig.from_yaml("channels: [{name: 11002E1}]"))
+    assert error.path == "channels.0.name" and "in quotes" in error.message
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    config = m.get_preset_config("basic")
+    for suffix, text in {"yaml": config.to_yaml(), "json": config.to_json()}.items():
+        path = tmp_path / f"config.{suffix}"
+        path.write_text(text, encoding="utf-8-sig")
+        assert m.MMMDataConfig.from_dict(read_mapping(path)) == config
+    assert m.MMMDataConfig.from_json("\ufeff" + config.to_json()) == config
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", None, b"\xff", '{"seed": "x"}', "{]", 5])
 def test_broken_json_at_pydantic_s_own_door_is_a_config_error(text: Any) -> None:
     error = refusal(lambda: m.MMMDataConfig.model_validate_json(text))
     assert "Input should be" not in str(error) and "\n" not in str(error)

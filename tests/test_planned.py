@@ -20,7 +20,9 @@ from mmm_xgen import (
     generate_mmm_dataset,
     regenerate,
 )
-from mmm_xgen.ensemble import config_of_element, element
+from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
+from mmm_xgen.labelled import config_of
+from mmm_xgen.recovery.study.run import planned_units
 from mmm_xgen.truth import simulate
 
 
@@ -93,6 +95,35 @@ def test_it_regenerates_from_itself_also_after_a_file(tmp_path: Path) -> None:
     assert regenerate(ds).identical(ds)
     mmm_xgen.to_netcdf(ds, tmp_path / "truth.nc")
     assert regenerate(mmm_xgen.load(tmp_path / "truth.nc")).identical(ds)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        generate_mmm_dataset,
+        lambda config: generate_mmm_dataset(config, seed=3),
+        lambda config: generate_mmm_dataset(config.model_dump(mode="json")),
+        lambda config: generate_mmm_dataset("basic", spend_plan=config.spend_plan),
+        lambda config: generate_mmm_dataset(config_of(generate_mmm_dataset(config, spend=plan()))),
+        lambda config: generate_ensemble(config, n=2),
+        lambda config: generate_ensemble("basic", n=2, spend_plan={"date": "week"}),
+        lambda config: planned_units(config, "ols", [1]),
+        lambda config: planned_units({"mine": lambda seed: config}, "ols", [1]),
+    ],
+)
+def test_spend_is_not_drawn_for_a_configuration_of_a_plan(draw) -> None:  # type: ignore[no-untyped-def]
+    # With channels of its own, the configuration could be drawn from without a word.
+    mine = config(channels=[{"name": "tv"}, {"name": "radio"}], n_periods=30)
+    with pytest.raises(ConfigError, match=r"a spend_plan and no plan.*spend='plan\.csv'") as error:
+        draw(mine)
+    assert error.value.path == "spend_plan"
+
+
+def test_an_ensemble_that_was_drawn_without_its_plan_is_not_drawn_again() -> None:
+    ds = generate_ensemble("basic", n=2, chunks=None)
+    text = config_of(ds).replace(spend_plan={"date": "week"}).to_json()
+    with pytest.raises(ConfigError, match="an ensemble takes no plan"):
+        regenerate_ensemble(ds.assign_attrs(config=text))
 
 
 def test_a_file_is_a_plan(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -15,10 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mmm_xgen as m
+from mmm_xgen.cli.sources import overrides as read_settings
+from mmm_xgen.config.names import as_part, join_path, split_path
+from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
 from mmm_xgen.errors import ConfigError, UnknownKindError, XgenWarning
 from mmm_xgen.presets import (
+    config_from,
     customize_preset,
     get_preset_config,
     list_available_presets,
@@ -523,3 +530,130 @@ def test_errors_inside_a_given_mapping_name_the_whole_path() -> None:
     assert refusal(channels=[{"name": "A", "roas": -1.0}]).path == "channels.0.roas"
     assert "did you mean 'TV'" in str(refusal(**{"channels.TVs.roas": 1.0}))
     assert "0 to 2" in str(refusal(**{"channels.3.roas": 1.0}))
+
+
+# --- names in paths
+
+NAMES = ("1", "2", "3", "TV.Radio", "TV/Radio", "a=b", "TV [1]", "McD's", 'a"b', "*", "TV")
+
+
+@given(
+    parts=st.lists(
+        st.integers(0, 99) | st.text("aT01 .[]\"'\\=*-/é", min_size=1, max_size=6), min_size=1
+    )
+)
+def test_a_printed_path_is_read_as_it_was_meant(parts: list[Any]) -> None:
+    text = join_path([part if isinstance(part, int) else as_part(part) for part in parts])
+    assert [str(part) for part in split_path(text)] == [str(part) for part in parts]
+    assert read_settings([f"{text}=a=1"]) == {text: "a=1"}
+
+
+def changed_channel(path: str) -> str:
+    """Name of the channel whose ROAS a path sets."""
+    data = {"channels": [{"name": name} for name in NAMES]}
+    channels = with_overrides(data, read_settings([f"{path}=7.5"])).channels
+    (found,) = [str(channel.name) for channel in channels if channel.roas == 7.5]
+    return found
+
+
+def test_names_win_over_positions() -> None:
+    for position, name in enumerate(NAMES):
+        assert changed_channel(f"channels[{position}].roas") == name
+        assert changed_channel(join_path(["channels", as_part(name), "roas"])) == name
+        assert changed_channel(f"channels[{name!r}].roas") == name
+    assert changed_channel("channels.1.roas") == "1"
+    assert changed_channel("channels.0.roas") == "1"
+    assert changed_channel("channels.4.roas") == "TV/Radio"
+    assert changed_channel("channels.TV.Radio.roas") == "TV.Radio"
+    assert changed_channel("channels.TV.roas") == "TV"
+    assert changed_channel("channels.McD's.roas") == "McD's"
+
+
+@pytest.mark.parametrize("path", ['channels."7".roas', 'channels."TV.roas', "channels..roas"])
+def test_what_is_in_quotes_is_no_position_and_quotes_close(path: str) -> None:
+    with pytest.raises(ConfigError):
+        changed_channel(path)
+
+
+@pytest.mark.parametrize("position", range(len(NAMES)))
+def test_the_path_of_an_error_leads_back_to_it(position: int) -> None:
+    channels = [{"name": name} for name in NAMES]
+    channels[position] = {**channels[position], "roas": -1}
+    with pytest.raises(ConfigError) as error:
+        m.MMMDataConfig.from_dict({"channels": channels})
+    assert changed_channel(error.value.path) == NAMES[position]
+    own = join_path(["channels", as_part(NAMES[position]), "roas"])
+    with pytest.raises(ConfigError) as error:
+        config_from({"channels": [{"name": name} for name in NAMES]}, {own: -1})
+    assert error.value.path == own
+
+
+def test_numbers_of_channels_with_odd_names_vary() -> None:
+    channels = [{"name": name, "base_effectiveness": 0.02} for name in NAMES]
+    config = config_from({"channels": channels, "n_periods": 8})
+    paths = ['channels."TV.Radio".roas', "channels.1.roas", "channels.*.base_spend"]
+    vary = dict.fromkeys(paths, m.Uniform(1.0, 2.0)) | {paths[2]: m.Uniform(800.0, 900.0)}
+    ds = m.generate_ensemble(config, n=2, vary=vary, chunks=None)
+    made = config_of_element(ds, 1)
+    for path, position in {paths[0]: 3, paths[1]: 0}.items():
+        assert made.channels[position].roas == ds[path].values[1]
+    np.testing.assert_array_equal(
+        [channel.base_spend for channel in made.channels], ds[paths[2]].values[1]
+    )
+    assert regenerate_ensemble(ds).identical(ds)
+
+
+# --- what stands for a configuration
+
+
+def test_a_preset_a_file_a_mapping_and_a_configuration_are_one(tmp_path: Path) -> None:
+    config = customize_preset("demo", n_periods=30, seed=3, **{"channels.0.roas": 1.25})
+    config.to_yaml(tmp_path / "mine.yaml")
+    config.to_json(tmp_path / "mine.json")
+    sources: list[Any] = [config, config.model_dump()]
+    for name in ("mine.yaml", "mine.json"):
+        sources += [tmp_path / name, str(tmp_path / name)]
+    ds = m.generate_mmm_dataset(config)
+    assert all(m.generate_mmm_dataset(source).identical(ds) for source in sources)
+    changes: dict[str, Any] = {"n_periods": 30, "channels": {"0": {"roas": 1.25}}}
+    assert m.generate_mmm_dataset("demo", seed=3, **changes).identical(ds)
+    assert m.generate_mmm_dataset(get_preset_config("demo"), seed=3, **changes)["y"].equals(ds["y"])
+    many = m.generate_ensemble("demo", seeds=[3, 4], chunks=None, **changes)
+    assert element(many, 0)["y"].equals(ds["y"])
+
+
+@pytest.mark.parametrize("name", sorted(SIZES))
+def test_a_configuration_changes_as_the_file_that_it_came_from(name: str) -> None:
+    first = str(get_preset_config(name).channels[0].name)
+    changes = {
+        "seed": 5,
+        f"channels.{first}.base_effectiveness": 0.1,
+        f"channels.{first}.adstock.l_max": 5,
+        "regions.sales_volatility": 0.07,
+    }
+    assert config_from(get_preset_config(name), changes) == customize_preset(name, **changes)
+
+
+def test_a_configuration_with_a_callable_changes_too() -> None:
+    level = m.ChannelConfig(name="TV", pattern=lambda dates, rng: np.ones(len(dates)), roas=2.0)
+    config = m.MMMDataConfig(channels=[level], transforms={"adstock": [{"kind": "no_adstock"}]})
+    changed = config_from(config, {"channels.TV.base_effectiveness": 0.2, "n_periods": 9})
+    assert changed.channels[0] == m.ChannelConfig(
+        name="TV", pattern=level.pattern, base_effectiveness=0.2
+    )
+    assert changed.n_periods == 9 and config.channels[0].roas == 2.0
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("smal_business", "did you mean 'small_business'"),
+        ("absent.yaml", "absent.yaml: no such file"),
+        (Path("absent"), "absent: found the suffix ''"),
+        (Path("plan.toml"), "allowed: .yaml, .yml, .json"),
+    ],
+)
+def test_what_is_neither_a_preset_nor_a_file_is_refused(source: Any, found: str) -> None:
+    for generate in (m.generate_mmm_dataset, lambda each: m.generate_ensemble(each, n=2)):
+        with pytest.raises(ConfigError, match=re.escape(found)):
+            generate(source)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from mmm_xgen import (
     ChannelConfig,
@@ -23,9 +29,11 @@ from mmm_xgen import (
     respond,
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.baseline import EVENT_SHAPES
 from mmm_xgen.kernels.domain import Positive, PositiveSpend, Share
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
+from tests.strategies import valid_configs
 
 # Round numbers for arithmetic, not for economics.
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -166,3 +174,73 @@ def test_an_argument_is_not_taken_for_the_effect() -> None:
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(ConfigError, match="registered already"):
         register_pattern("seasonal")(lambda calendar: calendar.period)
+
+
+# --- configurations in other processes
+
+
+def sent(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+@given(valid_configs())
+def test_a_configuration_comes_out_of_a_pickle_as_it_was(config: MMMDataConfig) -> None:
+    for copied in (sent(config), copy.deepcopy(config)):
+        assert copied == config
+        assert copied.to_json() == config.to_json()
+        assert copied.replace(seed=7) == config.replace(seed=7)
+
+
+def own_level(dates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(0.5, 1.5, len(dates))
+
+
+def test_a_pickled_configuration_draws_the_same() -> None:
+    @register_adstock("own_tail")
+    def own_tail(lag, *, alpha: Share = 0.5):  # type: ignore[no-untyped-def]
+        return alpha ** (2 * lag)
+
+    # One kind that a pickle cannot name, one callable that is not registered, and a half-life.
+    config = MMMDataConfig(
+        channels=[
+            ChannelConfig(name="TV", pattern=own_level, adstock={"kind": "own_tail"}),
+            ChannelConfig(name="Radio", adstock_kwargs={"half_life": "10D"}),
+        ]
+    )
+    assert sent(config) == config
+    assert generate_mmm_dataset(sent(config)).identical(generate_mmm_dataset(config))
+
+
+# What cloudpickle, and with it joblib and Dask, do with functions of a script or a notebook.
+SCRIPT = """
+import sys
+import cloudpickle
+from mmm_xgen import *
+
+@register_saturation("own_curve")
+def own_curve(x, *, power: float = 0.5):
+    return x**power
+
+@register_event_shape("own_shape")
+def own_shape(days, *, width_days: float = 3.0):
+    return (abs(days) <= width_days).astype(float)
+
+config = MMMDataConfig(
+    n_periods=20,
+    channels=[{"name": "TV", "saturation": {"kind": "own_curve"}}],
+    events=[{"name": "fair", "dates": ["2022-02-01"], "effect": 0.2, "shape": "own_shape"}],
+)
+sys.stdout.buffer.write(cloudpickle.dumps((config, generate_mmm_dataset(config).y.values)))
+"""
+
+
+def test_a_kind_of_a_script_goes_to_the_worker_with_the_configuration(tmp_path: Path) -> None:
+    pytest.importorskip("cloudpickle")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, check=True)
+    config, y = pickle.loads(done.stdout)
+    try:
+        np.testing.assert_array_equal(generate_mmm_dataset(config)["y"], y)
+    finally:
+        EVENT_SHAPES.remove("own_shape")

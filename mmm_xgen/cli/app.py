@@ -98,7 +98,8 @@ def generate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Generate data, its truth and an overview picture."""
-    from mmm_xgen.cli.sources import name_of, read_config
+    from mmm_xgen.cli.sources import read_config
+    from mmm_xgen.config.text import name_of
 
     settings = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
     targets = _targets(name_of(source), out, formats or [Format.CSV, Format.NC], plot=plot)

@@ -237,7 +237,8 @@ def _settings(samplers: list[str], **common: Any) -> list[FitSettings]:
 
 def _read(sources: list[str]) -> dict[str, Any]:
     """Presets by name, files by their stem."""
-    from mmm_xgen.cli.sources import name_of, read_config
+    from mmm_xgen.cli.sources import read_config
+    from mmm_xgen.config.text import name_of
 
     datasets: dict[str, Any] = {}
     for source in sources:

@@ -116,7 +116,8 @@ def ensemble(
 
     A command that was interrupted, or killed, goes on where it stopped when it is given again.
     """
-    from mmm_xgen.cli.sources import name_of, read_config
+    from mmm_xgen.cli.sources import read_config
+    from mmm_xgen.config.text import name_of
     from mmm_xgen.ensemble import generate_ensemble
     from mmm_xgen.export import write_ensemble, write_ensemble_frames
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.config.text import parse_yaml, read_text
+from mmm_xgen.config.names import QUOTED, split_path
+from mmm_xgen.config.text import SUFFIXES, parse_yaml
 from mmm_xgen.errors import ConfigError, SchemaError
 from mmm_xgen.schema import require
 
@@ -17,33 +18,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-YAML = (".yaml", ".yml")
-CONFIG = (*YAML, ".json")
+CONFIG = SUFFIXES
 DATA = (".csv", ".parquet", ".nc")
 EXAMPLE = "channels.TV.base_spend=2000"
-
-
-def is_config_file(source: str) -> bool:
-    """Whether `source` names a file and not a preset.
-
-    Examples
-    --------
-    >>> is_config_file("plan.yaml"), is_config_file("folder/plan"), is_config_file("basic")
-    (True, True, False)
-    """
-    path = Path(source)
-    return path.suffix.lower() in CONFIG or path.name != source
-
-
-def name_of(source: str) -> str:
-    """Stem of the files made from a preset or configuration file.
-
-    Examples
-    --------
-    >>> name_of("folder/plan.yaml"), name_of("basic")
-    ('plan', 'basic')
-    """
-    return Path(source).stem if is_config_file(source) else source
+# A path ends at the first "=" outside of quotes.
+SETTING = re.compile(
+    rf"(?P<path>(?>(?<![^.\[])(?:{QUOTED})|[^=])+)=(?P<value>.*)", re.DOTALL | re.VERBOSE
+)
 
 
 def overrides(settings: Iterable[str]) -> dict[str, Any]:
@@ -61,12 +42,17 @@ def overrides(settings: Iterable[str]) -> dict[str, Any]:
     """
     values = {}
     for setting in settings:
-        written, equals, text = setting.partition("=")
-        path = written.strip()
-        if not equals or not all(path.split(".")):
+        found = SETTING.fullmatch(setting)
+        if found is None:
             raise ConfigError(
                 f"found {setting!r}, allowed: PATH=VALUE, as in {EXAMPLE}", path="--set"
             )
+        path, text = found["path"].strip(), found["value"]
+        try:
+            split_path(path)
+        except ConfigError as error:
+            advice = error.message.partition(", ")[2]
+            raise ConfigError(f"found {setting!r}, {advice}", path="--set") from None
         try:
             values[path] = parse_yaml(text)
         except ConfigError as error:
@@ -82,36 +68,9 @@ def read_config(source: str, settings: Iterable[str] = ()) -> MMMDataConfig:
     ConfigError
         If there is no such preset or file, or it is no valid configuration. It names the file.
     """
-    from mmm_xgen.presets import customize_preset
-    from mmm_xgen.presets.overrides import with_overrides
+    from mmm_xgen.presets import config_from
 
-    changes = overrides(settings)
-    if not is_config_file(source):
-        return customize_preset(source, **changes)
-    try:
-        return with_overrides(_read_mapping(Path(source)), changes)
-    except ConfigError as error:
-        raise ConfigError(str(error), path=source) from None
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    suffix = path.suffix.lower()
-    if suffix not in CONFIG:
-        allowed = ", ".join(CONFIG)
-        raise ConfigError(f"found the suffix {suffix!r}, allowed: {allowed}, or a preset's name")
-    if not path.exists():
-        raise ConfigError("no such file; 'mmm-xgen show PRESET' writes one to begin with")
-    text = read_text(path)
-    if suffix in YAML:
-        data = parse_yaml(text)
-    else:
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"no valid JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ConfigError("found no mapping, allowed: keys such as 'channels' and 'n_periods'")
-    return data
+    return config_from(source, overrides(settings))
 
 
 def read_generated(path: Path) -> xr.Dataset:

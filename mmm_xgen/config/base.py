@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -19,11 +20,21 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from mmm_xgen.config.names import (
+    NAMED_LISTS,
+    as_part,
+    entry_names,
+    join_path,
+    position_part,
+)
 from mmm_xgen.errors import ConfigError, nearest
 
 Number = Annotated[float, Strict()]
 Integer = Annotated[int, Strict()]
 Switch = Annotated[bool, Strict()]
+
+# Levels of mappings and lists; a configuration has about six.
+LARGEST_DEPTH = 100
 
 # Tags of the two branches of a field that takes one value or a list; never part of a path.
 BRANCHES = ("<one>", "<each>")
@@ -57,6 +68,8 @@ class _RaisesConfigError(ModelMetaclass):
             return super().__call__(*args, **kwargs)
         except ValidationError as error:
             raise config_error(error, kwargs) from None
+        except RecursionError:
+            raise too_deep() from None
 
 
 class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
@@ -84,16 +97,13 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
             return super().model_validate(obj, **options)
         except ValidationError as error:
             raise config_error(error, obj) from None
+        except RecursionError:
+            raise too_deep() from None
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """Build the model from JSON text, as pydantic does, but raise `ConfigError`."""
-        try:
-            return super().model_validate_json(json_data, **options)
-        except ValidationError as error:
-            # What is no JSON has no paths to name.
-            is_json = not error.errors()[0]["type"].startswith("json_")
-            raise config_error(error, json.loads(json_data) if is_json else None) from None
+        return cls.model_validate(parse_json(json_data), **options)
 
     def replace(self, **changes: Any) -> Self:
         """Return the same model with some fields changed, validated again."""
@@ -108,7 +118,9 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
         for key in data:
             if key not in cls.model_fields:
                 known = nearest(str(key), cls._keys(data))
-                context = {"owner": cls._owner(), "known": known, "key": str(key)}
+                # A key with control characters or half a character goes by its escapes.
+                text = str(key) if str(key).isprintable() else repr(key)[1:-1]
+                context = {"owner": cls._owner(), "known": known, "key": text}
                 raise PydanticCustomError(
                     "unknown_key", "{owner} has no such key; {known}", context
                 )
@@ -141,6 +153,52 @@ def plain(value: Any) -> Any:
     return value
 
 
+def parse_json(text: str | bytes | bytearray) -> Any:
+    """Contents of JSON text.
+
+    Raises
+    ------
+    ConfigError
+        If the text is no JSON, has a key twice, or values that are nested too deep.
+    """
+    if isinstance(text, str):
+        text = text.removeprefix("\ufeff")
+    try:
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"no valid JSON: {error}") from None
+    except RecursionError:
+        raise too_deep() from None
+    level = [data]
+    for _ in range(LARGEST_DEPTH):
+        blocks = [each for each in level if isinstance(each, dict | list)]
+        level = [
+            part for each in blocks for part in (each.values() if isinstance(each, dict) else each)
+        ]
+    if level:
+        raise too_deep()
+    return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ConfigError(f"found the key {shown(twice)} twice")
+    return found
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"found {constant}, allowed: finite numbers")
+
+
+def too_deep() -> ConfigError:
+    """Error for values inside of values inside of values."""
+    return ConfigError(f"found values nested too deep, allowed: {LARGEST_DEPTH} levels")
+
+
 def shown(value: Any) -> str:
     """One short line that shows a value found where it should not be."""
     text = " ".join(repr(value).split())
@@ -159,7 +217,7 @@ def config_error(error: ValidationError, data: Any) -> ConfigError:
     # A list that was given up at a bad entry is no second mistake.
     details = [detail for detail in details if detail["type"] != "too_short"] or details
     first = details[0]
-    path = ".".join(str(part) for part in _as_spelled(_location(first), data))
+    path = join_path(_as_spelled(_location(first), data))
     message = _message(first)
     if len(details) > 1:
         message += f" (and {len(details) - 1} more)"
@@ -170,7 +228,7 @@ def _location(detail: ErrorDetails) -> tuple[str | int, ...]:
     context = detail.get("ctx", {})
     location = tuple(part for part in detail["loc"] if part not in BRANCHES)
     if detail["type"] == "unknown_key":
-        return (*location, context["key"])
+        return (*location, as_part(context["key"]))
     if detail["type"] == "at_path":
         return (*location, *context["below"])
     return location
@@ -179,8 +237,6 @@ def _location(detail: ErrorDetails) -> tuple[str | int, ...]:
 def _message(detail: ErrorDetails) -> str:
     if detail["type"] in ("unknown_key", "at_path"):
         return detail["msg"]
-    if detail["type"] == "json_invalid":
-        return f"no valid JSON: {detail['ctx']['error']}"
     if detail["type"] == "missing":
         return "missing; give it a value"
     if detail["type"] == "too_short":
@@ -191,7 +247,18 @@ def _message(detail: ErrorDetails) -> str:
     allowed = re.sub("^(Input|JSON input) should be ", "", reason)
     for technical, plain_words in PLAIN_WORDS.items():
         allowed = allowed.replace(technical, plain_words)
-    return f"found {shown(detail['input'])}, allowed: {allowed}"
+    return f"found {shown(detail['input'])}, allowed: {allowed}{_in_yaml(detail)}"
+
+
+def _in_yaml(detail: ErrorDetails) -> str:
+    """Advice where YAML took a text for something else, or a number for a text."""
+    found = detail["input"]
+    if detail["type"] == "string_type" and not isinstance(found, list | tuple | Mapping):
+        return "; in YAML put it in quotes"
+    is_number = detail["type"] in ("float_type", "int_type") and isinstance(found, str)
+    if is_number and re.fullmatch(r"[-+]?[0-9][0-9_:]*(\.[0-9_]*)?|0[ob][0-7]+", found):
+        return "; write digits without quotes, leading zeros, '_' or ':'"
+    return ""
 
 
 def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
@@ -217,7 +284,9 @@ def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
             elif is_last:
                 spelled.append(part)
         elif isinstance(node, Sequence) and not isinstance(node, str) and isinstance(part, int):
-            spelled.append(part)
+            prefix = NAMED_LISTS.get(str(spelled[-1])) if len(spelled) == 1 else None
+            names = [] if prefix is None else entry_names(node, prefix)
+            spelled.append(position_part(part, names))
             node = node[part] if part < len(node) else None
         elif part != "kind" and not (isinstance(part, int) and isinstance(node, Mapping)):
             spelled.append(part)

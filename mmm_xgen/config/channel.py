@@ -10,19 +10,19 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
 from mmm_xgen.config.names import checked_name
 from mmm_xgen.config.specs import (
+    CUSTOM,
     AdstockSpec,
     KindOf,
     PatternSpec,
     SaturationSpec,
     Spec,
+    custom_pattern,
     flat_keys_schema,
     fold,
     fold_function,
     spec_model,
 )
-from mmm_xgen.kernels.adstock import ADSTOCKS
-from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
-from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.kernels.patterns import PatternKind
 
 DEFAULT_EFFECTIVENESS = 0.15
 
@@ -35,9 +35,9 @@ class _PatternKindOf(KindOf):
             return spec_model(self._kind_of(value), self.base)(kind=self._kind_of(value).name)
         if isinstance(value, Mapping) and value.get("kind") not in (None, *self.registry):
             name = str(value["kind"])
-            if name.startswith("custom:"):
+            if name.startswith(CUSTOM):
                 raise fail(
-                    f"the callable {name.removeprefix('custom:')!r} is not registered; a config "
+                    f"the callable {name.removeprefix(CUSTOM)!r} is not registered; a config "
                     "that is read back knows it only if @register_pattern gave it a name",
                     "kind",
                 )
@@ -47,27 +47,14 @@ class _PatternKindOf(KindOf):
         for kind in self.registry.values():
             if kind.function is function:
                 return kind  # type: ignore[no-any-return]
-        return _custom(function)
+        return custom_pattern(function)
 
 
-_CUSTOM: dict[Any, PatternKind] = {}
+PATTERN = _PatternKindOf(PatternSpec, "linear_trend")
+ADSTOCK = KindOf(AdstockSpec, "geometric_adstock")
+SATURATION = KindOf(SaturationSpec, "hill_function")
 
-
-def _custom(function: Any) -> PatternKind:
-    """Kind of an unregistered callable, the same for the same callable."""
-    if function not in _CUSTOM:
-        name = f"custom:{getattr(function, '__qualname__', type(function).__qualname__)}"
-        _CUSTOM[function] = PatternKind(
-            name=name, function=function, parameters={}, settings={}, by_geo=True
-        )
-    return _CUSTOM[function]
-
-
-_PATTERN = _PatternKindOf(PATTERNS, PatternSpec, "linear_trend")
-ADSTOCK = KindOf(ADSTOCKS, AdstockSpec, "geometric_adstock")
-SATURATION = KindOf(SATURATIONS, SaturationSpec, "hill_function")
-
-Pattern = Annotated[PatternSpec, _PATTERN]
+Pattern = Annotated[PatternSpec, PATTERN]
 Adstock = Annotated[AdstockSpec, ADSTOCK]
 Saturation = Annotated[SaturationSpec, SATURATION]
 Text = Annotated[str, Field(max_length=100)]
@@ -75,7 +62,7 @@ ChannelName = Annotated[Text, AfterValidator(checked_name("x"))]
 ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
 
 _FLAT_CHANNEL_KEYS = flat_keys_schema(
-    _PATTERN, functions={"adstock": ADSTOCK, "saturation": SATURATION}
+    PATTERN, functions={"adstock": ADSTOCK, "saturation": SATURATION}
 )
 
 
@@ -136,7 +123,7 @@ class ChannelConfig(FrozenConfig):
     def _nest(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        data = fold(data, "pattern", _PATTERN.flat_keys())
+        data = fold(data, "pattern", PATTERN.flat_keys())
         return fold_function(fold_function(data, "adstock"), "saturation")
 
     @model_validator(mode="after")
@@ -152,7 +139,7 @@ class ChannelConfig(FrozenConfig):
     @classmethod
     def _keys(cls, data: Mapping[str, Any]) -> list[str]:
         flat = ["adstock_fun", "adstock_kwargs", "saturation_fun", "saturation_kwargs"]
-        return [*cls.model_fields, *flat, *_PATTERN.keys_of(data.get("pattern"))]
+        return [*cls.model_fields, *flat, *PATTERN.keys_of(data.get("pattern"))]
 
     @property
     def effectiveness(self) -> float:
@@ -163,7 +150,7 @@ class ChannelConfig(FrozenConfig):
 
 
 def _flat_control_keys(schema: dict[str, Any]) -> None:
-    flat_keys_schema(_PATTERN)(schema)
+    flat_keys_schema(PATTERN)(schema)
     schema["properties"]["value_trend"] = schema["properties"]["spend_trend"]
 
 
@@ -221,7 +208,7 @@ class ControlConfig(FrozenConfig):
         data = dict(data)
         if "value_trend" in data and "spend_trend" not in data:
             data["spend_trend"] = data.pop("value_trend")
-        return fold(data, "pattern", _PATTERN.flat_keys())
+        return fold(data, "pattern", PATTERN.flat_keys())
 
     @model_validator(mode="after")
     def _elasticity_needs_positive_values(self) -> ControlConfig:
@@ -238,7 +225,7 @@ class ControlConfig(FrozenConfig):
 
     @classmethod
     def _keys(cls, data: Mapping[str, Any]) -> list[str]:
-        return [*cls.model_fields, *_PATTERN.keys_of(data.get("pattern"))]
+        return [*cls.model_fields, *PATTERN.keys_of(data.get("pattern"))]
 
     @property
     def zero_point(self) -> float:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, fail, shown
+from mmm_xgen.config.specs import kind_to_send, received_kind
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 from mmm_xgen.kernels.calendar import is_day
 
@@ -59,6 +60,11 @@ class EventConfig(FrozenConfig):
     width_days: Annotated[Number, Field(gt=0, le=400)] | None = None
     lag_days: Annotated[Number, Field(ge=-400, le=400)] = 0.0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As a spec does, so that a worker process knows a shape of the user's own.
+        shape = kind_to_send(EVENT_SHAPES[self.shape], EVENT_SHAPES)
+        return _event_from, (type(self), shape, self.__getstate__())
+
     @model_validator(mode="before")
     @classmethod
     def _one_date(cls, data: Any) -> Any:
@@ -66,3 +72,10 @@ class EventConfig(FrozenConfig):
             found = shown(data["dates"])
             raise fail(f"found {found}, allowed: a list of dates", "dates")
         return data
+
+
+def _event_from(model: type[EventConfig], shape: Any, state: dict[str, Any]) -> EventConfig:
+    received_kind(shape, EVENT_SHAPES)
+    event = model.__new__(model)
+    event.__setstate__(state)
+    return event

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from mmm_xgen.config.base import Day, FrozenConfig, Integer, Number, fail, shown
-from mmm_xgen.config.names import label
+from mmm_xgen.config.names import label, split_path
 from mmm_xgen.errors import ConfigError, nearest, warn
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
@@ -203,7 +203,7 @@ def check_experiments(config: MMMDataConfig) -> None:
             calendar=config.calendar.window(),
         )
     except ConfigError as error:
-        raise fail(error.message, *error.path.split(".")) from None
+        raise fail(error.message, *split_path(error.path)) from None
 
 
 def experiment_cells(

@@ -9,8 +9,6 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, plain, shown
 from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, flat_keys_schema, fold
-from mmm_xgen.kernels.baseline import TRENDS
-from mmm_xgen.kernels.noise import NOISES
 
 DEFAULT_VOLATILITY = 0.05
 # Sd on the link scale at similarity 0, the largest that `similarity` can set.
@@ -19,8 +17,8 @@ VARIATIONS = ("baseline_variation", "channel_param_variation", "transform_variat
 NAMED_PERIODS = {"weekly": 7.0, "monthly": 365.25 / 12, "quarterly": 365.25 / 4}
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-_TREND = KindOf(TRENDS, TrendSpec, "linear")
-_NOISE = KindOf(NOISES, NoiseSpec, "gaussian")
+TREND = KindOf(TrendSpec, "linear")
+NOISE = KindOf(NoiseSpec, "gaussian")
 
 Variation = Annotated[Number, Field(ge=0, le=2)]
 
@@ -140,7 +138,7 @@ class RegionConfig(FrozenConfig):
     2
     """
 
-    model_config = ConfigDict(json_schema_extra=flat_keys_schema(_TREND, _NOISE))
+    model_config = ConfigDict(json_schema_extra=flat_keys_schema(TREND, NOISE))
 
     n_regions: Annotated[Integer, Field(ge=1, le=100_000)] = 1
     region_names: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
@@ -148,12 +146,12 @@ class RegionConfig(FrozenConfig):
     population_reference: Annotated[Number, Field(gt=0)] | None = None
     geo_response: Literal["per_capita", "common"] = "per_capita"
     base_sales_rate: Annotated[Number, Field(gt=0)] = 10000.0
-    trend: Annotated[TrendSpec, _TREND] = Field(default="linear", validate_default=True)
+    trend: Annotated[TrendSpec, TREND] = Field(default="linear", validate_default=True)
     seasonal_amplitude: Annotated[Number, Field(ge=0, le=1)] = 0.0
     seasonal_phase: Number = 0.0
     fourier_modes: Annotated[Integer, Field(ge=0, le=50)] = 1
     seasonalities: tuple[SeasonalityConfig, ...] = ()
-    noise: Annotated[NoiseSpec, _NOISE] = Field(default="gaussian", validate_default=True)
+    noise: Annotated[NoiseSpec, NOISE] = Field(default="gaussian", validate_default=True)
     baseline_variation: Variation = 0.0
     channel_param_variation: Variation = 0.0
     transform_variation: Variation = 0.0
@@ -164,7 +162,7 @@ class RegionConfig(FrozenConfig):
     def _nest(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        data = fold(fold(data, "trend", _TREND.flat_keys()), "noise", _NOISE.flat_keys())
+        data = fold(fold(data, "trend", TREND.flat_keys()), "noise", NOISE.flat_keys())
         if "n_regions" not in data:
             for key in ("region_names", "population"):
                 if n_geos := _length(data.get(key)):
@@ -207,7 +205,7 @@ class RegionConfig(FrozenConfig):
 
     @classmethod
     def _keys(cls, data: Mapping[str, Any]) -> list[str]:
-        trend, noise = _TREND.keys_of(data.get("trend")), _NOISE.keys_of(data.get("noise"))
+        trend, noise = TREND.keys_of(data.get("trend")), NOISE.keys_of(data.get("noise"))
         return [*cls.model_fields, *trend, *noise]
 
     def replace(self, **changes: Any) -> Self:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import operator
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -11,16 +13,30 @@ from pydantic_core import core_schema
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail, shown
 from mmm_xgen.errors import UnknownKindError
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.baseline import TRENDS
 from mmm_xgen.kernels.domain import NON_NEGATIVE, Domain
 from mmm_xgen.kernels.kind import REQUIRED, Kind, Parameter
+from mmm_xgen.kernels.noise import NOISES
+from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
+from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.registry import Registry
+
+# What the name of a callable that is not registered begins with.
+CUSTOM = "custom:"
 
 
 class Spec(FrozenConfig):
     """Kind by name, and what it needs."""
 
     kind: str
+    registry: ClassVar[Registry[Any]]
     registered: ClassVar[Kind]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class is made at run time, so a pickle names what the class is made of.
+        kind = kind_to_send(self.registered, self.registry)
+        return _spec_from, (type(self).__bases__[0], kind, self.__getstate__())
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -64,6 +80,8 @@ class AdstockSpec(Spec):
         alpha.
     """
 
+    registry = ADSTOCKS
+
     l_max: Annotated[Integer, Field(ge=1, le=1000)] | None = None
     normalize: Switch = True
     half_life: str | None = None
@@ -94,13 +112,19 @@ class SaturationSpec(Spec):
     its channel: the half-saturation of a Hill curve, for instance, lies there.
     """
 
+    registry = SATURATIONS
+
 
 class PatternSpec(Spec):
     """A spend pattern: its kind and parameters."""
 
+    registry = PATTERNS
+
 
 class TrendSpec(Spec):
     """A trend: its kind and parameters."""
+
+    registry = TRENDS
 
 
 ABOVE_ZERO_TO_ONE = Domain(lower=0, upper=1, open_lower=True)
@@ -133,6 +157,8 @@ class NoiseSpec(Spec):
     r_squared : float or list of float, optional
         Share of the variance of sales that is not noise, for all geos or one a geo.
     """
+
+    registry = NOISES
 
     sales_volatility: Annotated[Number, Field(ge=0)] | None = None
     y_sigma: Annotated[Any, AfterValidator(_number_or_list(NON_NEGATIVE))] = None
@@ -181,6 +207,53 @@ def spec_model(kind: Kind, base: Any) -> type[Spec]:
     return model
 
 
+def kind_to_send(kind: Kind, registry: Registry[Any]) -> Any:
+    """Return what stands for a kind in a pickle: its name, and for a user's own kind itself.
+
+    So a worker process knows the kinds of a script or a notebook too. A kind whose functions a
+    pickle cannot name, such as a lambda, goes by its name: the worker must register it.
+    """
+    if kind.name.startswith(CUSTOM):
+        return kind.function
+    functions = [value for value in vars(kind).values() if callable(value)]
+    is_ours = kind.function.__module__.split(".")[0] == __name__.split(".")[0]
+    is_current = registry.get(kind.name) is kind
+    return kind if is_current and not is_ours and all(map(_has_address, functions)) else kind.name
+
+
+def _has_address(function: Any) -> bool:
+    """Whether the name of a function leads to it, as a pickle needs."""
+    try:
+        found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
+    except (AttributeError, KeyError):
+        return False
+    return found is function
+
+
+def received_kind(sent: Any, registry: Registry[Any]) -> Kind:
+    """Kind that a pickle names or contains; a user's own kind is registered if it is new here."""
+    if isinstance(sent, Kind):
+        if sent.name not in registry:
+            registry.add(sent.name, sent)
+        sent = sent.name
+    kind: Kind = registry[sent] if isinstance(sent, str) else custom_pattern(sent)
+    return kind
+
+
+def _spec_from(base: type[Spec], sent: Any, state: dict[str, Any]) -> Spec:
+    model = spec_model(received_kind(sent, base.registry), base)
+    spec = model.__new__(model)
+    spec.__setstate__(state)
+    return spec
+
+
+@functools.cache
+def custom_pattern(function: Any) -> PatternKind:
+    """Kind of an unregistered callable, the same for the same callable."""
+    name = f"{CUSTOM}{getattr(function, '__qualname__', type(function).__qualname__)}"
+    return PatternKind(name=name, function=function, parameters={}, settings={}, by_geo=True)
+
+
 def _number_field(parameter: Parameter) -> tuple[Any, Any]:
     number: Any = Integer if parameter.domain.integer else Number
     annotation = Annotated[number, AfterValidator(_inside(parameter.domain))]
@@ -204,8 +277,8 @@ class KindOf:
     Accepts the name of the kind, a mapping with ``kind`` and its keys, or a spec.
     """
 
-    def __init__(self, registry: Registry[Any], base: type[Spec], default: str) -> None:
-        self.registry = registry
+    def __init__(self, base: type[Spec], default: str) -> None:
+        self.registry = base.registry
         self.base = base
         self.default = default
 

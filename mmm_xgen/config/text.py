@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from mmm_xgen.config.base import FrozenConfig
+from mmm_xgen.config.base import FrozenConfig, parse_json
 from mmm_xgen.errors import ConfigError
+
+SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def parse_yaml(text: str) -> Any:
@@ -17,7 +17,8 @@ def parse_yaml(text: str) -> Any:
     Raises
     ------
     ConfigError
-        If the text is no YAML, has a key twice, or a tag that would run code.
+        If the text is no YAML, has a key twice, a tag that would run code, or values that are
+        nested too deep or repeated too often.
     """
     from mmm_xgen.config import safe_yaml
 
@@ -27,10 +28,64 @@ def parse_yaml(text: str) -> Any:
 def read_text(path: str | Path) -> str:
     """Contents of a UTF-8 file, or a `ConfigError` that says why there are none."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8 text"
         raise ConfigError(f"cannot read {str(path)!r}: {reason}") from None
+
+
+def is_config_file(source: str | Path) -> bool:
+    """Whether `source` names a file and not a preset.
+
+    Examples
+    --------
+    >>> is_config_file("plan.yaml"), is_config_file("folder/plan"), is_config_file("basic")
+    (True, True, False)
+    """
+    if isinstance(source, Path):
+        return True
+    return Path(source).suffix.lower() in SUFFIXES or Path(source).name != source
+
+
+def name_of(source: str | Path) -> str:
+    """Stem of the files made from a preset or configuration file.
+
+    Examples
+    --------
+    >>> name_of("folder/plan.yaml"), name_of("basic")
+    ('plan', 'basic')
+    """
+    return Path(source).stem if is_config_file(source) else str(source)
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """Contents of a YAML or JSON file that holds a configuration.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it holds no mapping. It names the file.
+    """
+    path = Path(path)
+    try:
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES:
+            allowed = ", ".join(SUFFIXES)
+            raise ConfigError(
+                f"found the suffix {suffix!r}, allowed: {allowed}, or a preset's name"
+            )
+        if not path.exists():
+            raise ConfigError("no such file; 'mmm-xgen show PRESET' writes one to begin with")
+        text = read_text(path)
+        return _mapping(parse_json(text) if suffix == ".json" else parse_yaml(text))
+    except ConfigError as error:
+        raise ConfigError(str(error), path=str(path)) from None
+
+
+def _mapping(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ConfigError("found no mapping, allowed: keys such as 'channels' and 'n_periods'")
+    return data
 
 
 class TextConfig(FrozenConfig):
@@ -51,22 +106,12 @@ class TextConfig(FrozenConfig):
         >>> MMMDataConfig.from_yaml("channels: [{name: TV}]").channels[0].name
         'TV'
         """
-        return cls._from_data(parse_yaml(_text(source)))
+        return cls.from_dict(_mapping(parse_yaml(_text(source))))
 
     @classmethod
     def from_json(cls, source: str | Path) -> Self:
         """Read a configuration from JSON text, or from the file at a `Path`."""
-        try:
-            data = json.loads(_text(source))
-        except ValueError as error:
-            raise ConfigError(f"no valid JSON: {error}") from None
-        return cls._from_data(data)
-
-    @classmethod
-    def _from_data(cls, data: Any) -> Self:
-        if not isinstance(data, Mapping):
-            raise ConfigError("found no mapping, allowed: keys such as 'channels' and 'n_periods'")
-        return cls.from_dict(data)
+        return cls.from_dict(_mapping(parse_json(_text(source))))
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """YAML text of the configuration, also written to `path` if there is one.
@@ -76,10 +121,9 @@ class TextConfig(FrozenConfig):
         XgenError
             If the folder of `path` is missing or cannot be written to.
         """
-        import yaml
+        from mmm_xgen.config.safe_yaml import dump_yaml
 
-        data = self.model_dump(mode="json", exclude_none=True)
-        text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        text = dump_yaml(self.model_dump(mode="json", exclude_none=True))
         if path is not None:
             _write(text, path)
         return text
@@ -106,7 +150,7 @@ class TextConfig(FrozenConfig):
 def _text(source: str | Path) -> str:
     if isinstance(source, Path):
         return read_text(source)
-    looks_like_a_path = "\n" not in source and source.endswith((".yaml", ".yml", ".json"))
+    looks_like_a_path = "\n" not in source and source.endswith(SUFFIXES)
     return read_text(source) if looks_like_a_path else source
 
 

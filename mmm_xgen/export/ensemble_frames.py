@@ -15,6 +15,7 @@ import xarray as xr
 
 from mmm_xgen.atomic import atomic_path, told_by_name
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.names import as_part, join_path, split_path
 from mmm_xgen.ensemble import require_ensemble, values_of
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.chunkwise import (
@@ -210,4 +211,5 @@ def _paths_of(ds: xr.Dataset, config: MMMDataConfig, path: str) -> list[str]:
     found = [str(each) for each in ds[dim].to_numpy()]
     if set(found) <= known.keys():
         return [known[each] for each in found]
-    return [".".join(each if part == EVERY else part for part in path.split(".")) for each in found]
+    parts = split_path(path)
+    return [join_path(as_part(each) if p == EVERY else p for p in parts) for each in found]

@@ -9,15 +9,22 @@ from __future__ import annotations
 import copy
 import functools
 import textwrap
+from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from mmm_xgen.config.base import shown
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.config.text import parse_yaml
+from mmm_xgen.config.text import SUFFIXES, is_config_file, parse_yaml, read_mapping
 from mmm_xgen.errors import ConfigError, UnknownKindError, nearest
 from mmm_xgen.presets.overrides import with_overrides
 
+Config = str | Path | Mapping[str, Any] | MMMDataConfig | None
+
 __all__ = [
+    "Config",
+    "config_from",
     "customize_preset",
     "get_preset_config",
     "list_available_presets",
@@ -115,6 +122,58 @@ def customize_preset(name: str, **overrides: Any) -> MMMDataConfig:
     return with_overrides(_written(name), overrides)
 
 
+def config_from(source: Config, overrides: Mapping[str, Any] | None = None) -> MMMDataConfig:
+    """Return the configuration that a user named or gave, with some of its values changed.
+
+    Parameters
+    ----------
+    source : str, Path, mapping, MMMDataConfig or None
+        Name of a preset; path of a YAML or JSON file; what such a file holds; a configuration;
+        None for `DEFAULT_CONFIG`.
+    overrides : mapping of str to anything, optional
+        New values as `customize_preset` takes them.
+
+    Returns
+    -------
+    MMMDataConfig
+
+    Raises
+    ------
+    UnknownKindError
+        If a text is neither a preset nor the path of such a file; it names the nearest preset.
+    ConfigError
+        If a file cannot be read, or the result is no valid configuration.
+
+    Examples
+    --------
+    >>> config_from("basic", {"n_periods": 26}).n_periods
+    26
+    >>> config_from({"channels": [{"name": "TV"}]}, {"channels.TV.roas": 2.0}).channels[0].roas
+    2.0
+    """
+    changes = overrides or {}
+    if isinstance(source, str | Path) and is_config_file(source):
+        data = read_mapping(source)
+        try:
+            return with_overrides(data, changes)
+        except ConfigError as error:
+            raise ConfigError(str(error), path=str(source)) from None
+    if isinstance(source, str):
+        return with_overrides(_written(source), changes)
+    if source is None:
+        from mmm_xgen.config.default import DEFAULT_CONFIG
+
+        source = DEFAULT_CONFIG
+    if isinstance(source, MMMDataConfig) and not changes:
+        return source
+    if isinstance(source, MMMDataConfig | Mapping):
+        return with_overrides(source, changes)
+    raise ConfigError(
+        f"found {shown(source)}, allowed: an MMMDataConfig, the name of a preset, the path of a "
+        "YAML or JSON file, or a mapping"
+    )
+
+
 def preset_bands(name: str) -> dict[str, Any]:
     """Return what the economics of a preset keep to, whatever the seed.
 
@@ -167,7 +226,9 @@ def _parts(name: str) -> tuple[str, str]:
     """Head and configuration of a preset, as text."""
     # Comparing, not hashing, lets any object be refused with a sentence.
     if name not in list(_names()):
-        raise UnknownKindError(f"no preset named {name!r}; {nearest(str(name), _names())}")
+        found, known = shown(name), nearest(str(name), _names())
+        files = ", ".join(SUFFIXES)
+        raise UnknownKindError(f"no preset named {found}; {known}, or a file ({files})")
     return _read(name)
 
 

@@ -14,38 +14,25 @@ from typing import Any
 from pydantic import BaseModel
 
 from mmm_xgen.config.base import shown
+from mmm_xgen.config.channel import ADSTOCK, PATTERN, SATURATION
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.config.names import label
-from mmm_xgen.config.region import VARIATIONS
-from mmm_xgen.config.specs import (
-    AdstockSpec,
-    KindOf,
-    NoiseSpec,
-    PatternSpec,
-    SaturationSpec,
-    TrendSpec,
+from mmm_xgen.config.names import (
+    NAMED_LISTS,
+    KeyPath,
+    Quoted,
+    entry_names,
+    find_entry,
+    join_path,
+    label,
+    split_path,
 )
+from mmm_xgen.config.region import NOISE, TREND, VARIATIONS
+from mmm_xgen.config.specs import CUSTOM, KindOf, Spec
 from mmm_xgen.errors import ConfigError, nearest
-from mmm_xgen.kernels.adstock import ADSTOCKS
-from mmm_xgen.kernels.baseline import TRENDS
-from mmm_xgen.kernels.noise import NOISES
-from mmm_xgen.kernels.patterns import PATTERNS
-from mmm_xgen.kernels.saturation import SATURATIONS
 
-KeyPath = tuple[str | int, ...]
-
-# Letter of the wide columns that may stand before the names in a list.
-NAMED_LISTS = {"channels": "x", "control_variables": "c", "events": ""}
 # Kinds whose keys may stand beside them, and kinds that are spelled `_fun` and `_kwargs`.
-BESIDE = {
-    "pattern": KindOf(PATTERNS, PatternSpec, "linear_trend"),
-    "trend": KindOf(TRENDS, TrendSpec, "linear"),
-    "noise": KindOf(NOISES, NoiseSpec, "gaussian"),
-}
-FUNCTIONS = {
-    "adstock": KindOf(ADSTOCKS, AdstockSpec, "geometric_adstock"),
-    "saturation": KindOf(SATURATIONS, SaturationSpec, "hill_function"),
-}
+BESIDE: dict[str, KindOf] = {"pattern": PATTERN, "trend": TREND, "noise": NOISE}
+FUNCTIONS = {"adstock": ADSTOCK, "saturation": SATURATION}
 # Lists with one entry a geo.
 PER_GEO = ("region_names", "population", "y_sigma", "r_squared")
 # What a key takes the place of, since the two cannot stand together.
@@ -72,6 +59,7 @@ REPLACES: dict[str, tuple[str, ...]] = {
 class _Change:
     """One value to set: the path that the user wrote, and the place where it belongs."""
 
+    text: str
     written: KeyPath
     value: Any
     place: KeyPath = ()
@@ -79,18 +67,22 @@ class _Change:
     block: dict[str, Any] = field(default_factory=dict)
 
 
-def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> MMMDataConfig:
+def with_overrides(
+    data: Mapping[str, Any] | MMMDataConfig, overrides: Mapping[str, Any]
+) -> MMMDataConfig:
     """Return a configuration that stands in a file, with some of its values changed.
 
     Parameters
     ----------
-    data : mapping
+    data : mapping or MMMDataConfig
         Configuration in the flat or the nested spelling; it stays as it is.
     overrides : mapping of str to anything
-        New values by field name or dotted path, in which entries of a list go by position or
-        by name. A mapping is merged into what is there, anything else takes its place. A value
-        that excludes another, as `roas` does `base_effectiveness`, removes it; a new kind
-        drops the keys that only the old kind has; a smaller `n_regions` keeps the first geos.
+        New values by field name or dotted path, in which entries of a list go by name or by
+        position, from 0; names come first. A name with periods may be in quotes,
+        ``channels."TV.Radio".roas``, and a position in brackets, ``channels[0].roas``. A
+        mapping is merged into what is there, anything else takes its place. A value that
+        excludes another, as `roas` does `base_effectiveness`, removes it; a new kind drops the
+        keys that only the old kind has; a smaller `n_regions` keeps the first geos.
 
     Returns
     -------
@@ -115,7 +107,7 @@ def with_overrides(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> MMM
 
 
 def with_places(
-    data: Mapping[str, Any], overrides: Mapping[str, Any]
+    data: Mapping[str, Any] | MMMDataConfig, overrides: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, dict[str, KeyPath]]:
     """`with_overrides`, and for each dotted path where in `data` it leads.
 
@@ -125,18 +117,19 @@ def with_places(
     >>> with_places(data, {"channels.TV.spend_trend": 0.1})[1]
     {'channels.TV.spend_trend': ('channels', 0, 'pattern', 'spend_trend')}
     """
-    changed: dict[str, Any] = {key: _copied(value) for key, value in data.items()}
+    written = _fields(data) if isinstance(data, MMMDataConfig) else data
+    changed: dict[str, Any] = {key: _copied(value) for key, value in written.items()}
     changes = [
-        _Change(written=path, value=_copied(value))
-        for key, value in overrides.items()
-        for path, value in _leaves(tuple(str(key).split(".")), value)
+        _Change(text=text, written=path, value=_copied(value))
+        for key, given in overrides.items()
+        for text, path, value in _leaves(str(key), split_path(str(key)), given)
     ]
     for change in changes:
         _lay(changed, change)
     _drop_what_is_excluded(changes)
     _drop_keys_of_other_kinds(changes)
     _keep_the_first_geos(changes)
-    places = {".".join(map(str, change.written)): change.place for change in changes}
+    places = {change.text: change.place for change in changes}
     try:
         return MMMDataConfig.from_dict(changed), places
     except ConfigError as error:
@@ -153,13 +146,26 @@ def _copied(value: Any) -> Any:
     return [_copied(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, Any]]:
-    """Every value inside nested mappings, with its path."""
+def _fields(model: BaseModel) -> dict[str, Any]:
+    """What was given of a configuration object, as a file would have it; callables stay."""
+    fields = {name: getattr(model, name) for name in model.model_fields_set}
+    if isinstance(model, Spec):
+        return {**fields, "kind": model.kind}
+    specs = {name: value for name, value in fields.items() if isinstance(value, Spec)}
+    for name, spec in specs.items():
+        is_callable = spec.kind.startswith(CUSTOM)
+        fields[name] = spec.registered.function if is_callable else _fields(spec)
+    return fields
+
+
+def _leaves(text: str, path: KeyPath, value: Any) -> Iterator[tuple[str, KeyPath, Any]]:
+    """Every value inside nested mappings, with its path as text and in parts."""
     if not isinstance(value, Mapping) or not value:
-        yield path, value
+        yield text, path, value
         return
     for key, inner in value.items():
-        yield from _leaves((*path, *str(key).split(".")), inner)
+        below = (*path, *split_path(str(key)))
+        yield from _leaves(join_path(below), below, inner)
 
 
 def _lay(data: dict[str, Any], change: _Change) -> None:
@@ -168,12 +174,13 @@ def _lay(data: dict[str, Any], change: _Change) -> None:
     place: KeyPath = ()
     rest = change.written
     while True:
+        used = 1
         if isinstance(node, dict):
             rest = _in_the_spelling_of(node, rest, change.value)
             part: Any = str(rest[0])
         else:
-            part = _position(node, str(rest[0]), place)
-        place, rest = (*place, part), rest[1:]
+            part, used = _position(node, rest, place)
+        place, rest = (*place, part), rest[used:]
         if not rest:
             break
         child = node.get(part) if isinstance(node, dict) else node[part]
@@ -194,35 +201,32 @@ def _opened(child: Any, place: KeyPath, written: KeyPath) -> dict[str, Any]:
     if child is None and (len(place) > 1 or place[0] not in NAMED_LISTS):
         return {}
     if isinstance(child, BaseModel):
-        return child.model_dump(exclude_unset=True)
-    here, whole = ".".join(map(str, place)), ".".join(map(str, written))
+        opened: dict[str, Any] = _copied(_fields(child))
+        return opened
+    here, whole = join_path(place), join_path(written)
     if child is None:
         raise ConfigError(f"found no {here}; give {here} as a list", path=whole)
     raise ConfigError(f"found {shown(child)} at {here}, which has no parts", path=whole)
 
 
-def _position(items: list[Any], text: str, place: KeyPath) -> int:
-    """Position in a list that a path gives by number or by the name of the entry."""
-    path = ".".join(map(str, (*place, text)))
-    if text.isdecimal():
-        if int(text) >= len(items):
-            allowed = f"0 to {len(items) - 1}" if items else "none, as the list is empty"
-            raise ConfigError(f"found position {text}, allowed: {allowed}", path=path)
-        return int(text)
+def _position(items: list[Any], rest: KeyPath, place: KeyPath) -> tuple[int, int]:
+    """Position of the entry that a path gives by name or by number, and the parts it takes."""
+    part, path = rest[0], join_path((*place, rest[0]))
     prefix = NAMED_LISTS.get(str(place[-1])) if len(place) == 1 else None
+    names = [] if prefix is None else entry_names(items, prefix)
+    # A list of things without names has positions only.
+    position, used = find_entry(names or [""] * len(items), rest, prefix or "")
+    if position >= 0:
+        return position, used
+    if isinstance(part, int) or (part.isdecimal() and not isinstance(part, Quoted)):
+        allowed = f"0 to {len(items) - 1}" if items else "none, as the list is empty"
+        raise ConfigError(f"found position {part}, allowed: {allowed}", path=path)
     if prefix is None:
-        raise ConfigError(f"found {text!r}, allowed: a position in the list, from 0", path=path)
-    names = [label(_name(item), prefix, position) for position, item in enumerate(items)]
-    wanted = label(text, prefix, 0)
-    if wanted not in names:
-        known = nearest(wanted, names)
-        raise ConfigError(f"no entry has that name or position; {known}", path=path)
-    return names.index(wanted)
-
-
-def _name(item: Any) -> str | None:
-    name = item.get("name") if isinstance(item, Mapping) else getattr(item, "name", None)
-    return None if name is None else str(name)
+        raise ConfigError(
+            f"found {str(part)!r}, allowed: a position in the list, from 0", path=path
+        )
+    known = nearest(label(part, prefix, 0), names)
+    raise ConfigError(f"no entry has that name or position; {known}", path=path)
 
 
 def _in_the_spelling_of(block: Mapping[str, Any], path: KeyPath, value: Any) -> KeyPath:
@@ -306,10 +310,12 @@ def _keep_the_first_geos(changes: list[_Change]) -> None:
 
 def _as_written(path: str, changes: list[_Change]) -> str:
     """`path` of an error in the words of the change that caused it, if one did."""
+    if not path:
+        return path
+    parts = split_path(path)
     best: tuple[int, str] = (0, path)
     for change in changes:
-        place = ".".join(map(str, change.place))
-        if path == place or path.startswith(place + "."):
-            written = ".".join(map(str, change.written)) + path[len(place) :]
-            best = max(best, (len(place), written))
+        length = len(change.place)
+        if [*map(str, parts[:length])] == [*map(str, change.place)]:
+            best = max(best, (length, join_path((*change.written, *parts[length:]))))
     return best[1]

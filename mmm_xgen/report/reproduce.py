@@ -123,10 +123,9 @@ def _quoted(text: str) -> str:
 
 def yaml_of(subject: Subject) -> str:
     """Whole configuration as YAML, whether or not all its kinds are registered here."""
-    import yaml
+    from mmm_xgen.config.safe_yaml import dump_yaml
 
-    text: str = yaml.safe_dump(dict(subject.config), sort_keys=False, allow_unicode=True)
-    return text
+    return dump_yaml(dict(subject.config))
 
 
 def _of_foreign() -> Sequence[Block]:

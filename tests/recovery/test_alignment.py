@@ -195,6 +195,15 @@ def test_their_incrementality_at_the_truth_is_ours() -> None:
         np.testing.assert_allclose(theirs.values, ours.values, rtol=1e-9)
 
 
+def test_names_may_have_what_a_tree_takes_for_a_path() -> None:
+    names = [ChannelConfig(name="TV/Radio"), ChannelConfig(name="a.b"), ChannelConfig(name="1")]
+    rain = ControlConfig(name="Rain/Snow", base_value=3.0, gamma_control=-150.0)
+    ds = data("logistic_saturation", channels=names, control_variables=[rain])
+    idata = truth_as_posterior(ds, built_model(ds, SETTINGS, matched))
+    assert group(idata, "posterior")["channel"].values.tolist() == list(ds["channel_column"].values)
+    assert len(group(idata, "fit_data").data_vars) == 5
+
+
 def test_a_draw_of_the_prior_generates_its_own_data() -> None:
     rain = ControlConfig(name="Rain", base_value=3.0, reference=0.2, gamma_control=-150.0)
     ds = data("logistic_saturation", control_variables=[rain])

@@ -63,13 +63,21 @@ def inference_data(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any] | 
     import arviz
 
     if int(arviz.__version__.split(".")[0]) >= 1:
-        tree = xr.DataTree.from_dict(dict(groups))
+        tree = xr.DataTree.from_dict({name: _treelike(data) for name, data in groups.items()})
         tree.attrs.update(attrs or {})
         return tree
     make: Any = arviz.InferenceData
     idata = make(**groups)
     idata.attrs.update(attrs or {})
     return idata
+
+
+def _treelike(data: xr.Dataset) -> xr.Dataset:
+    """Dataset without "/" in names of variables, where a tree takes it for a path.
+
+    Columns of the data are such variables: ``x1-TV/Radio`` becomes ``x1-TV\u2215Radio``.
+    """
+    return data.rename({n: str(n).replace("/", "\u2215") for n in data.variables if "/" in str(n)})
 
 
 def with_truth(idata: Any, truth: xr.Dataset) -> Any:

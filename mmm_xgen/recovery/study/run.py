@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.text import name_of
 from mmm_xgen.errors import ConfigError, require_packages
+from mmm_xgen.planned import require_no_plan
+from mmm_xgen.presets import config_from
 from mmm_xgen.recovery.fit import MODELS, FitSettings, about, seen_of
 from mmm_xgen.recovery.study.progress import Clock, shown
 from mmm_xgen.recovery.study.storage import NO_ROOM, storing
@@ -32,8 +35,14 @@ from mmm_xgen.recovery.study.workers import with_executor, with_workers
 if TYPE_CHECKING:
     from mmm_xgen.recovery.study.results import Study
 
-Source: TypeAlias = str | MMMDataConfig | Callable[[int], MMMDataConfig]
-Datasets: TypeAlias = str | MMMDataConfig | Iterable[str | MMMDataConfig] | Mapping[str, Source]
+Template: TypeAlias = str | Path | MMMDataConfig
+Source: TypeAlias = Template | Mapping[str, Any] | Callable[[int], MMMDataConfig]
+Datasets: TypeAlias = Template | Iterable[Template] | Mapping[str, Source]
+# How data of a media plan are fitted.
+NO_PLAN = (
+    "a study takes no plan; generate the dataset with generate_mmm_dataset(config, "
+    "spend='plan.csv') and fit it with mmm_xgen.recovery.fit"
+)
 
 
 def run_study(
@@ -58,10 +67,11 @@ def run_study(
 
     Parameters
     ----------
-    datasets : preset name, MMMDataConfig, several of them, or a mapping by name
-        What to generate. A mapping's values may also be functions of a seed that return a
-        configuration, so that each seed draws its own truth; of the others each seed redraws
-        all that the configuration leaves to chance.
+    datasets : preset name, path, MMMDataConfig, several of them, or a mapping by name
+        What to generate. A path is that of a YAML or JSON file. Configurations have no
+        ``spend_plan``: a study draws its spend. A mapping's values may also be functions of a
+        seed that return a configuration, so that each seed draws its own truth; of the others
+        each seed redraws all that the configuration leaves to chance.
     models : str or iterable of str
         Names of registered models.
     seeds : iterable of int
@@ -98,7 +108,8 @@ def run_study(
     Raises
     ------
     ConfigError
-        If there is no such preset or model, nothing to do, or `timeout` cannot be kept.
+        If there is no such preset or model, nothing to do, a configuration is for a media plan,
+        or `timeout` cannot be kept.
     MissingDependencyError
         If a model's library or sampler is not installed.
     WorkerError
@@ -261,29 +272,35 @@ def planned_units(
 
 def _named(datasets: Datasets) -> dict[str, Source]:
     named: dict[str, Source] = {}
-    if isinstance(datasets, str | MMMDataConfig):
+    if isinstance(datasets, str | Path | MMMDataConfig):
         datasets = [datasets]
     if isinstance(datasets, Mapping):
         named.update(datasets)
     else:
         for source in datasets:
-            named[source if isinstance(source, str) else f"data-{_template(source)[:8]}"] = source
+            if isinstance(source, MMMDataConfig):
+                name = f"data-{_template(source)[:8]}"
+            else:
+                name = name_of(source)
+            if named.setdefault(name, source) != source:
+                raise ConfigError(
+                    f"two datasets are named {name!r}; give a mapping by name", path="datasets"
+                )
     return {check_name(name, "datasets"): source for name, source in named.items()}
 
 
 def _config(source: Source, seed: int) -> tuple[MMMDataConfig, str]:
     """Configuration of a seed, and the hash of what is the same for all seeds."""
-    from mmm_xgen.presets import get_preset_config
-
-    if isinstance(source, str):
-        source = get_preset_config(source)
-    if isinstance(source, MMMDataConfig):
-        return source.model_copy(update={"seed": seed}), _template(source)
+    if not callable(source):
+        template = config_from(source)
+        require_no_plan(template, NO_PLAN)
+        return template.model_copy(update={"seed": seed}), _template(template)
     drawn = source(seed)
     if not isinstance(drawn, MMMDataConfig):
         raise ConfigError(
             f"a function returned {type(drawn).__name__}, needed: MMMDataConfig", path="datasets"
         )
+    require_no_plan(drawn, NO_PLAN)
     return drawn, ""
 
 
