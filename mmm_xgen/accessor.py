@@ -223,3 +223,30 @@ class MMMAccessor(_OfDataset):
     information_bound = _method(truth.information_bound)
     recoverability = _method(truth.recoverability)
     what_would_help = _method(truth.what_would_help)
+
+
+# Keys of the dictionary that mmm_data_generator returned, and what stands in their place.
+FORMER_KEYS = {
+    "data": "ds.mmm.to_frame() is the frame",
+    "ground_truth": "ds has the truth, and ds.mmm.ground_truth() gives it as a dictionary",
+    "config": "ds.mmm.config is the configuration",
+}
+
+
+def _with_hint(get: Callable[[xr.Dataset, Any], Any]) -> Callable[[xr.Dataset, Any], Any]:
+    @functools.wraps(get)
+    def get_or_hint(ds: xr.Dataset, key: Any) -> Any:
+        try:
+            return get(ds, key)
+        except KeyError:
+            if not isinstance(key, str) or key not in FORMER_KEYS or "config" not in ds.attrs:
+                raise
+            raise KeyError(
+                f"the result is one xarray.Dataset and has no {key!r}: {FORMER_KEYS[key]}"
+            ) from None
+
+    return get_or_hint
+
+
+# A subclass of Dataset would no longer pass for one in `xarray.testing.assert_identical`.
+xr.Dataset.__getitem__ = _with_hint(xr.Dataset.__getitem__)  # type: ignore[method-assign]

@@ -263,3 +263,20 @@ print(*{{*sys.modules}} & {{"matplotlib"}})
         check=True,
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [("data", "to_frame()"), ("ground_truth", "ground_truth()"), ("config", "ds.mmm.config")],
+)
+def test_a_key_of_the_former_dictionary_gets_a_hint(ds, key, advice):
+    for each in (ds, ds.isel(date=slice(3))):
+        with pytest.raises(KeyError) as error:
+            each[key]
+        assert advice in str(error.value)
+    # Other keys, and other people's Datasets, get the message of xarray.
+    with pytest.raises(KeyError, match="No variable named 'spent'"):
+        ds["spent"]
+    with pytest.raises(KeyError, match=f"No variable named '{key}'"):
+        xr.Dataset({"a": 1})[key]
+    assert type(ds) is xr.Dataset
