@@ -19,7 +19,7 @@ from mmm_xgen.labelled import VARIED, config_of, coordinate_of, sizes_of, varied
 from mmm_xgen.places import entries, with_overrides_at
 from mmm_xgen.planned import planned
 from mmm_xgen.recipe import DATASET, Chunks, Recipe, chunk_lengths
-from mmm_xgen.schema import describe
+from mmm_xgen.schema import describe, takes_datasets
 from mmm_xgen.streams import stream
 from mmm_xgen.vary import Sampling, Varied, vary_config
 
@@ -266,6 +266,7 @@ def _chosen(
     return tuple(name for name in names if name in kept)
 
 
+@takes_datasets
 def require_ensemble(ds: xr.Dataset) -> None:
     """Refuse what is no ensemble of at least one dataset.
 

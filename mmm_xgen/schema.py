@@ -7,14 +7,19 @@ KPI of the dataset.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+import inspect
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mmm_xgen.errors import SchemaError
 
 if TYPE_CHECKING:
     import xarray as xr
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 SCHEMA_VERSION = "1.0"
 
@@ -234,13 +239,20 @@ def attributes(name: str, currency: str, kpi: str, kinds: Iterable[str] = ()) ->
 
 
 def require(ds: xr.Dataset, *names: str) -> None:
-    """Refuse a Dataset that lacks a variable or has it with other dims.
+    """Refuse what is not a Dataset, or lacks a variable, or has it with other dims.
 
     Raises
     ------
     SchemaError
         It names the variable, what was found and what is needed.
+
+    Examples
+    --------
+    >>> require("sales.nc", "y")
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: found a path, needed: an xarray.Dataset; load(path) reads one
     """
+    require_dataset(ds)
     for name in names:
         if name not in ds.variables:
             raise SchemaError(
@@ -251,3 +263,77 @@ def require(ds: xr.Dataset, *names: str) -> None:
         found = set(map(str, ds[name].dims))
         if not wanted <= found:
             raise SchemaError(f"{name!r} has dims {sorted(found)}, needed: {sorted(wanted)}")
+
+
+def require_dataset(value: object, argument: str = "") -> None:
+    """Refuse a value that is not a Dataset, and say how to get one from it.
+
+    Parameters
+    ----------
+    value : object
+        Value to check.
+    argument : str, default ""
+        Name of the argument, which begins the message.
+
+    Raises
+    ------
+    SchemaError
+        If `value` is not an `xarray.Dataset`.
+
+    Examples
+    --------
+    >>> require_dataset({"y": 1}, "params")
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: params: found a dict, needed: an xarray.Dataset
+    """
+    import pandas as pd
+    import xarray as xr
+
+    if isinstance(value, xr.Dataset):
+        return
+    found, hint = f"a {type(value).__name__}", ""
+    if value is None:
+        found = "None"
+    elif isinstance(value, str | os.PathLike):
+        found, hint = "a path", "; load(path) reads one"
+    elif isinstance(value, pd.DataFrame):
+        hint = "; from_frame makes one of a wide frame"
+    elif isinstance(value, xr.DataArray):
+        hint = "; pass the Dataset that the array comes from"
+    elif isinstance(value, xr.DataTree):
+        hint = "; take a group of the tree with .to_dataset()"
+    begin = f"{argument}: " if argument else ""
+    raise SchemaError(f"{begin}found {found}, needed: an xarray.Dataset{hint}")
+
+
+def takes_datasets(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Check every argument that is annotated as a Dataset, before `function` runs.
+
+    Arguments that may also be None, and are, pass. Arguments that may be of another type, such
+    as a frame, are checked by `function` itself.
+
+    Examples
+    --------
+    >>> @takes_datasets
+    ... def sales(ds: xr.Dataset):
+    ...     return ds["y"]
+    >>> sales(None)
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: ds: found None, needed: an xarray.Dataset
+    """
+    signature = inspect.signature(function)
+    optional = {
+        name: parameter.annotation != "xr.Dataset"
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation in ("xr.Dataset", "xr.Dataset | None")
+    }
+
+    @functools.wraps(function)
+    def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        given = {**dict(zip(signature.parameters, args, strict=False)), **kwargs}
+        for name, may_be_none in optional.items():
+            if name in given and not (may_be_none and given[name] is None):
+                require_dataset(given[name], name)
+        return function(*args, **kwargs)
+
+    return checked

@@ -20,7 +20,7 @@ from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
-from mmm_xgen.schema import SCHEMA_VERSION, require
+from mmm_xgen.schema import SCHEMA_VERSION, require, takes_datasets
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -32,6 +32,7 @@ ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 ZARR_METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
 
+@takes_datasets
 def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     """Write a dataset with its whole truth to a NetCDF file, from which `load` gives it back.
 

@@ -49,6 +49,7 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
+from mmm_xgen.schema import takes_datasets
 from mmm_xgen.truth.estimands import mroas
 
 SCENARIO = ("incremental_spend", "incremental_revenue", "incremental_sales", "sales")
@@ -77,6 +78,7 @@ APART = 0.12
 MOST_NAMED = 30
 
 
+@takes_datasets
 def plot_scenarios(
     comparison: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -137,6 +139,7 @@ def plot_scenarios(
     return figure
 
 
+@takes_datasets
 def plot_budget(
     ds: xr.Dataset,
     plan: xr.Dataset,

@@ -12,6 +12,7 @@ import xarray as xr
 
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.registry import Registry
+from mmm_xgen.schema import takes_datasets
 
 SAMPLERS = ("nutpie", "pymc", "numpyro", "blackjax")
 LOWEST = {"chains": 1, "draws": 1, "tune": 1, "scored_draws": 1, "cores": 1, "seed": 0}
@@ -245,6 +246,7 @@ def register_model(
     return keep
 
 
+@takes_datasets
 def training_dates(ds: xr.Dataset, settings: FitSettings) -> pd.DatetimeIndex:
     """Dates that a model may see.
 

@@ -15,7 +15,7 @@ from mmm_xgen.atomic import writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 from mmm_xgen.truth.counterfactual import (
     MEDIA_DIMS,
     Window,
@@ -346,6 +346,7 @@ def _check_keys(change: Any) -> None:
             raise ConfigError(f"a change has no key {key!r}; {nearest(str(key), KEYS)}")
 
 
+@takes_datasets
 def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
     """Write a table of scenarios as CSV, one row a scenario, or as NetCDF.
 

@@ -11,8 +11,10 @@ from mmm_xgen.atomic import atomic_path
 from mmm_xgen.recovery.alignment.groups import with_truth
 from mmm_xgen.recovery.alignment.meridian import to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import to_pymc_truth
+from mmm_xgen.schema import takes_datasets
 
 
+@takes_datasets
 def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any = None) -> Path:
     """Write a posterior and the truth beside it, as the group ``truth``, to one NetCDF file.
 

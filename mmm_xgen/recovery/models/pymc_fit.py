@@ -40,6 +40,7 @@ from mmm_xgen.recovery.fit import (
     training_dates,
 )
 from mmm_xgen.recovery.models.sampling_time import ON_JAX, jax_clock
+from mmm_xgen.schema import takes_datasets
 
 Build: TypeAlias = Callable[[xr.Dataset], Any]
 
@@ -245,6 +246,7 @@ def model_class() -> Any:
     return importlib.import_module(name).MMM
 
 
+@takes_datasets
 def components_of(
     ds: xr.Dataset,
     *,

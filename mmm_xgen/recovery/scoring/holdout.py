@@ -10,6 +10,7 @@ from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.scoring.metrics import METRICS, crps, evaluate
 from mmm_xgen.recovery.scoring.samples import samples
+from mmm_xgen.schema import takes_datasets
 from mmm_xgen.streams import stream
 
 # Figure, its meaning, orientation and perfect value.
@@ -23,6 +24,7 @@ FIGURES = {
 }
 
 
+@takes_datasets
 def predictive_draws(estimates: xr.Dataset, *, seed: int) -> xr.DataArray:
     """Draws of the KPI: those of ``mu`` with independent normal noise of sd ``y_sigma``.
 
@@ -50,6 +52,7 @@ def predictive_draws(estimates: xr.Dataset, *, seed: int) -> xr.DataArray:
     return draws.transpose(*mu.dims).rename("y")
 
 
+@takes_datasets
 def prediction_scores(
     ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings
 ) -> dict[str, xr.DataArray]:
