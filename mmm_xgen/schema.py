@@ -265,6 +265,85 @@ def require(ds: xr.Dataset, *names: str) -> None:
             raise SchemaError(f"{name!r} has dims {sorted(found)}, needed: {sorted(wanted)}")
 
 
+def require_whole(ds: xr.Dataset) -> None:
+    """Refuse a Dataset whose dims, labels, types or gaps no generated Dataset has.
+
+    Variables that are not in the table may be anything. Parameters may be missing, as after an
+    aggregation.
+
+    Raises
+    ------
+    SchemaError
+        It names the variable or coordinate, what was found and what is needed.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> require_whole(mmm_xgen.generate_mmm_dataset().isel(date=[0, 0]))
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: 'date' has the label '2022-01-03' twice, needed: each once
+    """
+    require_dataset(ds)
+    if "dataset" in ds.dims:
+        raise SchemaError(
+            f"this is an ensemble of {ds.sizes['dataset']} datasets; save one of them with "
+            "to_netcdf(mmm_xgen.ensemble.element(ds, 0), path)"
+        )
+    for name in map(str, ds.dims):
+        if name in COORDINATES:
+            _check_labels(ds, name)
+    for name in map(str, ds.data_vars):
+        if name in COORDINATES:
+            raise SchemaError(f"{name!r} is not a coordinate; pass ds.set_coords({name!r})")
+    for name in map(str, ds.variables):
+        is_parameter = name in ds.data_vars and name.startswith(tuple(FAMILIES))
+        if name in VARIABLES or name in COORDINATES or is_parameter:
+            _check_values(ds[name], name)
+
+
+def _check_labels(ds: xr.Dataset, dim: str) -> None:
+    """Refuse a dim whose labels are missing, of another type, repeated or out of order."""
+    import pandas as pd
+
+    if dim not in ds.indexes:
+        raise SchemaError(f"the dim {dim!r} has no labels, needed: one for each entry")
+    index = ds.indexes[dim]
+    if not len(index):
+        if dim in MEDIA:
+            raise SchemaError(f"{dim!r} has no entry, needed: at least 1")
+        return
+    found, needed = pd.api.types.infer_dtype(index, skipna=False), "string"
+    if dim in ("date", "history_date"):
+        needed = "datetime64"
+    elif dim == "lag":
+        needed = "integer"
+    if found != needed or index.hasnans:
+        raise SchemaError(f"{dim!r} has labels of type {found}, needed: {needed}, none missing")
+    if not index.is_unique:
+        twice = str(index[index.duplicated()][0]).removesuffix(" 00:00:00")
+        raise SchemaError(f"{dim!r} has the label {twice[:40]!r} twice, needed: each once")
+    if needed == "datetime64" and not index.is_monotonic_increasing:
+        raise SchemaError(f"{dim!r} is not in order, needed: the earliest first")
+
+
+def _check_values(values: xr.DataArray, name: str) -> None:
+    """Refuse a variable with other dims, with text for numbers, or with gaps in a series."""
+    import numpy as np
+
+    dims, found = {*describe(name).dims}, {*map(str, values.dims)}
+    # Sums over dates leave what is constant otherwise with a dim date.
+    if not dims <= found <= dims | {"date"}:
+        raise SchemaError(f"{name!r} has dims {sorted(found)}, needed: {sorted(dims)}")
+    if name in COORDINATES:
+        return
+    if values.dtype.kind not in "fiu":
+        raise SchemaError(f"{name!r} has values of type {values.dtype}, needed: numbers")
+    # An aggregation loses the stages of the response, which are not sums.
+    whole = "date" in dims and name not in ("carryover", "saturated")
+    if whole and not np.isfinite(values.to_numpy()).all():
+        raise SchemaError(f"{name!r} has values that are missing or infinite, needed: none")
+
+
 def require_dataset(value: object, argument: str = "") -> None:
     """Refuse a value that is not a Dataset, and say how to get one from it.
 
