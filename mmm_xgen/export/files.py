@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import with_reason, writing
 from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
@@ -83,7 +83,7 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
         for name, variable in plain.variables.items()
         if compression and variable.dtype.kind in "fiub" and variable.size
     }
-    with writing(path) as temporary:
+    with writing(path) as temporary, with_reason(temporary, plain.nbytes):
         plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
     return Path(path)
 

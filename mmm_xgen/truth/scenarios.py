@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import with_reason, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
@@ -382,7 +382,8 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
         if ending == ".csv":
             scenario_frame(table).to_csv(temporary, index_label="scenario")
         else:
-            table.to_netcdf(temporary)
+            with with_reason(temporary, table.nbytes):
+                table.to_netcdf(temporary)
 
 
 def scenario_frame(table: xr.Dataset) -> pd.DataFrame:
