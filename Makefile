@@ -24,7 +24,7 @@ help: ## List the targets
 	@echo "  PYTHON=python3.12 with any of them selects the interpreter."
 
 demo: $(VENV)/.installed ## Generate a first dataset: wide CSV, NetCDF truth, PNG overview
-	$(BIN)/mmm-xgen generate demo --out "$(DEMO_OUT)"
+	$(BIN)/mmm-xgen generate demo --out "$(DEMO_OUT)" --force
 	@echo "The demo's files are in $(DEMO_OUT):"
 	@ls -1 "$(DEMO_OUT)"
 

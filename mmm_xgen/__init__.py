@@ -5,6 +5,9 @@ One configuration and one seed make a labelled `xarray.Dataset` with dims
 sales and every true parameter.
 """
 
+import mmm_xgen.interrupt  # before everything that takes time to import
+
+# isort: split
 from typing import TYPE_CHECKING, Any
 
 import mmm_xgen.accessor  # noqa: F401  (registers `ds.mmm`)

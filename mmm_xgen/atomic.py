@@ -13,6 +13,8 @@ from mmm_xgen.errors import XgenError
 
 # Letters of a name that a temporary one repeats: file systems allow some 255.
 LONGEST = 100
+# Bytes of a write that looks for the system's reason.
+BLOCK = 1_000_000
 
 
 def owned_prefix(name: str) -> str:
@@ -118,7 +120,46 @@ def told_by_name(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise XgenError(f"{path}: cannot be written: {error.strerror or error}") from error
+        # Libraries put words of their own around the system's reason.
+        reason = os.strerror(error.errno) if error.errno else error
+        raise XgenError(f"{path}: cannot be written: {reason}") from error
+
+
+@contextmanager
+def with_reason(path: Path, size: int) -> Iterator[None]:
+    """Raise the system's own error for a write that NetCDF's library failed in.
+
+    The library raises a RuntimeError without the reason. A second write of as many bytes to the
+    same folder meets the same reason, such as a full disk.
+
+    Parameters
+    ----------
+    path : Path
+        File that is written in the block.
+    size : int
+        About the number of bytes that are written.
+
+    Raises
+    ------
+    OSError
+        In place of a RuntimeError.
+
+    Examples
+    --------
+    >>> with with_reason(Path(tempfile.gettempdir()) / "sales.nc", 10):
+    ...     raise RuntimeError("NetCDF: HDF error")
+    Traceback (most recent call last):
+    OSError: NetCDF: HDF error
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        with tempfile.TemporaryFile(dir=path.parent) as again:
+            # A file has more in it than its numbers.
+            for _ in range(0, size + BLOCK, BLOCK):
+                again.write(bytes(BLOCK))
+            again.flush()
+        raise OSError(str(error)) from error
 
 
 def check_target(path: Path) -> None:

@@ -20,7 +20,7 @@ from mmm_xgen.places import entries, with_overrides_at
 from mmm_xgen.planned import require_no_plan
 from mmm_xgen.presets import Config, config_from
 from mmm_xgen.recipe import DATASET, Chunks, Recipe, chunk_lengths
-from mmm_xgen.schema import describe
+from mmm_xgen.schema import describe, takes_datasets
 from mmm_xgen.streams import stream
 from mmm_xgen.vary import Sampling, Varied, vary_config
 
@@ -275,6 +275,7 @@ def _chosen(
     return tuple(name for name in names if name in kept)
 
 
+@takes_datasets
 def require_ensemble(ds: xr.Dataset) -> None:
     """Refuse what is no ensemble of at least one dataset.
 

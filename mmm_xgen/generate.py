@@ -24,7 +24,7 @@ from mmm_xgen.planned import given_spend, planned
 from mmm_xgen.plausibility import reject_overflow, warn_of_absent_events, warn_of_implausible
 from mmm_xgen.presets import Config
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -122,6 +122,7 @@ def generate_mmm_dataset(
     return ds
 
 
+@takes_datasets
 def regenerate(ds: xr.Dataset) -> xr.Dataset:
     """Generate a dataset again from what it carries: configuration, seed, and what was given.
 

@@ -12,7 +12,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.labelled import labels_of
 from mmm_xgen.parameters import Parameters
-from mmm_xgen.schema import VARIABLES, describe
+from mmm_xgen.schema import VARIABLES, describe, require_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,8 +40,7 @@ def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameter
         If a variable is unknown, a dim is not its own, a label is missing, or a value is
         missing or infinite.
     """
-    if not hasattr(params, "data_vars"):
-        raise AlignmentError(f"found {type(params).__name__} as params, allowed: an xarray.Dataset")
+    require_dataset(params, "params")
     given: Parameters = {}
     labels = labels_of(config)
     # Where a curve has no amplitude of its own, the Dataset shows the effect as one.

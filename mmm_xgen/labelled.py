@@ -238,7 +238,12 @@ def is_element(ds: xr.Dataset) -> bool:
 
 def varied_paths(ds: xr.Dataset) -> list[str]:
     """Paths of the numbers that vary in an ensemble."""
-    paths: list[str] = json.loads(str(ds.attrs[VARIED]))
+    try:
+        paths: Any = json.loads(str(ds.attrs[VARIED]))
+    except (ValueError, RecursionError):
+        paths = None
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise SchemaError(f"the attribute {VARIED!r} is not a JSON list of paths; keep it")
     return paths
 
 

@@ -18,7 +18,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import Kind, members
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.registry import Registry
-from mmm_xgen.schema import how_to_keep, require
+from mmm_xgen.schema import how_to_keep, require, takes_datasets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -160,6 +160,7 @@ def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
     return unit_response * _by_channel(media.effect)
 
 
+@takes_datasets
 def respond(
     spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
 ) -> xr.DataArray:
@@ -201,14 +202,8 @@ def respond(
     """
     import xarray as xr
 
-    for name, found, needed in (
-        ("spend", spend, xr.DataArray),
-        ("params", params, xr.Dataset),
-    ):
-        if not isinstance(found, needed):
-            raise AlignmentError(
-                f"found {type(found).__name__} as {name}, needed: {needed.__name__}"
-            )
+    if not isinstance(spend, xr.DataArray):
+        raise AlignmentError(f"found {type(spend).__name__} as spend, needed: DataArray")
     require(params, "spend_unit")
     params = with_effect(_matching(params, spend))
     if history is None:

@@ -7,15 +7,20 @@ KPI of the dataset.
 from __future__ import annotations
 
 import functools
+import inspect
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mmm_xgen.errors import SchemaError
 
 if TYPE_CHECKING:
     import xarray as xr
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 SCHEMA_VERSION = "1.0"
 
@@ -235,13 +240,20 @@ def attributes(name: str, currency: str, kpi: str, kinds: Iterable[str] = ()) ->
 
 
 def require(ds: xr.Dataset, *names: str) -> None:
-    """Refuse a Dataset that lacks a variable or has it with other dims.
+    """Refuse what is not a Dataset, or lacks a variable, or has it with other dims.
 
     Raises
     ------
     SchemaError
         It names the variable, what was found and what is needed.
+
+    Examples
+    --------
+    >>> require("sales.nc", "y")
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: found a path, needed: an xarray.Dataset; load(path) reads one
     """
+    require_dataset(ds)
     for name in names:
         if name not in ds.variables:
             raise SchemaError(
@@ -279,3 +291,156 @@ def how_to_keep(data: xr.Dataset | xr.DataArray, dims: Iterable[str]) -> str:
         return f"; select with a list, which keeps the dim: .sel({kept})"
     kept = ", ".join(f"{dim}=[0]" for dim in lost)
     return f"; select with a list, which keeps the dim: .isel({kept})"
+
+
+def require_whole(ds: xr.Dataset) -> None:
+    """Refuse a Dataset whose dims, labels, types or gaps no generated Dataset has.
+
+    Variables that are not in the table may be anything. Parameters may be missing, as after an
+    aggregation.
+
+    Raises
+    ------
+    SchemaError
+        It names the variable or coordinate, what was found and what is needed.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> require_whole(mmm_xgen.generate_mmm_dataset().isel(date=[0, 0]))
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: 'date' has the label '2022-01-03' twice, needed: each once
+    """
+    require_dataset(ds)
+    if "dataset" in ds.dims:
+        raise SchemaError(
+            f"this is an ensemble of {ds.sizes['dataset']} datasets; save one of them with "
+            "to_netcdf(mmm_xgen.ensemble.element(ds, 0), path)"
+        )
+    for name in map(str, ds.dims):
+        if name in COORDINATES:
+            _check_labels(ds, name)
+    for name in map(str, ds.data_vars):
+        if name in COORDINATES:
+            raise SchemaError(f"{name!r} is not a coordinate; pass ds.set_coords({name!r})")
+    for name in map(str, ds.variables):
+        is_parameter = name in ds.data_vars and name.startswith(tuple(FAMILIES))
+        if name in VARIABLES or name in COORDINATES or is_parameter:
+            _check_values(ds[name], name)
+
+
+def _check_labels(ds: xr.Dataset, dim: str) -> None:
+    """Refuse a dim whose labels are missing, of another type, repeated or out of order."""
+    import pandas as pd
+
+    if dim not in ds.indexes:
+        raise SchemaError(f"the dim {dim!r} has no labels, needed: one for each entry")
+    index = ds.indexes[dim]
+    if not len(index):
+        if dim in MEDIA:
+            raise SchemaError(f"{dim!r} has no entry, needed: at least 1")
+        return
+    found, needed = pd.api.types.infer_dtype(index, skipna=False), "string"
+    if dim in ("date", "history_date"):
+        needed = "datetime64"
+    elif dim == "lag":
+        needed = "integer"
+    if found != needed or index.hasnans:
+        raise SchemaError(f"{dim!r} has labels of type {found}, needed: {needed}, none missing")
+    if not index.is_unique:
+        twice = str(index[index.duplicated()][0]).removesuffix(" 00:00:00")
+        raise SchemaError(f"{dim!r} has the label {twice[:40]!r} twice, needed: each once")
+    if needed == "datetime64" and not index.is_monotonic_increasing:
+        raise SchemaError(f"{dim!r} is not in order, needed: the earliest first")
+
+
+def _check_values(values: xr.DataArray, name: str) -> None:
+    """Refuse a variable with other dims, with text for numbers, or with gaps in a series."""
+    import numpy as np
+
+    dims, found = {*describe(name).dims}, {*map(str, values.dims)}
+    # Sums over dates leave what is constant otherwise with a dim date.
+    if not dims <= found <= dims | {"date"}:
+        raise SchemaError(f"{name!r} has dims {sorted(found)}, needed: {sorted(dims)}")
+    if name in COORDINATES:
+        return
+    if values.dtype.kind not in "fiu":
+        raise SchemaError(f"{name!r} has values of type {values.dtype}, needed: numbers")
+    # An aggregation loses the stages of the response, which are not sums.
+    whole = "date" in dims and name not in ("carryover", "saturated")
+    if whole and not np.isfinite(values.to_numpy()).all():
+        raise SchemaError(f"{name!r} has values that are missing or infinite, needed: none")
+
+
+def require_dataset(value: object, argument: str = "") -> None:
+    """Refuse a value that is not a Dataset, and say how to get one from it.
+
+    Parameters
+    ----------
+    value : object
+        Value to check.
+    argument : str, default ""
+        Name of the argument, which begins the message.
+
+    Raises
+    ------
+    SchemaError
+        If `value` is not an `xarray.Dataset`.
+
+    Examples
+    --------
+    >>> require_dataset({"y": 1}, "params")
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: params: found a dict, needed: an xarray.Dataset
+    """
+    import pandas as pd
+    import xarray as xr
+
+    if isinstance(value, xr.Dataset):
+        return
+    found, hint = f"a {type(value).__name__}", ""
+    if value is None:
+        found = "None"
+    elif isinstance(value, str | os.PathLike):
+        found, hint = "a path", "; load(path) reads one"
+    elif isinstance(value, pd.DataFrame):
+        hint = "; from_frame makes one of a wide frame"
+    elif isinstance(value, xr.DataArray):
+        hint = "; pass the Dataset that the array comes from"
+    elif isinstance(value, xr.DataTree):
+        hint = "; take a group of the tree with .to_dataset()"
+    begin = f"{argument}: " if argument else ""
+    raise SchemaError(f"{begin}found {found}, needed: an xarray.Dataset{hint}")
+
+
+def takes_datasets(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Check every argument that is annotated as a Dataset, before `function` runs.
+
+    Arguments that may also be None, and are, pass. Arguments that may be of another type, such
+    as a frame, are checked by `function` itself.
+
+    Examples
+    --------
+    >>> @takes_datasets
+    ... def sales(ds: xr.Dataset):
+    ...     return ds["y"]
+    >>> sales(None)
+    Traceback (most recent call last):
+    mmm_xgen.errors.SchemaError: ds: found None, needed: an xarray.Dataset
+    """
+    signature = inspect.signature(function)
+    optional = {
+        name: parameter.annotation != "xr.Dataset"
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation in ("xr.Dataset", "xr.Dataset | None")
+    }
+
+    @functools.wraps(function)
+    def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        given = {**dict(zip(signature.parameters, args, strict=False)), **kwargs}
+        for name, may_be_none in optional.items():
+            if name in given and not (may_be_none and given[name] is None):
+                require_dataset(given[name], name)
+        return function(*args, **kwargs)
+
+    return checked

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -141,19 +142,29 @@ def test_a_format_alone_is_the_only_file(choice, config_file, out):
     assert files(out) == {f"small.{choice}"}
 
 
-def test_formats_add_up(config_file, out):
-    ran("generate", config_file, "--out", out, "--format", "parquet", "--format", "json")
+@pytest.mark.parametrize("words", ["--format parquet --format json", "--format parquet,json"])
+def test_formats_add_up(words, config_file, out):
+    ran("generate", config_file, "--out", out, *words.split())
     assert files(out) == {"small.parquet", "small.json", "small_overview.png"}
     frame = pd.read_parquet(out / "small.parquet")
     assert {"date", "geo", "y", "x1-TV", "x2-Radio"} <= set(frame.columns)
     assert json.loads((out / "small.json").read_text())
 
 
-def test_a_file_is_replaced_by_its_new_version(config_file, out):
-    for seed in (1, 2):
-        ran("generate", config_file, "--out", out, "--seed", seed, "--no-plot")
+def test_a_file_is_replaced_only_with_force(config_file, out):
+    words = ("generate", config_file, "--out", out, "--no-plot", "--seed")
+    ran(*words, 1)
+    found = refused(*words, 2)
+    rest = "is there; replace it with --force, or choose another place with --out"
+    assert found == f"'{out}/small.csv' {rest}"
+    assert load(out / "small.nc").attrs["seed"] == 1
+    ran(*words, 2, "--force")
     assert files(out) == {"small.csv", "small.nc"}
     assert load(out / "small.nc").attrs["seed"] == 2
+    page = out / "report.html"
+    page.write_text("mine")
+    assert refused("report", out / "small.csv", "--out", page) == f"'{page}' {rest}"
+    assert page.read_text() == "mine"
 
 
 def test_the_seed_decides(config_file, out):
@@ -220,7 +231,7 @@ def test_progress_is_shown_on_a_terminal_and_not_when_quiet(config_file, out):
     said, shown = on_terminal("--no-plot")
     assert "wrote" in said
     assert "small.nc" in shown
-    assert on_terminal("--no-plot", "--quiet") == ("", "")
+    assert on_terminal("--no-plot", "--quiet", "--force") == ("", "")
 
 
 # --- --set
@@ -612,17 +623,82 @@ def test_a_name_that_the_terminal_cannot_show_is_no_traceback(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_closed_pipe_is_no_traceback(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-m", "mmm_xgen", "schema"],
+posix = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        # The reader ends before the first word.
+        ("show basic | true", 141, ""),
+        ("show basic >&-", 2, "mmm-xgen: error: standard output: not writable\n"),
+        ("presets > /dev/full", 2, "mmm-xgen: error: standard output: No space left on device\n"),
+        ("show basik 2> /dev/full", 2, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_one_line(words, status, said, tmp_path):
+    if "/dev/full" in words and not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    words, pipe, reader = words.partition(" | ")
+    # The shell of the reader waits until nobody reads any more.
+    command = f"{shlex.quote(sys.executable)} -m mmm_xgen {words}"
+    script = f"set -o pipefail; {{ sleep 0.2; {command}; }}{pipe}{reader}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (status, said, "")
+
+
+@posix
+def test_ctrl_c_during_the_imports_is_status_130_without_a_word(tmp_path):
+    (tmp_path / "xarray.py").write_text("import sys, time\nprint('!', flush=True)\ntime.sleep(60)")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmm_xgen", "presets"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, (b"", b""))
+
+
+def test_settings_of_matplotlib_that_do_not_work_stop_no_picture(tmp_path):
+    done = shell(
+        *("generate", "basic", "--format", "csv"),
+        cwd=tmp_path,
+        MPLBACKEND="nonsense",
+        MPLCONFIGDIR="/dev/null/matplotlib",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files(tmp_path) == {"basic.csv", "basic_overview.png"}
+
+
+def test_a_limit_of_the_system_is_told_with_the_path(config_file, tmp_path):
+    resource = pytest.importorskip("resource")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "mmm_xgen", "generate", config_file, "--format", "nc", "--no-plot"],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
-    ) as process:
-        process.stdout.read(10)
-        process.stdout.close()
-        assert b"Traceback" not in process.stderr.read()
+        preexec_fn=limit,
+    )
+    said = "mmm-xgen: error: small.nc: cannot be written: File too large\n"
+    assert (done.returncode, done.stderr) == (2, said)
+    assert files(tmp_path) == {"small.yaml"}
 
 
 def test_help_loads_neither_matplotlib_nor_the_data_libraries_of_its_own(tmp_path):

@@ -72,7 +72,7 @@ def test_another_ensemble_needs_force(tmp_path: Path) -> None:
     out = tmp_path / "e.zarr"
     run("basic", "--n", "2", "--out", out)
     assert "another number of datasets" in (found := refusal("basic", "--n", "3", "--out", out))
-    assert found.endswith("replace it with --force")
+    assert found.endswith("replace it with --force, or choose another place with --out")
     run("basic", "--n", "3", "--out", out, "--force")
     assert open_ensemble(out).sizes["dataset"] == 3
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterable
+import signal
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmm_xgen.cli import benchmark, ensemble, report, truth_commands
+from mmm_xgen.cli.arguments import Force, check_new, choices
 from mmm_xgen.cli.terminal import (
     PROGRAM,
     OneLineGroup,
+    open_streams,
     progress,
     say,
     warnings_in_one_line,
@@ -57,6 +61,11 @@ class Format(StrEnum):
 
 def main() -> None:
     """Run the command line."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Pictures are files: no setting of a display or of a folder for fonts may end a command.
+    os.environ["MPLBACKEND"] = "agg"
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    open_streams()
     write_any_text()
     app(prog_name=PROGRAM)
 
@@ -91,10 +100,15 @@ def generate(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(),
     formats: Annotated[
-        list[Format] | None,
-        typer.Option("--format", help="What to write; may be repeated.  [default: csv nc]"),
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="NAME,...",
+            help="What to write: csv, parquet, json, nc; may be repeated.  [default: csv,nc]",
+        ),
     ] = None,
     plot: Annotated[bool, typer.Option(help="Whether to draw an overview.")] = True,
+    force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Generate data, its truth and an overview picture."""
@@ -102,12 +116,14 @@ def generate(
     from mmm_xgen.config.text import name_of
 
     settings = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
-    targets = _targets(name_of(source), out, formats or [Format.CSV, Format.NC], plot=plot)
+    chosen = choices(formats or ["csv", "nc"], Format, "--format")
+    targets = _targets(name_of(source), out, chosen, plot=plot)
     inputs = [path for path in (Path(source), spend) if path is not None and path.is_file()]
     with warnings_in_one_line(quiet=quiet):
         config = read_config(source, settings)
         _check_plan(config, spend)
-        _check_targets(out, targets, inputs)
+        _check_folder(out)
+        check_new(targets, inputs, force=force)
         with progress(len(targets) + 1, quiet=quiet) as begin:
             begin("generating")
             ds = _generated(config, spend)
@@ -155,7 +171,7 @@ def validate(
 
     Data with errors exits with status 1, anything that cannot be read with 2.
     """
-    from mmm_xgen.cli.sources import CONFIG, read_any_data, read_config
+    from mmm_xgen.cli.sources import CONFIG, naming, read_any_data, read_config
 
     if file.suffix.lower() in CONFIG:
         with warnings_in_one_line(quiet=False):
@@ -166,7 +182,9 @@ def validate(
         return
     from mmm_xgen.quality import check_data_quality, suggest_fixes
 
-    report = check_data_quality(read_any_data(file))
+    data = read_any_data(file)
+    with naming(file), warnings_in_one_line(quiet=False):
+        report = check_data_quality(data)
     say(f"{file}: {report}")
     for fix in suggest_fixes(report):
         say(f"fix      {fix}")
@@ -183,9 +201,8 @@ def describe(
     from mmm_xgen.cli.sources import naming, read_generated
 
     ds = read_generated(file)
-    with naming(file):
-        parts = tables.describe(ds, str(file))
-    tables.show_all(parts)
+    with naming(file), warnings_in_one_line(quiet=False):
+        tables.show_all(tables.describe(ds, str(file)))
 
 
 app.command()(truth_commands.truth)
@@ -226,16 +243,16 @@ def _targets(name: str, out: Path, formats: list[Format], *, plot: bool) -> dict
 
 
 def _write_overview(ds: xr.Dataset, path: Path) -> None:
-    from mmm_xgen.atomic import atomic_path
+    from mmm_xgen.atomic import writing
     from mmm_xgen.plots import plot_overview
 
     figure = plot_overview(ds)
-    with atomic_path(path) as temporary:
+    with writing(path) as temporary:
         figure.savefig(temporary)
 
 
-def _check_targets(out: Path, targets: Iterable[Path], inputs: list[Path]) -> None:
-    """Refuse what could not be written later, before the work is done."""
+def _check_folder(out: Path) -> None:
+    """Refuse a folder that could not be written to later, before the work is done."""
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ConfigError(f"{str(existing)!r} is no folder; choose another with --out")
@@ -243,11 +260,6 @@ def _check_targets(out: Path, targets: Iterable[Path], inputs: list[Path]) -> No
         raise ConfigError(
             f"cannot write to the folder {str(existing)!r}; choose another with --out"
         )
-    for target in targets:
-        if target.is_dir():
-            raise ConfigError(f"{str(target)!r} is a folder; choose another one with --out")
-        if any(target.exists() and target.samefile(path) for path in inputs):
-            raise ConfigError(f"would overwrite {str(target)!r}; choose another folder with --out")
 
 
 def _report(ds: xr.Dataset, paths: list[Path]) -> None:

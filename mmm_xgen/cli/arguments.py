@@ -1,22 +1,73 @@
-"""What the words of an option mean: windows, changes of spend and constraints."""
+"""What the words of an option mean: windows, changes of spend, constraints, files to write."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from mmm_xgen.errors import AlignmentError, ConfigError
+import typer
+
+from mmm_xgen.errors import AlignmentError, ConfigError, nearest
 
 if TYPE_CHECKING:
     import xarray as xr
 
     Period = tuple[str | None, str | None]
 
+Choice = TypeVar("Choice", bound=StrEnum)
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 NUMBER = re.compile(r"(?P<sign>[+-]?)(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(?P<percent>%?)", re.I | re.ASCII)
 CHANGES = "+50% or -20% (against today), or 2000 (spend per period and geo)"
 LOCK = "locked"
+OVERWRITE = "replace it with --force, or choose another place with --out"
+
+
+def choices(texts: Iterable[str], allowed: type[Choice], option: str) -> list[Choice]:
+    """Members of `allowed` that are named in lists with commas, each once.
+
+    Raises
+    ------
+    ConfigError
+        If a name is not in `allowed`.
+
+    Examples
+    --------
+    >>> Color = StrEnum("Color", ["RED", "BLUE"])
+    >>> choices(["red,blue", "red"], Color, "--color")
+    [<Color.RED: 'red'>, <Color.BLUE: 'blue'>]
+    """
+    names = [name.strip().lower() for text in texts for name in text.split(",")]
+    known = [str(member) for member in allowed]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"found {name!r}; {nearest(name, known)}", path=option)
+    return [allowed(name) for name in dict.fromkeys(names)]
+
+
+def check_new(targets: Iterable[Path], inputs: Iterable[Path] = (), *, force: bool) -> None:
+    """Refuse to write over a file, unless `force` is given, and never over an input.
+
+    Raises
+    ------
+    ConfigError
+        It names the file.
+    """
+    targets, inputs = list(targets), list(inputs)
+    for target in targets:
+        if target.is_dir():
+            raise ConfigError(f"{str(target)!r} is a folder; choose another one with --out")
+        for given in inputs:
+            if target.exists() and target.samefile(given):
+                raise ConfigError(
+                    f"would overwrite {str(given)!r}; choose another place with --out"
+                )
+    for target in targets:
+        if target.exists() and not force:
+            raise ConfigError(f"{str(target)!r} is there; {OVERWRITE}")
 
 
 def read_window(ds: xr.Dataset, text: str | None) -> Period | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mmm_xgen.cli.terminal import say
+from mmm_xgen.cli.tables import new_table, ratio
+from mmm_xgen.cli.terminal import note, say
 from mmm_xgen.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mmm_xgen.recovery.fit import FitSettings
+    from mmm_xgen.recovery.study.results import Study
 
+# What a table has at most: columns of letters, and rows.
+WIDTH = 100
+MOST_ROWS = 200
 ARMS = ("published", "documented", "default", "matched")
 LIBRARIES = {
     "pymc": tuple(f"pymc-{arm}" for arm in ARMS if arm != "documented"),
@@ -181,11 +186,11 @@ def benchmark(
             timeout=timeout,
             force=force_rerun,
             retry_failed=retry_failed,
-            progress=not quiet,
+            progress=False if quiet else note,
             protocol=protocol,
         )
     if not quiet:
-        _show(study.tables["recovery"], study.tables["failures"])
+        _show(study)
         say(f"wrote {study.report}")
     if not (study.units["status"] == DONE).any():
         raise typer.Exit(1)
@@ -249,26 +254,39 @@ def _read(sources: list[str]) -> dict[str, Any]:
     return datasets
 
 
-def _show(recovery: pd.DataFrame, failures: pd.DataFrame) -> None:
+def _show(study: Study) -> None:
     from mmm_xgen.cli.tables import show_all
-    from mmm_xgen.recovery.study.report import main_figures
+    from mmm_xgen.recovery.plots import read_returns
 
     parts: list[str | Table] = []
-    for population, rows in recovery.groupby("population", sort=False):
-        shown = main_figures(rows)
-        parts.append(_table(shown, f"Who recovered what: {population}", left=2))
+    returns = read_returns(study.units)
+    for dataset, rows in returns.groupby("dataset", sort=False):
+        shown = rows.sort_values(["seed", "channel", "model"], kind="stable")
+        parts.append(_returns(shown[:MOST_ROWS], str(dataset)))
+        if len(shown) > MOST_ROWS:
+            parts.append(f"and {len(shown) - MOST_ROWS} more rows; the report has all fits")
+    failures = study.tables["failures"]
     if len(failures):
-        shown = failures[["dataset", "model", "status", "units", "reason"]]
-        parts.append(_table(shown, "Not done", left=3))
-    show_all(parts)
+        table = new_table(
+            "dataset", "model", "status", "reason", right=("units",), title="Not done"
+        )
+        for row in failures[["dataset", "model", "status", "reason", "units"]].itertuples():
+            table.add_row(*map(str, row[1:]))
+        parts.append(table)
+    show_all(parts, width=WIDTH)
 
 
-def _table(rows: pd.DataFrame, title: str, *, left: int) -> Table:
-    from mmm_xgen.cli.tables import new_table
-    from mmm_xgen.recovery.study.report import cell
-
-    names = list(map(str, rows.columns))
-    table = new_table(*names[:left], right=tuple(names[left:]), title=title)
-    for row in rows.itertuples(index=False):
-        table.add_row(*map(cell, row))
+def _returns(rows: pd.DataFrame, dataset: str) -> Table:
+    """Table of true and estimated ROAS, one row a fit and channel."""
+    table = new_table(
+        "channel",
+        "model",
+        right=("seed", "true ROAS", "estimate", "94% interval"),
+        title=f"ROAS in {dataset}; * marks a fit that did not converge",
+    )
+    for row in rows.to_dict("records"):
+        lower, upper = (ratio(row[end]) for end in ("lower", "upper"))
+        model = str(row["model"]) + ("" if row["converged"] else " *")
+        figures = (str(row["seed"]), ratio(row["truth"]), ratio(row["median"]))
+        table.add_row(str(row["channel"]), model, *figures, f"{lower} to {upper}")
     return table

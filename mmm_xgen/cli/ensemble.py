@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mmm_xgen.cli.arguments import OVERWRITE, Force, choices
 from mmm_xgen.cli.terminal import say, warnings_in_one_line
 from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
 
@@ -21,6 +22,8 @@ CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
 ALLOWED = "PATH=uniform(1,4), another distribution such as normal(mu=2,sigma=0.5), or [1,2,3]"
 # Seconds to wait for a scheduler.
 PATIENCE = 10
+# What the library says of another ensemble that is there.
+INSTEAD = "choose another path, or replace it with resume=False"
 SUFFIXES = {"zarr": ".zarr", "parquet": "_frames"}
 
 
@@ -80,8 +83,13 @@ Drop = Annotated[
 Chunks = Annotated[
     int | None, typer.Option(min=1, help="Datasets a chunk.  [default: as many as have 64 MB]")
 ]
-Format = Annotated[
-    Store, typer.Option("--format", help="All variables as Zarr, or wide frames as Parquet.")
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="NAME,...",
+        help="zarr for all variables, parquet for wide frames.  [default: zarr]",
+    ),
 ]
 Dtype = Annotated[Number, typer.Option(help="Numbers of a Zarr store; float32 errs by 6e-8.")]
 Workers = Annotated[
@@ -90,7 +98,6 @@ Workers = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option(metavar="tcp://...", help="Scheduler of a Dask cluster that writes.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace an ensemble that is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
 
@@ -105,7 +112,7 @@ def ensemble(
     variables: Variables = None,
     drop: Drop = None,
     chunks: Chunks = None,
-    form: Format = Store.ZARR,
+    formats: Formats = None,
     dtype: Dtype = Number.FLOAT64,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -124,9 +131,12 @@ def ensemble(
     began = time.monotonic()
     if workers is not None and scheduler is not None:
         raise ConfigError("found --workers and --scheduler; give one of them")
-    if form is Store.PARQUET and dtype is Number.FLOAT32:
+    forms = choices(formats or [Store.ZARR.value], Store, "--format")
+    if Store.PARQUET in forms and dtype is Number.FLOAT32:
         raise ConfigError("frames have float64; drop it, or use --format zarr", path="--dtype")
-    target = out or Path(name_of(source) + SUFFIXES[form.value])
+    if out is not None and len(forms) > 1:
+        raise ConfigError("found several formats; drop it, or give one format", path="--out")
+    targets = {form: out or Path(name_of(source) + SUFFIXES[form.value]) for form in forms}
     with warnings_in_one_line(quiet=quiet), _as_options():
         ds = generate_ensemble(
             read_config(source, settings or ()),
@@ -140,11 +150,14 @@ def ensemble(
         )
         with _client(workers, scheduler) as client:
             options: dict[str, Any] = {"resume": not force, "progress": not quiet, "client": client}
-            if form is Store.PARQUET:
-                write_ensemble_frames(ds, target, **options)
-            else:
-                write_ensemble(ds, target, dtype=dtype.value, **options)
-    if not quiet:
+            for form, target in targets.items():
+                if form is Store.PARQUET:
+                    write_ensemble_frames(ds, target, **options)
+                else:
+                    write_ensemble(ds, target, dtype=dtype.value, **options)
+    if quiet:
+        return
+    for target in targets.values():
         size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
         chunks = len(ds.chunksizes["dataset"])
         say(
@@ -273,7 +286,8 @@ def _as_options() -> Iterator[None]:
             raise
         raise ConfigError(error.message, path=f"--{first}{dot}{rest}") from None
     except SchemaError as error:
-        raise SchemaError(str(error).replace("resume=False", "--force")) from None
+        text = str(error).replace(INSTEAD, OVERWRITE).replace("resume=False", "--force")
+        raise SchemaError(text) from None
 
 
 @contextmanager

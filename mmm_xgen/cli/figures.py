@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mmm_xgen.cli.tables import new_table
+from mmm_xgen.cli.tables import MISSING, new_table, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LABELS = ("period", "geo", "channel")
-MISSING = "-"
 TOTAL = "total"
 AFTER_THE_LAST = (
     "carry-out that arrives after the last date counts in full: nothing is spent there, and a "
@@ -46,11 +45,6 @@ def signed(value: float) -> str:
     ('+1,234', '-2', '0')
     """
     return f"+{amount(value)}" if value > 0 else amount(value)
-
-
-def ratio(value: float) -> str:
-    """A ratio with three decimals, which is missing where there is none."""
-    return f"{value:.3f}" if math.isfinite(value) else amount(value)
 
 
 def share(value: float) -> str:

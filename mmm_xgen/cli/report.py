@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmm_xgen.cli.arguments import Force, check_new
 from mmm_xgen.cli.terminal import say, warnings_in_one_line
 from mmm_xgen.errors import ConfigError
 
@@ -38,6 +40,7 @@ def report(
         bool,
         typer.Option("--captions/--no-captions", help="Name the function that draws each picture."),
     ] = True,
+    force: Force = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Write one HTML file that shows and tells what is in data.
@@ -45,7 +48,10 @@ def report(
     Data of your own is a wide table with columns date, geo, y, x1-..., c1-...; if it is too
     broken to be shown, the report says what is wrong with it.
     """
+    import xarray as xr
+
     from mmm_xgen.atomic import check_target
+    from mmm_xgen.cli.sources import DATA, naming, require_unharmed
     from mmm_xgen.report.page import chosen_sections, write_report
 
     names = [name.strip() for text in sections or () for name in text.split(",")]
@@ -53,13 +59,15 @@ def report(
     _check_suffix(out)
     check_target(out)
     given = Path(source)
-    if given.exists() and out.exists() and out.samefile(given):
-        raise ConfigError(f"would overwrite {source!r}; choose another file with --out")
+    check_new([out], [given] if given.exists() else [], force=force)
     with warnings_in_one_line(quiet=quiet):
         data = _read(source, seed)
-        path = write_report(
-            data, out, title=title or given.stem, sections=chosen, captions=captions
-        )
+        with naming(given) if given.suffix.lower() in DATA else nullcontext():
+            if isinstance(data, xr.Dataset) and "schema_version" in data.attrs:
+                require_unharmed(data)
+            path = write_report(
+                data, out, title=title or given.stem, sections=chosen, captions=captions
+            )
     if not quiet:
         say(f"wrote {path}")
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.names import QUOTED, split_path
-from mmm_xgen.config.text import SUFFIXES, parse_yaml
-from mmm_xgen.errors import ConfigError, SchemaError
-from mmm_xgen.schema import require
+from mmm_xgen.config.text import SUFFIXES, parse_yaml, read_text
+from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.schema import require, require_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +22,35 @@ if TYPE_CHECKING:
 
 CONFIG = SUFFIXES
 DATA = (".csv", ".parquet", ".nc")
+# What every generated Dataset has; the stages of the response may be left out of an ensemble.
+GENERATED = (
+    "spend",
+    "channel_contribution",
+    "control_value",
+    "control_contribution",
+    "intercept_contribution",
+    "trend_contribution",
+    "seasonality_contribution",
+    "event_contribution",
+    "mu",
+    "noise",
+    "y",
+    "revenue_per_kpi",
+    "effect",
+    "spend_unit",
+    "population",
+    "y_sigma",
+    "adstock_kind",
+    "saturation_kind",
+    "l_max",
+    "normalize",
+    "channel_column",
+    "control_column",
+)
+# Errors of libraries that meet data which they do not expect.
+ALTERED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# More weights than that take more memory than any effect of advertising lasts.
+MOST = 10_000
 EXAMPLE = "channels.TV.base_spend=2000"
 # A path ends at the first "=" outside of quotes.
 SETTING = re.compile(
@@ -106,32 +137,74 @@ def read_with_parameters(path: Path) -> xr.Dataset:
             f"{path}: the dataset has no parameters, as after an aggregation ({what}), whose sums "
             "follow no curve; pass the dataset as it was generated"
         )
+    with naming(path):
+        for prefix, registry in (("adstock_", ADSTOCKS), ("saturation_", SATURATIONS)):
+            for kind in dict.fromkeys(map(str, ds[f"{prefix}kind"].to_numpy())):
+                require(ds, *(prefix + name for name in registry[kind].parameters))
     return ds
 
 
 def require_generated(ds: xr.Dataset) -> None:
-    """Refuse a Dataset that was not generated, or lost what every generated one has.
+    """Refuse a Dataset that was not generated, or is not as it was generated.
 
     Raises
     ------
     SchemaError
-        It names what is missing.
+        It names what is missing, or what differs.
     """
-    require(ds, "y", "mu", "spend", "channel_contribution", "y_sigma", "effect")
+    require_unharmed(ds)
+    require(ds, *GENERATED)
     for name in ("currency", "kpi", "freq"):
-        if name not in ds.attrs:
-            raise SchemaError(f"the Dataset has no attribute {name!r}; was it made by mmm-xgen?")
-    if "channel_column" not in ds.coords:
-        raise SchemaError("the Dataset has no 'channel_column'; was it made by mmm-xgen?")
+        if not isinstance(ds.attrs.get(name), str):
+            raise SchemaError(f"the Dataset has no text as its attribute {name!r}; keep it")
+    lags = ds["l_max"].to_numpy()
+    if lags.dtype.kind not in "iu" or not ((lags >= 1) & (lags <= MOST)).all():
+        raise SchemaError(f"'l_max' has other values than whole numbers from 1 to {MOST}")
+
+
+def require_unharmed(ds: xr.Dataset) -> None:
+    """Refuse a Dataset of this package that is damaged, or whose configuration is another one's.
+
+    Raises
+    ------
+    SchemaError
+        It names what is damaged, or the label that the configuration does not have.
+    """
+    from mmm_xgen.labelled import config_of, labels_of
+
+    require_whole(ds)
+    if "config" not in ds.attrs:
+        return
+    try:
+        labels = labels_of(config_of(ds))
+    except ConfigError as error:
+        raise SchemaError(f"its configuration cannot be used: {error}") from None
+    for dim in ("geo", "channel", "control"):
+        found = map(str, ds[dim].to_numpy()) if dim in ds.dims else ()
+        other = [label for label in found if label not in labels[dim]]
+        if other:
+            known = nearest(other[0], labels[dim])
+            raise SchemaError(f"its {dim} {other[0]!r} is not in its configuration; {known}")
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let a `SchemaError` in the block name the file that it is about."""
+    """Let an error in the block name the file that it is about, unless it names an option.
+
+    A file may be altered in a way that no check knows of: other errors of the block become one
+    that says so.
+    """
     try:
         yield
-    except SchemaError as error:
+    except XgenError as error:
+        if str(error).startswith("--"):
+            raise
         raise SchemaError(f"{path}: {error}") from None
+    except ALTERED as error:
+        what = (str(error).splitlines() or [""])[0][:200]
+        raise SchemaError(
+            f"{path}: cannot be used; it may be damaged ({type(error).__name__}: {what})"
+        ) from error
 
 
 def read_any_data(path: Path) -> xr.Dataset | pd.DataFrame:

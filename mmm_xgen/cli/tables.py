@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MOST_GEOS = 12
 PIPED_WIDTH = 140
 WIDEST = 10_000
+MISSING = "-"
 WORDS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 
 
@@ -26,12 +27,21 @@ def console() -> Console:
     return Console(width=width, highlight=False, emoji=False)
 
 
-def show_all(parts: Iterable[str | Table]) -> None:
-    """Print lines and tables, whose numbers are never cut, however narrow the terminal is."""
+def show_all(parts: Iterable[str | Table], width: int | None = None) -> None:
+    """Print lines and tables, whose numbers are never cut, however narrow the terminal is.
+
+    Parameters
+    ----------
+    parts : iterable of str or Table
+        Lines and tables.
+    width : int, optional
+        Most columns of a table where its words can be folded.
+    """
     from rich.cells import cell_len
     from rich.measure import Measurement
 
     shown = console()
+    shown.width = min(shown.width, width or shown.width)
     for part in parts:
         if isinstance(part, str):
             shown.print(part, markup=False, soft_wrap=True)
@@ -71,7 +81,7 @@ def summary(ds: xr.Dataset) -> list[str]:
     returns = roas(ds)
     share = float(attribution(ds).sum())
     middle, low, high = (float(getattr(returns, name)()) for name in ("median", "min", "max"))
-    earned = f"ROAS {low:.2f} to {high:.2f}, median {middle:.2f}"
+    earned = f"ROAS {ratio(low, 2)} to {ratio(high, 2)}, median {ratio(middle, 2)}"
     if math.isnan(middle):
         earned = "no spend, so no ROAS"
     return [
@@ -120,7 +130,7 @@ def _channels(ds: xr.Dataset) -> Table:
             str(one[key].item()) for key in ("channel_column", "adstock_kind", "saturation_kind")
         )
         amount = float(spend.sel(channel=name))
-        table.add_row(str(name), *kinds, f"{amount:,.0f}", _figure(returned, 3), f"{share:.2%}")
+        table.add_row(str(name), *kinds, f"{amount:,.0f}", ratio(returned), f"{share:.2%}")
     return table
 
 
@@ -152,8 +162,21 @@ def _geos(ds: xr.Dataset) -> Table:
     return table
 
 
-def _figure(value: float, digits: int = 1) -> str:
-    return f"{value:,.{digits}f}" if math.isfinite(value) else "-"
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if math.isfinite(value) else MISSING
+
+
+def ratio(value: float, decimals: int = 3) -> str:
+    """A ratio to read: below 1, three significant digits.
+
+    Examples
+    --------
+    >>> ratio(2.0), ratio(0.5), ratio(-0.00123456), ratio(0.0), ratio(float("nan"))
+    ('2.000', '0.500', '-0.00123', '0.000', '-')
+    """
+    if not math.isfinite(value):
+        return MISSING if math.isnan(value) else str(value)
+    return f"{value:#.3g}" if 0 < abs(value) < 1 else f"{value:.{decimals}f}"
 
 
 def new_table(*left: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:

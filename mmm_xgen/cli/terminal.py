@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,6 +19,8 @@ from mmm_xgen.errors import XgenError, XgenWarning
 
 PROGRAM = "mmm-xgen"
 BAD_INPUT = 2
+# What a shell says of a program that SIGINT or SIGPIPE ended.
+INTERRUPTED, NO_READER = 130, 141
 
 # typer has no public name for the root of what it raises on bad arguments, and its versions
 # differ in the module it comes from.
@@ -24,6 +29,14 @@ ArgumentError: Any = typer.BadParameter.__mro__[2]
 
 class OneLineGroup(TyperGroup):
     """Commands whose every failure on bad input is one line on stderr and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what nobody reads any more is not an error of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # typer itself would exit with 1.
+            sys.exit(_without_reader())
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command and exit with its status."""
@@ -40,15 +53,36 @@ class OneLineGroup(TyperGroup):
             status = fail(f"found a name that is no UTF-8 text ({error}); write it in UTF-8")
         except MemoryError:
             status = fail("not enough memory; use fewer periods, geos or channels")
+        except BrokenExecutor as error:
+            status = fail(str(error) or "a worker process ended before its work was done")
         except typer.Abort:
-            status = fail("interrupted")
+            status = INTERRUPTED
         sys.exit(status if isinstance(status, int) else 0)
 
 
 def fail(message: str) -> int:
-    """Write the message as one line on stderr; return the exit status."""
-    typer.echo(f"{PROGRAM}: error: {_one_line(message)}", err=True)
+    """Write the message as one line on stderr, if it can be; return the exit status."""
+    with suppress(OSError):
+        note(f"{PROGRAM}: error: {_one_line(message)}")
     return BAD_INPUT
+
+
+def open_streams() -> None:
+    """Put a stream that refuses all output in the place of a closed stdout or stderr.
+
+    So output is an error of the system, as on a full disk, and no file takes the closed number.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(encoding="utf-8"))  # noqa: SIM115
+
+
+def _without_reader() -> int:
+    """Status of a command whose output nobody reads any more, as the shell has it."""
+    if sys.stdout is sys.__stdout__ and sys.stdout is not None:
+        # Python writes the rest when it ends, and would tell of the same error again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return NO_READER
 
 
 def write_any_text() -> None:
@@ -63,16 +97,25 @@ def say(message: str) -> None:
     typer.echo(message)
 
 
+def note(message: str) -> None:
+    """Write a line on stderr."""
+    typer.echo(message, err=True)
+
+
 @contextmanager
 def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
-    """Show each warning of this package once, as a line on stderr, when the block ends."""
+    """Show each warning of this package once, as a line on stderr, when the block ends.
+
+    So are warnings of numbers that leave their range, which strange data give.
+    """
     messages: dict[str, None] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("always", XgenWarning)
+        warnings.simplefilter("always", RuntimeWarning)
         usual = warnings.showwarning
 
         def collect(message: Any, category: Any, *where: Any, **more: Any) -> None:
-            if issubclass(category, XgenWarning):
+            if issubclass(category, XgenWarning | RuntimeWarning):
                 messages[_one_line(str(message))] = None
             else:
                 usual(message, category, *where, **more)
@@ -83,7 +126,7 @@ def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
         finally:
             if not quiet:
                 for text in messages:
-                    typer.echo(f"{PROGRAM}: warning: {text}", err=True)
+                    note(f"{PROGRAM}: warning: {text}")
 
 
 @contextmanager
@@ -115,5 +158,6 @@ def _hint(error: Any) -> str:
 
 
 def _of_file(error: OSError) -> str:
-    name = f"{str(error.filename)!r}: " if error.filename is not None else ""
-    return f"{name}{error.strerror or error}"
+    # Every file has its name in the error; without one, it is the output that cannot be written.
+    name = repr(str(error.filename)) if error.filename is not None else "standard output"
+    return f"{name}: {error.strerror or error}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmm_xgen.cli.arguments import choices
 from mmm_xgen.cli.terminal import say, warnings_in_one_line
 from mmm_xgen.errors import ConfigError
 
@@ -39,7 +40,12 @@ Window = Annotated[
     typer.Option(metavar="START:END", help="Dates, such as 2023-01:2023-06 or 2023.  [all]"),
 ]
 Printed = Annotated[
-    Form, typer.Option("--format", help="A table to read, or every figure in full precision.")
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="NAME,...",
+        help="table to read; csv or json with every figure in full precision.  [default: table]",
+    ),
 ]
 Bound = list[str] | None
 
@@ -56,7 +62,7 @@ def truth(
     graded: Annotated[
         bool, typer.Option("--recoverability", help="Grade how well each ROAS can be told.")
     ] = False,
-    form: Printed = Form.TABLE,
+    formats: Printed = None,
 ) -> None:
     """Show true returns, attribution and saturation."""
     from mmm_xgen.cli.arguments import read_window
@@ -64,6 +70,7 @@ def truth(
     from mmm_xgen.cli.sources import naming, read_with_parameters
     from mmm_xgen.truth import estimands, recoverability
 
+    forms = _forms(formats)
     if graded and (by is By.GEO or window is not None or freq is not None):
         raise ConfigError(
             "grades are of a channel over all dates and geos; drop --by geo, --window and --freq",
@@ -81,12 +88,13 @@ def truth(
         if graded:
             grades = recoverability(ds)
             found = found.assign(grades[["grade", "roas_bound", "reason"]])
-    _print(
-        form,
-        table=lambda: estimand_tables(found, str(file)),
-        rows=lambda: frame_of(found),
-        told=lambda: {"file": str(file), **found.attrs, "units": units_of(found)},
-    )
+    with naming(file):
+        _print(
+            forms,
+            table=lambda: estimand_tables(found, str(file)),
+            rows=lambda: frame_of(found),
+            told=lambda: {"file": str(file), **found.attrs, "units": units_of(found)},
+        )
 
 
 def whatif(
@@ -101,7 +109,7 @@ def whatif(
         ),
     ],
     window: Window = None,
-    form: Printed = Form.TABLE,
+    formats: Printed = None,
 ) -> None:
     """Show what other spend would have sold."""
     from mmm_xgen.cli.arguments import read_change, read_window
@@ -109,6 +117,7 @@ def whatif(
     from mmm_xgen.cli.sources import naming, read_with_parameters
     from mmm_xgen.truth import compare_scenarios
 
+    forms = _forms(formats)
     ds = read_with_parameters(file)
     with naming(file), warnings_in_one_line(quiet=False):
         dates = read_window(ds, window)
@@ -116,18 +125,19 @@ def whatif(
         scenarios = compare_scenarios(ds, {"today": [], "what-if": changes})
         scenarios = scenarios.drop_dims("channel")
         impacts = _impacts(ds, settings, changes, scenarios.sel(scenario="what-if"))
-    _print(
-        form,
-        table=lambda: impact_tables(impacts, scenarios, str(file)),
-        rows=lambda: frame_of(impacts),
-        told=lambda: {
-            "file": str(file),
-            **scenarios.attrs,
-            **impacts.attrs,
-            "units": units_of(impacts),
-            "scenarios": frame_of(scenarios),
-        },
-    )
+    with naming(file):
+        _print(
+            forms,
+            table=lambda: impact_tables(impacts, scenarios, str(file)),
+            rows=lambda: frame_of(impacts),
+            told=lambda: {
+                "file": str(file),
+                **scenarios.attrs,
+                **impacts.attrs,
+                "units": units_of(impacts),
+                "scenarios": frame_of(scenarios),
+            },
+        )
 
 
 def _impacts(
@@ -196,7 +206,7 @@ def optimize(
     ] = None,
     per_geo: Annotated[bool, typer.Option("--per-geo", help="Decide for every geo.")] = False,
     window: Window = None,
-    form: Printed = Form.TABLE,
+    formats: Printed = None,
 ) -> None:
     """Find the best split of a budget over channels.
 
@@ -206,6 +216,7 @@ def optimize(
     from mmm_xgen.cli.sources import naming, read_with_parameters
     from mmm_xgen.truth import optimize_allocation
 
+    forms = _forms(formats)
     bounds = {
         "min": least,
         "max": most,
@@ -225,44 +236,53 @@ def optimize(
             )
         except ConfigError as error:
             raise as_written(error) from None
-    _print_optimum(best, file, form)
+    _print_optimum(best, file, forms)
 
 
-def _print_optimum(best: xr.Dataset, file: Path, form: Form) -> None:
+def _print_optimum(best: xr.Dataset, file: Path, forms: list[Form]) -> None:
     from mmm_xgen.cli.figures import frame_of, optimum_tables, units_of
+    from mmm_xgen.cli.sources import naming
 
     dims = best["optimal_spend"].dims
     items = best[[name for name, values in best.items() if values.dims == dims]]
     whole = best[[name for name, values in best.items() if not values.dims]]
     sizes = {str(name): values.item() for name, values in whole.items()}
-    _print(
-        form,
-        table=lambda: optimum_tables(items.assign(whole), str(file)),
-        # CSV has no place but its rows for what is of the whole.
-        rows=lambda: frame_of(items).assign(**(sizes if form is Form.CSV else {})),
-        told=lambda: {
-            "file": str(file),
-            **best.attrs,
-            **sizes,
-            "units": units_of(items.assign(whole)),
-        },
-    )
+    with naming(file):
+        _print(
+            forms,
+            table=lambda: optimum_tables(items.assign(whole), str(file)),
+            rows=lambda: frame_of(items),
+            # CSV has no place but its rows for what is of the whole.
+            every_row=sizes,
+            told=lambda: {
+                "file": str(file),
+                **best.attrs,
+                **sizes,
+                "units": units_of(items.assign(whole)),
+            },
+        )
+
+
+def _forms(names: list[str] | None) -> list[Form]:
+    return choices(names or [Form.TABLE.value], Form, "--format")
 
 
 def _print(
-    form: Form,
+    forms: list[Form],
     *,
     table: Callable[[], list[str | Table]],
     rows: Callable[[], pd.DataFrame],
     told: Callable[[], Mapping[str, Any]],
+    every_row: Mapping[str, Any] | None = None,
 ) -> None:
     """Print a table, or rows alone as CSV, or rows and what is told of them as JSON."""
     from mmm_xgen.cli.figures import as_csv, as_json
     from mmm_xgen.cli.tables import show_all
 
-    if form is Form.TABLE:
-        show_all(table())
-    elif form is Form.CSV:
-        say(as_csv(rows()))
-    else:
-        say(as_json({**told(), "rows": rows()}))
+    for form in forms:
+        if form is Form.TABLE:
+            show_all(table())
+        elif form is Form.CSV:
+            say(as_csv(rows().assign(**(every_row or {}))))
+        else:
+            say(as_json({**told(), "rows": rows()}))

@@ -32,7 +32,7 @@ from mmm_xgen.export.frame import ensemble_frame
 from mmm_xgen.labelled import config_of, labels_of, varied_paths
 from mmm_xgen.places import EVERY, entries
 from mmm_xgen.recipe import DATASET
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import describe, require, takes_datasets
 
 # Names that begin so are no part of the data for those who read the folder as one table.
 RECORD, DATASETS = "_ensemble.json", "_datasets.parquet"
@@ -40,6 +40,7 @@ COLUMNS = ("y", "spend", "control_value")
 LABELS = ("date", "geo", "channel_column", "control_column")
 
 
+@takes_datasets
 def write_ensemble_frames(
     ds: xr.Dataset,
     folder: PathLike,

@@ -15,12 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import with_reason, writing
 from mmm_xgen.errors import SchemaError, XgenError, require_packages
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
-from mmm_xgen.schema import SCHEMA_VERSION, require
+from mmm_xgen.schema import SCHEMA_VERSION, require, takes_datasets
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -32,6 +32,7 @@ ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 ZARR_METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
 
+@takes_datasets
 def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     """Write a dataset with its whole truth to a NetCDF file, from which `load` gives it back.
 
@@ -82,7 +83,7 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
         for name, variable in plain.variables.items()
         if compression and variable.dtype.kind in "fiub" and variable.size
     }
-    with writing(path) as temporary:
+    with writing(path) as temporary, with_reason(temporary, plain.nbytes):
         plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
     return Path(path)
 

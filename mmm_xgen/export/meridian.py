@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 
 
+@takes_datasets
 def to_meridian(ds: xr.Dataset) -> xr.Dataset:
     """Data as Meridian's ``XrDatasetDataLoader`` takes them, and nothing of the truth.
 

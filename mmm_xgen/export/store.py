@@ -27,10 +27,12 @@ from mmm_xgen.export.store_layout import (
     leftovers_of,
     recorded,
 )
+from mmm_xgen.schema import takes_datasets
 
 Number = Literal["float64", "float32"]
 
 
+@takes_datasets
 def write_ensemble(
     ds: xr.Dataset,
     path: PathLike,

@@ -47,7 +47,7 @@ from mmm_xgen.plots.timelines import (
     without_panels,
 )
 from mmm_xgen.quality.report import count
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 
 BASELINE = (
     "intercept_contribution",
@@ -144,6 +144,7 @@ def _title(name: str, values: FloatArray, base: float, ds: xr.Dataset) -> str:
     return f"{words}: {ends} of base sales" if ends else words
 
 
+@takes_datasets
 def plot_controls(
     ds: xr.Dataset,
     *,

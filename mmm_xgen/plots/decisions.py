@@ -53,6 +53,7 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
+from mmm_xgen.schema import takes_datasets
 from mmm_xgen.truth.curves import response_curve
 
 SCENARIO = (
@@ -87,6 +88,7 @@ APART = 0.12
 MOST_NAMED = 30
 
 
+@takes_datasets
 def plot_scenarios(
     comparison: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -151,6 +153,7 @@ def plot_scenarios(
     return figure
 
 
+@takes_datasets
 def plot_budget(
     ds: xr.Dataset,
     plan: xr.Dataset,

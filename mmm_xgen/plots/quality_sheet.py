@@ -21,6 +21,7 @@ from mmm_xgen.plots.timelines import role_names
 from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
 from mmm_xgen.quality.report import count
 from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
+from mmm_xgen.schema import takes_datasets
 
 # Rows and findings of one sheet; more could not be read.
 MOST_VARIABLES = 45
@@ -33,6 +34,7 @@ AMBER = "#F6E3B5"
 RED = "#F0C4BE"
 
 
+@takes_datasets
 def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
     """Draw a sheet of what `mmm_xgen.check_data_quality` finds: verdict, findings, figures.
 

@@ -17,6 +17,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed, legend_beside, line
 from mmm_xgen.plots.selection import Groups, texts_of
 from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_dates, format_numbers, plain_texts
+from mmm_xgen.schema import takes_datasets
 
 DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
 # Rows of one picture share a scale; one that hardly varies still has room for its name.
@@ -30,6 +31,7 @@ WELL_AWAY = 0.1
 SPREAD = (0.1, 0.5, 0.9)
 
 
+@takes_datasets
 def has_truth(ds: xr.Dataset, *names: str) -> bool:
     """Whether a dataset has all these variables; one of observed data has none of the truth.
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.registry import Registry
+from mmm_xgen.schema import takes_datasets
 
 # Modules that each sampler needs.
 SAMPLERS = {
@@ -254,6 +255,7 @@ def register_model(
     return keep
 
 
+@takes_datasets
 def training_dates(ds: xr.Dataset, settings: FitSettings) -> pd.DatetimeIndex:
     """Dates that a model may see.
 

@@ -14,7 +14,7 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, lag_weights
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 from mmm_xgen.streams import stream
 from mmm_xgen.truth.counterfactual import (
     Window,
@@ -39,6 +39,7 @@ Estimand: TypeAlias = Literal["steady_state", "in_test", "in_test_and_cooldown"]
 TEST = ["channel", "start", "end", "change", "estimand"]
 
 
+@takes_datasets
 def lift_test(
     ds: xr.Dataset,
     *,

@@ -12,7 +12,7 @@ import xarray as xr
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import attributes, describe
+from mmm_xgen.schema import attributes, describe, takes_datasets
 from mmm_xgen.truth.bound import Bound, bound_of, in_one_thread, sparse_directions
 from mmm_xgen.truth.jacobian import (
     Columns,
@@ -89,6 +89,7 @@ class Information:
         return np.where(own, total[:, None], 0.0)
 
 
+@takes_datasets
 def information_of(
     ds: xr.Dataset, *, prior: Prior = None, pooled: bool = True, known: Sequence[str] = ()
 ) -> Information:

@@ -258,10 +258,9 @@ def _given_plan(
         tells_geos = "geo" in allocation.get("optimal_spend", xr.DataArray()).dims
         allocation = allocation["spend"]
     if not isinstance(allocation, xr.DataArray):
-        raise ConfigError(
-            f"found {shown(allocation)}, allowed: a DataArray with dims (channel), (geo, channel) "
-            "or (date, geo, channel), or a Dataset with such spend",
-            path="allocation",
+        raise SchemaError(
+            f"allocation: found {shown(allocation)}, needed: a DataArray with dims (channel), "
+            "(geo, channel) or (date, geo, channel), or an xarray.Dataset with such spend"
         )
     plan = ds["spend"].transpose(*MEDIA_DIMS).astype(float).copy()
     dims = set(map(str, allocation.dims))

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import with_reason, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 from mmm_xgen.truth.counterfactual import (
     MEDIA_DIMS,
     Window,
@@ -401,6 +401,7 @@ def _check_keys(change: Any) -> None:
             raise ConfigError(f"a change has no key {key!r}; {nearest(str(key), KEYS)}")
 
 
+@takes_datasets
 def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
     """Write a table of scenarios as CSV, one row a scenario, or as NetCDF.
 
@@ -436,7 +437,8 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
         if ending == ".csv":
             scenario_frame(table).to_csv(temporary, index_label="scenario")
         else:
-            table.to_netcdf(temporary)
+            with with_reason(temporary, table.nbytes):
+                table.to_netcdf(temporary)
 
 
 def scenario_frame(table: xr.Dataset) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from typer.testing import CliRunner
 import mmm_xgen
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.cli.benchmark import ManyValues, benchmark, chosen_models, repeated
+from mmm_xgen.cli.tables import ratio
 from mmm_xgen.config.channel import ChannelConfig
 from mmm_xgen.errors import (
     ConfigError,
@@ -41,6 +42,7 @@ from mmm_xgen.errors import (
 )
 from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
+from mmm_xgen.recovery.plots import read_returns
 from mmm_xgen.recovery.study import memory, work
 from mmm_xgen.recovery.study.memory import (
     Sizes,
@@ -1210,13 +1212,23 @@ def test_the_command_fits_shows_and_goes_on(tmp_path, command):
     words += ["--out", tmp_path / "out"]
     result = command(*words)
     assert result.exit_code == 0, result.output
-    assert "Who recovered what: every fit" in result.output
-    assert "bad initial energy" in result.output
-    assert "fake-instant-numpyro" in result.output
+    assert "bad initial energy" in result.stdout
+    assert max(map(len, result.stdout.splitlines()[:-1])) <= 100
+    # True and estimated ROAS of each fit and channel, as the study has them.
+    found = read_returns(read_units(tmp_path / "out"))
+    rows = [line.split() for line in result.stdout.splitlines()]
+    for row in found.to_dict("records"):
+        shown = [row["channel"], row["model"], str(row["seed"])]
+        figures = [ratio(row[name]) for name in ("truth", "median", "lower", "upper")]
+        shown += [*figures[:3], "to", figures[3]]
+        assert any([word for word in line if word != "*"] == shown for line in rows), shown
+    lines = result.stderr.splitlines()
+    assert lines[-1].startswith("8 of 8: tiny ")
+    assert not any(ord(letter) < 32 for line in lines for letter in line)
     before = contents(tmp_path / "out")
     assert len(list((tmp_path / "out" / "tiny").glob("*/*"))) == 8
-    assert command(*words).output == result.output
-    assert command(*words, "--plots-only").output == result.output
+    assert command(*words).output == result.stdout
+    assert command(*words, "--plots-only").output == result.stdout
     assert contents(tmp_path / "out") == before
     assert command(*words, "-q", "--force-rerun").output == ""
     assert contents(tmp_path / "out").keys() == before.keys()

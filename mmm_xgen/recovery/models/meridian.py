@@ -37,6 +37,7 @@ from mmm_xgen.recovery.models.meridian_environment import (
     ask_worker,
     meridian_python,
 )
+from mmm_xgen.schema import takes_datasets
 
 STATISTICS = "sample_stats_"
 # Meridian has one sampler.
@@ -79,6 +80,7 @@ def request_of(
     return request.assign_attrs(settings=json.dumps(told))
 
 
+@takes_datasets
 def ask_analyzer(
     ds: xr.Dataset,
     parameters: xr.Dataset,

@@ -47,6 +47,7 @@ from mmm_xgen.recovery.models.convergence import (
     total,
 )
 from mmm_xgen.recovery.models.sampling_time import ON_JAX, jax_clock
+from mmm_xgen.schema import takes_datasets
 
 Build: TypeAlias = Callable[[xr.Dataset], Any]
 
@@ -254,6 +255,7 @@ def model_class() -> Any:
     return importlib.import_module(name).MMM
 
 
+@takes_datasets
 def components_of(
     ds: xr.Dataset,
     *,

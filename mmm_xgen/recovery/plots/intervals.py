@@ -28,7 +28,7 @@ from mmm_xgen.recovery.plots.panels import ESTIMATE, draw_intervals, interval_le
 from mmm_xgen.recovery.plots.series import by_size, known
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 from mmm_xgen.truth.returns import roas
 
 # Intervals that reach further than that many times the largest truth or median are cut.
@@ -38,6 +38,7 @@ RIDGE = " *"
 RIDGE_NOTE = "* the data tell these along a ridge only"
 
 
+@takes_datasets
 def plot_roas(
     ds: xr.Dataset,
     estimates: xr.Dataset,
@@ -112,6 +113,7 @@ def plot_roas(
     return figure
 
 
+@takes_datasets
 def plot_parameters(
     ds: xr.Dataset,
     parameters: xr.Dataset,

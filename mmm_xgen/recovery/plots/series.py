@@ -34,13 +34,14 @@ from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
-from mmm_xgen.schema import require
+from mmm_xgen.schema import require, takes_datasets
 from mmm_xgen.truth.curves import response_curve
 
 # More points than that are noise in a panel of this width.
 MOST_DATES = 500
 
 
+@takes_datasets
 def plot_predictive(
     ds: xr.Dataset,
     series: xr.Dataset,
@@ -111,6 +112,7 @@ def plot_predictive(
     return figure
 
 
+@takes_datasets
 def plot_contributions(
     ds: xr.Dataset,
     series: xr.Dataset,
@@ -188,6 +190,7 @@ def plot_contributions(
     return figure
 
 
+@takes_datasets
 def plot_response_curves(
     ds: xr.Dataset,
     estimates: xr.Dataset,

@@ -13,6 +13,7 @@ from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.scoring.metrics import crps, evaluate
 from mmm_xgen.recovery.scoring.samples import samples
+from mmm_xgen.schema import takes_datasets
 from mmm_xgen.streams import stream
 
 # Share of the largest KPI below which a difference is rounding.
@@ -35,6 +36,7 @@ FIGURES = {
 }
 
 
+@takes_datasets
 def predictive_draws(estimates: xr.Dataset, *, seed: int) -> xr.DataArray:
     """Draws of the KPI: those of ``mu`` with independent normal noise of sd ``y_sigma``.
 
@@ -62,6 +64,7 @@ def predictive_draws(estimates: xr.Dataset, *, seed: int) -> xr.DataArray:
     return draws.transpose(*mu.dims).rename("y")
 
 
+@takes_datasets
 def prediction_scores(
     ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings
 ) -> dict[str, xr.DataArray]:

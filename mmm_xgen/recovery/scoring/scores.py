@@ -19,6 +19,7 @@ from mmm_xgen.recovery.scoring.metrics import METRICS, SERIES
 from mmm_xgen.recovery.scoring.precision import contraction, link_sd, precision_of
 from mmm_xgen.recovery.scoring.samples import pooled, samples, scored
 from mmm_xgen.recovery.scoring.scales import FLOOR, linked, scale_of, words
+from mmm_xgen.schema import takes_datasets
 from mmm_xgen.truth.curves import response_curve
 from mmm_xgen.truth.returns import mroas, roas
 
@@ -30,6 +31,7 @@ RETURNS = {"roas": roas, "mroas": mroas}
 TIDY = ("quantity", "metric", "channel", "geo", "label", "value")
 
 
+@takes_datasets
 def score(
     ds: xr.Dataset, fit: Fit, settings: FitSettings, *, prior: Fit | None = None
 ) -> xr.Dataset:
@@ -140,6 +142,7 @@ def score(
     return xr.Dataset({name: _bare(each) for name, each in scores.items()}, attrs=attrs)
 
 
+@takes_datasets
 def tidy(scores: xr.Dataset) -> pd.DataFrame:
     """Scores as a long table, one value a row; values that are missing stay.
 

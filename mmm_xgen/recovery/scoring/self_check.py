@@ -12,7 +12,7 @@ from mmm_xgen.recovery.fit import Fit, FitSettings
 from mmm_xgen.recovery.scoring.metrics import ACCURACY, METRICS
 from mmm_xgen.recovery.scoring.scores import score
 from mmm_xgen.response import response_parameters
-from mmm_xgen.schema import describe
+from mmm_xgen.schema import describe, takes_datasets
 
 # Rounding, on scales whose values are of order one: logs, shares and percentages.
 TOLERANCE = 1e-6
@@ -57,6 +57,7 @@ def _is_estimated(name: str) -> bool:
     return describe(name).is_parameter and name not in settings
 
 
+@takes_datasets
 def self_check(
     ds: xr.Dataset, settings: FitSettings, *, truth: xr.Dataset | None = None
 ) -> list[str]:

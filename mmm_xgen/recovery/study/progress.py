@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -74,8 +76,10 @@ class Clock:
 
 
 @contextmanager
-def shown(clock: Clock, units: int, done: int, *, wanted: bool) -> Iterator[Tell]:
-    """Bar on stderr, on a terminal only; calling what it yields tells of a finished unit.
+def shown(
+    clock: Clock, units: int, done: int, *, wanted: bool | Callable[[str], object]
+) -> Iterator[Tell]:
+    """Bar on a terminal's stderr, or lines; calling what it yields tells of a finished unit.
 
     Parameters
     ----------
@@ -83,9 +87,12 @@ def shown(clock: Clock, units: int, done: int, *, wanted: bool) -> Iterator[Tell
         What knows the time left.
     units, done : int
         Number of units, and of those that were there before.
-    wanted : bool
-        Whether to show it.
+    wanted : bool or callable
+        Whether to show it; a callable gets a plain line a fit where stderr is not a terminal.
     """
+    if callable(wanted) and not sys.stderr.isatty():
+        yield _in_lines(clock, units, done, wanted)
+        return
     if not (wanted and sys.stderr.isatty()):
         yield clock.finished
         return
@@ -105,11 +112,31 @@ def shown(clock: Clock, units: int, done: int, *, wanted: bool) -> Iterator[Tell
 
         def tell(unit: Unit, stats: Mapping[str, Any]) -> None:
             clock.finished(unit, stats)
-            mark = "" if stats["status"] == DONE else f" {stats['status']}"
-            description = f"{unit.dataset} {unit.label} seed {unit.seed}{mark}"
-            bar.update(task, advance=1, description=description, left=_words(clock.left))
+            bar.update(task, advance=1, description=_fit(unit, stats), left=_words(clock.left))
 
         yield tell
+
+
+def _in_lines(clock: Clock, units: int, done: int, write: Callable[[str], object]) -> Tell:
+    """Write a line for each fit, but not more than one a second, and one for the last."""
+    written = -math.inf
+
+    def tell(unit: Unit, stats: Mapping[str, Any]) -> None:
+        nonlocal done, written
+        clock.finished(unit, stats)
+        done += 1
+        if done < units and time.monotonic() < written + 1:
+            return
+        written = time.monotonic()
+        left = f", {_words(clock.left)}" if done < units else ""
+        write(f"{done} of {units}: {_fit(unit, stats)}{left}")
+
+    return tell
+
+
+def _fit(unit: Unit, stats: Mapping[str, Any]) -> str:
+    mark = "" if stats["status"] == DONE else f" {stats['status']}"
+    return f"{unit.dataset} {unit.label} seed {unit.seed}{mark}"
 
 
 def _words(seconds: float | None) -> str:

@@ -57,7 +57,7 @@ def run_study(
     executor: Any = None,
     force: bool = False,
     retry_failed: bool = False,
-    progress: bool = True,
+    progress: bool | Callable[[str], object] = True,
     protocol: str | Path | None = None,
 ) -> Study:
     """Fit models to datasets, score them against the truth, and keep it all in a folder.
@@ -95,8 +95,9 @@ def run_study(
     retry_failed : bool
         Whether to do again what failed or took too long. What was skipped for lack of memory,
         or took longer than a smaller `timeout`, is tried again in any case.
-    progress : bool
-        Whether to show progress and time left on stderr, if it is a terminal.
+    progress : bool or callable
+        Whether to show progress and time left on stderr, if it is a terminal. If it is not, a
+        callable gets a plain line for each fit.
     protocol : path, optional
         The study's protocol, whose hash is kept with every result: none that was made under
         another one is taken for one that was made under this.

@@ -12,6 +12,7 @@ import xarray as xr
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit
 from mmm_xgen.recovery.scoring.holdout import predictive_draws
+from mmm_xgen.schema import takes_datasets
 
 POSTERIOR = "posterior.nc"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
@@ -79,6 +80,7 @@ def read_posterior(path: Path, group: str) -> xr.Dataset | None:
         return None
 
 
+@takes_datasets
 def series_of(estimates: xr.Dataset, *, seed: int) -> xr.Dataset:
     """Mean and quantiles over draws of what has a dim date, and of the KPI predicted.
 
