@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.names import QUOTED, split_path
-from mmm_xgen.config.text import SUFFIXES, parse_yaml, read_text
+from mmm_xgen.config.text import SUFFIXES, parse_yaml
 from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
