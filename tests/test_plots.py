@@ -285,8 +285,12 @@ def test_sizes_that_no_axis_can_show_are_refused_with_the_reason(size, word, ds)
     with pytest.raises(SchemaError, match=f"'spend' is too {word}"):
         plots.plot_what_if(ds, spend.spend)
     control = ds.assign(control_value=ds.control_value.copy(data=np.full((104, 2, 2), size)))
-    with pytest.raises(SchemaError, match=f"'control_value' is too {word}"):
-        plots.plot_controls(control)
+    for plot in (plots.plot_controls, plots.plot_outliers, plots.plot_correlation):
+        with pytest.raises(SchemaError, match=f"'control_value' is too {word}"):
+            plot(control)
+    base = ds.assign(intercept_contribution=0 * ds.intercept_contribution + size)
+    with pytest.raises(SchemaError, match=f"'intercept_contribution' is too {word}"):
+        plots.plot_baseline(base)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-149, 1.0, 1e16, 1e149])
