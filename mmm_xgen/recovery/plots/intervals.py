@@ -22,7 +22,7 @@ from mmm_xgen.plots.panels import (
     page_of,
 )
 from mmm_xgen.plots.selection import texts_of
-from mmm_xgen.plots.style import STYLE, format_numbers, plain_text
+from mmm_xgen.plots.style import STYLE, format_numbers, plain_text, plain_texts
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings
 from mmm_xgen.recovery.plots.panels import ESTIMATE, draw_intervals, interval_legend
@@ -207,9 +207,9 @@ def _forest(
     cells = cells.transpose("quantile", *dims)
     truth = _truth_like(ds, name, cells.isel(quantile=0, drop=True))
     quantiles = cells.to_numpy().reshape(len(QUANTILES), -1)
-    texts = {
-        dim: texts_of(ds if dim in ds.dims else cells.to_dataset(name=name), dim) for dim in dims
-    }
+    # A model may have a control that the data do not have, such as its own trend.
+    known_names = {dim: ds[dim].values if dim in ds.dims else () for dim in dims}
+    texts = {dim: plain_texts(map(str, [*known_names[dim], *cells[dim].values])) for dim in dims}
     names = []
     for place in np.ndindex(*(cells.sizes[dim] for dim in dims)):
         labels = {dim: str(cells[dim].values[at]) for dim, at in zip(dims, place, strict=True)}
