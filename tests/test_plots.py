@@ -10,10 +10,12 @@ import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import mmm_xgen
 from mmm_xgen import (
     ChannelConfig,
+    ControlConfig,
     MMMDataConfig,
     RegionConfig,
     SchemaError,
@@ -32,12 +34,21 @@ from mmm_xgen.plots.style import (
     OTHER_COLOUR,
     period_word,
     plain_text,
+    plain_texts,
     short_number,
 )
 from tests.drawing import drawn
 from tests.strategies import quietly
 
 ROOT = Path(__file__).parents[1]
+# Pictures without the name of a channel, a geo or a control.
+WITHOUT_NAMES = (
+    "what_if_simulator",
+    "plot_baseline",
+    "plot_decomposition",
+    "plot_efficiency_frontier",
+    "plot_sales",
+)
 PANELS = ["sales", "contributions", "spend", "roas", "response"]
 
 
@@ -201,6 +212,100 @@ def test_any_channel_name_is_written_as_it_is():
     names = ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"]
     figure = drawn(plot_overview(generated(names=names)))
     assert legend_names(figure)[1:] == [plain_text(name) for name in names]
+
+
+ALIKE = [f"Programmatic display {kind} retargeting 12" for kind in ("prospect", "video", "audio")]
+
+
+def texts_in(figure):
+    """Texts of a figure that have one of the names in them."""
+    found = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
+    return [text for text in found if "Prog" in text]
+
+
+@pytest.fixture(scope="module")
+def alike():
+    """Channels, geos and controls of long names that differ in their middle only."""
+    channels = [
+        ChannelConfig(name=name, base_spend=900.0 + 100 * place, roas=2.0)
+        for place, name in enumerate(ALIKE)
+    ]
+    config = MMMDataConfig(
+        n_periods=30,
+        channels=channels,
+        control_variables=[ControlConfig(name=f"{name} 2") for name in ALIKE],
+        regions=RegionConfig(region_names=[f"{name} 3" for name in ALIKE], base_sales_rate=2e4),
+    )
+    return quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
+
+
+@pytest.mark.parametrize("name", [name for name in plots.__all__ if name not in WITHOUT_NAMES])
+def test_long_names_stay_apart_in_every_picture(name, alike):
+    more = {
+        "plot_what_if": lambda: [alike.spend * 1.1],
+        "plot_budget": lambda: [alike.mmm.optimize_allocation(per_geo=True)],
+    }.get(name, list)()
+    data = alike
+    if name == "plot_scenarios":
+        data = alike.mmm.compare_scenarios({one: {"channel": one, "by": 0.1} for one in ALIKE})
+    figure = drawn(getattr(plots, name)(data, *more))
+    written = " ".join(texts_in(figure))
+    # The first letter of what differs is in all texts, and nothing reads as two names.
+    expected = [f"Programm…{kind}" for kind in ("prosp", "video", "audio")]
+    assert all(text in written for text in expected), written
+    assert "Programmatic…" not in written
+
+
+def test_names_that_differ_never_become_the_same_text():
+    names = [
+        f"{'x' * 40}{middle}{'y' * 40}" for middle in ("", "x", "xx", "xy", "a" * 30, "a" * 31)
+    ]
+    names += [plain_text(names[0]), "xxxxxxxx…xyyyyyyyyyyyyyy…", "TV"]
+    texts = plain_texts(names)
+    assert len(set(texts.values())) == len(names)
+    assert all(texts[name] == name for name in names[-3:])
+    assert max(map(len, texts.values())) < 2 * LONGEST_NAME
+
+
+SIZES = ["y", "spend", "control_value"]
+
+
+@pytest.mark.parametrize(("size", "word"), [(1e-312, "small"), (1e-200, "small"), (1e305, "large")])
+def test_sizes_that_no_axis_can_show_are_refused_with_the_reason(size, word, ds):
+    sales = ds.assign(y=ds.y.copy(data=np.full(ds.y.shape, size)))
+    for plot in (plots.plot_decomposition, plots.plot_sales, plots.plot_geos, plots.plot_waterfall):
+        for data in (sales, sales[SIZES].assign_attrs(ds.attrs)):
+            if plot is plots.plot_waterfall and "mu" not in data:
+                continue
+            with pytest.raises(SchemaError, match=f"'y' is too {word} for a picture"):
+                plot(data)
+    spend = ds.assign(spend=ds.spend.copy(data=np.full(ds.spend.shape, size)))
+    with pytest.raises(SchemaError, match=f"'spend' is too {word} .* geo 'geo_a', channel"):
+        plots.plot_spend(spend)
+    with pytest.raises(SchemaError, match=f"'spend' is too {word}"):
+        plots.plot_what_if(ds, spend.spend)
+    control = ds.assign(control_value=ds.control_value.copy(data=np.full((104, 2, 2), size)))
+    for plot in (plots.plot_controls, plots.plot_outliers, plots.plot_correlation):
+        with pytest.raises(SchemaError, match=f"'control_value' is too {word}"):
+            plot(control)
+    base = ds.assign(intercept_contribution=0 * ds.intercept_contribution + size)
+    with pytest.raises(SchemaError, match=f"'intercept_contribution' is too {word}"):
+        plots.plot_baseline(base)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-149, 1.0, 1e16, 1e149])
+def test_constant_sales_of_any_other_size_are_drawn(size, ds):
+    observed = ds[SIZES].assign_attrs(ds.attrs)
+    sales = observed.assign(y=ds.y.copy(data=np.full(ds.y.shape, size)))
+    for plot in (plots.plot_decomposition, plots.plot_sales, plots.plot_geos, plots.plot_outliers):
+        drawn(plot(sales))
+
+
+def test_one_infinite_value_is_named(ds):
+    values = ds.y.values.copy()
+    values[3, 1] = np.inf
+    with pytest.raises(SchemaError, match="found at most inf in geo 'geo_b'"):
+        plots.plot_sales(ds.assign(y=ds.y.copy(data=values)))
 
 
 def test_a_placebo_and_a_silent_channel_are_drawn():

@@ -24,6 +24,7 @@ from mmm_xgen.plots.panels import (
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
+    check_sizes,
     kpi_of,
     per_period,
     span_of,
@@ -96,6 +97,7 @@ def plot_baseline(
     require(ds, "intercept_contribution")
     # An aggregated dataset has base sales by date, which is no further dim.
     check_panel(ds, *BASELINE[1:])
+    check_sizes(ds[["intercept_contribution"]])
     full = _baseline_of(at_geo(ds, geo))
     drawn = [name for name in NAMES if full[name].any()]
     mean = float(full["intercept"].mean())

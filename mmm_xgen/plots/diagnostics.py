@@ -42,6 +42,7 @@ from mmm_xgen.quality.panel import Panel
 from mmm_xgen.quality.reading import read
 from mmm_xgen.quality.report import count
 
+OBSERVED = ("y", "spend", "control_value")
 # Squares a side of one picture; more could not be read.
 MOST_VARIABLES = 45
 MOST_NUMBERED = 16
@@ -86,7 +87,7 @@ def plot_correlation(
     >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
     ['Seasonal', 'Trend', 'On-Off', 'Price', 'Promotion']
     """
-    check_panel(ds, "y", "spend")
+    check_panel(ds, *(name for name in OBSERVED if name in ds or name != "control_value"))
     panel = read(ds)
     with np.errstate(all="ignore"):
         everything = panel.correlation
@@ -193,7 +194,7 @@ def plot_outliers(
     >>> plot_outliers(mmm_xgen.generate_mmm_dataset()).get_suptitle().splitlines()[0]
     'No outliers: nothing is far from the median of its geo'
     """
-    check_panel(ds, "y", "spend")
+    check_panel(ds, *(name for name in OBSERVED if name in ds or name != "control_value"))
     panel = read(ds)
     with np.errstate(all="ignore"):
         marked, distance = panel.outliers, panel.isolation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -61,8 +61,9 @@ STYLE: Any = {
 
 PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 LONGEST_NAME = 25
-# Letters that are left of the beginning of names which differ only in their middle.
-BEGINNING = 8
+# Letters that are left of names which differ only in their middle: of their beginning, of the
+# part in which they differ, and of that part where further parts differ too.
+BEGINNING, DIFFERENCE, FIRST = 8, 15, 5
 # Ratios below it are what rounding leaves of 0.
 NO_RATIO = 1e-12
 DAYS_BESIDE_ONE_DATE = 4
@@ -176,7 +177,9 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     >>> list(short_names(["a" * 30 + "1" + "b" * 30, "a" * 30 + "2" + "b" * 30]).values())
     ['aaaaaaaa…1bbbbbbbbbbbbbb…', 'aaaaaaaa…2bbbbbbbbbbbbbb…']
     """
-    texts = _apart({name: _without_middle(name) for name in names})
+    texts = {name: _without_middle(name) for name in names}
+    for group in _alike(texts):
+        texts |= _apart(group, f"{group[0][:BEGINNING]}…")
     taken: set[str] = {name for name, text in texts.items() if name == text}
     for name, text in texts.items():
         copies, label = 1, text
@@ -195,23 +198,25 @@ def _without_middle(name: str) -> str:
     return f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
 
 
-def _apart(texts: dict[str, str]) -> dict[str, str]:
-    """Write long names of the same text from the letter on in which they first differ."""
-    alike = defaultdict(list)
+def _alike(texts: Mapping[str, str]) -> list[list[str]]:
+    """Names that have been shortened to the same text."""
+    groups = defaultdict(list)
     for name, text in texts.items():
         if name != text:
-            alike[text].append(name)
-    for names in (names for names in alike.values() if len(names) > 1):
-        letters = enumerate(zip_longest(*names))
-        start = next(place for place, others in letters if len(set(others)) > 1)
-        room = LONGEST_NAME - BEGINNING - 2
-        texts |= _apart(
-            {
-                name: f"{name[:BEGINNING]}…{name[start : start + room]}"
-                + "…" * (len(name) > start + room)
-                for name in names
-            }
-        )
+            groups[text].append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _apart(names: list[str], beginning: str) -> dict[str, str]:
+    """Write names of the same beginning from the letter on in which they first differ."""
+    letters = enumerate(zip_longest(*names))
+    start = next(place for place, others in letters if len(set(others)) > 1)
+    end = start + DIFFERENCE
+    texts = {
+        name: f"{beginning}{name[start:end]}{'…' if len(name) > end else ''}" for name in names
+    }
+    for group in _alike(texts):
+        texts |= _apart(group, f"{beginning}{group[0][start : start + FIRST]}…")
     return texts
 
 

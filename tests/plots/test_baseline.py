@@ -208,6 +208,43 @@ def test_any_control_name_is_written_as_it_is(name):
     assert titles(figure)[0] == plain_text(name)
 
 
+def switched(values, name="Promotion", freq="W-MON"):
+    """A dataset with one control of given values, dims (date, geo)."""
+    ds = generated(names=[name], n_regions=values.shape[1], n_periods=len(values), freq=freq)
+    return ds.assign(control_value=ds.control_value.copy(data=values[..., None]))
+
+
+@pytest.mark.parametrize("level", [1.0, 5.0])
+def test_what_is_on_or_off_is_never_drawn_as_half(level):
+    on = np.zeros((30, 2))
+    on[3:9, 0] = on[6:12, 1] = level
+    for ds in (switched(on), observed(switched(on))):
+        axes = drawn(plot_controls(ds)).axes[0]
+        [steps] = axes.get_lines()
+        assert steps.get_drawstyle() == "steps-post"
+        np.testing.assert_array_equal(steps.get_ydata(), (on > 0).sum(axis=1))
+        assert axes.get_ylabel() == "geos where on"
+        assert axes.get_title(loc="left") == f"Promotion: {level:g} where it is on"
+    [steps] = drawn(plot_controls(switched(on), geo="geo_1")).axes[0].get_lines()
+    np.testing.assert_array_equal(steps.get_ydata(), on[:, 0])
+
+
+def test_a_short_promotion_keeps_its_level_when_dates_are_thinned():
+    on = np.zeros((2 * MOST_DATES, 1))
+    on[::10] = 1.0
+    axes = plot_controls(switched(on, freq="D")).axes[0]
+    [steps] = axes.get_lines()
+    assert len(steps.get_ydata()) == MOST_DATES
+    assert set(steps.get_ydata()) == {0.0, 1.0}
+    assert steps.get_ydata().sum() == len(on) / 10
+
+
+def test_what_varies_from_zero_on_is_drawn_by_values_that_geos_have():
+    depth = np.random.default_rng(1).uniform(0.01, 1.0, (20, 2)) * [1.0, 0.0]
+    [drawn_values] = plot_controls(switched(depth)).axes[0].get_lines()
+    assert all(np.isin(drawn_values.get_ydata(), depth))
+
+
 def test_missing_values_leave_gaps():
     ds = observed(generated(n_controls=1))
     values = ds.control_value.values.copy()

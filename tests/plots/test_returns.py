@@ -19,6 +19,7 @@ from mmm_xgen import (
     TransformConfig,
 )
 from mmm_xgen.aggregate import aggregate
+from mmm_xgen.plots.overview import plot_overview
 from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.returns import ALL_GEOS, MOST_COLUMNS, plot_roas
 from mmm_xgen.plots.selection import by_size
@@ -150,6 +151,19 @@ def test_channels_without_spend_or_effect_are_shown_as_such() -> None:
         assert cells.mask[:, names.index("silent")].all()
         # No effect is the end of the scale, not a gap in it.
         assert not cells.mask[:, names.index("placebo")].any()
+
+
+def test_small_returns_keep_three_figures(ds: xr.Dataset) -> None:
+    small = ds.assign(revenue_per_kpi=1e-3 * ds.revenue_per_kpi)
+    returns = roas(small).sel(channel=by_size(small)).to_numpy()
+    wanted = {f"{value:#.3g}" for value in returns}
+    assert all(len(text.lstrip("0.")) == 3 for text in wanted)
+    for figure in (plot_roas(small), plot_overview(small)):
+        texts = {text.get_text() for axes in figure.axes for text in axes.texts}
+        assert wanted <= texts
+    cells = plot_roas(small, by="geo").axes[0].texts
+    assert wanted <= {text.get_text() for text in cells}
+    assert all(text.get_text() not in ("0.00", "0.01") for text in cells)
 
 
 def test_nothing_spent_at_all_is_drawn() -> None:

@@ -21,7 +21,8 @@ from mmm_xgen.plots.panels import (
     name_rows,
     page_of,
 )
-from mmm_xgen.plots.style import STYLE, format_numbers, plain_text
+from mmm_xgen.plots.selection import texts_of
+from mmm_xgen.plots.style import STYLE, format_numbers, plain_text, plain_texts
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings
 from mmm_xgen.recovery.plots.panels import ESTIMATE, draw_intervals, interval_legend
@@ -94,7 +95,8 @@ def plot_roas(
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         draw_intervals(axes, found, true_values)
-        name_rows(axes, [plain_text(name) for name in channels.names])
+        texts = texts_of(ds, "channel")
+        name_rows(axes, [texts[name] for name in channels.names])
         # Beyond this there are only ends of intervals, and all else would be pressed together.
         furthest = FURTHEST * np.nanmax(np.abs([*found[2], *true_values, 0.1]))
         entries = interval_legend()
@@ -173,8 +175,9 @@ def plot_parameters(
     noted = any(RIDGE in name for forest in forests for name in forest.names)
     with mpl.rc_context(STYLE):
         figure = _forest_panels(forests, figsize)
-        where = chosen.names[0] if chosen.note and len(chosen.names) == 1 else ""
-        notes = [plain_text(where), chosen.note, RIDGE_NOTE if noted else ""]
+        alone = chosen.note and len(chosen.names) == 1
+        where = texts_of(ds, "geo")[chosen.names[0]] if alone else ""
+        notes = [where, chosen.note, RIDGE_NOTE if noted else ""]
         headed(figure, "Parameters: estimated and true", "; ".join(filter(None, notes)))
         legend_below(figure, interval_legend())
     return figure
@@ -206,12 +209,15 @@ def _forest(
     cells = cells.transpose("quantile", *dims)
     truth = _truth_like(ds, name, cells.isel(quantile=0, drop=True))
     quantiles = cells.to_numpy().reshape(len(QUANTILES), -1)
+    # A model may have a control that the data do not have, such as its own trend.
+    known_names = {dim: ds[dim].values if dim in ds.dims else () for dim in dims}
+    texts = {dim: plain_texts(map(str, [*known_names[dim], *cells[dim].values])) for dim in dims}
     names = []
     for place in np.ndindex(*(cells.sizes[dim] for dim in dims)):
         labels = {dim: str(cells[dim].values[at]) for dim, at in zip(dims, place, strict=True)}
         confounded = ridge is not None and _confounded(ridge, name, labels.get("channel", ""))
-        shown = [text for dim, text in labels.items() if dim != "geo" or len(geos) > 1]
-        names.append(" · ".join(map(plain_text, shown)) + (RIDGE if confounded else ""))
+        shown = [texts[dim][text] for dim, text in labels.items() if dim != "geo" or len(geos) > 1]
+        names.append(" · ".join(shown) + (RIDGE if confounded else ""))
     # A channel whose curve has no such parameter has no draws of it.
     there = np.isfinite(quantiles).all(axis=0)
     return _Forest(

@@ -21,6 +21,7 @@ from mmm_xgen.plots.panels import (
     new_panels,
     page_of,
 )
+from mmm_xgen.plots.selection import texts_of
 from mmm_xgen.plots.style import (
     FAINT,
     STYLE,
@@ -99,7 +100,7 @@ def plot_predictive(
             size = 4 if here.sizes["date"] <= MOST_DATES else 2
             axes.plot(here["date"], here["y"], ".", color=FAINT, markersize=size, label="sales")
             _draw_truth(axes, here["mu"])
-            axes.set_title(plain_text(geo))
+            axes.set_title(texts_of(ds, "geo")[geo])
             _finish(axes, ds)
         headed(figure, f"Sales by geo: {what}, and true", geos.note)
         entries: dict[str, Artist] = {
@@ -177,9 +178,9 @@ def plot_contributions(
             here = estimate.sel(channel=channel)
             _draw_band(axes, here[name], here[f"{name}_mean"])
             _draw_truth(axes, truth.sel(channel=channel))
-            axes.set_title(plain_text(channel))
+            axes.set_title(texts_of(ds, "channel")[channel])
             _finish(axes, ds)
-        where = f" in {plain_text(geo)}, of {len(geos)} geos" if len(geos) > 1 else ""
+        where = f" in {texts_of(ds, 'geo')[geo]}, of {len(geos)} geos" if len(geos) > 1 else ""
         headed(figure, f"Contributions of channels{where}: estimated and true", channels.note)
         entries: dict[str, Artist] = {
             "truth": line(TRUTH, dashed=True, width=1.1),
@@ -268,7 +269,7 @@ def plot_response_curves(
                 label="truth",
             )
             axes.set_xlim(float(grid.min()), float(grid.max()))
-            axes.set_title(plain_text(channel))
+            axes.set_title(texts_of(ds, "channel")[channel])
             axes.set_xlabel("multiple of the window's spend")
             axes.set_ylabel(unit)
             format_numbers(axes, "y")

@@ -27,7 +27,7 @@ from mmm_xgen.plots.panels import (
     name_rows,
     page_of,
 )
-from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_numbers, plain_text
+from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_numbers, plain_texts
 from mmm_xgen.recovery.plots.panels import BETWEEN, MARKERS, OPAQUE, TRUTH, model_text
 from mmm_xgen.recovery.scoring.aggregates import HIGHER_IS_BETTER, aggregate
 from mmm_xgen.recovery.scoring.calibration import coverage
@@ -275,7 +275,8 @@ def plot_runtime(
 
 def row_names(table: pd.DataFrame, of: str = MODEL) -> pd.Series:
     """Name of the row of each entry, with its dataset if there are several."""
-    names = table[of].astype(str).map(model_text if of == MODEL else plain_text)
+    names = table[of].astype(str)
+    names = names.map(model_text if of == MODEL else plain_texts(names))
     if table[DATASET].nunique() < 2:
         return names
     return table[DATASET].astype(str).map(model_text) + BETWEEN + names
