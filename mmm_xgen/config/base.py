@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.errors import shown as shown  # for the other modules of this package
 
 Number = Annotated[float, Strict()]
 Integer = Annotated[int, Strict()]
@@ -139,12 +140,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return value
-
-
-def shown(value: Any) -> str:
-    """One short line that shows a value found where it should not be."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def fail(message: str, *path: str | int) -> PydanticCustomError:

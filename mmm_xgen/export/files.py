@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.atomic import writing
-from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
+from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
@@ -28,8 +28,6 @@ PathLike: TypeAlias = str | os.PathLike[str]
 CORE = ("spend", "channel_contribution", "mu", "y")
 DATES = ("date", "history_date")
 LARGEST_INTEGER = np.iinfo(np.int64).max
-ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
-ZARR_METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
 
 def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
@@ -103,7 +101,8 @@ def load(path: PathLike) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If there is no such file, it is broken, or it holds something else.
+        If there is no such file, it is broken, or it holds something else. If a folder has a link
+        in it, metadata that could run code, or, where `write_ensemble` wrote it, a damaged file.
     MissingDependencyError
         If `path` is a Zarr directory and zarr is not installed.
 
@@ -118,10 +117,11 @@ def load(path: PathLike) -> xr.Dataset:
         raise SchemaError(f"{source}: no such file")
     engine = "netcdf4"
     if source.is_dir():
+        from mmm_xgen.export.folders import check_zarr
         from mmm_xgen.export.store import open_ensemble
-        from mmm_xgen.export.store_layout import recorded
+        from mmm_xgen.export.store_layout import is_store
 
-        if recorded(source) is not None:
+        if is_store(source):
             return open_ensemble(source).load()
         engine = "zarr"
         check_zarr(source)
@@ -323,7 +323,9 @@ def with_own_names(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _read(source: Path, engine: str) -> xr.Dataset:
-    with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None) as raw:
+    # The metadata of each array are read, and not the copy of them that a group may have.
+    options = {"consolidated": False} if engine == "zarr" else {}
+    with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None, **options) as raw:
         # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
         times = {str(name): name in DATES for name in raw.variables}
         ds = xr.decode_cf(raw, decode_times=times, decode_timedelta=False).load()
@@ -377,47 +379,6 @@ def _refuse_null_character(ds: xr.Dataset) -> None:
         raise SchemaError(
             f"the text {str(cut[0])!r} has a null character, which NetCDF cannot hold; rename it"
         )
-
-
-def check_zarr(source: Path) -> None:
-    """Refuse a folder that is no Zarr directory or would run code; say what reading it needs.
-
-    Raises
-    ------
-    SchemaError
-        If it is refused.
-    MissingDependencyError
-        If zarr is not installed.
-    """
-    if not any((source / mark).exists() for mark in ZARR_MARKS):
-        raise SchemaError(f"{source}: this is a folder, and no Zarr directory; give a file in it")
-    from importlib.util import find_spec
-
-    if find_spec("zarr") is None:
-        raise MissingDependencyError(
-            f"{source}: a Zarr directory needs zarr; pip install 'mmm-xgen[scale]'"
-        )
-    for mark in ZARR_METADATA:
-        for metadata in sorted(source.rglob(mark)):
-            if _names_pickle(_json_of(metadata)):
-                raise SchemaError(
-                    f"{source}: {metadata.name} names the codec pickle, which runs code when it "
-                    "is read; no dataset of mmm-xgen has it"
-                )
-
-
-def _json_of(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{path}: broken metadata ({_first_line(error)})") from error
-
-
-def _names_pickle(node: Any) -> bool:
-    if isinstance(node, dict):
-        named = (str(node.get(key)) for key in ("id", "name"))
-        return any(name.endswith("pickle") for name in named) or _names_pickle(list(node.values()))
-    return isinstance(node, list) and any(map(_names_pickle, node))
 
 
 def _first_line(error: Exception) -> str:

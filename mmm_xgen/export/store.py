@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,25 +12,35 @@ import xarray as xr
 from mmm_xgen.atomic import told_by_name
 from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError, nearest
 from mmm_xgen.export.chunkwise import (
+    Source,
+    damaged,
     refuse_other,
     source_of,
     target_folder,
     write_chunks,
 )
-from mmm_xgen.export.files import PathLike, check_zarr
+from mmm_xgen.export.files import PathLike
+from mmm_xgen.export.folders import metadata_in, refuse_codecs, refuse_links
 from mmm_xgen.export.store_layout import (
-    PROGRESS,
+    RECORD,
     ChunkWriter,
     chunks_written,
     clear_half_files,
     create_store,
+    damaged_chunks,
+    damaged_metadata,
     dataset_in,
     forget,
+    is_store,
     leftovers_of,
     recorded,
+    repair_metadata,
+    whole_record,
 )
 
 Number = Literal["float64", "float32"]
+# Bytes of numbers that are read in less than a second or so.
+CHECKED_AT_ONCE = 500_000_000
 
 
 def write_ensemble(
@@ -111,18 +123,15 @@ def write_ensemble(
     with told_by_name(path):
         forget(leftovers_of(target))
         there = target.is_dir() and any(target.iterdir())
-        if there:
-            found = recorded(target)
-            if found is None:
-                raise SchemaError(
-                    f"{path}: this folder is no store that write_ensemble began; choose another "
-                    "path"
-                )
-            if resume:
-                refuse_other(Path(path), found, identity)
-        if not there or not resume:
+        if there and not is_store(target):
+            raise SchemaError(
+                f"{path}: this folder is no store that write_ensemble began; choose another path"
+            )
+        if there and resume:
+            done = _resume(target, source, dtype, identity, named=Path(path))
+        else:
             create_store(target, source, dtype, identity)
-        done = chunks_written(target)
+            done = set()
         clear_half_files(target, source.names)
     write_chunks(source, ChunkWriter(target, source.size), done, client=client, progress=progress)
     # A worker that was killed leaves half a file beside the whole one of its successor.
@@ -130,24 +139,45 @@ def write_ensemble(
     return Path(path)
 
 
-def open_ensemble(path: PathLike) -> xr.Dataset:
+def _resume(
+    target: Path, source: Source, dtype: str, identity: Mapping[str, Any], *, named: Path
+) -> set[int]:
+    """Repair the metadata of a store; the chunks that are done and not damaged come back."""
+    refuse_links(target)
+    found = recorded(target)
+    if found is not None:
+        refuse_other(named, found, identity)
+    record = repair_metadata(target, source, dtype, identity)
+    if record is None:
+        raise damaged(named, [RECORD])
+    done = chunks_written(target)
+    return done - damaged_chunks(target, record, done).keys()
+
+
+def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
     """Open an ensemble that `write_ensemble` wrote, lazily, chunk by chunk.
 
     Parameters
     ----------
     path : str or Path
         Folder of the store.
+    verify : bool
+        Whether to compare what is read with the checksums of the store. The metadata and the
+        coordinates are checked at once, and each chunk whenever it is read. The chunks of a store
+        of up to 500 MB of numbers are checked at once, too.
 
     Returns
     -------
     Dataset
-        Identical to the one that was written, with numbers of the dtype of the store. Nothing but
-        the coordinates is read before Dask's ``compute``; `regenerate_ensemble` makes it again.
+        Identical to the one that was written, with numbers of the dtype of the store. Its numbers
+        are Dask arrays; `regenerate_ensemble` makes it again.
 
     Raises
     ------
     SchemaError
-        If there is no such store, or it is not finished; it says how much is missing.
+        If there is no such store, or it is not finished; it says how much is missing. If a file
+        is damaged, lost or exchanged, also when Dask computes later; it names the file. If the
+        store has a link in it, or metadata that could run code.
     MissingDependencyError
         If zarr or Dask is not installed.
 
@@ -157,22 +187,33 @@ def open_ensemble(path: PathLike) -> xr.Dataset:
     Traceback (most recent call last):
     mmm_xgen.errors.SchemaError: nowhere.zarr: no such folder
     """
-    source = Path(path)
-    if not source.is_dir():
-        raise SchemaError(f"{source}: no such folder")
+    if not Path(path).is_dir():
+        raise SchemaError(f"{path}: no such folder")
     _require_zarr()
-    check_zarr(source)
-    found = recorded(source)
-    if found is None:
-        raise SchemaError(f"{source}: no store that write_ensemble wrote (it has no {PROGRESS!r})")
-    chunks = -(-int(found["datasets"]) // int(found["chunk"]))
-    missing = chunks - len(chunks_written(source))
+    # Workers of a cluster may have another current folder.
+    source = Path(os.path.realpath(path))
+    if not is_store(source):
+        raise SchemaError(f"{path}: no store that write_ensemble wrote (it has no {RECORD!r})")
+    metadata = metadata_in(source)
+    record = whole_record(source)
+    if record is None:
+        raise damaged(path, [RECORD])
+    if verify and (faults := damaged_metadata(source, record)):
+        raise damaged(path, faults)
+    refuse_codecs(source, metadata)
+    chunks = -(-int(record["datasets"]) // int(record["chunk"]))
+    done = chunks_written(source)
+    missing = chunks - len(done)
     if missing:
         raise SchemaError(
-            f"{source}: {missing} of {chunks} chunks are not written yet; the call that began it "
+            f"{path}: {missing} of {chunks} chunks are not written yet; the call that began it "
             "goes on where it stopped"
         )
-    return dataset_in(source)
+    ds = dataset_in(source, record, verify=verify)
+    checked = done if verify and ds.nbytes <= CHECKED_AT_ONCE else set()
+    if found := damaged_chunks(source, record, checked):
+        raise damaged(path, list(found.values()))
+    return ds
 
 
 def _require_zarr() -> None:
