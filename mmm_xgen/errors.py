@@ -70,8 +70,8 @@ def one_line(message: object) -> str:
 
     Examples
     --------
-    >>> len(one_line(10_000 * "a\n"))
-    1000
+    >>> len(one_line(10_000 * "a ")), one_line("two\nlines")
+    (1000, 'two lines')
     """
     # Escaping makes a text longer: shorten it before and after.
     text = " ".join(shortened(str(message), MESSAGE).splitlines())

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import csv_of, writing
 from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
@@ -143,7 +143,7 @@ def load(path: PathLike) -> xr.Dataset:
     return ds
 
 
-def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
+def write_csv(ds: xr.Dataset, path: PathLike, *, escape_formulas: bool = False) -> Path:
     """Write the wide frame as CSV: ISO dates, and numbers in the fewest digits that keep them.
 
     Parameters
@@ -152,6 +152,10 @@ def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
         See `to_frame`.
     path : str or Path
         The file; its folder must exist. A file that is there is replaced.
+    escape_formulas : bool
+        Whether to put an apostrophe before a label such as ``=1+1`` or ``@home``, which a
+        spreadsheet would run as a formula. Otherwise labels are written as they are, and such a
+        one is warned of.
 
     Returns
     -------
@@ -167,6 +171,8 @@ def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
     -----
     ``pandas.read_csv(path, parse_dates=["date"], keep_default_na=False)`` reads it back, a geo
     called NA as text; releases before 3 need ``float_precision="round_trip"`` for the last bit.
+    With `escape_formulas`, a label that begins with an apostrophe gets a second one: take the
+    first one away, with ``frame["geo"].str.removeprefix("'")``, to have the labels back.
 
     Examples
     --------
@@ -176,9 +182,9 @@ def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
     ...     write_csv(ds, Path(folder) / "sales.csv").read_text().splitlines()[0]
     'date,geo,y,x1-Seasonal,x2-Trend,x3-On-Off,c1-Price,c2-Promotion'
     """
-    frame = to_frame(ds)
+    text = csv_of(to_frame(ds), escape_formulas=escape_formulas)
     with writing(path) as temporary:
-        frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+        temporary.write_text(text, encoding="utf-8", newline="")
     return Path(path)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmm_xgen.atomic import told_by_name
 from mmm_xgen.errors import ConfigError, MissingDependencyError, SchemaError, nearest
 from mmm_xgen.export.chunkwise import (
+    FILES,
+    OWN,
     Source,
     damaged,
     refuse_other,
@@ -19,23 +24,25 @@ from mmm_xgen.export.chunkwise import (
     target_folder,
     write_chunks,
 )
-from mmm_xgen.export.files import PathLike
+from mmm_xgen.export.files import DATES, PathLike, with_own_names
 from mmm_xgen.export.folders import metadata_in, refuse_codecs, refuse_links
 from mmm_xgen.export.store_layout import (
+    MARK,
     RECORD,
     ChunkWriter,
     chunks_written,
     clear_half_files,
     create_store,
     damaged_chunks,
+    damaged_files,
     damaged_metadata,
-    dataset_in,
     forget,
     is_store,
     leftovers_of,
     recorded,
     repair_metadata,
     whole_record,
+    without_text_warning,
 )
 
 Number = Literal["float64", "float32"]
@@ -214,6 +221,104 @@ def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
     if found := damaged_chunks(source, record, checked):
         raise damaged(path, list(found.values()))
     return ds
+
+
+# Reading ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """Numbers of a variable, each chunk of which is checked whenever it is read.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    name : str
+        The variable.
+    shape : tuple of int
+        Lengths of its dims.
+    dtype : str
+        Its numbers.
+    size : int
+        Datasets a chunk.
+    names : tuple of str
+        All variables of the store, in the order of their checksums.
+    record : str
+        Checksum of the record, which tells the store from another one at the same path.
+    verify : bool
+        Whether to check.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size: int
+    names: tuple[str, ...]
+    record: str
+    verify: bool
+
+    @property
+    def ndim(self) -> int:
+        """Number of dims."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        import zarr
+
+        if self.verify:
+            datasets = np.arange(self.shape[0])[index[0]]
+            dims = {self.name: self.ndim}
+            for position in np.unique(datasets // self.size).tolist():
+                if files := [*damaged_files(self.path, self.names, dims, position)]:
+                    raise damaged(self.path, files)
+        values: Any = zarr.open_array(self.path / self.name, mode="r")[index]
+        return np.asarray(values)
+
+    def lazy(self) -> Any:
+        """Dask array with the chunks of the store."""
+        import dask.array as da
+
+        chunks = (self.size, *self.shape[1:])
+        meta = np.empty((0,) * self.ndim, self.dtype)
+        return da.from_array(self, chunks=chunks, fancy=False, meta=meta)
+
+
+def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dataset:
+    """Dataset of a finished store, lazily."""
+    with without_text_warning():
+        raw = xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_cf=False)
+        # Whatever else was put into the store since is not part of the Dataset.
+        added = [name for name in raw.variables if f"{name}/zarr.json" not in record[FILES]]
+        raw = raw.drop_vars(added)
+        raw.attrs.pop(MARK, None)
+        listed = str(raw.attrs.pop("coordinates", "")).split()
+        ds = raw.set_coords([name for name in listed if name in raw.variables])
+        ds = ds.assign_coords({name: _loaded(values) for name, values in ds.coords.items()})
+    times = {str(name): name in DATES for name in ds.variables}
+    ds = xr.decode_cf(ds, decode_times=times, decode_timedelta=False, decode_coords=False)
+    ds = with_own_names(ds).drop_encoding()
+    names = tuple(sorted(record["variables"]))
+
+    def variable(name: str) -> xr.Variable:
+        known = ds[name].variable
+        stored = StoredArray(
+            path, name, known.shape, str(known.dtype), record["chunk"], names, record[OWN], verify
+        )
+        return xr.Variable(known.dims, stored.lazy(), known.attrs)
+
+    # A folder has no order; all coordinates stay, whatever variables were kept.
+    variables = {name: variable(name) for name in record["variables"]}
+    return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
+
+
+def _loaded(coordinate: xr.DataArray) -> xr.Variable:
+    values = coordinate.to_numpy()
+    if values.dtype.kind in "OUT":
+        # NumPy finds the length of the longest text in lists only.
+        values = np.array(values.tolist(), dtype=str).reshape(values.shape)
+    return xr.Variable(coordinate.dims, values, coordinate.attrs)
 
 
 def _require_zarr() -> None:

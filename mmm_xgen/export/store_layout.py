@@ -22,16 +22,14 @@ from mmm_xgen.atomic import atomic_path, told_by_name
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.chunkwise import (
     FILES,
-    OWN,
     THREADS,
     Arrays,
     Source,
     checksum,
-    damaged,
     is_whole,
     with_checksum,
 )
-from mmm_xgen.export.files import DATES, stored_names, with_own_names
+from mmm_xgen.export.files import stored_names
 from mmm_xgen.export.folders import files_in
 
 # Group whose attributes are the record of the store: what it was begun with, and the checksums of
@@ -59,7 +57,7 @@ DAY = np.timedelta64(1, "D")
 def create_store(target: Path, source: Source, dtype: str, identity: Mapping[str, Any]) -> None:
     """Make the store with all but its numbers, whole or not at all, in place of any other."""
     new, old = leftovers_of(target)
-    with _quiet():
+    with without_text_warning():
         _fill(new, source, dtype, identity)
     if target.exists():
         target.rename(old)
@@ -299,7 +297,7 @@ def repair_metadata(
     if not faults:
         return record
     new, _ = leftovers_of(target)
-    with _quiet():
+    with without_text_warning():
         _fill(new, source, dtype, identity)
     if record is None:
         record = whole_record(new) or {}
@@ -380,110 +378,12 @@ def clear_half_files(path: Path, names: Iterable[str]) -> None:
                 file.unlink(missing_ok=True)
 
 
-# Reading ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """Numbers of a variable, each chunk of which is checked whenever it is read.
-
-    Parameters
-    ----------
-    path : Path
-        The store.
-    name : str
-        The variable.
-    shape : tuple of int
-        Lengths of its dims.
-    dtype : str
-        Its numbers.
-    size : int
-        Datasets a chunk.
-    names : tuple of str
-        All variables of the store, in the order of their checksums.
-    record : str
-        Checksum of the record, which tells the store from another one at the same path.
-    verify : bool
-        Whether to check.
-    """
-
-    path: Path
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    size: int
-    names: tuple[str, ...]
-    record: str
-    verify: bool
-
-    @property
-    def ndim(self) -> int:
-        """Number of dims."""
-        return len(self.shape)
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        import zarr
-
-        if self.verify:
-            datasets = np.arange(self.shape[0])[index[0]]
-            dims = {self.name: self.ndim}
-            for position in np.unique(datasets // self.size).tolist():
-                if files := [*damaged_files(self.path, self.names, dims, position)]:
-                    raise damaged(self.path, files)
-        values: Any = zarr.open_array(self.path / self.name, mode="r")[index]
-        return np.asarray(values)
-
-    def lazy(self) -> Any:
-        """Dask array with the chunks of the store."""
-        import dask.array as da
-
-        chunks = (self.size, *self.shape[1:])
-        meta = np.empty((0,) * self.ndim, self.dtype)
-        return da.from_array(self, chunks=chunks, fancy=False, meta=meta)
-
-
-def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dataset:
-    """Dataset of a finished store, lazily."""
-    with _quiet():
-        raw = xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_cf=False)
-        # Whatever else was put into the store since is not part of the Dataset.
-        added = [name for name in raw.variables if f"{name}/zarr.json" not in record[FILES]]
-        raw = raw.drop_vars(added)
-        raw.attrs.pop(MARK, None)
-        listed = str(raw.attrs.pop("coordinates", "")).split()
-        ds = raw.set_coords([name for name in listed if name in raw.variables])
-        ds = ds.assign_coords({name: _loaded(values) for name, values in ds.coords.items()})
-    times = {str(name): name in DATES for name in ds.variables}
-    ds = xr.decode_cf(ds, decode_times=times, decode_timedelta=False, decode_coords=False)
-    ds = with_own_names(ds).drop_encoding()
-    names = tuple(sorted(record["variables"]))
-
-    def variable(name: str) -> xr.Variable:
-        known = ds[name].variable
-        stored = StoredArray(
-            path, name, known.shape, str(known.dtype), record["chunk"], names, record[OWN], verify
-        )
-        return xr.Variable(known.dims, stored.lazy(), known.attrs)
-
-    # A folder has no order; all coordinates stay, whatever variables were kept.
-    variables = {name: variable(name) for name in record["variables"]}
-    return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
-
-
-def _loaded(coordinate: xr.DataArray) -> xr.Variable:
-    values = coordinate.to_numpy()
-    if values.dtype.kind in "OUT":
-        # NumPy finds the length of the longest text in lists only.
-        values = np.array(values.tolist(), dtype=str).reshape(values.shape)
-    return xr.Variable(coordinate.dims, values, coordinate.attrs)
-
-
 def _json_of(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def without_text_warning() -> Iterator[None]:
     """Releases of zarr warn that text is no part of the format yet, which all of them can read."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(Zarr V3|Zarr format 3|vlen-utf8)")

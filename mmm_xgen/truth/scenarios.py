@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import csv_of, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
@@ -379,7 +379,8 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
         raise ConfigError(f"found the path {str(path)!r}, allowed: one that ends in .csv or .nc")
     with writing(path) as temporary:
         if ending == ".csv":
-            scenario_frame(table).to_csv(temporary, index_label="scenario")
+            text = csv_of(scenario_frame(table), index=True)
+            temporary.write_text(text, encoding="utf-8", newline="")
         else:
             table.to_netcdf(temporary)
 

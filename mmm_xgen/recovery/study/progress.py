@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from mmm_xgen.errors import printable
 from mmm_xgen.recovery.study.unit import DONE, Unit
 
 
@@ -106,7 +107,7 @@ def shown(clock: Clock, units: int, done: int, *, wanted: bool) -> Iterator[Tell
         def tell(unit: Unit, stats: Mapping[str, Any]) -> None:
             clock.finished(unit, stats)
             mark = "" if stats["status"] == DONE else f" {stats['status']}"
-            description = f"{unit.dataset} {unit.label} seed {unit.seed}{mark}"
+            description = printable(f"{unit.dataset} {unit.label} seed {unit.seed}{mark}")
             bar.update(task, advance=1, description=description, left=_words(clock.left))
 
         yield tell
