@@ -168,9 +168,8 @@ def csv_of(frame: pd.DataFrame, *, escape_formulas: bool = False, index: bool = 
         found += [each for each in table[name].unique().tolist() if isinstance(each, str)]
     formulas = [text for text in found if is_formula(text)]
     if escape_formulas:
-        table = table.rename(columns=_escaped).assign(
-            **{_escaped(name): table[name].map(_escaped) for name in texts}
-        )
+        escaped = {str(name): table[name].map(_escaped) for name in texts}
+        table = table.assign(**escaped).rename(columns=_escaped)
     elif formulas:
         warn(
             f"a spreadsheet that opens this CSV may run {shown(formulas[0])} as a formula, since "
