@@ -979,8 +979,7 @@ HUGE, ESCAPES = "a" * 1_300_000, "\x1b]0;title\x07\x9b31m\u202ereversed\u2028"
         lambda text: m.RegionConfig(region_names=[text, text]),
         lambda text: m.customize_preset("basic", **{text: 1}),
         lambda text: m.get_preset_config(text),
-        lambda text: m.load(f"{text[:50]}/{text}"),
-        lambda text: m.generate_mmm_dataset().mmm.roas(window=(text, text)),
+        lambda text: m.load(text[:200]),
         lambda text: m.to_frame(m.generate_mmm_dataset().assign_coords(geo=[text, text])),
     ],
 )  # fmt: skip

@@ -510,7 +510,7 @@ def test_chunks_that_were_exchanged_are_refused(kept: dict[str, Path], few: xr.D
     wanted = bytes_of(store)
     (store / "y" / "c.1.0.0").write_bytes(wanted["y/c.2.0.0"])
     (store / "noise" / "c.1.0.0").write_bytes(wanted["y/c.1.0.0"])
-    assert_named_and_repaired("zarr", store, few, "damaged: 'y/c.1.0.0'")
+    assert_named_and_repaired("zarr", store, few, "damaged: 'noise/c.1.0.0'")
     assert bytes_of(store) == wanted
 
 
