@@ -141,13 +141,21 @@ def check_target(path: Path) -> None:
         raise XgenError(f"{path}: there is no folder {str(path.parent)!r}; make it first")
 
 
-def csv_of(frame: pd.DataFrame, *, escape_formulas: bool = False, index: bool = False) -> str:
+def csv_of(
+    frame: pd.DataFrame,
+    target: Path | None = None,
+    *,
+    escape_formulas: bool = False,
+    index: bool = False,
+) -> str:
     r"""CSV of a frame, with a warning if a spreadsheet would run a text in it as a formula.
 
     Parameters
     ----------
     frame : DataFrame
         Its numbers are written in the fewest digits that keep them.
+    target : Path, optional
+        File to write to; the text comes back where none is given.
     escape_formulas : bool
         Whether to put an apostrophe before such a text, which a spreadsheet then shows as text. A
         text that begins with an apostrophe gets a second one: whoever takes the first of every
@@ -175,8 +183,8 @@ def csv_of(frame: pd.DataFrame, *, escape_formulas: bool = False, index: bool = 
             f"a spreadsheet that opens this CSV may run {shown(formulas[0])} as a formula, since "
             f"it begins with {shown(formulas[0][0])}; rename it, or read the file as data only"
         )
-    text: str = table.to_csv(index=False, lineterminator="\n")
-    return text
+    text = table.to_csv(target, index=False, encoding="utf-8", lineterminator="\n")
+    return text or ""
 
 
 def is_formula(text: str) -> bool:

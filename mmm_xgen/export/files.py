@@ -182,9 +182,9 @@ def write_csv(ds: xr.Dataset, path: PathLike, *, escape_formulas: bool = False) 
     ...     write_csv(ds, Path(folder) / "sales.csv").read_text().splitlines()[0]
     'date,geo,y,x1-Seasonal,x2-Trend,x3-On-Off,c1-Price,c2-Promotion'
     """
-    text = csv_of(to_frame(ds), escape_formulas=escape_formulas)
+    frame = to_frame(ds)
     with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        csv_of(frame, temporary, escape_formulas=escape_formulas)
     return Path(path)
 
 
@@ -330,7 +330,7 @@ def with_own_names(ds: xr.Dataset) -> xr.Dataset:
 
 def _read(source: Path, engine: str) -> xr.Dataset:
     # The metadata of each array are read, and not the copy of them that a group may have.
-    options = {"consolidated": False} if engine == "zarr" else {}
+    options: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
     with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None, **options) as raw:
         # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
         times = {str(name): name in DATES for name in raw.variables}

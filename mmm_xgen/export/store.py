@@ -278,11 +278,13 @@ class StoredArray:
 
     def lazy(self) -> Any:
         """Dask array with the chunks of the store."""
-        import dask.array as da
+        import dask.array
 
+        # It is untyped.
+        from_array: Any = dask.array.from_array
         chunks = (self.size, *self.shape[1:])
         meta = np.empty((0,) * self.ndim, self.dtype)
-        return da.from_array(self, chunks=chunks, fancy=False, meta=meta)
+        return from_array(self, chunks=chunks, fancy=False, meta=meta)
 
 
 def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dataset:

@@ -126,8 +126,8 @@ def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any])
         dimension_names=("chunk", "variable"),
         **options,
     )
-    names = sorted(set(files_in(folder)) - {RECORD})
-    files = {name: _file_checksum(folder, name) for name in names}
+    static = sorted(set(files_in(folder)) - {RECORD})
+    files = {name: _file_checksum(folder, name) for name in static}
     progress.update_attributes(with_checksum({**identity, FILES: files}))
 
 

@@ -379,8 +379,7 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
         raise ConfigError(f"found the path {str(path)!r}, allowed: one that ends in .csv or .nc")
     with writing(path) as temporary:
         if ending == ".csv":
-            text = csv_of(scenario_frame(table), index=True)
-            temporary.write_text(text, encoding="utf-8", newline="")
+            csv_of(scenario_frame(table), temporary, index=True)
         else:
             table.to_netcdf(temporary)
 

@@ -117,7 +117,7 @@ def summarise(out: Path, units: Sequence[Unit]) -> Study:
     tables = summary_tables(chosen, scores)
     for name, table in tables.items():
         with atomic_path(folder / f"{name}.csv") as temporary:
-            temporary.write_text(csv_of(table), encoding="utf-8", newline="")
+            csv_of(table, temporary)
     asked = chosen[chosen["asked"]].drop(columns="asked").reset_index(drop=True)
     study = Study(out=out, units=asked, tables=tables, report=folder / REPORT)
     plots.plot_study(chosen, scores, folder)
