@@ -8,9 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmm_xgen.errors import XgenError
+from mmm_xgen.errors import XgenError, shown, warn
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How a text begins that a spreadsheet runs as a formula, unless it is a number.
+FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 # Letters of a name that a temporary one repeats: file systems allow some 255.
 LONGEST = 100
 # Bytes of a write that looks for the system's reason.
@@ -174,3 +180,72 @@ def check_target(path: Path) -> None:
         raise XgenError(f"{path}: this is a folder; give the path of a file in it")
     if not path.parent.is_dir():
         raise XgenError(f"{path}: there is no folder {str(path.parent)!r}; make it first")
+
+
+def csv_of(
+    frame: pd.DataFrame,
+    target: Path | None = None,
+    *,
+    escape_formulas: bool = False,
+    index: bool = False,
+) -> str:
+    r"""CSV of a frame, with a warning if a spreadsheet would run a text in it as a formula.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its numbers are written in the fewest digits that keep them.
+    target : Path, optional
+        File to write to; the text comes back where none is given.
+    escape_formulas : bool
+        Whether to put an apostrophe before such a text, which a spreadsheet then shows as text. A
+        text that begins with an apostrophe gets a second one: whoever takes the first of every
+        text away has the texts as they were.
+    index : bool
+        Whether to write the index, under its name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> csv_of(pd.DataFrame({"geo": ["=1+1", "-1", "north"]}), escape_formulas=True)
+    "geo\n'=1+1\n-1\nnorth\n"
+    """
+    table = frame.reset_index() if index else frame
+    texts = table.select_dtypes(exclude=["number", "datetime", "timedelta", "bool"])
+    found = [str(name) for name in table.columns]
+    for name in texts:
+        found += [each for each in table[name].unique().tolist() if isinstance(each, str)]
+    formulas = [text for text in found if is_formula(text)]
+    if escape_formulas:
+        escaped = {str(name): table[name].map(_escaped) for name in texts}
+        table = table.assign(**escaped).rename(columns=_escaped)
+    elif formulas:
+        warn(
+            f"a spreadsheet that opens this CSV may run {shown(formulas[0])} as a formula, since "
+            f"it begins with {shown(formulas[0][0])}; rename it, or read the file as data only"
+        )
+    text = table.to_csv(target, index=False, encoding="utf-8", lineterminator="\n")
+    return text or ""
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may run a text as a formula.
+
+    Examples
+    --------
+    >>> is_formula("@SUM(A1)"), is_formula("-2.5"), is_formula("TV")
+    (True, False, False)
+    """
+    if not text.startswith(FORMULA):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return text.startswith(("\t", "\r"))
+
+
+def _escaped(text: object) -> object:
+    if isinstance(text, str) and (text.startswith("'") or is_formula(text)):
+        return f"'{text}"
+    return text

@@ -20,12 +20,82 @@ EXTRAS = {
     "scale": ("dask", "distributed", "zarr"),
 }
 NUMPY = str(Path(np.__file__).parent)
+# Letters of a value, a path and a message that are shown.
+VALUE, PATH, MESSAGE = 60, 200, 1000
+# Known words that a message lists.
+LISTED = 40
 # Where warnings go that somebody collects.
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Text whose control and other invisible characters are escaped, as ``repr`` escapes them.
+
+    Such characters, in a name or a file of a stranger, could steer a terminal or turn the order
+    of the letters around.
+
+    Examples
+    --------
+    >>> print(printable("\x1b]0;title\x07 süd"))
+    \x1b]0;title\x07 süd
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each
+        if each.isprintable() or each in keep
+        else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in text
+    )
+
+
+def shortened(text: str, longest: int) -> str:
+    """Text of at most so many letters: of a longer one, the middle is left out.
+
+    Examples
+    --------
+    >>> shortened("abcdefghijkl", 8)
+    'abc...kl'
+    """
+    if len(text) <= longest:
+        return text
+    end = (longest - 3) // 2
+    return f"{text[: longest - 3 - end]}...{text[-end:]}"
+
+
+def shown(value: object) -> str:
+    """One short line that shows a value found where it should not be."""
+    # The text of a long list or text takes as long as its length.
+    if isinstance(value, str | bytes) and len(value) > MESSAGE:
+        value = value[:VALUE]
+    text = " ".join(repr(value).split())
+    return text if len(text) <= VALUE else text[: VALUE - 3] + "..."
+
+
+def one_line(message: object) -> str:
+    r"""Message as one printable line of bounded length, whatever values are in it.
+
+    Examples
+    --------
+    >>> len(one_line(10_000 * "a ")), one_line("two\nlines")
+    (1000, 'two lines')
+    """
+    # Escaping makes a text longer: shorten it before and after.
+    text = " ".join(shortened(str(message), MESSAGE).splitlines())
+    return shortened(printable(text), MESSAGE)
+
+
 class XgenError(Exception):
-    """Root of every exception that this package raises on purpose."""
+    """Root of every exception that this package raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        It is made one line of at most 1000 letters, in which control characters are escaped.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message))
 
 
 class ConfigError(XgenError, ValueError):
@@ -47,8 +117,8 @@ class ConfigError(XgenError, ValueError):
 
     def __init__(self, message: str, *, path: str = "") -> None:
         self.path = path
-        self.message = message
-        super().__init__(f"{path}: {message}" if path else message)
+        self.message = one_line(message)
+        super().__init__(f"{shortened(path, PATH)}: {self.message}" if path else self.message)
 
 
 class NotApplicableError(ConfigError):
@@ -115,6 +185,7 @@ class XgenWarning(UserWarning):
 
 def warn(message: str) -> None:
     """Issue an `XgenWarning` that points at the first line outside of the package."""
+    message = one_line(message)
     collected = _COLLECTED.get()
     if collected is not None:
         collected.append(message)
@@ -157,6 +228,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     "did you mean 'seasonal'? allowed: 'on_off', 'seasonal'"
     """
     names = sorted(known)
-    allowed = "allowed: " + (", ".join(repr(name) for name in names) or "none")
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {close[0]!r}? {allowed}" if close else allowed
+    listed = [shown(name) for name in names[:LISTED]] or ["none"]
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    allowed = f"allowed: {', '.join(listed)}{more}"
+    close = difflib.get_close_matches(word[:PATH], names, n=1)
+    return f"did you mean {shown(close[0])}? {allowed}" if close else allowed

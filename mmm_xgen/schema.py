@@ -269,7 +269,7 @@ def require(ds: xr.Dataset, *names: str) -> None:
             )
 
 
-def how_to_keep(data: xr.Dataset | xr.DataArray, dims: Iterable[str]) -> str:
+def how_to_keep(data: Labelled, dims: Iterable[str]) -> str:
     """Selection that keeps dims, for data that lost them where one label was selected.
 
     Examples

@@ -934,3 +934,18 @@ def test_the_readme_names_what_exists():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert len(links) > 5
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_labels_of_a_file_do_not_steer_the_terminal(tmp_path):
+    evil = "\x1b]0;title\x07\u202edaor"
+    config = MMMDataConfig(n_periods=10, channels=[mmm_xgen.ChannelConfig(name="TV", roas=2.0)])
+    ds = mmm_xgen.generate_mmm_dataset(config).assign_coords(channel=[evil])
+    path = to_netcdf(ds, tmp_path / "a.nc")
+    for command in ("describe", "truth"):
+        shown = ran(command, path).stdout
+        assert shown.replace("\n", "").isprintable()
+        assert r"\x1b]0;title\x07\u202edaor" in shown.replace("\n", "")
+    # Data that go to a file stay as they are.
+    assert evil in ran("truth", path, "--format", "csv").stdout
+    (tmp_path / "a.yaml").write_text(f'"{"a" * 100_000}\\e]0;title\\a": 1\n')
+    assert len(refused("validate", tmp_path / "a.yaml")) < 1100

@@ -1080,3 +1080,31 @@ def test_500_mutilated_files_give_a_valid_dataset_or_a_config_error(
     # Edits that are all refused, or all harmless, would test little.
     assert outcomes.count("refused") > 20
     assert outcomes.count("dataset") > 5
+
+
+HUGE, ESCAPES = "a" * 1_300_000, "\x1b]0;title\x07\x9b31m\u202ereversed\u2028"
+
+
+@pytest.mark.parametrize("text", [HUGE, ESCAPES])
+@pytest.mark.parametrize(
+    "cause",
+    [
+        lambda text: m.MMMDataConfig.model_validate({text: 1}),
+        lambda text: m.MMMDataConfig(n_periods=text),
+        lambda text: m.ChannelConfig(name="TV", **{text: 1}),
+        lambda text: m.ChannelConfig(name="TV", pattern=text),
+        lambda text: m.RegionConfig(region_names=[text, text]),
+        lambda text: m.customize_preset("basic", **{text: 1}),
+        lambda text: m.get_preset_config(text),
+        lambda text: m.load(text[:200]),
+        lambda text: m.to_frame(m.generate_mmm_dataset().assign_coords(geo=[text, text])),
+    ],
+)  # fmt: skip
+def test_messages_are_one_printable_line_of_bounded_length(
+    cause: Callable[[str], object], text: str
+) -> None:
+    with pytest.raises(m.XgenError) as caught:
+        cause(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 1000
+    assert len(getattr(caught.value, "message", "")) <= 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -658,14 +659,47 @@ def test_zarr_is_lossless(tmp_path, name, zarr_format):
     assert quietly(lambda: m.regenerate(back)).identical(ds)
 
 
-def test_zarr_with_a_pickle_inside_is_refused(tmp_path, ds):
+PICKLE = {"id": "pickle", "protocol": 5}
+SHARDS = {"name": "sharding_indexed", "configuration": {"codecs": ["pickle"], "index_codecs": []}}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("geo/.zarray", lambda node: node.update(filters=[PICKLE])),
+        ("geo/.zarray", lambda node: node.update(filters=[{"id": "vlen-utf8"}, PICKLE])),
+        ("y/.zarray", lambda node: node.update(compressor=PICKLE | {"name": "zlib"})),
+        (".zmetadata", lambda node: node["metadata"]["y/.zarray"].update(filters=[PICKLE])),
+        ("y/zarr.json", lambda node: node["codecs"].append({"name": "numcodecs.pickle"})),
+        ("y/zarr.json", lambda node: node.update(codecs=[SHARDS])),
+        (
+            "zarr.json",
+            lambda node: node.update(
+                consolidated_metadata={"metadata": {"a": {"codecs": [SHARDS]}}}
+            ),
+        ),
+    ],
+)
+def test_zarr_with_a_pickle_inside_is_refused(tmp_path, ds, name, change):
+    pytest.importorskip("zarr")
+    path = write_zarr(ds, tmp_path / "a.zarr", 3 if name.endswith("zarr.json") else 2)
+    node = json.loads((path / name).read_text())
+    change(node)
+    (path / name).write_text(json.dumps(node))
+    stem = re.escape(Path(name).name)
+    with pytest.raises(m.SchemaError, match=rf"a\.zarr: {stem} names the codec pickle"):
+        load(path)
+    (tmp_path / "link.zarr").symlink_to(path)
+    with pytest.raises(m.SchemaError, match=r"names the codec pickle"):
+        load(tmp_path / "link.zarr")
+
+
+def test_zarr_with_a_linked_array_is_refused(tmp_path, ds):
     pytest.importorskip("zarr")
     path = write_zarr(ds, tmp_path / "a.zarr", 2)
-    metadata = path / "geo" / ".zarray"
-    data = json.loads(metadata.read_text())
-    data |= {"dtype": "|O", "filters": [{"id": "pickle", "protocol": 5}], "fill_value": 0}
-    metadata.write_text(json.dumps(data))
-    with pytest.raises(m.SchemaError, match=r"a\.zarr: \.zarray names the codec pickle"):
+    (path / "geo").rename(tmp_path / "elsewhere")
+    (path / "geo").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(m.SchemaError, match=r"a\.zarr: 'geo' is a link"):
         load(path)
 
 
@@ -705,6 +739,22 @@ def test_tables_keep_every_bit(tmp_path, name, write, read):
     pd.testing.assert_frame_equal(back, frame, check_exact=True)
     numbers = frame.columns[2:]
     assert back[numbers].to_numpy().tobytes() == frame[numbers].to_numpy().tobytes()
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://a")', "+north", "@home", "-", "-1", "süd"])
+def test_csv_warns_of_formulas_and_labels_come_back(tmp_path, ds, name):
+    named = ds.assign_coords(geo=[name, "'b"])
+    is_formula = name not in ("-1", "süd")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        plain = write_csv(named, tmp_path / "a.csv")
+    assert [each.category for each in caught] == [m.XgenWarning] * is_formula
+    assert not is_formula or repr(name) in str(caught[0].message)
+    assert set(read_csv(plain)["geo"].astype(str)) == {name, "'b"}
+    safe = read_csv(write_csv(named, tmp_path / "b.csv", escape_formulas=True))["geo"].astype(str)
+    assert set(safe) == {f"'{name}" if is_formula else name, "''b"}
+    assert set(safe.str.removeprefix("'")) == {name, "'b"}
+    write_parquet(named, tmp_path / "a.parquet")
 
 
 def test_hostile_labels_survive(tmp_path):

@@ -78,7 +78,8 @@ def test_what_is_not_a_dataset_is_refused(function, argument, words, tmp_path):
     signature = inspect.signature(function)
     given = signature.bind_partial()
     for name, parameter in signature.parameters.items():
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
+        is_variable = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not is_variable:
             given.arguments[name] = argument_for(parameter, tmp_path / "file.nc")
     for kind, value in IN_PLACE_OF_A_DATASET.items():
         if ALSO_TAKEN.get(kind) in words:

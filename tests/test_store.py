@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from mmm_xgen.export import (
     chunkwise,
     ensemble_frames,
     open_ensemble,
+    read_ensemble_frames,
     write_ensemble,
     write_ensemble_frames,
 )
@@ -445,6 +447,156 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
         assert {path: path.stat().st_mtime_ns for path in done} == done
     write[function](ds, target)
     assert bytes_of(target) == bytes_of(whole)
+
+
+# --- damaged
+
+
+def flip(file: Path) -> None:
+    first, *rest = file.read_bytes()
+    file.write_bytes(bytes([first ^ 1, *rest]))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-2]),
+    "emptied": lambda file: file.write_bytes(b""),
+    "flipped": flip,
+}
+STORED = ["y/c.1.0.0", "noise/c.5.0.0", "y/zarr.json", "zarr.json", "geo/c.0", "vary_0/c.0.0",
+          "dataset/c.0", "progress/zarr.json", "progress/checksum/c.2.0",
+          "progress/checksum/zarr.json"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def few() -> xr.Dataset:
+    return ensemble(variables=["y", "noise", "spend", "control_value"])
+
+
+@pytest.fixture(scope="module")
+def kept(few: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Targets to damage, which every test repairs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", m.XgenWarning)
+        folder = tmp_path_factory.mktemp("kept")
+        return {kind: write(few, folder / kind) for kind, write in WRITERS.items()}
+
+
+def assert_named_and_repaired(kind: str, target: Path, few: xr.Dataset, words: str) -> None:
+    read: Callable[[Path], object] = m.load if kind == "zarr" else read_ensemble_frames
+    with pytest.raises(m.SchemaError) as caught:
+        read(target)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    WRITERS[kind](few, target)
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_a_damaged_store_is_refused_and_resuming_repairs_it(
+    name: str, kept: dict[str, Path], few: xr.Dataset
+) -> None:
+    store = kept["zarr"]
+    wanted = bytes_of(store)
+    for damage in DAMAGES.values():
+        damage(store / name)
+        # Where a checksum is another one, the file that it belongs to is named.
+        words = "damaged: " if name == "progress/checksum/c.2.0" else f"damaged: {name!r}"
+        assert_named_and_repaired("zarr", store, few, words)
+        assert bytes_of(store) == wanted
+
+
+def test_chunks_that_were_exchanged_are_refused(kept: dict[str, Path], few: xr.Dataset) -> None:
+    store = kept["zarr"]
+    wanted = bytes_of(store)
+    (store / "y" / "c.1.0.0").write_bytes(wanted["y/c.2.0.0"])
+    (store / "noise" / "c.1.0.0").write_bytes(wanted["y/c.1.0.0"])
+    assert_named_and_repaired("zarr", store, few, "damaged: 'noise/c.1.0.0'")
+    assert bytes_of(store) == wanted
+
+
+def test_every_chunk_is_checked_when_it_is_read(
+    kept: dict[str, Path], few: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, file = kept["zarr"], kept["zarr"] / "y" / "c.1.0.0"
+    monkeypatch.setattr("mmm_xgen.export.store.CHECKED_AT_ONCE", 0)
+    content = file.read_bytes()
+    file.write_bytes((store / "y" / "c.2.0.0").read_bytes())
+    opened = open_ensemble(store)
+    wanted = few["y"].compute()
+    assert opened["y"][8:].compute().equals(wanted[8:])
+    with pytest.raises(m.SchemaError, match=r"damaged: 'y/c\.1\.0\.0'"):
+        opened["y"][7, 3].compute()
+    # Who does not ask gets what is there.
+    unchecked = open_ensemble(store, verify=False)["y"].compute()
+    np.testing.assert_array_equal(unchecked[4:8], wanted[8:12])
+    file.write_bytes(content)
+    assert open_ensemble(store)["y"].compute().equals(wanted)
+
+
+def test_a_store_that_lost_its_record_is_not_read_as_another_folder(
+    kept: dict[str, Path], few: xr.Dataset, tmp_path: Path
+) -> None:
+    shutil.copytree(kept["zarr"], tmp_path / "e", ignore=shutil.ignore_patterns("progress"))
+    with pytest.raises(m.SchemaError, match=r"damaged: 'progress/zarr\.json'"):
+        m.load(tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    "name", ["part-00002.parquet", "_datasets.parquet", "_checksums/part-00001.parquet.crc32"]
+)
+def test_damaged_frames_are_refused_and_resuming_repairs_them(
+    name: str, kept: dict[str, Path], few: xr.Dataset
+) -> None:
+    folder = kept["parquet"]
+    wanted = bytes_of(folder)
+    for damage in DAMAGES.values():
+        damage(folder / name)
+        words = name.removeprefix("_checksums/").removesuffix(".crc32")
+        assert_named_and_repaired("parquet", folder, few, words)
+        assert bytes_of(folder) == wanted
+    assert read_ensemble_frames(folder).equals(pd.read_parquet(folder))
+    (folder / "_ensemble.json").write_text("{")
+    with pytest.raises(m.SchemaError, match=r"damaged: '_ensemble\.json'"):
+        write_ensemble_frames(few, folder)
+    write_ensemble_frames(few, folder, resume=False)
+    assert bytes_of(folder) == wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("zarr", "y"), ("zarr", "progress"), ("zarr", "y/c.0.0.0"), ("zarr", "geo/zarr.json"),
+     ("parquet", "part-00000.parquet"), ("parquet", "_checksums")],
+)  # fmt: skip
+def test_a_link_in_a_folder_is_refused(
+    kind: str, name: str, kept: dict[str, Path], few: xr.Dataset, tmp_path: Path
+) -> None:
+    target, elsewhere = tmp_path / "e", tmp_path / "elsewhere"
+    shutil.copytree(kept[kind], target)
+    (target / name).rename(elsewhere)
+    (target / name).symlink_to(elsewhere)
+    before = bytes_of(tmp_path)
+    with pytest.raises(m.SchemaError, match=f"'{name}' is a link"):
+        WRITERS[kind](few, target)
+    with pytest.raises(m.SchemaError, match=f"'{name}' is a link"):
+        (open_ensemble if kind == "zarr" else read_ensemble_frames)(target)
+    assert bytes_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_folder_may_be_a_link_itself(kind: str, few: xr.Dataset, tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    link.symlink_to(real)
+    small = m.generate_ensemble(
+        m.customize_preset("basic", n_periods=5),
+        n=2,
+        chunks=1,
+        variables=["y", "spend", "control_value"],
+    )
+    for resume in (True, False):
+        WRITERS[kind](small, link, resume=resume)
+        assert link.is_symlink()
+        (open_ensemble if kind == "zarr" else read_ensemble_frames)(link)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
 
 # --- refused

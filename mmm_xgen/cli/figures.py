@@ -236,8 +236,9 @@ def units_of(figures: xr.Dataset) -> dict[str, str]:
 
 def as_csv(frame: pd.DataFrame) -> str:
     """CSV in the fewest digits that keep every number, without the last line break."""
-    text: str = frame.to_csv(index=False, lineterminator="\n")
-    return text.removesuffix("\n")
+    from mmm_xgen.atomic import csv_of
+
+    return csv_of(frame).removesuffix("\n")
 
 
 def as_json(parts: Mapping[str, Any]) -> str:

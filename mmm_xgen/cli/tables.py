@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from mmm_xgen.errors import printable
+
 if TYPE_CHECKING:
     import xarray as xr
     from rich.console import Console
@@ -44,9 +46,12 @@ def show_all(parts: Iterable[str | Table], width: int | None = None) -> None:
     shown.width = min(shown.width, width or shown.width)
     for part in parts:
         if isinstance(part, str):
-            shown.print(part, markup=False, soft_wrap=True)
+            shown.print(printable(part, keep="\n"), markup=False, soft_wrap=True)
             continue
         for column in part.columns:
+            # Labels of a stranger's file; rich itself has no way to change a cell.
+            column.header = printable(str(column.header), keep="\n")
+            column._cells = [printable(str(cell), keep="\n") for cell in column.cells]
             if column.no_wrap:
                 texts = (str(column.header), *map(str, column.cells))
                 column.min_width = max(map(cell_len, "\n".join(texts).split("\n")))

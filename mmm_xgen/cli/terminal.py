@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from mmm_xgen.errors import XgenError, XgenWarning
+from mmm_xgen.errors import XgenError, XgenWarning, one_line, printable
 
 PROGRAM = "mmm-xgen"
 BAD_INPUT = 2
@@ -63,7 +63,7 @@ class OneLineGroup(TyperGroup):
 def fail(message: str) -> int:
     """Write the message as one line on stderr, if it can be; return the exit status."""
     with suppress(OSError):
-        note(f"{PROGRAM}: error: {_one_line(message)}")
+        note(f"{PROGRAM}: error: {one_line(message)}")
     return BAD_INPUT
 
 
@@ -92,9 +92,10 @@ def write_any_text() -> None:
             stream.reconfigure(errors="replace")
 
 
-def say(message: str) -> None:
-    """Write a line on stdout."""
-    typer.echo(message)
+def say(message: str, *, data: bool = False) -> None:
+    """Write lines on stdout; data stay as they are where no terminal shows them."""
+    is_raw = data and not sys.stdout.isatty()
+    typer.echo(message if is_raw else printable(message, keep="\n\t"))
 
 
 def note(message: str) -> None:
@@ -116,7 +117,7 @@ def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
 
         def collect(message: Any, category: Any, *where: Any, **more: Any) -> None:
             if issubclass(category, XgenWarning | RuntimeWarning):
-                messages[_one_line(str(message))] = None
+                messages[one_line(str(message))] = None
             else:
                 usual(message, category, *where, **more)
 
@@ -138,18 +139,14 @@ def progress(steps: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=steps + 1)
 
         def begin(description: str) -> None:
-            bar.update(task, description=description, advance=1)
+            bar.update(task, description=printable(description), advance=1)
 
         yield begin
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _hint(error: Any) -> str:

@@ -283,6 +283,8 @@ def _print(
         if form is Form.TABLE:
             show_all(table())
         elif form is Form.CSV:
-            say(as_csv(rows().assign(**(every_row or {}))))
+            with warnings_in_one_line(quiet=False):
+                text = as_csv(rows().assign(**(every_row or {})))
+            say(text, data=True)
         else:
             say(as_json({**told(), "rows": rows()}))

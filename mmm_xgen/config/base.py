@@ -28,6 +28,7 @@ from mmm_xgen.config.names import (
     position_part,
 )
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.errors import shown as shown  # for the other modules of this package
 
 Number = Annotated[float, Strict()]
 Integer = Annotated[int, Strict()]
@@ -197,12 +198,6 @@ def _refused(constant: str) -> None:
 def too_deep() -> ConfigError:
     """Error for values inside of values inside of values."""
     return ConfigError(f"found values nested too deep, allowed: {LARGEST_DEPTH} levels")
-
-
-def shown(value: Any) -> str:
-    """One short line that shows a value found where it should not be."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def fail(message: str, *path: str | int) -> PydanticCustomError:

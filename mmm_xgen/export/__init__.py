@@ -15,12 +15,13 @@ from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.export.pymc_marketing import model_inputs, scaled_parameters
 
 if TYPE_CHECKING:
-    from mmm_xgen.export.ensemble_frames import write_ensemble_frames
+    from mmm_xgen.export.ensemble_frames import read_ensemble_frames, write_ensemble_frames
     from mmm_xgen.export.store import open_ensemble, write_ensemble
 
 # Name and the module that it is imported from once it is asked for.
 _LATER = {
     "open_ensemble": "mmm_xgen.export.store",
+    "read_ensemble_frames": "mmm_xgen.export.ensemble_frames",
     "write_ensemble": "mmm_xgen.export.store",
     "write_ensemble_frames": "mmm_xgen.export.ensemble_frames",
 }
@@ -30,6 +31,7 @@ __all__ = [
     "load",
     "model_inputs",
     "open_ensemble",
+    "read_ensemble_frames",
     "scaled_parameters",
     "to_frame",
     "to_netcdf",

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from mmm_xgen.version import __version__
 
 # Chunks that the threads of one process make at once: memory is bounded on any machine.
 THREADS = 2
+# Entry of a record with the checksum of its others, and that with those of files.
+OWN, FILES = "checksum", "files"
 # Words for what is recorded of an ensemble.
 RECORDED = {
     "config": "another configuration",
@@ -204,8 +207,8 @@ def target_folder(path: PathLike) -> Path:
     """
     if "://" in str(path):
         raise SchemaError(f"{path}: found an address, allowed: a folder of a file system")
-    # Workers of a cluster may have another current folder.
-    target = Path(path).absolute()
+    # Workers of a cluster may have another current folder, and a link would be replaced itself.
+    target = Path(os.path.realpath(path))
     with told_by_name(path):
         if target.exists() and not target.is_dir():
             raise SchemaError(f"{path}: this is a file; give the path of a folder")
@@ -234,6 +237,43 @@ def refuse_other(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
     raise SchemaError(
         f"{path}: begun with {' and '.join(other)}{told}; go on with what it was begun with, "
         "choose another path, or replace it with resume=False"
+    )
+
+
+# What was written ---------------------------------------------------------------------------
+
+
+def checksum(file: Path) -> int:
+    """CRC-32 of the bytes of a file; 0, as of an empty one, where there is no file."""
+    try:
+        return zlib.crc32(file.read_bytes())
+    except FileNotFoundError:
+        return 0
+
+
+def with_checksum(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Record with a checksum of its own entries."""
+    return {**record, OWN: _digest([_text(dict(record))])}
+
+
+def is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record is as it was written.
+
+    Examples
+    --------
+    >>> whole = with_checksum({"chunk": 4})
+    >>> is_whole(whole), is_whole(whole | {"chunk": 5})
+    (True, False)
+    """
+    return record == with_checksum(_without({OWN}, record))
+
+
+def damaged(path: PathLike, files: Sequence[str]) -> SchemaError:
+    """Error that names the first of some files that are not what was written."""
+    more = f" (and {len(files) - 1} more)" if len(files) > 1 else ""
+    return SchemaError(
+        f"{path}: damaged: {files[0]!r} is lost, or is not what was written{more}; the call that "
+        "wrote it repairs it, or replaces it with resume=False"
     )
 
 

@@ -21,13 +21,18 @@ from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.chunkwise import (
     Arrays,
     Source,
+    checksum,
+    damaged,
+    is_whole,
     labels_digest,
     refuse_other,
     source_of,
     target_folder,
+    with_checksum,
     write_chunks,
 )
 from mmm_xgen.export.files import PathLike
+from mmm_xgen.export.folders import refuse_links
 from mmm_xgen.export.frame import ensemble_frame
 from mmm_xgen.labelled import config_of, labels_of, varied_paths
 from mmm_xgen.places import EVERY, entries
@@ -35,7 +40,7 @@ from mmm_xgen.recipe import DATASET
 from mmm_xgen.schema import describe, require, takes_datasets
 
 # Names that begin so are no part of the data for those who read the folder as one table.
-RECORD, DATASETS = "_ensemble.json", "_datasets.parquet"
+RECORD, DATASETS, CHECKSUMS = "_ensemble.json", "_datasets.parquet", "_checksums"
 COLUMNS = ("y", "spend", "control_value")
 LABELS = ("date", "geo", "channel_column", "control_column")
 
@@ -73,8 +78,9 @@ def write_ensemble_frames(
     Path
         `folder`. It has ``part-00000.parquet``, ..., with the column ``dataset`` and those of
         `to_frame`; ``_datasets.parquet``, one row a dataset, with its seed and the numbers that
-        vary by their whole path; and ``_ensemble.json``, what it was begun with. As a name with
-        an underscore is no data, ``pandas.read_parquet(folder)`` reads all frames as one.
+        vary by their whole path; ``_ensemble.json``, what it was begun with; and the folder
+        ``_checksums``. As a name with an underscore is no data, ``pandas.read_parquet(folder)``
+        reads all frames as one; `read_ensemble_frames` does, too, and checks them.
 
     Raises
     ------
@@ -108,10 +114,58 @@ def write_ensemble_frames(
     job = FrameWriter(target, labels, ds[DATASET].to_numpy(), source.size)
     with told_by_name(folder):
         _begin(target, source, identity, resume=resume, named=Path(folder))
-    done = {position for position in range(len(source)) if job.file(position).is_file()}
+    done = {position for position in range(len(source)) if job.is_whole(position)}
     write_chunks(source, job, done, client=client, progress=progress)
-    _forget(target, ".part-*")
+    _forget(target, ".part-*", f"{CHECKSUMS}/.part-*")
     return Path(folder)
+
+
+def read_ensemble_frames(folder: PathLike) -> pd.DataFrame:
+    """Read the wide frames of all datasets, and compare every file with its checksum.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What `write_ensemble_frames` wrote.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Column ``dataset``, and those of `to_frame`.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such folder or it is not finished, or if a file is damaged, lost or
+        exchanged; it names the file.
+
+    Examples
+    --------
+    >>> import tempfile, mmm_xgen
+    >>> ds = mmm_xgen.generate_ensemble(seeds=[5, 6], chunks=1)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     len(read_ensemble_frames(write_ensemble_frames(ds, Path(place) / "frames")))
+    416
+    """
+    source = Path(folder)
+    if not source.is_dir():
+        raise SchemaError(f"{folder}: no such folder")
+    refuse_links(source)
+    record = _recorded(source)
+    if record is None:
+        raise SchemaError(f"{folder}: write_ensemble_frames wrote no {RECORD!r} here")
+    if not is_whole(record):
+        raise damaged(folder, [RECORD])
+    chunks = range(-(-int(record["datasets"]) // int(record["chunk"])))
+    files = [DATASETS, *map(_part, chunks)]
+    if lost := [name for name in files if not _checksum_file(source, name).is_file()]:
+        raise SchemaError(
+            f"{folder}: {lost[0]!r} is not written yet ({len(lost)} of {len(files)} files); the "
+            "call that began it goes on where it stopped"
+        )
+    if faults := [name for name in files if not _is_whole(source, name)]:
+        raise damaged(folder, faults)
+    return pd.concat([pd.read_parquet(source / name) for name in files[1:]], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -135,9 +189,9 @@ class FrameWriter:
     datasets: Any
     size: int
 
-    def file(self, position: int) -> Path:
-        """File of a chunk."""
-        return self.folder / f"part-{position:05d}.parquet"
+    def is_whole(self, position: int) -> bool:
+        """Whether a chunk is there, as it was written."""
+        return _is_whole(self.folder, _part(position))
 
     def write(self, position: int, arrays: Arrays) -> None:
         """Write the frames of a chunk."""
@@ -146,34 +200,67 @@ class FrameWriter:
         chunk = self.labels.assign(
             {name: ((DATASET, "date", "geo", *dims[name]), arrays[name]) for name in COLUMNS}
         ).assign_coords({DATASET: self.datasets[start : start + len(arrays["y"])]})
-        frame = ensemble_frame(chunk)
-        file = self.file(position)
-        with told_by_name(file), atomic_path(file) as temporary:
-            frame.to_parquet(temporary, engine="pyarrow", index=False)
+        with told_by_name(self.folder / _part(position)):
+            _write(ensemble_frame(chunk), self.folder, _part(position))
+
+
+def _part(position: int) -> str:
+    """File of a chunk."""
+    return f"part-{position:05d}.parquet"
+
+
+def _checksum_file(folder: Path, name: str) -> Path:
+    return folder / CHECKSUMS / f"{name}.crc32"
+
+
+def _write(frame: pd.DataFrame, folder: Path, name: str) -> None:
+    """Write a file, and then its checksum."""
+    with atomic_path(folder / name) as temporary:
+        frame.to_parquet(temporary, engine="pyarrow", index=False)
+    with atomic_path(_checksum_file(folder, name)) as temporary:
+        temporary.write_text(f"{checksum(folder / name):08x}\n", encoding="utf-8")
+
+
+def _is_whole(folder: Path, name: str) -> bool:
+    file = _checksum_file(folder, name)
+    found = f"{checksum(folder / name):08x}\n".encode()
+    return file.is_file() and file.read_bytes() == found
+
+
+def _recorded(folder: Path) -> dict[str, Any] | None:
+    """What a folder was begun with; None if there is no such record, or none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _begin(
     folder: Path, source: Source, identity: dict[str, Any], *, resume: bool, named: Path
 ) -> None:
     """Make the folder, or see that it was begun with the same ensemble."""
-    record = folder / RECORD
     _forget(folder, ".part-*", f".{Path(RECORD).stem}*", f".{Path(DATASETS).stem}*")
-    if record.is_file():
-        if resume:
-            refuse_other(named, json.loads(record.read_text(encoding="utf-8")), identity)
-        else:
+    if (folder / RECORD).is_file():
+        refuse_links(folder)
+        record = _recorded(folder)
+        if resume and record is None:
+            raise damaged(named, [RECORD])
+        if resume and record is not None:
+            refuse_other(named, record, identity)
+        if not resume:
             # The record goes last: a folder without it is nobody's.
-            _forget(folder, "part-*.parquet", DATASETS)
-    elif folder.is_dir() and {file.name for file in folder.iterdir()} - {DATASETS}:
+            _forget(folder, "part-*.parquet", f"{CHECKSUMS}/*", DATASETS)
+    elif folder.is_dir() and {file.name for file in folder.iterdir()} - {DATASETS, CHECKSUMS}:
         raise SchemaError(
             f"{named}: this folder has other files, and none of an ensemble; choose another one"
         )
-    folder.mkdir(exist_ok=True)
+    (folder / CHECKSUMS).mkdir(parents=True, exist_ok=True)
     # Also on resuming: what was about to replace this ensemble may have got no further than this.
-    with atomic_path(folder / DATASETS) as temporary:
-        _table(source.ds).to_parquet(temporary, engine="pyarrow", index=False)
-    with atomic_path(record) as temporary:
-        temporary.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+    _write(_table(source.ds), folder, DATASETS)
+    with atomic_path(folder / RECORD) as temporary:
+        text = json.dumps(with_checksum(identity), indent=2)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _forget(folder: Path, *patterns: str) -> None:

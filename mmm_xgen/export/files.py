@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import with_reason, writing
-from mmm_xgen.errors import SchemaError, XgenError, require_packages
+from mmm_xgen.atomic import csv_of, with_reason, writing
+from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
@@ -28,8 +28,6 @@ PathLike: TypeAlias = str | os.PathLike[str]
 CORE = ("spend", "channel_contribution", "mu", "y")
 DATES = ("date", "history_date")
 LARGEST_INTEGER = np.iinfo(np.int64).max
-ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
-ZARR_METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
 
 @takes_datasets
@@ -104,7 +102,8 @@ def load(path: PathLike) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If there is no such file, it is broken, or it holds something else.
+        If there is no such file, it is broken, or it holds something else. If a folder has a link
+        in it, metadata that could run code, or, where `write_ensemble` wrote it, a damaged file.
     MissingDependencyError
         If `path` is a Zarr directory and zarr is not installed.
 
@@ -119,10 +118,11 @@ def load(path: PathLike) -> xr.Dataset:
         raise SchemaError(f"{source}: no such file")
     engine = "netcdf4"
     if source.is_dir():
+        from mmm_xgen.export.folders import check_zarr
         from mmm_xgen.export.store import open_ensemble
-        from mmm_xgen.export.store_layout import recorded
+        from mmm_xgen.export.store_layout import is_store
 
-        if recorded(source) is not None:
+        if is_store(source):
             return open_ensemble(source).load()
         engine = "zarr"
         check_zarr(source)
@@ -144,7 +144,7 @@ def load(path: PathLike) -> xr.Dataset:
     return ds
 
 
-def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
+def write_csv(ds: xr.Dataset, path: PathLike, *, escape_formulas: bool = False) -> Path:
     """Write the wide frame as CSV: ISO dates, and numbers in the fewest digits that keep them.
 
     Parameters
@@ -153,6 +153,10 @@ def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
         See `to_frame`.
     path : str or Path
         The file; its folder must exist. A file that is there is replaced.
+    escape_formulas : bool
+        Whether to put an apostrophe before a label such as ``=1+1`` or ``@home``, which a
+        spreadsheet would run as a formula. Otherwise labels are written as they are, and such a
+        one is warned of.
 
     Returns
     -------
@@ -168,6 +172,8 @@ def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
     -----
     ``pandas.read_csv(path, parse_dates=["date"], keep_default_na=False)`` reads it back, a geo
     called NA as text; releases before 3 need ``float_precision="round_trip"`` for the last bit.
+    With `escape_formulas`, a label that begins with an apostrophe gets a second one: take the
+    first one away, with ``frame["geo"].str.removeprefix("'")``, to have the labels back.
 
     Examples
     --------
@@ -179,7 +185,7 @@ def write_csv(ds: xr.Dataset, path: PathLike) -> Path:
     """
     frame = to_frame(ds)
     with writing(path) as temporary:
-        frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+        csv_of(frame, temporary, escape_formulas=escape_formulas)
     return Path(path)
 
 
@@ -324,7 +330,9 @@ def with_own_names(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _read(source: Path, engine: str) -> xr.Dataset:
-    with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None) as raw:
+    # The metadata of each array are read, and not the copy of them that a group may have.
+    options: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
+    with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None, **options) as raw:
         # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
         times = {str(name): name in DATES for name in raw.variables}
         ds = xr.decode_cf(raw, decode_times=times, decode_timedelta=False).load()
@@ -378,42 +386,6 @@ def _refuse_null_character(ds: xr.Dataset) -> None:
         raise SchemaError(
             f"the text {str(cut[0])!r} has a null character, which NetCDF cannot hold; rename it"
         )
-
-
-def check_zarr(source: Path) -> None:
-    """Refuse a folder that is no Zarr directory or would run code; say what reading it needs.
-
-    Raises
-    ------
-    SchemaError
-        If it is refused.
-    MissingDependencyError
-        If zarr is not installed.
-    """
-    if not any((source / mark).exists() for mark in ZARR_MARKS):
-        raise SchemaError(f"{source}: this is a folder, and no Zarr directory; give a file in it")
-    require_packages(f"{source}: a Zarr directory needs", "zarr")
-    for mark in ZARR_METADATA:
-        for metadata in sorted(source.rglob(mark)):
-            if _names_pickle(_json_of(metadata)):
-                raise SchemaError(
-                    f"{source}: {metadata.name} names the codec pickle, which runs code when it "
-                    "is read; no dataset of mmm-xgen has it"
-                )
-
-
-def _json_of(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"{path}: broken metadata ({_first_line(error)})") from error
-
-
-def _names_pickle(node: Any) -> bool:
-    if isinstance(node, dict):
-        named = (str(node.get(key)) for key in ("id", "name"))
-        return any(name.endswith("pickle") for name in named) or _names_pickle(list(node.values()))
-    return isinstance(node, list) and any(map(_names_pickle, node))
 
 
 def _first_line(error: Exception) -> str:

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmm_xgen.atomic import told_by_name
 from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
 from mmm_xgen.export.chunkwise import (
+    FILES,
+    OWN,
+    Source,
+    damaged,
     refuse_other,
     source_of,
     target_folder,
     write_chunks,
 )
-from mmm_xgen.export.files import PathLike, check_zarr
+from mmm_xgen.export.files import DATES, PathLike, with_own_names
+from mmm_xgen.export.folders import metadata_in, refuse_codecs, refuse_links
 from mmm_xgen.export.store_layout import (
-    PROGRESS,
+    MARK,
+    RECORD,
     ChunkWriter,
     chunks_written,
     clear_half_files,
     create_store,
-    dataset_in,
+    damaged_chunks,
+    damaged_files,
+    damaged_metadata,
     forget,
+    is_store,
     leftovers_of,
     recorded,
+    repair_metadata,
+    whole_record,
+    without_text_warning,
 )
 from mmm_xgen.schema import takes_datasets
 
 Number = Literal["float64", "float32"]
+# Bytes of numbers that are read in less than a second or so.
+CHECKED_AT_ONCE = 500_000_000
 
 
 @takes_datasets
@@ -113,18 +132,15 @@ def write_ensemble(
     with told_by_name(path):
         forget(leftovers_of(target))
         there = target.is_dir() and any(target.iterdir())
-        if there:
-            found = recorded(target)
-            if found is None:
-                raise SchemaError(
-                    f"{path}: this folder is no store that write_ensemble began; choose another "
-                    "path"
-                )
-            if resume:
-                refuse_other(Path(path), found, identity)
-        if not there or not resume:
+        if there and not is_store(target):
+            raise SchemaError(
+                f"{path}: this folder is no store that write_ensemble began; choose another path"
+            )
+        if there and resume:
+            done = _resume(target, source, dtype, identity, named=Path(path))
+        else:
             create_store(target, source, dtype, identity)
-        done = chunks_written(target)
+            done = set()
         clear_half_files(target, source.names)
     write_chunks(source, ChunkWriter(target, source.size), done, client=client, progress=progress)
     # A worker that was killed leaves half a file beside the whole one of its successor.
@@ -132,24 +148,45 @@ def write_ensemble(
     return Path(path)
 
 
-def open_ensemble(path: PathLike) -> xr.Dataset:
+def _resume(
+    target: Path, source: Source, dtype: str, identity: Mapping[str, Any], *, named: Path
+) -> set[int]:
+    """Repair the metadata of a store; the chunks that are done and not damaged come back."""
+    refuse_links(target)
+    found = recorded(target)
+    if found is not None:
+        refuse_other(named, found, identity)
+    record = repair_metadata(target, source, dtype, identity)
+    if record is None:
+        raise damaged(named, [RECORD])
+    done = chunks_written(target)
+    return done - damaged_chunks(target, record, done).keys()
+
+
+def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
     """Open an ensemble that `write_ensemble` wrote, lazily, chunk by chunk.
 
     Parameters
     ----------
     path : str or Path
         Folder of the store.
+    verify : bool
+        Whether to compare what is read with the checksums of the store. The metadata and the
+        coordinates are checked at once, and each chunk whenever it is read. The chunks of a store
+        of up to 500 MB of numbers are checked at once, too.
 
     Returns
     -------
     Dataset
-        Identical to the one that was written, with numbers of the dtype of the store. Nothing but
-        the coordinates is read before Dask's ``compute``; `regenerate_ensemble` makes it again.
+        Identical to the one that was written, with numbers of the dtype of the store. Its numbers
+        are Dask arrays; `regenerate_ensemble` makes it again.
 
     Raises
     ------
     SchemaError
-        If there is no such store, or it is not finished; it says how much is missing.
+        If there is no such store, or it is not finished; it says how much is missing. If a file
+        is damaged, lost or exchanged, also when Dask computes later; it names the file. If the
+        store has a link in it, or metadata that could run code.
     MissingDependencyError
         If zarr or Dask is not installed.
 
@@ -159,22 +196,133 @@ def open_ensemble(path: PathLike) -> xr.Dataset:
     Traceback (most recent call last):
     mmm_xgen.errors.SchemaError: nowhere.zarr: no such folder
     """
-    source = Path(path)
-    if not source.is_dir():
-        raise SchemaError(f"{source}: no such folder")
+    if not Path(path).is_dir():
+        raise SchemaError(f"{path}: no such folder")
     _require_zarr()
-    check_zarr(source)
-    found = recorded(source)
-    if found is None:
-        raise SchemaError(f"{source}: no store that write_ensemble wrote (it has no {PROGRESS!r})")
-    chunks = -(-int(found["datasets"]) // int(found["chunk"]))
-    missing = chunks - len(chunks_written(source))
+    # Workers of a cluster may have another current folder.
+    source = Path(os.path.realpath(path))
+    if not is_store(source):
+        raise SchemaError(f"{path}: no store that write_ensemble wrote (it has no {RECORD!r})")
+    metadata = metadata_in(source)
+    record = whole_record(source)
+    if record is None:
+        raise damaged(path, [RECORD])
+    if verify and (faults := damaged_metadata(source, record)):
+        raise damaged(path, faults)
+    refuse_codecs(source, metadata)
+    chunks = -(-int(record["datasets"]) // int(record["chunk"]))
+    done = chunks_written(source)
+    missing = chunks - len(done)
     if missing:
         raise SchemaError(
-            f"{source}: {missing} of {chunks} chunks are not written yet; the call that began it "
+            f"{path}: {missing} of {chunks} chunks are not written yet; the call that began it "
             "goes on where it stopped"
         )
-    return dataset_in(source)
+    ds = dataset_in(source, record, verify=verify)
+    checked = done if verify and ds.nbytes <= CHECKED_AT_ONCE else set()
+    if found := damaged_chunks(source, record, checked):
+        raise damaged(path, list(found.values()))
+    return ds
+
+
+# Reading ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """Numbers of a variable, each chunk of which is checked whenever it is read.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    name : str
+        The variable.
+    shape : tuple of int
+        Lengths of its dims.
+    dtype : str
+        Its numbers.
+    size : int
+        Datasets a chunk.
+    names : tuple of str
+        All variables of the store, in the order of their checksums.
+    record : str
+        Checksum of the record, which tells the store from another one at the same path.
+    verify : bool
+        Whether to check.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size: int
+    names: tuple[str, ...]
+    record: str
+    verify: bool
+
+    @property
+    def ndim(self) -> int:
+        """Number of dims."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        import zarr
+
+        if self.verify:
+            datasets = np.arange(self.shape[0])[index[0]]
+            dims = {self.name: self.ndim}
+            for position in np.unique(datasets // self.size).tolist():
+                if files := [*damaged_files(self.path, self.names, dims, position)]:
+                    raise damaged(self.path, files)
+        values: Any = zarr.open_array(self.path / self.name, mode="r")[index]
+        return np.asarray(values)
+
+    def lazy(self) -> Any:
+        """Dask array with the chunks of the store."""
+        import dask.array
+
+        # It is untyped.
+        from_array: Any = dask.array.from_array
+        chunks = (self.size, *self.shape[1:])
+        meta = np.empty((0,) * self.ndim, self.dtype)
+        return from_array(self, chunks=chunks, fancy=False, meta=meta)
+
+
+def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dataset:
+    """Dataset of a finished store, lazily."""
+    with without_text_warning():
+        raw = xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_cf=False)
+        # Whatever else was put into the store since is not part of the Dataset.
+        added = [name for name in raw.variables if f"{name}/zarr.json" not in record[FILES]]
+        raw = raw.drop_vars(added)
+        raw.attrs.pop(MARK, None)
+        listed = str(raw.attrs.pop("coordinates", "")).split()
+        ds = raw.set_coords([name for name in listed if name in raw.variables])
+        ds = ds.assign_coords({name: _loaded(values) for name, values in ds.coords.items()})
+    times = {str(name): name in DATES for name in ds.variables}
+    ds = xr.decode_cf(ds, decode_times=times, decode_timedelta=False, decode_coords=False)
+    ds = with_own_names(ds).drop_encoding()
+    names = tuple(sorted(record["variables"]))
+
+    def variable(name: str) -> xr.Variable:
+        known = ds[name].variable
+        stored = StoredArray(
+            path, name, known.shape, str(known.dtype), record["chunk"], names, record[OWN], verify
+        )
+        return xr.Variable(known.dims, stored.lazy(), known.attrs)
+
+    # A folder has no order; all coordinates stay, whatever variables were kept.
+    variables = {name: variable(name) for name in record["variables"]}
+    return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
+
+
+def _loaded(coordinate: xr.DataArray) -> xr.Variable:
+    values = coordinate.to_numpy()
+    if values.dtype.kind in "OUT":
+        # NumPy finds the length of the longest text in lists only.
+        values = np.array(values.tolist(), dtype=str).reshape(values.shape)
+    return xr.Variable(coordinate.dims, values, coordinate.attrs)
 
 
 def _require_zarr() -> None:

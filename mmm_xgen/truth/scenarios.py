@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import with_reason, writing
+from mmm_xgen.atomic import csv_of, with_reason, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
@@ -435,7 +435,7 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
         raise ConfigError(f"found the path {str(path)!r}, allowed: one that ends in .csv or .nc")
     with writing(path) as temporary:
         if ending == ".csv":
-            scenario_frame(table).to_csv(temporary, index_label="scenario")
+            csv_of(scenario_frame(table), temporary, index=True)
         else:
             with with_reason(temporary, table.nbytes):
                 table.to_netcdf(temporary)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from mmm_xgen.errors import printable
 from mmm_xgen.recovery.study.unit import DONE, Unit
 
 
@@ -112,7 +113,8 @@ def shown(
 
         def tell(unit: Unit, stats: Mapping[str, Any]) -> None:
             clock.finished(unit, stats)
-            bar.update(task, advance=1, description=_fit(unit, stats), left=_words(clock.left))
+            description = printable(_fit(unit, stats))
+            bar.update(task, advance=1, description=description, left=_words(clock.left))
 
         yield tell
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmm_xgen.atomic import atomic_path
+from mmm_xgen.atomic import atomic_path, csv_of
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.quality.report import count
 from mmm_xgen.recovery.fit import about
@@ -127,7 +127,7 @@ def _summarised(out: Path, units: Sequence[Unit]) -> Study:
     tables = summary_tables(chosen, scores)
     for name, table in tables.items():
         with atomic_path(folder / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
+            csv_of(table, temporary)
     asked = chosen[chosen["asked"]].drop(columns="asked").reset_index(drop=True)
     study = Study(out=out, units=asked, tables=tables, report=folder / REPORT)
     plots.plot_study(chosen, scores, folder)
