@@ -79,7 +79,7 @@ def lag_weights(media: Media) -> FloatArray:
     as_many = (1,) * (media.effect.ndim - 2)
     leading = np.broadcast_shapes(*(values.shape[:-2] for values in own), as_many)
     numbers = np.result_type(float, *own)
-    weights = np.zeros((*leading, n_channels, n_geos, max(media.l_max)), dtype=numbers)
+    weights = np.zeros((*leading, n_channels, n_geos, max(media.l_max, default=1)), dtype=numbers)
     keys = zip(media.adstock_settings, media.l_max, media.normalize, strict=True)
     for kind, (settings, l_max, normalize), index in _groups(ADSTOCKS, media.adstock_kind, keys):
         values = _arguments(kind, media.parameters, "adstock_", index)

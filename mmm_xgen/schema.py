@@ -12,12 +12,14 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 from mmm_xgen.errors import SchemaError
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    Labelled: TypeAlias = xr.Dataset | xr.DataArray
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
