@@ -41,6 +41,7 @@ from mmm_xgen.quality.figures import median_over_dates
 from mmm_xgen.quality.panel import Panel
 from mmm_xgen.quality.reading import read
 from mmm_xgen.quality.report import count
+from mmm_xgen.schema import takes_datasets
 
 OBSERVED = ("y", "spend", "control_value")
 # Squares a side of one picture; more could not be read.
@@ -50,6 +51,7 @@ MOST_NUMBERED = 16
 ALIKE = 0.3
 
 
+@takes_datasets
 def plot_correlation(
     ds: xr.Dataset, *, ax: Axes | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -161,6 +163,7 @@ def _strongest(values: FloatArray, labels: list[str]) -> str:
 # --- outliers
 
 
+@takes_datasets
 def plot_outliers(
     ds: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
