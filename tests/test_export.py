@@ -553,6 +553,43 @@ def test_the_loaded_dataset_holds_no_file_open(tmp_path, ds):
 # ------------------------------------------------------------------ files that are no datasets
 
 
+THREADS = """
+import os, sys, threading
+from pathlib import Path
+import mmm_xgen
+from mmm_xgen.truth import compare_scenarios, write_scenarios
+
+folder, faults = Path(sys.argv[1]), []
+os.fsync = lambda number: None
+ds = mmm_xgen.generate_mmm_dataset()
+table = compare_scenarios(ds, {"today": []})
+
+def work(name):
+    try:
+        for _ in range(10):
+            back = mmm_xgen.load(mmm_xgen.to_netcdf(ds, folder / f"{name}.nc"))
+            assert back.identical(ds)
+            write_scenarios(table, folder / f"{name}-scenarios.nc")
+    except BaseException as fault:
+        faults.append(fault)
+
+threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("faults:", faults)
+"""
+
+
+def test_two_threads_read_and_write_at_once(tmp_path):
+    """Without a lock the process ends by a signal, or a file cannot be read."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, str(tmp_path)], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "faults: []"), done.stderr[-1000:]
+
+
 def truncated(path: Path, share: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import NETCDF_LOCK, writing
 from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
@@ -82,7 +82,7 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
         for name, variable in plain.variables.items()
         if compression and variable.dtype.kind in "fiub" and variable.size
     }
-    with writing(path) as temporary:
+    with writing(path) as temporary, NETCDF_LOCK:
         plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
     return Path(path)
 
@@ -323,7 +323,8 @@ def with_own_names(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _read(source: Path, engine: str) -> xr.Dataset:
-    with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None) as raw:
+    options: Any = {"engine": engine, "decode_cf": False, "chunks": None}
+    with NETCDF_LOCK, xr.open_dataset(source, **options) as raw:
         # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
         times = {str(name): name in DATES for name in raw.variables}
         ds = xr.decode_cf(raw, decode_times=times, decode_timedelta=False).load()

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import writing
+from mmm_xgen.atomic import NETCDF_LOCK, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
@@ -381,7 +381,8 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
         if ending == ".csv":
             scenario_frame(table).to_csv(temporary, index_label="scenario")
         else:
-            table.to_netcdf(temporary)
+            with NETCDF_LOCK:
+                table.to_netcdf(temporary)
 
 
 def scenario_frame(table: xr.Dataset) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
+from mmm_xgen.atomic import NETCDF_LOCK, atomic_path
 from mmm_xgen.recovery.alignment.groups import with_truth
 from mmm_xgen.recovery.alignment.meridian import to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import to_pymc_truth
@@ -46,6 +46,6 @@ def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any = 
     True
     """
     truth = to_meridian_truth(ds) if mmm is None else to_pymc_truth(ds, mmm)
-    with atomic_path(Path(path)) as temporary:
+    with atomic_path(Path(path)) as temporary, NETCDF_LOCK:
         with_truth(idata, truth).to_netcdf(str(temporary))
     return Path(path)

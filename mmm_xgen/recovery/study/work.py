@@ -19,6 +19,7 @@ from typing import Any
 
 import xarray as xr
 
+from mmm_xgen.atomic import NETCDF_LOCK
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import (
     ConfigError,
@@ -205,7 +206,9 @@ def _work(
     stats["diagnostics"] = dict(fit.diagnostics)
     stats["no_single_truth"] = dict(fit.no_single_truth)
     write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
-    score_fit(ds, fit, unit).to_netcdf(folder / SCORES, engine="netcdf4")
+    scores = score_fit(ds, fit, unit)
+    with NETCDF_LOCK:
+        scores.to_netcdf(folder / SCORES, engine="netcdf4")
     stats["status"] = DONE
 
 
