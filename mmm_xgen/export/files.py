@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK, writing
 from mmm_xgen.errors import MissingDependencyError, SchemaError, XgenError
+from mmm_xgen.export.encoding import decoded_file, stored
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
@@ -26,8 +26,6 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 # What a file must have, so that what was written can be loaded.
 CORE = ("spend", "channel_contribution", "mu", "y")
-DATES = ("date", "history_date")
-LARGEST_INTEGER = np.iinfo(np.int64).max
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 ZARR_METADATA = ("zarr.json", ".zarray", ".zmetadata")
 
@@ -52,7 +50,8 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     Raises
     ------
     SchemaError
-        If `ds` is none of this package's, or a text in it has a null character.
+        If `ds` is none of this package's, or a name, variable or attribute is of a kind that
+        could not be given back; it names it and says what is allowed.
     XgenError
         If there is no such folder, or it cannot be written to.
 
@@ -61,6 +60,8 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     In the file, the coordinates of the numbers that vary in an ensemble, such as
     ``channels.*.roas``, are ``vary_0``, ``vary_1``, ... in the order of the attribute ``varied``,
     since a NetCDF file can have no blank or slash in a name. `load` gives them their names back.
+    What NetCDF has no place for, such as None, True, dictionaries, dates among the attributes, and
+    categories, is JSON in the file; the attribute ``mmm_xgen_encoding`` says so.
 
     Examples
     --------
@@ -73,10 +74,8 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     _refuse_foreign(ds)
     if compression not in range(10):
         raise XgenError(f"compression: found {compression!r}, allowed: 0 (none) to 9")
-    _refuse_null_character(ds)
     # An encoding that a variable brought along from another file might cost digits.
-    names = {name: stored for name, stored in stored_names(ds).items() if name in ds.variables}
-    plain = ds.rename(names).drop_encoding().assign_attrs(_storable(ds.attrs))
+    plain = stored(with_stored_names(ds))
     encoding = {
         name: {"zlib": True, "complevel": int(compression)}
         for name, variable in plain.variables.items()
@@ -315,6 +314,23 @@ def stored_names(ds: xr.Dataset) -> dict[str, str]:
     return {coordinate_of(path): f"vary_{position}" for position, path in enumerate(paths)}
 
 
+def with_stored_names(ds: xr.Dataset) -> xr.Dataset:
+    """Dataset whose coordinates of the numbers that vary have their names on disk.
+
+    Raises
+    ------
+    SchemaError
+        If another variable has such a name.
+    """
+    names = {name: stored for name, stored in stored_names(ds).items() if name in ds.variables}
+    taken = [name for name in names.values() if name in ds.variables or name in ds.dims]
+    if taken:
+        raise SchemaError(
+            f"the name {taken[0]!r} is kept for a number that varies; rename yours with ds.rename"
+        )
+    return ds.rename(names)
+
+
 def with_own_names(ds: xr.Dataset) -> xr.Dataset:
     """Dataset from disk whose coordinates of the numbers that vary have their names again."""
     names = stored_names(ds)
@@ -325,29 +341,11 @@ def with_own_names(ds: xr.Dataset) -> xr.Dataset:
 def _read(source: Path, engine: str) -> xr.Dataset:
     options: Any = {"engine": engine, "decode_cf": False, "chunks": None}
     with NETCDF_LOCK, xr.open_dataset(source, **options) as raw:
-        # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
-        times = {str(name): name in DATES for name in raw.variables}
-        ds = xr.decode_cf(raw, decode_times=times, decode_timedelta=False).load()
-    return with_own_names(ds.drop_encoding().assign_attrs(_restored(ds.attrs)))
-
-
-def _storable(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Attributes with whole numbers beyond 64 bits, which a seed may be, as text."""
-    return {
-        name: str(value) if isinstance(value, int) and value > LARGEST_INTEGER else value
-        for name, value in attrs.items()
-    }
-
-
-def _restored(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Attributes as they were before they were stored: Python numbers, and the seed a number."""
-    plain = {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in attrs.items()
-    }
-    if isinstance(plain.get("seed"), str):
-        plain["seed"] = int(plain["seed"])
-    return plain
+        ds = decoded_file(raw.load())
+    # Earlier releases wrote a seed beyond 64 bits as text.
+    if isinstance(ds.attrs.get("seed"), str):
+        ds.attrs["seed"] = int(ds.attrs["seed"])
+    return with_own_names(ds)
 
 
 def _refuse_foreign(ds: xr.Dataset) -> None:
@@ -363,21 +361,6 @@ def _refuse_foreign(ds: xr.Dataset) -> None:
             "generate it again, or use the release of mmm-xgen that wrote it"
         )
     require(ds, *CORE)
-
-
-def _refuse_null_character(ds: xr.Dataset) -> None:
-    """Refuse text that NetCDF would cut short."""
-    texts = list(ds.attrs.values())
-    for variable in ds.variables.values():
-        texts += variable.attrs.values()
-    for labels in ds.coords.values():
-        if labels.dtype.kind in "UO":
-            texts += labels.to_numpy().ravel().tolist()
-    cut = [text for text in texts if "\0" in str(text)]
-    if cut:
-        raise SchemaError(
-            f"the text {str(cut[0])!r} has a null character, which NetCDF cannot hold; rename it"
-        )
 
 
 def check_zarr(source: Path) -> None:

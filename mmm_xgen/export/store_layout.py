@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from mmm_xgen.atomic import atomic_path, told_by_name
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.chunkwise import Arrays, Source
-from mmm_xgen.export.files import DATES, stored_names, with_own_names
+from mmm_xgen.export.encoding import decoded_file, stored_attrs, stored_variable
+from mmm_xgen.export.files import stored_names, with_own_names
 
 # Group whose attributes say what the store was begun with, and whose array says what is written.
 PROGRESS, WRITTEN = "progress", "written"
@@ -31,7 +32,6 @@ COMPRESSION: Any = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle"}
 KEYS: Any = {"name": "default", "separator": "."}
 # An entry of an uncompressed array of truth values, as Zarr stores it.
 TRUE = b"\x01"
-DAY = np.timedelta64(1, "D")
 
 
 # Beginning --------------------------------------------------------------------------------------
@@ -68,26 +68,27 @@ def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any])
     names = stored_names(ds)
     coordinates = [names.get(str(name), str(name)) for name in ds.coords]
     listed = [name for name in coordinates if name not in ds.dims]
-    attrs = {**_plain(ds.attrs), "coordinates": " ".join(listed)}
+    attrs = {**stored_attrs(ds.attrs, "the Dataset"), "coordinates": " ".join(listed)}
     group = zarr.create_group(folder, zarr_format=3, attributes=attrs)
     for name in source.names:
         variable = ds[name]
+        if variable.dtype.kind not in "fiub":
+            raise SchemaError(f"{name!r} has the type {variable.dtype}, allowed: numbers")
         shape = variable.shape
         group.create_array(
             _checked(name),
             shape=shape,
-            dtype=dtype,
+            dtype=dtype if variable.dtype.kind == "f" else variable.dtype,
             chunks=(min(source.size, shape[0]), *(max(1, length) for length in shape[1:])),
             compressors=BloscCodec(typesize=np.dtype(dtype).itemsize, **COMPRESSION),
-            fill_value=np.nan,
+            fill_value=np.nan if variable.dtype.kind == "f" else 0,
             chunk_key_encoding=KEYS,
             dimension_names=tuple(map(str, variable.dims)),
-            attributes=_plain(variable.attrs),
+            attributes=stored_attrs(variable.attrs, repr(name)),
         )
-    for coordinate in ds.coords.values():
-        _store_coordinate(
-            group, _checked(names.get(str(coordinate.name), str(coordinate.name))), coordinate
-        )
+    for name, coordinate in ds.coords.items():
+        on_disk = _checked(names.get(str(name), str(name)))
+        _store_coordinate(group, on_disk, stored_variable(coordinate.variable, repr(name)))
     progress = group.create_group(PROGRESS, attributes=dict(identity))
     progress.create_array(
         WRITTEN,
@@ -101,18 +102,11 @@ def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any])
     )
 
 
-def _store_coordinate(group: Any, name: str, coordinate: xr.DataArray) -> None:
-    values, attrs = coordinate.to_numpy(), _plain(coordinate.attrs)
+def _store_coordinate(group: Any, name: str, coordinate: xr.Variable) -> None:
+    values: Any = coordinate.to_numpy()
     dtype: Any = values.dtype
-    if values.dtype.kind in "OUT":
+    if values.dtype.kind == "U":
         values, dtype = values.astype(object), str
-    elif values.dtype.kind == "M":
-        whole = bool(np.all(values == values.astype("datetime64[D]")))
-        unit = "D" if whole else "ns"
-        words = {"D": "days", "ns": "nanoseconds"}[unit]
-        attrs |= {"units": f"{words} since 1970-01-01", "calendar": "proleptic_gregorian"}
-        values = values.astype(f"datetime64[{unit}]").astype(np.int64)
-        dtype = values.dtype
     array = group.create_array(
         name,
         shape=values.shape,
@@ -120,7 +114,7 @@ def _store_coordinate(group: Any, name: str, coordinate: xr.DataArray) -> None:
         chunks=tuple(max(1, length) for length in values.shape),
         chunk_key_encoding=KEYS,
         dimension_names=tuple(map(str, coordinate.dims)),
-        attributes=attrs,
+        attributes=dict(coordinate.attrs),
     )
     if values.size:
         array[...] = values
@@ -130,19 +124,6 @@ def _checked(name: str) -> str:
     if SAFE.fullmatch(name) is None:
         raise SchemaError(f"{name!r} is no name for a file; rename it with ds.rename")
     return name
-
-
-def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes as JSON has them."""
-    plain = {
-        str(name): value.item() if isinstance(value, np.generic) else value
-        for name, value in attrs.items()
-    }
-    try:
-        json.dumps(plain, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise SchemaError(f"an attribute is nothing that JSON has ({error}); drop it") from None
-    return plain
 
 
 # Writing ----------------------------------------------------------------------------------------
@@ -236,23 +217,14 @@ def dataset_in(path: Path) -> xr.Dataset:
     with _quiet():
         raw = xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False, decode_cf=False)
         listed = str(raw.attrs.pop("coordinates", "")).split()
-        ds = raw.set_coords([name for name in listed if name in raw.variables])
-        ds = ds.assign_coords({name: _loaded(values) for name, values in ds.coords.items()})
-    times = {str(name): name in DATES for name in ds.variables}
-    ds = xr.decode_cf(ds, decode_times=times, decode_timedelta=False, decode_coords=False)
+        raw = raw.set_coords([name for name in listed if name in raw.variables])
+        for coordinate in raw.coords.values():
+            coordinate.load()
+    ds = with_own_names(decoded_file(raw))
     known = recorded(path) or {}
-    ds = with_own_names(ds).drop_encoding()
     # A folder has no order; all coordinates stay, whatever variables were kept.
     variables = {name: ds[name].variable for name in known.get("variables", ds.data_vars)}
     return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
-
-
-def _loaded(coordinate: xr.DataArray) -> xr.Variable:
-    values = coordinate.to_numpy()
-    if values.dtype.kind in "OUT":
-        # NumPy finds the length of the longest text in lists only.
-        values = np.array(values.tolist(), dtype=str).reshape(values.shape)
-    return xr.Variable(coordinate.dims, values, coordinate.attrs)
 
 
 @contextmanager
