@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from mmm_xgen.version import __version__
 
 # Attribute that an ensemble has: the paths of the numbers that vary, as a JSON list.
 VARIED = "varied"
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
@@ -271,3 +275,33 @@ def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tup
             "out of the ensemble with all of them"
         )
     return zip(paths, values, strict=True)
+
+
+def in_memory(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Compute the arguments of a function that are of Dask, once, before it is called.
+
+    An ensemble stays lazy: a function of one dataset refuses it before it fills the memory.
+
+    Examples
+    --------
+    >>> @in_memory
+    ... def total(array):
+    ...     return float(array.sum())
+    >>> total(xr.DataArray([1.0, 2.0]).chunk(1))
+    3.0
+    """
+
+    @functools.wraps(function)
+    def on_numbers(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        numbers: Any = [_computed(value) for value in args]
+        named: Any = {name: _computed(value) for name, value in kwargs.items()}
+        return function(*numbers, **named)
+
+    return on_numbers
+
+
+def _computed(value: Any) -> Any:
+    is_labelled = isinstance(value, xr.Dataset | xr.DataArray)
+    if not is_labelled or "dataset" in value.dims or value.__dask_graph__() is None:
+        return value
+    return value.compute()

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 
 from mmm_xgen.errors import AlignmentError, ConfigError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -77,6 +78,7 @@ APART = 0.12
 MOST_NAMED = 30
 
 
+@in_memory
 def plot_scenarios(
     comparison: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -137,6 +139,7 @@ def plot_scenarios(
     return figure
 
 
+@in_memory
 def plot_budget(
     ds: xr.Dataset,
     plan: xr.Dataset,

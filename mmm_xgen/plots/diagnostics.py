@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
     WIDTH,
@@ -47,6 +48,7 @@ MOST_NUMBERED = 16
 ALIKE = 0.3
 
 
+@in_memory
 def plot_correlation(
     ds: xr.Dataset, *, ax: Axes | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -157,6 +159,7 @@ def _strongest(values: FloatArray, labels: list[str]) -> str:
 # --- outliers
 
 
+@in_memory
 def plot_outliers(
     ds: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import ROW, WIDTH, headed
 from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
 from mmm_xgen.plots.timelines import role_name
@@ -33,6 +34,7 @@ AMBER = "#F6E3B5"
 RED = "#F0C4BE"
 
 
+@in_memory
 def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
     """Draw a sheet of what `mmm_xgen.check_data_quality` finds: verdict, findings, figures.
 

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.atomic import check_target, writing
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import (
@@ -33,6 +34,7 @@ TEMPLATE = "report.html.j2"
 PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 
 
+@in_memory
 def write_report(
     data: xr.Dataset | pd.DataFrame, path: str | Path, *, title: str | None = None
 ) -> Path:

@@ -14,6 +14,7 @@ import xarray as xr
 from mmm_xgen.atomic import NETCDF_LOCK, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.response import respond
 from mmm_xgen.schema import require
 from mmm_xgen.truth.counterfactual import (
@@ -46,6 +47,7 @@ FIGURES = {
 }
 
 
+@in_memory
 def change_investment(
     ds: xr.Dataset,
     *,
@@ -125,6 +127,7 @@ def _check_change(to: float | None, by: float | None) -> None:
         raise ConfigError(f"{found}, allowed: a finite number, at least {least}")
 
 
+@in_memory
 def predict_impact(
     ds: xr.Dataset,
     *,
@@ -215,6 +218,7 @@ def predict_impact(
     return xr.Dataset(variables, attrs=attrs)
 
 
+@in_memory
 def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.Dataset:
     r"""Named scenarios side by side: what each spends, sells and adds to today, without noise.
 
@@ -346,6 +350,7 @@ def _check_keys(change: Any) -> None:
             raise ConfigError(f"a change has no key {key!r}; {nearest(str(key), KEYS)}")
 
 
+@in_memory
 def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
     """Write a table of scenarios as CSV, one row a scenario, or as NetCDF.
 

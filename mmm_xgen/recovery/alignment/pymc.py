@@ -18,6 +18,7 @@ from mmm_xgen.export.pymc_marketing import (
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.built_model import Built, built
 from mmm_xgen.recovery.alignment.groups import group, inference_data, one_draw
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
@@ -25,6 +26,7 @@ from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_trut
 _COLUMN = re.compile(r"^[xc]\d+-(?=.)")
 
 
+@in_memory
 def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     """Posterior of a model in original units, under the Dataset's names and labels.
 
@@ -131,6 +133,7 @@ def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.Data
     return {**found, "spend_unit": ones}
 
 
+@in_memory
 def from_pymc_prior(draw: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     """One draw of a model's prior as ``params=`` of `mmm_xgen.generate_mmm_dataset`.
 
@@ -165,6 +168,7 @@ def from_pymc_prior(draw: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dat
     return params.drop_vars([c for c in params.coords if c not in params.dims])
 
 
+@in_memory
 def truth_as_posterior(ds: xr.Dataset, mmm: Any) -> Any:
     """Hand the truth to a built model as the one draw of its posterior.
 

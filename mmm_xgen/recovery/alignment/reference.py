@@ -8,11 +8,13 @@ from typing import Any
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK, atomic_path
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.groups import with_truth
 from mmm_xgen.recovery.alignment.meridian import to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import to_pymc_truth
 
 
+@in_memory
 def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any = None) -> Path:
     """Write a posterior and the truth beside it, as the group ``truth``, to one NetCDF file.
 

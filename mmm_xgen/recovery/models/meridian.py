@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.export.meridian import to_meridian
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.groups import inference_data, with_truth
 from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
@@ -72,6 +73,7 @@ def request_of(
     return request.assign_attrs(settings=json.dumps(told))
 
 
+@in_memory
 def ask_analyzer(
     ds: xr.Dataset,
     parameters: xr.Dataset,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -38,6 +39,7 @@ RIDGE = " *"
 RIDGE_NOTE = "* the data tell these along a ridge only"
 
 
+@in_memory
 def plot_roas(
     ds: xr.Dataset,
     estimates: xr.Dataset,
@@ -112,6 +114,7 @@ def plot_roas(
     return figure
 
 
+@in_memory
 def plot_parameters(
     ds: xr.Dataset,
     parameters: xr.Dataset,

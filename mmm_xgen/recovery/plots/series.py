@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -41,6 +42,7 @@ from mmm_xgen.truth.curves import response_curve
 MOST_DATES = 500
 
 
+@in_memory
 def plot_predictive(
     ds: xr.Dataset,
     series: xr.Dataset,
@@ -111,6 +113,7 @@ def plot_predictive(
     return figure
 
 
+@in_memory
 def plot_contributions(
     ds: xr.Dataset,
     series: xr.Dataset,
@@ -188,6 +191,7 @@ def plot_contributions(
     return figure
 
 
+@in_memory
 def plot_response_curves(
     ds: xr.Dataset,
     estimates: xr.Dataset,

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit, FitSettings, training_dates
 from mmm_xgen.recovery.scoring.decisions import decision_scores, window_of
@@ -30,6 +31,7 @@ RETURNS = {"roas": roas, "mroas": mroas}
 TIDY = ("quantity", "metric", "channel", "geo", "label", "value")
 
 
+@in_memory
 def score(
     ds: xr.Dataset, fit: Fit, settings: FitSettings, *, prior: Fit | None = None
 ) -> xr.Dataset:
@@ -138,6 +140,7 @@ def score(
     return xr.Dataset({name: _bare(each) for name, each in scores.items()}, attrs=attrs)
 
 
+@in_memory
 def tidy(scores: xr.Dataset) -> pd.DataFrame:
     """Scores as a long table, one value a row; values that are missing stay.
 

@@ -7,6 +7,7 @@ import xarray as xr
 
 from mmm_xgen.errors import XgenError
 from mmm_xgen.generate import regenerate
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings
 from mmm_xgen.recovery.scoring.metrics import ACCURACY, METRICS
@@ -57,6 +58,7 @@ def _is_estimated(name: str) -> bool:
     return describe(name).is_parameter and name not in settings
 
 
+@in_memory
 def self_check(
     ds: xr.Dataset, settings: FitSettings, *, truth: xr.Dataset | None = None
 ) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit
 from mmm_xgen.recovery.scoring.holdout import predictive_draws
@@ -80,6 +81,7 @@ def read_posterior(path: Path, group: str) -> xr.Dataset | None:
         return None
 
 
+@in_memory
 def series_of(estimates: xr.Dataset, *, seed: int) -> xr.Dataset:
     """Mean and quantiles over draws of what has a dim date, and of the KPI predicted.
 
