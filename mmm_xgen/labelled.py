@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,7 @@ from mmm_xgen.version import __version__
 # Attribute that an ensemble has: the paths of the numbers that vary, as a JSON list.
 VARIED = "varied"
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
@@ -277,7 +276,7 @@ def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tup
     return zip(paths, values, strict=True)
 
 
-def in_memory(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def in_memory(function: Function) -> Function:
     """Compute the arguments of a function that are of Dask, once, before it is called.
 
     An ensemble stays lazy: a function of one dataset refuses it before it fills the memory.
@@ -292,12 +291,11 @@ def in_memory(function: Callable[Arguments, Result]) -> Callable[Arguments, Resu
     """
 
     @functools.wraps(function)
-    def on_numbers(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        numbers: Any = [_computed(value) for value in args]
-        named: Any = {name: _computed(value) for name, value in kwargs.items()}
-        return function(*numbers, **named)
+    def on_numbers(*args: Any, **kwargs: Any) -> Any:
+        named = {name: _computed(value) for name, value in kwargs.items()}
+        return function(*map(_computed, args), **named)
 
-    return on_numbers
+    return cast(Function, on_numbers)
 
 
 def _computed(value: Any) -> Any:

@@ -29,8 +29,8 @@ RESERVED = {
 }
 PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 LARGEST_INTEGER = np.iinfo(np.int64).max
-# Bytes of a name, by the limit of NetCDF.
 LONGEST_NAME = 255
+TOO_DEEP = "something that is nested too deep"
 # Numbers that every format holds.
 NUMBERS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 ALLOWED = (
@@ -100,7 +100,8 @@ def decoded(node: Any) -> Any:
     if kind == "dict":
         return {decoded(key): decoded(each) for key, each in content}
     if kind == "array":
-        array = _decoded_array(*content)
+        text, shape, flat = content
+        array = _filled(np.dtype(text), tuple(shape), [decoded(each) for each in flat])
         return array[()] if node["scalar"] else array
     return READERS[kind](content)
 
@@ -113,11 +114,7 @@ def _encoded_array(values: NDArray[Any]) -> list[Any]:
     # Numbers of more than 64 bits stay those of NumPy; a record is a tuple.
     if dtype.kind == "V" or (dtype.kind in "fc" and any(isinstance(e, np.generic) for e in flat)):
         raise TypeError(f"numbers of {dtype}")
-    return [_dtype_text(dtype), list(values.shape), [encoded(each) for each in flat]]
-
-
-def _decoded_array(text: str, shape: list[int], flat: list[Any]) -> NDArray[Any]:
-    return _filled(np.dtype(text), tuple(shape), [decoded(each) for each in flat])
+    return [dtype.str, list(values.shape), [encoded(each) for each in flat]]
 
 
 def _filled(dtype: np.dtype[Any], shape: tuple[int, ...], flat: list[Any]) -> NDArray[Any]:
@@ -130,10 +127,6 @@ def _filled(dtype: np.dtype[Any], shape: tuple[int, ...], flat: list[Any]) -> ND
     for position, each in enumerate(flat):
         values[position] = each
     return values.reshape(shape)
-
-
-def _dtype_text(dtype: np.dtype[Any]) -> str:
-    return "T" if dtype.kind == "T" else dtype.str
 
 
 WRITERS: dict[type, Callable[[Any], Any]] = {
@@ -250,8 +243,7 @@ def _is_clean(text: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    is_deep = isinstance(error, RecursionError | ValueError)
-    return "something that is nested too deep" if is_deep else str(error)[:200]
+    return str(error)[:200] if isinstance(error, TypeError) else TOO_DEEP
 
 
 # Datasets --------------------------------------------------------------------------------------
@@ -361,23 +353,23 @@ def stored_variable(variable: xr.Variable, whose: str) -> xr.Variable:
     if dtype.kind == "V":
         raise SchemaError(f"{whose} has records of {dtype}, allowed: one value an entry")
     if isinstance(dtype, np.dtype) and dtype.str[1:] in NUMBERS:
-        if dtype.isnative:
-            attrs = stored_attrs(variable.attrs, whose)
-            return xr.Variable(variable.dims, variable.data, attrs)
-        native = variable.astype(dtype.newbyteorder("=")).data
-        attrs = stored_attrs(variable.attrs, whose, dtype=dtype.str)
-        return xr.Variable(variable.dims, native, attrs)
+        about: dict[str, Any] = {} if dtype.isnative else {"dtype": dtype.str}
+        native = variable if dtype.isnative else variable.astype(dtype.newbyteorder("="))
+        return xr.Variable(variable.dims, native.data, stored_attrs(variable.attrs, whose, **about))
     if isinstance(dtype, np.dtype) and dtype.kind in "Mm":
         return _stored_times(variable, whose)
     try:
         made = _stored_labels(variable, whose)
         back = restored_variable(made)
-        is_same = back.dtype == dtype and _nodes(back) == _nodes(variable)
+        is_same = back.dtype == dtype and encoded(_entries(back)) == encoded(_entries(variable))
         reason = ""
     except SchemaError:
         raise
     except (TypeError, ValueError, RecursionError) as error:
-        is_same, reason = False, f", with {_reason(error)}"
+        is_same, reason = (
+            False,
+            f", with {_reason(error)}",
+        )
     if not is_same:
         raise SchemaError(
             f"{whose} has the type {dtype}{reason}, which a file cannot hold; allowed: {ALLOWED}, "
@@ -434,7 +426,7 @@ def _stored_labels(variable: xr.Variable, whose: str) -> xr.Variable:
     flat = _entries(variable)
     about: dict[str, Any] = {"extension": str(dtype)}
     if isinstance(dtype, np.dtype):
-        about = {"dtype": _dtype_text(dtype)}
+        about = {"dtype": "T" if dtype.kind == "T" else dtype.str}
     elif isinstance(dtype, pd.CategoricalDtype):
         about |= {
             "categories": encoded(dtype.categories.tolist()),
@@ -456,7 +448,3 @@ def _entries(variable: xr.Variable) -> list[Any]:
         entries: list[Any] = variable.to_numpy().ravel().tolist()
         return entries
     return list(variable.data)
-
-
-def _nodes(variable: xr.Variable) -> list[Any]:
-    return [encoded(each) for each in _entries(variable)]

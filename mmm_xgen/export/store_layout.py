@@ -86,9 +86,9 @@ def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any])
             dimension_names=tuple(map(str, variable.dims)),
             attributes=stored_attrs(variable.attrs, repr(name)),
         )
-    for name, coordinate in ds.coords.items():
-        on_disk = _checked(names.get(str(name), str(name)))
-        _store_coordinate(group, on_disk, stored_variable(coordinate.variable, repr(name)))
+    for key, coordinate in ds.coords.items():
+        on_disk = _checked(names.get(str(key), str(key)))
+        _store_coordinate(group, on_disk, stored_variable(coordinate.variable, repr(key)))
     progress = group.create_group(PROGRESS, attributes=dict(identity))
     progress.create_array(
         WRITTEN,
