@@ -23,9 +23,11 @@ from mmm_xgen.ensemble import element, regenerate_ensemble
 from mmm_xgen.export import (
     ground_truth,
     load,
+    open_ensemble,
     to_frame,
     to_netcdf,
     write_csv,
+    write_ensemble,
     write_ground_truth,
     write_json,
     write_parquet,
@@ -806,6 +808,39 @@ def test_zarr_is_lossless(tmp_path, name, zarr_format):
         name: ds[name].dtype for name in ds.variables
     }
     assert quietly(lambda: m.regenerate(back)).identical(ds)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_of_xarray_keeps_dates_and_spans(tmp_path, ds, zarr_format):
+    pytest.importorskip("zarr")
+    added = ds.assign_coords(
+        when=("geo", DATED), late=("geo", np.array([1, "NaT"], dtype="m8[ns]")), run=("run", [1, 2])
+    )
+    back = load(write_zarr(added, tmp_path / "a.zarr", zarr_format))
+    assert back.identical(added)
+    assert back["late"].dtype == added["late"].dtype and back["when"].dtype == DATED.dtype
+
+
+def test_the_store_of_an_ensemble_keeps_what_a_user_adds(tmp_path):
+    pytest.importorskip("zarr")
+    made = m.generate_ensemble(n=2, chunks=None)
+    added = made.assign(count=("dataset", np.array([1, 2], dtype=np.int16))).assign_attrs(
+        ATTRIBUTES
+    )
+    own = {name: each for name, each in ADDED.items() if name.isalpha()}
+    added = added.assign_coords({name: ("dataset", each) for name, each in own.items()})
+    added["y"].attrs |= ATTRIBUTES
+    back = open_ensemble(write_ensemble(added, tmp_path / "a.zarr", progress=False)).load()
+    for name in added.variables:
+        assert back[name].dtype == added[name].dtype, name
+        assert repr(list(back[name].variable.data)) == repr(list(added[name].variable.data)), name
+    for found in (back, back["y"]):
+        assert {name: repr(found.attrs[name]) for name in ATTRIBUTES} == {
+            name: repr(value) for name, value in ATTRIBUTES.items()
+        }
+    text = added.assign(note=("dataset", ["a", "b"]))
+    with pytest.raises(m.SchemaError, match=r"'note' has the type .* allowed: numbers"):
+        write_ensemble(text, tmp_path / "b.zarr", progress=False)
 
 
 def test_zarr_with_a_pickle_inside_is_refused(tmp_path, ds):
