@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,12 @@ FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 LONGEST = 100
 # Bytes of a write that looks for the system's reason.
 BLOCK = 1_000_000
+# netCDF-C and HDF5 crash when two threads of a process use them at once. The locks of xarray
+# cover the numbers of a file only, not its opening and its attributes: hold this one around
+# every NetCDF file that is read or written.
+NETCDF_LOCK = threading.RLock()
+# The umask belongs to the process, and can only be read by setting it.
+_UMASK_LOCK = threading.Lock()
 
 
 def owned_prefix(name: str) -> str:
@@ -70,8 +77,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         # mkstemp makes files private; give the mode that plain writing would give.
-        mask = os.umask(0)
-        os.umask(mask)
+        with _UMASK_LOCK:
+            mask = os.umask(0)
+            os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         # Windows syncs only what is open for writing.
         with temporary.open("r+b") as written:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,13 @@ from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.places import entries, with_overrides_at
-from mmm_xgen.schema import SCHEMA_VERSION, attributes, describe
+from mmm_xgen.schema import SCHEMA_VERSION, attributes, describe, takes_datasets
 from mmm_xgen.version import __version__
 
 # Attribute that an ensemble has: the paths of the numbers that vary, as a JSON list.
 VARIED = "varied"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
@@ -276,3 +279,33 @@ def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tup
             "out of the ensemble with all of them"
         )
     return zip(paths, values, strict=True)
+
+
+def in_memory(function: Function) -> Function:
+    """Check arguments that are annotated as Datasets, and compute those of Dask before the call.
+
+    An ensemble stays lazy: a function of one dataset refuses it before it fills the memory.
+
+    Examples
+    --------
+    >>> @in_memory
+    ... def total(array):
+    ...     return float(array.sum())
+    >>> total(xr.DataArray([1.0, 2.0]).chunk(1))
+    3.0
+    """
+    checked = takes_datasets(function)
+
+    @functools.wraps(function)
+    def on_numbers(*args: Any, **kwargs: Any) -> Any:
+        named = {name: _computed(value) for name, value in kwargs.items()}
+        return checked(*map(_computed, args), **named)
+
+    return cast(Function, on_numbers)
+
+
+def _computed(value: Any) -> Any:
+    is_labelled = isinstance(value, xr.Dataset | xr.DataArray)
+    if not is_labelled or "dataset" in value.dims or value.__dask_graph__() is None:
+        return value
+    return value.compute()

@@ -234,6 +234,8 @@ def respond(
         output_core_dims=[media_dims],
         dask="parallelized",
         output_dtypes=[float],
+        # A kernel needs all dates; chunks of other dims than these stay as they are.
+        dask_gufunc_kwargs={"allow_rechunk": True},
     )
     contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
     return contribution.rename("channel_contribution")

@@ -94,6 +94,9 @@ BANNED_CALLS = {"__import__", "compile", "eval", "exec"}
 BANNED_METHODS = {"read_pickle", "to_pickle", "full_load", "unsafe_load", "full_load_all"}
 BANNED_STEMS = {"common", "helper", "helpers", "manager", "misc", "util", "utils"}
 SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
+NETCDF_METHODS = {"to_netcdf", "open_dataset", "open_datatree", "open_mfdataset", "from_netcdf"}
+# The worker runs in a process of its own, where the package is not installed.
+NETCDF_ALONE = {"recovery.models.meridian_worker"}
 
 MODULE_LINES = 500
 FUNCTION_LINES = 70
@@ -330,12 +333,31 @@ def unsafe(module: Module) -> Iterator[str]:
                 yield f"{module.at(node)}: {function}() with a loader that runs code"
 
 
+def unlocked(module: Module) -> Iterator[str]:
+    locked = {
+        inner
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.With)
+        and "NETCDF_LOCK" in {ast.unparse(item.context_expr) for item in node.items}
+        for inner in ast.walk(node)
+    }
+    for node, function in calls(module):
+        is_netcdf = function.split(".")[-1] in NETCDF_METHODS and "." in function
+        is_zarr = any(ast.unparse(keyword.value) == "'zarr'" for keyword in node.keywords)
+        if is_netcdf and not is_zarr and node not in locked and module.name not in NETCDF_ALONE:
+            yield f"{module.at(node)}: {function}() without NETCDF_LOCK"
+
+
 def test_randomness_comes_from_named_streams():
     report(line for module in MODULES for line in global_randomness(module))
 
 
 def test_nothing_runs_or_unpickles_what_it_reads():
     report(line for module in MODULES for line in unsafe(module))
+
+
+def test_one_thread_at_a_time_uses_netcdf():
+    report(line for module in MODULES for line in unlocked(module))
 
 
 # --- conduct and size
@@ -420,6 +442,8 @@ def test_modules_are_named_for_what_they_do():
         (unsafe, "config.files", "import yaml\nyaml.load(text, Loader=yaml.Loader)"),
         (unsafe, "config.files", "import yaml\nyaml.load(text)"),
         (unsafe, "config.files", "eval('1')"),
+        (unlocked, "export.files", "xr.open_dataset(path)"),
+        (unlocked, "export.files", "with LOCK:\n    found.sum().to_netcdf(path)"),
         (prints, "generate", "print(1)"),
         (asserts, "generate", "assert True"),
         (too_long, "generate", "\n" * (MODULE_LINES + 1)),
@@ -456,6 +480,8 @@ def test_rule_catches(rule, name, source):
             "yaml.load(text, Loader=UniqueKeys)",
         ),
         (unsafe, "config.files", "import re\nre.compile('a')"),
+        (unlocked, "export.files", "with writing(p) as to, NETCDF_LOCK:\n    ds.to_netcdf(to)"),
+        (unlocked, "export.files", "xr.open_dataset(path, engine='zarr')"),
         (prints, "cli", "print(1)"),
         (
             too_long,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from mmm_xgen.ensemble import element, regenerate_ensemble
 from mmm_xgen.export import (
     ground_truth,
     load,
+    open_ensemble,
     to_frame,
     to_netcdf,
     write_csv,
+    write_ensemble,
     write_ground_truth,
     write_json,
     write_parquet,
@@ -531,11 +534,125 @@ def test_wrong_compression(tmp_path, ds, compression):
     assert not list(tmp_path.iterdir())
 
 
-def test_text_that_would_be_cut_is_not_written(tmp_path, ds):
-    named = ds.assign_coords(geo=["a\0b", "c"])
-    for cut in (named, ds.assign_attrs(kpi="a\0b"), ds.assign(y=ds["y"].assign_attrs(u="\0x"))):
-        with pytest.raises(m.SchemaError, match="null character"):
-            to_netcdf(cut, tmp_path / "a.nc")
+DATED = np.array(["2024-01-01T00:00:00.000000001", "NaT"], dtype="M8[ns]")
+# What a user may add to the two geos of a dataset.
+ADDED: dict[str, Any] = {
+    "dates": DATED,
+    "dates in seconds": np.array(["4000-01-01", "NaT"], dtype="M8[s]"),
+    "spans": np.array([1, "NaT"], dtype="m8[ns]"),
+    "spans in seconds": np.array([90, 3], dtype="m8[s]"),
+    "small numbers": np.array([1, 2], dtype=np.int8),
+    "large numbers": np.array([1, 2**64 - 1], dtype=np.uint64),
+    "short numbers": np.array([1.1, np.nan], dtype=np.float32),
+    "half numbers": np.array([1.1, np.nan], dtype=np.float16),
+    "numbers of another machine": np.array([1.5, 2.5], dtype=">f8"),
+    "complex": np.array([1 + 2j, np.nan]),
+    "bytes": np.array([b"a", b"\xff\x00b"]),
+    "text with room": np.array(["a", "b"], dtype="<U9"),
+    "text that NetCDF would cut": np.array(["a\0b", "c"]),
+    "text that is no Unicode": np.array(["\ud800", "c"]),
+    "objects": np.array([None, {"a": [1, (2.5, True)]}], dtype=object),
+    "dates as objects": np.array([pd.Timestamp("2024-01-01"), date(2024, 1, 2)], dtype=object),
+    "text as objects": np.array(["a", "b"], dtype=object),
+    "categories": pd.Categorical(["s", "l"], categories=["l", "s", "xl"], ordered=True),
+    "categories of numbers": pd.Categorical([3, 1]),
+    "numbers that may be missing": pd.array([1, None], dtype="Int64"),
+    "intervals": pd.interval_range(0, 2),
+    "months": pd.period_range("2024-01", periods=2, freq="M"),
+}
+ATTRIBUTES: dict[str, Any] = {
+    **{"none": None, "true": True, "nested": {"a": [1, None, {"b": (2.5, "c")}], 3: []}},
+    **{"Timestamp": pd.Timestamp("2024-01-01 03:00"), "date": date(2024, 1, 2)},
+    "zone": pd.Timestamp("2024-01-01", tz="Europe/Vienna"),
+    "time": datetime(2024, 1, 2, 3, tzinfo=UTC),
+    **{"span": timedelta(1, 2), "pandas span": pd.Timedelta("1h"), "missing": pd.NaT},
+    **{
+        "numpy": np.float32(1.1),
+        "numpy truth": np.bool_(False),
+        "day": np.datetime64("2024-01-01"),
+    },
+    **{
+        "mixed": [1, "a", None, 2.5],
+        "empty": [],
+        "no text": "",
+        "array": np.arange(6).reshape(2, 3),
+    },
+    **{"one": np.array([1.5]), "dates": DATED[:1], "complex": 1 + 2j, "bytes": b"\x00\xff"},
+    **{"nan": np.nan, "large": 2**80, "null": "a\0b", "interval": pd.Interval(0, 1)},
+    # Names that mean something to xarray and NetCDF.
+    **{"_FillValue": 1.0, "scale_factor": 2.0, "dtype": "bool", "coordinates": "x", "a b/c": 1},
+    **{"DIMENSION_LIST": "x", "mmm_xgen_encoding": "{}", "calendar": "mine", 7: "x"},
+}
+
+
+def test_what_a_user_adds_comes_back_as_it_was(tmp_path, ds):
+    """As coordinate, as variable and as dim, with its dtype."""
+    attrs = {"units": "days since 2000-01-01", "final": True}
+    added = ds.assign({f"own {name}": ("geo", values) for name, values in ADDED.items()})
+    added = added.assign_coords({name: ("geo", each, attrs) for name, each in ADDED.items()})
+    dims = {name: each for name, each in ADDED.items() if each.dtype != np.float16}
+    added = added.assign_coords({f"{name} dim": each for name, each in dims.items()})
+    back = load(to_netcdf(added, tmp_path / "a.nc"))
+    assert {*back.coords} == {*added.coords}
+    for name in added.variables:
+        assert back[name].dtype == added[name].dtype, name
+        assert repr(list(back[name].variable.data)) == repr(list(added[name].variable.data)), name
+        assert back[name].attrs == added[name].attrs, name
+
+
+def test_attributes_come_back_as_they_were(tmp_path, ds):
+    marked = ds.assign_attrs(ATTRIBUTES)
+    for name in ("y", "geo", "date"):
+        marked[name].attrs |= ATTRIBUTES
+    back = load(to_netcdf(marked, tmp_path / "a.nc"))
+    for found in (back, back["y"], back["geo"], back["date"]):
+        for name, value in ATTRIBUTES.items():
+            assert type(found.attrs[name]) is type(value), name
+            assert repr(found.attrs[name]) == repr(value), name
+    assert ds.drop_attrs().identical(back.drop_attrs())
+
+
+def test_names_and_further_dims_come_back_as_they_were(tmp_path, ds):
+    further = ds.assign(
+        {"größe a": (("geo", "run no"), np.ones((2, 3))), "none": (("nothing",), np.empty(0))}
+    ).assign_coords({"first date": ("geo", DATED), "run no": [3, 1, 2], "when": DATED[1]})
+    further = further.drop_indexes("geo")
+    assert_lossless(load(to_netcdf(further, tmp_path / "a.nc")), further)
+
+
+def endless() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ds: ds.assign_attrs(mine={1}), "the attribute 'mine' of the Dataset is .* set"),
+        (lambda ds: ds.assign_attrs(mine=[Path()]), "the attribute 'mine' of the Dataset .*Path"),
+        (lambda ds: ds.assign_attrs(mine=endless()), "'mine' of the Dataset .* too deep"),
+        (
+            lambda ds: ds.assign(y=ds["y"].assign_attrs(mine=np.longdouble(1))),
+            "the attribute 'mine' of 'y' is .* numbers of float128",
+        ),
+        (lambda ds: ds.assign(mine=("geo", np.ones(2, dtype="g"))), "'mine' has .* float128"),
+        (lambda ds: ds.assign_coords(mine=("geo", [Path(), None])), "'mine' has .*Path"),
+        (lambda ds: ds.assign(mine=("geo", np.ones(2, dtype=[("a", int)]))), "'mine' has records"),
+        (
+            lambda ds: ds.assign(own=(("a", "b"), np.ones((1, 2)))).stack(mine=("a", "b")),
+            "'mine' has the index PandasMultiIndex",
+        ),
+        *(
+            (lambda ds, name=name: ds.assign({name: ("geo", [1, 2])}), "is no name for a file")
+            for name in ("a/b", "e\u0301", " a", "a ", "", 1, None, "a\nb", "x" * 300)
+        ),
+    ],
+)
+def test_what_would_not_come_back_is_not_written(tmp_path, ds, change, words):
+    with pytest.raises(m.SchemaError, match=words) as told:
+        to_netcdf(change(ds), tmp_path / "a.nc")
+    assert "\n" not in str(told.value) and "allowed" in str(told.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -554,6 +671,43 @@ def test_the_loaded_dataset_holds_no_file_open(tmp_path, ds):
 
 
 # ------------------------------------------------------------------ files that are no datasets
+
+
+THREADS = """
+import os, sys, threading
+from pathlib import Path
+import mmm_xgen
+from mmm_xgen.truth import compare_scenarios, write_scenarios
+
+folder, faults = Path(sys.argv[1]), []
+os.fsync = lambda number: None
+ds = mmm_xgen.generate_mmm_dataset()
+table = compare_scenarios(ds, {"today": []})
+
+def work(name):
+    try:
+        for _ in range(10):
+            back = mmm_xgen.load(mmm_xgen.to_netcdf(ds, folder / f"{name}.nc"))
+            assert back.identical(ds)
+            write_scenarios(table, folder / f"{name}-scenarios.nc")
+    except BaseException as fault:
+        faults.append(fault)
+
+threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("faults:", faults)
+"""
+
+
+def test_two_threads_read_and_write_at_once(tmp_path):
+    """Without a lock the process ends by a signal, or a file cannot be read."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, str(tmp_path)], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "faults: []"), done.stderr[-1000:]
 
 
 def truncated(path: Path, share: float) -> None:
@@ -657,6 +811,39 @@ def test_zarr_is_lossless(tmp_path, name, zarr_format):
         name: ds[name].dtype for name in ds.variables
     }
     assert quietly(lambda: m.regenerate(back)).identical(ds)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_of_xarray_keeps_dates_and_spans(tmp_path, ds, zarr_format):
+    pytest.importorskip("zarr")
+    added = ds.assign_coords(
+        when=("geo", DATED), late=("geo", np.array([1, "NaT"], dtype="m8[ns]")), run=("run", [1, 2])
+    )
+    back = load(write_zarr(added, tmp_path / "a.zarr", zarr_format))
+    assert back.identical(added)
+    assert back["late"].dtype == added["late"].dtype and back["when"].dtype == DATED.dtype
+
+
+def test_the_store_of_an_ensemble_keeps_what_a_user_adds(tmp_path):
+    pytest.importorskip("zarr")
+    made = m.generate_ensemble(n=2, chunks=None)
+    added = made.assign(count=("dataset", np.array([1, 2], dtype=np.int16))).assign_attrs(
+        ATTRIBUTES
+    )
+    own = {name: each for name, each in ADDED.items() if name.isalpha()}
+    added = added.assign_coords({name: ("dataset", each) for name, each in own.items()})
+    added["y"].attrs |= ATTRIBUTES
+    back = open_ensemble(write_ensemble(added, tmp_path / "a.zarr", progress=False)).load()
+    for name in added.variables:
+        assert back[name].dtype == added[name].dtype, name
+        assert repr(list(back[name].variable.data)) == repr(list(added[name].variable.data)), name
+    for found in (back, back["y"]):
+        assert {name: repr(found.attrs[name]) for name in ATTRIBUTES} == {
+            name: repr(value) for name, value in ATTRIBUTES.items()
+        }
+    text = added.assign(note=("dataset", ["a", "b"]))
+    with pytest.raises(m.SchemaError, match=r"'note' has the type .* allowed: numbers"):
+        write_ensemble(text, tmp_path / "b.zarr", progress=False)
 
 
 PICKLE = {"id": "pickle", "protocol": 5}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmm_xgen.atomic import NETCDF_LOCK
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.names import QUOTED, split_path
 from mmm_xgen.config.text import SUFFIXES, parse_yaml
@@ -261,7 +262,7 @@ def _read_netcdf(path: Path) -> xr.Dataset:
     import xarray as xr
 
     try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
+        with NETCDF_LOCK, xr.open_dataset(path, engine="netcdf4") as opened:
             return opened.load()
     except (OSError, ValueError, RuntimeError):
         raise refusal from None

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mmm_xgen.atomic import told_by_name
 from mmm_xgen.ensemble import one_chunking, recipe_of, require_ensemble
 from mmm_xgen.errors import ConfigError, SchemaError, collected_warnings, warn
+from mmm_xgen.export.encoding import stored_attrs, stored_variable
 from mmm_xgen.export.files import PathLike
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
 from mmm_xgen.recipe import CHUNK_BYTES, DATASET, Recipe
@@ -163,19 +164,23 @@ def labels_digest(ds: xr.Dataset) -> str:
     own = {"config", VARIED}
     if VARIED in ds.attrs:
         own |= {DATASET, "seed", *map(coordinate_of, varied_paths(ds))}
-    parts: list[bytes | NDArray[Any]] = [_text(_without(own, ds.attrs))]
+    attrs = stored_attrs(_without(own, ds.attrs), "the Dataset")
+    parts: list[bytes | NDArray[Any]] = [_text(attrs)]
     for name, variable in sorted(_without(own, ds.variables).items()):
-        parts.append(_text([name, variable.dims, _without(set(), variable.attrs)]))
+        attrs = stored_attrs(_without(set(), variable.attrs), repr(name))
+        parts.append(_text([name, variable.dims, attrs]))
         if name in ds.coords:
             values: NDArray[Any] = variable.to_numpy()
             # The bytes of a text depend on the longest one beside it.
             is_text = values.dtype.kind in "OUT"
-            parts.append(_text(values.tolist()) if is_text else values)
+            labels = stored_variable(variable, repr(name)).to_numpy() if is_text else values
+            parts.append(_text(labels.tolist()) if is_text else labels)
     return _digest(parts)
 
 
 def _without(names: set[str], mapping: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in mapping.items() if str(name) not in names}
+    kept = {str(name): value for name, value in mapping.items() if str(name) not in names}
+    return dict(sorted(kept.items()))
 
 
 def _text(node: Any) -> bytes:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import csv_of, with_reason, writing
+from mmm_xgen.atomic import NETCDF_LOCK, csv_of, with_reason, writing
 from mmm_xgen.errors import SchemaError, XgenError
+from mmm_xgen.export.encoding import decoded_file, stored
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
@@ -26,8 +26,6 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 # What a file must have, so that what was written can be loaded.
 CORE = ("spend", "channel_contribution", "mu", "y")
-DATES = ("date", "history_date")
-LARGEST_INTEGER = np.iinfo(np.int64).max
 
 
 @takes_datasets
@@ -51,7 +49,8 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     Raises
     ------
     SchemaError
-        If `ds` is none of this package's, or a text in it has a null character.
+        If `ds` is none of this package's, or a name, variable or attribute is of a kind that
+        could not be given back; it names it and says what is allowed.
     XgenError
         If there is no such folder, or it cannot be written to.
 
@@ -60,6 +59,8 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     In the file, the coordinates of the numbers that vary in an ensemble, such as
     ``channels.*.roas``, are ``vary_0``, ``vary_1``, ... in the order of the attribute ``varied``,
     since a NetCDF file can have no blank or slash in a name. `load` gives them their names back.
+    What NetCDF has no place for, such as None, True, dictionaries, dates among the attributes, and
+    categories, is JSON in the file; the attribute ``mmm_xgen_encoding`` says so.
 
     Examples
     --------
@@ -72,16 +73,14 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     _refuse_foreign(ds)
     if compression not in range(10):
         raise XgenError(f"compression: found {compression!r}, allowed: 0 (none) to 9")
-    _refuse_null_character(ds)
     # An encoding that a variable brought along from another file might cost digits.
-    names = {name: stored for name, stored in stored_names(ds).items() if name in ds.variables}
-    plain = ds.rename(names).drop_encoding().assign_attrs(_storable(ds.attrs))
+    plain = stored(with_stored_names(ds))
     encoding = {
         name: {"zlib": True, "complevel": int(compression)}
         for name, variable in plain.variables.items()
         if compression and variable.dtype.kind in "fiub" and variable.size
     }
-    with writing(path) as temporary, with_reason(temporary, plain.nbytes):
+    with writing(path) as temporary, NETCDF_LOCK, with_reason(temporary, plain.nbytes):
         plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
     return Path(path)
 
@@ -322,6 +321,23 @@ def stored_names(ds: xr.Dataset) -> dict[str, str]:
     return {coordinate_of(path): f"vary_{position}" for position, path in enumerate(paths)}
 
 
+def with_stored_names(ds: xr.Dataset) -> xr.Dataset:
+    """Dataset whose coordinates of the numbers that vary have their names on disk.
+
+    Raises
+    ------
+    SchemaError
+        If another variable has such a name.
+    """
+    names = {name: stored for name, stored in stored_names(ds).items() if name in ds.variables}
+    taken = [name for name in names.values() if name in ds.variables or name in ds.dims]
+    if taken:
+        raise SchemaError(
+            f"the name {taken[0]!r} is kept for a number that varies; rename yours with ds.rename"
+        )
+    return ds.rename(names)
+
+
 def with_own_names(ds: xr.Dataset) -> xr.Dataset:
     """Dataset from disk whose coordinates of the numbers that vary have their names again."""
     names = stored_names(ds)
@@ -330,32 +346,16 @@ def with_own_names(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _read(source: Path, engine: str) -> xr.Dataset:
-    # The metadata of each array are read, and not the copy of them that a group may have.
-    options: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
-    with xr.open_dataset(source, engine=engine, decode_cf=False, chunks=None, **options) as raw:
-        # Only dates are dates: a unit of days is a number, and so is a KPI named "days since".
-        times = {str(name): name in DATES for name in raw.variables}
-        ds = xr.decode_cf(raw, decode_times=times, decode_timedelta=False).load()
-    return with_own_names(ds.drop_encoding().assign_attrs(_restored(ds.attrs)))
-
-
-def _storable(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Attributes with whole numbers beyond 64 bits, which a seed may be, as text."""
-    return {
-        name: str(value) if isinstance(value, int) and value > LARGEST_INTEGER else value
-        for name, value in attrs.items()
-    }
-
-
-def _restored(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Attributes as they were before they were stored: Python numbers, and the seed a number."""
-    plain = {
-        name: value.item() if isinstance(value, np.generic) else value
-        for name, value in attrs.items()
-    }
-    if isinstance(plain.get("seed"), str):
-        plain["seed"] = int(plain["seed"])
-    return plain
+    options: Any = {"engine": engine, "decode_cf": False, "chunks": None}
+    if engine == "zarr":
+        # The metadata of each array are read, and not the copy of them that a group may have.
+        options["consolidated"] = False
+    with NETCDF_LOCK, xr.open_dataset(source, **options) as raw:
+        ds = decoded_file(raw.load())
+    # Earlier releases wrote a seed beyond 64 bits as text.
+    if isinstance(ds.attrs.get("seed"), str):
+        ds.attrs["seed"] = int(ds.attrs["seed"])
+    return with_own_names(ds)
 
 
 def _refuse_foreign(ds: xr.Dataset) -> None:
@@ -371,21 +371,6 @@ def _refuse_foreign(ds: xr.Dataset) -> None:
             "generate it again, or use the release of mmm-xgen that wrote it"
         )
     require(ds, *CORE)
-
-
-def _refuse_null_character(ds: xr.Dataset) -> None:
-    """Refuse text that NetCDF would cut short."""
-    texts = list(ds.attrs.values())
-    for variable in ds.variables.values():
-        texts += variable.attrs.values()
-    for labels in ds.coords.values():
-        if labels.dtype.kind in "UO":
-            texts += labels.to_numpy().ravel().tolist()
-    cut = [text for text in texts if "\0" in str(text)]
-    if cut:
-        raise SchemaError(
-            f"the text {str(cut[0])!r} has a null character, which NetCDF cannot hold; rename it"
-        )
 
 
 def _first_line(error: Exception) -> str:

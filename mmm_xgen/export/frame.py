@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.schema import PANEL, describe, require
 
 
+@in_memory
 def to_frame(ds: xr.Dataset) -> pd.DataFrame:
     """Flatten a dataset to the wide frame: what an analyst would have, and nothing of the truth.
 

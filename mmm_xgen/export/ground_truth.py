@@ -14,8 +14,8 @@ from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import POSITIVE
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of, is_element, varied_paths
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.labelled import config_of, in_memory, is_element, varied_paths
+from mmm_xgen.schema import require
 
 Nested: TypeAlias = dict[str, Any]
 
@@ -31,7 +31,7 @@ POPULATION = ("_mean", "_sd")
 NOT_OF_A_KIND = ("adstock_weights", "saturation_amplitude")
 
 
-@takes_datasets
+@in_memory
 def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     """Everything that is true of a dataset, ready for JSON.
 

@@ -6,10 +6,11 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.labelled import in_memory
+from mmm_xgen.schema import require
 
 
-@takes_datasets
+@in_memory
 def to_meridian(ds: xr.Dataset) -> xr.Dataset:
     """Data as Meridian's ``XrDatasetDataLoader`` takes them, and nothing of the truth.
 

@@ -17,6 +17,7 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.export.frame import to_frame
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.schema import describe, require
 
 Scale: TypeAlias = float | xr.DataArray
@@ -47,6 +48,7 @@ SATURATION_COMPONENTS = {
 COMPONENT_EPS = np.log(3.0)
 
 
+@in_memory
 def model_inputs(ds: xr.Dataset) -> tuple[pd.DataFrame, pd.Series[float]]:
     """Features and target that ``MMM.build_model`` takes.
 
@@ -79,6 +81,7 @@ def model_inputs(ds: xr.Dataset) -> tuple[pd.DataFrame, pd.Series[float]]:
     return frame.drop(columns="y"), frame["y"]
 
 
+@in_memory
 def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Scale) -> xr.Dataset:
     r"""Truth under the names and in the scaled space of a PyMC-Marketing model.
 

@@ -24,7 +24,8 @@ from mmm_xgen.export.chunkwise import (
     target_folder,
     write_chunks,
 )
-from mmm_xgen.export.files import DATES, PathLike, with_own_names
+from mmm_xgen.export.encoding import decoded_file
+from mmm_xgen.export.files import PathLike, with_own_names
 from mmm_xgen.export.folders import metadata_in, refuse_codecs, refuse_links
 from mmm_xgen.export.store_layout import (
     MARK,
@@ -298,11 +299,10 @@ def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dat
         raw = raw.drop_vars(added)
         raw.attrs.pop(MARK, None)
         listed = str(raw.attrs.pop("coordinates", "")).split()
-        ds = raw.set_coords([name for name in listed if name in raw.variables])
-        ds = ds.assign_coords({name: _loaded(values) for name, values in ds.coords.items()})
-    times = {str(name): name in DATES for name in ds.variables}
-    ds = xr.decode_cf(ds, decode_times=times, decode_timedelta=False, decode_coords=False)
-    ds = with_own_names(ds).drop_encoding()
+        raw = raw.set_coords([name for name in listed if name in raw.variables])
+        for coordinate in raw.coords.values():
+            coordinate.load()
+    ds = with_own_names(decoded_file(raw))
     names = tuple(sorted(record["variables"]))
 
     def variable(name: str) -> xr.Variable:
@@ -315,14 +315,6 @@ def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dat
     # A folder has no order; all coordinates stay, whatever variables were kept.
     variables = {name: variable(name) for name in record["variables"]}
     return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
-
-
-def _loaded(coordinate: xr.DataArray) -> xr.Variable:
-    values = coordinate.to_numpy()
-    if values.dtype.kind in "OUT":
-        # NumPy finds the length of the longest text in lists only.
-        values = np.array(values.tolist(), dtype=str).reshape(values.shape)
-    return xr.Variable(coordinate.dims, values, coordinate.attrs)
 
 
 def _require_zarr() -> None:

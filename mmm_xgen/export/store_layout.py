@@ -29,6 +29,7 @@ from mmm_xgen.export.chunkwise import (
     is_whole,
     with_checksum,
 )
+from mmm_xgen.export.encoding import stored_attrs, stored_variable
 from mmm_xgen.export.files import stored_names
 from mmm_xgen.export.folders import files_in
 
@@ -48,7 +49,6 @@ KEYS: Any = {"name": "default", "separator": "."}
 TRUE = b"\x01"
 # Checksums as the uncompressed array of them has them.
 CRC = "<u4"
-DAY = np.timedelta64(1, "D")
 
 
 # Beginning --------------------------------------------------------------------------------------
@@ -85,26 +85,28 @@ def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any])
     names = stored_names(ds)
     coordinates = [names.get(str(name), str(name)) for name in ds.coords]
     listed = [name for name in coordinates if name not in ds.dims]
-    attrs = {**_plain(ds.attrs), "coordinates": " ".join(listed), MARK: PROGRESS}
+    own = stored_attrs(ds.attrs, "the Dataset")
+    attrs = {**own, "coordinates": " ".join(listed), MARK: PROGRESS}
     group = zarr.create_group(folder, zarr_format=3, attributes=attrs)
     for name in source.names:
         variable = ds[name]
+        if variable.dtype.kind not in "fiub":
+            raise SchemaError(f"{name!r} has the type {variable.dtype}, allowed: numbers")
         shape = variable.shape
         group.create_array(
             _checked(name),
             shape=shape,
-            dtype=dtype,
+            dtype=dtype if variable.dtype.kind == "f" else variable.dtype,
             chunks=(min(source.size, shape[0]), *(max(1, length) for length in shape[1:])),
             compressors=BloscCodec(typesize=np.dtype(dtype).itemsize, **COMPRESSION),
-            fill_value=np.nan,
+            fill_value=np.nan if variable.dtype.kind == "f" else 0,
             chunk_key_encoding=KEYS,
             dimension_names=tuple(map(str, variable.dims)),
-            attributes=_plain(variable.attrs),
+            attributes=stored_attrs(variable.attrs, repr(name)),
         )
-    for coordinate in ds.coords.values():
-        _store_coordinate(
-            group, _checked(names.get(str(coordinate.name), str(coordinate.name))), coordinate
-        )
+    for key, coordinate in ds.coords.items():
+        on_disk = _checked(names.get(str(key), str(key)))
+        _store_coordinate(group, on_disk, stored_variable(coordinate.variable, repr(key)))
     progress = group.create_group(PROGRESS)
     chunks, variables = len(source), max(1, len(source.names))
     options: Any = {"compressors": None, "chunk_key_encoding": KEYS}
@@ -131,18 +133,11 @@ def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any])
     progress.update_attributes(with_checksum({**identity, FILES: files}))
 
 
-def _store_coordinate(group: Any, name: str, coordinate: xr.DataArray) -> None:
-    values, attrs = coordinate.to_numpy(), _plain(coordinate.attrs)
+def _store_coordinate(group: Any, name: str, coordinate: xr.Variable) -> None:
+    values: Any = coordinate.to_numpy()
     dtype: Any = values.dtype
-    if values.dtype.kind in "OUT":
+    if values.dtype.kind == "U":
         values, dtype = values.astype(object), str
-    elif values.dtype.kind == "M":
-        whole = bool(np.all(values == values.astype("datetime64[D]")))
-        unit = "D" if whole else "ns"
-        words = {"D": "days", "ns": "nanoseconds"}[unit]
-        attrs |= {"units": f"{words} since 1970-01-01", "calendar": "proleptic_gregorian"}
-        values = values.astype(f"datetime64[{unit}]").astype(np.int64)
-        dtype = values.dtype
     array = group.create_array(
         name,
         shape=values.shape,
@@ -150,7 +145,7 @@ def _store_coordinate(group: Any, name: str, coordinate: xr.DataArray) -> None:
         chunks=tuple(max(1, length) for length in values.shape),
         chunk_key_encoding=KEYS,
         dimension_names=tuple(map(str, coordinate.dims)),
-        attributes=attrs,
+        attributes=dict(coordinate.attrs),
         # Zarr leaves out a chunk of zeros: then a lost one would not be noticed.
         config={"write_empty_chunks": True},
     )
@@ -162,19 +157,6 @@ def _checked(name: str) -> str:
     if SAFE.fullmatch(name) is None:
         raise SchemaError(f"{name!r} is no name for a file; rename it with ds.rename")
     return name
-
-
-def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes as JSON has them."""
-    plain = {
-        str(name): value.item() if isinstance(value, np.generic) else value
-        for name, value in attrs.items()
-    }
-    try:
-        json.dumps(plain, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise SchemaError(f"an attribute is nothing that JSON has ({error}); drop it") from None
-    return plain
 
 
 # Writing ----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
     WIDTH,
@@ -48,7 +49,7 @@ from mmm_xgen.plots.timelines import (
     without_panels,
 )
 from mmm_xgen.quality.report import count
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.schema import require
 
 BASELINE = (
     "intercept_contribution",
@@ -60,6 +61,7 @@ NAMES = {"trend": "Trend", "seasonality": "Seasons", "event": "Events"}
 MOST_EVENTS = 4
 
 
+@in_memory
 def plot_baseline(
     ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -146,7 +148,7 @@ def _title(name: str, values: FloatArray, base: float, ds: xr.Dataset) -> str:
     return f"{words}: {ends} of base sales" if ends else words
 
 
-@takes_datasets
+@in_memory
 def plot_controls(
     ds: xr.Dataset,
     *,

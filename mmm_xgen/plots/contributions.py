@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -75,6 +76,7 @@ ROUNDING = 1e-9
 ROOM = 0.14
 
 
+@in_memory
 def plot_contributions(
     ds: xr.Dataset,
     *,
@@ -149,6 +151,7 @@ def plot_contributions(
     return figure
 
 
+@in_memory
 def plot_waterfall(
     ds: xr.Dataset,
     *,
@@ -206,6 +209,7 @@ def plot_waterfall(
     return figure
 
 
+@in_memory
 def plot_attribution(
     ds: xr.Dataset,
     *,

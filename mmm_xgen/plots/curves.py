@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -75,6 +76,7 @@ RANGE_COLOUR = "#EEF0F3"
 DOTTED: Any = (0, (1, 1.5))
 
 
+@in_memory
 def plot_response_curves(
     ds: xr.Dataset,
     *,
@@ -151,6 +153,7 @@ def plot_response_curves(
     return figure
 
 
+@in_memory
 def plot_efficiency_frontier(
     ds: xr.Dataset,
     *,

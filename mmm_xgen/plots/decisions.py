@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 
 from mmm_xgen.errors import AlignmentError, ConfigError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -53,7 +54,6 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
-from mmm_xgen.schema import takes_datasets
 from mmm_xgen.truth.curves import response_curve
 
 SCENARIO = (
@@ -88,7 +88,7 @@ APART = 0.12
 MOST_NAMED = 30
 
 
-@takes_datasets
+@in_memory
 def plot_scenarios(
     comparison: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -153,7 +153,7 @@ def plot_scenarios(
     return figure
 
 
-@takes_datasets
+@in_memory
 def plot_budget(
     ds: xr.Dataset,
     plan: xr.Dataset,

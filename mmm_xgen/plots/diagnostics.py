@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
     WIDTH,
@@ -41,7 +42,6 @@ from mmm_xgen.quality.figures import median_over_dates
 from mmm_xgen.quality.panel import Panel
 from mmm_xgen.quality.reading import read
 from mmm_xgen.quality.report import count
-from mmm_xgen.schema import takes_datasets
 
 OBSERVED = ("y", "spend", "control_value")
 # Squares a side of one picture; more could not be read.
@@ -51,7 +51,7 @@ MOST_NUMBERED = 16
 ALIKE = 0.3
 
 
-@takes_datasets
+@in_memory
 def plot_correlation(
     ds: xr.Dataset, *, ax: Axes | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -163,7 +163,7 @@ def _strongest(values: FloatArray, labels: list[str]) -> str:
 # --- outliers
 
 
-@takes_datasets
+@in_memory
 def plot_outliers(
     ds: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:

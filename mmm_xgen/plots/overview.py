@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import Dates, area, stack
 from mmm_xgen.plots.selection import (
     Groups,
@@ -44,6 +45,7 @@ MULTIPLIERS = np.linspace(0, 2, 21)
 USUAL_SPEND = (0.1, 0.9)
 
 
+@in_memory
 def plot_overview(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
     """Draw sales, where they come from, spend, returns and response curves on one page.
 

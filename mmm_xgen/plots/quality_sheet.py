@@ -15,13 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import ROW, WIDTH, headed
 from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
 from mmm_xgen.plots.timelines import role_names
 from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
 from mmm_xgen.quality.report import count
 from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
-from mmm_xgen.schema import takes_datasets
 
 # Rows and findings of one sheet; more could not be read.
 MOST_VARIABLES = 45
@@ -34,7 +34,7 @@ AMBER = "#F6E3B5"
 RED = "#F0C4BE"
 
 
-@takes_datasets
+@in_memory
 def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
     """Draw a sheet of what `mmm_xgen.check_data_quality` finds: verdict, findings, figures.
 

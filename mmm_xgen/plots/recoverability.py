@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import MOST_ROWS, ROW, band, canvas, dot, log_axis, name_rows, page_of
 from mmm_xgen.plots.selection import by_size, check_panel, texts_of
 from mmm_xgen.plots.style import FAINT, INK
@@ -36,6 +37,7 @@ UNDER_AXIS = 42.0
 SHADES = ("#E3F0E6", "#F5F3DF")
 
 
+@in_memory
 def plot_information_bound(
     ds: xr.Dataset,
     *,

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -56,6 +57,7 @@ ALIKE = 1.01
 EARNED = 1 - 1e-9
 
 
+@in_memory
 def plot_roas(
     ds: xr.Dataset,
     *,

@@ -11,6 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import WIDTH, dot, headed, legend_below, line
 from mmm_xgen.plots.selection import (
     at_geo,
@@ -63,6 +64,7 @@ SEASONS = {"D": (7, 364), "W": (52,), "MS": (12,), "QS": (4,)}
 SHORTEST_SMOOTH = 8
 
 
+@in_memory
 def plot_sales(
     ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
@@ -102,6 +104,7 @@ def plot_sales(
     return _sales_and_parts(ds, geo, figsize) if known else _sales_and_spend(ds, geo, figsize)
 
 
+@in_memory
 def plot_decomposition(
     ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.errors import require_packages
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import WIDTH, area, band, headed, legend_below, line, name_rows
 from mmm_xgen.plots.selection import (
     at_geo,
@@ -67,6 +68,7 @@ TABLE: dict[str, tuple[str, str, Callable[[float], str]]] = {
 CELL = "padding: 0.2em 0.8em; text-align: right; font-variant-numeric: tabular-nums"
 
 
+@in_memory
 def plot_what_if(
     ds: xr.Dataset,
     spend: xr.DataArray,
@@ -205,6 +207,7 @@ def _change(today: float, plan: float) -> str:
     return f"{short_number(size)} {word}"
 
 
+@in_memory
 def what_if_simulator(ds: xr.Dataset) -> Any:
     """Sliders for the spend of every channel, a geo and the budget, with what is true under them.
 

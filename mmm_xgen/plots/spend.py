@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -52,6 +53,7 @@ HEAT = LinearSegmentedColormap.from_list(
 ONE_DATE = np.timedelta64(7, "D")
 
 
+@in_memory
 def plot_spend(
     ds: xr.Dataset,
     *,

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -61,6 +62,7 @@ OPAQUE = 0.25
 VISIBLE = 0.003
 
 
+@in_memory
 def plot_response_stages(
     ds: xr.Dataset,
     *,
@@ -138,6 +140,7 @@ def plot_response_stages(
     return figure
 
 
+@in_memory
 def plot_adstock_kernels(
     ds: xr.Dataset,
     *,

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.quality import structure, values
 from mmm_xgen.quality.panel import Panel
 from mmm_xgen.quality.reading import read
@@ -198,6 +199,7 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 
 
+@in_memory
 def check_data_quality(data: xr.Dataset | pd.DataFrame) -> DataQualityReport:
     """Report what is wrong or questionable in a marketing-mix dataset.
 

@@ -10,9 +10,9 @@ import xarray as xr
 
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.response import Media, media_of, response_parameters, with_effect
-from mmm_xgen.schema import takes_datasets
 from mmm_xgen.truth.media import contribution, derivative, history_of, spend_of
 
 # Multiples of today's spend at which response curves are compared; the denser part is where
@@ -27,7 +27,7 @@ LARGEST_SERIES = 40_000_000
 FEWEST_DRAWS = 100
 
 
-@takes_datasets
+@in_memory
 def estimates_of(
     ds: xr.Dataset,
     settings: FitSettings,

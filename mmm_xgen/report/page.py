@@ -12,6 +12,7 @@ import xarray as xr
 
 from mmm_xgen.atomic import check_target, writing
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import (
@@ -50,6 +51,7 @@ SECTIONS = (
 )
 
 
+@in_memory
 def write_report(
     data: xr.Dataset | pd.DataFrame,
     path: str | Path,

@@ -16,6 +16,7 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.response import contribute, lag_weights, stages
 from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import (
@@ -38,6 +39,7 @@ TOLERANCE = 1e-7
 TOLERANCE_OF_FLOAT32 = 1e-4
 
 
+@in_memory
 def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     r"""Return the Dataset as it would have been under another spend.
 

@@ -12,6 +12,7 @@ import xarray as xr
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.response import contribute, stages
 from mmm_xgen.schema import require
 from mmm_xgen.truth.constraints import Constraints
@@ -46,6 +47,7 @@ FIGURES = {
 }
 
 
+@in_memory
 def response_curve(
     ds: xr.Dataset,
     *,
@@ -143,6 +145,7 @@ def response_curve(
     return _labelled(ds, name, grid, other | figures, kept)
 
 
+@in_memory
 def efficiency_frontier(
     ds: xr.Dataset,
     *,

@@ -13,8 +13,9 @@ import xarray as xr
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.response import Media, lag_weights
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.schema import require
 from mmm_xgen.streams import stream
 from mmm_xgen.truth.counterfactual import (
     Window,
@@ -39,7 +40,7 @@ Estimand: TypeAlias = Literal["steady_state", "in_test", "in_test_and_cooldown"]
 TEST = ["channel", "start", "end", "change", "estimand"]
 
 
-@takes_datasets
+@in_memory
 def lift_test(
     ds: xr.Dataset,
     *,
@@ -416,6 +417,7 @@ def _refuse_repeated_geo(test: pd.DataFrame) -> None:
     )
 
 
+@in_memory
 def meridian_calibration_period(ds: xr.Dataset, prior: pd.DataFrame) -> xr.DataArray:
     """Periods to which each channel's ROI prior applies, for Meridian's ``roi_calibration_period``.
 

@@ -12,6 +12,7 @@ import xarray as xr
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.schema import attributes, describe, takes_datasets
 from mmm_xgen.truth.bound import Bound, bound_of, in_one_thread, sparse_directions
 from mmm_xgen.truth.jacobian import (
@@ -125,6 +126,7 @@ def _known_names(known: Any, names: list[str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
+@in_memory
 def information_bound(
     ds: xr.Dataset, *, prior: Prior = None, pooled: bool = True, known: Sequence[str] = ()
 ) -> xr.Dataset:

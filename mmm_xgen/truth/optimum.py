@@ -8,6 +8,7 @@ import xarray as xr
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.response import respond
 from mmm_xgen.schema import require
 from mmm_xgen.truth.constraints import ROUNDING, Bounds, Constraints, bounds_of
@@ -30,6 +31,7 @@ PROOF_EFFORT = 1_000_000
 NEEDED = ("spend", "channel_contribution", "revenue_per_kpi", "population")
 
 
+@in_memory
 def optimize_allocation(
     ds: xr.Dataset,
     *,
@@ -139,6 +141,7 @@ def optimize_allocation(
     return labelled_optimum(ds, panel, periods, bounds, problem, solution)
 
 
+@in_memory
 def regret(
     ds: xr.Dataset,
     allocation: xr.DataArray | xr.Dataset,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.truth.bound import in_one_thread
 from mmm_xgen.truth.designs import (
     HALF_YEAR,
@@ -41,6 +42,7 @@ from mmm_xgen.truth.priors import Prior, named
 DESIGNS = ("geo_test", "pulsed", "more_weeks", "half_noise")
 
 
+@in_memory
 def recoverability(
     ds: xr.Dataset, *, prior: Prior = "pymc-marketing", known: Sequence[str] = ()
 ) -> xr.Dataset:
@@ -164,6 +166,7 @@ def _log_gradient(
     return information.totals(revenue) / np.where(nothing, 1, total)[None, :, None], nothing
 
 
+@in_memory
 def what_would_help(
     ds: xr.Dataset,
     *,

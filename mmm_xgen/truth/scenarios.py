@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import csv_of, with_reason, writing
+from mmm_xgen.atomic import NETCDF_LOCK, csv_of, with_reason, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, XgenError, nearest
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.response import respond
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.schema import require
 from mmm_xgen.truth.counterfactual import (
     MEDIA_DIMS,
     Window,
@@ -47,6 +48,7 @@ FIGURES = {
 }
 
 
+@in_memory
 def change_investment(
     ds: xr.Dataset,
     *,
@@ -126,6 +128,7 @@ def _check_change(to: float | None, by: float | None) -> None:
         raise ConfigError(f"{found}, allowed: a finite number, at least {least}")
 
 
+@in_memory
 def predict_impact(
     ds: xr.Dataset,
     *,
@@ -250,6 +253,7 @@ def _rise_with_carryout(
     return made - today, part["revenue_per_kpi"].pad(date=(0, after), mode="edge")
 
 
+@in_memory
 def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.Dataset:
     r"""Named scenarios side by side: what each spends, sells and adds to today, without noise.
 
@@ -401,7 +405,7 @@ def _check_keys(change: Any) -> None:
             raise ConfigError(f"a change has no key {key!r}; {nearest(str(key), KEYS)}")
 
 
-@takes_datasets
+@in_memory
 def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
     """Write a table of scenarios as CSV, one row a scenario, or as NetCDF.
 
@@ -437,7 +441,7 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
         if ending == ".csv":
             csv_of(scenario_frame(table), temporary, index=True)
         else:
-            with with_reason(temporary, table.nbytes):
+            with NETCDF_LOCK, with_reason(temporary, table.nbytes):
                 table.to_netcdf(temporary)
 
 

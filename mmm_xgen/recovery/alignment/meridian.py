@@ -29,11 +29,11 @@ from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.groups import group, one_draw
 from mmm_xgen.recovery.alignment.pymc_truth import noise_kind
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_data
-from mmm_xgen.schema import takes_datasets
 from mmm_xgen.truth import roas
 
 DEFAULT_MAX_LAG = 8
@@ -83,7 +83,7 @@ def meridian_scales(ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(scales, labels)
 
 
-@takes_datasets
+@in_memory
 def from_meridian(
     posterior: Any,
     ds: xr.Dataset,
@@ -172,7 +172,7 @@ def from_meridian(
     ).assign_attrs(adstock_first=int(not hill_before_adstock))
 
 
-@takes_datasets
+@in_memory
 def from_meridian_prior(draw: Any, ds: xr.Dataset, *, max_lag: int = DEFAULT_MAX_LAG) -> xr.Dataset:
     """One draw of Meridian's prior as ``params=`` of `mmm_xgen.generate_mmm_dataset`.
 
@@ -282,7 +282,7 @@ def _continued(mu: xr.DataArray, ds: xr.Dataset) -> xr.DataArray:
     return padded.assign_coords(date=ds["date"].values)
 
 
-@takes_datasets
+@in_memory
 def to_meridian_truth(ds: xr.Dataset, *, max_lag: int | None = None) -> xr.Dataset:
     r"""Truth of a dataset in Meridian's names, labels and scaled space.
 

@@ -18,15 +18,15 @@ from mmm_xgen.export.pymc_marketing import (
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.built_model import Built, built
 from mmm_xgen.recovery.alignment.groups import group, inference_data, one_draw
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
-from mmm_xgen.schema import takes_datasets
 
 _COLUMN = re.compile(r"^[xc]\d+-(?=.)")
 
 
-@takes_datasets
+@in_memory
 def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     """Posterior of a model in original units, under the Dataset's names and labels.
 
@@ -133,7 +133,7 @@ def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.Data
     return {**found, "spend_unit": ones}
 
 
-@takes_datasets
+@in_memory
 def from_pymc_prior(draw: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     """One draw of a model's prior as ``params=`` of `mmm_xgen.generate_mmm_dataset`.
 
@@ -168,7 +168,7 @@ def from_pymc_prior(draw: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dat
     return params.drop_vars([c for c in params.coords if c not in params.dims])
 
 
-@takes_datasets
+@in_memory
 def truth_as_posterior(ds: xr.Dataset, mmm: Any) -> Any:
     """Hand the truth to a built model as the one draw of its posterior.
 

@@ -15,9 +15,9 @@ from mmm_xgen.errors import AlignmentError, ConfigError
 from mmm_xgen.export.pymc_marketing import aligned_scale, curve_parameters, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of
+from mmm_xgen.labelled import config_of, in_memory
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.schema import require
 
 # A control that a model may have besides those of the data: how far the window has gone by. No
 # control of the data is called so.
@@ -28,7 +28,7 @@ Found = dict[str, xr.DataArray]
 Reasons = dict[str, str]
 
 
-@takes_datasets
+@in_memory
 def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
     """Truth in the names, dims, labels and scaled space of a built model.
 
@@ -103,7 +103,7 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
     return xr.Dataset(truth, attrs=attrs)
 
 
-@takes_datasets
+@in_memory
 def no_single_truth(truth: xr.Dataset) -> dict[str, str]:
     """Reasons why parameters of a model have no truth, by name, of `to_pymc_truth`'s result."""
     return dict(json.loads(truth.attrs.get("no_single_truth", "{}")))

@@ -7,14 +7,14 @@ from typing import Any
 
 import xarray as xr
 
-from mmm_xgen.atomic import with_reason, writing
+from mmm_xgen.atomic import NETCDF_LOCK, with_reason, writing
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.groups import with_truth
 from mmm_xgen.recovery.alignment.meridian import to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import to_pymc_truth
-from mmm_xgen.schema import takes_datasets
 
 
-@takes_datasets
+@in_memory
 def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any = None) -> Path:
     """Write a posterior and the truth beside it, as the group ``truth``, to one NetCDF file.
 
@@ -48,6 +48,6 @@ def write_reference(ds: xr.Dataset, idata: Any, path: str | Path, *, mmm: Any = 
     True
     """
     truth = to_meridian_truth(ds) if mmm is None else to_pymc_truth(ds, mmm)
-    with writing(path) as temporary, with_reason(temporary, ds.nbytes):
+    with writing(path) as temporary, NETCDF_LOCK, with_reason(temporary, ds.nbytes):
         with_truth(idata, truth).to_netcdf(str(temporary))
     return Path(path)

@@ -23,6 +23,7 @@ import xarray as xr
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import hill_function
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.models.panel import (
     GeoResponse,
     Panel,
@@ -172,6 +173,7 @@ class LeastSquares:
         return table_of(self)
 
 
+@in_memory
 def fit_least_squares(
     ds: xr.Dataset,
     *,

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.export.meridian import to_meridian
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.groups import inference_data, with_truth
 from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth
@@ -37,7 +38,6 @@ from mmm_xgen.recovery.models.meridian_environment import (
     ask_worker,
     meridian_python,
 )
-from mmm_xgen.schema import takes_datasets
 
 STATISTICS = "sample_stats_"
 # Meridian has one sampler.
@@ -80,7 +80,7 @@ def request_of(
     return request.assign_attrs(settings=json.dumps(told))
 
 
-@takes_datasets
+@in_memory
 def ask_analyzer(
     ds: xr.Dataset,
     parameters: xr.Dataset,

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import xarray as xr
 
+from mmm_xgen.atomic import NETCDF_LOCK
 from mmm_xgen.errors import MissingDependencyError, XgenError
 
 VERSION = "2.1.0"
@@ -106,7 +107,8 @@ def ask_worker(
         environment |= {"NPROC": str(cores), "OMP_NUM_THREADS": str(cores)}
     with tempfile.TemporaryDirectory(prefix="mmm-xgen-meridian-") as folder:
         paths = [str(Path(folder) / name) for name in ("request.nc", "reply.nc")]
-        request.to_netcdf(paths[0], engine="netcdf4")
+        with NETCDF_LOCK:
+            request.to_netcdf(paths[0], engine="netcdf4")
         # -I: no module of ours, or of the folder we are in, shadows one of Meridian's.
         command = [str(interpreter), "-I", "-W", "ignore", str(WORKER), *paths, str(os.getpid())]
         try:
@@ -123,7 +125,7 @@ def ask_worker(
             raise XgenError(
                 f"Meridian failed with exit status {done.returncode}; its last lines: {said}"
             )
-        with xr.open_dataset(paths[1], engine="netcdf4") as reply:
+        with NETCDF_LOCK, xr.open_dataset(paths[1], engine="netcdf4") as reply:
             return reply.load()
 
 

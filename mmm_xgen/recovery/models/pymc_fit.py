@@ -22,6 +22,7 @@ from mmm_xgen.export.pymc_marketing import (
 )
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.built_model import is_older
 from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data, with_truth
 from mmm_xgen.recovery.alignment.pymc import from_pymc, plain_labels
@@ -47,7 +48,6 @@ from mmm_xgen.recovery.models.convergence import (
     total,
 )
 from mmm_xgen.recovery.models.sampling_time import ON_JAX, jax_clock
-from mmm_xgen.schema import takes_datasets
 
 Build: TypeAlias = Callable[[xr.Dataset], Any]
 
@@ -255,7 +255,7 @@ def model_class() -> Any:
     return importlib.import_module(name).MMM
 
 
-@takes_datasets
+@in_memory
 def components_of(
     ds: xr.Dataset,
     *,

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from mmm_xgen.atomic import NETCDF_LOCK
 from mmm_xgen.export.files import load
 from mmm_xgen.recovery.plots.intervals import plot_parameters, plot_roas
 from mmm_xgen.recovery.plots.panels import save
@@ -116,7 +117,7 @@ def _of_fit(folder: Path, train_end: str | None) -> Drawings:
     )
     ridge = None
     if (folder / SCORES).is_file():
-        with xr.open_dataset(folder / SCORES, engine="netcdf4") as scores:
+        with NETCDF_LOCK, xr.open_dataset(folder / SCORES, engine="netcdf4") as scores:
             ridge = scores["ridge_identified"].load() if "ridge_identified" in scores else None
     drawings: dict[str, Callable[[], Figure]] = {}
     if "channel_contribution" in series:

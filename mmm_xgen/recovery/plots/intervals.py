@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -29,7 +30,7 @@ from mmm_xgen.recovery.plots.panels import ESTIMATE, draw_intervals, interval_le
 from mmm_xgen.recovery.plots.series import by_size, known
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.schema import require
 from mmm_xgen.truth.returns import roas
 
 # Intervals that reach further than that many times the largest truth or median are cut.
@@ -39,7 +40,7 @@ RIDGE = " *"
 RIDGE_NOTE = "* the data tell these along a ridge only"
 
 
-@takes_datasets
+@in_memory
 def plot_roas(
     ds: xr.Dataset,
     estimates: xr.Dataset,
@@ -115,7 +116,7 @@ def plot_roas(
     return figure
 
 
-@takes_datasets
+@in_memory
 def plot_parameters(
     ds: xr.Dataset,
     parameters: xr.Dataset,

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -35,14 +36,14 @@ from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.schema import require
 from mmm_xgen.truth.curves import response_curve
 
 # More points than that are noise in a panel of this width.
 MOST_DATES = 500
 
 
-@takes_datasets
+@in_memory
 def plot_predictive(
     ds: xr.Dataset,
     series: xr.Dataset,
@@ -113,7 +114,7 @@ def plot_predictive(
     return figure
 
 
-@takes_datasets
+@in_memory
 def plot_contributions(
     ds: xr.Dataset,
     series: xr.Dataset,
@@ -191,7 +192,7 @@ def plot_contributions(
     return figure
 
 
-@takes_datasets
+@in_memory
 def plot_response_curves(
     ds: xr.Dataset,
     estimates: xr.Dataset,

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit, FitSettings, training_dates
 from mmm_xgen.recovery.scoring.decisions import decision_scores, window_of
@@ -19,7 +20,6 @@ from mmm_xgen.recovery.scoring.metrics import METRICS, SERIES
 from mmm_xgen.recovery.scoring.precision import contraction, link_sd, precision_of
 from mmm_xgen.recovery.scoring.samples import pooled, samples, scored
 from mmm_xgen.recovery.scoring.scales import FLOOR, linked, scale_of, words
-from mmm_xgen.schema import takes_datasets
 from mmm_xgen.truth.curves import response_curve
 from mmm_xgen.truth.returns import mroas, roas
 
@@ -31,7 +31,7 @@ RETURNS = {"roas": roas, "mroas": mroas}
 TIDY = ("quantity", "metric", "channel", "geo", "label", "value")
 
 
-@takes_datasets
+@in_memory
 def score(
     ds: xr.Dataset, fit: Fit, settings: FitSettings, *, prior: Fit | None = None
 ) -> xr.Dataset:
@@ -142,7 +142,7 @@ def score(
     return xr.Dataset({name: _bare(each) for name, each in scores.items()}, attrs=attrs)
 
 
-@takes_datasets
+@in_memory
 def tidy(scores: xr.Dataset) -> pd.DataFrame:
     """Scores as a long table, one value a row; values that are missing stay.
 

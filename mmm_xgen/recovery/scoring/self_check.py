@@ -7,12 +7,13 @@ import xarray as xr
 
 from mmm_xgen.errors import XgenError
 from mmm_xgen.generate import regenerate
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings
 from mmm_xgen.recovery.scoring.metrics import ACCURACY, METRICS
 from mmm_xgen.recovery.scoring.scores import score
 from mmm_xgen.response import response_parameters
-from mmm_xgen.schema import describe, takes_datasets
+from mmm_xgen.schema import describe
 
 # Rounding, on scales whose values are of order one: logs, shares and percentages.
 TOLERANCE = 1e-6
@@ -57,7 +58,7 @@ def _is_estimated(name: str) -> bool:
     return describe(name).is_parameter and name not in settings
 
 
-@takes_datasets
+@in_memory
 def self_check(
     ds: xr.Dataset, settings: FitSettings, *, truth: xr.Dataset | None = None
 ) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path
+from mmm_xgen.atomic import NETCDF_LOCK, atomic_path
 from mmm_xgen.recovery.study.unit import DONE, Unit, digest, read_stats
 from mmm_xgen.recovery.study.work import SCORES
 
@@ -204,7 +204,7 @@ def read_scores(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFr
     from mmm_xgen.recovery.scoring.scores import TIDY, tidy
 
     def of_unit(unit: Mapping[Any, Any]) -> pd.DataFrame:
-        with xr.open_dataset(unit["folder"] / SCORES, engine="netcdf4") as file:
+        with NETCDF_LOCK, xr.open_dataset(unit["folder"] / SCORES, engine="netcdf4") as file:
             return tidy(file.load())
 
     return read_together(units, collected, TIDY, of_unit)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.atomic import NETCDF_LOCK
+from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit
 from mmm_xgen.recovery.scoring.holdout import predictive_draws
-from mmm_xgen.schema import takes_datasets
 
 POSTERIOR = "posterior.nc"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
@@ -74,13 +75,13 @@ def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
 def read_posterior(path: Path, group: str) -> xr.Dataset | None:
     """One group of the file, in memory; nothing if it has none of that name."""
     try:
-        with xr.open_dataset(path, group=group, engine="netcdf4") as found:
+        with NETCDF_LOCK, xr.open_dataset(path, group=group, engine="netcdf4") as found:
             return found.load()
     except OSError:
         return None
 
 
-@takes_datasets
+@in_memory
 def series_of(estimates: xr.Dataset, *, seed: int) -> xr.Dataset:
     """Mean and quantiles over draws of what has a dim date, and of the KPI predicted.
 
@@ -150,7 +151,8 @@ def _write(group: xr.Dataset, path: Path, name: str, mode: Any) -> None:
         for name, array in plain.data_vars.items()
         if array.dtype == "f8" and "draw" in array.dims
     }
-    plain.to_netcdf(path, mode=mode, group=name, engine="netcdf4", encoding=encoding)
+    with NETCDF_LOCK:
+        plain.to_netcdf(path, mode=mode, group=name, engine="netcdf4", encoding=encoding)
 
 
 def _storable(attrs: Mapping[Any, Any]) -> dict[Any, Any]:

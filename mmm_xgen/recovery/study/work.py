@@ -19,6 +19,7 @@ from typing import Any
 
 import xarray as xr
 
+from mmm_xgen.atomic import NETCDF_LOCK
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import (
     ConfigError,
@@ -214,7 +215,7 @@ def _work(
     with storing(out, ours=True):
         write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
     scores = score_fit(ds, fit, unit)
-    with storing(out, ours=True):
+    with storing(out, ours=True), NETCDF_LOCK:
         scores.to_netcdf(folder / SCORES, engine="netcdf4")
     stats["status"] = DONE
 
