@@ -445,20 +445,28 @@ def test_the_error_of_a_kind_that_the_data_do_not_have_is_nan(component: str, cu
                 assert bool(re.search(rf"\b{channel}\b", reasons[name])) is not bool(here), name
 
 
-@pytest.mark.parametrize("normalized", [True, False], ids=["data", "model"])
-def test_weights_that_do_not_sum_to_1_stretch_the_curve_too(normalized: bool) -> None:
-    """The curve of one sees more than that of the other, though both have the same kind."""
-    kwargs = {"adstock_kwargs": {"alpha": 0.4, "l_max": 6, "normalize": normalized}}
+@pytest.mark.parametrize(
+    ("transforms", "normalize", "reason"),
+    [
+        ({"adstock_kwargs": {"l_max": 6}}, False, "one is normalized"),
+        ({"adstock_kwargs": {"l_max": 6, "normalize": False}}, True, "one is normalized"),
+        ({"adstock_kwargs": {"l_max": 6}, "adstock_first": False}, True, "the order of carry-over"),
+    ],
+)
+def test_another_carry_over_moves_the_curve_too(
+    transforms: dict[str, Any], normalize: bool, reason: str
+) -> None:
+    """The curve sees other numbers in the model, though both have the same kind."""
     channels = [
         ChannelConfig(name="TV", roas=2.0),
         ChannelConfig(name="Search", roas=2.0, adstock_fun="no_adstock"),
     ]
-    ds = data(channels=channels, transforms=TransformConfig(**kwargs))
-    error, reasons = errors_of(ds, model_of(ds, normalize=not normalized))
+    ds = data(channels=channels, transforms=TransformConfig(**transforms))
+    error, reasons = errors_of(ds, model_of(ds, normalize=normalize))
     for name in ("adstock_alpha", "saturation_kappa", "saturation_beta"):
         assert np.isnan(error[name].sel(channel="TV")).all(), name
         assert np.isfinite(error[name].sel(channel="Search")).all(), name
-        assert "in TV" in reasons[name]
+        assert re.search(rf"{reason}.* in TV$", reasons[name])
 
 
 def test_from_a_posterior_to_its_roas_beside_the_truth() -> None:

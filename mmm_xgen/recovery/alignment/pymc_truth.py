@@ -116,9 +116,6 @@ def _media_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     adstock, no_adstock = _adstock_truth(ds, model, others)
     curve, no_curve = _curve_truth(ds, model, others)
     found = {name: values.rename(name) for name, values in (adstock | curve).items()}
-    if model.adstock_first != bool(ds.attrs.get("adstock_first", 1)):
-        why = "the order of carry-over and curve is another in the model"
-        return {}, dict.fromkeys(found, why)
     return {name: _as_columns(ds, values) for name, values in found.items()}, no_adstock | no_curve
 
 
@@ -138,6 +135,7 @@ def _other_adstocks(ds: xr.Dataset, model: Built) -> Reasons:
     """Channels whose carry-over is not the model's, with the reason."""
     require(ds, "adstock_kind", "l_max", "normalize")
     reasons: Reasons = {}
+    same_order = _same_order(ds, model)
     for channel in ds["channel"].values:
         one = ds.coords.to_dataset().sel(channel=channel)
         kind, type_ = str(one["adstock_kind"].item()), ""
@@ -146,7 +144,9 @@ def _other_adstocks(ds: xr.Dataset, model: Built) -> Reasons:
         why = ""
         if kind == "no_adstock" and model.adstock in ("geometric_adstock", "no_adstock"):
             continue
-        if (kind, type_) != (model.adstock, model.adstock_type):
+        if not same_order:
+            why = "the order of carry-over and curve is another in the model"
+        elif (kind, type_) != (model.adstock, model.adstock_type):
             why = f"the carry-over is a {kind} {type_}".rstrip()
         elif int(one["l_max"]) != model.n_weights:
             why = f"the carry-over has {int(one['l_max'])} weights, the model's {model.n_weights}"
@@ -155,6 +155,10 @@ def _other_adstocks(ds: xr.Dataset, model: Built) -> Reasons:
         if why:
             reasons[str(channel)] = why
     return reasons
+
+
+def _same_order(ds: xr.Dataset, model: Built) -> bool:
+    return model.adstock_first == bool(ds.attrs.get("adstock_first", 1))
 
 
 def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, Reasons]:
@@ -169,12 +173,14 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
         for channel, found in kinds.items()
         if channel not in same
     }
-    # Weights that do not sum to 1 stretch the curve, and the model's sum to another number.
-    whole = ds["normalize"] | (ds["adstock_kind"] == "no_adstock")
-    whole = whole & (model.normalize or model.adstock == "no_adstock")
-    why = "the carry-over is another one, whose weights do not sum to 1 and so stretch the curve"
-    stretched = set(others) - set(map(str, ds["channel"].values[whole.values]))
-    reasons |= {channel: why for channel in same if channel in stretched}
+    # Weights that sum to 1 leave the curve as it is, whichever they are.
+    whole = ds["normalize"].values.astype(bool) & _same_order(ds, model)
+    whole |= ds["adstock_kind"].values == "no_adstock"
+    whole &= model.normalize or model.adstock == "no_adstock"
+    moved = set(others) - set(map(str, ds["channel"].values[whole]))
+    reasons |= {
+        channel: f"{others[channel]}, which moves the curve" for channel in same if channel in moved
+    }
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
     empty = xr.full_like(ds["effect"], np.nan)

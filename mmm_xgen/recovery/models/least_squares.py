@@ -222,6 +222,10 @@ def _no_single_truth(ds: xr.Dataset, transforms: Transforms) -> dict[str, str]:
             others = [str(c) for c in ds["channel"].values[ds[name].values != kind]]
             if others:
                 reasons[name] = f"the model has a {kind}, the data another of: {', '.join(others)}"
+        if not ds.attrs.get("adstock_first", 1):
+            reasons["adstock_first"] = "the model's carry-over comes before its curve"
+        if not bool(ds["normalize"].all()):
+            reasons["normalize"] = "the model's weights sum to 1, which moves the curve"
     if transforms == "total-spend":
         reasons["effect"] = "the model has one for all channels, without a curve"
     return reasons
