@@ -30,10 +30,10 @@ FEWEST_DRAWS = 100
 @in_memory
 def estimates_of(
     ds: xr.Dataset,
-    settings: FitSettings,
+    settings: FitSettings | None = None,
     *,
     media: xr.Dataset,
-    baseline: xr.DataArray | None,
+    baseline: xr.DataArray | None = None,
     y_sigma: xr.DataArray | None = None,
 ) -> xr.Dataset:
     r"""What draws of a model's parameters say about a dataset.
@@ -53,15 +53,16 @@ def estimates_of(
     ----------
     ds : Dataset
         The generated Dataset, with all its dates.
-    settings : FitSettings
-        Its ``train_end`` is the end of the window, ``scored_draws`` the number of draws kept.
+    settings : FitSettings, optional
+        Its ``train_end`` is the end of the window, ``scored_draws`` the number of draws kept;
+        ``FitSettings()`` by default, which has all dates and 1000 draws.
     media : Dataset, dims (chain, draw, geo, channel) or fewer
         Parameters of the response as `mmm_xgen.respond` takes them: ``effect`` or the amplitude
         that contains it, ``adstock_*``, ``saturation_*``, ``spend_unit``, and the coordinates of
         the kinds.
     baseline : DataArray, dims (chain, draw, date, geo), optional
-        All of the expected KPI but media, KPI units per period, on all dates; None where the
-        model cannot say, which leaves out ``mu``.
+        All of the expected KPI but media, KPI units per period, on all dates; without it there is
+        no ``mu``.
     y_sigma : DataArray, dims (chain, draw, geo) or (chain, draw, date, geo), optional
         Sd of the noise, in KPI units per period.
 
@@ -84,11 +85,11 @@ def estimates_of(
     >>> one_draw = ds.expand_dims(chain=[0], draw=[0])
     >>> media = one_draw[["effect", "spend_unit", "adstock_alpha", "saturation_slope",
     ...                   "saturation_kappa"]]
-    >>> baseline = (one_draw.mu - one_draw.channel_contribution.sum("channel"))
-    >>> estimates = estimates_of(ds, FitSettings(), media=media, baseline=baseline)
+    >>> estimates = estimates_of(ds, media=media)
     >>> bool(abs(estimates.roas.squeeze() - mmm_xgen.truth.roas(ds)).max() < 1e-12)
     True
     """
+    settings = FitSettings() if settings is None else settings
     n_draws = _affordable_draws(ds, settings)
     media = with_effect(_labelled_as(ds, thinned(media, n_draws), "media", ("geo", "channel")))
     sample = [media.sizes.get(dim, 1) for dim in SAMPLE]

@@ -23,6 +23,9 @@ from mmm_xgen import (
     RegionConfig,
     TransformConfig,
 )
+from mmm_xgen.export import model_inputs
+from mmm_xgen.export.pymc_marketing import ADSTOCK_COMPONENTS, SATURATION_COMPONENTS
+from mmm_xgen.recovery import estimates_of
 from mmm_xgen.recovery.alignment.groups import group, inference_data
 from mmm_xgen.recovery.alignment.pymc import (
     from_pymc,
@@ -190,7 +193,7 @@ def test_their_incrementality_at_the_truth_is_ours() -> None:
     for frequency, freq in (("all_time", None), ("quarterly", "QS")):
         theirs = mmm.incrementality.contribution_over_spend(frequency=frequency)
         theirs = theirs.squeeze(["chain", "draw"], drop=True)
-        ours = m.truth.estimands(ds, freq=freq)["roas_with_carryout"]
+        ours = m.truth.estimands(ds, freq=freq, within_data=True)["roas_with_carryout"]
         theirs = theirs.rename({"date": "period"} if freq else {}).transpose(*ours.dims)
         np.testing.assert_allclose(theirs.values, ours.values, rtol=1e-9)
 
@@ -355,6 +358,139 @@ def test_mixed_kinds_are_known_channel_by_channel() -> None:
     assert "TV, Search" in no_single_truth(truth)["saturation_lam"]
     with pytest.raises(ConfigError, match="found saturation_kind hill_function, logistic"):
         components_of(ds)
+
+
+def jittered(truth: xr.Dataset) -> xr.Dataset:
+    """Truth as a posterior of 2 x 50 draws around it."""
+    factor = np.random.default_rng(0).normal(1.0, 0.01, (2, 50))
+    draws = xr.DataArray(factor, {"chain": [0, 1], "draw": np.arange(50)}, ("chain", "draw"))
+    return (truth * draws).drop_attrs().transpose("chain", "draw", ...)
+
+
+def model_of(
+    ds: xr.Dataset, adstock: str = "GeometricAdstock", curve: str = "HillSaturation", **options: Any
+) -> Any:
+    """A model with six weights, of any kinds."""
+    import pymc_marketing.mmm as library
+
+    mmm = model_class()(
+        date_column="date",
+        target_column="y",
+        dims=("geo",),
+        channel_columns=list(ds.channel_column.values),
+        adstock=getattr(library, adstock)(l_max=6, **options),
+        saturation=getattr(library, curve)(),
+    )
+    mmm.build_model(*model_inputs(ds))
+    return mmm
+
+
+def errors_of(ds: xr.Dataset, mmm: Any) -> tuple[xr.Dataset, dict[str, str]]:
+    """Errors of the parameters in the units of the data, and why some have none."""
+    truth = to_pymc_truth(ds, mmm)
+    # A model has numbers also where the data have none, and a response of its own.
+    posterior = from_pymc(jittered(truth.fillna(0.5)), mmm, ds)
+    assert bool(np.isfinite(estimates_of(ds, media=posterior).roas).all())
+    held = from_pymc(truth, mmm, ds)
+    assert no_single_truth(held) == no_single_truth(truth)
+    return posterior.mean(("chain", "draw")) - held, no_single_truth(held)
+
+
+@pytest.mark.parametrize(
+    ("component", "curve"),
+    [
+        ("GeometricAdstock", "MichaelisMentenSaturation"),
+        ("DelayedAdstock", "LogisticSaturation"),
+        ("WeibullPDFAdstock", "HillSaturation"),
+    ],
+)
+def test_the_error_of_a_kind_that_the_data_do_not_have_is_nan(component: str, curve: str) -> None:
+    """Kinds have parameters of one name that mean different things: alpha, lam, beta."""
+    channels = [
+        ChannelConfig(name="TV", roas=2.0, saturation_fun="michaelis_menten"),
+        ChannelConfig(
+            name="Radio",
+            roas=2.0,
+            adstock_fun="delayed_adstock",
+            adstock_kwargs={"alpha": 0.4, "theta": 1.5, "l_max": 6},
+            saturation_fun="logistic_saturation",
+        ),
+        ChannelConfig(
+            name="Print",
+            roas=2.0,
+            adstock_fun="weibull_adstock",
+            adstock_kwargs={"lam": 2.0, "k": 1.5, "l_max": 6},
+        ),
+        ChannelConfig(
+            name="Search",
+            roas=2.0,
+            adstock_fun="no_adstock",
+            saturation_fun="hill_saturation_sigmoid",
+        ),
+        ChannelConfig(
+            name="Email", roas=2.0, adstock_fun="binomial_adstock", saturation_fun="root_saturation"
+        ),
+    ]
+    ds = data(channels=channels)
+    error, reasons = errors_of(ds, model_of(ds, component, curve))
+    kinds, curves = (
+        {name: kind for kind, name in components.items()}
+        for components in (ADSTOCK_COMPONENTS, SATURATION_COMPONENTS)
+    )
+    same = {
+        "adstock": ds.adstock_kind.values == kinds[component][0],
+        "saturation": ds.saturation_kind.values == curves[curve],
+    }
+    if component == "GeometricAdstock":
+        # No carry-over is a geometric one that keeps nothing: an error, and not a gap.
+        same["adstock"] |= ds.adstock_kind.values == "no_adstock"
+    for stage, known in same.items():
+        names = [str(name) for name in error if str(name).startswith(stage)]
+        assert names
+        for name in names:
+            assert error[name].notnull().squeeze("geo").values.tolist() == known.tolist(), name
+            assert float(abs(error[name]).max()) < 0.01 * max(1.0, float(ds[name].max())), name
+            for channel, here in zip(ds.channel.values, known, strict=True):
+                assert bool(re.search(rf"\b{channel}\b", reasons[name])) is not bool(here), name
+
+
+@pytest.mark.parametrize(
+    ("transforms", "normalize", "reason"),
+    [
+        ({"adstock_kwargs": {"l_max": 6}}, False, "one is normalized"),
+        ({"adstock_kwargs": {"l_max": 6, "normalize": False}}, True, "one is normalized"),
+        ({"adstock_kwargs": {"l_max": 6}, "adstock_first": False}, True, "the order of carry-over"),
+    ],
+)
+def test_another_carry_over_moves_the_curve_too(
+    transforms: dict[str, Any], normalize: bool, reason: str
+) -> None:
+    """The curve sees other numbers in the model, though both have the same kind."""
+    channels = [
+        ChannelConfig(name="TV", roas=2.0),
+        ChannelConfig(name="Search", roas=2.0, adstock_fun="no_adstock"),
+    ]
+    ds = data(channels=channels, transforms=TransformConfig(**transforms))
+    error, reasons = errors_of(ds, model_of(ds, normalize=normalize))
+    for name in ("adstock_alpha", "saturation_kappa", "saturation_beta"):
+        assert np.isnan(error[name].sel(channel="TV")).all(), name
+        assert np.isfinite(error[name].sel(channel="Search")).all(), name
+        assert re.search(rf"{reason}.* in TV$", reasons[name])
+
+
+def test_from_a_posterior_to_its_roas_beside_the_truth() -> None:
+    import arviz as az
+
+    ds = data(n_regions=2, regions={"similarity": 0.5})
+    mmm = model_of(ds)
+    truth = to_pymc_truth(ds, mmm)
+    for draws in (jittered(truth), inference_data({"posterior": jittered(truth)})):
+        posterior = from_pymc(draws, mmm, ds)
+        estimates = estimates_of(ds, media=posterior)
+        table = az.summary(estimates[["roas"]])
+        table["truth"] = m.truth.roas(ds).values
+        assert list(table.index) == ["roas[TV]", "roas[Radio]"]
+        assert (abs(table["mean"].astype(float) / table["truth"] - 1) < 0.01).all()
 
 
 def test_a_control_that_the_data_have_not_is_refused_before_it_is_all_zeros() -> None:

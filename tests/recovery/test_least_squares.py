@@ -17,6 +17,7 @@ from mmm_xgen.recovery.models.least_squares import coefficient_draws
 from mmm_xgen.recovery.models.linear_fit import fit_least_squares
 from mmm_xgen.recovery.models.regression import independent, regress
 from mmm_xgen.recovery.models.transform_search import TransformGrid
+from mmm_xgen.recovery.scoring import score
 
 NAMES = ("ols", "ols-oracle", "spend-share")
 SMALL_GRID = TransformGrid(alphas=(0.0, 0.3, 0.6), half_points=(0.5, 1.0, 2.0))
@@ -416,6 +417,26 @@ def test_parameters_have_the_dataset_s_names_units_and_places():
         np.testing.assert_allclose(
             exact[name].transpose(*ds[name].dims), ds[name], rtol=1e-6, err_msg=name
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("adstock_first", {"adstock_first": False}),
+        ("normalize", {"adstock_kwargs": {"normalize": False}}),
+    ],
+)
+def test_a_curve_that_sees_other_numbers_is_not_compared(name, options):
+    config = mmm_xgen.MMMDataConfig(
+        n_periods=60,
+        channels=[mmm_xgen.ChannelConfig(name="TV", roas=2.0)],
+        transforms=mmm_xgen.TransformConfig(**options),
+    )
+    ds = mmm_xgen.generate_mmm_dataset(config)
+    fit = MODELS["ols"](ds, FitSettings(scored_draws=20))
+    assert name in fit.no_single_truth
+    assert bool(fit.parameters.saturation_kappa.isnull().all())
+    assert bool(score(ds, fit, FitSettings(scored_draws=20)).saturation_kappa.isnull().all())
 
 
 def test_kinds_that_the_model_lacks_have_no_single_truth():

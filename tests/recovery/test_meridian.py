@@ -306,6 +306,22 @@ def test_what_has_no_single_truth_says_why(dataset, max_lag, parameter, reason):
     assert parameter not in truth or bool(truth[parameter].isnull().any())
 
 
+def test_another_order_of_adstock_and_curve_leaves_a_channel_without_truth():
+    ds = national(TV, SEARCH, POST)
+    truth = to_meridian_truth(ds, max_lag=7, hill_before_adstock=True)
+    reason = "TV: the order of its adstock and its curve is another in the model"
+    for name in ("alpha_m", "ec_m", "slope_m", "beta_gm"):
+        # Search has no carry-over, and a linear curve may come before it or after it.
+        assert np.isnan(truth[name].sel(media_channel="TV")).all()
+        assert np.isfinite(truth[name].sel(media_channel="Search")).all()
+        assert reason in no_single_truth(truth)[name]
+    assert truth.alpha_m.sel(media_channel="Post") == 0.5
+    draws = from_meridian(one_draw(truth), ds, max_lag=7, linear=("Post",))
+    assert np.isnan(_comparable(draws, ds, truth)["adstock_alpha"].sel(channel="TV")).all()
+    same = to_meridian_truth(ds, max_lag=7, hill_before_adstock=False)
+    xr.testing.assert_equal(same, to_meridian_truth(ds, max_lag=7))
+
+
 def test_the_sd_of_other_noise_has_no_single_truth():
     truth = to_meridian_truth(national(regions={"noise": "student_t"}))
     assert "the noise is student_t" in no_single_truth(truth)["sigma"]

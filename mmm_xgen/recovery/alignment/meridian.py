@@ -283,7 +283,9 @@ def _continued(mu: xr.DataArray, ds: xr.Dataset) -> xr.DataArray:
 
 
 @in_memory
-def to_meridian_truth(ds: xr.Dataset, *, max_lag: int | None = None) -> xr.Dataset:
+def to_meridian_truth(
+    ds: xr.Dataset, *, max_lag: int | None = None, hill_before_adstock: bool | None = None
+) -> xr.Dataset:
     r"""Truth of a dataset in Meridian's names, labels and scaled space.
 
     To be compared with the posterior variable by variable, or put in its place: then Meridian's
@@ -296,6 +298,8 @@ def to_meridian_truth(ds: xr.Dataset, *, max_lag: int | None = None) -> xr.Datas
         A generated Dataset, cut to the dates that the model sees.
     max_lag : int, optional
         As in the model; the longest kernel less 1 by default.
+    hill_before_adstock : bool, optional
+        As in the model; the order of the data by default.
 
     Returns
     -------
@@ -303,9 +307,8 @@ def to_meridian_truth(ds: xr.Dataset, *, max_lag: int | None = None) -> xr.Datas
         ``alpha_m``, ``ec_m``, ``slope_m``, ``roi_m`` (media_channel), ``beta_gm`` (geo,
         media_channel), ``beta_m`` of a national model, ``gamma_gc`` (geo, control_variable),
         ``tau_g`` (geo), ``mu_t`` (time), ``sigma``, (geo) where there are several. Channels
-        without saturation belong to a model with ``saturation_spec`` ``"none"`` for them, and
-        saturation before adstock to ``hill_before_adstock=True``. ``attrs["no_single_truth"]``
-        is JSON: reasons by parameter.
+        without saturation belong to a model with ``saturation_spec`` ``"none"`` for them.
+        ``attrs["no_single_truth"]`` is JSON: reasons by parameter.
 
     Raises
     ------
@@ -324,8 +327,9 @@ def to_meridian_truth(ds: xr.Dataset, *, max_lag: int | None = None) -> xr.Datas
     scales = meridian_scales(ds)
     lag = int(ds["l_max"].max()) - 1 if max_lag is None else max_lag
     reasons: dict[str, str] = {}
+    other_order = hill_before_adstock not in (None, not ds.attrs.get("adstock_first", 1))
     columns = [
-        _channel(ds.sel(channel=c), scales.sel(channel=c), lag, reasons)
+        _channel(ds.sel(channel=c), scales.sel(channel=c), lag, reasons, other_order)
         for c in ds["channel"].values
     ]
     stack = {name: np.stack([column[name] for column in columns], -1) for name in columns[0]}
@@ -354,7 +358,7 @@ def to_meridian_truth(ds: xr.Dataset, *, max_lag: int | None = None) -> xr.Datas
 
 
 def _channel(
-    one: xr.Dataset, scales: xr.Dataset, max_lag: int, reasons: dict[str, str]
+    one: xr.Dataset, scales: xr.Dataset, max_lag: int, reasons: dict[str, str], other_order: bool
 ) -> dict[str, FloatArray]:
     """True parameters of one channel; NaN, and a reason, where there is no single one."""
     label = str(one["channel"].item())
@@ -370,6 +374,10 @@ def _channel(
 
     adstock, curve = str(one["adstock_kind"].item()), str(one["saturation_kind"].item())
     n_geos = one.sizes["geo"]
+    if other_order and adstock != "no_adstock" and curve != "no_saturation":
+        why = "the order of its adstock and its curve is another in the model"
+        unknown = {name: without(name, why) for name in ("alpha_m", "ec_m", "slope_m", "beta_gm")}
+        return {**unknown, "beta_gm": np.full(n_geos, np.nan)}
     n_weights = int(one["l_max"].item())
     if adstock == "no_adstock":
         alpha = np.asarray(0.0)

@@ -21,7 +21,8 @@ from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.built_model import Built, built
 from mmm_xgen.recovery.alignment.groups import group, inference_data, one_draw
-from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_truth
+from mmm_xgen.recovery.alignment.pymc_truth import REASONS, no_single_truth, to_pymc_truth
+from mmm_xgen.recovery.estimates import SAMPLE
 
 _COLUMN = re.compile(r"^[xc]\d+-(?=.)")
 
@@ -33,7 +34,8 @@ def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     Parameters
     ----------
     idata : InferenceData, DataTree or Dataset
-        With a group ``posterior``; a Dataset is taken as the posterior itself.
+        With a group ``posterior``; a Dataset is taken as the posterior itself. It may be the
+        truth of `to_pymc_truth`, which has no draws: the posterior is held against the result.
     mmm : pymc_marketing MMM
         The built model.
     ds : Dataset, optional
@@ -43,12 +45,13 @@ def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
 
     Returns
     -------
-    Dataset, dims (chain, draw, ...)
+    Dataset, dims (chain, draw, ...) or those of the truth
         The media parameters (geo, channel) with their coordinates of the kinds, as
         `mmm_xgen.respond` takes them; ``intercept_contribution`` (geo), ``gamma_control`` (geo,
         control), ``gamma_fourier`` (geo, fourier_mode) and ``y_sigma`` (geo) in KPI units, as
         far as the model has them. Channels and controls are labelled without the prefix of
-        their column (``TV`` for ``x1-TV``).
+        their column (``TV`` for ``x1-TV``). A truth is NaN where it has no single value, and
+        `no_single_truth` of the result gives the reasons.
 
     Raises
     ------
@@ -66,7 +69,9 @@ def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     missing = [name for name in needed if name not in posterior and name != "saturation_eps"]
     if missing:
         raise AlignmentError(f"the posterior has no {missing[0]!r}, which its model has")
-    result = xr.Dataset(_in_original_units(posterior, model)).transpose("chain", "draw", ...)
+    result = xr.Dataset(_in_original_units(posterior, model)).transpose(
+        *SAMPLE, ..., missing_dims="ignore"
+    )
     channels = model.coords["channel"]
     kinds = {
         "adstock_kind": model.adstock,
@@ -82,6 +87,8 @@ def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     }
     labels |= {name: ("channel", np.full(len(channels), kind)) for name, kind in kinds.items()}
     result = result.assign_coords(labels).assign_attrs(adstock_first=int(model.adstock_first))
+    if REASONS in posterior.attrs:
+        result.attrs[REASONS] = posterior.attrs[REASONS]
     return result if ds is None else _in_terms_of(ds, result, SATURATIONS[model.saturation])
 
 
@@ -102,7 +109,8 @@ def _in_terms_of(ds: xr.Dataset, result: xr.Dataset, kind: SaturationKind) -> xr
         name: values.drop_vars(set(values.coords) - set(result.coords))
         for name, values in changed.items()
     }
-    return result.assign(plain).assign(spend_unit=unit).transpose("chain", "draw", ...)
+    result = result.assign(plain).assign(spend_unit=unit)
+    return result.transpose(*SAMPLE, ..., missing_dims="ignore")
 
 
 def plain_labels(columns: Iterable[str]) -> list[str]:

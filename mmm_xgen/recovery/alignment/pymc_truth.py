@@ -23,6 +23,8 @@ from mmm_xgen.schema import require
 # control of the data is called so.
 TREND_COLUMN = "(trend)"
 TOLERANCE = 1e-9
+# Attribute that keeps the reasons, as JSON.
+REASONS = "no_single_truth"
 
 Found = dict[str, xr.DataArray]
 Reasons = dict[str, str]
@@ -61,7 +63,8 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
 
     A parameter has no single truth where the model's curve, carry-over or baseline is another
     one than that which made the data, where it shares a number that differs between geos or
-    channels, and where it belongs to a prior.
+    channels, and where it belongs to a prior. No carry-over is a geometric one whose alpha is 0,
+    so that such a model has a truth for it.
 
     Examples
     --------
@@ -96,7 +99,7 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
         labels = {dim: empty[dim].values for dim in values.dims}
         truth[name] = (empty.fillna(0.0) + values.reindex(labels)).transpose(*dims)
     attrs = {
-        "no_single_truth": json.dumps(
+        REASONS: json.dumps(
             {name: why for name, why in reasons.items() if name in truth}, sort_keys=True
         )
     }
@@ -106,22 +109,19 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
 @in_memory
 def no_single_truth(truth: xr.Dataset) -> dict[str, str]:
     """Reasons why parameters of a model have no truth, by name, of `to_pymc_truth`'s result."""
-    return dict(json.loads(truth.attrs.get("no_single_truth", "{}")))
+    return dict(json.loads(truth.attrs.get(REASONS, "{}")))
 
 
 def _media_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     """Adstock and saturation of the channels whose kinds are the model's, NaN for the others."""
-    adstock, no_adstock = _adstock_truth(ds, model)
-    curve, no_curve = _curve_truth(ds, model)
+    others = _other_adstocks(ds, model)
+    adstock, no_adstock = _adstock_truth(ds, model, others)
+    curve, no_curve = _curve_truth(ds, model, others)
     found = {name: values.rename(name) for name, values in (adstock | curve).items()}
-    if model.adstock_first != bool(ds.attrs.get("adstock_first", 1)):
-        why = "the order of carry-over and curve is another in the model"
-        return {}, dict.fromkeys(found, why)
     return {name: _as_columns(ds, values) for name, values in found.items()}, no_adstock | no_curve
 
 
-def _adstock_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
-    require(ds, "adstock_kind", "l_max", "normalize")
+def _adstock_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, Reasons]:
     if not model.adstock:
         return {}, {}
     names = [f"adstock_{name}" for name in ADSTOCKS[model.adstock].parameters]
@@ -130,7 +130,14 @@ def _adstock_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         # No carry-over is a geometric one with nothing left after the first period.
         none = ds["adstock_kind"] == "no_adstock"
         found["adstock_alpha"] = found["adstock_alpha"].where(~none, 0.0)
-    reasons: dict[str, str] = {}
+    return _masked(found, others)
+
+
+def _other_adstocks(ds: xr.Dataset, model: Built) -> Reasons:
+    """Channels whose carry-over is not the model's, with the reason."""
+    require(ds, "adstock_kind", "l_max", "normalize")
+    reasons: Reasons = {}
+    same_order = _same_order(ds, model)
     for channel in ds["channel"].values:
         one = ds.coords.to_dataset().sel(channel=channel)
         kind, type_ = str(one["adstock_kind"].item()), ""
@@ -139,7 +146,9 @@ def _adstock_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         why = ""
         if kind == "no_adstock" and model.adstock in ("geometric_adstock", "no_adstock"):
             continue
-        if (kind, type_) != (model.adstock, model.adstock_type):
+        if not same_order:
+            why = "the order of carry-over and curve is another in the model"
+        elif (kind, type_) != (model.adstock, model.adstock_type):
             why = f"the carry-over is a {kind} {type_}".rstrip()
         elif int(one["l_max"]) != model.n_weights:
             why = f"the carry-over has {int(one['l_max'])} weights, the model's {model.n_weights}"
@@ -147,10 +156,14 @@ def _adstock_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
             why = "of the data's and the model's weights, one is normalized and the other not"
         if why:
             reasons[str(channel)] = why
-    return _masked(found, reasons)
+    return reasons
 
 
-def _curve_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+def _same_order(ds: xr.Dataset, model: Built) -> bool:
+    return model.adstock_first == bool(ds.attrs.get("adstock_first", 1))
+
+
+def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, Reasons]:
     require(ds, "saturation_kind", "effect", "spend_unit")
     if not model.saturation:
         return {}, {}
@@ -161,6 +174,14 @@ def _curve_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         channel: f"the curve is a {found}"
         for channel, found in kinds.items()
         if channel not in same
+    }
+    # Weights that sum to 1 leave the curve as it is, whichever they are.
+    whole = ds["normalize"].values.astype(bool) & _same_order(ds, model)
+    whole |= ds["adstock_kind"].values == "no_adstock"
+    whole &= model.normalize or model.adstock == "no_adstock"
+    moved = set(others) - set(map(str, ds["channel"].values[whole]))
+    reasons |= {
+        channel: f"{others[channel]}, which moves the curve" for channel in same if channel in moved
     }
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")

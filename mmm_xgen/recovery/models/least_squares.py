@@ -187,8 +187,10 @@ def _parameters(
         known = np.isin(season["fourier_mode"], ds["fourier_mode"])
         found["gamma_fourier"] = season.isel(fourier_mode=known)
     if fit.transforms.data_vars:
-        geometric = ds["adstock_kind"] == "geometric_adstock"
-        hill = ds["saturation_kind"] == "hill_function"
+        # The model's carry-over comes before its curve, with weights that sum to 1.
+        first, none = bool(ds.attrs.get("adstock_first", 1)), ds["adstock_kind"] == "no_adstock"
+        geometric = first & (ds["adstock_kind"] == "geometric_adstock")
+        hill = (ds["saturation_kind"] == "hill_function") & (none | (first & ds["normalize"]))
         everywhere = xr.ones_like(effect)
         # One currency unit of the model, in what the Dataset's curve counts as 1.
         unit = everywhere * fit.unit / ds["spend_unit"]
@@ -220,6 +222,10 @@ def _no_single_truth(ds: xr.Dataset, transforms: Transforms) -> dict[str, str]:
             others = [str(c) for c in ds["channel"].values[ds[name].values != kind]]
             if others:
                 reasons[name] = f"the model has a {kind}, the data another of: {', '.join(others)}"
+        if not ds.attrs.get("adstock_first", 1):
+            reasons["adstock_first"] = "the model's carry-over comes before its curve"
+        if not bool(ds["normalize"].all()):
+            reasons["normalize"] = "the model's weights sum to 1, which moves the curve"
     if transforms == "total-spend":
         reasons["effect"] = "the model has one for all channels, without a curve"
     return reasons

@@ -209,7 +209,9 @@ def fit_meridian(
         "divergences": total(sampler, "diverging"),
         "peak_memory_mb": float(reply.attrs["peak_memory_mb"]),
     }
-    truth = to_meridian_truth(seen, max_lag=model.max_lag)
+    truth = to_meridian_truth(
+        seen, max_lag=model.max_lag, hill_before_adstock=model.hill_before_adstock
+    )
     inference = inference_data(
         {"posterior": posterior, "sample_stats": sampler}, {"meridian": reply.meridian}
     )
@@ -232,6 +234,8 @@ def _comparable(draws: xr.Dataset, ds: xr.Dataset, truth: xr.Dataset) -> xr.Data
         name: xr.DataArray(truth[name].notnull().values, {"channel": ds["channel"]}, ["channel"])
         for name in ("alpha_m", "ec_m", "slope_m")
     }
+    height = truth["beta_gm"].notnull().all("geo").rename(media_channel="channel")
+    height = height.assign_coords(channel=ds["channel"].values)
     # Ours are in our own spend units, and for kernels that are not normalised.
     kappa = draws["saturation_kappa"] * draws["spend_unit"] / ds["spend_unit"]
     normalized = ds["normalize"] | (ds["adstock_kind"] == "no_adstock")
@@ -239,7 +243,7 @@ def _comparable(draws: xr.Dataset, ds: xr.Dataset, truth: xr.Dataset) -> xr.Data
         "adstock_alpha": draws["adstock_alpha"].where(geometric & known["alpha_m"]),
         "saturation_slope": draws["saturation_slope"].where(hill & known["slope_m"]),
         "saturation_kappa": kappa.where(hill & normalized & known["ec_m"]),
-        "effect": draws["effect"].where(hill & normalized),
+        "effect": draws["effect"].where(hill & normalized & height),
         "y_sigma": draws["y_sigma"].where(bool(truth["sigma"].notnull().all())),
     }
     if "gamma_control" in draws:
