@@ -302,19 +302,20 @@ def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dat
         raw = raw.set_coords([name for name in listed if name in raw.variables])
         for coordinate in raw.coords.values():
             coordinate.load()
-    ds = with_own_names(decoded_file(raw))
     names = tuple(sorted(record["variables"]))
 
-    def variable(name: str) -> xr.Variable:
-        known = ds[name].variable
+    def lazy(name: str) -> xr.Variable:
+        known = raw[name].variable
         stored = StoredArray(
             path, name, known.shape, str(known.dtype), record["chunk"], names, record[OWN], verify
         )
         return xr.Variable(known.dims, stored.lazy(), known.attrs)
 
+    # Numbers become lazy before they are decoded, which would read them else.
+    raw = raw.assign({name: lazy(name) for name in record["variables"]})
+    ds = with_own_names(decoded_file(raw))
     # A folder has no order; all coordinates stay, whatever variables were kept.
-    variables = {name: variable(name) for name in record["variables"]}
-    return xr.Dataset(variables, coords=ds.coords, attrs=ds.attrs)
+    return ds[record["variables"]].assign_coords(ds.coords)
 
 
 def _require_zarr() -> None:
