@@ -941,6 +941,10 @@ def test_labels_of_a_file_do_not_steer_the_terminal(tmp_path):
     config = MMMDataConfig(n_periods=10, channels=[mmm_xgen.ChannelConfig(name="TV", roas=2.0)])
     ds = mmm_xgen.generate_mmm_dataset(config).assign_coords(channel=[evil])
     path = to_netcdf(ds, tmp_path / "a.nc")
+    assert r"its channel '\x1b]0;title\x07\u202edaor' is not in" in refused("truth", path)
+    # A counterfactual has labels that no configuration is compared with.
+    ds.attrs["factual_config"] = ds.attrs.pop("config")
+    path = to_netcdf(ds, tmp_path / "b.nc")
     for command in ("describe", "truth"):
         shown = ran(command, path).stdout
         assert shown.replace("\n", "").isprintable()

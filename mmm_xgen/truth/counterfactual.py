@@ -176,7 +176,8 @@ def refuse_unequal(stored: FloatArray, today: FloatArray) -> None:
         If they differ by more than rounding, that of a file of float32 included.
     """
     tolerance = TOLERANCE if stored.dtype == float else TOLERANCE_OF_FLOAT32
-    size = np.abs(stored).max(axis=(-3, -2, -1), keepdims=True, initial=0.0)
+    sizes, known = np.abs(stored), np.isfinite(stored)
+    size = sizes.max(axis=(-3, -2, -1), keepdims=True, initial=0.0, where=known)
     if not np.allclose(today, stored, rtol=tolerance, atol=tolerance * size):
         raise SchemaError(
             "the contributions of the Dataset are not what its spend and parameters make, as "

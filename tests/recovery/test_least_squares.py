@@ -524,7 +524,7 @@ def with_value(name: str, value: float, **place: int):
         (lambda ds: ds.isel(channel=[]), "1 or more"),
         (lambda ds: ds.isel(channel=[0, 0, 1]), "two entries of one name along 'channel'"),
         (lambda ds: ds.assign(y=ds.y.expand_dims(scenario=2)), "has the dim 'scenario'"),
-        (lambda ds: ds.to_dataframe(), "found DataFrame"),
+        (lambda ds: ds.to_dataframe(), "found a DataFrame"),
     ],
 )
 def test_what_cannot_be_fitted_is_named(small, change, message):
