@@ -30,6 +30,17 @@ NETCDF_LOCK = threading.RLock()
 _UMASK_LOCK = threading.Lock()
 
 
+def is_there(path: Path) -> bool:
+    """Tell if a path exists; one whose name is too long for the system does not.
+
+    Examples
+    --------
+    >>> is_there(Path("a" * 300))
+    False
+    """
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def owned_prefix(name: str) -> str:
     """How the name of something temporary begins: hidden, and saying which process made it.
 

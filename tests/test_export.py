@@ -718,6 +718,10 @@ def truncated(path: Path, share: float) -> None:
 def test_missing_file(tmp_path):
     with pytest.raises(m.SchemaError, match=r"nowhere\.nc: no such file"):
         load(tmp_path / "nowhere.nc")
+    # The system does not look up a name that is longer than any can be.
+    for read in (load, open_ensemble):
+        with pytest.raises(m.SchemaError, match=r"aaa: no such"):
+            read("a" * 300)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.95])

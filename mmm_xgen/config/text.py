@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
+from mmm_xgen.atomic import is_there
 from mmm_xgen.config.base import FrozenConfig, parse_json
 from mmm_xgen.errors import ConfigError
 
@@ -74,7 +75,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
             raise ConfigError(
                 f"found the suffix {suffix!r}, allowed: {allowed}, or a preset's name"
             )
-        if not path.exists():
+        if not is_there(path):
             raise ConfigError("no such file; 'mmm-xgen show PRESET' writes one to begin with")
         text = read_text(path)
         return _mapping(parse_json(text) if suffix == ".json" else parse_yaml(text))

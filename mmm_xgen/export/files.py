@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from mmm_xgen.atomic import NETCDF_LOCK, csv_of, with_reason, writing
+from mmm_xgen.atomic import NETCDF_LOCK, csv_of, is_there, with_reason, writing
 from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.encoding import decoded_file, stored
 from mmm_xgen.export.frame import to_frame
@@ -113,7 +113,7 @@ def load(path: PathLike) -> xr.Dataset:
     mmm_xgen.errors.SchemaError: nowhere.nc: no such file
     """
     source = Path(path)
-    if not source.exists():
+    if not is_there(source):
         raise SchemaError(f"{source}: no such file")
     engine = "netcdf4"
     if source.is_dir():

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.atomic import told_by_name
+from mmm_xgen.atomic import is_there, told_by_name
 from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
 from mmm_xgen.export.chunkwise import (
     FILES,
@@ -197,7 +197,7 @@ def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
     Traceback (most recent call last):
     mmm_xgen.errors.SchemaError: nowhere.zarr: no such folder
     """
-    if not Path(path).is_dir():
+    if not (is_there(Path(path)) and Path(path).is_dir()):
         raise SchemaError(f"{path}: no such folder")
     _require_zarr()
     # Workers of a cluster may have another current folder.

@@ -33,6 +33,8 @@ Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 
 MEDIA_DIMS = ("date", "geo", "channel")
 # What spend changes, apart from itself.
 RESPONSES = ("carryover", "saturated", "channel_contribution")
+# Letters of the longest text that is a date.
+LONGEST_DATE = 40
 # A stored contribution may differ by this much, relatively, from what its spend makes.
 TOLERANCE = 1e-7
 # The same where the file has 7 digits, of the parameters too.
@@ -221,6 +223,9 @@ def window_periods(ds: xr.Dataset, window: Window) -> slice:
     else:
         ends = [window, window]
     if len(ends) != 2 or any(isinstance(end, Real) for end in ends):
+        raise problem
+    # The time to read a text as a date grows with its length.
+    if any(isinstance(end, str) and len(end) > LONGEST_DATE for end in ends):
         raise problem
     try:
         first, last = (
