@@ -248,7 +248,7 @@ def csv_of(
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet may run a text as a formula.
+    """Tell if a spreadsheet may run a text as a formula.
 
     Examples
     --------

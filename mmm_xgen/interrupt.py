@@ -19,7 +19,7 @@ def _end(*_: Any) -> NoReturn:
 
 
 def is_command(words: list[str], script: str) -> bool:
-    """Whether a process is the command line, by its words and by the script that it runs.
+    """Tell if a process is the command line, by its words and by the script that it runs.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the words of an option mean: windows, changes of spend, constraints, files to write."""
+"""Meaning of the words of an option: windows, changes of spend, constraints, files to write."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def kind_to_send(kind: Kind, registry: Registry[Any]) -> Any:
 
 
 def _has_address(function: Any) -> bool:
-    """Whether the name of a function leads to it, as a pickle needs."""
+    """Tell if the name of a function leads to it, as a pickle needs."""
     try:
         found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (AttributeError, KeyError):

@@ -36,7 +36,7 @@ def read_text(path: str | Path) -> str:
 
 
 def is_config_file(source: str | Path) -> bool:
-    """Whether `source` names a file and not a preset.
+    """Tell if `source` names a file and not a preset.
 
     Examples
     --------

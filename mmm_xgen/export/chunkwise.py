@@ -262,7 +262,7 @@ def with_checksum(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether a record is as it was written.
+    """Tell if a record is as it was written.
 
     Examples
     --------

@@ -227,7 +227,7 @@ def restored_attrs(attrs: Attributes) -> tuple[dict[Any, Any], dict[str, Any]]:
 
 
 def _is_plain(name: Any, value: Any) -> bool:
-    """Whether every format gives an attribute back as it is."""
+    """Tell if every format gives an attribute back as it is."""
     if type(name) is not str or PLAIN_NAME.fullmatch(name) is None or name in RESERVED:
         return False
     if type(value) is str:
@@ -238,7 +238,7 @@ def _is_plain(name: Any, value: Any) -> bool:
 
 
 def _is_clean(text: str) -> bool:
-    """Whether a text is Unicode without a null character, which would end it."""
+    """Tell if a text is Unicode without a null character, which would end it."""
     return "\0" not in text and text == text.encode("utf-8", "ignore").decode()
 
 

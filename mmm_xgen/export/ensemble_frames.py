@@ -190,7 +190,7 @@ class FrameWriter:
     size: int
 
     def is_whole(self, position: int) -> bool:
-        """Whether a chunk is there, as it was written."""
+        """Tell if a chunk is there, as it was written."""
         return _is_whole(self.folder, _part(position))
 
     def write(self, position: int, arrays: Arrays) -> None:
@@ -228,7 +228,7 @@ def _is_whole(folder: Path, name: str) -> bool:
 
 
 def _recorded(folder: Path) -> dict[str, Any] | None:
-    """What a folder was begun with; None if there is no such record, or none that can be read."""
+    """Record that a folder was begun with; None if there is none that can be read."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

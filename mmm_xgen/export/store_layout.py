@@ -242,7 +242,7 @@ def whole_record(path: Path) -> dict[str, Any] | None:
 
 
 def is_store(path: Path) -> bool:
-    """Whether `write_ensemble` began a folder, though its record may be lost."""
+    """Tell if `write_ensemble` began a folder, though its record may be lost."""
     if (path / PROGRESS / WRITTEN).is_dir() or (path / RECORD).exists():
         return True
     try:

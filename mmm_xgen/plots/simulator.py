@@ -147,7 +147,7 @@ def plot_what_if(
 
 
 def _added(now: xr.Dataset, then: xr.Dataset) -> str:
-    """What the plan changes over all dates, in words."""
+    """Change of spend, revenue and profit over all dates, as text."""
     rise = then["channel_contribution"] - now["channel_contribution"]
     spent = float((then["spend"] - now["spend"]).sum())
     earned = float((rise * now["revenue_per_kpi"]).sum())

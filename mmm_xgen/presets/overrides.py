@@ -147,7 +147,7 @@ def _copied(value: Any) -> Any:
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:
-    """What was given of a configuration object, as a file would have it; callables stay."""
+    """Settings of a configuration object, as a file would have them; callables stay."""
     fields = {name: getattr(model, name) for name in model.model_fields_set}
     if isinstance(model, Spec):
         return {**fields, "kind": model.kind}

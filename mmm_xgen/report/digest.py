@@ -1,4 +1,4 @@
-"""What a dataset is, in ten lines."""
+"""A dataset in ten lines."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def storing(out: Path, *, ours: bool = False) -> Iterator[None]:
 
 
 def storage_fault(error: BaseException, out: Path, *, ours: bool = False) -> str:
-    """What hinders writing, in one line, if that is what an error comes from; else empty.
+    """Reason why nothing can be written, in one line, if an error comes from it; else empty.
 
     Parameters
     ----------
