@@ -815,8 +815,8 @@ def test_frames_on_a_cluster_and_what_the_workers_warn_of(client: Any, tmp_path:
         write_ensemble_frames(ds, tmp_path / "e", client=client)
     messages = [str(each.message) for each in caught]
     assert all(each.category is m.XgenWarning for each in caught)
-    # Each kind once for each worker.
-    assert 1 <= sum("ROAS outside" in message for message in messages) <= 2
+    # Each kind once for each worker, of which some may have begun anew, and not for all 10 chunks.
+    assert 1 <= sum("ROAS outside" in message for message in messages) < 5
     assert bytes_of(tmp_path / "e") == bytes_of(whole)
 
 
