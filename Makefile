@@ -50,7 +50,8 @@ test-floors: pyproject.toml | check-python ## Run the tests with the oldest supp
 	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python \
 	    --resolution lowest-direct --editable '.[test]'
 	$(VENV)-floors/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal \
-	    -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning $(PYTEST_ARGS)
+	    -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
+	    -W 'ignore:The behavior of DataFrame concatenation:FutureWarning' $(PYTEST_ARGS)
 
 # They are executed where they are and stay as they are.
 notebooks: $(VENV)/.installed-test ## Execute all notebooks; MMM_XGEN_QUICK=1 shortens the fits
