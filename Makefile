@@ -51,7 +51,8 @@ test-floors: pyproject.toml | check-python ## Run the tests with the oldest supp
 	    --resolution lowest-direct --editable '.[test]'
 	$(VENV)-floors/bin/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal \
 	    -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning \
-	    -W 'ignore:The behavior of DataFrame concatenation:FutureWarning' $(PYTEST_ARGS)
+	    -W 'ignore:The behavior of DataFrame concatenation:FutureWarning' \
+	    -W 'ignore:numpy.ndarray size changed:RuntimeWarning' $(PYTEST_ARGS)
 
 # They are executed where they are and stay as they are.
 notebooks: $(VENV)/.installed-test ## Execute all notebooks; MMM_XGEN_QUICK=1 shortens the fits

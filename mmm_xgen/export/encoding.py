@@ -265,7 +265,7 @@ def stored(ds: xr.Dataset) -> xr.Dataset:
     """
     check_names([*ds.variables, *ds.dims])
     for name, index in ds.xindexes.items():
-        if type(index) is not xr.indexes.PandasIndex:
+        if type(index).__name__ != "PandasIndex":
             raise SchemaError(
                 f"the coordinate {name!r} has the index {type(index).__name__}, allowed: one "
                 f"label a position; call ds.reset_index({name!r}) first"
