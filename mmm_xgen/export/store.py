@@ -315,7 +315,8 @@ def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dat
     raw = raw.assign({name: lazy(name) for name in record["variables"]})
     ds = with_own_names(decoded_file(raw))
     # A folder has no order; all coordinates stay, whatever variables were kept.
-    return ds[record["variables"]].assign_coords(ds.coords)
+    kept: list[str] = record["variables"]
+    return ds[kept].assign_coords(ds.coords)
 
 
 def _require_zarr() -> None:
