@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 
 import mmm_xgen
-import mmm_xgen.batch
+import mmm_xgen.generation.batch
 from benchmarks.timing import Figure, paired
 from mmm_xgen.streams import stream
 
@@ -41,7 +41,7 @@ def places_of(config: mmm_xgen.MMMDataConfig) -> list[Place]:
     def noted(seed: int, *path: str) -> Recorder:
         return Recorder(path, seed, places)
 
-    with mock.patch.object(mmm_xgen.batch, "stream", noted):
+    with mock.patch.object(mmm_xgen.generation.batch, "stream", noted):
         generate(config, 1)
     # Parameters are drawn more than once, to learn their names; a dataset needs them once.
     return list(dict.fromkeys(places))

@@ -10,7 +10,7 @@ import xarray as xr
 
 import mmm_xgen
 from benchmarks.timing import Figure, megabytes_at_peak, paired, timed
-from mmm_xgen.export.store import write_ensemble
+from mmm_xgen.ensemble.zarr_store import write_ensemble
 
 # 10,000 small_business are to be in the store in two minutes, with 1.5 GB of memory.
 SECONDS_OF_ONE, MEGABYTES = 120 / 10_000, 1500.0

@@ -26,7 +26,8 @@ import numpy as np
 
 import mmm_xgen
 from benchmarks.bench_ensemble import places_of
-from mmm_xgen import draws, generate, response
+from mmm_xgen import generate, response
+from mmm_xgen.generation import spend_and_controls as draws
 from mmm_xgen.streams import stream
 
 # Numbers of the array on which rates are measured: that of spend in large_business.

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import xarray as xr
 
-from mmm_xgen import export, generate, labelled, response
+from mmm_xgen import export, generate, response
 from mmm_xgen.aggregate import aggregate as aggregated
+from mmm_xgen.dataset import config_of
 
 if TYPE_CHECKING:
     from mmm_xgen import plots, truth
@@ -162,7 +163,7 @@ class MMMAccessor(_OfDataset):
     @property
     def config(self) -> MMMDataConfig:
         """Configuration that the dataset was generated from; printed, it is YAML."""
-        return labelled.config_of(self._ds)
+        return config_of(self._ds)
 
     @property
     def plot(self) -> MMMPlots:

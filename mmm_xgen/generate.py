@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmm_xgen import baseline
-from mmm_xgen.batch import Batch
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.config.experiment import apply_experiments
-from mmm_xgen.draws import draw_controls, draw_spend
-from mmm_xgen.effect import factor_for_roas
+from mmm_xgen.dataset import config_of, in_dataset_order, is_element, label
 from mmm_xgen.errors import SchemaError, XgenWarning
-from mmm_xgen.given import effect_is_given, given_parameters, with_given
+from mmm_xgen.generation import baseline
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.experiments import apply_experiments
+from mmm_xgen.generation.given_parameters import effect_is_given, given_parameters, with_given
+from mmm_xgen.generation.noise import noise_sd, observe
+from mmm_xgen.generation.parameters import Parameters, draw_baseline, draw_media, fold_population
+from mmm_xgen.generation.plausibility import (
+    reject_overflow,
+    warn_of_absent_events,
+    warn_of_implausible,
+)
+from mmm_xgen.generation.roas_target import factor_for_roas
+from mmm_xgen.generation.spend_and_controls import draw_controls, draw_spend
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import config_of, in_dataset_order, is_element, label
-from mmm_xgen.observe import noise_sd, observe
-from mmm_xgen.parameters import Parameters, draw_baseline, draw_media, fold_population
-from mmm_xgen.planned import given_spend, planned
-from mmm_xgen.plausibility import reject_overflow, warn_of_absent_events, warn_of_implausible
+from mmm_xgen.media_plan.fitting import given_spend, planned
 from mmm_xgen.presets import Config
 from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
 from mmm_xgen.schema import require, takes_datasets

@@ -16,8 +16,8 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.adstock import ADSTOCKS, AdstockKind, convolve, normalized
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import Kind, members
+from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.registry import Registry
 from mmm_xgen.schema import how_to_keep, require, takes_datasets
 
 if TYPE_CHECKING:

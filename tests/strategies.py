@@ -19,8 +19,8 @@ import xarray as xr
 from hypothesis import strategies as st
 
 import mmm_xgen as m
+from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import XgenWarning
-from mmm_xgen.labelled import config_of
 
 PATTERN_KINDS = (
     "linear_trend",

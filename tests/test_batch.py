@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import mmm_xgen as m
-from mmm_xgen.batch import Batch
 from mmm_xgen.generate import SERIES, sales_equation, true_parameters, variable_names
+from mmm_xgen.generation.batch import Batch
 from mmm_xgen.kernels.noise import autoregressive
 from mmm_xgen.streams import stream
 from tests.strategies import config_with, steady, warnings_of
@@ -37,7 +37,7 @@ def test_draws_are_those_of_each_seed_alone() -> None:
 
 
 def test_a_stream_that_is_of_no_use_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    import mmm_xgen.batch as batches
+    import mmm_xgen.generation.batch as batches
 
     places = []
 

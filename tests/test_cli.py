@@ -22,7 +22,7 @@ from mmm_xgen import MMMDataConfig
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.cli import app
 from mmm_xgen.export.files import load, to_netcdf
-from mmm_xgen.export.frame import to_frame
+from mmm_xgen.frames.wide import to_frame
 from mmm_xgen.presets import get_preset_config, list_available_presets
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import mmm_xgen
 from mmm_xgen.cli import app
-from mmm_xgen.export.files import stored_names
+from mmm_xgen.storage.names import stored_names
 
 # Raise it to look for more: HOSTILE_CALLS=2000 python -m pytest tests/test_cli_hostile.py
 CALLS = int(os.environ.get("HOSTILE_CALLS", "40"))

@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 
 import mmm_xgen as m
 from mmm_xgen import recovery, truth
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.ensemble import element
 from mmm_xgen.export import open_ensemble, write_ensemble
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery import FitSettings
 from mmm_xgen.recovery.scoring.self_check import fit_at_truth
 

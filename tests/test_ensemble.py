@@ -16,14 +16,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import mmm_xgen as m
-from mmm_xgen import recipe as recipes
+from mmm_xgen.config.paths import STRUCTURE
+from mmm_xgen.dataset import coordinate_of
 from mmm_xgen.ensemble import config_of_element, element, recipe_of, regenerate_ensemble
+from mmm_xgen.ensemble import recipe as recipes
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import coordinate_of
-from mmm_xgen.places import STRUCTURE
 from mmm_xgen.recovery.models.linear_fit import fit_least_squares
 from tests.strategies import (
     CURVES,
@@ -449,7 +449,7 @@ def test_seeds_are_different_and_the_first_of_more() -> None:
 
 
 def test_a_shifted_stream_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import mmm_xgen.batch as batches
+    import mmm_xgen.generation.batch as batches
 
     right = batches.stream
     ds = ensemble(m.get_preset_config("basic"), seeds=SEEDS)

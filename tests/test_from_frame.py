@@ -11,7 +11,7 @@ from hypothesis import given, settings
 import mmm_xgen as m
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import ConfigError, SchemaError
-from mmm_xgen.export.observed import from_frame
+from mmm_xgen.frames.observed import from_frame
 from tests.strategies import config_with, generate, steady, valid_configs
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns, fitted_frequency
 from mmm_xgen.errors import ConfigError, SchemaError
-from mmm_xgen.plan import read_plan
+from mmm_xgen.media_plan.reading import read_plan
 
 ROBYN = Path(__file__).parents[2] / "shared" / "data" / "robyn_dt_simulated_weekly.csv"
 ROBYN_MAPPING = SpendPlanConfig(

@@ -20,9 +20,9 @@ from mmm_xgen import (
     generate_mmm_dataset,
     regenerate,
 )
+from mmm_xgen.dataset import config_of
 from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
-from mmm_xgen.labelled import config_of
-from mmm_xgen.recovery.study.run import planned_units
+from mmm_xgen.recovery.run import planned_units
 from mmm_xgen.truth import simulate
 
 

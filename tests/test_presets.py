@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen.cli.sources import overrides as read_settings
 from mmm_xgen.config.names import as_part, join_path, split_path
+from mmm_xgen.config.overrides import with_overrides
 from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
 from mmm_xgen.errors import ConfigError, UnknownKindError, XgenWarning
 from mmm_xgen.presets import (
@@ -32,7 +33,6 @@ from mmm_xgen.presets import (
     preset_bands,
     preset_yaml,
 )
-from mmm_xgen.presets.overrides import with_overrides
 
 ROOT = Path(m.__file__).parents[1]
 SEEDS = range(20)

@@ -19,20 +19,20 @@ from hypothesis import strategies as st
 
 import mmm_xgen
 from mmm_xgen.errors import SchemaError, XgenWarning
-from mmm_xgen.quality import (
-    CHECKS,
-    DataQualityReport,
-    Finding,
-    check_data_quality,
-    suggest_fixes,
-)
-from mmm_xgen.quality.figures import (
+from mmm_xgen.frames.statistics import (
     isolation,
     median_over_dates,
     outliers,
     variance_inflation,
     within_geo_correlation,
     zero_runs,
+)
+from mmm_xgen.quality import (
+    CHECKS,
+    DataQualityReport,
+    Finding,
+    check_data_quality,
+    suggest_fixes,
 )
 
 N_DATES = 60

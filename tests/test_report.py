@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 import mmm_xgen as m
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import SchemaError, XgenError
-from mmm_xgen.export.observed import from_frame
+from mmm_xgen.frames.observed import from_frame
 from mmm_xgen.report import figures, images, pictures, write_report
 from mmm_xgen.report.page import SECTIONS, render
 from mmm_xgen.truth import simulate

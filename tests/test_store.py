@@ -23,6 +23,7 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen.ensemble import element, regenerate_ensemble
+from mmm_xgen.ensemble.store_layout import ChunkWriter
 from mmm_xgen.export import (
     chunkwise,
     ensemble_frames,
@@ -31,7 +32,6 @@ from mmm_xgen.export import (
     write_ensemble,
     write_ensemble_frames,
 )
-from mmm_xgen.export.store_layout import ChunkWriter
 
 N, CHUNK = 22, 4
 VARY = {
@@ -518,7 +518,7 @@ def test_every_chunk_is_checked_when_it_is_read(
     kept: dict[str, Path], few: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, file = kept["zarr"], kept["zarr"] / "y" / "c.1.0.0"
-    monkeypatch.setattr("mmm_xgen.export.store.CHECKED_AT_ONCE", 0)
+    monkeypatch.setattr("mmm_xgen.ensemble.zarr_store.CHECKED_AT_ONCE", 0)
     content = file.read_bytes()
     file.write_bytes((store / "y" / "c.2.0.0").read_bytes())
     opened = open_ensemble(store)

@@ -11,11 +11,11 @@ from pymc_extras.prior import Prior
 from scipy import stats
 
 import mmm_xgen as m
-from mmm_xgen.distributions import DESCRIBED, quantile
+from mmm_xgen.config.paths import Place, with_columns, with_numbers, with_overrides_at
+from mmm_xgen.dataset import config_of
 from mmm_xgen.ensemble import config_of_element, element
-from mmm_xgen.labelled import config_of
-from mmm_xgen.places import Place, with_columns, with_numbers, with_overrides_at
-from mmm_xgen.vary import configs_at, numbers_at, vary_config
+from mmm_xgen.ensemble.distributions import DESCRIBED, quantile
+from mmm_xgen.ensemble.vary import configs_at, numbers_at, vary_config
 from tests.strategies import config_with, steady, warnings_of
 
 BASIC = m.get_preset_config("basic")
@@ -378,7 +378,7 @@ def test_config_of_an_ensemble_is_what_its_datasets_share() -> None:
 def test_what_cannot_vary_is_refused_before_anything_is_generated(
     vary: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmm_xgen import recipe as recipes
+    from mmm_xgen.ensemble import recipe as recipes
 
     monkeypatch.setattr(recipes, "sales_equation", None)
     n = None if all(isinstance(d, list) for d in vary.values()) else 64

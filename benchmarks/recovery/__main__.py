@@ -19,7 +19,7 @@ from mmm_xgen import get_preset_config
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.recovery import FitSettings
 from mmm_xgen.recovery.fit import SAMPLERS
-from mmm_xgen.recovery.study.run import run_study
+from mmm_xgen.recovery.run import run_study
 from mmm_xgen.recovery.study.unit import SUMMARY
 
 HERE = Path(__file__).parent

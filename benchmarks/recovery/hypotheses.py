@@ -11,8 +11,8 @@ import pandas as pd
 
 from benchmarks.recovery.tiers import TIERS
 from mmm_xgen import generate_mmm_dataset
+from mmm_xgen.recovery.report import COLLECTED
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
-from mmm_xgen.recovery.study.report import COLLECTED
 from mmm_xgen.recovery.study.results import newest, read_scores, read_units
 from mmm_xgen.recovery.study.tables import EVERY, populations
 from mmm_xgen.recovery.study.unit import SUMMARY

@@ -1,5 +1,6 @@
 """The command ``mmm-xgen``: it parses, calls the library and writes; it computes nothing."""
 
-from mmm_xgen.cli.app import app, main
+import lazy_loader
 
-__all__ = ["app", "main"]
+# `mmm_xgen` imports `interrupt` of this folder first: nothing heavy may be loaded with it.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -85,7 +85,7 @@ def read_window(ds: xr.Dataset, text: str | None) -> Period | None:
     >>> read_window(ds, "2022-03:2022-06-30"), read_window(ds, "2023:"), read_window(ds, "2023")
     (('2022-03', '2022-06-30'), ('2023', None), ('2023', '2023'))
     """
-    from mmm_xgen.truth.counterfactual import window_periods
+    from mmm_xgen.truth.what_if.counterfactual import window_periods
 
     if text is None:
         return None
@@ -134,7 +134,7 @@ def read_change(ds: xr.Dataset, text: str) -> dict[str, Any]:
     >>> read_change(ds, "Trend=2000")
     {'channel': 'Trend', 'geo': None, 'to': 2000.0}
     """
-    from mmm_xgen.truth.scenarios import change_investment
+    from mmm_xgen.truth.what_if.scenarios import change_investment
 
     name, value = _halves(text, "--set", "CHANNEL=CHANGE or CHANNEL:GEO=CHANGE, as in TV=+50%")
     try:
@@ -160,8 +160,8 @@ def _number(value: str) -> float:
 
 
 def _channel_and_geo(ds: xr.Dataset, name: str) -> tuple[str, str | None]:
-    from mmm_xgen.truth.counterfactual import geo_positions
     from mmm_xgen.truth.media import channel_label
+    from mmm_xgen.truth.what_if.counterfactual import geo_positions
 
     try:
         return channel_label(ds, name), None
@@ -231,7 +231,7 @@ def read_constraints(
 
 
 def _channel(ds: xr.Dataset, name: str, option: str) -> str:
-    from mmm_xgen.truth.constraints import EVERY_CHANNEL
+    from mmm_xgen.truth.budget.constraints import EVERY_CHANNEL
     from mmm_xgen.truth.media import channel_label
 
     if name == EVERY_CHANNEL:
@@ -263,7 +263,7 @@ def as_written(error: ConfigError) -> ConfigError:
     >>> as_written(ConfigError("found -1, allowed: currency", path="total_budget"))
     ConfigError('--budget: found -1, allowed: currency')
     """
-    from mmm_xgen.truth.constraints import KEYS
+    from mmm_xgen.truth.budget.constraints import KEYS
 
     path = error.path.replace("total_budget", "--budget")
     begin, _, rest = path.partition(".")

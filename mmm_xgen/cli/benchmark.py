@@ -159,8 +159,8 @@ def benchmark(
     Options that take several values take them after one flag, or one after each of several.
     What is there is not fitted again: a command that was interrupted goes on where it stopped.
     """
-    from mmm_xgen.recovery.study.report import summarise
-    from mmm_xgen.recovery.study.run import planned_units, run_study
+    from mmm_xgen.recovery.report import summarise
+    from mmm_xgen.recovery.run import planned_units, run_study
     from mmm_xgen.recovery.study.unit import DONE
 
     models = chosen_models(libraries or ["pymc", "ols"], arms or list(ARMS), floors=floors)

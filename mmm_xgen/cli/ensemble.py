@@ -125,7 +125,7 @@ def ensemble(
     """
     from mmm_xgen.cli.sources import read_config
     from mmm_xgen.config.text import name_of
-    from mmm_xgen.ensemble import generate_ensemble
+    from mmm_xgen.ensemble.generate import generate_ensemble
     from mmm_xgen.export import write_ensemble, write_ensemble_frames
 
     began = time.monotonic()
@@ -227,7 +227,7 @@ def read_vary(texts: list[str]) -> dict[str, Any]:
 def _distribution(text: str, path: str) -> Any:
     from inspect import signature
 
-    from mmm_xgen.distributions import DESCRIBED, Uniform
+    from mmm_xgen.ensemble.distributions import DESCRIBED, Uniform
 
     if text.startswith("["):
         return [_number(word, path) for word in text[1:-1].split(",")]

@@ -171,7 +171,7 @@ def require_unharmed(ds: xr.Dataset) -> None:
     SchemaError
         It names what is damaged, or the label that the configuration does not have.
     """
-    from mmm_xgen.labelled import config_of, labels_of
+    from mmm_xgen.dataset import config_of, labels_of
 
     require_whole(ds)
     if "config" not in ds.attrs:

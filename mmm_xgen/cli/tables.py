@@ -80,7 +80,7 @@ def presets_table() -> Table:
 
 def summary(ds: xr.Dataset) -> list[str]:
     """Two lines: the size of a dataset, and its economics."""
-    from mmm_xgen.truth.estimands import attribution, roas
+    from mmm_xgen.truth.returns.estimands import attribution, roas
 
     sizes = ", ".join([_span(ds), *_counts(ds)])
     returns = roas(ds)
@@ -116,7 +116,7 @@ def describe(ds: xr.Dataset, title: str) -> list[str | Table]:
 
 
 def _channels(ds: xr.Dataset) -> Table:
-    from mmm_xgen.truth.estimands import attribution, roas
+    from mmm_xgen.truth.returns.estimands import attribution, roas
 
     table = new_table(
         "channel",
@@ -150,7 +150,7 @@ def _controls(ds: xr.Dataset) -> Table:
 
 
 def _geos(ds: xr.Dataset) -> Table:
-    from mmm_xgen.labelled import config_of
+    from mmm_xgen.dataset import config_of
 
     # An aggregated dataset has no configuration of its own, nor one noise family.
     noise = f", noise {config_of(ds).regions.noise.kind}" if "config" in ds.attrs else ""

@@ -149,7 +149,7 @@ def _impacts(
 
     from mmm_xgen.cli.figures import TOTAL
     from mmm_xgen.truth import change_investment, predict_impact, simulate
-    from mmm_xgen.truth.scenarios import ROUNDING
+    from mmm_xgen.truth.what_if.scenarios import ROUNDING
 
     impacts, labels, before = [], [], ds
     for change in changes:

@@ -195,7 +195,14 @@ class MMMDataConfig(TextConfig):
 
     @model_validator(mode="after")
     def _experiments_fit(self) -> MMMDataConfig:
-        check_experiments(self)
+        # A media plan brings channels, geos and dates: `apply_experiments` checks against those.
+        if self.spend_plan is None and self.experiments:
+            check_experiments(
+                self.experiments,
+                channels=self.channel_names,
+                geos=self.regions.names,
+                calendar=self.calendar.window(),
+            )
         return self
 
     @property

@@ -1,23 +1,18 @@
-"""Geo experiments that are part of the panel: configuration, checks and what they do to spend."""
+"""Configuration of geo experiments in the data, and the cells of spend that they change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from mmm_xgen.config.base import Day, FrozenConfig, Integer, Number, fail, shown
 from mmm_xgen.config.names import label, split_path
-from mmm_xgen.errors import ConfigError, nearest, warn
+from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.calendar import Calendar
-from mmm_xgen.kernels.domain import FloatArray
-
-if TYPE_CHECKING:
-    from mmm_xgen.config.data import MMMDataConfig
 
 
 class ExperimentConfig(FrozenConfig):
@@ -110,98 +105,16 @@ class ExperimentCells:
     stop: int
 
 
-def apply_experiments(
-    spend: FloatArray,
+def check_experiments(
     experiments: Sequence[ExperimentConfig],
     *,
     channels: Sequence[str],
     geos: Sequence[str],
     calendar: Calendar,
-    changes: FloatArray | None = None,
-    warn_where: Callable[[str, NDArray[np.bool_], str], None] | None = None,
-) -> FloatArray:
-    r"""Spend with the experiments in it: :math:`s'_t = s_t (1 + \text{change})` in their cells.
-
-    Parameters
-    ----------
-    spend : array, dims (..., channel, geo, date)
-        Currency per period, inside the window; it stays as it is.
-    experiments : sequence of ExperimentConfig
-        Tests, of which no two share a channel, geo and period.
-    channels, geos : sequence of str
-        Labels of `spend`.
-    calendar : Calendar
-        Dates of `spend`, without burn-in.
-    changes : array, dims (..., experiment), optional
-        Relative changes in place of those of the experiments, where datasets differ in them.
-    warn_where : callable, optional
-        Warns in place of this function: of what, in which datasets, and in which words.
-
-    Returns
-    -------
-    array, dims (..., channel, geo, date)
-        `spend` itself if there are no experiments.
-
-    Raises
-    ------
-    ConfigError
-        If a channel, geo or date is not there, or two tests overlap; its path begins with
-        ``experiments.0``.
-
-    Warns
-    -----
-    XgenWarning
-        If a test changes nothing, as nothing is spent in its cells.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mmm_xgen.kernels.calendar import regular
-    >>> calendar = regular(np.datetime64("2022-01-03"), 4, "week")
-    >>> test = ExperimentConfig(channel="TV", start_period=1, n_periods=2, change=0.5)
-    >>> apply_experiments(
-    ...     np.ones((1, 1, 4)), [test], channels=["TV"], geos=["north"], calendar=calendar
-    ... )
-    array([[[1. , 1.5, 1.5, 1. ]]])
-    """
-    if not experiments:
-        return spend
-    changed = spend.copy()
-    if changes is None:
-        changes = np.array([experiment.change for experiment in experiments])
-    cells = experiment_cells(experiments, channels=channels, geos=geos, calendar=calendar)
-    for position, (experiment, cell) in enumerate(zip(experiments, cells, strict=True)):
-        inside = (..., cell.channel, list(cell.geos), slice(cell.start, cell.stop))
-        idle = ~np.any(changed[inside], axis=(-2, -1))
-        kind = f"experiments.{position}"
-        message = (
-            f"{kind} changes nothing: {experiment.channel!r} spends nothing there and then; "
-            "choose other dates or geos"
-        )
-        if warn_where is not None:
-            warn_where(kind, idle, message)
-        elif idle.any():
-            warn(message)
-        changed[inside] *= 1 + changes[..., position, None, None]
-    return changed
-
-
-def check_experiments(config: MMMDataConfig) -> None:
-    """Refuse experiments that do not fit the configuration, for its own validator.
-
-    A media plan brings channels, geos and dates of its own: with a ``spend_plan`` the check
-    waits for it, and `apply_experiments` makes it.
-    """
-    experiments: Sequence[ExperimentConfig] = getattr(config, "experiments", ())
-    if config.spend_plan is not None or not experiments:
-        return
+) -> None:
+    """Raise the error of `experiment_cells` at the path that the validator of a config needs."""
     try:
-        experiment_cells(
-            experiments,
-            channels=config.channel_names,
-            geos=config.regions.names,
-            calendar=config.calendar.window(),
-        )
+        experiment_cells(experiments, channels=channels, geos=geos, calendar=calendar)
     except ConfigError as error:
         raise fail(error.message, *split_path(error.path)) from None
 

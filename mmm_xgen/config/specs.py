@@ -19,8 +19,8 @@ from mmm_xgen.kernels.domain import NON_NEGATIVE, Domain
 from mmm_xgen.kernels.kind import REQUIRED, Kind, Parameter
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
+from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.registry import Registry
 
 # What the name of a callable that is not registered begins with.
 CUSTOM = "custom:"

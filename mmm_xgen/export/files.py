@@ -7,22 +7,19 @@ leaves the old file or none. Nothing but the path given is written, and nothing 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK, csv_of, is_there, with_reason, writing
 from mmm_xgen.errors import SchemaError, XgenError
-from mmm_xgen.export.encoding import decoded_file, stored
-from mmm_xgen.export.frame import to_frame
 from mmm_xgen.export.ground_truth import ground_truth
-from mmm_xgen.labelled import VARIED, coordinate_of, varied_paths
+from mmm_xgen.frames.wide import to_frame as to_frame
 from mmm_xgen.schema import SCHEMA_VERSION, require, takes_datasets
-
-PathLike: TypeAlias = str | os.PathLike[str]
+from mmm_xgen.storage.encoding import decoded_file, stored
+from mmm_xgen.storage.names import PathLike, with_own_names, with_stored_names
 
 # What a file must have, so that what was written can be loaded.
 CORE = ("spend", "channel_contribution", "mu", "y")
@@ -117,9 +114,9 @@ def load(path: PathLike) -> xr.Dataset:
         raise SchemaError(f"{source}: no such file")
     engine = "netcdf4"
     if source.is_dir():
-        from mmm_xgen.export.folders import check_zarr
-        from mmm_xgen.export.store import open_ensemble
-        from mmm_xgen.export.store_layout import is_store
+        from mmm_xgen.ensemble.store_layout import is_store
+        from mmm_xgen.ensemble.zarr_store import open_ensemble
+        from mmm_xgen.storage.folders import check_zarr
 
         if is_store(source):
             return open_ensemble(source).load()
@@ -303,46 +300,6 @@ def write_ground_truth(ds: xr.Dataset, path: PathLike, *, series: bool = False) 
     with writing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     return Path(path)
-
-
-def stored_names(ds: xr.Dataset) -> dict[str, str]:
-    """Names on disk, by name in the Dataset, of the coordinates of the numbers that vary.
-
-    Their own, such as ``channels.*.roas``, may be nothing that a file can hold.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> ds = mmm_xgen.generate_ensemble(n=8, vary={"revenue_per_kpi": [1.0, 2.0]}, chunks=None)
-    >>> stored_names(ds)
-    {'config.revenue_per_kpi': 'vary_0'}
-    """
-    paths = varied_paths(ds) if VARIED in ds.attrs else []
-    return {coordinate_of(path): f"vary_{position}" for position, path in enumerate(paths)}
-
-
-def with_stored_names(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset whose coordinates of the numbers that vary have their names on disk.
-
-    Raises
-    ------
-    SchemaError
-        If another variable has such a name.
-    """
-    names = {name: stored for name, stored in stored_names(ds).items() if name in ds.variables}
-    taken = [name for name in names.values() if name in ds.variables or name in ds.dims]
-    if taken:
-        raise SchemaError(
-            f"the name {taken[0]!r} is kept for a number that varies; rename yours with ds.rename"
-        )
-    return ds.rename(names)
-
-
-def with_own_names(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset from disk whose coordinates of the numbers that vary have their names again."""
-    names = stored_names(ds)
-    ds = ds.rename({stored: name for name, stored in names.items() if stored in ds.variables})
-    return ds.set_coords([name for name in names if name in ds.variables])
 
 
 def _read(source: Path, engine: str) -> xr.Dataset:

@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import config_of, in_memory, is_element, varied_paths
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import POSITIVE
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of, in_memory, is_element, varied_paths
 from mmm_xgen.schema import require
 
 Nested: TypeAlias = dict[str, Any]
@@ -91,7 +91,13 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     True
     """
     # Only who asks pays for the import.
-    from mmm_xgen.truth.estimands import OUTCOMES, PARTS, attribution, contribution_totals, roas
+    from mmm_xgen.truth.returns.estimands import (
+        OUTCOMES,
+        PARTS,
+        attribution,
+        contribution_totals,
+        roas,
+    )
 
     ds = _of_its_own(ds)
     require(ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *PARTS, *OUTCOMES)
@@ -247,7 +253,7 @@ def _optional(ds: xr.Dataset, name: str, *dims: str) -> Nested:
 
 def _contributions(ds: xr.Dataset, *last: str) -> Nested:
     """Every part of sales and sales themselves, by geo, and over the dims `last` in lists."""
-    from mmm_xgen.truth.estimands import OUTCOMES
+    from mmm_xgen.truth.returns.estimands import OUTCOMES
 
     parts = {
         key: _nested(ds[name], key.removesuffix("s"), "geo", *last) for name, key in ITEMS.items()
@@ -258,7 +264,7 @@ def _contributions(ds: xr.Dataset, *last: str) -> Nested:
 
 
 def _series(ds: xr.Dataset) -> Nested:
-    from mmm_xgen.truth.estimands import OUTCOMES, PARTS
+    from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS
 
     over_time = ds[[*PARTS, *OUTCOMES]]
     intercept = ds["intercept_contribution"].broadcast_like(ds["mu"])

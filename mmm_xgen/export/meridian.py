@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.schema import require
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
-from mmm_xgen.export.frame import to_frame
+from mmm_xgen.frames.wide import to_frame
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.schema import describe, require
 
 Scale: TypeAlias = float | xr.DataArray

@@ -18,7 +18,7 @@ import numpy as np
 
 from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Share
 from mmm_xgen.kernels.kind import Kind, carries_derivatives, defaults_of, signature_of
-from mmm_xgen.registry import Registry
+from mmm_xgen.kernels.registry import Registry
 
 # Lags at which weights are tried.
 LAGS = np.arange(8.0)

@@ -15,8 +15,8 @@ from annotated_types import Ge
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, weekday
 from mmm_xgen.kernels.domain import FloatArray, Positive, Real
 from mmm_xgen.kernels.kind import Kind, signature_of
+from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import hill_saturation_sigmoid
-from mmm_xgen.registry import Registry
 
 Shape = TypeVar("Shape", bound=Callable[..., Any])
 

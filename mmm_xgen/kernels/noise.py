@@ -15,7 +15,7 @@ import numpy as np
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import Domain, FloatArray, Numbers
 from mmm_xgen.kernels.kind import Kind, signature_of
-from mmm_xgen.registry import Registry
+from mmm_xgen.kernels.registry import Registry
 
 Family = TypeVar("Family", bound=Callable[..., Any])
 

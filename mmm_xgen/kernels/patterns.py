@@ -30,7 +30,7 @@ from mmm_xgen.kernels.domain import (
     Share,
 )
 from mmm_xgen.kernels.kind import Kind, signature_of
-from mmm_xgen.registry import Registry
+from mmm_xgen.kernels.registry import Registry
 
 # Draws at the end that decide what the window opens in: two waits and two lengths.
 EQUILIBRIUM_CYCLES = 2

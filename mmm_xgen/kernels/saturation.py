@@ -29,7 +29,7 @@ from mmm_xgen.kernels.domain import (
     PositiveSpend,
 )
 from mmm_xgen.kernels.kind import Kind, carries_derivatives, defaults_of, signature_of
-from mmm_xgen.registry import Registry
+from mmm_xgen.kernels.registry import Registry
 
 LOG_3 = math.log(3)
 LARGEST_POWER = 700.0

@@ -9,8 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
     WIDTH,

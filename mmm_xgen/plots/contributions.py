@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -53,7 +53,7 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.timelines import draw_lines
 from mmm_xgen.quality.report import count
-from mmm_xgen.truth.estimands import attribution, contribution_totals
+from mmm_xgen.truth.returns.estimands import attribution, contribution_totals
 
 SHARE_OF_MEDIA, SHARE_OF_SPEND = "share of contribution", "share of spend"
 KINDS = ("lines", "stacked")

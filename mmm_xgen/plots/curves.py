@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -53,9 +53,9 @@ from mmm_xgen.plots.style import (
     ratio_text,
 )
 from mmm_xgen.quality.report import count
-from mmm_xgen.truth.constraints import Constraints
-from mmm_xgen.truth.counterfactual import Window, window_periods
-from mmm_xgen.truth.curves import Grid, efficiency_frontier, response_curve
+from mmm_xgen.truth.budget.constraints import Constraints
+from mmm_xgen.truth.budget.curves import Grid, efficiency_frontier, response_curve
+from mmm_xgen.truth.what_if.counterfactual import Window, window_periods
 
 POINTS = 81
 USUAL_SPEND = (0.1, 0.9)

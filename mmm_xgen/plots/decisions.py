@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -54,7 +54,7 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
-from mmm_xgen.truth.curves import response_curve
+from mmm_xgen.truth.budget.curves import response_curve
 
 SCENARIO = (
     "incremental_spend",

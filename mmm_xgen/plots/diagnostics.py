@@ -10,8 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from mmm_xgen.dataset import in_memory
+from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.reading import read
+from mmm_xgen.frames.statistics import median_over_dates
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
     WIDTH,
@@ -38,9 +41,6 @@ from mmm_xgen.plots.timelines import (
     switches,
     trace,
 )
-from mmm_xgen.quality.figures import median_over_dates
-from mmm_xgen.quality.panel import Panel
-from mmm_xgen.quality.reading import read
 from mmm_xgen.quality.report import count
 
 OBSERVED = ("y", "spend", "control_value")

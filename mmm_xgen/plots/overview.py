@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import Dates, area, stack
 from mmm_xgen.plots.selection import (
     Groups,
@@ -39,7 +39,7 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.quality.report import count
 from mmm_xgen.response import respond
-from mmm_xgen.truth.estimands import roas
+from mmm_xgen.truth.returns.estimands import roas
 
 MULTIPLIERS = np.linspace(0, 2, 21)
 USUAL_SPEND = (0.1, 0.9)

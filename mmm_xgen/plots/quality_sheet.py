@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmm_xgen.labelled import in_memory
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.plots.panels import ROW, WIDTH, headed
 from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
 from mmm_xgen.plots.timelines import role_names

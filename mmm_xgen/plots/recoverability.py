@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from mmm_xgen.labelled import in_memory
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.plots.panels import MOST_ROWS, ROW, band, canvas, dot, log_axis, name_rows, page_of
 from mmm_xgen.plots.selection import by_size, check_panel, texts_of
 from mmm_xgen.plots.style import FAINT, INK
 from mmm_xgen.plots.tables import write_column
 from mmm_xgen.quality.report import count
-from mmm_xgen.truth.priors import Prior
-from mmm_xgen.truth.recoverability import recoverability
+from mmm_xgen.truth.information.priors import Prior
+from mmm_xgen.truth.information.recoverability import recoverability
 
 GRADES = {
     "good": ("#117733", "o"),

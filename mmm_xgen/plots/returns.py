@@ -12,9 +12,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -38,9 +38,9 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.quality.report import count
-from mmm_xgen.truth.counterfactual import Window
-from mmm_xgen.truth.estimands import mroas, roas
-from mmm_xgen.truth.windows import windows_of
+from mmm_xgen.truth.returns.estimands import mroas, roas
+from mmm_xgen.truth.returns.windows import windows_of
+from mmm_xgen.truth.what_if.counterfactual import Window
 
 WAYS = ("channel", "geo")
 AVERAGE, MARGINAL = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]

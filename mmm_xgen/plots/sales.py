@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import WIDTH, dot, headed, legend_below, line
 from mmm_xgen.plots.selection import (
     at_geo,

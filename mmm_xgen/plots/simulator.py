@@ -15,9 +15,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import require_packages
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import WIDTH, area, band, headed, legend_below, line, name_rows
 from mmm_xgen.plots.selection import (
     at_geo,
@@ -42,9 +42,9 @@ from mmm_xgen.plots.style import (
     signed_number,
 )
 from mmm_xgen.plots.timelines import place_of
-from mmm_xgen.truth.counterfactual import full_plan, simulate
-from mmm_xgen.truth.optimum import optimize_allocation
-from mmm_xgen.truth.scenarios import compare_scenarios
+from mmm_xgen.truth.budget.optimum import optimize_allocation
+from mmm_xgen.truth.what_if.counterfactual import full_plan, simulate
+from mmm_xgen.truth.what_if.scenarios import compare_scenarios
 
 NEEDED = ("spend", "channel_contribution", "mu", "revenue_per_kpi")
 ALL_GEOS = "all geos"

@@ -12,8 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -47,7 +47,7 @@ from mmm_xgen.plots.style import (
     format_dates,
     format_numbers,
 )
-from mmm_xgen.truth.shape import half_of_effect
+from mmm_xgen.truth.returns.shape import half_of_effect
 
 # Rows of three panels that fit on a page.
 MOST_STAGES = 6

@@ -16,9 +16,9 @@ from typing import Any
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.overrides import with_overrides
 from mmm_xgen.config.text import SUFFIXES, is_config_file, parse_yaml, read_mapping
 from mmm_xgen.errors import ConfigError, UnknownKindError, nearest
-from mmm_xgen.presets.overrides import with_overrides
 
 Config = str | Path | Mapping[str, Any] | MMMDataConfig | None
 

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.labelled import in_memory
+from mmm_xgen.dataset import in_memory
+from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import structure, values
-from mmm_xgen.quality.panel import Panel
-from mmm_xgen.quality.reading import read
 from mmm_xgen.quality.report import DataQualityReport, Finding
 
 

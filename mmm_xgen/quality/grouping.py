@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import NamedTuple
 
-from mmm_xgen.quality.panel import Panel
+from mmm_xgen.frames.panel import Panel
 
 Trace = tuple[str, str]
 
@@ -60,7 +60,7 @@ def grouped(find: Callable[[Panel], Iterable[Case]]) -> Callable[[Panel], Iterat
 
     Examples
     --------
-    >>> from mmm_xgen.quality.reading import read
+    >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
     >>> check = grouped(lambda panel: [Case(f"x{n}", "", f"is {n}", n) for n in range(20)])
     >>> list(check(read(pd.DataFrame({"y": [1.0]}))))

@@ -12,9 +12,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.config.names import label as label_of
-from mmm_xgen.quality.figures import BoolArray, FloatArray, IntArray
+from mmm_xgen.frames.panel import DateArray, Panel
+from mmm_xgen.frames.statistics import BoolArray, FloatArray, IntArray
 from mmm_xgen.quality.grouping import Case, Trace, grouped
-from mmm_xgen.quality.panel import DateArray, Panel
 
 IDENTITY_TOLERANCE = 1e-9
 # Below this share of equal steps the calendar is not counted in days.

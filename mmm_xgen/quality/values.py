@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mmm_xgen.quality.figures import BoolArray, is_constant, moments
+from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.statistics import BoolArray, is_constant, moments
 from mmm_xgen.quality.grouping import Case, Trace, grouped
-from mmm_xgen.quality.panel import Panel
 
 VIF_LIMIT = 10.0
 CORRELATION_LIMIT = 0.95
@@ -56,7 +56,7 @@ def zero_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
 
     Examples
     --------
-    >>> from mmm_xgen.quality.reading import read
+    >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
     >>> list(zero_overall("y")(read(pd.DataFrame({"y": [0.0, 0.0]}))))
     [('y', 'is zero in all 2 rows')]
@@ -77,7 +77,7 @@ def constant_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
 
     Examples
     --------
-    >>> from mmm_xgen.quality.reading import read
+    >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
     >>> list(constant_overall("y")(read(pd.DataFrame({"y": [3.0, 3.0]}))))
     [('y', 'is 3 in all 2 rows')]
@@ -99,7 +99,7 @@ def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
 
     Examples
     --------
-    >>> from mmm_xgen.quality.reading import read
+    >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"date": ["2022-01-03", "2022-01-03", "2022-01-10", "2022-01-10"],
     ...                       "geo": ["a", "b", "a", "b"], "y": [5.0, 1.0, 5.0, 2.0]})

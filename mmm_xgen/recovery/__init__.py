@@ -22,13 +22,13 @@ from mmm_xgen.recovery.models.linear_fit import LeastSquares, fit_least_squares
 from mmm_xgen.recovery.models.meridian import ask_analyzer
 from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.models.pymc_fit import components_of, model_class, register_pymc_model
+from mmm_xgen.recovery.run import run_study
 from mmm_xgen.recovery.scoring import score, tidy
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
 from mmm_xgen.recovery.scoring.calibration import coverage, uniformity
 from mmm_xgen.recovery.scoring.metrics import METRICS
 from mmm_xgen.recovery.scoring.self_check import self_check
 from mmm_xgen.recovery.study.results import Study
-from mmm_xgen.recovery.study.run import run_study
 from mmm_xgen.recovery.study.saved import series_of
 
 # Importing a module of models registers them.

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.response import Media, media_of, response_parameters, with_effect
 from mmm_xgen.truth.media import contribution, derivative, history_of, spend_of

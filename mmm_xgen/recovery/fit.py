@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.errors import ConfigError, nearest
-from mmm_xgen.registry import Registry
+from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.schema import takes_datasets
 
 # Modules that each sampler needs.

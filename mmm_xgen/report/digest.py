@@ -9,7 +9,7 @@ import xarray as xr
 
 from mmm_xgen.errors import XgenError
 from mmm_xgen.report.content import amount, ratio, share, words
-from mmm_xgen.truth.estimands import PARTS, attribution, roas
+from mmm_xgen.truth.returns.estimands import PARTS, attribution, roas
 
 PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 # Characters of a line.

@@ -21,7 +21,7 @@ from mmm_xgen.report.content import (
     share,
     table,
 )
-from mmm_xgen.truth.estimands import OUTCOMES, PARTS, attribution, estimands, roas
+from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS, attribution, estimands, roas
 
 # Rows that need no folding.
 SHORT = 12

@@ -11,8 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.atomic import check_target, writing
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import (
@@ -31,7 +31,7 @@ from mmm_xgen.report.faults import faults
 from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
 from mmm_xgen.report.subject import Subject
-from mmm_xgen.truth.estimands import attribution, roas
+from mmm_xgen.truth.returns.estimands import attribution, roas
 from mmm_xgen.version import __version__
 
 TEMPLATE = "report.html.j2"

@@ -10,7 +10,7 @@ from mmm_xgen.quality import suggest_fixes
 from mmm_xgen.report.content import Block, Items, Text, attempt, ratio
 from mmm_xgen.report.figures import channels_by_size
 from mmm_xgen.report.subject import Subject
-from mmm_xgen.truth.estimands import mroas
+from mmm_xgen.truth.returns.estimands import mroas
 
 # Entries of a list; the sections below have all.
 MOST = 3

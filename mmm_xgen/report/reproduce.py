@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.labelled import config_of
 from mmm_xgen.presets import get_preset_config, list_available_presets
 from mmm_xgen.report.content import Block, Code, Text
 from mmm_xgen.report.subject import Subject

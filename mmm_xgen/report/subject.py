@@ -13,12 +13,12 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.export.observed import from_frame
+from mmm_xgen.frames.observed import from_frame
+from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import DataQualityReport, check_data_quality
-from mmm_xgen.quality.reading import read
 from mmm_xgen.schema import CONTROLS, describe, require
-from mmm_xgen.truth.estimands import OUTCOMES, PARTS
-from mmm_xgen.truth.recoverability import recoverability
+from mmm_xgen.truth.information.recoverability import recoverability
+from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS
 
 OBSERVED = ("spend", "y")
 TRUTH = (*PARTS, *OUTCOMES, "revenue_per_kpi")

@@ -1,8 +1,10 @@
 """What is true of a dataset beyond what it stores, exactly, from the one response function."""
 
-from mmm_xgen.truth.counterfactual import simulate
-from mmm_xgen.truth.curves import efficiency_frontier, response_curve
-from mmm_xgen.truth.estimands import (
+from mmm_xgen.truth.budget.curves import efficiency_frontier, response_curve
+from mmm_xgen.truth.budget.optimum import optimize_allocation, regret
+from mmm_xgen.truth.information.information_bound import information_bound
+from mmm_xgen.truth.information.recoverability import recoverability, what_would_help
+from mmm_xgen.truth.returns.estimands import (
     attribution,
     contribution_totals,
     cost_per_incremental,
@@ -10,11 +12,13 @@ from mmm_xgen.truth.estimands import (
     mroas,
     roas,
 )
-from mmm_xgen.truth.experiment import lift_test, meridian_calibration_period, meridian_roi_prior
-from mmm_xgen.truth.information import information_bound
-from mmm_xgen.truth.optimum import optimize_allocation, regret
-from mmm_xgen.truth.recoverability import recoverability, what_would_help
-from mmm_xgen.truth.scenarios import (
+from mmm_xgen.truth.what_if.counterfactual import simulate
+from mmm_xgen.truth.what_if.lift_tests import (
+    lift_test,
+    meridian_calibration_period,
+    meridian_roi_prior,
+)
+from mmm_xgen.truth.what_if.scenarios import (
     change_investment,
     compare_scenarios,
     predict_impact,

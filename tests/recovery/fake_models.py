@@ -11,7 +11,7 @@ import xarray as xr
 
 from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings, register_model
 from mmm_xgen.streams import stream
-from mmm_xgen.truth.returns import roas
+from mmm_xgen.truth.returns.roas import roas
 
 
 def instant(ds: xr.Dataset, settings: FitSettings) -> Fit:

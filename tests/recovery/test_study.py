@@ -43,6 +43,8 @@ from mmm_xgen.errors import (
 from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
 from mmm_xgen.recovery.plots import read_returns
+from mmm_xgen.recovery.report import markdown
+from mmm_xgen.recovery.run import _to_do, planned_units, run_study
 from mmm_xgen.recovery.study import memory, work
 from mmm_xgen.recovery.study.memory import (
     Sizes,
@@ -53,9 +55,7 @@ from mmm_xgen.recovery.study.memory import (
     peak_memory,
 )
 from mmm_xgen.recovery.study.progress import Clock
-from mmm_xgen.recovery.study.report import markdown
 from mmm_xgen.recovery.study.results import converged, newest, read_scores, read_units
-from mmm_xgen.recovery.study.run import _to_do, planned_units, run_study
 from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
 from mmm_xgen.recovery.study.storage import StorageError
 from mmm_xgen.recovery.study.tables import (
@@ -647,7 +647,7 @@ def full_in(place: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> No
     elif place == "sync":
         monkeypatch.setattr("mmm_xgen.recovery.study.unit.os.fsync", full)
     elif place == "summary":
-        monkeypatch.setattr("mmm_xgen.recovery.study.report.report_of", full)
+        monkeypatch.setattr("mmm_xgen.recovery.report.report_of", full)
     else:
         monkeypatch.setattr(work, place, full)
 

@@ -26,8 +26,8 @@ from mmm_xgen import (
     truth,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.truth.counterfactual import full_plan, simulate, window_periods
-from mmm_xgen.truth.scenarios import (
+from mmm_xgen.truth.what_if.counterfactual import full_plan, simulate, window_periods
+from mmm_xgen.truth.what_if.scenarios import (
     change_investment,
     compare_scenarios,
     predict_impact,

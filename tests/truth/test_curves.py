@@ -10,15 +10,15 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen import ChannelConfig, ConfigError, MMMDataConfig, RegionConfig, SchemaError
+from mmm_xgen.dataset import config_of
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of
 from mmm_xgen.truth import curves
-from mmm_xgen.truth.counterfactual import window_periods
-from mmm_xgen.truth.curves import efficiency_frontier, response_curve
-from mmm_xgen.truth.estimands import estimands, mroas
-from mmm_xgen.truth.optimum import optimize_allocation
+from mmm_xgen.truth.budget.curves import efficiency_frontier, response_curve
+from mmm_xgen.truth.budget.optimum import optimize_allocation
+from mmm_xgen.truth.returns.estimands import estimands, mroas
+from mmm_xgen.truth.what_if.counterfactual import window_periods
 from tests.strategies import CURVES, config_with, generate, quietly, steady
 
 WAYS = ["channel", ("geo", "channel"), "total"]

@@ -17,18 +17,18 @@ from mmm_xgen import ChannelConfig, ConfigError, MMMDataConfig, RegionConfig, Sc
 from mmm_xgen.kernels.adstock import ADSTOCKS, register_adstock
 from mmm_xgen.kernels.domain import Positive, Share
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.truth.counterfactual import window_periods
-from mmm_xgen.truth.curves import response_curve
-from mmm_xgen.truth.estimands import (
+from mmm_xgen.truth.budget.curves import response_curve
+from mmm_xgen.truth.information.information_bound import information_bound
+from mmm_xgen.truth.information.jacobian import media_columns, model_of
+from mmm_xgen.truth.media import derivative
+from mmm_xgen.truth.returns.estimands import (
     attribution,
     cost_per_incremental,
     estimands,
     mroas,
     roas,
 )
-from mmm_xgen.truth.information import information_bound
-from mmm_xgen.truth.jacobian import media_columns, model_of
-from mmm_xgen.truth.media import derivative
+from mmm_xgen.truth.what_if.counterfactual import window_periods
 from tests.strategies import CURVES, config_with, generate, quietly, regenerated, steady
 
 ADSTOCK_KINDS = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]

@@ -25,14 +25,14 @@ from mmm_xgen import (
 )
 from mmm_xgen.config.experiment import (
     ExperimentConfig,
-    apply_experiments,
     check_experiments,
     experiment_cells,
 )
+from mmm_xgen.dataset import config_of
+from mmm_xgen.generation.experiments import apply_experiments
 from mmm_xgen.kernels.calendar import regular
-from mmm_xgen.labelled import config_of
-from mmm_xgen.truth.counterfactual import simulate, window_periods
-from mmm_xgen.truth.experiment import (
+from mmm_xgen.truth.what_if.counterfactual import simulate, window_periods
+from mmm_xgen.truth.what_if.lift_tests import (
     lift_test,
     meridian_calibration_period,
     meridian_roi_prior,
@@ -182,20 +182,9 @@ def test_a_test_of_nothing_warns() -> None:
 
 
 def test_the_check_of_a_configuration_names_the_path() -> None:
-    class Plain:
-        """What `check_experiments` reads of a configuration."""
-
-        spend_plan: Any = None
-        channel_names = CHANNELS
-        regions = RegionConfig(region_names=GEOS)
-        calendar = CALENDAR
-        experiments = (ExperimentConfig(channel="Web", start_period=0, n_periods=1, change=1.0),)
-
+    web = ExperimentConfig(channel="Web", start_period=0, n_periods=1, change=1.0)
     with pytest.raises(ValueError, match="no channel named 'Web'"):
-        check_experiments(Plain())  # type: ignore[arg-type]
-    # A plan brings its own channels, so the check waits for it.
-    Plain.spend_plan = object()
-    check_experiments(Plain())  # type: ignore[arg-type]
+        check_experiments([web], channels=CHANNELS, geos=GEOS, calendar=CALENDAR)
 
 
 # --- in the panel: skipped until the configuration has the field -------------------------------

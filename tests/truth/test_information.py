@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import mmm_xgen as m
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
-from mmm_xgen.truth.bound import bound_of, sparse_directions
-from mmm_xgen.truth.information import information_bound, information_of
-from mmm_xgen.truth.jacobian import baseline_columns, media_columns, model_of
-from mmm_xgen.truth.likelihood import noise_of, whiten
-from mmm_xgen.truth.priors import DEFAULTS, link_sd
+from mmm_xgen.truth.information.information_bound import information_bound, information_of
+from mmm_xgen.truth.information.jacobian import baseline_columns, media_columns, model_of
+from mmm_xgen.truth.information.likelihood import noise_of, whiten
+from mmm_xgen.truth.information.linear_algebra import bound_of, sparse_directions
+from mmm_xgen.truth.information.priors import DEFAULTS, link_sd
 from tests.strategies import ADSTOCK_KINDS, CURVES, SATURATION_KINDS, quietly
 
 PATTERNS = {

@@ -26,11 +26,11 @@ from mmm_xgen import (
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.truth import optimum
-from mmm_xgen.truth.counterfactual import simulate
-from mmm_xgen.truth.curves import response_curve
-from mmm_xgen.truth.global_search import maximize, smooth_above, steps_above
-from mmm_xgen.truth.local_search import Problem
-from mmm_xgen.truth.optimum import optimize_allocation, regret
+from mmm_xgen.truth.budget.curves import response_curve
+from mmm_xgen.truth.budget.global_search import maximize, smooth_above, steps_above
+from mmm_xgen.truth.budget.local_search import Problem
+from mmm_xgen.truth.budget.optimum import optimize_allocation, regret
+from mmm_xgen.truth.what_if.counterfactual import simulate
 
 HILL = "hill_function"
 SIGMOID = "hill_saturation_sigmoid"

@@ -8,10 +8,10 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen.errors import AlignmentError, ConfigError
-from mmm_xgen.truth.designs import geo_test, pulsed, with_more_periods
-from mmm_xgen.truth.information import information_bound, information_of
-from mmm_xgen.truth.jacobian import model_of
-from mmm_xgen.truth.recoverability import recoverability, what_would_help
+from mmm_xgen.truth.information.designs import geo_test, pulsed, with_more_periods
+from mmm_xgen.truth.information.information_bound import information_bound, information_of
+from mmm_xgen.truth.information.jacobian import model_of
+from mmm_xgen.truth.information.recoverability import recoverability, what_would_help
 from tests.strategies import quietly
 
 

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.groups import group, one_draw
 from mmm_xgen.recovery.alignment.pymc_truth import noise_kind
 from mmm_xgen.recovery.estimates import SAMPLE

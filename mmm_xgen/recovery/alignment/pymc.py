@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.pymc_marketing import (
     COMPONENT_EPS,
@@ -18,7 +19,6 @@ from mmm_xgen.export.pymc_marketing import (
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.built_model import Built, built
 from mmm_xgen.recovery.alignment.groups import group, inference_data, one_draw
 from mmm_xgen.recovery.alignment.pymc_truth import REASONS, no_single_truth, to_pymc_truth

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import config_of, in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError
 from mmm_xgen.export.pymc_marketing import aligned_scale, curve_parameters, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of, in_memory
 from mmm_xgen.recovery.alignment.built_model import Built, built
 from mmm_xgen.schema import require
 

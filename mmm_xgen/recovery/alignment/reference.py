@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK, with_reason, writing
-from mmm_xgen.labelled import in_memory
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.recovery.alignment.groups import with_truth
 from mmm_xgen.recovery.alignment.meridian import to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import to_pymc_truth

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import xarray as xr
 
 from mmm_xgen.errors import ConfigError
 
-if TYPE_CHECKING:
-    from mmm_xgen.recovery.models.linear_fit import LeastSquares
 
-
-def table_of(fit: LeastSquares) -> str:
-    """Statistics, coefficients, transforms and returns of one fit.
+def table_of(
+    statistics: xr.Dataset,
+    coefficients: xr.Dataset,
+    roas: xr.Dataset,
+    transforms: xr.Dataset,
+    level: float,
+) -> str:
+    """Write the statistics, coefficients, transforms and returns of one fit as text.
 
     Raises
     ------
     ConfigError
-        If `fit` is of many datasets.
+        If the fit has a dim `dataset`.
     """
-    if "dataset" in fit.statistics.dims:
+    if "dataset" in statistics.dims:
         raise ConfigError("found a fit of many datasets, needed: of one; take fit.at(label) first")
-    figures = {str(name): float(value) for name, value in fit.statistics.items()}
-    rank = int(fit.coefficients["kept"].sum())
+    figures = {str(name): float(value) for name, value in statistics.items()}
+    rank = int(coefficients["kept"].sum())
     lines = [
         f"Least squares: {figures['n_rows']:.0f} rows, {rank} coefficients, "
         f"{figures['residual_freedom']:.0f} degrees of freedom",
@@ -30,22 +33,21 @@ def table_of(fit: LeastSquares) -> str:
         f"AIC {figures['aic']:.2f}   BIC {figures['bic']:.2f}   "
         f"Durbin-Watson {figures['durbin_watson']:.3f}",
         "",
-        *_coefficients(fit),
+        *_coefficients(coefficients, level),
         "",
-        *_returns(fit),
+        *_returns(roas, transforms, level),
         "",
         "Standard errors, p and intervals are given the chosen transforms.",
     ]
-    dropped = fit.coefficients["term"].values[~fit.coefficients["kept"].values]
+    dropped = coefficients["term"].values[~coefficients["kept"].values]
     if len(dropped):
         lines.append(f"No coefficient, for want of variation of its own: {', '.join(dropped)}")
     return "\n".join(lines)
 
 
-def _coefficients(fit: LeastSquares) -> list[str]:
+def _coefficients(table: xr.Dataset, level: float) -> list[str]:
     names = ("estimate", "standard_error", "t_value", "p_value", "lower", "upper")
-    heads = ("estimate", "std. error", "t", "p", *_ends(fit))
-    table = fit.coefficients
+    heads = ("estimate", "std. error", "t", "p", *_ends(level))
     width = max(map(len, table["term"].values))
     lines = [" " * width + "".join(f"{head:>13}" for head in heads)]
     for position, term in enumerate(table["term"].values):
@@ -56,11 +58,11 @@ def _coefficients(fit: LeastSquares) -> list[str]:
     return lines
 
 
-def _returns(fit: LeastSquares) -> list[str]:
-    roas, channels = fit.roas(), fit.response["channel"].values
+def _returns(roas: xr.Dataset, transforms: xr.Dataset, level: float) -> list[str]:
+    channels = roas["channel"].values
     width = max(len("channel"), *(len(str(channel)) for channel in channels))
-    heads = ["ROAS", *_ends(fit)]
-    searched = list(fit.transforms.data_vars)
+    heads = ["ROAS", *_ends(level)]
+    searched = list(transforms.data_vars)
     if searched:
         heads += ["alpha", "half point"]
     lines = [f"{'channel':<{width}}" + "".join(f"{head:>13}" for head in heads)]
@@ -68,12 +70,12 @@ def _returns(fit: LeastSquares) -> list[str]:
         own = roas.isel(channel=position)
         values = [float(own[name]) for name in ("estimate", "lower", "upper")]
         if searched:
-            chosen = fit.transforms.isel(channel=position)
+            chosen = transforms.isel(channel=position)
             values += [float(chosen["adstock_alpha"]), float(chosen["half_point"])]
         lines.append(f"{channel!s:<{width}}" + "".join(f"{value:>13.4g}" for value in values))
     return lines
 
 
-def _ends(fit: LeastSquares) -> tuple[str, str]:
-    tail = 50 * (1 - fit.level)
+def _ends(level: float) -> tuple[str, str]:
+    tail = 50 * (1 - level)
     return f"{tail:.3g}%", f"{100 - tail:.3g}%"

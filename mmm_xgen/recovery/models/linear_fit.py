@@ -20,10 +20,11 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import hill_function
-from mmm_xgen.labelled import in_memory
+from mmm_xgen.recovery.models.fit_table import table_of
 from mmm_xgen.recovery.models.panel import (
     GeoResponse,
     Panel,
@@ -168,9 +169,9 @@ class LeastSquares:
         Least squares: 208 rows, 12 coefficients, 196 degrees of freedom
         ...
         """
-        from mmm_xgen.recovery.models.fit_table import table_of
-
-        return table_of(self)
+        return table_of(
+            self.statistics, self.coefficients, self.roas(), self.transforms, self.level
+        )
 
 
 @in_memory

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.export.meridian import to_meridian
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.groups import inference_data, with_truth
 from mmm_xgen.recovery.alignment.meridian import from_meridian, to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.baseline import yearly_basis
 from mmm_xgen.kernels.calendar import Calendar, Step
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import config_of
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.schema import require
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.labelled import config_of
 from mmm_xgen.recovery.alignment.pymc_truth import TREND_COLUMN
 from mmm_xgen.recovery.fit import Fit, FitSettings, register_model, training_data
 from mmm_xgen.recovery.models.pymc_fit import (

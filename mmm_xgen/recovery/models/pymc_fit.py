@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, NotApplicableError, nearest, require_packages
 from mmm_xgen.export.pymc_marketing import (
     ADSTOCK_COMPONENTS,
@@ -22,7 +23,6 @@ from mmm_xgen.export.pymc_marketing import (
 )
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.alignment.built_model import is_older
 from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data, with_truth
 from mmm_xgen.recovery.alignment.pymc import from_pymc, plain_labels
@@ -215,7 +215,7 @@ def trend_column(ds: xr.Dataset, n_seen: int) -> xr.DataArray:
 
 def lift_tests(ds: xr.Dataset, settings: FitSettings) -> pd.DataFrame:
     """Result of one lift test of every channel that spends, as PyMC-Marketing takes it."""
-    from mmm_xgen.truth.experiment import lift_test
+    from mmm_xgen.truth.what_if.lift_tests import lift_test
 
     tests = []
     for channel in map(str, ds["channel"].values):

@@ -29,10 +29,9 @@ from mmm_xgen.recovery.plots.studies import (
     plot_runtime,
 )
 from mmm_xgen.recovery.scoring.metrics import COVERAGE
-from mmm_xgen.recovery.study.report import PLOTS
 from mmm_xgen.recovery.study.saved import POSTERIOR, read_posterior
 from mmm_xgen.recovery.study.tables import EVERY, populations
-from mmm_xgen.recovery.study.unit import DONE, read_stats, whole_folder
+from mmm_xgen.recovery.study.unit import DONE, PLOTS, read_stats, whole_folder
 from mmm_xgen.recovery.study.work import DATA, SCORES
 
 RETURNS = "returns.parquet"

@@ -10,8 +10,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
@@ -31,7 +31,7 @@ from mmm_xgen.recovery.plots.series import by_size, known
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import require
-from mmm_xgen.truth.returns import roas
+from mmm_xgen.truth.returns.roas import roas
 
 # Intervals that reach further than that many times the largest truth or median are cut.
 FURTHEST = 2.5

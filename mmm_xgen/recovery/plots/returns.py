@@ -17,7 +17,7 @@ from mmm_xgen.recovery.study.results import read_together
 from mmm_xgen.recovery.study.saved import POSTERIOR, QUANTILES, read_posterior
 from mmm_xgen.recovery.study.unit import read_stats
 from mmm_xgen.recovery.study.work import DATA
-from mmm_xgen.truth.returns import roas
+from mmm_xgen.truth.returns.roas import roas
 
 FOUND = ["channel", "truth", "median", "lower", "upper"]
 

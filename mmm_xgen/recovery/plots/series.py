@@ -9,8 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -37,7 +37,7 @@ from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import require
-from mmm_xgen.truth.curves import response_curve
+from mmm_xgen.truth.budget.curves import response_curve
 
 # More points than that are noise in a panel of this width.
 MOST_DATES = 500

@@ -11,8 +11,8 @@ from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.scoring.samples import samples
 from mmm_xgen.response import respond
-from mmm_xgen.truth.counterfactual import Window
-from mmm_xgen.truth.optimum import optimize_allocation
+from mmm_xgen.truth.budget.optimum import optimize_allocation
+from mmm_xgen.truth.what_if.counterfactual import Window
 
 # No channel's budget moves by more than this share of today's, for model and oracle alike.
 MOST_CHANGE = 0.3

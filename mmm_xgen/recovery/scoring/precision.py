@@ -11,8 +11,8 @@ from mmm_xgen.errors import XgenError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.fit import Fit, FitSettings, training_dates
 from mmm_xgen.recovery.scoring.scales import linked, scale_of
-from mmm_xgen.truth.diagnosis import MEANINGLESS
-from mmm_xgen.truth.information import LOCAL, Information, information_of
+from mmm_xgen.truth.information.diagnosis import MEANINGLESS
+from mmm_xgen.truth.information.information_bound import LOCAL, Information, information_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Precision:
     log_roas_error : array, dims (channel,)
         Smallest standard error of the log ROAS, with the prior; geos share media parameters.
         NaN where it is not finite, and, unless all media parameters have a prior, where it is
-        above 1: a local bound means nothing there, see `mmm_xgen.truth.recoverability`.
+        above 1: a local bound means nothing there, see `mmm_xgen.truth.information.recoverability`.
     ridge : DataArray of int, dims (parameter, channel)
         1 where a media parameter, without a prior, has a standard error above 0.2 on its link
         scale: it moves along a ridge on which others make up for it, or the data say nothing

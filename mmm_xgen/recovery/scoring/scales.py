@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.labelled import config_of
-from mmm_xgen.registry import Registry
 
 # On the log scale a draw below this share of the truth, a negative one included, counts as
 # that share: an error of 4.6, and no draw can make a mean infinite.

@@ -10,8 +10,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit, FitSettings, training_dates
 from mmm_xgen.recovery.scoring.decisions import decision_scores, window_of
@@ -20,8 +20,8 @@ from mmm_xgen.recovery.scoring.metrics import METRICS, SERIES
 from mmm_xgen.recovery.scoring.precision import contraction, link_sd, precision_of
 from mmm_xgen.recovery.scoring.samples import pooled, samples, scored
 from mmm_xgen.recovery.scoring.scales import FLOOR, linked, scale_of, words
-from mmm_xgen.truth.curves import response_curve
-from mmm_xgen.truth.returns import mroas, roas
+from mmm_xgen.truth.budget.curves import response_curve
+from mmm_xgen.truth.returns.roas import mroas, roas
 
 Scores = dict[str, xr.DataArray]
 LOG = xr.DataArray("log")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import XgenError
 from mmm_xgen.generate import regenerate
-from mmm_xgen.labelled import in_memory
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings
 from mmm_xgen.recovery.scoring.metrics import ACCURACY, METRICS

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK
-from mmm_xgen.labelled import in_memory
+from mmm_xgen.dataset import in_memory
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import Fit
 from mmm_xgen.recovery.scoring.holdout import predictive_draws

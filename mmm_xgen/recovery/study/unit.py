@@ -34,6 +34,7 @@ from mmm_xgen.version import __version__
 DONE, FAILED, TIMED_OUT, SKIPPED = "done", "failed", "timed out", "skipped"
 STATUSES = (DONE, FAILED, TIMED_OUT, SKIPPED)
 STATS = "stats.json"
+PLOTS = "plots"
 SUMMARY = "summary"
 DAY = 86_400.0
 # As `mmm_xgen.atomic.owned_prefix` names the maker of something temporary.

@@ -1,0 +1,321 @@
+"""Numbers of a configuration by dotted path: where they stand, and others in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mmm_xgen.config.base import FrozenConfig, shown
+from mmm_xgen.config.channel import ChannelConfig, ControlConfig
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.event import EventConfig
+from mmm_xgen.config.experiment import ExperimentConfig
+from mmm_xgen.config.names import (
+    NAMED_LISTS,
+    KeyPath,
+    Quoted,
+    as_part,
+    entry_names,
+    find_entry,
+    join_path,
+    split_path,
+)
+from mmm_xgen.config.overrides import with_places
+from mmm_xgen.config.region import RegionConfig, SeasonalityConfig
+from mmm_xgen.config.specs import NoiseSpec, Spec
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.kernels.patterns import PATTERNS
+
+EVERY = "*"
+# Lists that `*` runs over, and the dim of their entries.
+DIMS = {
+    ("channels",): "channel",
+    ("control_variables",): "control",
+    ("events",): "event",
+    ("regions", "population"): "geo",
+}
+# What decides sizes, dates or draws, and so cannot differ between datasets of one ensemble: its
+# whole path, since an experiment, say, has a length in periods too, and why.
+STRUCTURE = {
+    "n_periods": ("n_periods", "it decides the dates"),
+    "burn_in_periods": ("burn_in_periods", "it decides the dates"),
+    "n_regions": ("regions.n_regions", "it decides the geos"),
+    "l_max": ("*.l_max", "it decides the lags"),
+    "fourier_modes": ("regions.fourier_modes", "it decides the seasons"),
+    "modes": ("regions.seasonalities.*.modes", "it decides the seasons"),
+    "period_days": ("regions.seasonalities.*.period_days", "it decides the seasons"),
+    "seed": ("seed", "seeds have an argument of their own, seeds="),
+}
+# Numbers that one broadcast can have different in every dataset; parameters of kinds are, too.
+# Datasets that differ in others are generated group by group.
+BROADCAST: dict[type[FrozenConfig], set[str]] = {
+    MMMDataConfig: {"revenue_per_kpi"},
+    ChannelConfig: {"base_spend", "spend_volatility", "base_effectiveness", "roas"},
+    ControlConfig: {
+        "base_value",
+        "value_volatility",
+        "persistence",
+        "gamma_control",
+        "elasticity",
+        "reference",
+    },
+    RegionConfig: {
+        "population",
+        "population_reference",
+        "base_sales_rate",
+        "seasonal_amplitude",
+        "seasonal_phase",
+        "baseline_variation",
+        "channel_param_variation",
+        "transform_variation",
+        "similarity",
+    },
+    SeasonalityConfig: {"amplitude", "phase", "weekday_effects"},
+    EventConfig: {"effect"},
+    ExperimentConfig: {"change"},
+    NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One number of a configuration.
+
+    Parameters
+    ----------
+    written : str
+        Dotted path as the user wrote it, with the name of an entry, or its position, for ``*``.
+    keys : tuple of str and int
+        Attributes and positions that lead to the number.
+    """
+
+    written: str
+    keys: KeyPath
+
+    def of(self, config: MMMDataConfig) -> Any:
+        """Return the value at this place."""
+        value: Any = config
+        for key in self.keys:
+            value = value[key] if isinstance(key, int) else getattr(value, key)
+        return value
+
+    def is_broadcast(self, config: MMMDataConfig) -> bool:
+        """Whether one broadcast can have another value in every dataset."""
+        owner, field = self._field(config)
+        own = {key for kind, keys in BROADCAST.items() if isinstance(owner, kind) for key in keys}
+        parameters = owner.registered.parameters if isinstance(owner, Spec) else {}
+        return field in own or field in parameters
+
+    def is_interval(self, config: MMMDataConfig) -> bool:
+        """Whether what is allowed here is an interval, whatever the other numbers are.
+
+        Not so where a kind checks its parameters taken together, nor for a change by an
+        experiment, which may be above or below 0 and not 0.
+        """
+        owner, _ = self._field(config)
+        checked = owner.registered.check if isinstance(owner, Spec) else None
+        return self.is_broadcast(config) and not checked and not isinstance(owner, ExperimentConfig)
+
+    def _field(self, config: MMMDataConfig) -> tuple[Any, str]:
+        """Return the model that the number is in, and its field there."""
+        node: Any = config
+        owner, field = node, ""
+        for key in self.keys:
+            if isinstance(key, int):
+                # An entry of a list of numbers counts as the list.
+                node = node[key]
+            else:
+                owner, field, node = node, key, getattr(node, key)
+        return owner, field
+
+
+def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
+    """Dim that the ``*`` of a path runs over, and the path of each of its entries.
+
+    Raises
+    ------
+    ConfigError
+        If there is more than one ``*``, or if it does not stand for all entries of a list.
+
+    Examples
+    --------
+    >>> from mmm_xgen import DEFAULT_CONFIG
+    >>> entries(DEFAULT_CONFIG, "channels.*.roas")
+    ('channel', ['channels.Seasonal.roas', 'channels.Trend.roas', 'channels.On-Off.roas'])
+    """
+    parts = split_path(path)
+    stars = [k for k, part in enumerate(parts) if part == EVERY and not isinstance(part, Quoted)]
+    if not stars:
+        return None, [path]
+    above = tuple(map(str, parts[: stars[0]]))
+    if len(stars) > 1 or above not in DIMS:
+        allowed = ", ".join(repr(".".join((*each, EVERY))) for each in DIMS)
+        raise ConfigError(f"found {EVERY!r} there, allowed: once, as in {allowed}", path=path)
+    items = Place("", above).of(config) or ()
+    if not items:
+        raise ConfigError(f"there are no {join_path(above)}", path=path)
+    prefix = NAMED_LISTS.get(above[0], "")
+    is_named = above[0] in ("channels", "control_variables")
+    labels = map(as_part, entry_names(items, prefix)) if is_named else range(len(items))
+    rest = parts[len(above) + 1 :]
+    return DIMS[above], [join_path((*above, part, *rest)) for part in labels]
+
+
+def with_overrides_at(
+    config: MMMDataConfig, numbers: Mapping[str, Any]
+) -> tuple[MMMDataConfig, dict[str, Place]]:
+    """Configuration with numbers at dotted paths, and where each of the paths leads.
+
+    A path into the transform of a channel that has none of its own makes the shared one its own.
+
+    Raises
+    ------
+    ConfigError
+        If a path leads nowhere or to no number, or to one that decides sizes or dates.
+    """
+    for path in numbers:
+        last = str(split_path(path)[-1])
+        whole, reason = STRUCTURE.get(last, ("", ""))
+        if reason and fnmatchcase(path, whole):
+            raise ConfigError(
+                f"{last} is the same in all datasets of an ensemble, as {reason}; "
+                "generate an ensemble for each of its values",
+                path=path,
+            )
+    changed, keys = with_places(_nested(config, list(numbers)), numbers)
+    places = {path: Place(path, keys[path]) for path in numbers}
+    for path, place in places.items():
+        value = place.of(changed)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(
+                f"found {shown(value)} there, allowed: the path of a number", path=path
+            )
+    return changed, places
+
+
+def _nested(config: MMMDataConfig, paths: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration as a nested mapping, transforms of channels in `paths` with them."""
+    data = config.model_dump(exclude_none=True)
+    items: tuple[Any, ...] = (*config.channels, *config.control_variables)
+    written = (*data["channels"], *data["control_variables"])
+    for item, entry in zip(items, written, strict=True):
+        if item.pattern.kind not in PATTERNS:
+            # A callable without a name cannot be written down.
+            entry["pattern"] = item.pattern
+    for path in paths:
+        first, *rest = split_path(path)
+        if first != "channels" or not rest:
+            continue
+        # Where there is no such channel, `with_places` will say so.
+        position, used = find_entry(config.channel_names, rest, "x")
+        for stage, specs in (("adstock", config.adstocks), ("saturation", config.saturations)):
+            if position >= 0 and rest[used:] and str(rest[used]).startswith(stage):
+                own = specs[position].model_dump(mode="json", exclude_none=True)
+                data["channels"][position].setdefault(stage, own)
+    return data
+
+
+def with_numbers(config: MMMDataConfig, numbers: Mapping[Place, Any]) -> MMMDataConfig:
+    """Configuration with other numbers at known places: `with_overrides`, a few times faster.
+
+    Raises
+    ------
+    ConfigError
+        If a number is impossible at its place.
+    """
+    if not numbers:
+        return config
+    try:
+        changed: MMMDataConfig = _replaced(config, {p.keys: v for p, v in numbers.items()})
+    except ConfigError:
+        # Once more, the slow way, which knows the paths that the user wrote.
+        written = {place.written: value for place, value in numbers.items()}
+        return with_places(_nested(config, list(written)), written)[0]
+    return changed
+
+
+def with_columns(
+    config: MMMDataConfig, columns: Mapping[Place, NDArray[Any]]
+) -> tuple[MMMDataConfig, ...]:
+    """Configuration of every dataset, with its own numbers at known places.
+
+    Where what is allowed is an interval, the smallest and the largest number of a place are
+    validated, and with them all between: that costs a tenth of validating every dataset.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        What all datasets share.
+    columns : mapping of Place to array, dims (dataset,)
+        Numbers, at least one a place.
+
+    Raises
+    ------
+    ConfigError
+        If a number is impossible at its place.
+    """
+    rows = list(zip(*(values.tolist() for values in columns.values()), strict=True))
+    intervals = [place.is_interval(config) for place in columns]
+    ends = {
+        int(end)
+        for values, is_interval in zip(columns.values(), intervals, strict=True)
+        if is_interval
+        for end in (values.argmin(), values.argmax())
+    }
+    coupled = [(k, place) for k, place in enumerate(columns) if not intervals[k]]
+    tree: dict[str | int, Any] = {}
+    for column, place in enumerate(columns):
+        if intervals[column]:
+            *above, last = place.keys
+            branch = tree
+            for key in above:
+                branch = branch.setdefault(key, {})
+            branch[last] = column
+
+    def made(dataset: int, row: tuple[Any, ...]) -> MMMDataConfig:
+        if dataset in ends:
+            return with_numbers(config, dict(zip(columns, row, strict=True)))
+        start = with_numbers(config, {place: row[k] for k, place in coupled})
+        copied: MMMDataConfig = _copied(start, tree, row)
+        return copied
+
+    return tuple(made(dataset, row) for dataset, row in enumerate(rows))
+
+
+def _copied(node: Any, tree: Mapping[Any, Any], row: Sequence[Any]) -> Any:
+    """Node with the numbers of `row` at the columns that `tree` leads to, not validated."""
+    if isinstance(node, tuple):
+        entries = list(node)
+        for key, below in tree.items():
+            is_column = isinstance(below, int)
+            entries[key] = row[below] if is_column else _copied(node[key], below, row)
+        return tuple(entries)
+    return node.model_copy(
+        update={
+            key: row[below] if isinstance(below, int) else _copied(getattr(node, key), below, row)
+            for key, below in tree.items()
+        }
+    )
+
+
+def _replaced(node: Any, numbers: Mapping[KeyPath, Any]) -> Any:
+    below: dict[str | int, dict[KeyPath, Any]] = {}
+    for (first, *rest), value in numbers.items():
+        below.setdefault(first, {})[tuple(rest)] = value
+
+    def new(key: Any, inner: dict[KeyPath, Any]) -> Any:
+        if () in inner:
+            return inner[()]
+        return _replaced(node[key] if isinstance(key, int) else getattr(node, key), inner)
+
+    changes: dict[Any, Any] = {key: new(key, inner) for key, inner in below.items()}
+    if isinstance(node, tuple):
+        return tuple(changes.get(position, item) for position, item in enumerate(node))
+    if isinstance(node, MMMDataConfig) and not any(() in inner for inner in below.values()):
+        # What it checks of its parts are names, dates and lengths, none of which changed here.
+        return node.model_copy(update=changes)
+    return node.replace(**changes)

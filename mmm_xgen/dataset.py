@@ -1,0 +1,311 @@
+"""From arrays to the labelled Dataset, and from the Dataset back to its configuration."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mmm_xgen.config.data import MMMDataConfig, resolved_frequency
+from mmm_xgen.config.names import column
+from mmm_xgen.config.paths import entries, with_overrides_at
+from mmm_xgen.config.specs import Spec
+from mmm_xgen.errors import SchemaError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.schema import SCHEMA_VERSION, attributes, describe, takes_datasets
+from mmm_xgen.version import __version__
+
+# Attribute that an ensemble has: the paths of the numbers that vary, as a JSON list.
+VARIED = "varied"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
+    """Labels of every dim but date and lag.
+
+    Examples
+    --------
+    >>> from mmm_xgen import DEFAULT_CONFIG
+    >>> labels_of(DEFAULT_CONFIG)["fourier_mode"]
+    ['sin_1', 'cos_1']
+    """
+    regions = config.regions
+    harmonics = range(1, regions.fourier_modes + 1)
+    return {
+        "geo": list(regions.names),
+        "channel": config.channel_names,
+        "control": config.control_names,
+        "event": [event.name for event in config.events],
+        "fourier_mode": [f"{wave}_{k}" for wave in ("sin", "cos") for k in harmonics],
+        "seasonal_mode": [name for season in regions.seasonalities for name in season.mode_names],
+    }
+
+
+def in_dataset_order(name: str, values: FloatArray, leading: int = 0) -> FloatArray:
+    """View of an array with the dims of `schema`; the kernels keep dates last, not first.
+
+    Parameters
+    ----------
+    name : str
+        Name of the variable.
+    values : array
+        Dims of `schema` where these do not have a date, else reversed.
+    leading : int
+        Number of dims before them, which stay.
+    """
+    if describe(name).dims[0] not in ("date", "history_date"):
+        return values
+    axes = range(values.ndim)
+    return values.transpose(*axes[:leading], *reversed(axes[leading:]))
+
+
+def sizes_of(config: MMMDataConfig) -> dict[str, int]:
+    """Length of every dim.
+
+    Examples
+    --------
+    >>> from mmm_xgen import DEFAULT_CONFIG
+    >>> sizes_of(DEFAULT_CONFIG)["date"]
+    104
+    """
+    sizes = {dim: len(labels) for dim, labels in labels_of(config).items()}
+    lengths = {"date": config.n_periods, "history_date": config.burn_in_periods}
+    return {**sizes, **lengths, "lag": max(config.l_max)}
+
+
+def label(
+    config: MMMDataConfig,
+    variables: Mapping[str, Any],
+    *,
+    given: list[str],
+    spend_is_given: bool,
+    leading: tuple[str, ...] = (),
+) -> xr.Dataset:
+    """Label arrays as a Dataset, with canonical dims, units and the whole configuration.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        Configuration that the arrays were made from.
+    variables : mapping of str to array
+        NumPy or Dask arrays by Dataset name, with the dims of `schema`.
+    given : list of str
+        Names of the parameters that the user gave.
+    spend_is_given : bool
+        Whether spend is the user's.
+    leading : tuple of str
+        Dims before those of `schema`.
+
+    Returns
+    -------
+    Dataset
+    """
+    units = {"currency": config.currency, "kpi": config.kpi}
+    kinds = [spec.kind for spec in (*config.adstocks, *config.saturations)]
+    # A part that the configuration does not have is not shown; controls always are, so that
+    # their sum can be taken from any Dataset.
+    data = {
+        name: ((*leading, *dims), values, attributes(name, **units, kinds=kinds))
+        for name, values in variables.items()
+        if "control" in (dims := describe(name).dims) or 0 not in values.shape
+    }
+    if not config.transforms.adstock_first:
+        meanings = {
+            "saturated": {"long_name": "response to spend, per unit of effect"},
+            "carryover": {
+                "units": "1",
+                "long_name": "response after adstock, per unit of effect",
+            },
+        }
+        for name in meanings.keys() & data.keys():
+            data[name][2].update(meanings[name])
+    attrs: dict[str, Any] = {
+        "config": config.to_json(),
+        "seed": config.seed,
+        "schema_version": SCHEMA_VERSION,
+        "mmm_xgen_version": __version__,
+        "currency": config.currency,
+        "kpi": config.kpi,
+        "freq": resolved_frequency(config),
+        "adstock_first": int(config.transforms.adstock_first),
+        "spend_is_given": int(spend_is_given),
+        "given_params": ",".join(given),
+    }
+    coordinates = {}
+    for name, (dim, values) in _coordinates(config).items():
+        meaning = attributes(name, **units)
+        # CF says of dates what units they have; a second word on it cannot be written.
+        is_date = isinstance(values, pd.DatetimeIndex)
+        about = {"long_name": meaning["long_name"]} if is_date else meaning
+        coordinates[name] = (dim, values, about)
+    return xr.Dataset(data, coords=coordinates, attrs=attrs)
+
+
+def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
+    """Dim and values of every coordinate."""
+    calendar = config.calendar
+    dates = pd.DatetimeIndex(calendar.dates.astype("datetime64[ns]"))
+    labels = labels_of(config)
+    channels, controls = labels["channel"], labels["control"]
+    adstocks, saturations = config.adstocks, config.saturations
+    l_max = config.l_max
+    coordinates: dict[str, tuple[str, Any]] = {
+        "date": ("date", dates[calendar.burn_in :]),
+        "geo": ("geo", labels["geo"]),
+        "channel": ("channel", channels),
+        "lag": ("lag", np.arange(max(l_max))),
+        "adstock_kind": ("channel", [spec.kind for spec in adstocks]),
+        "saturation_kind": ("channel", [spec.kind for spec in saturations]),
+        "l_max": ("channel", l_max),
+        "normalize": ("channel", [spec.normalize for spec in adstocks]),
+        "channel_column": ("channel", [column(n, "x", i) for i, n in enumerate(channels)]),
+        **_settings("adstock_", adstocks),
+        **_settings("saturation_", saturations),
+    }
+    if calendar.burn_in:
+        coordinates["history_date"] = ("history_date", dates[: calendar.burn_in])
+    columns = [column(name, "c", i) for i, name in enumerate(controls)]
+    coordinates["control"] = ("control", np.array(controls, dtype=str))
+    coordinates["control_column"] = ("control", np.array(columns, dtype=str))
+    if labels["seasonal_mode"]:
+        coordinates["seasonal_mode"] = ("seasonal_mode", labels["seasonal_mode"])
+        days = [
+            season.days / (1 if season.weekday_effects is not None else harmonic)
+            for season in config.regions.seasonalities
+            for harmonic in _harmonics(len(season.mode_names), season.modes)
+        ]
+        coordinates["period_days"] = ("seasonal_mode", days)
+    for dim in ("fourier_mode", "event"):
+        if labels[dim]:
+            coordinates[dim] = (dim, labels[dim])
+    return coordinates
+
+
+def _harmonics(n_names: int, modes: int) -> list[int]:
+    return [position % modes + 1 for position in range(n_names)]
+
+
+def _settings(prefix: str, specs: Any) -> dict[str, tuple[str, Any]]:
+    """Coordinates of the choices, such as ``adstock_type``, that some kinds have."""
+    names = {name for spec in specs for name in spec.settings}
+    return {
+        prefix + name: ("channel", [_setting(spec, name) for spec in specs])
+        for name in sorted(names)
+    }
+
+
+def _setting(spec: Spec, name: str) -> str:
+    return str(spec.settings.get(name, ""))
+
+
+def config_of(ds: xr.Dataset) -> MMMDataConfig:
+    """Return the configuration that a Dataset was generated from.
+
+    That of one dataset of an ensemble has its own numbers and seed; that of a whole ensemble
+    is the one that its datasets share, whose numbers vary.
+
+    Raises
+    ------
+    SchemaError
+        If the Dataset does not carry one.
+    ConfigError
+        If the configuration uses a callable or kind that is not registered.
+    """
+    if "config" not in ds.attrs:
+        raise SchemaError(
+            "the Dataset has no 'config' attribute; pass one that generate_mmm_dataset made"
+        )
+    config = MMMDataConfig.from_json(str(ds.attrs["config"]))
+    if not is_element(ds):
+        return config
+    varied = {path: _values_of(ds, path) for path in varied_paths(ds)}
+    numbers: dict[str, Any] = {
+        path: value
+        for star, values in varied.items()
+        for path, value in _paired(config, star, values)
+    }
+    changed = with_overrides_at(config, numbers)[0] if numbers else config
+    return changed.replace(seed=int(ds["seed"]))
+
+
+def is_element(ds: xr.Dataset) -> bool:
+    """Whether a Dataset is one dataset taken out of an ensemble."""
+    return VARIED in ds.attrs and "dataset" not in ds.dims
+
+
+def varied_paths(ds: xr.Dataset) -> list[str]:
+    """Paths of the numbers that vary in an ensemble."""
+    try:
+        paths: Any = json.loads(str(ds.attrs[VARIED]))
+    except (ValueError, RecursionError):
+        paths = None
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise SchemaError(f"the attribute {VARIED!r} is not a JSON list of paths; keep it")
+    return paths
+
+
+def coordinate_of(path: str) -> str:
+    """Name of the coordinate of a path: the path, but for one that is a variable's name, too.
+
+    Examples
+    --------
+    >>> coordinate_of("channels.TV.roas"), coordinate_of("revenue_per_kpi")
+    ('channels.TV.roas', 'config.revenue_per_kpi')
+    """
+    return path if "." in path else f"config.{path}"
+
+
+def _values_of(ds: xr.Dataset, path: str) -> list[Any]:
+    """Values of the coordinate of a path in one dataset."""
+    coordinate = coordinate_of(path)
+    for name in (coordinate, "seed"):
+        if name not in ds.coords:
+            raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
+    values: list[Any] = np.ravel(ds[coordinate].to_numpy()).tolist()
+    return values
+
+
+def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
+    paths = entries(config, star)[1]
+    if len(paths) != len(values):
+        raise SchemaError(
+            f"the coordinate {star!r} has {len(values)} of {len(paths)} values; take the dataset "
+            "out of the ensemble with all of them"
+        )
+    return zip(paths, values, strict=True)
+
+
+def in_memory(function: Function) -> Function:
+    """Check arguments that are annotated as Datasets, and compute those of Dask before the call.
+
+    An ensemble stays lazy: a function of one dataset refuses it before it fills the memory.
+
+    Examples
+    --------
+    >>> @in_memory
+    ... def total(array):
+    ...     return float(array.sum())
+    >>> total(xr.DataArray([1.0, 2.0]).chunk(1))
+    3.0
+    """
+    checked = takes_datasets(function)
+
+    @functools.wraps(function)
+    def on_numbers(*args: Any, **kwargs: Any) -> Any:
+        named = {name: _computed(value) for name, value in kwargs.items()}
+        return checked(*map(_computed, args), **named)
+
+    return cast(Function, on_numbers)
+
+
+def _computed(value: Any) -> Any:
+    is_labelled = isinstance(value, xr.Dataset | xr.DataArray)
+    if not is_labelled or "dataset" in value.dims or value.__dask_graph__() is None:
+        return value
+    return value.compute()

@@ -1,0 +1,5 @@
+"""Ensembles: many datasets along a leading dim `dataset`, generated and stored chunk by chunk."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

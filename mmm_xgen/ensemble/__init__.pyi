@@ -1,0 +1,9 @@
+from .distributions import Uniform as Uniform
+from .generate import config_of_element as config_of_element
+from .generate import element as element
+from .generate import generate_ensemble as generate_ensemble
+from .generate import regenerate_ensemble as regenerate_ensemble
+from .parquet_frames import read_ensemble_frames as read_ensemble_frames
+from .parquet_frames import write_ensemble_frames as write_ensemble_frames
+from .zarr_store import open_ensemble as open_ensemble
+from .zarr_store import write_ensemble as write_ensemble

@@ -1,0 +1,273 @@
+"""The recipe of an ensemble: what decides its datasets, and how their chunks are made of it."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.paths import with_numbers
+from mmm_xgen.dataset import VARIED, coordinate_of, in_dataset_order, label, sizes_of
+from mmm_xgen.ensemble.vary import Varied, configs_at, numbers_at
+from mmm_xgen.errors import ConfigError, XgenError, XgenWarning, require_packages
+from mmm_xgen.generate import sales_equation, true_parameters, variable_names
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.kernels.baseline import EVENT_SHAPES
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.kind import members
+from mmm_xgen.schema import describe
+from mmm_xgen.version import __version__
+
+DATASET = "dataset"
+# Bytes of a chunk, and of the variables, kept or not, that one broadcast makes.
+CHUNK_BYTES = 64_000_000
+# Numbers that an error message names.
+NAMED = 6
+
+Chunks = int | Literal["auto"] | tuple[int, ...] | None
+Arrays = dict[str, FloatArray]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """What decides an ensemble.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        What the datasets share, with some number at every place that varies.
+    labels, seeds : array of int, dims (dataset,)
+        Name and seed of each dataset.
+    varied : tuple of Varied
+        Numbers that vary.
+    names : tuple of str
+        Variables to keep.
+    heard : dict
+        Kinds of warnings that were given already.
+    """
+
+    config: MMMDataConfig
+    labels: NDArray[np.int64]
+    seeds: NDArray[np.int64]
+    varied: tuple[Varied, ...]
+    names: tuple[str, ...]
+    heard: dict[str, object] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was warned of already stays here.
+        return Recipe._sent, (self.config, self.labels, self.seeds, self.varied, self.names)
+
+    @classmethod
+    def _sent(cls, *parts: Any) -> Recipe:
+        names = ("config", "labels", "seeds", "varied", "names")
+        return cls(**dict(zip(names, parts, strict=True)))
+
+    def dataset(self, chunks: Chunks) -> xr.Dataset:
+        """Datasets of the ensemble, lazy unless `chunks` is None."""
+        arrays = self.chunk(0, len(self.seeds)) if chunks is None else self._lazy(chunks)
+        return self.labelled(arrays)
+
+    def labelled(self, arrays: Mapping[str, Any]) -> xr.Dataset:
+        """Arrays of variables, dims (dataset, ...), with all coordinates of the ensemble."""
+        ds = label(self.config, arrays, given=[], spend_is_given=False, leading=(DATASET,))
+        about = {"units": "1", "long_name": "dataset of the ensemble"}
+        coordinates: dict[str, Any] = {
+            DATASET: (DATASET, self.labels, about),
+            "seed": (DATASET, self.seeds, {"units": "1", "long_name": "seed of the dataset"}),
+        }
+        for each in self.varied:
+            dims = (DATASET,) if each.dim is None else (DATASET, each.dim)
+            values = each.values[:, 0] if each.dim is None else each.values
+            about = {"long_name": f"{each.path} of the dataset"}
+            coordinates[coordinate_of(each.path)] = (dims, values, about)
+        paths = json.dumps([each.path for each in self.varied])
+        return ds.assign_coords(coordinates).assign_attrs({VARIED: paths})
+
+    def makes(self, ds: xr.Dataset) -> bool:
+        """Whether a lazy Dataset is what this recipe makes, and nothing was done to its numbers."""
+        found = chunk_lengths(ds, ds.data_vars)
+        if len(found) != 1 or tuple(map(str, ds.data_vars)) != self._shown():
+            return False
+        token = self._token(found.pop())
+        return all(
+            getattr(ds[name].data, "name", None) == f"{name}-{token}" for name in ds.data_vars
+        )
+
+    def _shown(self) -> tuple[str, ...]:
+        """Variables that the Dataset has: `label` leaves out those without an entry."""
+        return tuple(
+            name
+            for name in self.names
+            if "control" in describe(name).dims or 0 not in self._shape(name)
+        )
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        sizes = sizes_of(self.config)
+        return tuple(sizes[dim] for dim in describe(name).dims)
+
+    def _datasets_in(self, size: int, names: Sequence[str]) -> int:
+        """Datasets whose variables have `size` bytes together, at least one."""
+        of_one = 8 * sum(prod(self._shape(name)) for name in names)
+        return max(1, size // max(of_one, 1))
+
+    # ------------------------------------------------------------------ laziness
+
+    def _lazy(self, chunks: int | Literal["auto"] | tuple[int, ...]) -> dict[str, Any]:
+        """Arrays of Dask: one task a chunk makes all variables, which then are taken out of it."""
+        require_packages("an ensemble in chunks needs", "dask.array")
+        import dask.array as da
+        from dask.highlevelgraph import HighLevelGraph
+
+        lengths = chunks if isinstance(chunks, tuple) else self._lengths(chunks)
+        token = self._token(lengths)
+        recipe, datasets = f"recipe-{token}", f"datasets-{token}"
+        ends = [0, *np.cumsum(lengths).tolist()]
+        tasks: dict[Any, Any] = {
+            (datasets, position): (Recipe.chunk, recipe, start, stop)
+            for position, (start, stop) in enumerate(pairwise(ends))
+        }
+        layers: Any = {recipe: {recipe: self}, datasets: tasks}
+        needs: dict[str, set[str]] = {recipe: set(), datasets: {recipe}}
+        arrays = {}
+        for name in self.names:
+            key, shape = f"{name}-{token}", self._shape(name)
+            layer = {
+                (key, position, *(0 for _ in shape)): (operator.getitem, task, name)
+                for position, task in enumerate(tasks)
+            }
+            graph = HighLevelGraph(layers | {key: layer}, {**needs, key: {datasets}})
+            pieces = (lengths, *((length,) for length in shape))
+            arrays[name] = da.Array(graph, key, chunks=pieces, dtype=float)  # type: ignore[no-untyped-call]
+        return arrays
+
+    def _lengths(self, chunks: int | Literal["auto"]) -> tuple[int, ...]:
+        size = self._datasets_in(CHUNK_BYTES, self.names) if chunks == "auto" else int(chunks)
+        whole, rest = divmod(len(self.seeds), size)
+        return (size,) * whole + ((rest,) if rest else ())
+
+    def _token(self, lengths: tuple[int, ...]) -> str:
+        """Name that equal ensembles share, and no others."""
+        from dask.base import tokenize
+
+        values = [(each.path, each.values) for each in self.varied]
+        parts = (self.config.to_json(), self.labels, self.seeds, values, self._shown(), lengths)
+        return str(tokenize(__version__, *parts, *_own_functions(self.config)))
+
+    # ------------------------------------------------------------------ generation
+
+    def chunk(self, start: int, stop: int) -> Arrays:
+        """Variables of some of the datasets, dims (dataset, ...) as in the Dataset."""
+        size = self._datasets_in(CHUNK_BYTES, variable_names(self.config))
+        if stop - start <= size:
+            return self._block(range(start, stop))
+        arrays: Arrays = {}
+        for first in range(start, stop, size):
+            block = range(first, min(first + size, stop))
+            for name, values in self._block(block).items():
+                if name not in arrays:
+                    arrays[name] = np.empty((stop - start, *values.shape[1:]))
+                arrays[name][block.start - start : block.stop - start] = values
+        return arrays
+
+    def _block(self, block: range) -> Arrays:
+        """Variables of as many datasets as one broadcast can make, if they are alike."""
+        if len(block) == 1:
+            return self._stacked(block, self._one_by_one(block))
+        try:
+            return self._stacked(block, self._by_group(block))
+        except XgenWarning:
+            raise
+        except Exception:
+            # Alone, a dataset says what is wrong with it and that it is this one. A user's own
+            # kind that cannot serve many datasets at once gets them one by one.
+            return self._stacked(block, self._one_by_one(block))
+
+    def _stacked(self, block: range, parts: Iterable[tuple[Any, int, Arrays]]) -> Arrays:
+        arrays: Arrays = {}
+        for index, count, made in parts:
+            for name in self.names:
+                shape = made[name].shape[1:]
+                values = np.broadcast_to(made[name], (count, *shape))
+                if count < len(block):
+                    arrays.setdefault(name, np.empty((len(block), *shape)))[index] = values
+                else:
+                    arrays[name] = values
+        return {name: in_dataset_order(name, values, 1) for name, values in arrays.items()}
+
+    def _by_group(self, block: range) -> Iterator[tuple[Any, int, Arrays]]:
+        """Datasets that differ in nothing but what one broadcast can have different in each."""
+        keys: list[tuple[Any, ...]] = [()] * len(block)
+        broadcast = False
+        for each in self.varied:
+            for column, place in enumerate(each.places):
+                if place.is_broadcast(self.config):
+                    broadcast = True
+                    continue
+                values = each.values[block.start : block.stop, column].tolist()
+                keys = [(*key, value) for key, value in zip(keys, values, strict=True)]
+        for _, index in members(keys):
+            own = block[index] if isinstance(index, slice) else [block[k] for k in index]
+            configs = configs_at(self.config, self.varied, own if broadcast else own[:1])
+            yield index, len(own), _made(self._batch(own, configs))
+
+    def _one_by_one(self, block: range) -> Iterator[tuple[Any, int, Arrays]]:
+        for k, dataset in enumerate(block):
+            try:
+                made = _made(self._batch([dataset], (self._config(dataset),)))
+            except XgenError as error:
+                path, message = getattr(error, "path", ""), getattr(error, "message", str(error))
+                raise ConfigError(f"{self._named(dataset)}: {message}", path=path) from error
+            except Exception as error:
+                error.add_note(f"in {self._named(dataset)}")
+                raise
+            yield [k], 1, made
+
+    def _config(self, dataset: int) -> MMMDataConfig:
+        return with_numbers(self.config, numbers_at(self.varied, dataset))
+
+    def _batch(self, datasets: Sequence[int], configs: tuple[MMMDataConfig, ...]) -> Batch:
+        own = list(datasets)
+        seeds = tuple(self.seeds[own].tolist())
+        return Batch(configs, seeds, self.labels[own].tolist(), self.heard)
+
+    def _named(self, dataset: int) -> str:
+        """Name, seed and numbers of one dataset, for a message."""
+        numbers = numbers_at(self.varied, dataset).items()
+        words = [f"{place.written} {value:.6g}" for place, value in numbers]
+        listed = ", ".join([f"seed {self.seeds[dataset]}", *words[:NAMED]])
+        more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+        return f"dataset {self.labels[dataset]} ({listed}{more})"
+
+
+def chunk_lengths(ds: xr.Dataset, names: Iterable[Any]) -> set[tuple[int, ...]]:
+    """Datasets a chunk of the variables that are lazy: one tuple if these agree.
+
+    Coordinates have no say: `Dataset.chunk` makes them lazy as well, in chunks of their own.
+    """
+    found = (ds[name].variable.chunksizes for name in names)
+    return {lengths[DATASET] for lengths in found if DATASET in lengths}
+
+
+def _made(batch: Batch) -> Arrays:
+    truth, given = true_parameters(batch, None)
+    return sales_equation(batch, truth, given)
+
+
+def _own_functions(config: MMMDataConfig) -> list[Any]:
+    """Functions of kinds from outside of the package, which may change under their names."""
+    items: tuple[Any, ...] = (*config.channels, *config.control_variables)
+    specs = (*(item.pattern for item in items), *config.adstocks, *config.saturations)
+    kinds = [spec.registered for spec in (*specs, config.regions.trend, config.regions.noise)]
+    kinds += [EVENT_SHAPES[event.shape] for event in config.events]
+    package = __name__.split(".")[0]
+    functions = [kind.function for kind in kinds]
+    return [each for each in functions if str(each.__module__).split(".")[0] != package]

@@ -1,0 +1,372 @@
+"""What is where in the Zarr store of an ensemble."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmm_xgen.atomic import atomic_path, told_by_name
+from mmm_xgen.ensemble.chunks import (
+    FILES,
+    THREADS,
+    Arrays,
+    Source,
+    checksum,
+    is_whole,
+    with_checksum,
+)
+from mmm_xgen.errors import SchemaError
+from mmm_xgen.storage.encoding import stored_attrs, stored_variable
+from mmm_xgen.storage.folders import files_in
+from mmm_xgen.storage.names import stored_names
+
+# Group whose attributes are the record of the store: what it was begun with, and the checksums of
+# its metadata and coordinates. Its arrays say which chunks are written, and their checksums.
+PROGRESS, WRITTEN, CHECKSUM = "progress", "written", "checksum"
+RECORD = f"{PROGRESS}/zarr.json"
+# Attribute of the store that names this group, so that its loss is noticed.
+MARK = "record"
+# Names that every file system has.
+SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# The fastest to write of those that make constants vanish.
+COMPRESSION: Any = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle"}
+# One file a chunk, in one folder.
+KEYS: Any = {"name": "default", "separator": "."}
+# An entry of an uncompressed array of truth values, as Zarr stores it.
+TRUE = b"\x01"
+# Checksums as the uncompressed array of them has them.
+CRC = "<u4"
+
+
+# Beginning --------------------------------------------------------------------------------------
+
+
+def create_store(target: Path, source: Source, dtype: str, identity: Mapping[str, Any]) -> None:
+    """Make the store with all but its numbers, whole or not at all, in place of any other."""
+    new, old = leftovers_of(target)
+    with without_text_warning():
+        _fill(new, source, dtype, identity)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    forget([old])
+
+
+def leftovers_of(target: Path) -> list[Path]:
+    """Folders beside the store that only a killed call leaves."""
+    return [target.with_name(f".{target.name}.{word}") for word in ("new", "old")]
+
+
+def forget(paths: Iterable[Path]) -> None:
+    """Remove folders, where they are."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any]) -> None:
+    import zarr
+    from zarr.codecs import BloscCodec
+
+    ds = source.ds
+    names = stored_names(ds)
+    coordinates = [names.get(str(name), str(name)) for name in ds.coords]
+    listed = [name for name in coordinates if name not in ds.dims]
+    own = stored_attrs(ds.attrs, "the Dataset")
+    attrs = {**own, "coordinates": " ".join(listed), MARK: PROGRESS}
+    group = zarr.create_group(folder, zarr_format=3, attributes=attrs)
+    for name in source.names:
+        variable = ds[name]
+        if variable.dtype.kind not in "fiub":
+            raise SchemaError(f"{name!r} has the type {variable.dtype}, allowed: numbers")
+        shape = variable.shape
+        group.create_array(
+            _checked(name),
+            shape=shape,
+            dtype=dtype if variable.dtype.kind == "f" else variable.dtype,
+            chunks=(min(source.size, shape[0]), *(max(1, length) for length in shape[1:])),
+            compressors=BloscCodec(typesize=np.dtype(dtype).itemsize, **COMPRESSION),
+            fill_value=np.nan if variable.dtype.kind == "f" else 0,
+            chunk_key_encoding=KEYS,
+            dimension_names=tuple(map(str, variable.dims)),
+            attributes=stored_attrs(variable.attrs, repr(name)),
+        )
+    for key, coordinate in ds.coords.items():
+        on_disk = _checked(names.get(str(key), str(key)))
+        _store_coordinate(group, on_disk, stored_variable(coordinate.variable, repr(key)))
+    progress = group.create_group(PROGRESS)
+    chunks, variables = len(source), max(1, len(source.names))
+    options: Any = {"compressors": None, "chunk_key_encoding": KEYS}
+    progress.create_array(
+        WRITTEN,
+        shape=(chunks,),
+        chunks=(1,),
+        dtype="bool",
+        fill_value=False,
+        dimension_names=("chunk",),
+        **options,
+    )
+    progress.create_array(
+        CHECKSUM,
+        shape=(chunks, variables),
+        chunks=(1, variables),
+        dtype=CRC,
+        fill_value=0,
+        dimension_names=("chunk", "variable"),
+        **options,
+    )
+    static = sorted(set(files_in(folder)) - {RECORD})
+    files = {name: _file_checksum(folder, name) for name in static}
+    progress.update_attributes(with_checksum({**identity, FILES: files}))
+
+
+def _store_coordinate(group: Any, name: str, coordinate: xr.Variable) -> None:
+    values: Any = coordinate.to_numpy()
+    dtype: Any = values.dtype
+    if values.dtype.kind == "U":
+        values, dtype = values.astype(object), str
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=dtype,
+        chunks=tuple(max(1, length) for length in values.shape),
+        chunk_key_encoding=KEYS,
+        dimension_names=tuple(map(str, coordinate.dims)),
+        attributes=dict(coordinate.attrs),
+        # Zarr leaves out a chunk of zeros: then a lost one would not be noticed.
+        config={"write_empty_chunks": True},
+    )
+    if values.size:
+        array[...] = values
+
+
+def _checked(name: str) -> str:
+    if SAFE.fullmatch(name) is None:
+        raise SchemaError(f"{name!r} is no name for a file; rename it with ds.rename")
+    return name
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ChunkWriter:
+    """Writes chunks of datasets.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    size : int
+        Datasets a chunk.
+    """
+
+    path: Path
+    size: int
+    # Arrays that are open in this process.
+    _arrays: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChunkWriter, (self.path, self.size)
+
+    def write(self, position: int, arrays: Arrays) -> None:
+        """Write a chunk of every variable, then its checksums, then that it is written."""
+        import zarr
+
+        start = position * self.size
+        with told_by_name(self.path):
+            for name, values in arrays.items():
+                if not values.size:
+                    continue
+                if name not in self._arrays:
+                    self._arrays[name] = zarr.open_array(self.path / name, mode="r+")
+                array = self._arrays[name]
+                array[start : start + len(values)] = _as_stored(name, values, array.dtype)
+            found = [
+                checksum(self.path / chunk_file(name, position, values.ndim))
+                for name, values in sorted(arrays.items())
+            ]
+            marks = {
+                f"{CHECKSUM}/c.{position}.0": np.array(found, CRC).tobytes(),
+                f"{WRITTEN}/c.{position}": TRUE,
+            }
+            for name, content in marks.items():
+                with atomic_path(self.path / PROGRESS / name) as temporary:
+                    temporary.write_bytes(content)
+
+
+def chunk_file(name: str, position: int, ndim: int) -> str:
+    """File of a chunk of a variable, by its path in the store."""
+    return f"{name}/c.{position}" + ".0" * (ndim - 1)
+
+
+def _as_stored(name: str, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    if values.dtype == dtype:
+        return values
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype)
+    if not np.array_equal(np.isfinite(stored), np.isfinite(values)):
+        raise SchemaError(f"{name!r} has numbers beyond 3.4e38, which float32 cannot hold")
+    return stored
+
+
+# What is there ------------------------------------------------------------------------------
+
+
+def recorded(path: Path) -> dict[str, Any] | None:
+    """Record of a store, which may be damaged; None if none can be read."""
+    try:
+        record = _json_of(path / RECORD)["attributes"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def whole_record(path: Path) -> dict[str, Any] | None:
+    """Record of a store as it was written; None if it is lost or damaged."""
+    record = recorded(path)
+    return record if record is not None and is_whole(record) else None
+
+
+def is_store(path: Path) -> bool:
+    """Tell if `write_ensemble` began a folder, though its record may be lost."""
+    if (path / PROGRESS / WRITTEN).is_dir() or (path / RECORD).exists():
+        return True
+    try:
+        return bool(_json_of(path / "zarr.json")["attributes"][MARK] == PROGRESS)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def chunks_written(path: Path) -> set[int]:
+    """Chunks that are done."""
+    return {
+        int(mark.name.removeprefix("c."))
+        for mark in (path / PROGRESS / WRITTEN).glob("c.*")
+        if mark.name.removeprefix("c.").isdecimal() and mark.read_bytes() == TRUE
+    }
+
+
+def damaged_metadata(path: Path, record: Mapping[str, Any]) -> list[str]:
+    """Metadata and coordinates that are not what was written."""
+    files: dict[str, int] = record[FILES]
+    return [name for name, known in files.items() if _file_checksum(path, name) != known]
+
+
+def repair_metadata(
+    target: Path, source: Source, dtype: str, identity: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Write damaged metadata and coordinates anew; the record comes back.
+
+    Without its record, a store is known by its other metadata and coordinates. Where they, too,
+    are others, or numbers were changed after generation, None comes back.
+    """
+    record = whole_record(target)
+    faults = [RECORD] if record is None else damaged_metadata(target, record)
+    if not faults:
+        return record
+    new, _ = leftovers_of(target)
+    with without_text_warning():
+        _fill(new, source, dtype, identity)
+    if record is None:
+        record = whole_record(new) or {}
+        if source.recipe is None or damaged_metadata(target, record):
+            forget([new])
+            return None
+    for name in faults:
+        (target / name).parent.mkdir(exist_ok=True)
+        with atomic_path(target / name) as temporary:
+            shutil.copyfile(new / name, temporary)
+    forget([new])
+    return record
+
+
+def damaged_chunks(path: Path, record: Mapping[str, Any], done: Iterable[int]) -> dict[int, str]:
+    """The first damaged file of each chunk that is done and not what was written."""
+    names = sorted(record["variables"])
+    dims = {name: len(_json_of(path / name / "zarr.json")["shape"]) for name in names}
+
+    def fault(position: int) -> str | None:
+        return next(damaged_files(path, names, dims, position), None)
+
+    chunks = sorted(done)
+    with ThreadPoolExecutor(THREADS) as pool:
+        faults = zip(chunks, pool.map(fault, chunks), strict=True)
+        return {position: file for position, file in faults if file is not None}
+
+
+def damaged_files(
+    path: Path, names: Sequence[str], dims: Mapping[str, int], position: int
+) -> Iterator[str]:
+    """Files of a chunk that are not what was written.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    names : sequence of str
+        All variables, in the order of their checksums.
+    dims : mapping of str to int
+        Number of dims of the variables to check.
+    position : int
+        Position of the chunk.
+    """
+    mark = f"{PROGRESS}/{CHECKSUM}/c.{position}.0"
+    content = (path / mark).read_bytes() if (path / mark).is_file() else b""
+    if len(content) != len(names) * np.dtype(CRC).itemsize:
+        yield mark
+        return
+    known = dict(zip(names, np.frombuffer(content, CRC).tolist(), strict=True))
+    files = {name: chunk_file(name, position, length) for name, length in dims.items()}
+    yield from (file for name, file in files.items() if checksum(path / file) != known[name])
+
+
+def _file_checksum(folder: Path, name: str) -> int:
+    """Checksum of a file, whose format and consolidated metadata do not count in JSON."""
+    if not name.endswith("zarr.json"):
+        return checksum(folder / name)
+    try:
+        node = _json_of(folder / name)
+    except (OSError, ValueError, RecursionError):
+        return 0
+    if isinstance(node, dict):
+        node.pop("consolidated_metadata", None)
+    return zlib.crc32(json.dumps(node, sort_keys=True).encode())
+
+
+def clear_half_files(path: Path, names: Iterable[str]) -> None:
+    """Remove what a killed writer leaves beside the files of chunks.
+
+    Those of chunks that are not done stay: they are written anew, whole, and a worker that
+    outlived its caller for a moment may be about to say that it is done with one.
+    """
+    for name in (*names, f"{PROGRESS}/{WRITTEN}", f"{PROGRESS}/{CHECKSUM}"):
+        for file in (path / name).iterdir():
+            parts = file.name.removeprefix("c.").split(".")
+            if file.name != "zarr.json" and not all(part.isdecimal() for part in parts):
+                file.unlink(missing_ok=True)
+
+
+def _json_of(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def without_text_warning() -> Iterator[None]:
+    """Releases of zarr warn that text is no part of the format yet, which all of them can read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(Zarr V3|Zarr format 3|vlen-utf8)")
+        yield

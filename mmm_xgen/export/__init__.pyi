@@ -1,0 +1,14 @@
+from .ensembles import open_ensemble as open_ensemble
+from .ensembles import read_ensemble_frames as read_ensemble_frames
+from .ensembles import write_ensemble as write_ensemble
+from .ensembles import write_ensemble_frames as write_ensemble_frames
+from .files import load as load
+from .files import to_frame as to_frame
+from .files import to_netcdf as to_netcdf
+from .files import write_csv as write_csv
+from .files import write_ground_truth as write_ground_truth
+from .files import write_json as write_json
+from .files import write_parquet as write_parquet
+from .ground_truth import ground_truth as ground_truth
+from .pymc_marketing import model_inputs as model_inputs
+from .pymc_marketing import scaled_parameters as scaled_parameters

@@ -1,0 +1,109 @@
+"""The baseline over time: trend, seasons, events and controls, from their true parameters."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.kernels.baseline import (
+    EVENT_SHAPES,
+    event_intensity,
+    fourier_basis,
+    weekday_basis,
+    yearly_basis,
+)
+from mmm_xgen.kernels.calendar import Calendar
+from mmm_xgen.kernels.domain import FloatArray
+
+
+def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
+    """Contribution of the trend, dims (..., geo, date)."""
+    spec = config.regions.trend
+    base = truth["intercept_contribution"]
+    values = {name: truth[f"trend_{name}"] for name in spec.parameters}
+    shape = np.broadcast_shapes((1,) * base.ndim, *(each.shape for each in values.values()))
+    # To the kind, the geos of further datasets are further geos.
+    rows = {name: np.broadcast_to(each, shape).reshape(-1, 1) for name, each in values.items()}
+    share = np.asarray(spec.registered.function(calendar.period, **rows, **spec.settings))
+    share = np.broadcast_to(share, np.broadcast_shapes(share.shape, (np.prod(shape), 1)))
+    return np.asarray(base[..., None] * share.reshape(*shape, -1))
+
+
+def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
+    """Contribution of the yearly and all other seasons, dims (..., geo, date)."""
+    regions = config.regions
+    yearly = _weighted(truth["gamma_fourier"], yearly_basis(calendar, regions.fourier_modes))
+    bases = [
+        weekday_basis(calendar)
+        if season.weekday_effects is not None
+        else fourier_basis(calendar.day, season.days, season.modes)
+        for season in regions.seasonalities
+    ]
+    if not bases:
+        return yearly
+    return yearly + _weighted(truth["gamma_seasonal"], np.concatenate(bases))
+
+
+def events(truth: Parameters, intensity: FloatArray) -> FloatArray:
+    """Contribution of all events, dims (..., geo, date)."""
+    return _weighted(truth["event_effect"], intensity)
+
+
+def _weighted(coefficients: FloatArray, basis: FloatArray) -> FloatArray:
+    """Sum of (..., geo, mode) times (mode, date), in an order that no other geo can change.
+
+    A matrix product would round differently with the number of geos.
+    """
+    return np.asarray(np.einsum("...gm,mt->...gt", coefficients, basis))
+
+
+def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
+    """Intensity of every event in every period, dims (event, date)."""
+    rows = []
+    for event in config.events:
+        shape = EVENT_SHAPES[event.shape].function
+        if event.width_days is not None:
+            shape = partial(shape, width_days=event.width_days)
+        rows.append(event_intensity(calendar, calendar.moments(event.dates), shape, event.lag_days))
+    return np.array(rows).reshape(len(rows), calendar.n_periods)
+
+
+def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray) -> FloatArray:
+    """Contribution of every control, dims (..., control, geo, date).
+
+    Raises
+    ------
+    ConfigError
+        If a control with an elasticity is 0 somewhere: no price of 0 has one.
+    """
+    reference = truth["control_reference"][..., None, None]
+    elasticity = truth["control_elasticity"].swapaxes(-1, -2)[..., None]
+    numbers = np.result_type(elasticity, truth["intercept_contribution"], truth["gamma_control"])
+    gamma = truth["gamma_control"].swapaxes(-1, -2)[..., None]
+    contribution = gamma * (value - reference).astype(numbers)
+    others = tuple(axis for axis in range(value.ndim) if axis != value.ndim - 3)
+    elastic = ~np.isnan(elasticity[..., :1, :]).any(axis=others)
+    without_price = elastic & (value == 0).any(axis=others)
+    if without_price.any():
+        position = int(np.argmax(without_price))
+        raise ConfigError(
+            f"found a value of 0 of {config.control_names[position]!r}, allowed: above 0 with an "
+            "elasticity; choose a pattern without zeros, or gamma_control",
+            path=f"control_variables.{position}.elasticity",
+        )
+    base = truth["intercept_contribution"][..., None, :, None]
+    at = (..., elastic, slice(None), slice(None))
+    contribution[at] = base * np.expm1(elasticity[at] * _log_ratio(value[at], reference[at]))
+    return np.asarray(contribution)
+
+
+def _log_ratio(value: FloatArray, reference: FloatArray) -> FloatArray:
+    """log(value / reference), with all digits also where the two are nearly equal."""
+    change = (value - reference) / reference
+    is_near = np.abs(change) < 0.5
+    far = np.log(np.where(is_near, 1.0, value / reference))
+    return np.asarray(np.where(is_near, np.log1p(np.where(is_near, change, 0.0)), far))

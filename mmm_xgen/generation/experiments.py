@@ -1,0 +1,89 @@
+"""Geo experiments in the data: the spend with its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_xgen.config.experiment import ExperimentConfig, experiment_cells
+from mmm_xgen.errors import warn
+from mmm_xgen.kernels.calendar import Calendar
+from mmm_xgen.kernels.domain import FloatArray
+
+
+def apply_experiments(
+    spend: FloatArray,
+    experiments: Sequence[ExperimentConfig],
+    *,
+    channels: Sequence[str],
+    geos: Sequence[str],
+    calendar: Calendar,
+    changes: FloatArray | None = None,
+    warn_where: Callable[[str, NDArray[np.bool_], str], None] | None = None,
+) -> FloatArray:
+    r"""Spend with the experiments in it: :math:`s'_t = s_t (1 + \text{change})` in their cells.
+
+    Parameters
+    ----------
+    spend : array, dims (..., channel, geo, date)
+        Currency per period, inside the window; it stays as it is.
+    experiments : sequence of ExperimentConfig
+        Tests, of which no two share a channel, geo and period.
+    channels, geos : sequence of str
+        Labels of `spend`.
+    calendar : Calendar
+        Dates of `spend`, without burn-in.
+    changes : array, dims (..., experiment), optional
+        Relative changes in place of those of the experiments, where datasets differ in them.
+    warn_where : callable, optional
+        Warns in place of this function: of what, in which datasets, and in which words.
+
+    Returns
+    -------
+    array, dims (..., channel, geo, date)
+        `spend` itself if there are no experiments.
+
+    Raises
+    ------
+    ConfigError
+        If a channel, geo or date is not there, or two tests overlap; its path begins with
+        ``experiments.0``.
+
+    Warns
+    -----
+    XgenWarning
+        If a test changes nothing, as nothing is spent in its cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mmm_xgen.kernels.calendar import regular
+    >>> calendar = regular(np.datetime64("2022-01-03"), 4, "week")
+    >>> test = ExperimentConfig(channel="TV", start_period=1, n_periods=2, change=0.5)
+    >>> apply_experiments(
+    ...     np.ones((1, 1, 4)), [test], channels=["TV"], geos=["north"], calendar=calendar
+    ... )
+    array([[[1. , 1.5, 1.5, 1. ]]])
+    """
+    if not experiments:
+        return spend
+    changed = spend.copy()
+    if changes is None:
+        changes = np.array([experiment.change for experiment in experiments])
+    cells = experiment_cells(experiments, channels=channels, geos=geos, calendar=calendar)
+    for position, (experiment, cell) in enumerate(zip(experiments, cells, strict=True)):
+        inside = (..., cell.channel, list(cell.geos), slice(cell.start, cell.stop))
+        idle = ~np.any(changed[inside], axis=(-2, -1))
+        kind = f"experiments.{position}"
+        message = (
+            f"{kind} changes nothing: {experiment.channel!r} spends nothing there and then; "
+            "choose other dates or geos"
+        )
+        if warn_where is not None:
+            warn_where(kind, idle, message)
+        elif idle.any():
+            warn(message)
+        changed[inside] *= 1 + changes[..., position, None, None]
+    return changed

@@ -1,0 +1,199 @@
+"""Parameters that the user gives in place of drawn ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.dataset import labels_of
+from mmm_xgen.errors import AlignmentError, nearest
+from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.schema import VARIABLES, describe, require_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# What every geo has, drawn or not.
+EVERYWHERE = ("y_sigma", "intercept_contribution")
+
+
+def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameters) -> Parameters:
+    """Arrays of `params`, aligned by label, with dims (dataset, ...) as the drawn ones have them.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        What is configured.
+    params : Dataset
+        Parameters under their names in the generated Dataset, with any subset of their dims.
+        Variables of the Dataset that are no parameters are passed over.
+    drawn : mapping of str to array
+        All parameters that this configuration has.
+
+    Raises
+    ------
+    AlignmentError
+        If a variable is unknown, a dim is not its own, a label is missing, or a value is
+        missing or infinite.
+    """
+    require_dataset(params, "params")
+    given: Parameters = {}
+    labels = labels_of(config)
+    # Where a curve has no amplitude of its own, the Dataset shows the effect as one.
+    names = dict.fromkeys((*drawn, *_amplitudes(config)))
+    known = [name for name in names if not _is_other_variable(name)]
+    for name in map(str, params.data_vars):
+        if _is_other_variable(name):
+            continue
+        if name not in known:
+            raise AlignmentError(f"params has no use for {name!r}; {nearest(name, known)}")
+        given[name] = _aligned(params[name], name, labels)
+    if not given:
+        found = ", ".join(map(str, params.data_vars)) or "nothing"
+        raise AlignmentError(f"params has no parameter (found {found}); {nearest('', known)}")
+    return given
+
+
+def _is_other_variable(name: str) -> bool:
+    """Whether the Dataset has `name`, but not as a parameter that one may give."""
+    if name.endswith(("_mean", "_sd")):
+        return True
+    return name in VARIABLES and not VARIABLES[name].is_parameter
+
+
+def _amplitudes(config: MMMDataConfig) -> list[str]:
+    """Parameter that contains the effect in the Dataset, one a channel."""
+    return [f"saturation_{SATURATIONS[s.kind].amplitude or 'beta'}" for s in config.saturations]
+
+
+def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> FloatArray:
+    dims = describe(name).dims
+    extra = [str(dim) for dim in values.dims if dim not in dims]
+    if extra:
+        raise AlignmentError(f"params[{name!r}] has the dim {extra[0]!r}, allowed: {dims}")
+    for dim in map(str, values.dims):
+        if dim not in values.coords:
+            if values.sizes[dim] != len(labels[dim]):
+                raise AlignmentError(
+                    f"params[{name!r}] has {values.sizes[dim]} entries along {dim!r}, "
+                    f"needed: {len(labels[dim])}"
+                )
+            continue
+        missing = [label for label in labels[dim] if label not in values[dim].values]
+        if missing:
+            raise AlignmentError(f"params[{name!r}] lacks the {dim} {missing[0]!r}")
+        values = values.sel({dim: labels[dim]})
+    array = values.transpose(*[dim for dim in dims if dim in values.dims]).to_numpy()
+    index = tuple(slice(None) if dim in values.dims else None for dim in dims)
+    full = np.broadcast_to(np.asarray(array, dtype=float)[index], [len(labels[d]) for d in dims])
+    # All datasets of a batch share what is given.
+    return np.array(full)[None]
+
+
+def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> Parameters:
+    """Drawn parameters with the given ones in their place, checked against their domains.
+
+    Given saturation parameters are those of PyMC-Marketing's component, which contain the
+    effect; they are taken apart here.
+
+    Raises
+    ------
+    AlignmentError
+        If a value lies outside its domain, the effect contradicts an amplitude, or a parameter
+        that the effect divides comes without it.
+    """
+    merged = {**drawn, **{name: values for name, values in given.items() if name in drawn}}
+    for name, values in given.items():
+        if name not in drawn:
+            continue
+        own = ~np.isnan(drawn[name]) | (name in EVERYWHERE)
+        _refuse_missing(name, values[own])
+        merged[name] = np.where(own, values, np.nan)
+        for suffix in ("_mean", "_sd"):
+            if f"{name}{suffix}" in merged:
+                merged[f"{name}{suffix}"] = np.full_like(drawn[f"{name}{suffix}"], np.nan)
+    _take_effect_apart(config, merged, drawn, given)
+    _check_domains(config, merged)
+    return merged
+
+
+def _take_effect_apart(
+    config: MMMDataConfig, merged: Parameters, drawn: Parameters, given: Parameters
+) -> None:
+    effect = merged["effect"] = np.array(merged["effect"])
+    for channel, name in enumerate(_amplitudes(config)):
+        kind = SATURATIONS[config.saturations[channel].kind]
+        if name in given:
+            component = given[name][..., channel]
+            _refuse_missing(name, component)
+            if "effect" not in given:
+                effect[..., channel] = component
+                if kind.amplitude is not None:
+                    merged[name][..., channel] = 1.0
+                _forget_population(merged, channel)
+            elif kind.amplitude is not None:
+                is_zero = effect[..., channel] == 0
+                size = np.where(is_zero, 1, effect[..., channel])
+                kept = np.where(is_zero, drawn[name][..., channel], component / size)
+                merged[name][..., channel] = kept
+            elif not np.allclose(component, effect[..., channel], rtol=1e-9, atol=0):
+                raise AlignmentError(
+                    f"params gives {name!r} and 'effect' different values for channel "
+                    f"{config.channel_names[channel]!r}, where they mean the same; give one"
+                )
+        against = f"saturation_{kind.over_amplitude}"
+        if kind.over_amplitude and against in given:
+            if "effect" not in given and name not in given:
+                raise AlignmentError(
+                    f"params gives {against!r} of channel {config.channel_names[channel]!r} "
+                    f"without the effect that divides it; give {name!r} or 'effect', too"
+                )
+            size = np.where(effect[..., channel] == 0, 1, effect[..., channel])
+            merged[against][..., channel] = given[against][..., channel] * size
+
+
+def _refuse_missing(name: str, values: FloatArray) -> None:
+    if not np.all(np.isfinite(values)):
+        raise AlignmentError(f"params[{name!r}] has a missing or infinite value")
+
+
+def _forget_population(merged: Parameters, channel: int) -> None:
+    """Given effects of one channel have no known population mean and sd."""
+    for name in ("effect_mean", "effect_sd"):
+        merged[name] = np.array(merged[name])
+        merged[name][..., channel] = np.nan
+
+
+def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
+    for prefix, specs in (("adstock_", config.adstocks), ("saturation_", config.saturations)):
+        for channel, spec in enumerate(specs):
+            for name, parameter in spec.registered.parameters.items():
+                values = merged[prefix + name][..., channel]
+                if not parameter.domain.contains(values):
+                    raise AlignmentError(
+                        f"params[{prefix + name!r}] of channel "
+                        f"{config.channel_names[channel]!r} must be "
+                        f"{parameter.domain.describe()}; found {values.min():g}"
+                    )
+    for prefix, spec in (("trend_", config.regions.trend), ("noise_", config.regions.noise)):
+        for name, parameter in spec.registered.parameters.items():
+            if not parameter.domain.contains(merged[prefix + name]):
+                raise AlignmentError(
+                    f"params[{prefix + name!r}] must be {parameter.domain.describe()}"
+                )
+    elastic = ~np.isnan(merged["control_elasticity"]).all(axis=-2)
+    if np.any(merged["control_reference"][elastic] <= 0):
+        raise AlignmentError("params['control_reference'] must be above 0 with an elasticity")
+    for name in ("effect", "base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
+        values = merged[name][~np.isnan(merged[name])]
+        if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
+            raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
+
+
+def effect_is_given(config: MMMDataConfig, given: Parameters) -> list[bool]:
+    """Whether the effect of each channel is given, itself or inside an amplitude."""
+    return ["effect" in given or name in given for name in _amplitudes(config)]

@@ -1,0 +1,81 @@
+"""From expected to observed sales."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.kernels.domain import FloatArray
+
+
+def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
+    r"""Root-mean-square sd of the noise, dims (dataset, geo).
+
+    A target R² of a geo makes it :math:`\sigma^2 = \mathrm{var}(\mu) (1 - R^2) / R^2`.
+    """
+    sigma = truth["y_sigma"]
+    if batch.shared.regions.noise.r_squared is None or not np.isnan(sigma).any():
+        return sigma
+    target = batch.each_region(lambda regions: regions.noise.r_squared)
+    share = target.reshape(len(target), -1)
+    return np.asarray(mu.std(axis=-1) * np.sqrt((1 - share) / share))
+
+
+def observe(
+    batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters
+) -> tuple[FloatArray, FloatArray]:
+    """Sales and noise, dims (dataset, geo, date); ``y - mu == noise`` to the last bit.
+
+    Raises
+    ------
+    ConfigError
+        If the family needs positive expected sales and some are not.
+
+    Warns
+    -----
+    XgenWarning
+        If sales below zero had to be clipped; it counts the cells.
+    """
+    cells = mu[0].size
+    spec = batch.shared.regions.noise
+    if spec.registered.needs_positive_mu and np.any(mu <= 0):  # type: ignore[attr-defined]
+        wrong = (mu <= 0).sum(axis=(1, 2))
+        raise ConfigError(
+            f"found {spec.kind} noise, but expected sales are not above 0 in {wrong[wrong > 0][0]} "
+            f"of {cells} cells; raise base_sales_rate, weaken negative effects, or use gaussian "
+            "noise",
+            path="regions.noise",
+        )
+    y = mu + _noise(batch, mu, sigma, truth)
+    below = (y < 0).sum(axis=(1, 2))
+    clipped = below > 0
+    if clipped.any():
+        y[clipped] = np.maximum(y[clipped], 0)
+    batch.warn(
+        "clip",
+        clipped,
+        lambda dataset: (
+            f"y was below 0 in {below[dataset]} of {cells} cells and was clipped there; noise is "
+            "what is left after the clip"
+        ),
+    )
+    return y, y - mu
+
+
+def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -> FloatArray:
+    """Noise before any clip: a family draws as it sees fit, hence one call a dataset."""
+    spec = batch.shared.regions.noise
+    geos = mu.shape[:2]
+    sd = np.broadcast_to(sigma, geos)[..., None]
+    parameters = {
+        name: np.broadcast_to(truth[f"noise_{name}"], geos)[..., None] for name in spec.parameters
+    }
+    noise = np.empty_like(mu)
+    for dataset, rng in enumerate(batch.streams("noise")):
+        own = {name: values[dataset] for name, values in parameters.items()}
+        noise[dataset] = spec.registered.function(
+            rng, mu[dataset], sd[dataset], **own, **spec.settings
+        )
+    return noise

@@ -1,0 +1,358 @@
+"""The true parameters: configured means, and how the geos vary around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from mmm_xgen.config.channel import ControlConfig
+from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
+from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.kernels.baseline import fourier_basis
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY
+from mmm_xgen.kernels.domain import POSITIVE, FloatArray
+from mmm_xgen.kernels.saturation import SATURATIONS
+
+Parameters = dict[str, FloatArray]
+
+DEFAULT_POPULATION = 1_000_000.0
+# Columns of the draws of one geo: base sales, trend, size and timing of the season, noise.
+BASELINE_COLUMNS = 5
+# Columns of the draws of one channel and geo: base spend, effect, then adstock and saturation.
+CHANNEL_COLUMNS = 18
+FIRST_ADSTOCK_COLUMN, FIRST_SATURATION_COLUMN = 2, 10
+
+
+def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
+    """Parameters of size, base sales, trend, seasons, events and controls, by Dataset name.
+
+    Parameters
+    ----------
+    batch : Batch
+        What is configured.
+    base : array, dims (dataset, geo), optional
+        Base sales in place of drawn ones.
+
+    Returns
+    -------
+    dict of str to array
+        Dims (dataset, ...); `dataset` has length 1 where nothing depends on it.
+    """
+    regions = batch.shared.regions
+    sizes = _sizes(batch)
+    scale = sizes["geo_scale"]
+    sd = _variation(batch, "baseline_variation")
+    shift = _shift(batch, sd, (scale.shape[-1], BASELINE_COLUMNS), "baseline")
+    if base is None:
+        rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
+        base = rate * scale * np.exp(shift[..., 0])
+    slope = np.exp(shift[..., 1])
+    trend = {
+        f"trend_{name}": batch.each_region(partial(_trend_parameter, name=name))[:, None] * slope
+        for name in regions.trend.parameters
+    }
+    other = batch.each_region(_other_seasons)[:, None]
+    seasons = {
+        "gamma_fourier": base[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
+        "gamma_seasonal": base[..., None] * other * np.exp(shift[..., 2:3]),
+    }
+    events = batch.each(lambda config: [event.effect for event in config.events])
+    return {
+        **sizes,
+        "intercept_contribution": base,
+        **trend,
+        **seasons,
+        "event_effect": base[..., None] * events[:, None],
+        **_controls(batch, scale),
+        **_noise(batch, base, scale),
+    }
+
+
+def _variation(batch: Batch, factor: str) -> FloatArray:
+    """Sd on the link scale of one of the three variation factors, dims (dataset,)."""
+    return batch.each_region(lambda regions: regions.variation(factor))
+
+
+def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int], *path: str) -> FloatArray:
+    """Normal draws times their sd, dims (dataset, *shape); no draws where nothing varies."""
+    if not sd.any():
+        return np.zeros((1, *shape))
+    return sd[:, None, None] * batch.normal(shape, *path)
+
+
+def _trend_parameter(regions: RegionConfig, name: str) -> float:
+    return float(getattr(regions.trend, name))
+
+
+def _sizes(batch: Batch) -> Parameters:
+    population = batch.each_region(
+        lambda regions: regions.population or [DEFAULT_POPULATION] * regions.n_regions
+    )
+    reference = batch.each_region(
+        lambda regions: (
+            regions.population_reference or (regions.population or [DEFAULT_POPULATION])[0]
+        )
+    )
+    return {"population": population, "geo_scale": population / reference[:, None]}
+
+
+def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
+    """Coefficients of the yearly sines and cosines as a share of base sales, (..., geo, mode).
+
+    The first harmonic has the configured phase; each further one half the amplitude of the one
+    before and a drawn phase. Together they swing by the configured amplitude.
+    """
+    modes = batch.shared.regions.fourier_modes
+    if modes == 0:
+        return np.empty((*size.shape, 0))
+    harmonic = np.arange(1, modes + 1)
+    start = batch.each_region(lambda regions: regions.seasonal_phase)[:, None]
+    turns = np.zeros((1, modes))
+    if modes > 1:
+        rows = [rng.random(modes) for rng in batch.streams("seasonality")]
+        turns = 2 * np.pi * np.array(rows)
+        turns[:, 0] = 0
+    angle = 2 * np.pi * harmonic * PEAK_DAY / DAYS_IN_YEAR + harmonic * start
+    weight = 0.5 ** (harmonic - 1.0)
+    sines, cosines = weight * np.sin(angle + turns), weight * np.cos(angle + turns)
+    amplitude = batch.each_region(lambda regions: regions.seasonal_amplitude)
+    if modes > 1:
+        amplitude = amplitude / _swing(np.concatenate([sines, cosines], axis=-1))
+    # A shift of the whole curve in time turns harmonic k by k times the angle.
+    turn = harmonic * phase[..., None]
+    sines, cosines = sines[:, None], cosines[:, None]
+    turned = [
+        sines * np.cos(turn) + cosines * np.sin(turn),
+        cosines * np.cos(turn) - sines * np.sin(turn),
+    ]
+    return np.concatenate(turned, axis=-1) * (amplitude[:, None, None] * size[..., None])
+
+
+def _swing(shape: FloatArray) -> FloatArray:
+    """Half the distance from trough to peak over a year of curves, dims (dataset,)."""
+    basis = fourier_basis(np.arange(1.0, 367.0), DAYS_IN_YEAR, shape.shape[-1] // 2)
+    # One product a curve: a product of all together would round with their number.
+    curve = (shape[:, None] @ basis)[:, 0]
+    return np.asarray((curve.max(axis=-1) - curve.min(axis=-1)) / 2)
+
+
+def _other_seasons(regions: RegionConfig) -> FloatArray:
+    """Coefficients of the other seasons as a share of base sales, (mode,)."""
+    coefficients: list[float] = []
+    for season in regions.seasonalities:
+        if season.weekday_effects is not None:
+            coefficients += season.weekday_effects
+            continue
+        weight = season.amplitude * 0.5 ** np.arange(season.modes)
+        coefficients += [*(weight * np.sin(season.phase)), *(weight * np.cos(season.phase))]
+    return np.array(coefficients)
+
+
+def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
+    def of_controls(read: Callable[[ControlConfig], float | None]) -> FloatArray:
+        return batch.each(lambda config: [read(each) or 0.0 for each in config.control_variables])
+
+    elastic = np.array([each.elasticity is not None for each in batch.shared.control_variables])
+    elastic = elastic.astype(bool)
+    gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
+    elasticity = of_controls(lambda control: control.elasticity)[:, None]
+    everywhere = np.ones_like(geo_scale)[..., None]
+    return {
+        "gamma_control": np.where(elastic, np.nan, gamma),
+        "control_elasticity": np.where(elastic, elasticity, np.nan) * everywhere,
+        "control_reference": of_controls(lambda control: control.zero_point),
+    }
+
+
+def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
+    """Parameters of the noise; ``y_sigma`` is NaN where a target R² decides it."""
+    noise = batch.shared.regions.noise
+    if noise.r_squared is not None:
+        sigma = np.full_like(base, np.nan)
+    elif noise.y_sigma is not None:
+        stated = batch.each_region(lambda regions: regions.noise.y_sigma)
+        # A list states the sd of every geo, a number that of a geo of reference size.
+        sigma = stated if stated.ndim == 2 else stated[:, None] * geo_scale
+    else:
+        sigma = base * batch.each_region(lambda regions: _volatility(regions.noise))[:, None]
+    everywhere = np.ones((1, base.shape[-1]))
+    named = {
+        f"noise_{name}": batch.each_region(partial(_noise_parameter, name=name))[:, None]
+        * everywhere
+        for name in noise.parameters
+    }
+    return {"y_sigma": sigma, **named}
+
+
+def _volatility(noise: NoiseSpec) -> float:
+    return DEFAULT_VOLATILITY if noise.sales_volatility is None else noise.sales_volatility
+
+
+def _noise_parameter(regions: RegionConfig, name: str) -> float:
+    return float(getattr(regions.noise, name))
+
+
+def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
+    """Parameters of the channels, dims (dataset, geo, channel), with population mean and sd.
+
+    Saturation parameters are those of the curve, before the effect; the effect of a channel
+    with a `roas` is relative and solved on its contribution.
+    """
+    config = batch.shared
+    size = baseline["geo_scale"][..., None]
+    sd = _variation(batch, "channel_param_variation")
+    transform_sd = _variation(batch, "transform_variation")
+    normal = _media_draws(batch, size.shape[-2], any_varies=bool(sd.any() or transform_sd.any()))
+    drawn = normal if sd.any() else normal[:1]
+    varied = np.exp(sd[:, None, None, None] * drawn[..., :2].swapaxes(1, 2))
+    per_capita = config.regions.geo_response == "per_capita"
+    base_spend = batch.each(lambda config: [each.base_spend for each in config.channels])
+    effectiveness = batch.each(lambda config: [each.effectiveness for each in config.channels])
+    rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
+    # Base sales carry the size of the geo already, so each is scaled once.
+    sales = baseline["intercept_contribution"] if per_capita else rate
+    effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if per_capita else 0.0)
+    counts_base_spend = (config.transforms.spend_unit == "base_spend") & (base_spend > 0)
+    unit = np.where(counts_base_spend, base_spend, 1.0)[:, None]
+    return {
+        "base_spend": base_spend[:, None] * size * varied[..., 0],
+        "spend_unit": unit * (size if per_capita else np.ones_like(size)),
+        "effect": effectiveness[:, None] * sales[..., None] * varied[..., 1],
+        "effect_mean": POSITIVE.to_link(effectiveness * rate),
+        "effect_sd": np.repeat(effect_sd[:, None], len(config.channels), axis=1),
+        **_adstock_parameters(batch, normal, transform_sd),
+        **_saturation_parameters(batch, normal, transform_sd),
+    }
+
+
+def _media_draws(batch: Batch, geos: int, *, any_varies: bool) -> FloatArray:
+    """Normal draws of every channel, dims (dataset, channel, geo, column); zeros if of no use."""
+    names = batch.shared.channel_names
+    if not any_varies:
+        return np.zeros((1, len(names), geos, CHANNEL_COLUMNS))
+    normal = np.empty((len(batch), len(names), geos, CHANNEL_COLUMNS))
+    for position, name in enumerate(names):
+        for rng, row in zip(batch.streams("parameters", name), normal[:, position], strict=True):
+            rng.standard_normal(out=row)
+    return normal
+
+
+def _adstock_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> Parameters:
+    days = batch.shared.calendar.mean_days
+    means = [[_adstock_means(spec, days) for spec in config.adstocks] for config in batch.configs]
+    draws = normal[..., FIRST_ADSTOCK_COLUMN:]
+    return _varied("adstock_", batch.shared.adstocks, means, draws, sd)
+
+
+def _adstock_means(spec: AdstockSpec, days_in_period: float) -> dict[str, float]:
+    if spec.half_life is None:
+        return spec.parameters
+    periods = days_in_half_life(spec.half_life) / days_in_period
+    return {**spec.parameters, "alpha": spec.registered.alpha_at(periods)}  # type: ignore[attr-defined]
+
+
+def _saturation_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> Parameters:
+    in_currency = batch.shared.transforms.spend_unit == "currency"
+    means = [
+        [
+            _saturation_means(spec, channel.base_spend if in_currency else 1.0)
+            for spec, channel in zip(config.saturations, config.channels, strict=True)
+        ]
+        for config in batch.configs
+    ]
+    draws = normal[..., FIRST_SATURATION_COLUMN:]
+    return _varied("saturation_", batch.shared.saturations, means, draws, sd)
+
+
+def _saturation_means(spec: SaturationSpec, base_spend: float) -> dict[str, float]:
+    """Means of the parameters; one in units of spend that is not given follows base spend."""
+    means = spec.parameters
+    for name, parameter in spec.registered.parameters.items():
+        if means[name] is None:
+            scale = base_spend if base_spend > 0 else 1.0
+            means[name] = parameter.default * scale**parameter.spend_power
+    to_component = SATURATIONS[spec.kind].to_component
+    return to_component(means) if to_component else means
+
+
+def _varied(
+    prefix: str,
+    specs: Sequence[AdstockSpec] | Sequence[SaturationSpec],
+    means: list[list[dict[str, float]]],
+    normal: FloatArray,
+    sd: FloatArray,
+) -> Parameters:
+    """Parameters of all kinds in use, NaN where a channel's kind has none of that name."""
+    if not sd.any():
+        normal = np.zeros((1, *normal.shape[1:]))
+    n_channels, n_geos = normal.shape[1:3]
+    rows = max(len(means), len(normal))
+    parameters: Parameters = {}
+    for kind in dict.fromkeys(spec.registered for spec in specs):
+        index = [i for i, spec in enumerate(specs) if spec.registered is kind]
+        for column, (name, parameter) in enumerate(kind.parameters.items()):
+            full = prefix + name
+            if full not in parameters:
+                parameters[full] = np.full((rows, n_geos, n_channels), np.nan)
+                parameters[f"{full}_mean"] = np.full((len(means), n_channels), np.nan)
+                parameters[f"{full}_sd"] = np.full((len(sd), n_channels), np.nan)
+            values = np.array([[each[i][name] for i in index] for each in means], dtype=float)
+            own_sd = sd if parameter.varies else np.zeros_like(sd)
+            shift = own_sd[:, None, None] * normal[..., column][:, index].swapaxes(1, 2)
+            varied = parameter.domain.vary(values[:, None], shift)
+            parameters[full][..., index] = varied
+            parameters[f"{full}_mean"][:, index] = parameter.domain.to_link(values)
+            parameters[f"{full}_sd"][:, index] = own_sd[:, None]
+    return parameters
+
+
+def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...]) -> Parameters:
+    """Population mean and sd, on the log scale, of the effect and of what contains it.
+
+    Parameters
+    ----------
+    truth : mapping of str to array
+        Parameters, with the effect before the factor.
+    factor : array, dims (dataset, channel)
+        What the effect was multiplied with to meet a ROAS.
+    kinds : tuple of str, one a channel
+        Kinds of saturation.
+    """
+    shift = POSITIVE.to_link(factor)
+    effect = np.array(np.broadcast_arrays(truth["effect_mean"] + shift, truth["effect_sd"]))
+    folded: Parameters = {"effect_mean": effect[0], "effect_sd": effect[1]}
+    for name in dict.fromkeys(kinds):
+        kind = SATURATIONS[name]
+        index = [i for i, each in enumerate(kinds) if each == name]
+        own = effect[..., index]
+        if kind.amplitude is None:
+            # An amplitude of 1, which does not vary.
+            _put(folded, truth, "saturation_beta", index, own, alone=True)
+        else:
+            _put(folded, truth, f"saturation_{kind.amplitude}", index, own)
+        if kind.over_amplitude:
+            # A placebo has no effect to shrink by, and keeps the parameter as configured.
+            shrunk = np.where(np.isneginf(own[0]), 0, own) * [[[-1]], [[1]]]
+            _put(folded, truth, f"saturation_{kind.over_amplitude}", index, shrunk)
+    return folded
+
+
+def _put(
+    folded: Parameters,
+    truth: Parameters,
+    name: str,
+    index: list[int],
+    effect: FloatArray,
+    *,
+    alone: bool = False,
+) -> None:
+    """Add mean and variance of the effect to those of one parameter, or put them there alone."""
+    mean, sd = f"{name}_mean", f"{name}_sd"
+    for suffixed in (mean, sd):
+        known = truth.get(suffixed, np.array(np.nan))
+        folded.setdefault(suffixed, np.array(np.broadcast_to(known, folded["effect_sd"].shape)))
+    folded[mean][:, index] = effect[0] if alone else folded[mean][:, index] + effect[0]
+    folded[sd][:, index] = effect[1] if alone else np.hypot(folded[sd][:, index], effect[1])

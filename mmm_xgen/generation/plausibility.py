@@ -1,0 +1,180 @@
+"""Warnings of results that are legal but that no marketer would believe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.kind import members
+
+Names = NDArray[np.str_]
+# Datasets of a batch in which something is, and the message about one of them.
+Finding = tuple[NDArray[np.bool_], Callable[[int], str]]
+
+LARGEST_MEDIA_SHARE = 0.6
+PLAUSIBLE_ROAS = (0.1, 20.0)
+LARGEST_CORRELATION = 0.95
+# Channels that one message names.
+NAMED = 3
+# Geos on which twins are looked for.
+TELLING_GEOS = 8
+LARGEST_LOSS = 0.05
+# Lags beyond l_max on which the lost mass is measured, as a multiple of l_max.
+TAIL = 8
+
+
+def reject_overflow(*arrays: FloatArray) -> None:
+    """Refuse numbers that grew beyond what a float can hold.
+
+    Raises
+    ------
+    ConfigError
+        If any number is infinite or undefined.
+    """
+    # Dataset by dataset: many numbers together may overflow where none is too large.
+    sums = (values.sum(axis=tuple(range(1, values.ndim))) for values in arrays)
+    if not all(np.isfinite(each).all() for each in sums):
+        raise ConfigError(
+            "the numbers grow beyond what a float can hold; look for huge values of spend, sales, "
+            "trends, volatilities or effects"
+        )
+
+
+def warn_of_implausible(
+    batch: Batch, truth: Parameters, spend: FloatArray, sales: FloatArray, mu: FloatArray
+) -> None:
+    """Warn of too much media, odd returns, silent channels, twin channels and cut kernels.
+
+    Parameters
+    ----------
+    batch : Batch
+        Names, and revenue per KPI unit.
+    truth : mapping of str to array
+        True parameters.
+    spend, sales : array, dims (dataset, channel, geo, date)
+        Spend in currency and contribution in KPI units, per period.
+    mu : array, dims (dataset, geo, date)
+        Expected sales in KPI units per period.
+    """
+    names = np.array(batch.shared.channel_names)
+    total_spend, total_sales = spend.sum(axis=(2, 3)), sales.sum(axis=(2, 3))
+    revenue = total_sales * batch.each(lambda config: config.revenue_per_kpi)[:, None]
+    batch.warn("media share", *_too_much_media(total_sales.sum(axis=1), mu.sum(axis=(1, 2))))
+    batch.warn("silence", *_never_runs(names, total_spend))
+    batch.warn("return", *_odd_return(names, total_spend, revenue))
+    batch.warn("twins", *_twins(names, spend))
+    batch.warn("kernel", *_cut_kernel(batch.shared, truth))
+
+
+def warn_of_absent_events(batch: Batch, intensity: FloatArray) -> None:
+    """Warn of events, with intensities of dims (event, date), that touch no period."""
+    events = batch.shared.events
+    absent = [event.name for event, row in zip(events, intensity, strict=True) if not row.any()]
+    names = ", ".join(map(repr, absent))
+    batch.warn(
+        "events", np.array([bool(absent)]), lambda _: f"no period contains the event {names}"
+    )
+
+
+def _too_much_media(media: FloatArray, total: FloatArray) -> Finding:
+    share = np.where(total > 0, media / np.where(total > 0, total, 1), 0.0)
+    return (
+        share > LARGEST_MEDIA_SHARE,
+        lambda dataset: (
+            f"media makes {share[dataset]:.0%} of sales, above {LARGEST_MEDIA_SHARE:.0%}; lower "
+            "base_effectiveness or roas, or raise base_sales_rate"
+        ),
+    )
+
+
+def _never_runs(names: Names, spend: FloatArray) -> Finding:
+    def say(dataset: int) -> str:
+        silent = ", ".join(map(repr, names[spend[dataset] == 0].tolist()))
+        return f"no spend in the window on {silent}; its effect cannot show"
+
+    return (spend == 0).any(axis=1), say
+
+
+def _odd_return(names: Names, spend: FloatArray, revenue: FloatArray) -> Finding:
+    low, high = PLAUSIBLE_ROAS
+    roas = revenue / np.where(spend > 0, spend, np.nan)
+    odd = (roas > 0) & ((roas < low) | (roas > high))
+
+    def say(dataset: int) -> str:
+        inside = odd[dataset]
+        pairs = list(zip(names[inside], roas[dataset, inside], strict=True))
+        found = ", ".join(f"{name} {value:.3g}" for name, value in pairs[:NAMED])
+        if len(pairs) > NAMED:
+            found += f" and {len(pairs) - NAMED} more"
+        return f"ROAS outside {low:g} to {high:g}: {found}; compare effect, spend and sales"
+
+    return np.asarray(odd.any(axis=1)), say
+
+
+def _twins(names: Names, spend: FloatArray) -> Finding:
+    """Find the two channels whose spend moves most alike, over dates and geos."""
+    datasets, channels, geos, dates = spend.shape
+    if channels < 2 or dates < 8:
+        return np.zeros(1, dtype=bool), lambda _: ""
+    # Twins are twins in every geo: some of them tell it at a fraction of the cost.
+    spend = spend[:, :, :: max(1, geos // TELLING_GEOS)]
+    level = spend.mean(axis=3, keepdims=True)
+    moves = spend / np.where(level > 0, level, 1) - (level > 0)
+    moves = moves.reshape(datasets, channels, -1)
+    size = np.sqrt(np.einsum("...ci,...ci->...c", moves, moves))
+    product = moves @ moves.swapaxes(1, 2)
+    scale = np.where(size > 1e-9 * np.sqrt(moves.shape[2]), size, np.inf)
+    correlation = np.triu(product / scale[..., None] / scale[:, None], k=1)
+    worst = correlation.reshape(datasets, -1).argmax(axis=1)
+    highest = correlation.max(axis=(1, 2))
+
+    def say(dataset: int) -> str:
+        first, second = np.unravel_index(worst[dataset], (channels, channels))
+        return (
+            f"spend on {str(names[first])!r} and {str(names[second])!r} correlates "
+            f"{highest[dataset]:.3f}, above {LARGEST_CORRELATION}; no model can tell them apart"
+        )
+
+    return np.asarray(highest > LARGEST_CORRELATION), say
+
+
+def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> Finding:
+    """Find the adstock that loses the largest share of its mass to its l_max."""
+    keys = [
+        (spec.registered, l_max, tuple(spec.settings.items()))
+        for spec, l_max in zip(config.adstocks, config.l_max, strict=True)
+    ]
+    parts: list[tuple[Any, FloatArray]] = []
+    for (kind, l_max, settings), index in members(keys):
+        if not kind.fits_l_max:
+            # The mean over the geos tells enough: long kernels of all geos cost more than they say.
+            mean = {name: truth[f"adstock_{name}"].mean(axis=1) for name in kind.parameters}
+            values = {name: each[:, index, None] for name, each in mean.items()}
+            lags = np.arange(l_max * (TAIL + 1), dtype=float)
+            kernel = kind.function(lags, **values, **dict(settings))
+            total = kernel.sum(axis=-1)
+            kept = kernel[..., :l_max].sum(axis=-1) / np.where(total > 0, total, 1)
+            parts.append((index, np.where(total > 0, 1 - kept, 0)))
+    rows = max((len(part) for _, part in parts if part.ndim == 2), default=1)
+    lost = np.zeros((rows, len(config.channels)))
+    for index, part in parts:
+        lost[:, index] = part
+    worst = lost.argmax(axis=1)
+
+    def say(dataset: int) -> str:
+        row = dataset % rows
+        channel = worst[row]
+        return (
+            f"the {config.adstocks[channel].kind} of {config.channel_names[channel]!r} loses "
+            f"{lost[row, channel]:.0%} of its mass to l_max; use a longer l_max"
+        )
+
+    return lost.max(axis=1) > LARGEST_LOSS, say

@@ -1,0 +1,217 @@
+"""Draws of what varies over time: spend of the channels, values of the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmm_xgen.config.base import shown
+from mmm_xgen.config.channel import ChannelConfig, ControlConfig
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.kernels.calendar import Calendar
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.kind import members
+from mmm_xgen.kernels.noise import autoregressive
+from mmm_xgen.kernels.patterns import PatternKind, campaign_noise, noise_draws, switch_draws
+
+if TYPE_CHECKING:
+    from mmm_xgen.config.specs import PatternSpec
+
+Items = Sequence[ChannelConfig | ControlConfig]
+
+
+def draw_spend(batch: Batch, base_spend: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Spend of every channel: base spend x level of its pattern x campaign noise.
+
+    Parameters
+    ----------
+    batch : Batch
+        Patterns, volatilities, dates and seeds.
+    base_spend : array, dims (dataset, geo, channel)
+        Mean spend while active, in currency per period.
+
+    Returns
+    -------
+    history : array, dims (dataset, channel, geo, history_date)
+        Spend of the burn-in, in currency per period.
+    spend : array, dims (dataset, channel, geo, date)
+        Spend inside the window.
+    """
+    calendar = batch.shared.calendar
+    names = batch.shared.channel_names
+    spend = _noise(batch, names, calendar, (len(names), base_spend.shape[1]))
+    _multiply_by_level(spend, batch, _channels, ("spend-pattern", names), calendar)
+    spend *= base_spend.swapaxes(1, 2)[..., None]
+    return spend[..., : calendar.burn_in], spend[..., calendar.burn_in :]
+
+
+def _channels(config: MMMDataConfig) -> Items:
+    return config.channels
+
+
+def _controls(config: MMMDataConfig) -> Items:
+    return config.control_variables
+
+
+def _noise(
+    batch: Batch, names: list[str], calendar: Calendar, shape: tuple[int, int]
+) -> FloatArray:
+    normal = np.empty((len(batch), *shape, noise_draws(calendar)))
+    for position, name in enumerate(names):
+        shared = batch.shared.channels[position].shared
+        for rng, draws in zip(batch.streams("spend", name), normal[:, position], strict=True):
+            if shared:
+                draws[...] = rng.standard_normal(draws.shape[-1])
+            else:
+                rng.standard_normal(out=draws)
+    volatility = batch.each(lambda config: [each.spend_volatility for each in config.channels])
+    return campaign_noise(normal, volatility[..., None, None], calendar)
+
+
+def draw_controls(batch: Batch, n_geos: int) -> FloatArray:
+    """Values of every control: base value x level of its pattern x persistent noise.
+
+    Returns
+    -------
+    array, dims (dataset, control, geo, date)
+        Values inside the window.
+    """
+    calendar = batch.shared.calendar.window()
+    controls, names = batch.shared.control_variables, batch.shared.control_names
+    values = np.empty((len(batch), len(names), n_geos, calendar.n_periods))
+    if not names:
+        return values
+    # Row 0 belongs to all geos together, so that the rows of the geos stay as geos are added.
+    normal = np.empty((len(batch), len(names), n_geos + 1, calendar.n_periods))
+    for position, name in enumerate(names):
+        for rng, draws in zip(batch.streams("control", name), normal[:, position], strict=True):
+            rng.standard_normal(out=draws)
+
+    def of_controls(read: Callable[[ControlConfig], float]) -> FloatArray:
+        numbers = batch.each(lambda config: [read(each) for each in config.control_variables])
+        return numbers[..., None, None]
+
+    persistence = of_controls(lambda control: control.persistence)
+    variance = np.log1p(np.square(of_controls(lambda control: control.value_volatility)))
+    moving = (persistence > 0).any(axis=(0, 2, 3))
+    normal[:, moving] = autoregressive(normal[:, moving], persistence[:, moving])
+    shared = np.array([control.shared for control in controls])
+    normal[:, shared, 1:] = normal[:, shared, :1]
+    np.multiply(normal[:, :, 1:], np.sqrt(variance), out=values)
+    values -= variance / 2
+    np.exp(values, out=values)
+    _multiply_by_level(values, batch, _controls, ("control-pattern", names), calendar)
+    values *= of_controls(lambda control: control.base_value)
+    return values
+
+
+def _multiply_by_level(
+    values: FloatArray,
+    batch: Batch,
+    items_of: Callable[[MMMDataConfig], Items],
+    places: tuple[str, list[str]],
+    calendar: Calendar,
+) -> None:
+    """Multiply ``(dataset, item, geo, date)`` values by the levels of their patterns.
+
+    A kind is called once for all of its items and datasets.
+    """
+    items = items_of(batch.shared)
+    place, names = places
+    keys = [(item.pattern.registered, tuple(item.pattern.settings.values())) for item in items]
+    for (kind, _), index in members(keys):
+        positions = range(len(items))[index] if isinstance(index, slice) else index
+        own = {names[position]: items[position].shared for position in positions}
+        shape = (len(batch), len(own), values.shape[2])
+        if kind.by_geo:
+            level = _level_by_geo(kind, batch, own, place, calendar, shape)
+        else:
+            specs = [
+                [items_of(config)[position].pattern for position in positions]
+                for config in batch.configs
+            ]
+            uniform = _uniform(batch, own, place, calendar, shape) if kind.random else None
+            level = _level(kind, specs, uniform, calendar)
+        values[:, index] *= level
+
+
+def _uniform(
+    batch: Batch,
+    shared: dict[str, bool],
+    place: str,
+    calendar: Calendar,
+    shape: tuple[int, int, int],
+) -> FloatArray:
+    uniform = np.empty((*shape, switch_draws(calendar)))
+    for position, (name, is_shared) in enumerate(shared.items()):
+        for rng, draws in zip(batch.streams(place, name), uniform[:, position], strict=True):
+            if is_shared:
+                draws[...] = rng.random(draws.shape[-1])
+            else:
+                rng.random(out=draws)
+    return uniform
+
+
+def _level(
+    kind: PatternKind,
+    specs: list[list[PatternSpec]],
+    uniform: FloatArray | None,
+    calendar: Calendar,
+) -> FloatArray:
+    """Levels of one kind; to its function the items of further datasets are further items."""
+    datasets = len(specs) if uniform is None else len(uniform)
+    rows = datasets * len(specs[0])
+
+    def stacked(name: str) -> FloatArray:
+        values = np.array([[getattr(spec, name) for spec in each] for each in specs], dtype=float)
+        return np.broadcast_to(values, (datasets, values.shape[1])).reshape(rows, 1, 1)
+
+    draws = () if uniform is None else (uniform.reshape(rows, *uniform.shape[2:]),)
+    parameters = {name: stacked(name) for name in kind.parameters}
+    level = np.asarray(kind.function(calendar, *draws, **parameters, **specs[0][0].settings))
+    level = np.broadcast_to(level, np.broadcast_shapes(level.shape, (rows, 1, 1)))
+    return level.reshape(datasets, -1, *level.shape[1:])
+
+
+def _level_by_geo(
+    kind: PatternKind,
+    batch: Batch,
+    shared: dict[str, bool],
+    place: str,
+    calendar: Calendar,
+    shape: tuple[int, int, int],
+) -> FloatArray:
+    """Levels of a plain ``f(dates, rng)``, called once a geo, with one stream a channel."""
+    import pandas as pd
+
+    dates = pd.DatetimeIndex(calendar.dates)
+    level = np.empty((*shape, calendar.n_periods))
+    for position, (name, is_shared) in enumerate(shared.items()):
+        for rng, rows in zip(batch.streams(place, name), level[:, position], strict=True):
+            for geo in range(1 if is_shared else len(rows)):
+                returned = kind.function(dates, rng)
+                rows[geo:] = _checked(returned, kind.name, name, place, calendar)
+    return level
+
+
+def _checked(returned: Any, function: str, name: str, place: str, calendar: Calendar) -> FloatArray:
+    problem = None
+    try:
+        level = np.asarray(returned, dtype=float)
+    except (TypeError, ValueError):
+        level, problem = np.empty(0), f"{shown(returned)}"
+    if problem is None and level.shape != (calendar.n_periods,):
+        problem = f"an array of shape {level.shape}"
+    elif problem is None and (not np.all(np.isfinite(level)) or np.any(level < 0)):
+        problem = "a negative or missing number"
+    if problem:
+        raise ConfigError(
+            f"the pattern {function!r} of {name!r} returned {problem}, allowed: an array of "
+            f"shape ({calendar.n_periods},) of numbers at least 0, one a date",
+            path="channels" if place == "spend-pattern" else "control_variables",
+        )
+    return level

@@ -1,0 +1,1 @@
+"""A user's media plan: read, checked, and fitted to a configuration."""

@@ -1,0 +1,1 @@
+"""Datasets as NetCDF and Zarr can hold them, and checks of files from strangers."""

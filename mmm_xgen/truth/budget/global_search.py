@@ -1,0 +1,383 @@
+"""Global maximum of a sum of one-dimensional curves under one budget, with a bound on the gap.
+
+The curves may be S-shaped, so that a local search ends in the wrong place. Here every curve is
+tabulated, a curve above it is maximised by branch and bound, and the table is refined where that
+optimistic answer lies. Twice: first above smooth curves, which finds the place
+(`smooth_above`); then, after a climb with exact derivatives
+(`mmm_xgen.truth.budget.local_search`), above
+all curves that never fall (`steps_above`), which proves how much better any other place can be.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.truth.budget.local_search import Problem, nearest_allowed, polish, sums
+from mmm_xgen.truth.budget.relaxation import Curves, Relaxed, relax
+
+FIRST_POINTS = 48
+# First search: rounds, intervals of each curve that a round refines, and the gap, as a share of
+# the value, at which it stops.
+ROUNDS = 10
+REFINED = 4
+FOUND = 2e-6
+# Second search: levels that a round adds, and the gap at which it stops.
+LEVELS = 64
+PROVEN = 1e-4
+# Most sub-problems of a round.
+BRANCHES = 300
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What `maximize` found.
+
+    Parameters
+    ----------
+    spend : array, dims (item,)
+        Best spend found; it satisfies all bounds.
+    value : float
+        Sum of the curves there.
+    bound : float
+        No allowed spend has a larger sum than this, whatever the curves, if they never fall.
+    estimate : float
+        The same for curves that bend no more often than the table shows.
+    """
+
+    spend: FloatArray
+    value: float
+    bound: float
+    estimate: float
+
+
+def smooth_above(spend: FloatArray, value: FloatArray) -> FloatArray:
+    r"""Values at the nodes whose linear interpolation is nowhere below a smooth curve.
+
+    With :math:`\sigma_k` the slope of the chord over interval :math:`k` and :math:`h_k` its width,
+    a curve that turns from convex to concave, or back, at most once in any three neighbouring
+    intervals is in interval :math:`k` at most :math:`h_k (\sigma_k - \sigma_{k+1})^+` above its
+    chord towards the left end, and :math:`h_k (\sigma_{k-1} - \sigma_k)^+` towards the right end:
+    where it is concave it is below the extended neighbouring chord, where it is convex below its
+    own. The first and the last interval are treated as in `steps_above`.
+
+    Parameters
+    ----------
+    spend, value : array, dims (item, node)
+        Increasing spend, and the curve there.
+
+    Examples
+    --------
+    >>> spend = np.array([[0.0, 1.0, 2.0, 3.0]])
+    >>> smooth_above(spend, np.minimum(spend, 1.5))
+    array([[1. , 1.5, 2. , 2. ]])
+    """
+    width = np.diff(spend, axis=1)
+    chord = np.diff(value, axis=1) / width
+    fall = np.maximum(chord[:, :-1] - chord[:, 1:], 0.0)
+    excess = np.zeros_like(value)
+    excess[:, :-2] = width[:, :-1] * fall
+    excess[:, 2:] = np.maximum(excess[:, 2:], width[:, 1:] * fall)
+    # The first and the last interval lack a neighbour; there the curve may be all steps.
+    ends = np.maximum(np.diff(value, axis=1)[:, [0, -1]], 0.0)
+    excess[:, [0, -2]] = np.maximum(excess[:, [0, -2]], ends)
+    return value + excess
+
+
+def steps_above(spend: FloatArray, value: FloatArray) -> FloatArray:
+    """Values at the nodes whose linear interpolation is nowhere below a curve that never falls.
+
+    Over an interval such a curve is at most what it is at the right end.
+
+    Parameters
+    ----------
+    spend, value : array, dims (item, node)
+        Increasing spend, and the curve there.
+
+    Examples
+    --------
+    >>> steps_above(np.array([[0.0, 1.0, 2.0]]), np.array([[0.0, 3.0, 4.0]]))
+    array([[3., 4., 4.]])
+    """
+    peak = np.maximum.accumulate(value, axis=1)
+    return np.column_stack([peak[:, 1:], peak[:, -1]])
+
+
+@dataclass
+class _Search:
+    """State of a search: table of the curves, best spend so far, and limits on what is possible.
+
+    Parameters
+    ----------
+    problem : Problem
+        Curves, budget and bounds.
+    free : array of bool, dims (item,)
+        Items that can move; the table has only these.
+    spend, value : array, dims (free item, node)
+        Table of the curves.
+    best : array, dims (item,)
+        Best spend found, all items.
+    reached : float
+        Sum of all curves there.
+    fixed : float
+        Sum of the curves of the items that cannot move.
+    price : array, dims (free item,)
+        Marginal value of spend where the best is.
+    """
+
+    problem: Problem
+    free: NDArray[np.bool_]
+    spend: FloatArray
+    value: FloatArray
+    best: FloatArray
+    reached: float
+    fixed: float
+    price: FloatArray
+
+    def offer(self, spend: FloatArray, values: FloatArray) -> None:
+        """Keep an allocation if it is the best so far."""
+        if float(values.sum()) > self.reached:
+            self.best, self.reached = spend, float(values.sum())
+
+
+def maximize(problem: Problem) -> Solution:
+    r"""Find the largest :math:`\sum_i f_i(s_i)` with :math:`\sum_i s_i \le B`.
+
+    Each :math:`s_i` lies in its interval, and the sums over groups lie in theirs.
+
+    Parameters
+    ----------
+    problem : Problem
+        Curves, budget and bounds; it must be feasible.
+
+    Examples
+    --------
+    >>> problem = Problem(
+    ...     value=lambda s: np.sqrt(s), slope=lambda s: 0.5 / np.sqrt(s), budget=5.0,
+    ...     lower=np.zeros(2), upper=np.full(2, 5.0), scale=np.ones(2),
+    ...     group=np.arange(2), group_lower=np.zeros(2), group_upper=np.full(2, 5.0),
+    ... )
+    >>> maximize(problem).spend.round(6)
+    array([2.5, 2.5])
+    """
+    free = problem.upper - problem.lower > 1e-12 * problem.budget
+    least = problem.value(problem.lower[:, None])
+    if not free.any():
+        total = float(least.sum())
+        return Solution(problem.lower, total, total, total)
+    spend = _first_grid(problem, free)
+    fixed, nothing = float(least[~free].sum()), np.empty(0)
+    search = _Search(problem, free, spend, nothing, problem.lower, -np.inf, fixed, nothing)
+    search.value = _values(search, spend)[free]
+    estimate = _find(search)
+    _polish(search)
+    found = search.reached
+    bound = _prove(search)
+    if search.reached > found:
+        _polish(search)
+    reached = search.reached
+    return Solution(search.best, reached, max(bound, reached), max(min(estimate, bound), reached))
+
+
+def _polish(search: _Search) -> None:
+    spend = polish(search.problem, search.best)
+    search.offer(spend, search.problem.value(spend[:, None])[:, 0])
+
+
+def _find(search: _Search) -> float:
+    """Refine the table where the best spend may be; how good any may be if curves are smooth."""
+    bound = np.inf
+    for _ in range(ROUNDS):
+        curves = _curves(search, smooth_above)
+        limit, _, relaxed = _branch_and_bound(curves, FOUND)
+        bound = min(bound, limit + search.fixed)
+        search.price = relaxed.price
+        _offer(search, relaxed)
+        if bound - search.reached <= FOUND * abs(search.reached):
+            break
+        _evaluate(search, _near_answer(search.spend, curves, relaxed))
+    return bound
+
+
+def _prove(search: _Search) -> float:
+    """Refine the table where steps would promise too much; how good any spend may be."""
+    # First around the best spend, then wherever the optimistic answer has gone.
+    part, price = _curves(search, steps_above), search.price
+    bound = np.inf
+    for _ in range(search.problem.proofs):
+        _evaluate(search, _where_steps_matter(search.value, part, price))
+        limit, part, relaxed = _branch_and_bound(_curves(search, steps_above), PROVEN)
+        price = relaxed.price
+        bound = min(bound, limit + search.fixed)
+        _offer(search, relaxed)
+        if bound - search.reached <= PROVEN * abs(search.reached):
+            break
+    return bound
+
+
+def _offer(search: _Search, relaxed: Relaxed) -> None:
+    """See how good an optimistic answer really is."""
+    candidate = search.problem.lower.copy()
+    candidate[search.free] = relaxed.spend
+    # Ties may leave that answer a little outside the bounds of groups.
+    candidate = nearest_allowed(search.problem, candidate)
+    search.offer(candidate, search.problem.value(candidate[:, None])[:, 0])
+
+
+def _evaluate(search: _Search, levels: FloatArray) -> None:
+    """Add levels to the table."""
+    value = _values(search, levels)[search.free]
+    spend = np.column_stack([search.spend, levels])
+    order = np.argsort(spend, axis=1)
+    search.spend = np.take_along_axis(spend, order, axis=1)
+    value = np.column_stack([search.value, value])
+    search.value = np.take_along_axis(value, order, axis=1)
+
+
+def _first_grid(problem: Problem, free: NDArray[np.bool_]) -> FloatArray:
+    """Spend at the first nodes, in equal ratios from far below today's to all that may be."""
+    lower, upper = problem.lower[free][:, None], problem.upper[free][:, None]
+    width = upper - lower
+    even = problem.budget / len(lower)
+    small = np.minimum(problem.scale[free][:, None], even)
+    first = np.minimum(0.02 * np.where(small > 0, small, even), width / FIRST_POINTS)
+    steps = np.arange(FIRST_POINTS - 1) / (FIRST_POINTS - 2)
+    spend = lower + np.column_stack([np.zeros_like(first), first * (width / first) ** steps])
+    spend[:, -1:] = upper
+    return np.asarray(spend)
+
+
+def _values(search: _Search, spend: FloatArray) -> FloatArray:
+    """Curves of all items at a spend of the free ones; the others come along where they are."""
+    everything = np.repeat(search.problem.lower[:, None], spend.shape[1], axis=1)
+    everything[search.free] = spend
+    return search.problem.value(everything)
+
+
+def _curves(search: _Search, above: Callable[[FloatArray, FloatArray], FloatArray]) -> Curves:
+    """Table of what lies above the free items, with what the others leave of every bound."""
+    problem, free, groups = search.problem, search.free, len(search.problem.group_lower)
+    fixed = sums(problem.group[~free], problem.lower[~free], groups)
+    members = problem.group[free]
+    lower, upper = problem.group_lower - fixed, problem.group_upper - fixed
+    most = sums(members, problem.upper[free], groups)
+    least = sums(members, problem.lower[free], groups)
+    budget = problem.budget - float(fixed.sum())
+    # What the items' own intervals or the budget see to anyway is no bound of a group.
+    upper = np.where(upper >= np.minimum(most, budget) * (1 - 1e-12), np.inf, upper)
+    return Curves(
+        spend=search.spend,
+        value=above(search.spend, search.value),
+        budget=budget,
+        group=members,
+        group_lower=np.where(lower <= least, -np.inf, lower),
+        group_upper=upper,
+        first=np.zeros(len(members), dtype=np.intp),
+        last=np.full(len(members), search.spend.shape[1] - 1, dtype=np.intp),
+    )
+
+
+def _branch_and_bound(curves: Curves, enough: float) -> tuple[float, Curves, Relaxed]:
+    """Upper bound on the sum of the tabulated curves, and the part of them that nearly reaches it.
+
+    The relaxation replaces every curve by its concave hull, which only errs in the few items that
+    end up on a chord of theirs. Such an item is split there into less and more.
+    """
+    root = relax(curves)
+    if root is None:
+        raise ArithmeticError("the bounds leave no feasible allocation")
+    number = count(1)
+    best, solved, leaf = root, 1, -np.inf
+    part = curves
+    queue = [(-root.bound, 0, curves, root)]
+    while queue:
+        bound = -queue[0][0]
+        hopeless = best.reached + 0.1 * enough * abs(best.reached)
+        if max(bound, leaf) <= hopeless or solved >= BRANCHES:
+            break
+        _, _, parent, relaxed = heapq.heappop(queue)
+        children = _children(parent, relaxed)
+        if not children:
+            # Hull and curve agree here, up to rounding.
+            leaf = max(leaf, bound)
+        for child in children:
+            solved += 1
+            answer = relax(child)
+            if answer is None:
+                continue
+            # A part cannot hold more than the whole, whatever rounding says.
+            limit = min(answer.bound, bound)
+            heapq.heappush(queue, (-limit, next(number), child, answer))
+            if answer.reached > best.reached:
+                part, best = child, answer
+    limit = -queue[0][0] if queue else -np.inf
+    return max(limit, leaf, best.reached), part, best
+
+
+def _children(curves: Curves, relaxed: Relaxed) -> list[Curves]:
+    wide = relaxed.high - relaxed.low > 1
+    if not wide.any():
+        return []
+    item = int(np.argmax(np.where(wide, relaxed.excess, -1.0)))
+    row, spent = curves.spend[item], relaxed.spend[item]
+    least, most = relaxed.low[item] + 1, relaxed.high[item]
+    nearest = least + int(np.argmin(np.abs(row[least:most] - spent)))
+    last, first = curves.last.copy(), curves.first.copy()
+    last[item] = first[item] = nearest
+    return [replace(curves, last=last), replace(curves, first=first)]
+
+
+def _near_answer(spend: FloatArray, curves: Curves, relaxed: Relaxed) -> FloatArray:
+    """Thirds of the few intervals of each curve in which the optimistic answer may lie."""
+    width = np.diff(spend, axis=1)
+    profit = curves.value - relaxed.price[:, None] * spend
+    promise = np.maximum(profit[:, :-1], profit[:, 1:])
+    position = np.sum(spend[:, 1:-1] <= relaxed.spend[:, None], axis=1)
+    rows = np.arange(len(spend))
+    promise[rows, position] = np.inf
+    promise[rows, np.maximum(position - 1, 0)] = np.inf
+    # Intervals as narrow as rounding would make chords meaningless.
+    promise = np.where(width > 1e-9 * spend[:, 1:], promise, -np.inf)
+    chosen = np.argpartition(-promise, REFINED - 1, axis=1)[:, :REFINED]
+    start = np.take_along_axis(spend, chosen, axis=1)
+    step = np.take_along_axis(width, chosen, axis=1)
+    thirds = np.array([1.0, 2.0]) / 3
+    return np.asarray((start[..., None] + step[..., None] * thirds).reshape(len(spend), -1))
+
+
+def _where_steps_matter(value: FloatArray, part: Curves, price: FloatArray) -> FloatArray:
+    r"""Levels so dense that no step of the table promises more than the others.
+
+    At price :math:`\lambda` a step of width :math:`h` promises :math:`\lambda h` too much, which
+    matters unless spending there earns less than the best by more than that. So the width goes
+    with a tolerance plus that shortfall; the tolerance is what gives the wanted number.
+    """
+    spend, price = part.spend, np.maximum(price, 0.0)[:, None]
+    nodes = np.arange(spend.shape[1])
+    outside = (nodes < part.first[:, None]) | (nodes > part.last[:, None])
+    profit = np.where(outside, -np.inf, value - price * spend)
+    nearest = np.maximum(profit[:, :-1], profit[:, 1:])
+    nearest[outside[:, :-1] | outside[:, 1:]] = -np.inf
+    shortfall = profit.max(axis=1, keepdims=True) - nearest
+    width = np.diff(spend, axis=1)
+    excess = price * width
+    low, high = np.zeros_like(price), excess.sum(axis=1, keepdims=True) + 1e-300
+    for _ in range(60):
+        tolerance = (low + high) / 2
+        many = np.floor(excess / (tolerance + shortfall)).sum(axis=1, keepdims=True) > LEVELS
+        low, high = np.where(many, tolerance, low), np.where(many, high, tolerance)
+    wanted = np.floor(excess / (high + shortfall)).astype(np.intp)
+    # Equally many in each curve: what rounding left over goes where a step promises most.
+    rows = np.arange(len(spend))
+    wanted[rows, np.argmax(excess - shortfall, axis=1)] += LEVELS - wanted.sum(axis=1)
+    counts = wanted.ravel()
+    total = np.repeat(np.cumsum(counts) - counts, counts)
+    share = (np.arange(counts.sum()) - total + 1) / (np.repeat(counts, counts) + 1)
+    levels = np.repeat(spend[:, :-1].ravel(), counts) + share * np.repeat(width.ravel(), counts)
+    return np.asarray(levels.reshape(len(spend), LEVELS))

@@ -1,0 +1,336 @@
+"""The best split of a budget over channels, globally, and what another split loses against it."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.config.base import shown
+from mmm_xgen.dataset import in_memory
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.response import respond
+from mmm_xgen.schema import require
+from mmm_xgen.truth.budget.constraints import ROUNDING, Bounds, Constraints, bounds_of
+from mmm_xgen.truth.budget.global_search import maximize
+from mmm_xgen.truth.budget.local_search import Problem
+from mmm_xgen.truth.budget.optimum_table import labelled_optimum, stamped
+from mmm_xgen.truth.budget.revenue_curves import Panel, panel_of
+from mmm_xgen.truth.media import NEXT_TO_NOTHING, channel_label, spend_of
+from mmm_xgen.truth.what_if.counterfactual import (
+    MEDIA_DIMS,
+    Window,
+    full_plan,
+    geo_positions,
+    refuse_foreign_contribution,
+    window_periods,
+)
+
+# Numbers of the panel for which one more round of the proof is worth its time.
+PROOF_EFFORT = 1_000_000
+NEEDED = ("spend", "channel_contribution", "revenue_per_kpi", "population")
+
+
+@in_memory
+def optimize_allocation(
+    ds: xr.Dataset,
+    *,
+    total_budget: float | None = None,
+    constraints: Constraints | None = None,
+    per_geo: bool = False,
+    window: Window = None,
+) -> xr.Dataset:
+    r"""Find the split of a budget over channels that earns the most, globally.
+
+    .. math::
+
+        \max_{s} \sum_{c} R_c(s_c) \quad\text{with}\quad \sum_c s_c \le B, \quad
+        l_c \le s_c \le u_c, \qquad
+        R_c(s_c) = \sum_{t, g} \text{revenue per KPI}_{tg}\,
+        \text{contribution}_{tgc}\!\left(\frac{s_c}{S_c}\, \text{pattern}_{tgc}\right)
+
+    The decision is one multiplier for each channel, or each geo of a channel, of its historical
+    pattern of spend, whose sum is :math:`S_c`; where there is no history the pattern is flat over
+    dates and by population over geos. S-shaped curves make this non-concave. As it is separable,
+    the curves are tabulated, maximised by branch and bound over their concave hulls, and the
+    result is polished with exact derivatives until marginal returns are equal.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates.
+    total_budget : float, optional
+        Currency for all dates of the window, channels and geos together; today's spend by
+        default. All of it is spent unless more spend can earn nothing anywhere. 0 is allowed.
+    constraints : mapping of mappings, optional
+        ``{"TV": {"min": 0.2, "max": 0.5}}``, shares of the budget; ``min_currency`` and
+        ``max_currency``; ``min_change`` and ``max_change`` against today's spend (0.3 is at most
+        30% more, -0.3 at least 70% of today); ``locked`` keeps today's spend, and today's
+        multiplier in every geo. ``"*"`` stands for every channel, whose own keys come first.
+        They hold for a channel over all geos, also with `per_geo`. The tightest bound counts.
+    per_geo : bool, default False
+        Whether every geo of a channel has a multiplier of its own.
+    window : str, slice, pair or date, optional
+        Dates whose spend is decided and whose sales count, as for `change_investment`; all dates
+        by default. Spend before it stays.
+
+    Returns
+    -------
+    Dataset, dims (channel,) or (geo, channel)
+        ``optimal_spend``, ``current_spend`` (currency), ``multiplier`` (their ratio, NaN where
+        nothing is spent today), ``contribution``, ``current_contribution`` (KPI units),
+        ``revenue``, ``current_revenue`` (currency), ``roas``, ``mroas`` (what one more unit of
+        currency earns; at 0 from the right, infinite where a curve starts vertically), ``lower``
+        and ``upper`` (channel; currency); ``shadow_price``: what one more unit of budget earns,
+        with which bounds in shares move; ``gap_bound``: currency of revenue by which no allowed
+        split can be better, ``gap_estimate``: the same for curves that bend no more often than
+        was looked at; ``spend`` (date, geo, channel): the plan, for `simulate` and `respond`.
+        ``attrs`` tell budget, what is left unspent, status.
+
+        *Window*: spend and sales of the same dates. *Carry-over*: the effect of earlier spend
+        counts, that of the window's spend after its end does not. *Sign*: positive where spend
+        adds sales. *Scale*: original units, noise-free, sums over the window.
+
+    Raises
+    ------
+    ConfigError
+        If the budget is negative, if there is no such channel or constraint, or if constraints
+        conflict; it says which.
+    SchemaError
+        If `ds` lacks a variable or a value of ``revenue_per_kpi``, or its spend does not make its
+        contributions.
+
+    Notes
+    -----
+    ``gap_bound`` is a proof for any response that never falls as spend rises, smooth or not: over
+    an interval of the table it is at most what it is at the right end. Its size, mostly under a
+    tenth of a percent of media's revenue, is the price of supposing nothing else.
+    ``gap_estimate`` supposes that a curve turns from convex to concave, or back, at most once
+    within three neighbouring intervals, and is some hundred times smaller.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> best = optimize_allocation(ds, constraints={"Trend": {"max_change": 0.2}})
+    >>> bool(best.revenue.sum() > best.current_revenue.sum())
+    True
+    >>> bool(abs(best.optimal_spend.sum() - ds.spend.sum()) < 1e-6)
+    True
+    >>> bool(best.gap_bound < 1e-3 * best.revenue.sum())
+    True
+    """
+    require(ds, *NEEDED)
+    if not isinstance(per_geo, bool):
+        raise ConfigError(f"found {shown(per_geo)}, allowed: True, False", path="per_geo")
+    refuse_foreign_contribution(ds)
+    periods = window_periods(ds, window)
+    panel = panel_of(ds, periods, per_geo=per_geo)
+    if not np.isfinite(panel.revenue).all():
+        raise SchemaError(
+            "'revenue_per_kpi' has missing values in the window, so no split is known to be the "
+            "best; fill them, or choose a window without"
+        )
+    now = spend_of(ds)[..., periods]
+    bounds = bounds_of(
+        ds, today=now.sum(axis=(1, 2)), total_budget=total_budget, constraints=constraints
+    )
+    current = panel.by_item(now.sum(axis=-1))
+    problem = _problem(panel, bounds, current)
+    solution = maximize(problem)
+    return labelled_optimum(ds, panel, periods, bounds, problem, solution)
+
+
+@in_memory
+def regret(
+    ds: xr.Dataset,
+    allocation: xr.DataArray | xr.Dataset,
+    *,
+    constraints: Constraints | None = None,
+    per_geo: bool | None = None,
+    window: Window = None,
+) -> xr.Dataset:
+    r"""Compute what a split of the budget loses against the best split of the same budget.
+
+    .. math::
+
+        \text{regret} = \sum_{t, g, c} \text{contribution}_{tgc}(s^*)
+        - \sum_{t, g, c} \text{contribution}_{tgc}(s)
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates.
+    allocation : DataArray or Dataset
+        Spend over the window, in currency, with dims (channel,) or (geo, channel), spread over
+        dates (and geos) as `optimize_allocation` does; or a plan with dims (date, geo, channel),
+        of which the dates in the window count; or a Dataset of `optimize_allocation`.
+    constraints : mapping of mappings, optional
+        What the best split must satisfy, as for `optimize_allocation`, shares being of the budget
+        of `allocation`. `allocation` itself need not satisfy it.
+    per_geo : bool, optional
+        Whether the best split tells geos apart; by default if `allocation` has dims
+        (geo, channel).
+    window : str, slice, pair or date, optional
+        As for `optimize_allocation`. Spend outside it is today's for both.
+
+    Returns
+    -------
+    Dataset
+        ``regret`` (KPI units), ``regret_revenue`` (currency), ``regret_percent_of_media`` (the
+        revenue lost, of the revenue of media under the best split), ``regret_percent_of_sales``
+        (``regret``, of expected sales under it), ``allocated_spend`` and ``optimal_spend``
+        (channel) or (geo, channel), ``gap_bound`` (currency): by how much more the revenue lost
+        may be.
+
+        *Window* and *carry-over*: as for `optimize_allocation`. *Sign*: positive where the best
+        split sells more. It can be negative for a split that breaks `constraints`, or for a plan
+        (date, geo, channel), which may time its spend better than the historical pattern that
+        the best split keeps. ``regret`` in KPI units and its share of sales can also be negative
+        where revenue per KPI unit differs between geos or dates, for the best split is that of
+        revenue and may sell fewer units at a higher price. *Scale*: original units, noise-free,
+        sums over the window.
+
+    Raises
+    ------
+    ConfigError
+        If spend is negative, missing or infinite, or if the constraints conflict.
+    AlignmentError
+        If the labels of `allocation` are not those of `ds`.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> today = regret(ds, ds.spend)
+    >>> bool(today.regret > 0)
+    True
+    >>> bool(abs(regret(ds, optimize_allocation(ds)).regret_percent_of_media) < 1e-6)
+    True
+    """
+    require(ds, *NEEDED, "mu")
+    refuse_foreign_contribution(ds)
+    if not isinstance(per_geo, bool | None):
+        raise ConfigError(f"found {shown(per_geo)}, allowed: True, False, None", path="per_geo")
+    periods = window_periods(ds, window)
+    spend, tells_geos = _given_plan(ds, allocation, periods)
+    per_geo = tells_geos if per_geo is None else per_geo
+    best = optimize_allocation(
+        ds,
+        total_budget=float(spend.isel(date=periods).sum()),
+        constraints=constraints,
+        per_geo=per_geo,
+        window=window,
+    )
+    dims = best["optimal_spend"].dims
+    inside = {"date": periods}
+    given, ideal, today = (
+        respond(plan, ds)[inside] for plan in (spend, best["spend"], ds["spend"])
+    )
+    rate = ds["revenue_per_kpi"][inside]
+    lost, lost_revenue = (_lost(ideal * worth, given * worth) for worth in (1.0, rate))
+    media = (ideal * rate).sum()
+    sales = ds["mu"][inside].sum() + (ideal - today).sum()
+    result = xr.Dataset(
+        {
+            "regret": lost,
+            "regret_revenue": lost_revenue,
+            "regret_percent_of_media": 100 * lost_revenue / media.where(media != 0),
+            "regret_percent_of_sales": 100 * lost / sales.where(sales != 0),
+            "allocated_spend": spend[inside].sum([dim for dim in MEDIA_DIMS if dim not in dims]),
+            "optimal_spend": best["optimal_spend"],
+            "gap_bound": best["gap_bound"],
+        }
+    )
+    return stamped(ds, result).assign_attrs(best.attrs)
+
+
+def _lost(ideal: xr.DataArray, given: xr.DataArray) -> xr.DataArray:
+    """Sum of what is lost; the best split loses nothing, not the rounding of two sums."""
+    lost = (ideal - given).sum()
+    return lost.where(abs(lost) > ROUNDING * abs(ideal).sum(), 0.0)
+
+
+def _given_plan(
+    ds: xr.Dataset, allocation: xr.DataArray | xr.Dataset, periods: slice
+) -> tuple[xr.DataArray, bool]:
+    """Plan that an allocation stands for, and whether it tells geos apart."""
+    tells_geos = False
+    if isinstance(allocation, xr.Dataset):
+        require(allocation, "spend")
+        tells_geos = "geo" in allocation.get("optimal_spend", xr.DataArray()).dims
+        allocation = allocation["spend"]
+    if not isinstance(allocation, xr.DataArray):
+        raise SchemaError(
+            f"allocation: found {shown(allocation)}, needed: a DataArray with dims (channel), "
+            "(geo, channel) or (date, geo, channel), or an xarray.Dataset with such spend"
+        )
+    plan = ds["spend"].transpose(*MEDIA_DIMS).astype(float).copy()
+    dims = set(map(str, allocation.dims))
+    if dims == {*MEDIA_DIMS}:
+        plan[periods] = full_plan(ds, allocation)[periods]
+        return plan, tells_geos
+    if dims not in ({"channel"}, {"geo", "channel"}):
+        raise AlignmentError(
+            f"the allocation has dims {tuple(allocation.dims)}, needed: (channel), (geo, channel) "
+            "or (date, geo, channel)"
+        )
+    per_geo = "geo" in dims
+    panel = panel_of(ds, periods, per_geo=per_geo)
+    values = panel.plan(_totals(ds, allocation))
+    plan[periods] = values.transpose(2, 1, 0)
+    return plan, per_geo
+
+
+def _totals(ds: xr.Dataset, allocation: xr.DataArray) -> FloatArray:
+    """Spend of each item, in the order of the items of a panel."""
+    positions = []
+    for dim in ("channel", "geo"):
+        if dim not in allocation.dims:
+            continue
+        known = [str(name) for name in ds[dim].values]
+        if dim not in allocation.coords:
+            raise AlignmentError(f"the allocation has no labels along {dim!r}")
+        names = [str(name) for name in allocation[dim].values]
+        if dim == "channel":
+            found = [known.index(channel_label(ds, name)) for name in names]
+        else:
+            found = [geo_positions(ds, name)[0] for name in names]
+        if sorted(found) != list(range(len(known))):
+            missing = [name for at, name in enumerate(known) if found.count(at) != 1]
+            raise AlignmentError(
+                f"the allocation needs every {dim} once; see {', '.join(missing)} in it"
+            )
+        positions.append(np.argsort(found))
+    values = allocation.transpose("channel", ...).to_numpy()
+    if values.dtype.kind not in "iuf" or not np.all(np.isfinite(values) & (values >= 0)):
+        raise ConfigError(
+            f"found {shown(values.tolist())}, allowed: finite currency, at least 0",
+            path="allocation",
+        )
+    return np.asarray(values.astype(float)[np.ix_(*positions)].ravel())
+
+
+def _problem(panel: Panel, bounds: Bounds, current: FloatArray) -> Problem:
+    geos = panel.pattern.shape[1] if panel.per_geo else 1
+    group = np.repeat(np.arange(len(bounds.lower)), geos)
+    others = bounds.lower.sum() - bounds.lower
+    most = np.minimum(bounds.upper, bounds.budget - others)
+    most = np.maximum(most, bounds.lower)
+    lower = bounds.lower if geos == 1 else np.zeros(len(bounds.lower))
+    locked = bounds.locked[group]
+    # Where a curve starts vertically, no parabola touches it, but one does next to its start.
+    least = NEXT_TO_NOTHING * panel.unit
+    return Problem(
+        value=panel.value,
+        slope=lambda spend: panel.slope(np.maximum(spend, least)),
+        budget=bounds.budget,
+        lower=np.where(locked, current, lower[group]),
+        upper=np.where(locked, current, most[group]),
+        scale=current,
+        group=group,
+        group_lower=bounds.lower,
+        group_upper=most,
+        # A small panel is cheap to evaluate, so that the bound can be tighter.
+        proofs=int(np.clip(PROOF_EFFORT // panel.pattern.size, 3, 12)),
+    )

@@ -1,0 +1,1 @@
+"""The information bound: how precisely the data can tell their own parameters."""

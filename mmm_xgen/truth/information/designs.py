@@ -1,0 +1,128 @@
+"""Designs that could tell a channel's effect better, and the information under each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.errors import AlignmentError, ConfigError, XgenError
+from mmm_xgen.kernels.calendar import regular
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.truth.information.information_bound import Information
+from mmm_xgen.truth.information.jacobian import Columns, Model, baseline_columns, media_columns
+from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, full_plan
+
+# Change of spend in a geo test.
+TEST_CHANGE = 0.5
+STEPS = {"day": "days", "week": "weeks", "month": "months"}
+HALF_YEAR = {"day": 182, "week": 26, "month": 6}
+
+
+def geo_test(model: Model, channel: int, population: FloatArray) -> FloatArray:
+    """Spend of one channel in all geos if it were tested, dims (geo, date).
+
+    For two campaigns' time (8 weeks), where it spends most, it spends half more and half less in
+    turn in every other geo by population. In a single geo it is off and then doubled.
+    """
+    spend = np.array(model.spend[channel])
+    length = min(2 * model.calendar.campaign_periods, spend.shape[-1])
+    running = np.convolve(spend.sum(axis=0), np.ones(length), mode="valid")
+    start = int(np.argmax(running))
+    if len(spend) == 1:
+        middle = start + length // 2
+        spend[:, start:middle] = 0
+        spend[:, middle : start + length] *= 2
+        return np.asarray(spend)
+    tested = np.argsort(-population, kind="stable")[::2]
+    change = np.where(np.arange(len(tested)) % 2 == 0, 1 + TEST_CHANGE, 1 - TEST_CHANGE)
+    spend[tested, start : start + length] *= change[:, None]
+    return spend
+
+
+def pulsed(model: Model, channel: int) -> FloatArray:
+    """Spend of one channel in flights: one campaign's time on, one off, at the same total.
+
+    It is flat over the flights in a geo whose spend would all lie between them.
+    """
+    spend = model.spend[channel]
+    is_on = np.arange(spend.shape[-1]) // model.calendar.campaign_periods % 2 == 0
+    flown = spend * is_on
+    # Where all spend lies in the flights that are off, the others have no pattern to keep.
+    flown = np.where(flown.any(axis=-1, keepdims=True), flown, is_on)
+    scale = spend.sum(axis=-1, keepdims=True) / flown.sum(axis=-1, keepdims=True)
+    return np.asarray(flown * scale)
+
+
+def with_spend(information: Information, channel: int, spend: FloatArray) -> Information:
+    """Information with other spend of one channel, dims (geo, date); only its columns move."""
+    model = information.model
+    changed = model.spend.copy()
+    changed[channel] = spend
+    model = replace(model, spend=changed)
+    moved = media_columns(model, [channel])
+    values = information.media.values.copy()
+    for label, column in zip(moved.labels, np.moveaxis(moved.values, -1, 0), strict=True):
+        if label in information.media.labels:
+            values[..., information.media.labels.index(label)] = column
+    media = replace(information.media, values=values)
+    return replace(information, model=model, media=media, mu=model.expected_sales())
+
+
+def with_plan(ds: xr.Dataset, information: Information, name: str, plan: object) -> Information:
+    """Information with the spend of a plan, dims (date, geo, channel), or of a part of it."""
+    if not isinstance(plan, xr.DataArray):
+        raise ConfigError(
+            f"found {type(plan).__name__}, allowed: a DataArray of spend with dims (date, geo, "
+            "channel)",
+            path=f"designs.{name}",
+        )
+    try:
+        full = full_plan(ds, plan)
+        if full.ndim > len(MEDIA_DIMS):
+            raise AlignmentError(f"found the dim {full.dims[0]!r}, allowed: one plan a design")
+    except XgenError as error:
+        raise type(error)(f"the design {name!r} does not fit the Dataset: {error}") from None
+    model = replace(information.model, spend=full.transpose("channel", "geo", "date").to_numpy())
+    return _with_model(information, model)
+
+
+def with_more_periods(information: Information, periods: int) -> Information:
+    """Information if the panel went on: spend and controls repeat from its start."""
+    model, calendar = information.model, information.model.calendar
+    more = np.arange(periods) % calendar.n_periods
+    longer = replace(
+        model,
+        calendar=regular(calendar.dates[0], calendar.n_periods + periods, calendar.step),
+        spend=np.concatenate([model.spend, model.spend[..., more]], axis=-1),
+        control=np.concatenate([model.control, model.control[..., more]], axis=-1),
+    )
+    return _with_model(information, longer)
+
+
+def _with_model(information: Information, model: Model) -> Information:
+    """Information of another panel of the same parameters."""
+    media, baseline = media_columns(model), baseline_columns(model)
+    return replace(
+        information,
+        model=model,
+        mu=model.expected_sales(),
+        media=_the_same(media, information.media),
+        baseline=_the_same(baseline, information.baseline),
+    )
+
+
+def _the_same(columns: Columns, wanted: Columns) -> Columns:
+    """Columns in the order of others, without those that are known."""
+    kept = [columns.labels.index(label) for label in wanted.labels]
+    return replace(wanted, values=columns.values[..., kept])
+
+
+def with_half_the_noise(information: Information) -> Information:
+    """Four times the information."""
+    return replace(
+        information,
+        media=replace(information.media, values=2 * information.media.values),
+        baseline=replace(information.baseline, values=2 * information.baseline.values),
+    )

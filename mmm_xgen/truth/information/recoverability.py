@@ -1,0 +1,307 @@
+"""Can this dataset tell its channels' returns, why not, and what would help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmm_xgen.config.base import shown
+from mmm_xgen.dataset import in_memory
+from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.truth.information.designs import (
+    HALF_YEAR,
+    STEPS,
+    geo_test,
+    pulsed,
+    with_half_the_noise,
+    with_more_periods,
+    with_plan,
+    with_spend,
+)
+from mmm_xgen.truth.information.diagnosis import (
+    FAIR,
+    GOOD,
+    MEANINGLESS,
+    RUNGS,
+    diagnose,
+    ladder_of,
+    partners_of,
+    reason_of,
+)
+from mmm_xgen.truth.information.information_bound import Information, information_of
+from mmm_xgen.truth.information.linear_algebra import in_one_thread
+from mmm_xgen.truth.information.priors import Prior, named
+from mmm_xgen.truth.media import contribution
+
+DESIGNS = ("geo_test", "pulsed", "more_weeks", "half_noise")
+
+
+@in_memory
+def recoverability(
+    ds: xr.Dataset, *, prior: Prior = "pymc-marketing", known: Sequence[str] = ()
+) -> xr.Dataset:
+    r"""How well the ROAS of each channel can be told from this dataset at best, and why not better.
+
+    The grade follows the bound on log ROAS of a model with the true structure whose media
+    parameters are shared across geos (`information_bound` with the prior):
+
+    ===================  =====================================================================
+    ``good``             relative standard error of at most 10%
+    ``fair``             at most 25%
+    ``poor``             more
+    ``weak``             without the prior it is above 1 (log scale): a local bound then means
+                         nothing, and what a fit says of the ROAS is its prior (not the ``weak``
+                         of `information_bound`: some parameter's bound above 0.2)
+    ``not identified``   without the prior it is infinite, or there is no ROAS to tell
+    ===================  =====================================================================
+
+    The reason is read off a ladder of bounds: with all else known, with the baseline unknown,
+    with the channel's own adstock and curve unknown, with the other channels unknown; without
+    the prior where the grade is ``weak`` or ``not identified``. The rung that costs most (the
+    first: by how much it exceeds 10%) gives it, and simple figures of the spend put it into words.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, dims (date, geo, channel).
+    prior : mapping of str to float or DataArray, or "pymc-marketing", optional
+        Prior sd on the link scale, as for `information_bound`.
+    known : sequence of str
+        Parameters taken as known.
+
+    Returns
+    -------
+    Dataset, dims (channel)
+        ``grade``, ``reason``; ``roas_bound`` with and ``roas_bound_without_prior`` without the
+        prior, as shares of the ROAS (log scale); ``weak`` (whether the latter is above 1, as in
+        the grades ``weak`` and ``not identified``); ``ladder`` (unknown, channel), the bounds
+        that the reason comes from; and the figures behind the words: ``off`` (share of
+        date-geo cells without spend), ``spend_variation`` (sd of spend over time by its
+        mean), ``lowest`` (lowest contribution by the mean one), ``elasticity`` (of contribution
+        to spend) and ``collinear_with`` (the channel whose knowledge would help most).
+
+    Raises
+    ------
+    ConfigError
+        If a prior or known name is no free parameter, or if a geo has no noise.
+
+    See Also
+    --------
+    what_would_help : What would shrink these bounds.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset(seed=1)
+    >>> sorted(set(recoverability(ds).grade.values) - {"good", "fair", "poor", "weak"})
+    []
+    """
+    fits = [information_of(ds, prior=each, known=known) for each in (prior, None)]
+    information = fits[0]
+    revenue = ds["revenue_per_kpi"].transpose("geo", "date").to_numpy()
+    gradient, nothing = _log_gradient(information, revenue)
+    bounds = [fit.bound() for fit in fits]
+    errors = [np.sqrt(bound.variance(gradient))[0] for bound in bounds]
+    with_prior, without = [np.where(nothing, np.inf, error) for error in errors]
+    with in_one_thread():
+        ladders = [
+            ladder_of(fit, bound, gradient[0], error)
+            for fit, bound, error in zip(fits, bounds, (with_prior, without), strict=True)
+        ]
+        partners = partners_of(information, bounds[0], gradient[0])
+    seen = diagnose(information)
+    grades = [_grade(each, alone) for each, alone in zip(with_prior, without, strict=True)]
+    weak = ~(without <= MEANINGLESS)
+    telling = np.where(weak, ladders[1], ladders[0])
+    reasons = [
+        reason_of(information, seen, telling[:, channel], partner, channel)
+        for channel, partner in enumerate(partners)
+    ]
+
+    def figure(values: Any, long_name: str) -> xr.Variable:
+        return xr.Variable("channel", values, {"units": "1", "long_name": long_name})
+
+    about = {"units": "1", "long_name": "bound on log ROAS as more is unknown", "scale": "log"}
+    return xr.Dataset(
+        {
+            "grade": figure(grades, "how well the ROAS can be told"),
+            "reason": figure(reasons, "what costs most precision"),
+            "roas_bound": figure(with_prior, "standard error of the log ROAS"),
+            "roas_bound_without_prior": figure(without, "the same without the prior"),
+            "weak": figure(weak, "the ROAS bound without prior is above 1"),
+            "ladder": xr.Variable(("unknown", "channel"), ladders[0], about),
+            "off": figure(seen.off, "share of cells without spend"),
+            "spend_variation": figure(seen.variation, "sd of spend over time by its mean"),
+            "lowest": figure(seen.lowest, "lowest contribution by the mean one"),
+            "elasticity": figure(seen.elasticity, "elasticity of contribution to spend"),
+            "collinear_with": figure(partners, "channel whose knowledge would help most"),
+        },
+        coords={"channel": ds["channel"].variable, "unknown": list(RUNGS)},
+        attrs={"prior": named(prior), "good": GOOD, "fair": FAIR, "meaningless": MEANINGLESS},
+    )
+
+
+def _grade(with_prior: float, without: float) -> str:
+    if not np.isfinite(without):
+        return "not identified"
+    if without > MEANINGLESS:
+        return "weak"
+    return "good" if with_prior <= GOOD else "fair" if with_prior <= FAIR else "poor"
+
+
+def _log_gradient(
+    information: Information, revenue: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Derivatives of log ROAS, dims (fit, channel, column), and where the ROAS is 0."""
+    model = information.model
+    kpis = contribution(model.spend, model.media, model.history)
+    total = np.einsum("cgt,gt->c", kpis, revenue)
+    nothing = total == 0
+    return information.totals(revenue) / np.where(nothing, 1, total)[None, :, None], nothing
+
+
+@in_memory
+def what_would_help(
+    ds: xr.Dataset,
+    *,
+    prior: Prior = "pymc-marketing",
+    designs: Sequence[str] | Mapping[str, xr.DataArray] | None = None,
+    known: Sequence[str] = (),
+) -> xr.Dataset:
+    r"""By how much a few designs would shrink the bound on each channel's ROAS.
+
+    ================  ========================================================================
+    ``geo_test``      For two campaigns' time (8 weeks), where the channel spends most, half more
+                      and half less spend in turn in every other geo by population; in a single
+                      geo off, then doubled. One design a channel.
+    ``pulsed``        The channel in flights, a campaign's time on and one off (4 weeks each), in
+                      all geos, with the same total in each. One design a channel.
+    ``more_weeks``    Half a year more (26 weeks): trend and season go on, spend and controls
+                      repeat from the start of the panel.
+    ``half_noise``    Half the sd of the noise: four times the information.
+    ================  ========================================================================
+
+    The ROAS is always that of the panel as it is, so that only its standard error moves; a ratio
+    of 0.5 halves it. Model and prior are those of `recoverability`. A ratio of 1 says that
+    the design tells nothing new of that channel, one above 1 that it takes away what told of it.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, dims (date, geo, channel).
+    prior : mapping of str to float or DataArray, or "pymc-marketing", optional
+        Prior sd on the link scale, as for `information_bound`.
+    designs : sequence of str, or mapping of str to DataArray, optional
+        Which of the designs above, all by default; or other plans to compare: a spend, dims
+        (date, geo, channel), in currency per period, under any name. Dates, geos and channels
+        that it lacks keep today's spend, as for `simulate`.
+    known : sequence of str
+        Parameters taken as known.
+
+    Returns
+    -------
+    Dataset, dims (design, channel)
+        ``bound_ratio``: bound under the design by the bound now; ``bound_now`` (channel), as a
+        share of the ROAS (log scale). A bound that stays infinite has the ratio 1, one that
+        becomes finite 0. Coordinates ``design_kind`` and ``design_channel`` (design), the latter
+        empty for what concerns all channels.
+
+    Raises
+    ------
+    ConfigError
+        If a design, prior or known name is not known, if a geo has no noise, or if the spend of
+        a plan is negative, missing or infinite.
+    AlignmentError
+        If a plan does not fit the Dataset.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset(seed=1)
+    >>> ratios = what_would_help(ds, designs=["half_noise"]).bound_ratio
+    >>> bool(((ratios >= 0.5) & (ratios <= 1)).all())
+    True
+    """
+    information = information_of(ds, prior=prior, known=known)
+    revenue = ds["revenue_per_kpi"].transpose("geo", "date").to_numpy()
+    gradient = information.totals(revenue)
+    now = _errors(information, gradient)
+    plans = _plans(ds, information, designs)
+    ratios = np.empty((len(plans), len(now)))
+    for position, (_, _, _, build) in enumerate(plans):
+        new = _errors(build(), gradient)
+        told = np.isfinite(now) & (now > 0)
+        ratios[position] = np.where(told, new / np.where(told, now, 1), np.isinf(new) | (now == 0))
+    slopes, nothing = _log_gradient(information, revenue)
+    log_scale = np.sqrt(information.bound().variance(slopes))[0]
+    ratio = {"units": "1", "long_name": "bound on the ROAS under the design by the bound now"}
+    error = {"units": "1", "long_name": "standard error of the log ROAS now", "scale": "log"}
+    return xr.Dataset(
+        {
+            "bound_ratio": (("design", "channel"), ratios, ratio),
+            "bound_now": ("channel", np.where(nothing, np.inf, log_scale), error),
+        },
+        coords={
+            "design": [label for label, *_ in plans],
+            "design_kind": ("design", [kind for _, kind, *_ in plans]),
+            "design_channel": ("design", [channel for _, _, channel, _ in plans]),
+            "channel": ds["channel"].variable,
+        },
+        attrs={"prior": named(prior)},
+    )
+
+
+def _errors(information: Information, gradient: FloatArray) -> FloatArray:
+    return np.asarray(np.sqrt(information.bound().variance(gradient))[0])
+
+
+Plan = tuple[str, str, str, Callable[[], Information]]
+
+
+def _plans(
+    ds: xr.Dataset,
+    information: Information,
+    designs: Sequence[str] | Mapping[str, xr.DataArray] | None,
+) -> list[Plan]:
+    """Label, kind and channel of each design, and how to get its information."""
+    if isinstance(designs, Mapping):
+        return [
+            (name, "plan", "", partial(with_plan, ds, information, name, plan))
+            for name, plan in designs.items()
+        ]
+    chosen = DESIGNS if designs is None else (designs,) if isinstance(designs, str) else designs
+    if not isinstance(chosen, Collection) or not all(isinstance(kind, str) for kind in chosen):
+        raise ConfigError(
+            f"found {shown(designs)}, allowed: a list of names of designs, or a mapping of names "
+            "to plans",
+            path="designs",
+        )
+    model = information.model
+    population = np.ones(model.spend.shape[1])
+    if "population" in ds:
+        population = np.asarray(ds["population"].to_numpy(), dtype=float)
+    plans: list[Plan] = []
+    for kind in chosen:
+        if kind == "half_noise":
+            plans.append(("half the noise", kind, "", partial(with_half_the_noise, information)))
+        elif kind == "more_weeks":
+            step = model.calendar.step
+            label = f"{HALF_YEAR[step]} more {STEPS[step]}"
+            more = partial(with_more_periods, information, HALF_YEAR[step])
+            plans.append((label, kind, "", more))
+        elif kind in {"geo_test", "pulsed"}:
+            for channel, name in enumerate(model.channels):
+                if kind == "geo_test":
+                    label, spend = f"geo test on {name}", geo_test(model, channel, population)
+                else:
+                    label, spend = f"pulsed {name}", pulsed(model, channel)
+                plans.append((label, kind, name, partial(with_spend, information, channel, spend)))
+        else:
+            raise ConfigError(f"no design is named {kind!r}; {nearest(kind, DESIGNS)}")
+    return plans

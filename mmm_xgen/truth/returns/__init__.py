@@ -1,0 +1,1 @@
+"""Returns on spend: ROAS, marginal ROAS, attribution, and shapes of the curves."""

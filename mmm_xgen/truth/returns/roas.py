@@ -1,0 +1,464 @@
+"""Returns on spend and shares of sales, one function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from numbers import Real
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from mmm_xgen.config.base import shown
+from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.schema import require
+from mmm_xgen.truth.media import outlasts_data
+from mmm_xgen.truth.returns.incremental import Arrays, Response, checked_contribution, of_response
+from mmm_xgen.truth.returns.windows import Windows, windows_of
+from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, Window
+
+BY = ("geo", "channel")
+By: TypeAlias = str | Iterable[str]
+Figures = TypeVar("Figures", xr.DataArray, xr.Dataset)
+
+# Dims of revenue by window, as `mmm_xgen.truth.returns.incremental.Response` is asked for it.
+EARNED = ("channel", "geo", "period")
+
+
+def roas(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    window: Window = None,
+    freq: str | None = None,
+    with_carryout: bool = False,
+    within_data: bool = False,
+) -> xr.DataArray:
+    r"""Compute the true return on ad spend.
+
+    .. math::
+
+        \text{ROAS}_c = \frac{\sum_{t \in W, g} \text{revenue per KPI}_{tg}\,
+            \text{contribution}_{tgc}}{\sum_{t \in W, g} \text{spend}_{tgc}}
+
+    The numerator is the revenue lost in the window W if the channel were zero on *all* dates:
+    every curve is 0 at zero spend, and noise and baseline stay as they are. With carry-out it
+    is the revenue lost if the channel were zero *in the window only*, from the window's start
+    to ``l_max - 1`` periods after its end:
+
+    .. math::
+
+        \sum_{t \in W^+, g} \text{revenue per KPI}_{tg}\,
+        \bigl(\text{contribution}_{tgc} - \text{contribution without } W_{tgc}\bigr)
+
+    After the last date nothing is spent, and a unit of the KPI is worth what it was on that date.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates, an aggregated one, or an ensemble, lazily if it
+        is lazy.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart; sums run over the rest. ``("geo", "channel")`` for one figure a geo
+        and channel, ``"geo"`` for all media of a geo together.
+    window : str, slice, pair or date, optional
+        Dates, as for `mmm_xgen.truth.what_if.counterfactual.window_periods`; all by default.
+    freq : {"D", "W-MON", ..., "W-SUN", "MS", "QS", "YS"}, optional
+        One figure for every such period of the window.
+    with_carryout : bool, default False
+        Whether sales after the window count and earlier spend does not.
+    within_data : bool, default False
+        Whether the carry-out ends at the last date, as in PyMC-Marketing's incrementality. Only
+        with `with_carryout`.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
+        Currency of revenue per currency of spend; NaN where nothing was spent. With
+        `with_carryout` its coordinate ``complete`` says where all carry-out arrives by the last
+        date, so that `within_data` makes no difference.
+
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend
+        (``spend_history``) counts, that of the window's spend after its end does not; with
+        `with_carryout` the reverse. *Sign*: positive where spend adds sales. *Scale*: original
+        units, noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable, or its spend does not make its contributions.
+    ConfigError
+        If `by` names something else than a geo or channel, a window has no dates, or
+        `within_data` has no carry-out to cut.
+
+    References
+    ----------
+    The first rule is that of Meridian's ``Analyzer.roi``, the second that of PyMC-Marketing's
+    ``incrementality``.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> roas(ds).values.round(3).tolist()
+    [2.4, 1.5, 3.0]
+    >>> roas(ds, by=("geo", "channel"), freq="QS").sizes
+    Frozen({'period': 8, 'geo': 2, 'channel': 3})
+    """
+    require(ds, "spend", "channel_contribution", "revenue_per_kpi")
+    check_carryout(with_carryout, within_data)
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    if with_carryout:
+        (lost,) = of_response(
+            ds,
+            lambda response, _: [by_window(windows, response.lost)],
+            [EARNED],
+            {"period": len(windows.periods)},
+            within_data=within_data,
+        )
+        revenue = with_complete(summed(lost, windows, over), ds, over, windows)
+        rule = meaning_of_carryout("from the window to the end of its carry-over", within_data)
+        rule += ", without it in the window"
+    else:
+        revenue = total(checked_contribution(ds) * ds["revenue_per_kpi"], over, windows)
+        rule = "without the channel"
+    result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
+    return result.assign_attrs(
+        units="1", long_name=f"return on ad spend: revenue lost {rule}, per unit of its spend"
+    )
+
+
+def mroas(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    window: Window = None,
+    freq: str | None = None,
+    delta: float | None = None,
+    with_carryout: bool = False,
+    within_data: bool = False,
+) -> xr.DataArray:
+    r"""Compute the true marginal return: revenue that the next unit of spend earns.
+
+    With :math:`R(h)` the revenue in the window W if the channel had spent :math:`1 + h` times as
+    much on *all* dates, earlier ones included, and in every geo:
+
+    .. math::
+
+        \text{mROAS}_c = \frac{R'(0)}{\sum_{t \in W, g} \text{spend}_{tgc}}
+        \qquad\text{or}\qquad \frac{R(\delta) - R(0)}{\delta \sum_{t \in W, g} \text{spend}_{tgc}}
+
+    With carry-out spend changes *in the window only*, and :math:`R(h)` counts revenue until
+    ``l_max - 1`` periods after the window. Each of the two is the derivative of the return of the
+    same rule (`roas`), so that for a channel with a linear curve both are equal. The derivative
+    is exact, by a complex step.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates, or an ensemble of them, lazily if it is lazy.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart; all spend of the rest changes together, in equal proportion.
+    window, freq : optional
+        Dates, and one figure for every period of them, as for `roas`.
+    delta : float, optional
+        Finite change instead of the derivative; 0.01 for 1% more, as Meridian and
+        PyMC-Marketing report by default.
+    with_carryout, within_data : bool, default False
+        As for `roas`.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
+        Currency of revenue per currency of spend; NaN where nothing was spent. With
+        `with_carryout` it has the coordinate ``complete``, as `roas` has.
+
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts and
+        moves with the change, revenue after the window does not count; with `with_carryout`
+        earlier spend stays as it is and later revenue counts. *Sign*: positive where spend adds
+        sales. *Scale*: original units, noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable or its spend does not make its contributions.
+    ConfigError
+        If `by`, the window or `delta` is not valid, or `within_data` has no carry-out to cut.
+
+    References
+    ----------
+    The first rule is that of Meridian's ``Analyzer.marginal_roi``, the second that of
+    PyMC-Marketing's ``incrementality.marginal_contribution_over_spend``.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> bool((mroas(ds) < roas(ds)).all())
+    True
+    >>> bool(abs(mroas(ds, delta=1e-4) - mroas(ds)).max() < 1e-3)
+    True
+    """
+    require(ds, "spend")
+    check_carryout(with_carryout, within_data)
+    delta = checked_delta(delta)
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+
+    def rise(response: Response, _: Arrays) -> list[FloatArray]:
+        if not with_carryout:
+            return [response.marginal_of_all_spend(windows, delta)]
+        return [by_window(windows, lambda period: response.marginal(period, delta))]
+
+    sizes = {"period": len(windows.periods)}
+    cut = within_data or not with_carryout
+    (found,) = of_response(ds, rise, [EARNED], sizes, within_data=cut)
+    revenue = summed(found, windows, over)
+    if with_carryout:
+        revenue = with_complete(revenue, ds, over, windows)
+    result = ratio(revenue, total(ds["spend"], over, windows)).rename("mroas")
+    meaning = meaning_of_mroas(delta, with_carryout, within_data)
+    return result.assign_attrs(units="1", long_name=meaning)
+
+
+def attribution(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    of: Literal["sales", "media"] = "sales",
+    window: Window = None,
+    freq: str | None = None,
+) -> xr.DataArray:
+    r"""Compute the share of expected sales, or of media's part of them, that each channel makes.
+
+    .. math::
+
+        \text{attribution}_c = \frac{\sum_{t, g} \text{contribution}_{tgc}}{\sum_{t, g} \mu_{tg}}
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, or an ensemble of them, lazily if it is lazy.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart. With geos, the shares are of the geo's own sales or media.
+    of : {"sales", "media"}
+        Whole that the share is of: the sum of ``mu``, or of all channels' contributions.
+    window, freq : optional
+        Dates, and one figure for every period of them, as for `roas`.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
+        Share, a number; NaN where the whole is 0.
+
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
+        that of the window's spend after its end does not. *Sign*: positive where spend adds
+        sales. *Scale*: shares of media sum to 1, those of sales to what media makes of them;
+        noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable, or its spend does not make its contributions.
+    ConfigError
+        If `by`, `of` or the window is something else.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> round(float(attribution(ds, of="media").sum()), 9)
+    1.0
+    >>> 0 < float(attribution(ds).sum()) < 1
+    True
+    """
+    if of not in ("sales", "media"):
+        raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
+    require(ds, "channel_contribution", "mu")
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    whole = ds["mu"] if of == "sales" else None
+    part = share(checked_contribution(ds), whole, over, windows).rename("attribution")
+    words = "expected sales" if of == "sales" else "the contribution of all media"
+    return part.assign_attrs(units="1", long_name=f"share of {words}")
+
+
+def cost_per_incremental(
+    ds: xr.Dataset,
+    by: By = "channel",
+    *,
+    window: Window = None,
+    freq: str | None = None,
+) -> xr.DataArray:
+    r"""Compute what a unit of the KPI costs that would not have been without the channel.
+
+    .. math::
+
+        \frac{\sum_{t \in W, g} \text{spend}_{tgc}}{\sum_{t \in W, g} \text{contribution}_{tgc}}
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, or an ensemble of them, lazily if it is lazy.
+    by : {"channel", "geo"} or both, default "channel"
+        What to tell apart; sums run over the rest.
+    window, freq : optional
+        Dates, and one figure for every period of them, as for `roas`.
+
+    Returns
+    -------
+    DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
+        Currency per unit of the KPI; NaN where nothing was spent, infinite where spend adds
+        nothing.
+
+        *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
+        that of the window's spend after its end does not. *Sign*: positive where spend adds
+        sales. *Scale*: original units, noise-free.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` lacks a variable, or its spend does not make its contributions.
+    ConfigError
+        If `by` or the window is something else.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> (1 / cost_per_incremental(ds)).values.round(3).tolist()
+    [2.4, 1.5, 3.0]
+    """
+    require(ds, "spend", "channel_contribution")
+    over, windows = summed_over(by), windows_of(ds, window, freq)
+    spend = total(ds["spend"], over, windows)
+    result = cost(spend, total(checked_contribution(ds), over, windows))
+    currency, kpi = ds.attrs.get("currency", "currency"), ds.attrs.get("kpi", "KPI")
+    return result.rename("cost_per_incremental").assign_attrs(
+        units=f"{currency} / {kpi}", long_name="spend per incremental unit of the KPI"
+    )
+
+
+# --- parts that these functions and `mmm_xgen.truth.returns.estimands` share
+
+
+def summed_over(by: By) -> list[str]:
+    """Dims of media that are not told apart.
+
+    Raises
+    ------
+    ConfigError
+        If `by` names something else than a geo or channel.
+    """
+    names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
+    for name in names:
+        if name not in BY:
+            raise ConfigError(f"found {name!r}, {nearest(str(name), BY)}", path="by")
+    return [dim for dim in MEDIA_DIMS if dim not in names]
+
+
+def total(array: xr.DataArray, over: list[str], windows: Windows) -> xr.DataArray:
+    """Sum over dims, and over the dates of each window."""
+    apart = [dim for dim in over if dim != "date" and dim in array.dims]
+    return in_order(windows.sum(array.astype(float, copy=False).sum(apart, skipna=False)))
+
+
+def by_window(windows: Windows, function: Callable[[slice], FloatArray]) -> FloatArray:
+    """Results of `function` for each window, dims (..., period)."""
+    return np.stack([function(period) for period in windows.periods], axis=-1)
+
+
+def summed(array: xr.DataArray, windows: Windows, over: list[str]) -> xr.DataArray:
+    """Array with the dims `EARNED` summed over dims, and labelled by period."""
+    apart = [dim for dim in over if dim != "date"]
+    return in_order(windows.label(array.sum(apart, skipna=False)))
+
+
+def with_complete(figures: Figures, ds: xr.Dataset, over: list[str], windows: Windows) -> Figures:
+    """Figures with the coordinate ``complete``: whether all carry-out arrives by the last date."""
+    late = (ds["spend"] > 0) & outlasts_data(ds)
+    attrs = {"units": "1", "long_name": "whether all carry-out arrives by the last date"}
+    complete = total(late, over, windows) == 0
+    return figures.assign_coords(complete=(complete.dims, complete.data, attrs))
+
+
+def share(
+    contribution: xr.DataArray, mu: xr.DataArray | None, over: list[str], windows: Windows
+) -> xr.DataArray:
+    """Share of `mu` that contributions are, or of all contributions where it is None."""
+    if mu is None:
+        whole = total(contribution, [*{*over, "channel"}], windows)
+    else:
+        whole = total(mu, [dim for dim in over if dim != "channel"], windows)
+    return in_order(total(contribution, over, windows) / whole.where(whole != 0))
+
+
+def in_order(array: xr.DataArray) -> xr.DataArray:
+    """Array with period, geo and channel last."""
+    dims = [dim for dim in ("period", *BY) if dim in array.dims]
+    return array.transpose(..., *dims)
+
+
+def ratio(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
+    """Ratio; NaN where the denominator is not above 0."""
+    return in_order(above / below.where(below > 0))
+
+
+def cost(spend: xr.DataArray, contribution: xr.DataArray) -> xr.DataArray:
+    """Spend per unit; NaN where nothing was spent, infinite where it adds nothing."""
+    # Without a division by zero, of which NumPy would warn when it is computed.
+    finite = spend.where(spend > 0) / contribution.where(contribution != 0)
+    return in_order(finite.where((contribution != 0) | ~(spend > 0), np.inf))
+
+
+def checked_delta(delta: Any) -> float | None:
+    """Relative change of spend, or an error that says what is allowed.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a number, is 0, or leaves negative spend.
+    """
+    if delta is None:
+        return None
+    if isinstance(delta, Real) and not isinstance(delta, bool):
+        number = float(delta)
+        if np.isfinite(number) and number >= -1 and number != 0:
+            return number
+    raise ConfigError(
+        f"found {shown(delta)}, allowed: a relative change such as 0.01, at least -1 and not 0, "
+        "or None for the derivative",
+        path="delta",
+    )
+
+
+def check_carryout(with_carryout: bool, within_data: bool) -> None:
+    """Check that only a carry-out is cut at the last date.
+
+    Raises
+    ------
+    ConfigError
+        If `within_data` stands without `with_carryout`.
+    """
+    if within_data and not with_carryout:
+        raise ConfigError(
+            "found True without with_carryout=True, whose carry-out it ends at the last date; "
+            "drop it, or add with_carryout=True",
+            path="within_data",
+        )
+
+
+def meaning_of_carryout(where: str, within_data: bool) -> str:
+    """Text on where the carry-out of a figure ends."""
+    return f"{where}, up to the last date" if within_data else where
+
+
+def meaning_of_mroas(delta: float | None, with_carryout: bool, within_data: bool = False) -> str:
+    """Text on a marginal return."""
+    change = "one more unit of spend" if delta is None else f"spend changed by {delta:+.4g} times"
+    if not with_carryout:
+        return (
+            f"marginal return: revenue in the window by {change}, in proportion on all dates, "
+            "per unit of that change in the window"
+        )
+    where = meaning_of_carryout("there and within the carry-over after it", within_data)
+    return f"marginal return: revenue by {change} in the window, {where}, per unit of that change"

@@ -1,0 +1,1 @@
+"""Changes of spend: counterfactuals, scenarios, and lift tests."""

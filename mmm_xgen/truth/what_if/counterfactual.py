@@ -1,0 +1,368 @@
+"""What would have been: a Dataset under another spend."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmm_xgen.config.base import shown
+from mmm_xgen.dataset import in_memory
+from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
+from mmm_xgen.kernels.adstock import convolve
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.response import contribute, lag_weights, stages
+from mmm_xgen.schema import describe, require
+from mmm_xgen.truth.media import (
+    array_of,
+    channel_label,
+    contribution,
+    history_of,
+    media_from,
+    spend_of,
+)
+
+Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
+
+MEDIA_DIMS = ("date", "geo", "channel")
+# What spend changes, apart from itself.
+RESPONSES = ("carryover", "saturated", "channel_contribution")
+# Letters of the longest text that is a date.
+LONGEST_DATE = 40
+# A stored contribution may differ by this much, relatively, from what its spend makes.
+TOLERANCE = 1e-7
+# The same where the file has 7 digits, of the parameters too.
+TOLERANCE_OF_FLOAT32 = 1e-4
+
+
+@in_memory
+def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
+    r"""Return the Dataset as it would have been under another spend.
+
+    With :math:`C` the contributions of the channels under today's spend and :math:`C'` those
+    under the other:
+
+    .. math:: \mu'_t = \mu_t + \sum_c (C'_{tc} - C_{tc}), \qquad y'_t = \mu'_t + \text{noise}_t
+
+    Baseline, controls, noise, parameters and the spend before the window stay as they are, and
+    y is not clipped at 0 again. Cells that no change of spend reaches, not even by carry-over,
+    keep every bit of theirs, so that ``simulate(ds, spend=ds.spend)`` is identical to `ds`.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset with all its dates; it may be a selection of geos or channels.
+    spend : DataArray, dims (date, geo, channel) and more
+        Currency per period. Dates, geos and channels that it does not have keep today's spend;
+        instead of a dim it may have a scalar coordinate, as ``ds.spend.sel(channel="TV")``
+        does. Further dims (scenario, draw) lead the results. It is taken as it is: experiments
+        of the configuration are in ``ds.spend`` already and change nothing here.
+
+    Returns
+    -------
+    Dataset
+        `ds` with other ``spend``, ``carryover``, ``saturated``, ``channel_contribution``,
+        ``mu`` and ``y``. If anything changed, ``attrs["counterfactual"]`` says what, and the
+        configuration moves to ``attrs["factual_config"]``: it made `ds`, not this.
+
+    Raises
+    ------
+    ConfigError
+        If spend is negative, missing or infinite; it names date, geo and channel.
+    AlignmentError
+        If `spend` has a label that `ds` does not have, or a label twice, or no labels at all.
+    SchemaError
+        If the contributions of `ds` are not what its spend makes, as after a cut of dates.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> simulate(ds, spend=ds.spend).identical(ds)
+    True
+    >>> without = simulate(ds, spend=0 * ds.spend.sel(channel="Trend"))
+    >>> lost = ds.y - without.y
+    >>> bool(abs(lost - ds.channel_contribution.sel(channel="Trend")).max() < 1e-9)
+    True
+    """
+    require(ds, "spend", *RESPONSES, "mu", "noise", "y")
+    plan = full_plan(ds, spend)
+    extra = plan.dims[:-3]
+    new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
+    changed = new_spend != spend_of(ds)
+    refuse_foreign_contribution(ds)
+    if not extra and not changed.any():
+        return ds.copy()
+
+    media, history = media_from(ds), history_of(ds)
+    weights = lag_weights(media)
+    stored = {name: array_of(ds, name, "channel", "geo", "date") for name in RESPONSES}
+    carryover, saturated, response = stages(new_spend, media, weights, history)
+    # Rounding must not move what no change reaches, so those cells are kept, not recomputed.
+    reached = convolve(changed.astype(float), (weights != 0).astype(float)) > 0
+    new = dict(zip(RESPONSES, (carryover, saturated, contribute(response, media)), strict=True))
+    new = {name: np.where(reached, new[name], stored[name]) for name in RESPONSES}
+
+    mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))
+    rise = new["channel_contribution"] - stored["channel_contribution"]
+    new_mu = mu + rise.sum(axis=-3)
+    new["mu"] = new_mu
+    new["y"] = np.where(new_mu == mu, y, new_mu + noise)
+    arrays = {"spend": new_spend, **new}
+    labelled = {name: _labelled(ds, plan, name, values) for name, values in arrays.items()}
+    return _stamped(ds.assign(labelled), plan, changed)
+
+
+def _labelled(ds: xr.Dataset, plan: xr.DataArray, name: str, values: FloatArray) -> xr.DataArray:
+    """Arrays with the date last, as the variable of that name in `ds` is."""
+    extra = plan.dims[:-3]
+    dims = (*extra, *reversed(describe(name).dims))
+    coords = {key: coord for key, coord in plan.coords.items() if set(coord.dims) <= {*extra}}
+    array = xr.DataArray(values, dims=dims, coords=coords, attrs=ds[name].attrs)
+    return array.transpose(*extra, *ds[name].dims)
+
+
+def _stamped(simulated: xr.Dataset, plan: xr.DataArray, changed: NDArray[np.bool_]) -> xr.Dataset:
+    """Say that the Dataset is a counterfactual and that its configuration did not make it."""
+    cells = changed.reshape(-1, *changed.shape[-3:]).any(axis=0)
+    channel, geo, date = (np.unique(positions) for positions in np.nonzero(cells))
+    channels, geos, dates = (
+        plan[dim].values[at] for dim, at in (("channel", channel), ("geo", geo), ("date", date))
+    )
+    told = "today's spend"
+    if channels.size:
+        first, last = (np.datetime_as_string(date, unit="D") for date in (dates[0], dates[-1]))
+        told = f"other spend of {', '.join(channels)} in {', '.join(geos)}, {first} to {last}"
+    if plan.dims[:-3]:
+        told += f", by {', '.join(map(str, plan.dims[:-3]))}"
+    attrs = dict(simulated.attrs)
+    if "config" in attrs:
+        attrs["factual_config"] = attrs.pop("config")
+    before = attrs.get("counterfactual")
+    attrs["counterfactual"] = f"{before}; then {told}" if before else told
+    simulated.attrs = attrs
+    return simulated
+
+
+def refuse_foreign_contribution(ds: xr.Dataset) -> None:
+    """Refuse a Dataset whose spend does not make its contributions: any what-if would be wrong.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset, or a selection of its geos and channels.
+
+    Raises
+    ------
+    SchemaError
+        If stored and computed contributions differ, as after a cut of dates or a change of
+        spend alone.
+    """
+    require(ds, "spend", "channel_contribution")
+    today = contribution(spend_of(ds), media_from(ds), history_of(ds))
+    refuse_unequal(array_of(ds, "channel_contribution", "channel", "geo", "date"), today)
+
+
+def refuse_unequal(stored: FloatArray, today: FloatArray) -> None:
+    """Refuse contributions that spend does not make, dims (..., channel, geo, date).
+
+    Raises
+    ------
+    SchemaError
+        If they differ by more than rounding, that of a file of float32 included.
+    """
+    tolerance = TOLERANCE if stored.dtype == float else TOLERANCE_OF_FLOAT32
+    sizes, known = np.abs(stored), np.isfinite(stored)
+    size = sizes.max(axis=(-3, -2, -1), keepdims=True, initial=0.0, where=known)
+    if not np.allclose(today, stored, rtol=tolerance, atol=tolerance * size):
+        raise SchemaError(
+            "the contributions of the Dataset are not what its spend and parameters make, as "
+            "after a cut of its dates, which loses the spend carried over, an aggregation, or a "
+            "change of spend alone; pass the whole Dataset, choose dates by window= or in the "
+            "result, and change spend by simulate(ds, spend=...)"
+        )
+
+
+# What the words of a caller mean --------------------------------------------------------------
+
+
+def window_periods(ds: xr.Dataset, window: Window) -> slice:
+    """Positions of the dates in a window, which both ends belong to.
+
+    Raises
+    ------
+    ConfigError
+        If the window is no window, or no date is in it.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> window_periods(ds, "2022-02"), window_periods(ds, slice(None, "2022-01-10"))
+    (slice(5, 9, None), slice(0, 2, None))
+    """
+    dates = pd.DatetimeIndex(ds["date"].values)
+    problem = ConfigError(
+        f"found the window {shown(window)}, allowed: '2023', '2023-05', "
+        "('2023-05-01', '2023-06-30') or a slice of two dates"
+    )
+    if window is None:
+        return slice(0, len(dates))
+    if isinstance(window, slice):
+        if window.step is not None:
+            raise problem
+        ends = [window.start, window.stop]
+    elif isinstance(window, list | tuple):
+        ends = list(window)
+    else:
+        ends = [window, window]
+    if len(ends) != 2 or any(isinstance(end, Real) for end in ends):
+        raise problem
+    # The time to read a text as a date grows with its length.
+    if any(isinstance(end, str) and len(end) > LONGEST_DATE for end in ends):
+        raise problem
+    try:
+        first, last = (
+            end if end is None or isinstance(end, str) else pd.Timestamp(end) for end in ends
+        )
+        found: Any = dates.slice_indexer(first, last)
+    except (KeyError, TypeError, ValueError):
+        raise problem from None
+    if not isinstance(found, slice) or found.stop <= found.start:
+        raise ConfigError(
+            f"found the window {shown(window)}, in which no period begins; allowed: dates from "
+            f"{dates[0].date()} to {dates[-1].date()}, the earlier one first"
+        )
+    return slice(int(found.start), int(found.stop))
+
+
+def geo_positions(ds: xr.Dataset, geo: str | Sequence[str] | None) -> list[int]:
+    """Positions of one geo, of several, or of all.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no such geo.
+    ConfigError
+        If it is no label and no list of labels, or the list is empty.
+    """
+    known = [str(name) for name in ds["geo"].values]
+    if geo is None:
+        return list(range(len(known)))
+    if not isinstance(geo, Iterable):
+        raise ConfigError(f"found the geo {shown(geo)}, allowed: a label, a list of labels or None")
+    wanted = [geo] if isinstance(geo, str) else [str(name) for name in geo]
+    if not wanted:
+        raise ConfigError("found no geo, allowed: at least one, or None for all")
+    for name in wanted:
+        if name not in known:
+            raise AlignmentError(f"no geo named {name!r}; {nearest(name, known)}")
+    return [known.index(name) for name in dict.fromkeys(wanted)]
+
+
+def full_plan(ds: xr.Dataset, spend: xr.DataArray) -> xr.DataArray:
+    """Spend of every date, geo and channel: that of a plan where it has one, else today's.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A generated Dataset.
+    spend : DataArray
+        As for `simulate`.
+
+    Returns
+    -------
+    DataArray, dims (..., date, geo, channel)
+        Currency per period, with the labels of `ds`.
+
+    Raises
+    ------
+    ConfigError, AlignmentError
+        As for `simulate`.
+    """
+    if not isinstance(spend, xr.DataArray):
+        raise ConfigError(
+            f"found {shown(spend)} as spend, allowed: a DataArray with dims date, geo, channel"
+        )
+    for dim in MEDIA_DIMS:
+        if dim not in spend.dims and dim in spend.coords:
+            spend = spend.expand_dims(dim)
+        if dim not in spend.dims:
+            raise AlignmentError(f"spend has dims {spend.dims}, needed: date, geo and channel")
+    extra = [str(dim) for dim in spend.dims if dim not in MEDIA_DIMS]
+    for dim in extra:
+        if dim in ds.dims or dim in ds.variables:
+            raise AlignmentError(f"spend has the dim {dim!r}, a name that the Dataset uses itself")
+    spend = spend.transpose(*extra, *MEDIA_DIMS)
+    positions = [_positions(ds, spend, dim) for dim in MEDIA_DIMS]
+    values = _checked_values(spend)
+
+    today = array_of(ds, "spend", *MEDIA_DIMS)
+    full = np.array(np.broadcast_to(today, (*values.shape[:-3], *today.shape)), float)
+    date, geo, channel = np.ix_(*positions)
+    full[..., date, geo, channel] = values
+    coords = {name: coord for name, coord in spend.coords.items() if {*coord.dims} <= {*extra}}
+    labels = {dim: ds["spend"][dim] for dim in MEDIA_DIMS}
+    kept = {name: coords[name] for name in coords if name not in ds.coords}
+    plan = xr.DataArray(full, dims=(*extra, *MEDIA_DIMS), coords=kept, attrs=ds["spend"].attrs)
+    return plan.assign_coords(labels).rename("spend")
+
+
+def _positions(ds: xr.Dataset, spend: xr.DataArray, dim: str) -> list[int]:
+    """Where in `ds` the labels of a plan are."""
+    if dim not in spend.coords:
+        if spend.sizes[dim] != ds.sizes[dim]:
+            raise AlignmentError(
+                f"spend has {spend.sizes[dim]} entries along {dim!r} and no labels; give it the "
+                f"labels, or all {ds.sizes[dim]} entries"
+            )
+        return list(range(ds.sizes[dim]))
+    labels = list(spend[dim].values)
+    if dim == "date":
+        try:
+            known = pd.DatetimeIndex(ds["date"].values)
+            found = known.get_indexer(pd.DatetimeIndex(labels))
+        except (TypeError, ValueError):
+            raise AlignmentError(f"spend has no dates along 'date': {shown(labels[0])}") from None
+        for label, position in zip(labels, found, strict=True):
+            if position < 0:
+                raise AlignmentError(
+                    f"spend has the date {str(label)[:10]}, which the Dataset does not have; its "
+                    f"periods begin {known[0].date()} to {known[-1].date()}"
+                )
+        positions = [int(position) for position in found]
+    elif dim == "channel":
+        order = [str(name) for name in ds["channel"].values]
+        positions = [order.index(channel_label(ds, str(name))) for name in labels]
+    else:
+        positions = [geo_positions(ds, str(name))[0] for name in labels]
+    if len(set(positions)) < len(positions):
+        twice = next(p for i, p in enumerate(positions) if p in positions[:i])
+        raise AlignmentError(f"spend has the {dim} {str(ds[dim].values[twice])!r} twice")
+    return positions
+
+
+def _checked_values(spend: xr.DataArray) -> FloatArray:
+    """Values of a plan, or an error that names the first bad one."""
+    raw = spend.to_numpy()
+    if raw.dtype.kind not in "iuf":
+        raise ConfigError(f"found spend of type {raw.dtype}, allowed: numbers")
+    values: FloatArray = raw.astype(float)
+    bad = ~np.isfinite(values) | (values < 0)
+    if bad.any():
+        cell = dict(zip(spend.dims, np.argwhere(bad)[0], strict=True))
+        names = {
+            str(dim): str(spend[dim].values[at])[:10] if dim == "date" else spend[dim].values[at]
+            for dim, at in cell.items()
+        }
+        value = float(spend.isel(cell))
+        found = "missing" if np.isnan(value) else f"{value:g}"
+        where = ", ".join(f"{dim} {name}" for dim, name in names.items())
+        raise ConfigError(f"spend is {found} at {where}; allowed: finite numbers, at least 0")
+    return values
