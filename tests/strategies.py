@@ -204,7 +204,8 @@ def adstock_specs(draw: st.DrawFn) -> dict[str, Any]:
     if kind == "no_adstock":
         return spec
     if kind in ("geometric_adstock", "delayed_adstock"):
-        spec["alpha"] = draw(share(0.0, 0.8))
+        # Near 0 a delayed adstock whose theta varies over geos has no mass.
+        spec["alpha"] = draw(share(0.05 if kind == "delayed_adstock" else 0.0, 0.8))
     if kind == "binomial_adstock":
         spec["alpha"] = draw(share(0.1, 0.8))
     if kind == "delayed_adstock":

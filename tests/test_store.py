@@ -22,11 +22,11 @@ import pytest
 import xarray as xr
 
 import mmm_xgen as m
+from mmm_xgen.ensemble import chunks as chunkwise
 from mmm_xgen.ensemble import element, regenerate_ensemble
+from mmm_xgen.ensemble import parquet_frames as ensemble_frames
 from mmm_xgen.ensemble.store_layout import ChunkWriter
 from mmm_xgen.export import (
-    chunkwise,
-    ensemble_frames,
     open_ensemble,
     read_ensemble_frames,
     write_ensemble,

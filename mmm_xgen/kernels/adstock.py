@@ -115,7 +115,8 @@ def delayed_adstock(lag: FloatArray, *, alpha: Share = 0.5, theta: NonNegative =
 @register_adstock("binomial_adstock", fits_l_max=True)
 def binomial_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
     r"""Decay that reaches zero at l_max: :math:`w_l = (1 - l / (l_{max} + 1))^{1/\alpha - 1}`."""
-    with np.errstate(divide="ignore"):
+    # At alpha 0, or next to it, the exponent is infinite: all weight is on lag 0.
+    with np.errstate(divide="ignore", over="ignore"):
         exponent = 1 / np.asarray(alpha) - 1
     return np.asarray((1 - lag / (lag.size + 1)) ** exponent)
 

@@ -109,9 +109,9 @@ def _prior_sds(ds: xr.Dataset, prior: Fit, free: set[str]) -> dict[str, xr.DataA
 
 
 def link_sd(ds: xr.Dataset, name: str, draws: xr.DataArray) -> xr.DataArray:
-    """Sd of draws of a parameter on its link scale, over chains and draws."""
+    """Sd of draws of a parameter on its link scale, over chains and draws; NaN if a draw is NaN."""
     values = linked(draws, ds[name], scale_of(ds, name))
-    return values.std([dim for dim in ("chain", "draw") if dim in values.dims])
+    return values.std([dim for dim in ("chain", "draw") if dim in values.dims], skipna=False)
 
 
 def contraction(before: xr.DataArray, after: xr.DataArray) -> xr.DataArray:

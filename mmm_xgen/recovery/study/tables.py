@@ -266,7 +266,8 @@ def parameter_counts(units: pd.DataFrame) -> pd.DataFrame:
     for (dataset, model), group in units.groupby(KEYS, sort=False):
         base = next((name for name in FORMULAS if str(model).startswith(name)), "")
         formula, count = FORMULAS.get(base, ("", None))
-        sizes = [group[f"n_{dim}"].median() for dim in ("geo", "channel", "control", "date")]
+        # A quantile: pandas 2 warns of the median of no numbers.
+        sizes = [group[f"n_{dim}"].quantile() for dim in ("geo", "channel", "control", "date")]
         rows.append(
             {
                 "dataset": dataset,
@@ -274,7 +275,7 @@ def parameter_counts(units: pd.DataFrame) -> pd.DataFrame:
                 **dict(zip("GCKD", sizes, strict=True)),
                 "formula": formula,
                 "by_formula": count(*sizes) if count else np.nan,
-                "counted": group["n_parameters"].median(),
+                "counted": group["n_parameters"].quantile(),
             }
         )
     return pd.DataFrame(rows)
