@@ -228,7 +228,9 @@ def test_the_readme_says_what_was_found(recovery: pd.DataFrame) -> None:
         assert is_rounded(coverage, 100 * found["coverage_94"]), name
         assert is_rounded(regret, found["regret_percent"]), name
     regrets = pd.read_csv(SUMMARY / "decision_regret.csv")
-    regrets = regrets[regrets["population"] == "every fit"].set_index(["dataset", "model"])
+    regrets = (
+        regrets[regrets["population"] == "every fit"].set_index(["dataset", "model"]).sort_index()
+    )
     today = regrets.loc[("tier_a", "meridian-default")].set_index("quantity")["mean"]
     said_today = re.search(r"first 20 of the 50; .* loses (\S+)%\.", page.replace("\n", " "))
     assert said_today and is_rounded(said_today[1], today["regret_today_percent"])
