@@ -758,7 +758,7 @@ def test_a_media_plan_becomes_dataset_and_frame(plan_config, tmp_path, out):
     plan = write_plan(tmp_path / "plan.csv", rows)
     ran("generate", plan_config, "--spend", plan, "--out", out, "--format", "csv", "--format", "nc")
     ds = load(out / "mapping.nc")
-    frame = pd.read_csv(out / "mapping.csv")
+    frame = pd.read_csv(out / "mapping.csv", float_precision="round_trip")
     for place, (name, column) in enumerate([("TV", "x1-TV"), ("Radio", "x2-Radio")], start=1):
         given = [float(row[place]) for row in rows]
         assert ds.spend.sel(channel=name, geo="national").values.tolist() == given
@@ -819,7 +819,7 @@ def test_a_plan_that_nobody_here_wrote(out):
     ran("generate", EXAMPLES / "robyn_plan.yaml", "--spend", ROBYN, "--out", out)
     header, *rows = robyn_rows()
     ds = load(out / "robyn_plan.nc")
-    frame = pd.read_csv(out / "robyn_plan.csv")
+    frame = pd.read_csv(out / "robyn_plan.csv", float_precision="round_trip")
     assert dict(ds.spend.sizes) == {"date": 208, "geo": 1, "channel": 5}
     for place, column in enumerate(SPEND_COLUMNS, start=1):
         name = column.removesuffix("_S")
@@ -877,9 +877,9 @@ def test_the_python_of_the_readme_runs_and_says_what_it_says(tmp_path, monkeypat
     shared = {}
     for example in examples:
         exec(compile(example, "README.md", "exec"), shared)
-    said = capsys.readouterr().out
-    expected = "".join(blocks("text"))
-    assert said == expected
+    # Releases of rich before 14.3 leave an empty line behind a progress bar.
+    said = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert said == [line for line in "".join(blocks("text")).splitlines() if line]
 
 
 def readme_commands():
