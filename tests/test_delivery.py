@@ -187,7 +187,7 @@ def test_every_file_of_the_package_is_of_a_kind_that_the_wheel_takes():
         for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert kinds <= {".py", ".yaml", ".typed", ".j2"}
+    assert kinds <= {".py", ".pyi", ".yaml", ".typed", ".j2"}
     assert {".py", ".yaml", ".typed"} <= kinds
 
 

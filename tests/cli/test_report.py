@@ -15,7 +15,7 @@ import mmm_xgen as m
 from mmm_xgen.cli import app
 from mmm_xgen.report import pictures
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = """
 n_periods: 20
 channels:

@@ -40,7 +40,7 @@ from mmm_xgen.plots.style import (
 from tests.drawing import drawn
 from tests.strategies import quietly
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Pictures without the name of a channel, a geo or a control.
 WITHOUT_NAMES = (
     "what_if_simulator",

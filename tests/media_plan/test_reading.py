@@ -22,7 +22,7 @@ from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns, fitted_f
 from mmm_xgen.errors import ConfigError, SchemaError
 from mmm_xgen.media_plan.reading import read_plan
 
-ROBYN = Path(__file__).parents[2] / "shared" / "data" / "robyn_dt_simulated_weekly.csv"
+ROBYN = Path(__file__).parents[3] / "shared" / "data" / "robyn_dt_simulated_weekly.csv"
 ROBYN_MAPPING = SpendPlanConfig(
     date="DATE", channels="*_S", controls=["competitor_sales_B", "newsletter"]
 )

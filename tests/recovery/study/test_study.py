@@ -76,7 +76,7 @@ from mmm_xgen.recovery.study.unit import (
 from mmm_xgen.recovery.study.workers import collect, drop
 from tests.recovery import fake_models
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = mmm_xgen.MMMDataConfig(
     n_periods=30,
     channels=[ChannelConfig(name=name, roas=2.0) for name in ("TV", "Search")],

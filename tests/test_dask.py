@@ -90,7 +90,7 @@ LAZY = {
     *("generate_mmm_dataset", "mroas", "regenerate", "respond", "roas", "run_study", "to_netcdf"),
     *("write_csv", "write_ground_truth", "write_json", "write_parquet"),
 }
-# They take a whole ensemble, whose tests are in test_ensemble_truth.py and test_store.py.
+# They take a whole ensemble, whose tests are in truth/test_ensembles.py and ensemble/test_store.py.
 OF_ENSEMBLES = {"write_ensemble", "write_ensemble_frames", "regenerate_ensemble"}
 OF_ENSEMBLES |= {"config_of_element", "element"}
 

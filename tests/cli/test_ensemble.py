@@ -18,7 +18,7 @@ import mmm_xgen as m
 from mmm_xgen.cli.app import app
 from mmm_xgen.cli.ensemble import read_seeds, read_vary
 from mmm_xgen.export import open_ensemble
-from tests.test_store import bytes_of
+from tests.ensemble.test_store import bytes_of
 
 
 def run(*words: str, status: int = 0) -> Any:
@@ -163,7 +163,7 @@ def command(*words: Any) -> list[str]:
     ],
 )
 def test_the_killed_command_goes_on(workers: list[str], tmp_path: Path) -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     target, whole = tmp_path / "killed.zarr", tmp_path / "whole.zarr"
     marks = target / "progress" / "written"
     # In a session of its own, so that nothing of it is left.

@@ -25,7 +25,7 @@ from mmm_xgen.export.files import load, to_netcdf
 from mmm_xgen.frames.wide import to_frame
 from mmm_xgen.presets import get_preset_config, list_available_presets
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 ROBYN = Path(
     os.environ.get("ROBYN_CSV", ROOT.parent / "shared" / "data" / "robyn_dt_simulated_weekly.csv")

@@ -758,7 +758,7 @@ def test_flipped_bytes_raise_nothing_else(tmp_path, ds):
     path = to_netcdf(ds.isel(date=slice(3)), tmp_path / "a.nc", compression=1)
     command = [sys.executable, "-c", FLIPPED, str(path)]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
     if done.returncode < 0:
         pytest.skip(f"the C library crashed with signal {-done.returncode}")
@@ -1070,7 +1070,7 @@ def test_nothing_heavy_is_imported_by_the_module():
 
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,

@@ -148,7 +148,7 @@ def test_same_seed_is_bit_identical_in_another_process(
 ) -> None:
     program = (
         "from tests.strategies import generate\n"
-        "from tests.test_contract_randomness import digest, rich\n"
+        "from tests.test_streams import digest, rich\n"
         "print(digest(generate(rich())))\n"
     )
     run = subprocess.run(

@@ -12,7 +12,7 @@ import mmm_xgen
 from mmm_xgen.cli import app
 from mmm_xgen.storage.names import stored_names
 
-# Raise it to look for more: HOSTILE_CALLS=2000 python -m pytest tests/test_cli_hostile.py
+# Raise it to look for more: HOSTILE_CALLS=2000 python -m pytest tests/cli/test_hostile_files.py
 CALLS = int(os.environ.get("HOSTILE_CALLS", "40"))
 COMMANDS = (
     ("describe",),

@@ -448,7 +448,7 @@ def test_the_documented_arm_is_the_published_one_with_the_priors_that_its_readme
 
 def components() -> pd.DataFrame:
     """Table of the numbers of parameters on the page of the published specifications."""
-    page = Path(__file__).parents[2] / "docs/published_specifications.md"
+    page = Path(__file__).parents[3] / "docs/published_specifications.md"
     section = page.read_text(encoding="utf-8").split("## Numbers of parameters")[1]
     rows = [
         [cell.strip(" `") for cell in line.strip("|").split("|")]
