@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen.config.paths import STRUCTURE
 from mmm_xgen.dataset import coordinate_of
-from mmm_xgen.ensemble import config_of_element, element, recipe_of, regenerate_ensemble
+from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
 from mmm_xgen.ensemble import recipe as recipes
+from mmm_xgen.ensemble.generate import recipe_of
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS

@@ -22,11 +22,9 @@ import pytest
 import xarray as xr
 
 import mmm_xgen as m
-from mmm_xgen.ensemble import element, regenerate_ensemble
+from mmm_xgen.ensemble import chunks, element, parquet_frames, regenerate_ensemble
 from mmm_xgen.ensemble.store_layout import ChunkWriter
 from mmm_xgen.export import (
-    chunkwise,
-    ensemble_frames,
     open_ensemble,
     read_ensemble_frames,
     write_ensemble,
@@ -308,19 +306,19 @@ def test_what_was_interrupted_ends_with_the_same_bytes(
 ) -> None:
     target = tmp_path / "e"
     made: list[int] = []
-    run = chunkwise.Task.__call__
+    run = chunks.Task.__call__
 
-    def breaks(task: chunkwise.Task, position: int) -> int:
+    def breaks(task: chunks.Task, position: int) -> int:
         if len(made) >= after:
             raise StoppedError
         made.append(position)
         return run(task, position)
 
-    monkeypatch.setattr(chunkwise, "THREADS", 1)
-    monkeypatch.setattr(chunkwise.Task, "__call__", breaks)
+    monkeypatch.setattr(chunks, "THREADS", 1)
+    monkeypatch.setattr(chunks.Task, "__call__", breaks)
     with pytest.raises(StoppedError):
         WRITERS[kind](lazy, target)
-    monkeypatch.setattr(chunkwise.Task, "__call__", run)
+    monkeypatch.setattr(chunks.Task, "__call__", run)
     before = stamps_of(target, set(made))
     WRITERS[kind](lazy, target)
     assert bytes_of(target) == bytes_of(whole_of(kind, whole, frames))
@@ -362,7 +360,7 @@ def test_a_worker_that_outlives_its_caller_spoils_nothing(
         raise StoppedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(chunkwise.Task, "__call__", stopped)
+        patch.setattr(chunks.Task, "__call__", stopped)
         with pytest.raises(StoppedError):
             write_ensemble(lazy, store)
     write_ensemble(lazy, store)
@@ -647,7 +645,7 @@ def test_what_was_about_to_replace_an_ensemble_leaves_nothing(
     lazy: xr.Dataset, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = write_ensemble_frames(lazy, tmp_path / "e")
-    real = ensemble_frames.atomic_path
+    real = parquet_frames.atomic_path
 
     def stops(path: Path) -> Any:
         if path.name == "_ensemble.json":
@@ -655,7 +653,7 @@ def test_what_was_about_to_replace_an_ensemble_leaves_nothing(
         return real(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ensemble_frames, "atomic_path", stops)
+        patch.setattr(parquet_frames, "atomic_path", stops)
         with pytest.raises(StoppedError):
             write_ensemble_frames(ensemble(seeds=range(N)), target, resume=False)
     write_ensemble_frames(lazy, target)
@@ -824,14 +822,14 @@ def test_the_active_client_is_used(
     client: Any, lazy: xr.Dataset, whole: Path, tmp_path: Path
 ) -> None:
     seen: list[Any] = []
-    original = chunkwise._on_cluster
+    original = chunks._on_cluster
 
     def spy(task: Any, todo: list[int], found: Any) -> Iterator[int]:
         seen.append(found)
         return original(task, todo, found)
 
     with pytest.MonkeyPatch.context() as patch, client.as_current():
-        patch.setattr(chunkwise, "_on_cluster", spy)
+        patch.setattr(chunks, "_on_cluster", spy)
         write_ensemble(lazy, tmp_path / "e.zarr")
     assert seen == [client]
     assert bytes_of(tmp_path / "e.zarr") == bytes_of(whole)

@@ -25,7 +25,7 @@ from mmm_xgen import (
     respond,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.truth import optimum
+from mmm_xgen.truth.budget import optimum
 from mmm_xgen.truth.budget.curves import response_curve
 from mmm_xgen.truth.budget.global_search import maximize, smooth_above, steps_above
 from mmm_xgen.truth.budget.local_search import Problem
