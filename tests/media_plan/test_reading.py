@@ -22,20 +22,13 @@ from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns, fitted_f
 from mmm_xgen.errors import ConfigError, SchemaError
 from mmm_xgen.media_plan.reading import read_plan
 
-ROBYN = Path(__file__).parents[3] / "shared" / "data" / "robyn_dt_simulated_weekly.csv"
+# Drawn for the tests, in the shape of the example frame of Robyn.
+WEEKLY = Path(__file__).parents[1] / "data" / "weekly_plan.csv"
 ROBYN_MAPPING = SpendPlanConfig(
     date="DATE", channels="*_S", controls=["competitor_sales_B", "newsletter"]
 )
 WIDE = SpendPlanConfig(geo="geo")
 LONG = SpendPlanConfig(geo="geo", channel="medium", spend="amount")
-
-# The shape of Robyn's frame: quoted header, 14 decimals, texts among the columns.
-SMALL_ROBYN = """\
-"DATE","revenue","tv_S","ooh_S","print_S","facebook_I","search_S","competitor_sales_B","facebook_S","events","newsletter"
-2015-11-23,2754371.66666667,22358.3466666667,0,12728.4888888889,24301284.2375304,0,8125009,7607.1329148046,"na",19401.6538461538
-2015-11-30,2584276.66666667,28613.4533333333,0,0,5527033.1817753,4133.33333333333,7901549,1141.95245035415,"event1",14791
-2015-12-07,2547386.66666667,0,132278.4,453.866666666667,16651591.5,3786.66666666667,8300197,4256.37537784,"na",14544
-"""
 
 
 @pytest.fixture
@@ -117,17 +110,10 @@ def check_robyn_text_control(path: Path) -> None:
     refused(path, mapping, "line 2, column 'events': found 'na', allowed: a number")
 
 
-def test_small_file_of_the_shape_of_robyn(write):
-    path = write(SMALL_ROBYN)
-    check_robyn_shape(path)
-    check_robyn_text_control(path)
-
-
-@pytest.mark.skipif(not ROBYN.is_file(), reason="the shared data are not beside this checkout")
-def test_real_robyn_file():
-    check_robyn_shape(ROBYN)
-    check_robyn_text_control(ROBYN)
-    plan = read_plan(ROBYN, ROBYN_MAPPING)
+def test_a_frame_with_quotes_texts_and_many_decimals():
+    check_robyn_shape(WEEKLY)
+    check_robyn_text_control(WEEKLY)
+    plan = read_plan(WEEKLY, ROBYN_MAPPING)
     assert dict(plan.sizes) == {"date": 208, "geo": 1, "channel": 5, "control": 2}
     frame = plan["spend"].squeeze("geo").to_pandas().add_suffix("_S").reset_index()
     again = read_plan(frame, SpendPlanConfig(channels="*_S"))
@@ -706,7 +692,7 @@ def test_channel_that_lacks_a_date(long):
 
 
 def test_missing_columns(wide, long, write):
-    path = write(SMALL_ROBYN)
+    path = write(WEEKLY.read_text(encoding="utf-8"))
     found = "did you mean 'DATE'? found: 'DATE', 'revenue', 'tv_S'"
     refused(
         path, SpendPlanConfig(), f"plan.csv, line 1: no column 'date' (spend_plan.date); {found}"
