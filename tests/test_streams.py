@@ -15,11 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mmm_xgen as m
-from tests.strategies import NOISE_KEYS, config_dicts, config_with, generate
+from tests.strategies import (
+    NOISE_KEYS,
+    config_dicts,
+    config_with,
+    generate,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -416,13 +421,6 @@ def test_appending_a_geo_moves_a_roas_effect_by_one_common_factor() -> None:
 
 # ------------------------------------------------------------------ the same, of any config
 
-anything = settings(
-    max_examples=30,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 # What an effect solved from a ROAS target moves, and what an effect decides.
 SOLVED = {"effect", "effect_mean", "channel_contribution"} | {
     f"saturation_{name}{end}"
@@ -439,7 +437,6 @@ def without_roas(config: dict[str, Any]) -> dict[str, Any]:
     return config | {"channels": channels}
 
 
-@anything
 @given(mapping=config_dicts(max_periods=20), data=st.data())
 def test_any_config_without_one_of_its_channels_keeps_the_others(
     mapping: dict[str, Any], data: st.DataObject
@@ -451,7 +448,6 @@ def test_any_config_without_one_of_its_channels_keeps_the_others(
     assert_same_draws(generate(mapping), generate(mapping | {"channels": rest}), least=10)
 
 
-@anything
 @given(mapping=config_dicts(max_periods=20), data=st.data())
 def test_any_config_with_its_channels_and_controls_permuted_draws_the_same(
     mapping: dict[str, Any], data: st.DataObject
@@ -462,7 +458,6 @@ def test_any_config_with_its_channels_and_controls_permuted_draws_the_same(
     assert_same_draws(generate(mapping), generate(other), least=10)
 
 
-@anything
 @given(mapping=config_dicts(max_periods=20))
 def test_any_config_with_one_more_geo_keeps_the_earlier_ones(mapping: dict[str, Any]) -> None:
     regions = dict(mapping["regions"])
@@ -565,3 +560,37 @@ def test_parameters_of_neighbouring_seeds_channels_and_geos_differ() -> None:
             [generate(config, seed=seed)[name].values.ravel() for seed in range(50)]
         )
         assert np.unique(values).size == values.size == 300, name
+
+
+def test_fault_seeds_added_up_so_that_series_are_copies_of_each_other() -> None:
+    channels = [
+        {"name": f"ch{i}", "pattern": "linear_trend", "base_spend": 1000.0, "spend_volatility": 0.4}
+        for i in range(24)
+    ]
+    controls = [
+        {
+            "name": f"co{i}",
+            "pattern": "linear_trend",
+            "base_value": 1000.0,
+            "value_volatility": 0.4,
+        }
+        for i in range(12)
+    ]
+    ds = generate(
+        config_with(
+            *channels,
+            control_variables=controls,
+            n_periods=160,
+            regions={"n_regions": 6, "sales_volatility": 0.1},
+        )
+    )
+    columns = [
+        ds[name].transpose("date", ...).values.reshape(160, -1)
+        for name in ("spend", "control_value", "noise")
+    ]
+    series = np.concatenate(columns, axis=1)
+    assert series.shape[1] == 6 * (24 + 12 + 1)
+    correlation = np.corrcoef(series, rowvar=False) - np.eye(series.shape[1])
+    assert np.abs(correlation).max() < 0.9
+    values = np.concatenate(columns[:2], axis=1)
+    assert np.unique(values).size == values.size, "two series share a draw"

@@ -700,20 +700,6 @@ def test_a_limit_of_the_system_is_told_with_the_path(config_file, tmp_path):
     assert files(tmp_path) == {"small.yaml"}
 
 
-def test_help_loads_neither_matplotlib_nor_the_data_libraries_of_its_own(tmp_path):
-    code = (
-        "import sys, mmm_xgen; before = {*sys.modules}\n"
-        "from mmm_xgen.cli import app\n"
-        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'xarray', 'pandas', 'matplotlib', 'rich', 'netCDF4', 'pyarrow', 'scipy'}\n"
-        "print('loaded:', *sorted(({*sys.modules} - before) & heavy))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1].split() == ["loaded:"]
-
-
 # --- a real media plan
 
 PLAN = """

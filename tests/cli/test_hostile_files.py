@@ -1,19 +1,19 @@
 """Files that are damaged, altered or of something else: one line and status 2, no traceback."""
 
 import json
-import os
 import warnings
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from typer.testing import CliRunner
 
 import mmm_xgen
 from mmm_xgen.cli import app
 from mmm_xgen.storage.names import stored_names
 
-# Raise it to look for more: HOSTILE_CALLS=2000 python -m pytest tests/cli/test_hostile_files.py
-CALLS = int(os.environ.get("HOSTILE_CALLS", "40"))
+# `make test-slow` tries twenty times as many.
+CALLS = settings.default.max_examples
 COMMANDS = (
     ("describe",),
     ("truth",),

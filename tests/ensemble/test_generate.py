@@ -12,7 +12,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mmm_xgen as m
@@ -68,7 +68,6 @@ def test_presets(preset: str) -> None:
     assert_elements_are_single_calls(ds)
 
 
-@settings(max_examples=30)
 @given(config_dicts(), st.sampled_from([None, 1, 2, "auto"]))
 def test_any_configuration(config: dict[str, Any], chunks: Any) -> None:
     made = quietly(lambda: m.MMMDataConfig(**config))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 
 import mmm_xgen as m
 from mmm_xgen.aggregate import aggregate
@@ -43,7 +43,6 @@ def refused(frame, error=SchemaError, **options):
     return text
 
 
-@settings(max_examples=25)
 @given(valid_configs())
 def test_round_trip_is_exact(config):
     made = generate(config)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns, fitted_frequency
@@ -284,7 +284,6 @@ def test_kinds_of_number_cells(wide, cells):
 
 
 @given(st.lists(st.floats(0, 1e300) | st.integers(0, 2**70), min_size=2, max_size=20))
-@settings(deadline=None, max_examples=50)
 def test_csv_numbers_are_bit_identical(tmp_path_factory, numbers):
     path = tmp_path_factory.mktemp("numbers") / "plan.csv"
     days = np.datetime64("2024-01-01") + np.arange(len(numbers))
@@ -322,7 +321,6 @@ def test_line_numbers_count_lines_inside_quotes(write):
     freq=st.sampled_from(["D", "W-WED", "W-SUN", "MS"]),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=60)
 def test_array_wide_and_long_agree(n_dates, geos, channels, freq, data):
     dates = pd.date_range("2023-11-01", periods=n_dates, freq=freq)
     shape = (n_dates, len(geos), len(channels))

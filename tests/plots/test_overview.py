@@ -1,7 +1,5 @@
 """The overview: what is on the page, not its pixels."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -432,22 +430,6 @@ def test_size_and_settings_are_the_users(ds):
     figure = plot_overview(ds, figsize=(8, 7))
     assert tuple(figure.get_size_inches()) == (8, 7)
     assert dict(mpl.rcParams) == before
-
-
-def test_pyplot_is_not_needed(tmp_path):
-    code = (
-        "import sys, mmm_xgen; from mmm_xgen.plots import plot_overview;"
-        "plot_overview(mmm_xgen.generate_mmm_dataset()).savefig(sys.argv[1]);"
-        "print('matplotlib.pyplot' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, tmp_path / "overview.png"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["False"]
 
 
 def test_words_and_numbers():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given
@@ -33,6 +34,7 @@ from mmm_xgen.presets import (
     preset_bands,
     preset_yaml,
 )
+from tests.strategies import generate
 
 ROOT = Path(m.__file__).parents[1]
 SEEDS = range(20)
@@ -654,6 +656,27 @@ def test_a_configuration_with_a_callable_changes_too() -> None:
     ],
 )
 def test_what_is_neither_a_preset_nor_a_file_is_refused(source: Any, found: str) -> None:
-    for generate in (m.generate_mmm_dataset, lambda each: m.generate_ensemble(each, n=2)):
+    for make in (m.generate_mmm_dataset, lambda each: m.generate_ensemble(each, n=2)):
         with pytest.raises(ConfigError, match=re.escape(found)):
-            generate(source)
+            make(source)
+
+
+def test_the_reference_notebook_has_its_dates_and_parameters() -> None:
+    ds = generate(m.get_preset_config("reference_notebook"))
+    dates = pd.DatetimeIndex(ds["date"].values)
+    assert dates[0] == pd.Timestamp("2022-06-06")
+    assert dates[-1] == pd.Timestamp("2025-06-16")
+    assert set(dates.day_name()) == {"Monday"}
+    assert dict(ds.sizes)["channel"] == 4
+    assert dict(ds.sizes)["control"] == 3
+    np.testing.assert_allclose(ds["adstock_alpha"].values[0], [0.2, 0.25, 0.3, 0.8])
+    assert set(ds["l_max"].values) == {12}
+    np.testing.assert_allclose(ds["adstock_weights"].sum("lag"), 1.0)
+    np.testing.assert_allclose(ds["saturation_kappa"].values[0], [0.6, 0.75, 0.7, 0.8])
+    np.testing.assert_allclose(ds["saturation_slope"], 1.0)
+    np.testing.assert_allclose(ds["saturation_beta"].values[0], [1.5, 2.0, 2.5, 1.0])
+    np.testing.assert_allclose(ds["intercept_contribution"], 2.5)
+    np.testing.assert_allclose(ds["y_sigma"], 0.25)
+    late = ds["spend"].values[:, 0, 2]
+    assert (late[:52] == 0).all()
+    assert (late[60:] > 0).any()

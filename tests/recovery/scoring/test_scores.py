@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +14,6 @@ from mmm_xgen import (
     MMMDataConfig,
     RegionConfig,
     generate_mmm_dataset,
-    to_netcdf,
     truth,
 )
 from mmm_xgen.recovery.fit import Fit, FitSettings
@@ -395,21 +391,6 @@ def test_scores_can_be_written_and_tabulated(ds, tmp_path):
     assert set(table[table.quantity == "gamma_fourier"].label) == {"sin_1", "cos_1"}
     assert set(table[table.quantity == "roas"].metric) == set(METRICS)
     assert table[table.quantity == "regret_today"].metric.item() == "value"
-
-
-def test_scoring_loads_no_library_of_models(ds, tmp_path):
-    to_netcdf(ds, tmp_path / "ds.nc")
-    code = (
-        "import sys, mmm_xgen\n"
-        "from mmm_xgen.recovery.fit import Fit, FitSettings\n"
-        "from mmm_xgen.recovery.scoring import score\n"
-        f"ds = mmm_xgen.load({str(tmp_path / 'ds.nc')!r})\n"
-        "roas = mmm_xgen.truth.roas(ds).to_dataset()\n"
-        "score(ds, Fit(estimates=roas), FitSettings())\n"
-        "print(*{'pymc', 'arviz', 'jax', 'numba', 'matplotlib', 'pytensor'} & {*sys.modules})\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == []
 
 
 # --- predictions

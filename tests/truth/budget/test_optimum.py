@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm_xgen import (
@@ -31,6 +31,7 @@ from mmm_xgen.truth.budget.global_search import maximize, smooth_above, steps_ab
 from mmm_xgen.truth.budget.local_search import Problem
 from mmm_xgen.truth.budget.optimum import optimize_allocation, regret
 from mmm_xgen.truth.what_if.counterfactual import simulate
+from tests.strategies import examples
 
 HILL = "hill_function"
 SIGMOID = "hill_saturation_sigmoid"
@@ -434,7 +435,7 @@ def test_every_kind_of_constraint_and_every_spelling_of_a_name() -> None:
 bound = st.floats(0.0, 1.0)
 
 
-@settings(max_examples=2)
+@examples(0.08)
 @given(
     shares=st.lists(st.tuples(bound, bound), min_size=5, max_size=5),
     budget=st.floats(0.01, 20.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
 import mmm_xgen as m
 from mmm_xgen.truth import attribution, contribution_totals, roas
@@ -35,7 +35,6 @@ def ds() -> xr.Dataset:
     return m.generate_mmm_dataset()
 
 
-@settings(max_examples=25)
 @given(config=valid_configs())
 def test_roas_is_the_revenue_lost_without_the_channel(config):
     ds = drawn(config)
@@ -113,7 +112,6 @@ def test_attribution(ds):
     )
 
 
-@settings(max_examples=25)
 @given(config=valid_configs())
 def test_totals_add_up(config):
     totals = contribution_totals(drawn(config))
