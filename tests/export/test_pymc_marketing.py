@@ -240,15 +240,12 @@ def built(setup: Setup) -> tuple[xr.Dataset, Any]:
 
 
 ADSTOCKS_WITH_HILL = [
-    Setup(adstock=kind, adstock_type=type_, geo_response=world)
-    for kind, type_ in ADSTOCK_COMPONENTS
-    for world in ("per_capita", "common")
+    Setup(adstock=kind, adstock_type=type_) for kind, type_ in ADSTOCK_COMPONENTS
 ]
 # A log curve has no scale of its own, and needs one unit of spend for all geos.
 SATURATIONS_WITH_GEOMETRIC = [
-    Setup(saturation=kind, geo_response=world)
+    Setup(saturation=kind)
     for kind in SATURATION_COMPONENTS
-    for world in ("per_capita", "common")
     if kind not in ("hill_function", "log_saturation")
 ]
 
@@ -259,6 +256,7 @@ def test_the_model_reproduces_mu(setup: Setup):
     assert worst_error(mu_of(mmm, truth_of(ds, mmm)), ds) < TOLERANCE
 
 
+@pytest.mark.fits
 @pytest.mark.parametrize(
     "setup",
     [
@@ -266,6 +264,15 @@ def test_the_model_reproduces_mu(setup: Setup):
         *(
             Setup(saturation=kind, adstock_first=False)
             for kind in ("hill_function", "no_saturation")
+        ),
+        *(
+            Setup(adstock=kind, adstock_type=t, geo_response="common")
+            for kind, t in ADSTOCK_COMPONENTS
+        ),
+        *(
+            Setup(saturation=kind, geo_response="common")
+            for kind in SATURATION_COMPONENTS
+            if kind not in ("hill_function", "log_saturation")
         ),
         *(
             Setup(saturation=kind, spend_unit="base_spend", geo_response=world)
@@ -330,13 +337,13 @@ def wrong_conversions(ds: xr.Dataset, truth: xr.Dataset) -> Iterator[tuple[str, 
 
 
 # The others have much the same parameters, and are slow.
-CONVERTED = {"hill_function", "logistic_saturation", "root_saturation", "tanh_saturation_baselined"}
+CONVERTED = {"hill_function", "tanh_saturation_baselined"}
 
 
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param(kind, marks=() if kind in CONVERTED else pytest.mark.slow)
+        pytest.param(kind, marks=() if kind in CONVERTED else pytest.mark.fits)
         for kind in SATURATION_COMPONENTS
         if kind not in ("log_saturation", "no_saturation")
     ],

@@ -167,6 +167,7 @@ def test_a_model_at_the_truth_has_the_true_estimates(with_trend: bool) -> None:
     assert worst(moved.channel_contribution, ds.channel_contribution) > 1e-3
 
 
+@pytest.mark.fits
 def test_our_sums_are_what_the_model_itself_computes() -> None:
     ds = data(n_regions=2, regions={"similarity": 0.5})
     mmm = built_model(ds, SETTINGS, default)
@@ -185,6 +186,7 @@ def test_our_sums_are_what_the_model_itself_computes() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:A future version of pandas will return a BaseOffset")
+@pytest.mark.fits
 def test_their_incrementality_at_the_truth_is_ours() -> None:
     ds = data("logistic_saturation", regions={"fourier_modes": 1})
     mmm = built_model(ds, SETTINGS, matched)
@@ -207,6 +209,7 @@ def test_names_may_have_what_a_tree_takes_for_a_path() -> None:
     assert len(group(idata, "fit_data").data_vars) == 5
 
 
+@pytest.mark.fits
 def test_a_draw_of_the_prior_generates_its_own_data() -> None:
     rain = ControlConfig(name="Rain", base_value=3.0, reference=0.2, gamma_control=-150.0)
     ds = data("logistic_saturation", control_variables=[rain])
@@ -576,6 +579,7 @@ def test_lift_tests_are_of_every_channel_and_near_their_truth() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Passing a dict or None as alias_mapping")
+@pytest.mark.fits
 def test_the_truth_can_be_drawn_into_plots_of_arviz() -> None:
     import arviz as az
     import matplotlib.pyplot as plt

@@ -15,6 +15,8 @@ from mmm_xgen.recovery import MODELS, Fit, FitSettings, score
 from mmm_xgen.recovery.alignment.groups import group, inference_data
 from mmm_xgen.recovery.models.pymc_fit import _with_free_variables_only
 
+pytestmark = pytest.mark.fits
+
 SEED = 2026
 FLIGHTS = {"activation_probability": 0.3, "min_active_periods": 2, "max_active_periods": 5}
 
