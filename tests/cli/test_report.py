@@ -173,6 +173,7 @@ def test_help_lists_it():
     assert "report" in result.stdout
 
 
+@pytest.mark.slow
 def test_as_a_program(folder):
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "mmm_xgen", "report", "small.csv"],

@@ -239,9 +239,7 @@ def built(setup: Setup) -> tuple[xr.Dataset, Any]:
     return ds, model_of(ds)
 
 
-ADSTOCKS_WITH_HILL = [
-    Setup(adstock=kind, adstock_type=type_) for kind, type_ in ADSTOCK_COMPONENTS
-]
+ADSTOCKS_WITH_HILL = [Setup(adstock=kind, adstock_type=type_) for kind, type_ in ADSTOCK_COMPONENTS]
 # A log curve has no scale of its own, and needs one unit of spend for all geos.
 SATURATIONS_WITH_GEOMETRIC = [
     Setup(saturation=kind)
