@@ -147,10 +147,7 @@ def digest(ds: xr.Dataset) -> str:
     return summary.hexdigest()
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "12345"])
-def test_same_seed_is_bit_identical_in_another_process(
-    reference: xr.Dataset, hash_seed: str
-) -> None:
+def test_same_seed_is_bit_identical_in_another_process(reference: xr.Dataset) -> None:
     program = (
         "from tests.strategies import generate\n"
         "from tests.test_streams import digest, rich\n"
@@ -158,7 +155,7 @@ def test_same_seed_is_bit_identical_in_another_process(
     )
     run = subprocess.run(
         [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
