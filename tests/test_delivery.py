@@ -126,6 +126,11 @@ def test_the_workflow_tests_every_python_that_the_package_names():
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
 
 
+def test_a_commit_is_held_to_what_make_lint_asks_for():
+    content = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [hook["entry"] for repo in content["repos"] for hook in repo["hooks"]] == ["make lint"]
+
+
 # --- the targets
 
 
