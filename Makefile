@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-slow test-meridian test-floors recovery-demo notebooks lint format bench docs wheel \
+.PHONY: help demo test test-fits test-slow test-meridian test-floors recovery-demo notebooks lint format bench docs wheel \
     clean check-python
 
 help: ## List the targets
@@ -32,11 +32,14 @@ recovery-demo: $(VENV)/.installed-recovery ## Fit models to small_business: who 
 	$(BIN)/mmm-xgen benchmark --datasets small_business --libraries pymc ols --arms default matched \
 	    --samplers nutpie --seeds 1 --out "$(DEMO_OUT)/recovery"
 
-test: $(VENV)/.installed-test ## Run the tests, those marked slow apart
+test: $(VENV)/.installed-test ## Run the tests but for those of the three targets below
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-test-slow: $(VENV)/.installed-test ## Run the tests marked slow
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+test-fits: $(VENV)/.installed-test ## Run the tests that fit models of PyMC-Marketing
+	$(BIN)/python -m pytest -m "fits and not slow" $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.installed-test ## Run the tests marked slow, and properties on 500 examples each
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "(slow or hypothesis) and not meridian" $(PYTEST_ARGS)
 
 test-meridian: $(VENV)/.installed-test ## Run the tests that fit Meridian, which the first installs
 	$(BIN)/python -m pytest -m meridian $(PYTEST_ARGS)

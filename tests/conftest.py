@@ -14,18 +14,22 @@ from hypothesis import HealthCheck, settings
 # How long an example takes depends on the machine and on what else it runs, so that neither
 # a deadline nor the check for slow data may fail a test.
 settings.register_profile(
-    "ci",
-    max_examples=40,
+    "default",
+    max_examples=25,
     deadline=None,
     derandomize=True,
     print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+        HealthCheck.too_slow,
+    ],
 )
-# HYPOTHESIS_PROFILE=thorough looks for what the fixed examples of "ci" do not show.
+# `make test-slow` draws other examples each time.
 settings.register_profile(
-    "thorough", settings.get_profile("ci"), max_examples=1000, derandomize=False
+    "thorough", settings.get_profile("default"), max_examples=500, derandomize=False
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 def pytest_collection_finish() -> None:

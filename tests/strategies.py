@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from hypothesis import settings
 from hypothesis import strategies as st
 
 import mmm_xgen as m
@@ -71,6 +72,11 @@ CURVES: dict[str, dict[str, float]] = {
     "log_saturation": {},
     "no_saturation": {},
 }
+
+
+def examples(share: float) -> settings:
+    """Settings of a test whose examples are slow: a share of what the profile draws."""
+    return settings(max_examples=round(share * settings.default.max_examples))
 
 
 def quietly(build: Callable[[], Any]) -> Any:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -244,25 +241,6 @@ def test_other_datasets_get_an_error_that_teaches():
     for call in (other.mmm.to_frame, other.mmm.roas, other.mmm.regenerate, other.mmm.ground_truth):
         with pytest.raises(m.SchemaError, match="generate_mmm_dataset"):
             call()
-
-
-def test_it_is_cheap_to_import():
-    heavy = {"netCDF4", "zarr", "dask", "matplotlib", "scipy", "pymc"}
-    code = f"""
-import sys, mmm_xgen.accessor
-print(*sorted({{*sys.modules}} & {heavy!r}))
-ds = mmm_xgen.generate_mmm_dataset()
-repr(ds.mmm), dir(ds.mmm.plot)
-print(*{{*sys.modules}} & {{"matplotlib"}})
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(

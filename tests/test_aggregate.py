@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mmm_xgen as m
@@ -108,7 +108,6 @@ def test_flows_are_the_sums_that_pandas_makes(daily, freq, geo):
         )
 
 
-@settings(max_examples=40)
 @given(config=valid_configs(), data=st.data())
 def test_identities_and_returns_hold_for_any_config(config, data):
     try:

@@ -126,6 +126,11 @@ def test_the_workflow_tests_every_python_that_the_package_names():
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
 
 
+def test_a_commit_is_held_to_what_make_lint_asks_for():
+    content = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [hook["entry"] for repo in content["repos"] for hook in repo["hooks"]] == ["make lint"]
+
+
 # --- the targets
 
 
@@ -187,7 +192,7 @@ def test_every_file_of_the_package_is_of_a_kind_that_the_wheel_takes():
         for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert kinds <= {".py", ".yaml", ".typed", ".j2"}
+    assert kinds <= {".py", ".pyi", ".yaml", ".typed", ".j2"}
     assert {".py", ".yaml", ".typed"} <= kinds
 
 

@@ -195,29 +195,43 @@ def number(text: Any) -> float:
 
 
 @pytest.fixture
-def simulator(ds: xr.Dataset) -> Simulator:
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each move of a slider draws a picture, which takes a quarter of a second."""
+    pytest.importorskip("ipywidgets")
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, page, **_: None)
+
+
+@pytest.fixture
+def simulator(ds: xr.Dataset, without_pictures: None) -> Simulator:
+    return Simulator(ds)
+
+
+@pytest.fixture
+def drawing_simulator(ds: xr.Dataset) -> Simulator:
     pytest.importorskip("ipywidgets")
     return Simulator(ds)
 
 
-def test_it_begins_with_today(ds: xr.Dataset, simulator: Simulator) -> None:
-    assert list(simulator.sliders) == list(ds.channel.values)
-    assert {slider.value for slider in simulator.sliders.values()} == {1.0}
-    assert simulator.budget.value == pytest.approx(float(ds.spend.sum()))
-    assert [label for label, _ in simulator.geo.options] == ["all geos", "north", "south"]
+def test_it_begins_with_today(ds: xr.Dataset, drawing_simulator: Simulator) -> None:
+    assert list(drawing_simulator.sliders) == list(ds.channel.values)
+    assert {slider.value for slider in drawing_simulator.sliders.values()} == {1.0}
+    assert drawing_simulator.budget.value == pytest.approx(float(ds.spend.sum()))
+    assert [label for label, _ in drawing_simulator.geo.options] == ["all geos", "north", "south"]
     # The widget shows nothing for a value of None.
-    assert simulator.geo.label == simulator.geo.value == "all geos"
-    assert bytes(simulator.picture.value).startswith(b"\x89PNG")
-    assert number(simulator.table.loc["all", "more sales"]) == 0
+    assert drawing_simulator.geo.label == drawing_simulator.geo.value == "all geos"
+    assert bytes(drawing_simulator.picture.value).startswith(b"\x89PNG")
+    assert number(drawing_simulator.table.loc["all", "more sales"]) == 0
 
 
-def test_a_channel_moves_and_the_budget_follows(ds: xr.Dataset, simulator: Simulator) -> None:
-    before = bytes(simulator.picture.value)
-    simulator.sliders["Channel 2"].value = 2.0
+def test_a_channel_moves_and_the_budget_follows(
+    ds: xr.Dataset, drawing_simulator: Simulator
+) -> None:
+    before = bytes(drawing_simulator.picture.value)
+    drawing_simulator.sliders["Channel 2"].value = 2.0
     today = ds.spend.sum(("date", "geo"))
-    assert simulator.budget.value == pytest.approx(float(today.sum() + today[1]))
+    assert drawing_simulator.budget.value == pytest.approx(float(today.sum() + today[1]))
     impact = m.truth.predict_impact(ds, channel="Channel 2", by=1.0)
-    row = simulator.table.loc["Channel 2"]
+    row = drawing_simulator.table.loc["Channel 2"]
     assert number(row["more sales"]) == pytest.approx(float(impact.incremental_sales), rel=0.01)
     for title in ("revenue", "profit"):
         wanted = float(impact[f"incremental_{title}"])
@@ -225,7 +239,7 @@ def test_a_channel_moves_and_the_budget_follows(ds: xr.Dataset, simulator: Simul
     assert number(row["incremental ROAS"]) == pytest.approx(
         float(impact.incremental_roas), rel=0.01
     )
-    assert bytes(simulator.picture.value) != before
+    assert bytes(drawing_simulator.picture.value) != before
 
 
 def test_the_budget_moves_all_channels_alike(ds: xr.Dataset, simulator: Simulator) -> None:
@@ -277,8 +291,7 @@ def test_a_geo_is_moved_by_itself_and_kept(ds: xr.Dataset, simulator: Simulator)
     )
 
 
-def test_a_geo_with_the_name_of_all_is_one_of_them() -> None:
-    pytest.importorskip("ipywidgets")
+def test_a_geo_with_the_name_of_all_is_one_of_them(without_pictures: None) -> None:
     simulator = Simulator(dataset(geos=["all geos", "south"], n_periods=20))
     whole = simulator.budget.value
     simulator.geo.value = "all geos"
@@ -296,8 +309,9 @@ def test_the_table_forms_a_return_only_where_spend_rises(simulator: Simulator) -
     assert (units["spend"], units["more sales"], units["more profit"]) == ("USD", "sales", "USD")
 
 
-def test_no_budget_can_be_given_where_nothing_is_spent(ds: xr.Dataset) -> None:
-    pytest.importorskip("ipywidgets")
+def test_no_budget_can_be_given_where_nothing_is_spent(
+    ds: xr.Dataset, without_pictures: None
+) -> None:
     there = xr.DataArray([1.0, 0.0], {"geo": ds.geo}, ("geo",)).reset_coords(drop=True)
     effect = ds.channel_contribution * there
     mu = ds.mu - (ds.channel_contribution - effect).sum("channel")
@@ -318,8 +332,7 @@ def test_back_to_today(ds: xr.Dataset, simulator: Simulator) -> None:
     assert simulator.table_html.value == first
 
 
-def test_names_are_text_in_the_table() -> None:
-    pytest.importorskip("ipywidgets")
+def test_names_are_text_in_the_table(without_pictures: None) -> None:
     name = "<script>alert(1)</script>"
     hostile = m.generate_mmm_dataset(
         m.MMMDataConfig(n_periods=20, channels=[m.ChannelConfig(name=name, roas=1.0)])

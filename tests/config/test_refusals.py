@@ -1,0 +1,588 @@
+"""Bad configurations: one ConfigError of one line that names the path as written."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import yaml
+from pydantic import ValidationError
+
+import mmm_xgen as m
+from mmm_xgen.errors import ConfigError, XgenError
+from tests.strategies import (
+    assert_valid,
+    config_with,
+    generate,
+    quietly,
+    steady,
+)
+
+
+def three_channels(**last: Any) -> dict[str, Any]:
+    """Mapping of three channels, the last with the given keys."""
+    return config_with(
+        steady("TV"), steady("Radio", pattern="seasonal"), steady("Web", pattern="on_off") | last
+    )
+
+
+def with_field(path: str, value: Any) -> dict[str, Any]:
+    """Copy of a valid mapping with one dotted entry set."""
+    config: Any = three_channels()
+    config["transforms"] = {"adstock_fun": "geometric_adstock", "adstock_kwargs": {"alpha": 0.5}}
+    config["control_variables"] = [{"name": "Price", "pattern": "linear_trend"}]
+    config["regions"]["n_regions"] = 3
+    node, keys = config, path.split(".")
+    for key, following in itertools.pairwise(keys):
+        if isinstance(node, list):
+            node = node[int(key)]
+        else:
+            node = node.setdefault(key, [] if following.isdigit() else {})
+    if isinstance(node, list):
+        node[int(keys[-1])] = value
+    else:
+        node[keys[-1]] = value
+    return config
+
+
+def test_the_mapping_that_the_errors_start_from_is_valid() -> None:
+    assert_valid(generate(with_field("seed", 3)))
+
+
+def refusal(build: Callable[[], Any]) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        quietly(build)
+    error = caught.value
+    assert "\n" not in str(error)
+    assert "pydantic" not in str(error).lower()
+    assert str(error).startswith(error.path)
+    return error
+
+
+# Each case: dotted path, the bad value, what the message must contain.
+CASES: list[tuple[str, Any, list[str]]] = [
+    # unknown keys, with the nearest valid one
+    ("n_period", 10, ["n_periods"]),
+    ("chanels", [], ["channels"]),
+    ("regions.n_region", 2, ["n_regions"]),
+    ("regions.sales_trnd", 0.1, ["sales_trend"]),
+    ("channels.1.base_spnd", 5.0, ["base_spend"]),
+    ("channels.1.seasonal_amplitud", 0.5, ["seasonal_amplitude"]),
+    ("channels.2.adstock_kwargs.alfa", 0.5, ["alpha"]),
+    ("transforms.adstock_kwargs.alfa", 0.5, ["alpha"]),
+    ("transforms.saturation_kwargs.kapa", 5.0, ["kappa"]),
+    ("transforms.spend_units", "currency", ["spend_unit"]),
+    ("control_variables.0.gama_control", 1.0, ["gamma_control"]),
+    ("channels.0.pattern", {"kind": "seasonal", "amplitude": 0.5}, ["seasonal_amplitude"]),
+    # keys of another kind
+    ("channels.0.activation_probability", 0.5, ["spend_trend"]),
+    ("channels.1.start_period", 5, ["seasonal_amplitude", "seasonal_phase"]),
+    # wrong types
+    ("n_periods", "many", ["many"]),
+    ("n_periods", 10.5, ["10.5"]),
+    ("n_periods", True, ["True"]),
+    ("n_periods", None, ["None"]),
+    ("n_periods", [10], ["[10]"]),
+    ("seed", "forty-two", ["forty-two"]),
+    ("seed", 1.5, ["1.5"]),
+    ("channels.0.base_spend", "1000", ["1000"]),
+    ("channels.0.base_spend", True, ["True"]),
+    ("channels.0.base_spend", [1.0], ["[1.0]"]),
+    ("channels.0.name", 5, ["5"]),
+    ("channels.0.name", "", [""]),
+    ("channels.0.name", " ", [" "]),
+    ("channels.0.name", "x-", ["x-"]),
+    ("control_variables.0.name", "c-", ["c-"]),
+    ("channels.0.pattern", 3, ["3"]),
+    ("channels", "TV", ["TV"]),
+    ("channels.1", "TV", ["TV"]),
+    ("regions", 3, ["3"]),
+    ("transforms.adstock_first", "yes", ["yes"]),
+    ("channels.2.adstock_kwargs", 0.5, ["0.5"]),
+    ("channels.2.adstock_kwargs.alpha", "half", ["half"]),
+    ("channels.2.adstock_kwargs.alpha", None, ["alpha"]),
+    ("transforms.adstock_kwargs.alpha", None, ["alpha"]),
+    ("channels.2.adstock", {"kind": "no_adstock", "alpha": None}, ["no_adstock", "l_max"]),
+    ("start_date", "2022-13-01", ["2022-13-01"]),
+    ("start_date", "soon", ["soon"]),
+    ("start_date", "1699-12-28", ["1699-12-28", "1700-01-01"]),
+    # impossible ranges
+    ("n_periods", 0, ["0", "1"]),
+    ("n_periods", -4, ["-4", "1"]),
+    ("seed", -1, ["-1", "0"]),
+    ("burn_in_periods", -1, ["-1", "0"]),
+    ("revenue_per_kpi", 0.0, ["0"]),
+    ("revenue_per_kpi", -2.0, ["-2"]),
+    ("channels.0.base_spend", -1.0, ["-1", "0"]),
+    ("channels.0.base_spend", float("nan"), ["nan"]),
+    ("channels.0.base_spend", float("inf"), ["inf"]),
+    ("channels.0.spend_volatility", -0.1, ["-0.1", "0"]),
+    ("channels.2.activation_probability", 1.2, ["1.2", "1"]),
+    ("channels.2.activation_probability", -0.2, ["-0.2", "0"]),
+    ("channels.2.min_active_periods", 0, ["0", "1"]),
+    ("channels.2.adstock_kwargs.alpha", 1.5, ["1.5", "1"]),
+    ("channels.2.adstock_kwargs.alpha", -0.5, ["-0.5", "0"]),
+    ("channels.2.adstock_kwargs.l_max", 0, ["0", "1"]),
+    ("channels.2.saturation_kwargs.kappa", -3.0, ["-3", "0"]),
+    ("channels.2.saturation_kwargs.slope", 0.0, ["0"]),
+    ("transforms.adstock_kwargs.alpha", 1.5, ["1.5", "1"]),
+    ("regions.n_regions", 0, ["0", "1"]),
+    ("regions.sales_volatility", -0.1, ["-0.1", "0"]),
+    ("regions.base_sales_rate", -1.0, ["-1", "0"]),
+    ("regions.similarity", 1.5, ["1.5", "1"]),
+    ("regions.population", [-5.0], ["-5", "0"]),
+    ("control_variables.0.value_volatility", -1.0, ["-1", "0"]),
+    ("control_variables.0.persistence", 1.0, ["1"]),
+    # sizes that no machine has the memory for
+    ("n_periods", 10**12, ["1000000000000"]),
+    ("burn_in_periods", 10**12, ["1000000000000"]),
+    ("regions.n_regions", 10**12, ["1000000000000"]),
+    ("regions.fourier_modes", 10**12, ["1000000000000"]),
+    ("channels.2.adstock_kwargs.l_max", 10**12, ["1000000000000"]),
+    # unknown kinds and words
+    ("freq", "fortnightly", ["fortnightly", "monthly"]),
+    ("channels.1.pattern", "sesonal", ["sesonal", "seasonal"]),
+    ("channels.2.adstock_fun", "geometric_adstok", ["geometric_adstock"]),
+    ("channels.2.saturation_fun", "hil_function", ["hill_function"]),
+    ("transforms.adstock_fun", "geometric_adstok", ["geometric_adstock"]),
+    ("transforms.spend_unit", "curency", ["currency", "base_spend"]),
+    ("regions.geo_response", "per_head", ["per_capita", "common"]),
+    ("regions.noise", {"kind": "gausian"}, ["gaussian"]),
+    # lists of the wrong length
+    ("regions.region_names", ["a", "b"], ["2", "3"]),
+    ("regions.population", [1.0, 2.0], ["2", "3"]),
+    ("transforms.adstock_kwargs", [{"alpha": 0.5}] * 2, ["2", "3"]),
+    ("transforms.adstock_fun", ["geometric_adstock"] * 4, ["4", "3"]),
+    ("transforms.saturation_fun", [], ["0", "3"]),
+]
+
+
+IDS = [f"{path}={str(value)[:20]}" for path, value, _ in CASES]
+
+
+# Where an error may be filed more precisely than at the entry that was set.
+DEEPER = {
+    "channels.0.pattern": ["channels.0.pattern", "channels.0.pattern.amplitude"],
+    "channels.1": ["channels.1"],
+    "regions.population": ["regions.population", "regions.population.0"],
+    "regions.noise": ["regions.noise", "regions.noise.kind"],
+    "channels.2.adstock": ["channels.2.adstock.alpha"],
+    "channels.1.pattern": ["channels.1.pattern"],
+}
+
+
+def assert_teaches(error: ConfigError, path: str, needed: list[str]) -> None:
+    assert error.path in DEEPER.get(path, [path])
+    text = str(error).removeprefix(error.path)
+    missing = [word for word in needed if word not in text]
+    assert not missing, f"{error} does not say {missing}"
+
+
+@pytest.mark.parametrize(("path", "value", "needed"), CASES, ids=IDS)
+def test_bad_entry_is_refused_with_path_found_and_allowed(
+    path: str, value: Any, needed: list[str]
+) -> None:
+    config = with_field(path, value)
+    assert_teaches(refusal(lambda: generate(config)), path, needed)
+
+
+@pytest.mark.parametrize(("path", "value", "needed"), CASES, ids=IDS)
+def test_bad_entry_of_a_yaml_text_is_refused_alike(
+    path: str, value: Any, needed: list[str]
+) -> None:
+    text = yaml.safe_dump(with_field(path, value))
+    error = refusal(lambda: m.generate_mmm_dataset(m.MMMDataConfig.from_yaml(text)))
+    assert_teaches(error, path, needed)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "needed"),
+    [case for case in CASES if case[0] in ("n_periods", "channels.2.adstock_kwargs.alpha")],
+)
+def test_bad_entry_of_a_json_text_or_a_file_is_refused_alike(
+    tmp_path: Path, path: str, value: Any, needed: list[str]
+) -> None:
+    config = with_field(path, value)
+    needed = [word.replace("True", "rue").replace("None", "") for word in needed]
+    assert_teaches(refusal(lambda: m.MMMDataConfig.from_json(json.dumps(config))), path, needed)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert_teaches(
+        refusal(lambda: m.MMMDataConfig.from_yaml(tmp_path / "config.yaml")), path, needed
+    )
+
+
+def test_path_is_the_one_of_the_nested_spelling_where_that_was_written() -> None:
+    nested = {
+        "adstock": ({"kind": "geometric_adstock", "alpha": 1.5}, "alpha"),
+        "saturation": ({"kind": "hill_function", "kappa": -1.0}, "kappa"),
+        "pattern": ({"kind": "on_off", "activation_probability": 1.5}, "activation_probability"),
+    }
+    for field, (spec, key) in nested.items():
+        config = three_channels()
+        config["channels"][2] = {"name": "Web", field: spec}
+        error = refusal(lambda config=config: generate(config))
+        assert error.path == f"channels.2.{field}.{key}"
+
+
+def test_path_inside_a_list_of_transforms_has_its_index() -> None:
+    kwargs = [{"alpha": 0.5}, {"alpha": 0.5}, {"alpha": 7.0}]
+    error = refusal(lambda: generate(with_field("transforms.adstock_kwargs", kwargs)))
+    assert error.path == "transforms.adstock_kwargs.2.alpha"
+
+
+def test_path_of_a_model_built_alone_starts_at_that_model() -> None:
+    error = refusal(lambda: m.ChannelConfig(name="TV", base_spend=-2.0))
+    assert error.path == "base_spend"
+    error = refusal(
+        lambda: m.ChannelConfig(
+            name="TV", adstock_fun="geometric_adstock", adstock_kwargs={"alpha": 2.0}
+        )
+    )
+    assert error.path == "adstock_kwargs.alpha"
+    assert refusal(lambda: m.RegionConfig(n_regions=-1)).path == "n_regions"
+    error = refusal(lambda: m.TransformConfig(adstock_kwargs={"alpha": -1.0}))
+    assert error.path == "adstock_kwargs.alpha"
+
+
+@pytest.mark.parametrize("names", [["TV", "TV"], ["TV", "x-TV"], ["x-TV", "x-TV"]])
+def test_duplicate_channel_names_are_refused(names: list[str]) -> None:
+    config = config_with(*[steady(name) for name in names])
+    error = refusal(lambda: generate(config))
+    assert error.path == "channels.1.name"
+    assert "TV" in error.message
+
+
+def test_duplicate_names_of_controls_and_regions_are_refused() -> None:
+    twice = [
+        {"name": "Price", "pattern": "linear_trend"},
+        {"name": "c-Price", "pattern": "uniform"},
+    ]
+    error = refusal(lambda: generate(with_field("control_variables", twice)))
+    assert error.path == "control_variables.1.name"
+    assert "Price" in error.message
+    config = config_with(steady(), regions={"n_regions": 3, "region_names": ["n", "s", "n"]})
+    error = refusal(lambda: generate(config))
+    assert error.path.startswith("regions.region_names")
+    assert "'n'" in error.message
+
+
+def test_an_unnamed_channel_may_not_collide_with_a_named_one() -> None:
+    config = config_with(steady("x2"), {"pattern": "linear_trend"})
+    outcome = None
+    try:
+        outcome = generate(config)
+    except ConfigError as error:
+        assert "x2" in str(error)
+    else:
+        assert len(set(outcome["channel"].values)) == 2
+
+
+def test_two_spellings_of_one_thing_are_refused() -> None:
+    both = {
+        "roas": steady(roas=1.0, base_effectiveness=0.1),
+        "adstock": steady(
+            adstock={"kind": "geometric_adstock", "alpha": 0.3},
+            adstock_fun="geometric_adstock",
+            adstock_kwargs={"alpha": 0.4},
+        ),
+        "half_life": steady(
+            adstock={"kind": "geometric_adstock", "alpha": 0.3, "half_life": "10D"}
+        ),
+        "kwargs": steady(
+            adstock={"kind": "geometric_adstock", "alpha": 0.3}, adstock_kwargs={"alpha": 0.4}
+        ),
+        "pattern": steady(pattern={"kind": "linear_trend", "spend_trend": 0.1}, spend_trend=0.2),
+    }
+    for word, channel in both.items():
+        error = refusal(lambda channel=channel: generate(config_with(channel)))
+        assert error.path.startswith("channels.0"), word
+        assert "fun" not in error.path or word == "adstock", "this key was not written"
+
+
+@pytest.mark.parametrize(
+    "regions",
+    [
+        {"noise": {"kind": "gaussian", "sales_volatility": 0.1}, "sales_volatility": 0.2},
+        {"trend": {"kind": "linear", "sales_trend": 0.1}, "sales_trend": 0.2},
+        {"similarity": 0.5, "baseline_variation": 0.2},
+        {"noise": {"kind": "gaussian", "y_sigma": 5.0, "r_squared": 0.5}},
+    ],
+)
+def test_two_values_for_one_thing_of_the_regions_are_refused(regions: dict[str, Any]) -> None:
+    config = three_channels() | {"regions": regions}
+    assert refusal(lambda: generate(config)).path.startswith("regions.")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pattern": "on_off", "min_active_periods": 6, "max_active_periods": 3},
+        {"pattern": "delayed_start", "start_period": 20, "end_period": 10},
+        {"pattern": "step", "step_periods": [10, 20], "step_levels": [1.0, 2.0, 3.0, 4.0, 5.0]},
+        {"pattern": "step", "step_periods": [20, 10], "step_levels": [1.0, 2.0]},
+        {"pattern": "uniform", "low": 2.0, "high": 1.0},
+        {"pattern": "event_spikes", "spike_dates": ["13-45"]},
+        {"pattern": "event_spikes", "spike_dates": ["2022-02-30"]},
+        {"pattern": "pulsed", "pulse_on_periods": 0, "pulse_off_periods": 2},
+        {"pattern": "cyclical", "cycle_periods": 0.0},
+    ],
+)
+def test_values_that_exclude_each_other_are_refused(fields: dict[str, Any]) -> None:
+    error = refusal(lambda: generate(config_with({"name": "TV"} | fields)))
+    assert error.path.startswith("channels.0")
+    assert any(str(value) in error.message or key in str(error) for key, value in fields.items())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"freq": "D", "start_date": "0001-01-01"},
+        {"freq": "D", "start_date": "1600-02-29"},
+        {"freq": "D", "start_date": "9999-12-01"},
+        {"freq": "W", "n_periods": 30_000},
+        {"freq": "MS", "start_date": "2022-01-01", "n_periods": 9_000},
+    ],
+)
+def test_dates_that_a_timestamp_cannot_hold_are_refused_or_right(fields: dict[str, Any]) -> None:
+    config = config_with(steady()) | fields
+    try:
+        dates = generate(config)["date"].values
+    except ConfigError as error:
+        refused = str(error)
+        assert error.path in ("start_date", "n_periods"), refused
+    else:
+        assert str(dates[0].astype("datetime64[D]")) == config["start_date"]
+        assert (dates[1:] > dates[:-1]).all()
+
+
+def test_burn_in_counts_before_the_window_and_not_after_it() -> None:
+    late = {"start_date": "2199-06-03", "n_periods": 10, "burn_in_periods": 52}
+    dates = generate(config_with(steady()) | late)["date"].values
+    assert str(dates[-1])[:10] == "2199-08-05"
+    early = {"start_date": "1700-01-04", "n_periods": 10, "burn_in_periods": 1}
+    error = refusal(lambda: generate(config_with(steady()) | early))
+    assert error.path == "burn_in_periods"
+    assert "1699-12-28" in error.message and "1700-01-01" in error.message
+    first = generate(config_with(steady()) | early | {"start_date": "1700-01-11"})
+    assert str(first["history_date"].values[0])[:10] == "1700-01-04"
+
+
+@pytest.mark.parametrize(
+    ("freq", "start", "fits"), [("D", "2199-12-23", 9), ("W", "2199-12-11", 3), ("MS", None, 2136)]
+)
+def test_the_last_date_that_fits_is_exact(freq: str, start: str | None, fits: int) -> None:
+    fields = config_with(steady()) | {"freq": freq, "start_date": start}
+    m.MMMDataConfig(**fields | {"n_periods": fits})
+    error = refusal(lambda: m.MMMDataConfig(**fields | {"n_periods": fits + 1}))
+    assert error.path == "n_periods"
+
+
+def test_a_yearly_swing_without_a_harmonic_is_refused() -> None:
+    error = refusal(lambda: m.RegionConfig(seasonal_amplitude=0.3, fourier_modes=0))
+    assert error.path == "seasonal_amplitude"
+    assert "0.3 with fourier_modes=0" in error.message and "at least 1" in error.message
+    assert m.RegionConfig(seasonal_amplitude=0.0, fourier_modes=0).fourier_modes == 0
+    error = refusal(lambda: m.customize_preset("seasonal", **{"regions.fourier_modes": 0}))
+    assert error.path == "regions.seasonal_amplitude"
+
+
+@pytest.mark.parametrize("wrong", [["basic"], 5, m.MMMDataConfig, m.ChannelConfig(name="TV")])
+def test_something_else_than_a_config_is_refused_with_what_is_allowed(wrong: Any) -> None:
+    for generate_any in (m.generate_mmm_dataset, lambda config: m.generate_ensemble(config, n=2)):
+        with pytest.raises(ConfigError, match=r"allowed: an MMMDataConfig, the name of a preset"):
+            generate_any(wrong)
+
+
+def test_validation_by_pydantic_s_own_doors_gives_the_same_error() -> None:
+    bad = three_channels(spend_volatility=-1.0)
+    error = refusal(lambda: m.MMMDataConfig.model_validate(bad))
+    assert error.path == "channels.2.spend_volatility"
+    error = refusal(lambda: m.MMMDataConfig.model_validate_json(json.dumps(bad)))
+    assert error.path == "channels.2.spend_volatility"
+
+
+def test_a_price_of_zero_has_no_elasticity() -> None:
+    price = {"name": "Price", "pattern": "on_off", "value_volatility": 0.0, "elasticity": -1.0}
+    error = refusal(lambda: generate(with_field("control_variables", [price])))
+    assert "Price" in str(error) or error.path.startswith("control_variables.0")
+
+
+def test_counts_that_no_generator_can_draw_are_refused() -> None:
+    regions = {"population": [1e-12, 3e5], "noise": {"kind": "negative_binomial"}}
+    error = refusal(lambda: generate({"channels": [steady()], "regions": regions}))
+    assert error.path.startswith("regions")
+
+
+def test_unknown_presets_are_refused_with_the_nearest() -> None:
+    error = refusal(lambda: m.get_preset_config("basik"))
+    assert "basik" in str(error)
+    assert "'basic'" in str(error)
+    assert isinstance(error, KeyError)
+    refusal(lambda: m.customize_preset("basik", n_periods=3))
+    refusal(lambda: m.get_preset_config("../basic"))
+
+
+def test_overrides_of_a_preset_are_refused_by_their_own_path() -> None:
+    cases: dict[str, Any] = {
+        "n_period": 10,
+        "n_periods": -10,
+        "regions.base_sales_rate": -1.0,
+        "regions.base_sales_rat": 1.0,
+        "channels.0.base_spend": -1.0,
+        "channels.99.base_spend": 1.0,
+    }
+    for path, value in cases.items():
+        error = refusal(lambda path=path, value=value: m.customize_preset("basic", **{path: value}))
+        assert error.path == path or path.startswith(error.path + "."), path
+
+
+def test_overrides_of_a_preset_reach_every_depth() -> None:
+    changed = m.customize_preset(
+        "basic", n_periods=104, seed=123, **{"regions.base_sales_rate": 777.0}
+    )
+    assert (changed.n_periods, changed.seed) == (104, 123)
+    assert changed.regions.base_sales_rate == 777.0
+    same = m.customize_preset("basic", n_periods=104, seed=123, regions={"base_sales_rate": 777.0})
+    assert same == changed
+    first = m.customize_preset("basic", **{"channels.0.base_spend": 4321.0})
+    assert first.channels[0].base_spend == 4321.0
+    assert first.channels[1:] == m.get_preset_config("basic").channels[1:]
+
+
+def test_flat_snippets_work_as_they_stand() -> None:
+    from mmm_xgen import (
+        ChannelConfig,
+        MMMDataConfig,
+        RegionConfig,
+        TransformConfig,
+        customize_preset,
+        generate_mmm_dataset,
+    )
+
+    channels = [
+        ChannelConfig(
+            name="x-TV",
+            pattern="seasonal",
+            base_spend=3000.0,
+            seasonal_amplitude=0.5,
+            base_effectiveness=0.7,
+        ),
+        ChannelConfig(
+            name="x-Digital", pattern="linear_trend", base_spend=1500.0, spend_trend=0.08
+        ),
+        ChannelConfig(
+            name="x-Print",
+            pattern="delayed_start",
+            base_spend=800.0,
+            start_period=10,
+            ramp_up_periods=4,
+        ),
+        ChannelConfig(
+            name="x-Radio",
+            pattern="on_off",
+            base_spend=1000.0,
+            activation_probability=0.7,
+            min_active_periods=2,
+            max_active_periods=8,
+        ),
+    ]
+    regions = RegionConfig(
+        n_regions=3,
+        region_names=["geo_a", "geo_b", "geo_c"],
+        base_sales_rate=10000.0,
+        sales_trend=0.02,
+        sales_volatility=0.15,
+        seasonal_amplitude=0.2,
+    )
+    transforms = TransformConfig(
+        adstock_fun="geometric_adstock",
+        adstock_kwargs={"alpha": 0.5},
+        saturation_fun="hill_function",
+        saturation_kwargs={"slope": 1.0, "kappa": 1500.0},
+    )
+    config = MMMDataConfig(n_periods=52, channels=channels, seed=42)
+    assert quietly(lambda: generate_mmm_dataset(config)).sizes["date"] == 52
+    whole = MMMDataConfig(
+        n_periods=52, channels=channels, regions=regions, transforms=transforms, seed=42
+    )
+    ds = quietly(lambda: generate_mmm_dataset(whole))
+    assert dict(ds.sizes)["geo"] == 3
+    assert list(ds["geo"].values) == ["geo_a", "geo_b", "geo_c"]
+    assert list(ds["channel"].values) == ["TV", "Digital", "Print", "Radio"]
+    assert (ds["adstock_alpha"] == 0.5).all()
+    assert (ds["saturation_kappa"] == 1500.0).all()
+    np.testing.assert_allclose(ds["effect"].sel(channel="TV"), 7000.0)
+    assert_valid(ds)
+    custom = customize_preset("basic", n_periods=104, seed=123)
+    assert (custom.n_periods, custom.seed) == (104, 123)
+    assert quietly(lambda: generate_mmm_dataset(custom)).sizes["date"] == 104
+
+
+def test_default_dataset_needs_no_argument_and_no_warning() -> None:
+    ds = m.generate_mmm_dataset()
+    assert_valid(ds)
+    assert isinstance(ds, xr.Dataset)
+
+
+def outcome(build: Callable[[], xr.Dataset]) -> str:
+    """ "dataset" or "refused"; any other exception or warning passes through."""
+    try:
+        ds = quietly(build)
+    except ConfigError as error:
+        assert "\n" not in str(error)
+        assert str(error)
+        return "refused"
+    assert_valid(ds)
+    return "dataset"
+
+
+def test_fault_overrides_that_mutate_a_shared_default() -> None:
+    default, preset = m.DEFAULT_CONFIG.to_json(), m.get_preset_config("basic").to_json()
+    other = m.customize_preset("basic", n_periods=31, seed=99, **{"regions.base_sales_rate": 123.0})
+    assert (other.n_periods, other.seed, other.regions.base_sales_rate) == (31, 99, 123.0)
+    generate(m.DEFAULT_CONFIG, seed=3)
+    assert m.get_preset_config("basic").to_json() == preset
+    assert m.DEFAULT_CONFIG.to_json() == default
+    with pytest.raises((ValidationError, AttributeError, TypeError, XgenError)):
+        m.DEFAULT_CONFIG.n_periods = 3
+    with pytest.raises((ValidationError, AttributeError, TypeError, XgenError)):
+        m.DEFAULT_CONFIG.regions.base_sales_rate = 3.0
+    assert m.DEFAULT_CONFIG.to_json() == default
+
+
+def test_fault_overrides_that_mutate_what_the_caller_passed() -> None:
+    kwargs = {"alpha": 0.5}
+    mapping = config_with(
+        steady(adstock_fun="geometric_adstock", adstock_kwargs=kwargs),
+        transforms={"saturation_fun": "hill_function", "saturation_kwargs": {"kappa": 900.0}},
+    )
+    before = copy.deepcopy(mapping)
+    config = m.MMMDataConfig(**mapping)
+    assert mapping == before
+    kwargs["alpha"] = 0.9
+    assert (generate(config)["adstock_alpha"] == 0.5).all(), "the config follows the caller's dict"
+
+
+@pytest.mark.parametrize("field", ["adstock_fun", "adstock_kwargs", "saturation_kwargs"])
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_fault_list_valued_transforms_are_recycled_silently(field: str, length: int) -> None:
+    entry: Any = {
+        "adstock_fun": "geometric_adstock",
+        "adstock_kwargs": {"alpha": 0.3},
+        "saturation_kwargs": {"slope": 1.0, "kappa": 900.0},
+    }[field]
+    config = config_with(
+        steady("A"), steady("B"), steady("C"), transforms={field: [entry] * length}
+    )
+    with pytest.raises(ConfigError) as error:
+        generate(config)
+    assert f"transforms.{field}" in str(error.value)
+    assert str(length) in str(error.value)
+    assert "3" in str(error.value)

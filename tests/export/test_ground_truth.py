@@ -1,0 +1,291 @@
+"""The nested ground truth: plain JSON that says what the Dataset says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import mmm_xgen as m
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.ensemble import element
+from mmm_xgen.export import (
+    ground_truth,
+)
+from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.truth import attribution, roas
+from tests.strategies import (
+    ADSTOCK_KINDS,
+    NOISE_KEYS,
+    SATURATION_KINDS,
+    config_with,
+    generate,
+    quietly,
+    steady,
+)
+
+
+def leaves(node: Any) -> list[Any]:
+    """Every value of a nested dictionary."""
+    if isinstance(node, dict):
+        return [leaf for child in node.values() for leaf in leaves(child)]
+    return [tuple(node) if isinstance(node, list) else node]
+
+
+def test_fault_a_benchmark_that_never_compares_a_parameter_with_its_truth() -> None:
+    config = config_with(
+        steady(
+            "TV",
+            spend_volatility=0.3,
+            adstock={"kind": "geometric_adstock", "alpha": 0.4},
+            saturation={"kind": "hill_function", "slope": 1.2, "kappa": 1500.0},
+            base_effectiveness=0.1,
+        ),
+        regions={"n_regions": 2, "transform_variation": 0.2},
+    )
+    ds = generate(config)
+    told = set(leaves(m.ground_truth(ds)["parameters"]["TV"]))
+    for name in ("adstock_alpha", "saturation_slope", "saturation_kappa", "saturation_beta"):
+        values = {float(value) for value in ds[name].values.ravel()}
+        assert values <= told, f"the ground truth says nothing of {name}"
+        shifted = ds.copy(deep=True)
+        shifted[name] = shifted[name] * 1.05
+        # The effect is inside beta: it is left out, or refused where it says something else.
+        if name == "saturation_beta":
+            with pytest.raises(m.AlignmentError, match="effect"):
+                m.respond(ds["spend"], shifted)
+            shifted = shifted.drop_vars("effect")
+        # A parameter that could be wrong without consequence would be no truth at all.
+        if name != "adstock_alpha":
+            moved = m.respond(ds["spend"], shifted) - ds["channel_contribution"]
+            assert float(np.abs(moved).max()) > 0, f"{name} decides nothing"
+    assert not np.array_equal(
+        ds["saturation_kappa"].isel(geo=0), ds["saturation_kappa"].isel(geo=1)
+    )
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
+
+
+ALL_KINDS = config_with(
+    *(
+        steady(
+            f"ch {i} ü",
+            adstock={"kind": ADSTOCK_KINDS[i % len(ADSTOCK_KINDS)]},
+            saturation={"kind": kind},
+        )
+        for i, kind in enumerate(SATURATION_KINDS)
+    )
+)
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "default": m.DEFAULT_CONFIG.model_dump(),
+    "all kinds": ALL_KINDS,
+    "no controls, one geo": config_with(steady()),
+    "history": config_with(steady(), steady("Radio")) | {"burn_in_periods": 7},
+    "one period": config_with(steady()) | {"n_periods": 1},
+    "weibull types and no normalisation": config_with(
+        steady(adstock={"kind": "weibull_adstock", "type": "CDF", "normalize": False}),
+        steady("Radio", adstock={"kind": "weibull_adstock", "type": "PDF", "l_max": 3}),
+        steady("Print", adstock={"kind": "no_adstock", "normalize": False}),
+    ),
+    "daily with seasons and events": config_with(
+        steady(),
+        freq="D",
+        regions={
+            "n_regions": 3,
+            "fourier_modes": 2,
+            "similarity": 0.5,
+            "seasonalities": [
+                {"weekday_effects": [0, 0, 0.01, 0, 0.05, 0.1, -0.1]},
+                {"period": "monthly", "amplitude": 0.05},
+            ],
+        },
+        events=[{"name": "Fête", "dates": ["02-10"], "effect": 0.2, "shape": "decay"}],
+    ),
+    "no yearly season": config_with(steady(), regions={"fourier_modes": 0}),
+    "monthly, saturation first": config_with(steady(), freq="MS", start_date="2022-01-01")
+    | {"transforms": {"adstock_first": False}},
+    "piecewise trend": config_with(
+        steady(),
+        regions={
+            "trend": {
+                "kind": "piecewise_linear",
+                "sales_trend": 0.01,
+                "change_periods": [10, 20],
+                "trend_changes": [-0.02, 0.01],
+            }
+        },
+    ),
+    "placebo and silent channel": config_with(
+        steady("Placebo", base_effectiveness=0.0), steady("Silent", base_spend=0.0)
+    ),
+    "a KPI that looks like a date": config_with(steady(), kpi="days since 2000-01-01"),
+    "a seed beyond 64 bits": config_with(steady(), seed=2**70 + 1),
+    **{
+        f"{kind} noise": config_with(
+            steady(), regions={"noise": keys | {"kind": kind}, "sales_volatility": None}
+        )
+        for kind, keys in NOISE_KEYS.items()
+    },
+}
+
+
+def made(name: str) -> xr.Dataset:
+    mapping = CONFIGS[name]
+    regions = dict(mapping["regions"])
+    if "noise" in regions:
+        regions.pop("sales_volatility", None)
+    return generate(mapping | {"regions": regions})
+
+
+def planned(start: str = "2024-01-01") -> xr.Dataset:
+    """Dataset on a media plan, with spends that have no short decimal form."""
+    dates = pd.date_range(start, periods=30, freq="W-MON")
+    spend = np.linspace(1, 100, 60).reshape(30, 2) ** 1.7
+    frame = pd.DataFrame({"date": dates, "TV": spend[:, 0], "Radio": spend[:, 1]})
+    config = m.MMMDataConfig(
+        channels=[m.ChannelConfig(name="TV"), m.ChannelConfig(name="Radio")],
+        spend_plan={"date": "date", "channels": ["TV", "Radio"]},
+    )
+    return quietly(lambda: m.generate_mmm_dataset(config, spend=frame))
+
+
+@pytest.fixture(scope="module")
+def ds() -> xr.Dataset:
+    return m.generate_mmm_dataset()
+
+
+def is_plain(node: Any) -> bool:
+    if isinstance(node, dict):
+        return all(type(key) is str and is_plain(value) for key, value in node.items())
+    if isinstance(node, list):
+        return all(map(is_plain, node))
+    return node is None or type(node) in (str, int, float, bool)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("series", [False, True])
+def test_ground_truth_is_plain_json(name, series):
+    truth = ground_truth(made(name), series=series)
+    assert is_plain(truth)
+    assert json.loads(json.dumps(truth, allow_nan=False)) == truth
+
+
+def test_ground_truth_tells_what_the_dataset_has():
+    ds = made("daily with seasons and events")
+    truth = ground_truth(ds, series=True)
+    geo, channel = "geo_2", "TV"
+    one = ds.sel(geo=geo, channel=channel)
+    parameters = truth["parameters"][channel]
+    assert parameters["effect"]["by_geo"][geo] == float(one["effect"])
+    alpha = parameters["adstock"]["parameters"]["alpha"]
+    assert alpha["by_geo"][geo] == float(one["adstock_alpha"])
+    assert alpha["population"] == {
+        "scale": "logit",
+        "mean": float(one["adstock_alpha_mean"]),
+        "sd": float(one["adstock_alpha_sd"]),
+    }
+    assert parameters["saturation"]["parameters"]["kappa"]["population"]["scale"] == "log"
+    assert parameters["column"] == "x1-TV"
+    baseline = truth["baseline"]
+    assert baseline["intercept"][geo] == float(one["intercept_contribution"])
+    assert baseline["period_days"]["weekday_monday"] == 7.0
+    seasonal = ds["gamma_seasonal"].sel(geo=geo, seasonal_mode="weekday_friday")
+    assert baseline["gamma_seasonal"][geo]["weekday_friday"] == float(seasonal)
+    assert baseline["gamma_fourier"][geo].keys() == {"sin_1", "sin_2", "cos_1", "cos_2"}
+    assert baseline["events"]["Fête"][geo] == float(ds["event_effect"].sel(geo=geo, event="Fête"))
+    assert baseline["noise"]["kind"] == "gaussian"
+    assert baseline["noise"]["y_sigma"][geo] == float(one["y_sigma"])
+    assert truth["metadata"]["sizes"]["date"] == 52
+    total = truth["contributions"]["channels"][channel][geo]
+    assert total == pytest.approx(float(one["channel_contribution"].sum()))
+    assert truth["series"]["channels"][channel][geo] == one["channel_contribution"].values.tolist()
+    assert truth["series"]["baseline"]["intercept"][geo] == [baseline["intercept"][geo]] * 52
+    assert len(truth["series"]["dates"]) == 52
+
+
+def test_ground_truth_adds_up(ds):
+    sums = ground_truth(ds)["contributions"]
+    for geo in ("geo_a", "geo_b"):
+        parts = [part[geo] for key in ("channels", "controls") for part in sums[key].values()]
+        parts += [part[geo] for part in sums["baseline"].values()]
+        assert sum(parts) == pytest.approx(sums["mu"][geo], rel=1e-9)
+        assert sums["mu"][geo] + sums["noise"][geo] == pytest.approx(sums["y"][geo], rel=1e-9)
+
+
+def test_ground_truth_repeats_the_estimands(ds):
+    truth = ground_truth(ds)
+    assert list(truth["roas"]["by_channel"].values()) == roas(ds).values.tolist()
+    by_cell = roas(ds, by=("geo", "channel"))
+    for channel, by_geo in truth["roas"]["by_channel_and_geo"].items():
+        assert list(by_geo.values()) == by_cell.sel(channel=channel).values.tolist()
+    assert list(truth["attribution"]["share_of_sales"].values()) == attribution(ds).values.tolist()
+    assert sum(truth["attribution"]["share_of_media"].values()) == pytest.approx(1)
+
+
+def test_each_channel_has_the_parameters_of_its_kind():
+    truth = ground_truth(made("all kinds"))
+    found = {
+        entry["saturation"]["kind"]: set(entry["saturation"]["parameters"])
+        for entry in truth["parameters"].values()
+    }
+    for kind, names in found.items():
+        spec = SATURATIONS[kind]
+        assert names == set(spec.parameters) | (set() if spec.amplitude else {"beta"}), kind
+
+
+def test_what_is_not_there_is_none(ds):
+    truth = ground_truth(made("placebo and silent channel"))
+    assert truth["roas"]["by_channel"] == {"Placebo": 0.0, "Silent": None}
+    assert truth["parameters"]["Placebo"]["effect"]["population"]["mean"] is None
+    assert ground_truth(ds)["controls"]["Price"]["gamma"] == {"geo_a": None, "geo_b": None}
+
+
+def test_settings_and_piecewise_trend_are_told():
+    truth = ground_truth(made("weibull types and no normalisation"))
+    adstocks = {name: entry["adstock"] for name, entry in truth["parameters"].items()}
+    assert adstocks["TV"]["settings"] == {"type": "CDF"}
+    assert adstocks["TV"]["normalize"] is False
+    assert adstocks["Radio"]["l_max"] == 3
+    assert adstocks["Print"]["settings"] == {}
+    trend = ground_truth(made("piecewise trend"))["baseline"]["trend"]
+    assert trend["kind"] == "piecewise_linear"
+    assert trend["settings"] == {"change_periods": [10, 20], "trend_changes": [-0.02, 0.01]}
+    assert trend["parameters"]["sales_trend"] == {"geo_1": 0.01}
+
+
+def test_ground_truth_of_a_media_plan_and_of_an_aggregate(ds):
+    truth = ground_truth(planned())
+    assert truth["metadata"]["spend_is_given"] is True
+    assert truth["parameters"]["TV"]["base_spend"] is None
+    national = aggregate(ds, freq="MS")
+    truth = ground_truth(national, series=True)
+    assert truth["metadata"]["aggregation"] == national.attrs["aggregation"]
+    assert truth["parameters"]["Trend"]["saturation"]["parameters"] == {}
+    assert truth["parameters"]["Trend"]["effect"]["by_geo"] == {"national": None}
+    assert truth["roas"]["by_channel"]["Trend"] == pytest.approx(1.5)
+
+
+def test_ground_truth_of_a_dataset_of_an_ensemble_is_its_own():
+    config = m.DEFAULT_CONFIG
+    vary = {"regions.noise.sales_volatility": [0.01, 0.2]}
+    ensemble = m.generate_ensemble(config, seeds=[5, 6], vary=vary, chunks=None)
+    for position in range(2):
+        assert ground_truth(ensemble.isel(dataset=position)) == ground_truth(
+            element(ensemble, position)
+        )
+    with pytest.raises(m.SchemaError, match=r"dim 'dataset'.*isel\(dataset=0\)"):
+        ground_truth(ensemble)
+    national = aggregate(ensemble.isel(dataset=1), geo="national")
+    assert ground_truth(national)["metadata"]["seed"] == 6
+
+
+def test_ground_truth_of_something_else():
+    with pytest.raises(m.SchemaError, match="no 'spend'"):
+        ground_truth(xr.Dataset())

@@ -1,0 +1,188 @@
+"""From the wide frame back to a Dataset of observed variables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import given
+
+import mmm_xgen as m
+from mmm_xgen.aggregate import aggregate
+from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen.frames.observed import from_frame
+from tests.strategies import config_with, generate, steady, valid_configs
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
+
+
+@pytest.fixture(scope="module")
+def ds():
+    return m.generate_mmm_dataset()
+
+
+@pytest.fixture
+def frame(ds):
+    return m.to_frame(ds)
+
+
+def observed(ds):
+    """The part of a generated dataset that a frame holds, geos sorted as text."""
+    part = ds[["y", "spend", "control_value"]]
+    order = np.argsort(part["geo"].to_numpy().astype(str), kind="stable")
+    kept = {"date", "geo", "channel", "control", "channel_column", "control_column"}
+    return part.isel(geo=order).drop_vars(set(part.coords) - kept)
+
+
+def refused(frame, error=SchemaError, **options):
+    with pytest.raises(error) as found:
+        from_frame(frame, **options)
+    text = str(found.value)
+    assert "\n" not in text
+    return text
+
+
+@given(valid_configs())
+def test_round_trip_is_exact(config):
+    made = generate(config)
+    back = from_frame(m.to_frame(made), currency=made.attrs["currency"], kpi=made.attrs["kpi"])
+    xr.testing.assert_identical(back.assign_attrs({}).drop_attrs(), observed(made).drop_attrs())
+    for name in back.variables:
+        assert back[name].attrs == made[name].attrs, name
+        assert back[name].dims == made[name].dims
+    if made.sizes["date"] > 1:
+        assert back.attrs["freq"] == made.attrs["freq"] or made.sizes["date"] == 2
+
+
+@pytest.mark.parametrize("freq", ["D", "W-WED", "MS"])
+def test_frequency_is_inferred(freq):
+    made = generate(config_with(steady(), freq=freq, start_date=None, n_periods=40))
+    assert from_frame(m.to_frame(made)).attrs["freq"] == freq
+
+
+@pytest.mark.parametrize("freq", ["QS", "YS"])
+def test_frequency_of_aggregates(ds, freq):
+    assert from_frame(m.to_frame(aggregate(ds, freq=freq))).attrs["freq"] == freq
+
+
+def test_frequency_is_a_word_or_checked(frame, ds):
+    assert from_frame(frame, freq="weekly").attrs["freq"] == ds.attrs["freq"]
+    assert from_frame(frame, freq="W").attrs["freq"] == ds.attrs["freq"]
+    assert from_frame(frame, freq="Weekly").attrs["freq"] == ds.attrs["freq"]
+    assert "'W-MON'" in refused(frame, ConfigError, freq="D")
+    assert "allowed" in refused(frame, ConfigError, freq="fortnight")
+    assert from_frame(frame[frame.date == frame.date[0]]).attrs["freq"] == ""
+    gap = frame[frame.date != frame.date[10]]
+    assert from_frame(gap).attrs["freq"] == ""
+
+
+def test_other_frequencies_than_ours():
+    dates = pd.date_range("2022-01-31", periods=12, freq="ME")
+    frame = pd.DataFrame({"date": dates, "y": 1.0, "x1-TV": 2.0})
+    assert from_frame(frame).attrs["freq"] == "ME"
+    assert from_frame(frame, freq="ME").attrs["freq"] == "ME"
+
+
+def test_rows_columns_and_keys_in_any_order(frame):
+    wanted = from_frame(frame)
+    shuffled = frame.sample(frac=1, random_state=1)[frame.columns[::-1]]
+    back = from_frame(shuffled)
+    xr.testing.assert_identical(back.sel(channel=wanted.channel, control=wanted.control), wanted)
+    xr.testing.assert_identical(from_frame(frame.set_index(["date", "geo"])), wanted)
+    xr.testing.assert_identical(from_frame(frame.assign(date=frame.date.astype(str))), wanted)
+
+
+def test_without_geo_all_is_national(frame):
+    one = frame[frame.geo == "geo_a"].drop(columns="geo")
+    back = from_frame(one)
+    assert back.geo.values.tolist() == ["national"]
+    assert back.y.values[:, 0].tolist() == one.y.tolist()
+
+
+def test_columns_are_kept_and_labels_are_names():
+    dates = pd.date_range("2022-01-03", periods=3, freq="7D")
+    frame = pd.DataFrame({"date": dates, "y": 1, "x2": 2, "x-TV": 3, "x7-x-y": 4, "c1-P$": -5})
+    back = from_frame(frame, currency="EUR", kpi="orders")
+    assert back.channel.values.tolist() == ["x2", "TV", "x-y"]
+    assert back.channel_column.values.tolist() == ["x2", "x-TV", "x7-x-y"]
+    assert back.control.values.tolist() == ["P$"]
+    assert back.control_value.values.ravel().tolist() == [-5.0] * 3
+    assert back.spend.attrs["units"] == "EUR"
+    assert back.y.attrs["units"] == "orders"
+    assert all(back[name].dtype == np.float64 for name in back)
+
+
+def test_no_controls(frame):
+    back = from_frame(frame[["date", "geo", "y", "x1-Seasonal"]])
+    assert back.sizes["control"] == 0
+    assert m.to_frame(back).columns.tolist() == ["date", "geo", "y", "x1-Seasonal"]
+
+
+@pytest.mark.parametrize("column", ["date", "y"])
+def test_missing_column(frame, column):
+    assert f"no column {column!r}" in refused(frame.drop(columns=column))
+    text = refused(frame.rename(columns={column: column.upper()}))
+    assert f"no column {column!r}; did you mean {column.upper()!r}?" in text
+
+
+def test_missing_channels(frame):
+    assert "'x1-<channel>'" in refused(frame[["date", "geo", "y"]])
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"), [("tv", "x1-tv"), ("X1_TV", "x1-TV"), ("C2 Price", "c2-Price")]
+)
+def test_unknown_column(frame, name, suggestion):
+    text = refused(frame.assign(**{name: 1.0}))
+    assert repr(name) in text and repr(suggestion) in text
+
+
+def test_columns_that_mean_the_same(frame):
+    assert "more than once" in refused(pd.concat([frame, frame[["y"]]], axis=1))
+    text = refused(frame.assign(**{"x9-Trend": 1.0}))
+    assert "'x2-Trend' and 'x9-Trend'" in text
+    assert "names no channel" in refused(frame.assign(**{"x9-": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.nan, "a missing value"),
+        (np.inf, "an infinite"),
+        (-1.0, "a negative"),
+        ("a", "no number"),
+    ],
+)
+@pytest.mark.parametrize("column", ["y", "x2-Trend"])
+def test_cells(frame, column, value, words):
+    broken = frame.astype({column: object})
+    broken.loc[7, column] = value
+    text = refused(broken)
+    assert words in text and repr(column) in text and "row 7" in text and "geo_b" in text
+
+
+def test_rows(frame):
+    assert "no rows" in refused(frame[:0])
+    assert "row 208 repeats" in refused(pd.concat([frame, frame[:1]], ignore_index=True))
+    text = refused(frame[:-1])
+    assert "'geo_b'" in text and str(frame.date.iloc[-1])[:10] in text
+    text = refused(frame.assign(date=frame.date.astype(str).where(frame.index != 3, "soon")))
+    assert "'soon' in row 3" in text
+    assert "no geo in row 2" in refused(frame.assign(geo=frame.geo.where(frame.index != 2)))
+
+
+def test_dates_beyond_nanoseconds():
+    frame = pd.DataFrame({"date": ["3022-01-03", "3022-01-10"], "y": 1.0, "x1": 1.0})
+    assert "3022-01-03" in refused(frame)
+
+
+def test_no_frame():
+    assert "DataFrame" in refused([1, 2])
+
+
+def test_the_frame_is_left_alone(frame):
+    before = frame.copy(deep=True)
+    back = from_frame(frame)
+    back["y"].values[:] = 0
+    pd.testing.assert_frame_equal(frame, before)

@@ -1,0 +1,1297 @@
+"""Studies: units are whole or not there, are done once, and add up to the same tables."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import pickle
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import typer
+import xarray as xr
+from typer.testing import CliRunner
+
+import mmm_xgen
+from mmm_xgen.atomic import atomic_path
+from mmm_xgen.cli.benchmark import ManyValues, benchmark, chosen_models, repeated
+from mmm_xgen.cli.tables import ratio
+from mmm_xgen.config.channel import ChannelConfig
+from mmm_xgen.errors import (
+    ConfigError,
+    MissingDependencyError,
+    NotApplicableError,
+    UnknownKindError,
+    XgenError,
+)
+from mmm_xgen.recovery import plots
+from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
+from mmm_xgen.recovery.plots import read_returns
+from mmm_xgen.recovery.report import markdown
+from mmm_xgen.recovery.run import _to_do, planned_units, run_study
+from mmm_xgen.recovery.study import memory, work
+from mmm_xgen.recovery.study.memory import (
+    Sizes,
+    available_memory,
+    begin_peak,
+    estimated_memory,
+    parameters_at_most,
+    peak_memory,
+)
+from mmm_xgen.recovery.study.progress import Clock
+from mmm_xgen.recovery.study.results import converged, newest, read_scores, read_units
+from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
+from mmm_xgen.recovery.study.storage import StorageError
+from mmm_xgen.recovery.study.tables import (
+    CONVERGED,
+    EVERY,
+    FORMULAS,
+    paired,
+    parameter_counts,
+    populations,
+    summary_tables,
+)
+from mmm_xgen.recovery.study.unit import (
+    Unit,
+    remove_leftovers,
+    whole_folder,
+    write_stats,
+)
+from mmm_xgen.recovery.study.workers import collect, drop
+from tests.recovery import fake_models
+
+ROOT = Path(__file__).parents[3]
+CONFIG = mmm_xgen.MMMDataConfig(
+    n_periods=30,
+    channels=[ChannelConfig(name=name, roas=2.0) for name in ("TV", "Search")],
+    control_variables=[mmm_xgen.ControlConfig(name="Price", gamma_control=-100.0)],
+)
+FEW = FitSettings(chains=2, draws=50, scored_draws=100)
+# Columns and tables that time goes into.
+TIMED = ("seconds", "ess_per_second")
+TIMED_TABLES = ("runtime_comparison", "ess_per_second", "diagnostics_summary")
+
+
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch, request) -> Iterator[None]:
+    # The self-check takes longer than everything else; one test is about it.
+    if "corrupted" not in request.node.name:
+        monkeypatch.setattr(work, "_check_truth", lambda ds, unit: None)
+    # Pictures take seconds a study; one test is about them.
+    if "drawn" not in request.node.name:
+        monkeypatch.setattr(plots, "plot_study", lambda *found: [])
+    for name, model in fake_models.FAKES.items():
+        if name not in MODELS:
+            MODELS.add(name, model)
+    yield
+    for name in fake_models.FAKES:
+        MODELS.remove(name)
+
+
+def study(out: Path, models: str | list[str] = "fake-instant", seeds=(1, 2), **more):
+    options = {"jobs": 0, **more}
+    return run_study({"tiny": CONFIG}, models, seeds, FEW, out=out, **options)
+
+
+def contents(out: Path) -> dict[str, tuple[int, bytes]]:
+    """Time of change and content of every file of every unit."""
+    return {
+        str(path.relative_to(out)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(out.glob("tiny/*/[0-9]*/*"))
+    }
+
+
+def untimed(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {
+        name: table.drop(columns=[c for c in TIMED if c in table])
+        for name, table in tables.items()
+        if name not in TIMED_TABLES
+    }
+
+
+def assert_same_tables(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame]) -> None:
+    assert set(one) == set(other)
+    for name, table in untimed(one).items():
+        pd.testing.assert_frame_equal(table, untimed(other)[name], obj=name)
+
+
+# --- units
+
+
+def test_a_unit_has_what_it_needs_and_nothing_else(tmp_path):
+    found = study(tmp_path, seeds=[3])
+    (folder,) = found.units["folder"]
+    assert folder.parent == tmp_path / "tiny" / "fake-instant-nutpie"
+    assert folder.name.startswith("0003-")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"data.nc", "posterior.nc", "scores.nc", "stats.json"}
+    stats = json.loads((folder / "stats.json").read_text())
+    assert stats["status"] == "done" and stats["hash"].startswith(folder.name[-8:])
+    assert stats["sizes"] == {"date": 30, "geo": 1, "channel": 2, "control": 1}
+    assert stats["versions"]["mmm-xgen"] == mmm_xgen.__version__
+    assert stats["timings"] == {"sample": 0.5, "total": 1.0}
+    assert stats["peak_memory"]["process"] > 10 and stats["fit_seed"] != stats["settings"]["seed"]
+    ds = mmm_xgen.load(folder / "data.nc")
+    assert ds.identical(mmm_xgen.generate_mmm_dataset(CONFIG, seed=3))
+    assert not list(tmp_path.rglob("*.pkl"))
+
+
+def test_finished_units_are_not_touched(tmp_path):
+    study(tmp_path, ["fake-instant", "fake-failing"])
+    before = contents(tmp_path)
+    again = study(tmp_path, ["fake-instant", "fake-failing"])
+    assert contents(tmp_path) == before
+    assert again.units["status"].tolist() == ["failed", "done", "done", "done"]
+    more = study(tmp_path, ["fake-instant", "fake-failing"], seeds=range(1, 4))
+    assert before.items() <= contents(tmp_path).items()
+    assert len(more.units) == 6
+
+
+def test_what_failed_is_done_again_on_request_and_all_by_force(tmp_path):
+    def changed(**more):
+        before = contents(tmp_path)
+        study(tmp_path, ["fake-instant", "fake-failing"], **more)
+        after = contents(tmp_path)
+        assert set(after) == set(before)
+        return {name.split("/")[1] for name in after if after[name][0] != before[name][0]}
+
+    study(tmp_path, ["fake-instant", "fake-failing"])
+    assert changed() == set()
+    assert changed(retry_failed=True) == {"fake-failing-nutpie"}
+    assert changed(force=True) == {"fake-instant-nutpie", "fake-failing-nutpie"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": replace(FEW, draws=60)},
+        {"settings": replace(FEW, sampler="numpyro")},
+        {"settings": replace(FEW, lift_tests=True)},
+        {"seed": 2},
+        {"model": "fake-failing"},
+        {"dataset": "other"},
+        {"config": CONFIG.to_json().replace("-100", "-101")},
+        {"protocol": "abc"},
+    ],
+)
+def test_what_decides_a_result_is_in_the_hash(change):
+    unit = Unit(dataset="a", config=CONFIG.to_json(), model="fake-instant", seed=1, settings=FEW)
+    assert replace(unit, **change).hash != unit.hash
+
+
+def test_versions_are_in_the_hash(monkeypatch):
+    unit = Unit(dataset="a", config=CONFIG.to_json(), model="fake-instant", seed=1)
+    before = unit.hash
+    monkeypatch.setattr("mmm_xgen.recovery.study.unit.installed", lambda _: {"numpy": "99"})
+    assert replace(unit).hash != before
+
+
+def test_settings_that_a_model_does_not_heed_make_no_second_fit():
+    every = [FitSettings(sampler=name) for name in ("nutpie", "numpyro")]
+    register_model("plain", heeds=())(fake_models.instant)
+    units = planned_units({"tiny": CONFIG}, ["plain", "fake-instant"], [1], every)
+    labels = [unit.label for unit in units]
+    MODELS.remove("plain")
+    assert labels == ["plain", "fake-instant-nutpie", "fake-instant-numpyro"]
+    assert "pymc" not in units[0].versions and "jax" in units[2].versions
+    # A process that does not know the model yet has the same unit.
+    there = pickle.loads(pickle.dumps(units[0]))
+    assert (there.label, there.hash) == ("plain", units[0].hash)
+
+
+OURS = {
+    "pymc-default": {"chains", "draws", "tune", "cores", "target_accept", "sampler", "lift_tests"},
+    "meridian-default": {"chains", "draws", "tune", "cores", "target_accept", "lift_tests"},
+    **{name: set() for name in ("ols", "ols-oracle", "spend-share", "prior-only")},
+}
+
+
+@pytest.mark.parametrize("model", OURS)
+def test_our_models_are_fitted_again_by_what_they_heed(model):
+    others = {"chains": 2, "draws": 60, "tune": 70, "cores": 1, "target_accept": 0.8}
+    others |= {"sampler": "numpyro", "lift_tests": True}
+    always = {"seed": 9, "train_end": "2022-06", "scored_draws": 7}
+    make = {"config": CONFIG, "model": model, "dataset": "a", "seed": 1}
+    plain = Unit.of(settings=FitSettings(), **make).hash
+    changed = {
+        name
+        for name, value in (others | always).items()
+        if Unit.of(settings=FitSettings(**{name: value}), **make).hash != plain
+    }
+    assert changed == OURS[model] | set(always)
+
+
+def test_a_model_of_a_user_keeps_its_settings_whatever_its_name():
+    name = "ols-with-experiments"
+    register_model(name)(fake_models.instant)
+    units = planned_units({"tiny": CONFIG}, name, [1], FitSettings(lift_tests=True, draws=60))
+    MODELS.remove(name)
+    assert units[0].fit_settings.lift_tests and units[0].fit_settings.draws == 60
+    with pytest.raises(ConfigError, match="did you mean 'draws'"):
+        register_model(name, heeds=["drawz"])
+
+
+def test_models_without_settings_stand_beside_those_that_have_them(tmp_path):
+    register_model("plain", heeds=())(fake_models.instant)
+    study(tmp_path, ["plain", "fake-instant"], seeds=[1])
+    found = study(tmp_path, "fake-instant", seeds=[1])
+    MODELS.remove("plain")
+    assert len(found.tables["diagnostics_summary"]) == 2
+
+
+def test_versions_of_what_a_model_runs_on_are_its_own():
+    units = planned_units({"tiny": CONFIG}, ["meridian-default", "ols"], [1])
+    assert units[0].versions["google-meridian"] and "google-meridian" not in units[1].versions
+
+
+def test_a_table_of_different_source_says_so(tmp_path, monkeypatch):
+    assert "Mixed" not in study(tmp_path, seeds=[1]).report.read_text()
+    (folder,) = study(tmp_path, seeds=[1]).units["folder"]
+    stats = json.loads((folder / "stats.json").read_text())
+    monkeypatch.setattr("mmm_xgen.recovery.study.unit.code_digest", lambda: "f" * 64)
+    found = study(tmp_path, seeds=[1, 2])
+    assert f"mmm-xgen, {stats['code'][:8]}, ffffffff." in found.report.read_text()
+
+
+def test_a_model_that_does_not_exist_for_the_data_is_skipped_and_not_imputed(tmp_path, monkeypatch):
+    def picky(ds, settings):
+        raise NotApplicableError("found kinds a, b, allowed: one")
+
+    floor = About(model=fake_models.instant, heeds=())
+    monkeypatch.setitem(MODELS._entries, "prior-only", fake_models.instant)
+    monkeypatch.setitem(_ABOUT, "prior-only", floor)
+    MODELS.add("picky", picky)
+    names = ["picky", "fake-failing", "prior-only"]
+    found = study(tmp_path, names, seeds=[1])
+    before = contents(tmp_path)
+    study(tmp_path, names, seeds=[1])
+    MODELS.remove("picky")
+    assert contents(tmp_path) == before
+    row = found.units.set_index("model").loc["picky-nutpie"]
+    assert row["status"] == "skipped"
+    assert row["reason"] == "not applicable: found kinds a, b, allowed: one"
+    imputed = found.tables["roas_recovery"].query("imputed > 0")["model"]
+    assert set(imputed) == {"fake-failing-nutpie"}
+    text = found.report.read_text()
+    assert "picky" in text.split("## Models that do not exist for the data")[1].split("##")[0]
+    assert "picky" not in text.split("## What was too expensive")[1].split("##")[0]
+
+
+def test_mixed_kinds_and_matched_pymc_do_not_apply():
+    from mmm_xgen.recovery.models.pymc_fit import _the_only
+
+    ds = xr.Dataset(coords={"adstock_kind": ("channel", ["a", "b"])})
+    with pytest.raises(NotApplicableError, match="one for all channels"):
+        _the_only(ds, "adstock_kind")
+
+
+def test_tracebacks_name_no_folder_of_the_machine(tmp_path):
+    (folder, *_) = study(tmp_path, "fake-failing", seeds=[1]).units["folder"]
+    text = json.loads((folder / "stats.json").read_text())["traceback"]
+    assert 'File "mmm_xgen/recovery/study/work.py"' in text
+    assert "fake_models.py" in text and str(ROOT) not in text
+
+
+def test_seeds_of_fits_differ_between_datasets_and_repeat():
+    units = planned_units({"a": CONFIG, "b": CONFIG}, "fake-instant", range(20), FEW)
+    seeds = [unit.fit_settings.seed for unit in units]
+    assert len(set(seeds)) == 40
+    assert seeds == [replace(unit).fit_settings.seed for unit in units]
+
+
+def test_datasets_may_be_presets_configurations_or_functions(tmp_path):
+    def drawn(seed: int) -> mmm_xgen.MMMDataConfig:
+        return CONFIG.model_copy(update={"seed": seed, "n_periods": 20 + seed})
+
+    units = planned_units(["basic", CONFIG], "fake-instant", [1])
+    assert units[0].dataset == "basic" and units[1].dataset.startswith("data-")
+    assert units[0].config == mmm_xgen.get_preset_config("basic", seed=1).to_json()
+    found = run_study({"drawn": drawn}, "fake-instant", [1, 2], FEW, out=tmp_path, jobs=0)
+    assert found.units["n_date"].tolist() == [21, 22]
+
+
+@pytest.mark.parametrize(
+    ("datasets", "models", "seeds", "fault"),
+    [
+        ("bsic", "fake-instant", [1], "did you mean 'basic'"),
+        ("basic", "fake-instnt", [1], "did you mean 'fake-instant'"),
+        ({"../up": CONFIG}, "fake-instant", [1], "letters, digits"),
+        ({"summary": CONFIG}, "fake-instant", [1], "any other name"),
+        ("basic", "fake-instant", [], "needed: one of each"),
+        ("basic", "fake-instant", [-1], "allowed: 0 or more"),
+        ({"a": lambda seed: None}, "fake-instant", [1], "returned NoneType"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is(datasets, models, seeds, fault):
+    with pytest.raises((ConfigError, UnknownKindError), match=fault):
+        planned_units(datasets, models, seeds)
+
+
+@pytest.mark.parametrize("end", ["2021-12", "2021-12-31"])
+def test_a_window_before_all_dates_is_refused_before_anything_is(end):
+    with pytest.raises(ConfigError, match=r"settings\.train_end: found 2021-12"):
+        planned_units({"tiny": CONFIG}, "fake-instant", [1], FitSettings(train_end=end))
+
+
+@pytest.mark.parametrize("module", ["mmm_xgen.atomic", "mmm_xgen.recovery.study.unit"])
+def test_only_files_open_for_writing_are_synced(tmp_path, monkeypatch, module):
+    modes = []
+
+    def fsync(number):
+        modes.append(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(f"{module}.os.fsync", fsync)
+    if module == "mmm_xgen.atomic":
+        with atomic_path(tmp_path / "a.txt") as path:
+            path.write_text("a")
+    else:
+        with whole_folder(tmp_path / "a" / "b") as folder:
+            write_stats(folder, {"status": "done"})
+    assert modes == [os.O_RDWR]
+
+
+def test_time_outs_and_executors_that_cannot_be_had_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="worker processes"):
+        study(tmp_path, timeout=1.0)
+    with pytest.raises(ConfigError, match="both jobs and executor"):
+        study(tmp_path, jobs=2, executor=object())
+
+
+def test_a_corrupted_truth_is_not_scored_against(tmp_path, monkeypatch):
+    def corrupted(config):
+        ds = mmm_xgen.generate_mmm_dataset(config)
+        return ds.assign(channel_contribution=1.1 * ds.channel_contribution)
+
+    monkeypatch.setattr(work, "generate_mmm_dataset", corrupted)
+    monkeypatch.setattr(work._PAST, "checked", None)
+    found = study(tmp_path, seeds=[1])
+    assert found.units["status"].tolist() == ["failed"]
+    assert "self-check" in found.units["reason"].item()
+
+
+def test_a_fit_whose_diagnostics_cannot_be_computed_has_not_converged_and_says_why(tmp_path):
+    reason = "draws that are not finite: beta[TV]"
+
+    def lost(ds, settings):
+        good = {"rhat_max": math.nan, "divergences": 0.0, "ess_bulk_min": 400.0}
+        fit = fake_models.instant(ds, settings)
+        return replace(fit, diagnostics=good, not_computed={"rhat_max": reason})
+
+    MODELS.add("lost", lost)
+    found = study(tmp_path, ["lost", "fake-instant"], seeds=[1])
+    MODELS.remove("lost")
+    rows = found.units.set_index("model")
+    assert rows["converged"].to_dict() == {"lost-nutpie": False, "fake-instant-nutpie": True}
+    assert rows.loc["lost-nutpie", "not_converged"] == f"rhat_max cannot be computed: {reason}"
+    counts = found.tables["diagnostics_summary"].set_index("model")["not_computed"]
+    assert counts.to_dict() == {"lost-nutpie": 1, "fake-instant-nutpie": 0}
+    text = found.report.read_text()
+    assert reason in text.split("## Fits whose diagnostics cannot be computed")[1].split("##")[0]
+
+
+def test_a_result_that_is_none_is_a_failure(tmp_path):
+    MODELS.add("nothing", lambda ds, settings: None)
+    found = study(tmp_path, "nothing", seeds=[1])
+    MODELS.remove("nothing")
+    assert "returned NoneType, needed: Fit" in found.units["reason"].item()
+
+
+# --- folders
+
+
+def test_what_a_model_needs_is_made_before_the_first_fit(tmp_path):
+    said = []
+
+    def prepare():
+        said.append("prepared")
+        if len(said) == 2:
+            raise MissingDependencyError("no environment")
+
+    def fit(ds, settings):
+        said.append("fitted")
+        return fake_models.FAKES["fake-instant"](ds, settings)
+
+    register_model("needy", prepare=prepare)(fit)
+    try:
+        run_study({"tiny": CONFIG}, "needy", [1, 2], out=tmp_path / "one", jobs=0)
+        assert said == ["prepared", "fitted", "fitted"]
+        del said[1:]
+        with pytest.raises(MissingDependencyError, match="no environment"):
+            run_study({"tiny": CONFIG}, "needy", [1], out=tmp_path / "two", jobs=0)
+        assert said == ["prepared", "prepared"]
+        assert not (tmp_path / "two").exists()
+        # Nothing to do, nothing to prepare.
+        run_study({"tiny": CONFIG}, "needy", [1, 2], out=tmp_path / "one", jobs=0)
+        assert len(said) == 2
+    finally:
+        MODELS.remove("needy")
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    place = tmp_path / "tiny" / "model" / "0001-abc"
+    with pytest.raises(KeyboardInterrupt), whole_folder(place) as folder:
+        write_stats(folder, {"status": "done"})
+        raise KeyboardInterrupt
+    assert list(place.parent.iterdir()) == []
+    for text, again, kept in (("1", False, "1"), ("2", False, "1"), ("3", True, "3")):
+        with whole_folder(place, again=again) as folder:
+            write_stats(folder, {"status": "done", "text": text})
+        assert json.loads((place / "stats.json").read_text())["text"] == kept
+    assert [path.name for path in place.parent.iterdir()] == ["0001-abc"]
+
+
+def test_only_what_nobody_works_on_is_removed(tmp_path):
+    place = tmp_path / "tiny" / "model" / "0001-abc"
+    with whole_folder(place) as mine:
+        write_stats(mine, {"status": "done"})
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        dead = mine.with_name(mine.name.replace(f"~{os.getpid()}@", f"~{ended.pid}@"))
+        far = mine.with_name(mine.name.replace("@", "@far-"))
+        reused = mine.with_name(f"{mine.name}-reused")
+        for folder in (dead, far, reused):
+            folder.mkdir()
+        begun = psutil.Process().create_time() - 100
+        os.utime(reused, (begun, begun))
+        assert remove_leftovers(tmp_path) == 2
+        assert mine.exists() and far.exists() and not dead.exists() and not reused.exists()
+        os.utime(far, (0, 0))
+        assert remove_leftovers(tmp_path) == 1
+    assert (place / "stats.json").exists()
+
+
+def test_files_that_a_killed_process_was_writing_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "summary" / "plots").mkdir(parents=True)
+    unit = tmp_path / "tiny" / "model" / "0001-abc"
+    unit.mkdir(parents=True)
+    with atomic_path(tmp_path / "summary" / "report.md") as mine:
+        dead = mine.name.replace(f"~{os.getpid()}@", f"~{ended.pid}@")
+        assert dead != mine.name
+        left = [tmp_path / "summary" / dead, tmp_path / "summary" / "plots" / dead, unit / dead]
+        for path in left:
+            path.touch()
+        strange = tmp_path / "summary" / ".somebody~else~1"
+        strange.touch()
+        assert remove_leftovers(tmp_path) == len(left)
+        assert mine.exists() and strange.exists()
+        assert not any(path.exists() for path in left)
+
+
+def test_stats_hold_no_number_that_is_none(tmp_path):
+    write_stats(tmp_path, {"status": "done", "a": np.float64(math.nan), "b": {"c": [math.inf, 1]}})
+    assert json.loads((tmp_path / "stats.json").read_text()) == {
+        "status": "done",
+        "a": None,
+        "b": {"c": [None, 1]},
+    }
+
+
+def test_a_posterior_is_kept_small(tmp_path):
+    dims = ("chain", "draw", "date", "geo")
+    random_numbers = np.random.default_rng(1).normal(size=(2, 100, 4, 1))
+    estimates = xr.Dataset(
+        {"mu": (dims, random_numbers), "roas": (dims[:2], random_numbers[..., 0, 0])},
+        {"geo": ["a"], "date": pd.date_range("2024-01-01", periods=4)},
+    ).assign(y_sigma=1.0)
+    own = xr.Dataset({"beta": (("chain", "draw"), random_numbers[..., 0, 0])}, attrs={"odd": True})
+    stats = xr.Dataset(
+        {
+            "diverging": (("chain", "draw"), random_numbers[..., 0, 0] > 1),
+            "message": (("chain", "draw"), np.full((2, 100), "none", dtype=object)),
+        }
+    )
+    truth = xr.Dataset({"beta": 1 / 3})
+    inference = xr.DataTree.from_dict({"posterior": own, "sample_stats": stats, "truth": truth})
+    fit = Fit(estimates=estimates, inference=inference)
+    path = write_posterior(fit, tmp_path / "posterior.nc", seed=1)
+    series = read_posterior(path, "series")
+    np.testing.assert_allclose(series["mu_mean"], estimates["mu"].mean(dims[:2]), rtol=1e-6)
+    spread = series["y"].sel(quantile=[0.03, 0.97]).diff("quantile")
+    assert bool((spread > series["mu"].sel(quantile=[0.03, 0.97]).diff("quantile")).all())
+    assert set(read_posterior(path, "estimates").data_vars) == {"roas", "y_sigma"}
+    assert read_posterior(path, "posterior")["beta"].shape == (2, 100)
+    assert read_posterior(path, "parameters") is None
+    xr.testing.assert_equal(read_posterior(path, "sample_stats"), stats[["diverging"]])
+    assert float(read_posterior(path, "truth")["beta"]) == 1 / 3
+    assert thinned(own, 800).sizes["draw"] == 50
+
+
+# --- memory
+
+
+def test_memory_is_estimated_from_draws_and_sizes():
+    sizes = Sizes(dates=100, geos=2, channels=3, controls=1)
+    assert parameters_at_most(sizes) == 3 * (7 + 2 * 2) + 2 * (1 + 7) + 1
+    settings = FitSettings(chains=2, draws=500, scored_draws=400)
+    draws = 2 * 1000 * (50 + 200)
+    series = 4 * 400 * 200 * 5
+    assert estimated_memory("pymc-default", settings, sizes) == 1.5e9 + 8 * (draws + series)
+    assert estimated_memory("ols", settings, sizes) == 0.4e9 + 8 * series
+    jax = replace(settings, sampler="numpyro")
+    assert estimated_memory("pymc-default", jax, sizes) == 1.5e9 + 8 * (2 * draws + series)
+    assert 1e6 < available_memory() < 1e15
+
+
+def test_memory_of_idle_files_is_free(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmm_xgen.recovery.study.memory.CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("9000000\n")
+    (tmp_path / "memory.current").write_text("8000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500000\nactive_file 7\n")
+    assert available_memory() == 1_500_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory() > 9_000_000
+
+
+def test_what_does_not_fit_is_skipped_with_the_estimate(tmp_path, monkeypatch):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    stats = work.run_unit(unit, tmp_path, memory=1e8)
+    assert stats["status"] == "skipped"
+    assert stats["reason"] == "needs about 0.4 GB of memory, 0.1 GB are there"
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "available_memory", lambda: 1e8)
+        found = study(tmp_path, ["fake-instant", "fake-unconverged"], seeds=[1])
+    text = found.report.read_text()
+    assert "skipped" in text.split("## What was too expensive")[1].split("##")[0]
+    # There may be more memory the next time.
+    assert study(tmp_path, seeds=[1]).units["status"].item() == "done"
+
+
+# --- workers
+
+
+def test_what_ended_a_process_is_recorded(tmp_path):
+    from pebble import ProcessExpired
+
+    ends = [TimeoutError("Task timeout", 5.0), ProcessExpired("ended", code=-9), None]
+    units = planned_units({"tiny": CONFIG}, "fake-instant", range(3), FEW)
+    futures = {}
+    for unit, end in zip(units, ends, strict=True):
+        futures[future := Future()] = unit
+        if end is None:
+            future.set_result(work.run_unit(unit, tmp_path))
+        else:
+            future.set_exception(end)
+    told = []
+    collect(futures, tmp_path, lambda unit, stats: told.append(stats["status"]), again=())
+    assert sorted(told) == ["done", "failed", "timed out"]
+    found = read_units(tmp_path).set_index("seed")
+    assert found["status"].tolist() == ["timed out", "failed", "done"]
+    assert found["reason"][0] == "took more than 5 s"
+    assert "the process was killed" in found["reason"][1]
+
+
+def test_what_took_too_long_is_tried_again_with_more_time(tmp_path):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    future = Future()
+    future.set_exception(TimeoutError("Task timeout", 5.0))
+    collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
+    stats = json.loads((unit.folder(tmp_path) / "stats.json").read_text())
+    assert stats["timeout"] == 5.0
+    assert [_to_do(stats, limit, retry_failed=False) for limit in (4.0, 5.0, 6.0, None)] == [
+        *(False, False),
+        *(True, True),
+    ]
+    assert study(tmp_path, seeds=[1]).units["status"].tolist() == ["done"]
+
+
+@pytest.mark.parametrize("error", [BrokenExecutor("b"), MissingDependencyError("no nutpie")])
+def test_what_says_nothing_about_a_model_is_raised(tmp_path, error):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    future = Future()
+    future.set_exception(error)
+    # The command says an error of this package in one line.
+    with pytest.raises(XgenError, match=r"__main__|no nutpie"):
+        collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+FULL = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    OSError(errno.EROFS, "Read-only file system"),
+    # As a worker of another library tells it, and as this package does.
+    RuntimeError("the last lines it wrote: OSError: [Errno 28] No space left on device: '/x'"),
+    XgenError("a.nc: cannot be written: Disk quota exceeded"),
+]
+
+
+def full_in(place: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a disk be full in a model, or where a study writes."""
+
+    def full(*given, **more):
+        raise error
+
+    if place == "model":
+        monkeypatch.setitem(MODELS._entries, "fake-instant", full)
+    elif place == "scores":
+        monkeypatch.setattr(work, "score_fit", lambda *given: SimpleNamespace(to_netcdf=full))
+    elif place == "sync":
+        monkeypatch.setattr("mmm_xgen.recovery.study.unit.os.fsync", full)
+    elif place == "summary":
+        monkeypatch.setattr("mmm_xgen.recovery.report.report_of", full)
+    else:
+        monkeypatch.setattr(work, place, full)
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        *(("model", error) for error in FULL),
+        *((place, FULL[0]) for place in ("to_netcdf", "write_posterior", "scores", "write_stats")),
+        ("sync", FULL[1]),
+    ],
+)
+def test_a_full_disk_is_no_result(tmp_path, monkeypatch, place, error):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    full_in(place, error, monkeypatch)
+    with pytest.raises(StorageError, match=r"cannot be written: .*; the study stopped") as told:
+        work.run_unit(unit, tmp_path)
+    assert "\n" not in str(told.value)
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+def test_a_study_goes_on_where_a_full_disk_stopped_it(tmp_path, monkeypatch):
+    whole, fits = work.score_fit, []
+
+    def full_at_second(*given):
+        fits.append(given)
+        if len(fits) == 2:
+            raise FULL[0]
+        return whole(*given)
+
+    monkeypatch.setattr(work, "score_fit", full_at_second)
+    with pytest.raises(StorageError, match=f"{tmp_path}: cannot be written: No space left"):
+        study(tmp_path, seeds=[1, 2, 3])
+    assert len(fits) == 2 and len(contents(tmp_path)) == 4
+    with monkeypatch.context() as patch:
+        full_in("summary", FULL[0], patch)
+        with pytest.raises(StorageError, match=f"{tmp_path}: cannot be written: No space left"):
+            study(tmp_path, seeds=[1, 2])
+    # The second is fitted again, the first is not.
+    assert len(fits) == 3
+    assert study(tmp_path, seeds=[1, 2]).units["status"].tolist() == ["done", "done"]
+
+
+def test_what_a_library_makes_of_a_full_disk_is_found_by_trying(tmp_path, monkeypatch):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    full_in("to_netcdf", RuntimeError("NetCDF: HDF error"), monkeypatch)
+    assert work.run_unit(unit, tmp_path / "room")["status"] == "failed"
+    full_in("sync", FULL[0], monkeypatch)
+    with pytest.raises(StorageError, match="No space left"):
+        work.run_unit(unit, tmp_path / "full")
+
+
+def test_an_error_of_the_model_s_own_files_stays_its_own(tmp_path, monkeypatch):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    full_in("model", FileNotFoundError(errno.ENOENT, "No such file", "prior.csv"), monkeypatch)
+    stats = work.run_unit(unit, tmp_path)
+    assert stats["status"] == "failed" and "prior.csv" in stats["reason"]
+
+
+def test_a_full_disk_that_counted_as_a_failure_is_tried_again():
+    stats = {"status": "failed", "reason": f"OSError: [Errno 28] {os.strerror(errno.ENOSPC)}"}
+    assert _to_do(stats, None, retry_failed=False)
+    assert not _to_do(stats | {"reason": "ValueError: no"}, None, retry_failed=False)
+
+
+def test_the_worker_of_a_full_disk_is_no_result_either(tmp_path):
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    for error in (FULL[0], pickle.loads(pickle.dumps(StorageError("out: cannot be written")))):
+        future = Future()
+        future.set_exception(error)
+        with pytest.raises(StorageError, match="cannot be written"):
+            collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+def test_a_pool_that_broke_before_all_was_given_out_is_said_in_one_line(tmp_path, monkeypatch):
+    class Broken:
+        def __init__(self, **options):
+            self.stop = self.join = lambda: None
+
+        def schedule(self, *given):
+            raise RuntimeError("Unexpected error within the Pool")
+
+    monkeypatch.setattr("pebble.ProcessPool", Broken)
+    with pytest.raises(XgenError, match="worker processes could not start") as told:
+        study(tmp_path, seeds=[1], jobs=1)
+    assert isinstance(told.value, BrokenProcessPool)
+
+
+def test_a_missing_package_is_no_result(tmp_path):
+    def lacking(ds, settings):
+        raise MissingDependencyError("no nutpie")
+
+    MODELS.add("lacking", lacking)
+    with pytest.raises(MissingDependencyError, match="no nutpie"):
+        study(tmp_path, "lacking", seeds=[1])
+    MODELS.remove("lacking")
+    assert not list(tmp_path.glob("tiny/*/*"))
+
+
+SCRIPT = """
+from mmm_xgen.recovery import FitSettings, run_study
+found = run_study("basic", "spend-share", [1], FitSettings(scored_draws=20), out={out!r}{more})
+print(found.units["status"].tolist())
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "['done']"),
+        (", jobs=1", "__main__"),
+    ],
+)
+@pytest.mark.slow
+def test_a_plain_script_fits_or_says_what_it_lacks(tmp_path, more, said):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(out=str(tmp_path / "out"), more=more))
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]
+    assert said in last, done.stderr
+    assert bool(list(tmp_path.glob("out/*/*/0*"))) == (more == "")
+
+
+def test_only_this_pool_s_own_workers_are_ended(tmp_path, monkeypatch):
+    ended = []
+    monkeypatch.setattr("mmm_xgen.recovery.study.workers._end_group", ended.append)
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    folder = unit.folder(tmp_path)
+    host, workers = socket.gethostname(), tmp_path / "workers"
+    workers.mkdir()
+    (workers / "41").touch()
+    names = [f"41@{host}", f"42@{host}", "41@elsewhere"]
+    temporary = [folder.parent / f".{folder.name}~{name}~x" for name in names]
+    for each in temporary:
+        each.mkdir(parents=True)
+    drop(unit, tmp_path, None)
+    assert ended == [] and all(each.exists() for each in temporary)
+    drop(unit, tmp_path, workers)
+    assert ended == [41]
+    assert [each.exists() for each in temporary] == [False, True, True]
+
+
+@pytest.mark.slow
+def test_what_ends_a_process_does_not_end_the_study(tmp_path, monkeypatch):
+    told = tmp_path / "child"
+    monkeypatch.setenv("FAKE_CHILD", str(told))
+    models = ["fake-dying", "fake-endless", "fake-instant"]
+    found = study(tmp_path, models, seeds=[1], jobs=2, timeout=15.0)
+    statuses = found.units.set_index("model")["status"].to_dict()
+    assert statuses == {
+        "fake-dying-nutpie": "failed",
+        "fake-endless-nutpie": "timed out",
+        "fake-instant-nutpie": "done",
+    }
+    reasons = found.units.set_index("model")["reason"]
+    assert reasons["fake-endless-nutpie"] == "took more than 15 s"
+    child = int(told.read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert not list(tmp_path.glob("tiny/*/.*"))
+
+
+def test_packages_of_samplers_are_looked_for_before_anything_is_fitted(tmp_path, monkeypatch):
+    def there(name):
+        return None if name == "blackjax" else object()
+
+    monkeypatch.setattr("importlib.util.find_spec", there)
+    every = [FitSettings(sampler=name) for name in ("nutpie", "blackjax")]
+    with pytest.raises(MissingDependencyError, match="pymc-default-blackjax needs blackjax; pip"):
+        run_study({"tiny": CONFIG}, ["spend-share", "pymc-default"], [1], every, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_of_a_session_are_not_sent_to_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(fake_models.instant, "__module__", "__main__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    with pytest.raises(ConfigError, match="put it into a module"):
+        study(tmp_path, jobs=1)
+
+
+def test_a_dask_client_gives_the_same(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    here = study(tmp_path / "here", ["fake-instant", "fake-failing"])
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        models = ["fake-instant", "fake-failing"]
+        there = study(tmp_path / "there", models, jobs=None, executor=client)
+    assert_same_tables(here.tables, there.tables)
+
+
+def run_command(out: Path, config: Path, *more: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.recovery.benchmark_with_fakes", "benchmark"]
+    command += ["--datasets", str(config), "--libraries", "fake-sleeping", "fake-failing"]
+    command += ["--no-floors", "--seeds", "3", "--chains", "2", "--draws", "50", "--quiet"]
+    command += ["--out", str(out), *more]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all files of a unit can be read to the end."""
+    stats = json.loads((folder / "stats.json").read_text())
+    names = {"data.nc", "stats.json"}
+    if stats["status"] == "done":
+        names |= {"posterior.nc", "scores.nc"}
+        xr.load_dataset(folder / "scores.nc", engine="netcdf4")
+        read_posterior(folder / "posterior.nc", "estimates").load()
+    mmm_xgen.load(folder / "data.nc")
+    return {path.name for path in folder.iterdir()} == names
+
+
+def kill_and_start_again(tmp_path: Path, waits: list[float], jobs: str) -> None:
+    """Kill a command at given moments after its first unit, and compare with an undisturbed run."""
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    disturbed, quiet = tmp_path / "disturbed", tmp_path / "quiet"
+    settings = FitSettings(chains=2, draws=50)
+    models = ["fake-sleeping", "fake-failing"]
+    for wait in waits:
+        known = contents(disturbed)
+        process = run_command(disturbed, config, "--jobs", jobs)
+        family = [psutil.Process(process.pid)]
+        deadline = time.monotonic() + 60
+        while contents(disturbed).keys() <= known.keys() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(wait)
+        if process.poll() is None:
+            family += family[0].children(recursive=True)
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+        # Its workers end with it: nothing goes on writing.
+        _, alive = psutil.wait_procs(family[1:], timeout=10)
+        assert not alive
+        after = contents(disturbed)
+        assert known.items() <= after.items()
+        assert all(is_whole(folder) for folder in disturbed.glob("tiny/*/[0-9]*"))
+    known = contents(disturbed)
+    assert run_command(disturbed, config, "--jobs", jobs).wait() == 0
+    assert known.items() <= contents(disturbed).items()
+    assert not list(disturbed.rglob(".*"))
+    reference = run_study({"tiny": CONFIG}, models, range(1, 4), settings, out=quiet, jobs=0)
+    names = [path.name for path in (quiet / "summary").glob("*.csv")]
+    assert len(names) == len(reference.tables)
+    found = {name: pd.read_csv(disturbed / "summary" / name) for name in names}
+    expected = {name: pd.read_csv(quiet / "summary" / name) for name in names}
+    assert_same_tables(
+        {name.removesuffix(".csv"): table for name, table in found.items()},
+        {name.removesuffix(".csv"): table for name, table in expected.items()},
+    )
+
+
+def test_a_killed_command_goes_on_where_it_stopped(tmp_path):
+    kill_and_start_again(tmp_path, [0.05], "0")
+
+
+@pytest.mark.slow
+def test_a_command_may_be_killed_at_any_moment(tmp_path):
+    chance = random.Random(1)
+    for jobs in ("0", "1", "2"):
+        (tmp_path / jobs).mkdir()
+        kill_and_start_again(tmp_path / jobs, [chance.uniform(0, 0.6) for _ in range(6)], jobs)
+
+
+# --- summary
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    for name, model in fake_models.FAKES.items():
+        if name not in MODELS:
+            MODELS.add(name, model)
+    out = tmp_path_factory.mktemp("mixed")
+    # As in `fakes`, which comes after a fixture of the module.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(work, "_check_truth", lambda ds, unit: None)
+        patched.setattr(plots, "plot_study", lambda *found: [])
+        return study(out, ["fake-instant", "fake-failing", "fake-unconverged"], range(4))
+
+
+def test_both_populations_are_reported(mixed):
+    main = mixed.tables["recovery"].set_index(["population", "model"])
+    assert main.loc[(EVERY, "fake-unconverged-nutpie"), "log_roas_error"] > 1
+    assert math.isnan(main.loc[(CONVERGED, "fake-unconverged-nutpie"), "log_roas_error"])
+    assert main.loc[(CONVERGED, "fake-instant-nutpie"), "log_roas_error"] < 0.1
+    assert main.loc[(EVERY, "fake-failing-nutpie"), ["units", "done"]].tolist() == [4, 2]
+    # Times are of every fit.
+    assert main.loc[EVERY]["seconds"].notna().all()
+    assert main.loc[CONVERGED]["seconds"].isna().all()
+    paired = mixed.tables["paired_differences"]
+    row = paired[(paired["population"] == EVERY) & (paired["metric"] == "absolute_error")]
+    pairs = row.set_index("model")["units"].to_dict()
+    assert pairs == {"fake-instant-nutpie": 2, "fake-unconverged-nutpie": 2}
+    errors = mixed.tables["roas_recovery"].query("units > 1")["standard_error"]
+    assert errors.notna().all()
+
+
+def test_models_are_compared_as_the_protocol_asks():
+    models = ["spend-share", "ols", "ols-lift-nothing"]
+    models += [f"pymc-{arm}-nutpie" for arm in ("matched", "default", "published")]
+    models += ["pymc-matched-nutpie-lift", "meridian-default-lift"]
+    rows = [
+        {"model": model, "seed": seed, "value": float(n + seed)}
+        for n, model in enumerate(models)
+        for seed in range(3)
+    ]
+    about = {"population": EVERY, "dataset": "a", "quantity": "roas", "metric": "rmse"}
+    table = paired(pd.DataFrame(rows).assign(**about))
+    compared = list(zip(table["model"], table["reference"], strict=True))
+    assert [pair for pair in compared if pair[1] != "spend-share"] == [
+        ("pymc-matched-nutpie-lift", "pymc-matched-nutpie"),
+        ("pymc-matched-nutpie", "pymc-default-nutpie"),
+        ("pymc-default-nutpie", "pymc-published-nutpie"),
+    ]
+    assert {pair[0] for pair in compared if pair[1] == "spend-share"} == {*models} - {"spend-share"}
+    assert len(compared) == len(set(compared))
+    assert table["mean"].notna().all()
+
+
+def test_the_prior_of_a_fit_gives_contraction(tmp_path):
+    ds = mmm_xgen.generate_mmm_dataset(CONFIG)
+    unit = Unit(dataset="tiny", seed=1, config=CONFIG.to_json(), model="fake-instant", settings=FEW)
+    fit = fake_models.instant(ds, FEW)
+    centre = fit.estimates.mean(("chain", "draw"))
+    prior = Fit(estimates=centre * (fit.estimates / centre) ** 2)
+    scores = work.score_fit(ds, replace(fit, prior=prior), unit)
+    np.testing.assert_allclose(scores.contraction, 0.75, atol=0.02)
+    assert "contraction" not in work.score_fit(ds, fit, unit)
+
+
+def test_the_report_is_plain(mixed):
+    text = mixed.report.read_text()
+    for words in (
+        "FloatingPointError: bad initial energy | 2 | 1, 3",
+        "fake-unconverged-nutpie: ROAS of channels on average off by 1.",
+        "94% intervals cover 0%",
+        "Nothing that was asked for.",
+        "Protocol (SHA-256): none",
+    ):
+        assert words in text, words
+    for name, table in mixed.tables.items():
+        file = pd.read_csv(mixed.out / "summary" / f"{name}.csv")
+        assert list(file.columns) == list(table.columns) and len(file) == len(table)
+    assert not list((mixed.out / "summary").glob(".*"))
+
+
+def test_collected_scores_are_those_of_the_units(tmp_path):
+    study(tmp_path, seeds=[1])
+    file = tmp_path / "summary" / "scores.parquet"
+    units = study(tmp_path, seeds=[1, 2]).units
+    assert set(pd.read_parquet(file)["hash"]) == set(units["hash"])
+    pd.testing.assert_frame_equal(read_scores(units, file), read_scores(units))
+    # Reading some of them loses none: a study that is kept in brief has them nowhere else.
+    some = read_scores(units[units["seed"] == 1], file)
+    assert set(some["seed"]) == {1}
+    run_study({"tiny": CONFIG}, "fake-instant", [1], replace(FEW, draws=60), out=tmp_path, jobs=0)
+    assert set(units["hash"]) < set(pd.read_parquet(file)["hash"])
+    file.write_bytes(b"broken")
+    pd.testing.assert_frame_equal(read_scores(units, file), read_scores(units))
+    forced = study(tmp_path, seeds=[1, 2], force=True).units
+    assert set(pd.read_parquet(file)["began"]) == set(forced["began"])
+
+
+def test_a_protocol_is_hashed_into_results(tmp_path):
+    protocol = tmp_path / "PROTOCOL.md"
+    protocol.write_text("one")
+    first = study(tmp_path / "out", protocol=protocol)
+    protocol.write_text("two")
+    second = study(tmp_path / "out", seeds=[1], protocol=protocol)
+    assert len(set(first.units["hash"]) & set(second.units["hash"])) == 0
+    # What was made under another protocol does not stand beside it.
+    assert second.tables["diagnostics_summary"]["units"].tolist() == [1]
+
+
+def test_what_was_done_before_stands_beside_what_is_asked_for(tmp_path):
+    study(tmp_path, "fake-instant", seeds=[1, 2])
+    later = study(tmp_path, "fake-unconverged", seeds=[1])
+    assert len(later.units) == 1
+    assert later.tables["diagnostics_summary"]["units"].tolist() == [2, 1]
+    other = run_study(
+        {"tiny": CONFIG}, "fake-unconverged", [1], replace(FEW, draws=60), out=tmp_path, jobs=0
+    )
+    assert other.tables["diagnostics_summary"]["units"].tolist() == [1]
+    changed = CONFIG.model_copy(update={"n_periods": 31})
+    other = run_study({"tiny": changed}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
+    assert other.tables["diagnostics_summary"]["units"].tolist() == [1]
+
+
+def test_fits_to_other_data_do_not_stand_together(tmp_path):
+    study(tmp_path, "fake-instant", seeds=[1, 2, 3])
+    changed = CONFIG.model_copy(update={"n_periods": 31})
+    run_study({"tiny": changed}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
+    # Also where neither is what is asked for.
+    other = run_study({"other": CONFIG}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
+    table = other.tables["diagnostics_summary"].set_index("dataset")
+    assert table["units"].to_dict() == {"other": 1, "tiny": 1}
+
+
+def test_fits_of_other_packages_do_not_stand_together():
+    found = pd.DataFrame(
+        [
+            ("pymc", 1, "old", "2"),
+            ("pymc", 2, "old", "1"),
+            ("pymc", 1, "new", "3"),
+            # Of another model they may be others.
+            ("ols", 1, "old", "1"),
+            ("ols", 1, "old", "2"),
+        ],
+        columns=["model", "seed", "versions", "began"],
+    ).assign(dataset="a", template="")
+    kept = newest(found)
+    assert kept[["model", "versions", "began"]].to_numpy().tolist() == [
+        ["ols", "old", "2"],
+        ["pymc", "new", "3"],
+    ]
+    asked = newest(found.assign(asked=found["versions"] == "old"), first=("asked", "began"))
+    assert asked[asked["model"] == "pymc"]["seed"].tolist() == [1, 2]
+
+
+def test_a_time_out_is_newer_than_what_was_done_before(tmp_path):
+    first = study(tmp_path, seeds=[1]).units
+    (unit,) = planned_units({"tiny": CONFIG}, "fake-failing", [1], FEW)
+    work.record(unit, tmp_path, status="timed out", reason="took more than 1 s")
+    units = read_units(tmp_path)
+    assert units["began"][units["status"] == "timed out"].item() > first["began"].item()
+
+
+def test_memory_of_children_of_earlier_fits_is_not_counted(monkeypatch):
+    held = iter([{"process": 1.0, "largest_child": child} for child in (0.0, 500.0, 500.0, 500.0)])
+    monkeypatch.setattr(memory, "_high_water", lambda: next(held))
+    first, second = (peak_memory(begin_peak()) for _ in range(2))
+    assert first["largest_child"] == 500.0 and math.isnan(second["largest_child"])
+
+
+def test_a_fit_that_came_to_nothing_counts_as_the_prior():
+    units = pd.DataFrame(
+        {
+            "dataset": "a",
+            "model": ["pymc", "pymc", "prior-only", "prior-only"],
+            "seed": [1, 2, 1, 2],
+            "status": ["done", "timed out", "done", "done"],
+            "reason": ["", "took more than 5 s", "", ""],
+        }
+    )
+    scores = pd.DataFrame(
+        {
+            "quantity": ["roas", "roas", "roas", "lam"],
+            "metric": "crps",
+            "channel": "TV",
+            "geo": "",
+            "label": "",
+            "value": [0.1, 2.0, 3.0, 4.0],
+            "dataset": "a",
+            "model": ["pymc", "prior-only", "prior-only", "prior-only"],
+            "seed": [1, 1, 2, 2],
+            "converged": True,
+        }
+    )
+    long = populations(units, scores).query("model == 'pymc'")
+    every, sampled = (long[long["population"] == name] for name in (EVERY, CONVERGED))
+    assert every["value"].tolist() == [0.1, 3.0] and every["imputed"].tolist() == [0, 1]
+    assert sampled["value"].tolist() == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "expected"),
+    [
+        ({"rhat_max": 1.01, "divergences": 0}, True),
+        ({"rhat_max": 1.011, "divergences": 0}, False),
+        ({"rhat_max": 1.0, "divergences": 1}, False),
+        ({"rhat_max": None}, False),
+        ({}, True),
+    ],
+)
+def test_convergence_is_small_r_hat_and_no_divergence(diagnostics, expected):
+    assert converged({"status": "done", "diagnostics": diagnostics}) is expected
+    assert not converged({"status": "failed", "diagnostics": diagnostics})
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes", "expected"),
+    [
+        ("pymc-default", (8, 8, 4), 272),
+        ("pymc-default", (1, 4, 2), 20),
+        ("pymc-published", (8, 8, 4), 149),
+        ("pymc-published", (1, 4, 2), 29),
+        ("meridian-default", (1, 4, 1), 15),
+    ],
+)
+def test_parameters_are_counted_as_built_models_have_them(model, sizes, expected):
+    # What the free variables of the built models of medium_business and small_business have, and
+    # what a fit of Meridian to a dataset of tier A counted.
+    sizes = (*sizes, 104)
+    assert FORMULAS[model][1](*sizes) == expected
+    columns = dict(zip(("n_geo", "n_channel", "n_control", "n_date"), sizes, strict=True))
+    units = pd.DataFrame([{"dataset": "a", "model": f"{model}-nutpie", **columns}])
+    table = parameter_counts(units.assign(n_parameters=float(expected)))
+    assert table[["by_formula", "counted"]].values.tolist() == [[expected, expected]]
+
+
+def test_an_empty_folder_makes_empty_tables(tmp_path):
+    units = read_units(tmp_path)
+    tables = summary_tables(units, read_scores(units))
+    assert all(table.empty for table in tables.values())
+
+
+def test_time_left_is_by_kind_of_fit():
+    units = [
+        Unit(dataset="a", config="{}", model=model, seed=seed)
+        for seed in (1, 2)
+        for model in ("fake-instant", "fake-sleeping")
+    ]
+    clock = Clock(units, [], 2)
+    clock.finished(units[0], {"seconds": 1.0})
+    clock.finished(units[1], {"seconds": 99.0})
+    assert clock.left == (1 + 99) / 2
+    known = [{"dataset": "a", "label": "fake-instant-nutpie", "seconds": 10.0}]
+    assert Clock(units[:1], known).left == 10
+
+
+def test_markdown_keeps_bars_out_of_cells():
+    text = markdown(pd.DataFrame({"a": ["x|y"], "b": [math.nan], "c": [1234.5], "d": [3]}))
+    assert text.splitlines()[2] == r"| x\|y | - | 1,234 | 3 |"
+
+
+# --- the command
+
+
+@pytest.fixture
+def command():
+    app = typer.Typer()
+    app.command(cls=ManyValues)(benchmark)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_options_take_several_values_or_are_repeated():
+    flags = {"--datasets", "--libraries"}
+    words = ["--datasets", "a", "b", "--libraries", "ols", "--seed", "1", "--datasets", "c", "-q"]
+    assert repeated(words, flags) == [
+        *("--datasets", "a", "--datasets", "b", "--libraries", "ols"),
+        *("--seed", "1", "--datasets", "c", "-q"),
+    ]
+    assert repeated(["--datasets=a", "b"], flags) == ["--datasets=a", "b"]
+
+
+def test_the_command_fits_shows_and_goes_on(tmp_path, command):
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    words = ["--datasets", config, "--libraries", "fake-instant", "fake-failing", "--samplers"]
+    words += ["nutpie", "numpyro", "--chains", 2, "--draws", 50, "--tune", 10]
+    words += ["--target-accept", 0.9, "--seed", 1, "--seeds", 2, "--no-floors", "--jobs", 0]
+    words += ["--out", tmp_path / "out"]
+    result = command(*words)
+    assert result.exit_code == 0, result.output
+    assert "bad initial energy" in result.stdout
+    assert max(map(len, result.stdout.splitlines()[:-1])) <= 100
+    # True and estimated ROAS of each fit and channel, as the study has them.
+    found = read_returns(read_units(tmp_path / "out"))
+    rows = [line.split() for line in result.stdout.splitlines()]
+    for row in found.to_dict("records"):
+        shown = [row["channel"], row["model"], str(row["seed"])]
+        figures = [ratio(row[name]) for name in ("truth", "median", "lower", "upper")]
+        shown += [*figures[:3], "to", figures[3]]
+        assert any([word for word in line if word != "*"] == shown for line in rows), shown
+    lines = result.stderr.splitlines()
+    assert lines[-1].startswith("8 of 8: tiny ")
+    assert not any(ord(letter) < 32 for line in lines for letter in line)
+    before = contents(tmp_path / "out")
+    assert len(list((tmp_path / "out" / "tiny").glob("*/*"))) == 8
+    assert command(*words).output == result.stdout
+    assert command(*words, "--plots-only").output == result.stdout
+    assert contents(tmp_path / "out") == before
+    assert command(*words, "-q", "--force-rerun").output == ""
+    assert contents(tmp_path / "out").keys() == before.keys()
+    assert contents(tmp_path / "out") != before
+
+
+def test_the_command_fails_if_nothing_is_done(tmp_path, command):
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    words = ["--datasets", config, "--libraries", "fake-failing", "--no-floors", "--jobs", 0]
+    assert command(*words, "--out", tmp_path / "out", "-q").exit_code == 1
+    assert command(*words, "--out", tmp_path / "out", "-q", "--seeds", 2).exit_code == 0
+
+
+def test_plots_are_drawn_and_linked(tmp_path, command):
+    config = tmp_path / "tiny.yaml"
+    CONFIG.to_yaml(config)
+    words = ["--datasets", config, "--libraries", "fake-instant", "--no-floors", "-q"]
+    words += ["--seeds", 2, "--jobs", 0, "--out", tmp_path / "out"]
+    assert command(*words).exit_code == 0
+    pictures = tmp_path / "out" / "summary" / "plots"
+    names = {path.name for path in pictures.glob("*")}
+    assert {"coverage.png", "roas_recovery.png", "runtime.png"} <= names
+    report = (pictures.parent / "report.md").read_text(encoding="utf-8")
+    assert all(f"(plots/{name})" in report for name in names)
+    (pictures / "runtime.png").unlink()
+    assert command(*words, "--plots-only").exit_code == 0
+    assert {path.name for path in pictures.glob("*")} == names
+    folders = sorted((tmp_path / "out" / "tiny").glob("fake-instant*/*"))
+    assert [path.name for path in folders[0].glob("plots/*")] == ["roas.png"]
+    assert not (folders[1] / "plots").exists()
+    # Kept in brief, as in a repository: what was done, and the summary.
+    table = (pictures.parent / "recovery.csv").read_bytes()
+    for folder in folders:
+        for path in [*folder.glob("*.nc"), *folder.glob("plots/*.png")]:
+            path.unlink()
+        if (folder / "plots").exists():
+            (folder / "plots").rmdir()
+    assert command(*words).exit_code == 0
+    assert (pictures.parent / "recovery.csv").read_bytes() == table
+    assert not list(folders[0].glob("*.nc"))
+
+
+def test_libraries_are_models_with_floors():
+    for name in ("prior-only", "spend-share", "ols", "ols-oracle", "pymc-default"):
+        if name not in MODELS:
+            pytest.skip(f"{name} is not registered")
+    found = chosen_models(["ols", "pymc", "fake-instant"], ["default"], floors=True)
+    expected = ["ols", "ols-oracle", "pymc-default", "fake-instant", "prior-only", "spend-share"]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["--arms", "defualt"], "did you mean 'default'"),
+        (["--libraries", "pymcc"], "did you mean 'pymc'"),
+        (["--libraries", "fake-instant", "--no-floors", "--samplers", "nuts"], "--samplers"),
+        (["--libraries", "fake-instant", "--no-floors", "--target-accept", "2"], "--target-accept"),
+        (["--libraries", "fake-instant", "--no-floors", "--protocol", "none.md"], "--protocol"),
+    ],
+)
+def test_the_command_refuses_what_it_does_not_know(command, words, fault):
+    result = command("--datasets", "basic", *words)
+    assert isinstance(result.exception, ConfigError)
+    assert fault in str(result.exception)

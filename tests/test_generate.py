@@ -1,0 +1,510 @@
+"""Identities of the generated Dataset to 1e-9, by arithmetic that the package has no part in."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+
+import mmm_xgen as m
+from mmm_xgen.errors import ConfigError
+from tests.strategies import (
+    CURVES,
+    assert_valid,
+    component,
+    config_with,
+    convolve,
+    examples,
+    generate,
+    in_window,
+    quietly,
+    same,
+    steady,
+    valid_configs,
+    with_history,
+)
+
+PRESETS = sorted(m.list_available_presets())
+
+
+@cache
+def preset(name: str) -> xr.Dataset:
+    return generate(m.get_preset_config(name))
+
+
+def busy(**fields: Any) -> dict[str, Any]:
+    """Mapping with everything switched on at once."""
+    return (
+        config_with(
+            {"name": "x-TV", "pattern": "on_off", "base_spend": 2000.0, "roas": 1.5},
+            {"name": "Radio", "pattern": "always_on", "adstock": {"kind": "no_adstock"}},
+            {
+                "name": "Web",
+                "pattern": "uniform",
+                "low": 0.5,
+                "high": 1.5,
+                "adstock": {"kind": "weibull_adstock", "lam": 2.0, "k": 1.5, "type": "CDF"},
+                "saturation": {"kind": "michaelis_menten", "alpha": 1.3, "lam": 900.0},
+            },
+            control_variables=[
+                {
+                    "name": "Price",
+                    "pattern": "uniform",
+                    "low": 0.9,
+                    "high": 1.1,
+                    "elasticity": -1.2,
+                },
+                {
+                    "name": "Rain",
+                    "pattern": "linear_trend",
+                    "gamma_control": -30.0,
+                    "reference": 1.0,
+                },
+            ],
+            burn_in_periods=10,
+            revenue_per_kpi=3.0,
+            events=[{"name": "launch", "dates": ["2022-03-07"], "effect": 0.2}],
+            regions={
+                "n_regions": 3,
+                "sales_volatility": 0.05,
+                "sales_trend": 0.003,
+                "seasonal_amplitude": 0.15,
+                "fourier_modes": 2,
+                "population": [1e6, 3e6, 5e5],
+                "baseline_variation": 0.1,
+                "channel_param_variation": 0.2,
+                "transform_variation": 0.2,
+            },
+        )
+        | fields
+    )
+
+
+def assert_response_is_rebuilt(ds: xr.Dataset, *, adstock_first: bool = True) -> None:
+    """Assert both stages of the response from spend, kernel and parameters alone."""
+    spend = with_history(ds)
+    weights = ds["adstock_weights"]
+    bare = xr.DataArray(
+        weights.transpose("geo", "channel", "lag").values,
+        dims=("geo", "channel", "lag"),
+        coords={"geo": ds["geo"].values, "channel": ds["channel"].values},
+    )
+    labels = {"geo": ds["geo"].values, "channel": ds["channel"].values}
+    unit = xr.zeros_like(ds["effect"]) + ds["spend_unit"]
+    unit = xr.DataArray(
+        unit.transpose("geo", "channel").values, dims=("geo", "channel"), coords=labels
+    )
+    effect = xr.DataArray(
+        ds["effect"].transpose("geo", "channel").values, dims=("geo", "channel"), coords=labels
+    )
+    contribution = ds["channel_contribution"].transpose("date", "geo", "channel")
+    if adstock_first:
+        carryover = convolve(spend, bare)
+        same(
+            ds["carryover"].reset_coords(drop=True),
+            in_window(carryover, ds),
+            scale=spend.max() * 1e-3,
+        )
+        expected = in_window(component(ds, carryover / unit), ds)
+    else:
+        expected = in_window(convolve(component(ds, spend / unit), bare), ds)
+    size = float(np.abs(expected).max())
+    same(contribution.reset_coords(drop=True), expected, 1e-9, scale=size)
+    if adstock_first:
+        product = effect * ds["saturated"].reset_coords(drop=True)
+        same(
+            contribution.reset_coords(drop=True),
+            product.transpose("date", "geo", "channel"),
+            scale=size * 1e-3,
+        )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_parts_add_up(name: str) -> None:
+    assert_valid(preset(name))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_response_is_rebuilt_from_its_parameters(name: str) -> None:
+    assert_response_is_rebuilt(preset(name))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_regenerates_from_its_own_attributes(name: str) -> None:
+    ds = preset(name)
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(ds)), ds)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_survives_netcdf(name: str, tmp_path: Path) -> None:
+    ds = preset(name)
+    m.to_netcdf(ds, tmp_path / "truth.nc")
+    back = m.load(tmp_path / "truth.nc")
+    xr.testing.assert_identical(back, ds)
+    assert {n: back[n].dtype.kind for n in back.variables} == {
+        n: ds[n].dtype.kind for n in ds.variables
+    }
+    assert [p.name for p in tmp_path.iterdir()] == ["truth.nc"], "a temporary file was left"
+
+
+LEGAL = (str, int, float, np.integer, np.floating)
+
+
+def assert_legal_attrs(attrs: dict[Any, Any], owner: str) -> None:
+    for key, value in attrs.items():
+        assert isinstance(key, str)
+        if isinstance(value, np.ndarray):
+            assert value.dtype.kind in "iufU", f"{owner}.{key}"
+            assert value.ndim == 1
+        elif isinstance(value, list | tuple):
+            assert value
+            assert all(isinstance(v, LEGAL) and not isinstance(v, bool) for v in value)
+        else:
+            assert isinstance(value, LEGAL), f"{owner}.{key} is {type(value)}"
+            assert not isinstance(value, bool), f"{owner}.{key} is a bool"
+
+
+@pytest.mark.parametrize("ds", [pytest.param(n, id=n) for n in [*PRESETS, "busy"]])
+def test_every_variable_is_described_in_legal_attributes(ds: str) -> None:
+    dataset = generate(busy()) if ds == "busy" else preset(ds)
+    assert_legal_attrs(dict(dataset.attrs), "dataset")
+    for name, variable in dataset.variables.items():
+        assert_legal_attrs(dict(variable.attrs), str(name))
+    for name, array in dataset.data_vars.items():
+        assert array.attrs.get("long_name"), f"{name} has no long_name"
+        assert isinstance(array.attrs.get("units"), str), f"{name} has no units"
+        assert array.attrs["units"], f"{name} has empty units"
+
+
+@given(config=valid_configs())
+def test_any_config_adds_up_and_is_rebuilt(config: Any) -> None:
+    ds = generate(config)
+    assert_valid(ds)
+    assert_response_is_rebuilt(ds, adstock_first=config.transforms.adstock_first)
+
+
+@examples(0.5)
+@given(config=valid_configs(max_periods=20))
+def test_any_config_regenerates_and_survives_netcdf(
+    tmp_path_factory: pytest.TempPathFactory, config: Any
+) -> None:
+    ds = generate(config)
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(ds)), ds)
+    path = tmp_path_factory.mktemp("any") / "truth.nc"
+    m.to_netcdf(ds, path)
+    xr.testing.assert_identical(m.load(path), ds)
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(m.load(path))), ds)
+
+
+def test_everything_at_once_adds_up() -> None:
+    ds = generate(busy())
+    assert_valid(ds)
+    assert_response_is_rebuilt(ds)
+    for part in ("trend", "seasonality", "event", "control", "channel"):
+        assert (ds[f"{part}_contribution"] != 0).any(), f"{part} is idle, so the sum shows little"
+
+
+def test_carryover_is_the_convolution_of_spend_with_the_kernel() -> None:
+    ds = generate(busy() | {"burn_in_periods": 0})
+    assert "spend_history" not in ds
+    spend, weights = ds["spend"].values, ds["adstock_weights"].transpose("geo", "channel", "lag")
+    for g in range(3):
+        for c in range(3):
+            full = np.convolve(spend[:, g, c], weights.values[g, c])[: spend.shape[0]]
+            np.testing.assert_allclose(ds["carryover"].values[:, g, c], full, rtol=1e-9, atol=1e-6)
+
+
+def test_carryover_includes_the_spend_before_the_window() -> None:
+    channel = steady(adstock={"kind": "geometric_adstock", "alpha": 0.5, "l_max": 9})
+    cold = generate(config_with(channel))
+    warm = generate(config_with(channel, burn_in_periods=20))
+    assert warm["spend_history"].size == 20
+    np.testing.assert_allclose(warm["spend_history"], 1000.0)
+    np.testing.assert_allclose(warm["carryover"], 1000.0)
+    weights = cold["adstock_weights"].values.ravel()
+    np.testing.assert_allclose(cold["carryover"].values[:9].ravel(), 1000.0 * weights.cumsum())
+    assert_response_is_rebuilt(warm)
+
+
+def test_burn_in_leaves_the_calendar_of_the_window_alone() -> None:
+    ds = generate(config_with(steady(), burn_in_periods=7))
+    assert ds.sizes["date"] == 52
+    assert ds["date"].values[0] == np.datetime64("2022-01-03")
+    assert_response_is_rebuilt(ds)
+
+
+@pytest.mark.parametrize("saturation", CURVES)
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_every_saturation_has_the_curve_of_its_component(
+    saturation: str, adstock_first: bool
+) -> None:
+    ds = generate(
+        config_with(
+            {
+                "name": "TV",
+                "pattern": "uniform",
+                "low": 0.0,
+                "high": 3.0,
+                "saturation": {"kind": saturation} | CURVES[saturation],
+                "adstock": {"kind": "geometric_adstock", "alpha": 0.4},
+            },
+            n_periods=80,
+            transforms={"adstock_first": adstock_first},
+            regions={"n_regions": 2, "population": [1e6, 2e6], "transform_variation": 0.1},
+        )
+    )
+    assert (ds["channel_contribution"] > 0).all()
+    assert_response_is_rebuilt(ds, adstock_first=adstock_first)
+
+
+def test_saturating_first_differs_from_saturating_last() -> None:
+    channel = {"name": "TV", "pattern": "pulsed", "pulse_on_periods": 2, "pulse_off_periods": 5}
+    channel |= {"saturation": {"kind": "hill_function", "slope": 1.0, "kappa": 400.0}}
+    last, first = (
+        generate(config_with(channel, transforms={"adstock_first": order}))
+        for order in (True, False)
+    )
+    assert np.array_equal(last["spend"], first["spend"])
+    assert not np.allclose(last["channel_contribution"], first["channel_contribution"])
+
+
+@pytest.mark.parametrize("saturation", CURVES)
+def test_placebo_contributes_nothing_for_every_saturation(saturation: str) -> None:
+    ds = generate(
+        config_with(
+            steady(
+                "Placebo",
+                base_effectiveness=0.0,
+                saturation={"kind": saturation} | CURVES[saturation],
+            ),
+            regions={"n_regions": 2, "channel_param_variation": 0.3, "transform_variation": 0.3},
+        )
+    )
+    assert (ds["effect"] == 0).all()
+    assert (ds["channel_contribution"] == 0).all()
+    assert np.isfinite(ds["saturated"]).all()
+    assert (ds["saturated"] > 0).all()
+    for name in (n for n in ds.data_vars if str(n).startswith(("saturation_", "adstock_"))):
+        if str(name).endswith("_mean"):
+            continue  # The population mean of an amplitude of 0 on the log scale is -inf.
+        assert np.isfinite(ds[name].values).all(), f"{name} is not finite"
+    if saturation == "tanh_saturation":
+        assert (ds["saturation_b"] == 0).all()
+    assert_valid(ds)
+
+
+def test_placebo_of_tanh_keeps_c_as_configured() -> None:
+    tanh = {"kind": "tanh_saturation", "b": 2.0, "c": 1500.0}
+    ds = generate(config_with(steady("Placebo", base_effectiveness=0.0, saturation=tanh)))
+    assert ds["saturation_b"].item() == 0.0
+    assert ds["saturation_c"].item() == 1500.0
+
+
+@pytest.mark.parametrize("saturation", CURVES)
+@pytest.mark.parametrize("adstock_first", [True, False])
+def test_roas_target_is_met_exactly_over_all_geos(saturation: str, adstock_first: bool) -> None:
+    targets = {"TV": 2.5, "Web": 0.4}
+    channels = [
+        {
+            "name": name,
+            "pattern": pattern,
+            "base_spend": 1500.0,
+            "roas": targets[name],
+            "saturation": {"kind": saturation} | CURVES[saturation],
+        }
+        for name, pattern in (("TV", "always_on"), ("Web", "on_off"))
+    ]
+    config = config_with(
+        burn_in_periods=8,
+        revenue_per_kpi=4.0,
+        transforms={"adstock_first": adstock_first},
+        regions={
+            "n_regions": 3,
+            "population": [1e6, 2e6, 4e5],
+            "sales_volatility": 0.1,
+            "channel_param_variation": 0.3,
+            "transform_variation": 0.2,
+        },
+    ) | {"channels": channels}
+    ds = generate(config)
+    revenue = (ds["channel_contribution"] * ds["revenue_per_kpi"]).sum(("date", "geo"))
+    reached = revenue / ds["spend"].sum(("date", "geo"))
+    for name, target in targets.items():
+        np.testing.assert_allclose(reached.sel(channel=name), target, rtol=1e-9)
+    effect = ds["effect"].sel(channel="TV").values
+    assert np.unique(effect).size == 3, "geo variation of the effect is lost"
+
+
+def test_roas_without_any_spend_is_refused() -> None:
+    idle = {"name": "TV", "pattern": "linear_trend", "base_spend": 0.0, "roas": 2.0}
+    config = config_with() | {"channels": [idle]}
+    with pytest.raises(ConfigError, match=r"roas") as error:
+        generate(config)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("unit", ["currency", "base_spend"])
+def test_doubling_spend_changes_sales(unit: str) -> None:
+    kappa = 1500.0 if unit == "currency" else 1.5
+    config = config_with(
+        steady(saturation={"kind": "hill_function", "slope": 1.0, "kappa": kappa}),
+        transforms={"spend_unit": unit},
+    )
+    ds = generate(config)
+    double = generate(config, spend=2 * ds["spend"])
+    np.testing.assert_allclose(double["spend"], 2 * ds["spend"])
+    assert (double["y"] > ds["y"]).all()
+    assert double["spend_unit"].equals(ds["spend_unit"])
+    assert double["effect"].equals(ds["effect"])
+    expected = component(ds, 2 * ds["carryover"].reset_coords(drop=True) / ds["spend_unit"])
+    np.testing.assert_allclose(double["channel_contribution"], expected, rtol=1e-9)
+
+
+def test_what_if_does_not_move_the_curve() -> None:
+    config = busy(burn_in_periods=0)
+    del config["channels"][0]["roas"]
+    config["channels"][0]["base_effectiveness"] = 0.1
+    ds = generate(config)
+    plan = ds["spend"].copy()
+    plan.loc[{"channel": "TV", "geo": ds["geo"].values[1]}] *= 30.0
+    other = generate(config, spend=plan)
+    for name in ds.data_vars:
+        if name.startswith(("saturation_", "adstock_", "gamma_")) or name in (
+            "effect",
+            "spend_unit",
+            "y_sigma",
+            "intercept_contribution",
+            "control_value",
+        ):
+            assert np.array_equal(ds[name], other[name], equal_nan=True), name
+    kept = other.sel(channel=["Radio", "Web"])
+    assert np.array_equal(kept["spend"], ds["spend"].sel(channel=["Radio", "Web"]))
+    before, after = (
+        x["channel_contribution"].isel(geo=1).sel(channel="TV").values for x in (ds, other)
+    )
+    assert (after >= before).all()
+    assert after.sum() > 1.2 * before.sum()
+    assert_valid(other)
+    assert_response_is_rebuilt(other)
+
+
+def test_respond_is_what_generation_used() -> None:
+    ds = generate(busy())
+    np.testing.assert_allclose(
+        m.respond(ds["spend"], ds).transpose("date", "geo", "channel"),
+        ds["channel_contribution"],
+        rtol=1e-12,
+        atol=1e-9,
+    )
+
+
+def test_respond_is_pure_and_linear_in_the_effect() -> None:
+    ds = generate(busy() | {"burn_in_periods": 0})
+    before = ds.copy(deep=True)
+    once = m.respond(ds["spend"], ds)
+    again = m.respond(ds["spend"], ds)
+    xr.testing.assert_identical(once, again)
+    xr.testing.assert_identical(ds, before)
+    none = m.respond(0 * ds["spend"], ds)
+    assert (none == 0).all()
+
+
+def test_given_parameters_are_used_as_given() -> None:
+    config = config_with(
+        steady(
+            "TV",
+            adstock={"kind": "geometric_adstock", "alpha": 0.5},
+            saturation={"kind": "hill_function", "slope": 1.0, "kappa": 1500.0},
+        ),
+        regions={"n_regions": 2},
+    )
+    base = generate(config)
+    params = base[["saturation_kappa", "adstock_alpha"]].copy(deep=True)
+    params["saturation_kappa"].values[:] = [[700.0], [900.0]]
+    params["adstock_alpha"].values[:] = [[0.2], [0.7]]
+    ds = generate(config, params=params)
+    np.testing.assert_array_equal(ds["saturation_kappa"], [[700.0], [900.0]])
+    np.testing.assert_array_equal(ds["adstock_alpha"], [[0.2], [0.7]])
+    lag = np.arange(ds.sizes["lag"])
+    for g, alpha in enumerate((0.2, 0.7)):
+        kernel = np.where(lag < ds["l_max"].item(), alpha**lag, 0.0)
+        np.testing.assert_allclose(ds["adstock_weights"].values[g, 0], kernel / kernel.sum())
+    assert np.array_equal(ds["spend"], base["spend"])
+    assert_response_is_rebuilt(ds)
+
+
+def test_given_spend_and_parameters_regenerate_too() -> None:
+    config = busy(burn_in_periods=0)
+    ds = generate(config)
+    params = ds[["saturation_kappa"]] * 1.5
+    given = generate(config, spend=1.25 * ds["spend"], params=params)
+    assert not np.array_equal(given["channel_contribution"], ds["channel_contribution"])
+    np.testing.assert_array_equal(given["saturation_kappa"], params["saturation_kappa"])
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(given)), given)
+    assert_legal_attrs(dict(given.attrs), "dataset")
+    assert_valid(given)
+    assert_response_is_rebuilt(given)
+
+
+def test_a_plan_of_other_dates_and_geos_brings_its_own_labels() -> None:
+    config = busy(burn_in_periods=0)
+    ds = generate(config)
+    plan = ds["spend"].isel(date=slice(5, 25))
+    short = generate(config, spend=plan)
+    assert np.array_equal(short["date"], plan["date"])
+    assert np.array_equal(short["spend"].sel(channel=ds["channel"]), plan)
+    assert_valid(short)
+
+
+def test_fault_ten_times_the_base_spend_gives_the_same_sales() -> None:
+    curve = {"kind": "hill_function", "slope": 1.0, "kappa": 3000.0}
+    one, ten = (
+        generate(config_with(steady(saturation=curve, base_spend=spend)))
+        for spend in (1000.0, 10_000.0)
+    )
+    assert (ten["channel_contribution"] > 2 * one["channel_contribution"]).all()
+
+
+def test_fault_crash_on_numpy_integers() -> None:
+    config = config_with(
+        steady(), n_periods=np.int64(20), seed=np.uint32(5), regions={"n_regions": np.int32(2)}
+    )
+    ds = generate(config, seed=np.int64(6))
+    plain = config | {"n_periods": 20, "seed": 6, "regions": config["regions"] | {"n_regions": 2}}
+    assert ds.identical(generate(plain))
+    assert quietly(lambda: m.regenerate(ds)).identical(ds)
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        {"pattern": "delayed_start", "start_period": 51, "ramp_up_periods": 40, "base_spend": 0.0},
+        {"pattern": "on_off", "activation_probability": 0.0},
+        {"pattern": "linear_trend", "base_spend": 0.0},
+    ],
+)
+def test_fault_crash_on_a_channel_that_never_runs(idle: dict[str, Any]) -> None:
+    ds = generate(config_with({"name": "Idle", "spend_volatility": 0.3} | idle, steady("TV")))
+    alone = ds.sel(channel="Idle")
+    assert (alone["spend"] == 0).all()
+    assert (alone["channel_contribution"] == 0).all()
+    assert np.isfinite(ds["y"]).all()
+    assert m.to_frame(ds)["x1-Idle"].eq(0).all()
+
+
+def test_fault_caches_keyed_by_name_only() -> None:
+    # The same names throughout; only a value deep inside differs.
+    alphas = (0.1, 0.7, 0.1)
+    results = [
+        generate(config_with(steady(adstock={"kind": "geometric_adstock", "alpha": alpha})))
+        for alpha in alphas
+    ]
+    assert results[0].identical(results[2])
+    assert not np.allclose(results[0]["carryover"], results[1]["carryover"])
+    lengths = [generate(m.customize_preset("basic", n_periods=n)).sizes["date"] for n in (30, 40)]
+    assert lengths == [30, 40]
