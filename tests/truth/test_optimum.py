@@ -25,7 +25,7 @@ from mmm_xgen import (
     respond,
 )
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.truth import optimum
+from mmm_xgen.truth.budget import optimum
 from mmm_xgen.truth.budget.curves import response_curve
 from mmm_xgen.truth.budget.global_search import maximize, smooth_above, steps_above
 from mmm_xgen.truth.budget.local_search import Problem
@@ -139,15 +139,18 @@ def slsqp(ds: xr.Dataset, curves: Any, start: np.ndarray, lower: Any = 0.0, uppe
         "fun": lambda multiplier: 1 - multiplier @ spend / scale,
         "jac": lambda multiplier: -spend / scale,
     }
-    found = minimize(
-        loss,
-        start,
-        jac=True,
-        method="SLSQP",
-        bounds=bounds,
-        constraints=[budget],
-        options={"maxiter": 100, "ftol": 1e-11},
-    )
+    with warnings.catch_warnings():
+        # SLSQP before scipy 1.16 may leave its bounds by rounding, and says so.
+        warnings.filterwarnings("ignore", "Values in x were outside bounds", RuntimeWarning)
+        found = minimize(
+            loss,
+            start,
+            jac=True,
+            method="SLSQP",
+            bounds=bounds,
+            constraints=[budget],
+            options={"maxiter": 100, "ftol": 1e-11},
+        )
     feasible = np.clip(found.x, lower, upper)
     feasible = feasible * min(1.0, scale / (feasible @ spend))
     return float(earned(ds, feasible[None])[0])
