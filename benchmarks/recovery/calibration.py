@@ -11,11 +11,11 @@ from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.plots import plot_ranks
 from mmm_xgen.recovery.plots.panels import save
 from mmm_xgen.recovery.plots.ranks import independent_ranks
-from mmm_xgen.recovery.report import COLLECTED, PLOTS
+from mmm_xgen.recovery.report import COLLECTED
 from mmm_xgen.recovery.run import run_study
 from mmm_xgen.recovery.scoring.calibration import uniformity
 from mmm_xgen.recovery.study.results import read_scores, read_units
-from mmm_xgen.recovery.study.unit import SUMMARY
+from mmm_xgen.recovery.study.unit import PLOTS, SUMMARY
 
 MODEL = "pymc-calibration"
 DATASET = "calibration"
@@ -61,9 +61,10 @@ def ranked(out: Path) -> pd.DataFrame:
     folder = out / SUMMARY
     scores = read_scores(read_units(out), folder / COLLECTED)
     ranks = {
-        str(quantity): found[0]
+        str(quantity): of_models[0]
         for quantity in scores["quantity"].unique()
-        if quantity != SAME and (found := list(independent_ranks(scores, str(quantity)).values()))
+        if quantity != SAME
+        and (of_models := list(independent_ranks(scores, str(quantity)).values()))
     }
     rows = []
     for quantity, values in ranks.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,15 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK, atomic_path
-from mmm_xgen.recovery.study.unit import DONE, Unit, digest, read_stats
+from mmm_xgen.recovery.study.unit import (
+    DONE,
+    SUMMARY,
+    UNITS,
+    Unit,
+    collected_stats,
+    digest,
+    read_stats,
+)
 from mmm_xgen.recovery.study.work import SCORES
 
 LARGEST_RHAT = 1.01
@@ -73,16 +82,52 @@ def read_units(out: Path) -> pd.DataFrame:
         ``began``, ``folder``; seconds ``build``, ``compile``, ``sample``, ``total`` of the fit,
         ``seconds`` of all; ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``,
         ``n_parameters``; ``ess_per_second`` of sampling and ``ess_per_second_of_all``, building
-        and compiling included; in megabytes ``peak_memory``, ``grown_memory``, what the peak is
-        above the memory that the process had before, and ``estimated_memory``; ``cold``, 1 if it
-        was the first fit of its process; sizes ``n_date``, ``n_geo``, ``n_channel``,
-        ``n_control``.
+        and compiling included; ``cold``, 1 if it was the first fit of its process; sizes
+        ``n_date``, ``n_geo``, ``n_channel``, ``n_control``.
     """
-    rows = []
-    for folder in sorted(out.glob("*/*/[0-9]*-*")):
-        if stats := read_stats(folder):
-            rows.append({**_row(stats), "folder": folder})
+    found = _all_stats(out)
+    rows = [{**_row(stats), "folder": folder} for folder, stats in found.items()]
     return pd.DataFrame(rows, columns=None if rows else [*_row({"status": DONE}), "folder"])
+
+
+def collect_units(out: Path) -> Path:
+    """Write one table with the `stats.json` of every unit of a study.
+
+    The study goes on from it where folders of units are missing, so that the table can stand for
+    them in a repository. Delete a unit's row, or the table, to fit the unit again.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+
+    Returns
+    -------
+    Path
+        Parquet file in the folder of the summary, one row a unit: ``folder`` (within the study),
+        ``dataset``, ``model`` (with its sampler), ``seed``, ``status``, ``converged`` and
+        ``stats``, the text of `stats.json`.
+    """
+    found = _all_stats(out)
+    columns = ("dataset", "model", "seed", "status", "converged")
+    rows = []
+    for folder, stats in found.items():
+        row = _row(stats)
+        about = {name: row[name] for name in columns}
+        text = json.dumps(stats, ensure_ascii=False)
+        rows.append({"folder": folder.relative_to(out).as_posix(), **about, "stats": text})
+    path = out / SUMMARY / UNITS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        table = pd.DataFrame(rows, columns=["folder", *columns, "stats"])
+        table.to_parquet(temporary, index=False, compression="zstd")
+    return path
+
+
+def _all_stats(out: Path) -> dict[Path, dict[str, Any]]:
+    """Content of `stats.json` by unit's folder, those that only the table of units has too."""
+    folders = {*out.glob("*/*/[0-9]*-*"), *(out / name for name in collected_stats(out))}
+    return {folder: stats for folder in sorted(folders) if (stats := read_stats(folder))}
 
 
 def converged(stats: Mapping[str, Any]) -> bool:
@@ -265,16 +310,11 @@ def _read_collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
 
 
 def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
-    timings, diagnostics, sizes, peak = (
-        stats.get(name) or {} for name in ("timings", "diagnostics", "sizes", "peak_memory")
+    timings, diagnostics, sizes = (
+        stats.get(name) or {} for name in ("timings", "diagnostics", "sizes")
     )
     sampling, total = timings.get("sample"), timings.get("total")
     ess = diagnostics.get("ess_bulk_min")
-    before = peak.get("before")
-    # The last is of a library that has a process of its own.
-    all_peaks = (peak.get("process"), peak.get("largest_child"), diagnostics.get("peak_memory_mb"))
-    highest = [each for each in all_peaks if each is not None]
-    memory = float(max(highest)) if highest else float("nan")
     return {
         "dataset": stats.get("dataset", ""),
         "model": stats.get("label", ""),
@@ -291,9 +331,6 @@ def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
         **{name: _number(diagnostics.get(name)) for name in DIAGNOSTICS},
         "ess_per_second": ess / sampling if ess and sampling else float("nan"),
         "ess_per_second_of_all": ess / total if ess and total else float("nan"),
-        "peak_memory": memory,
-        "grown_memory": float("nan") if before is None else max(memory - before, 0.0),
-        "estimated_memory": _number(stats.get("estimated_memory")),
         "cold": float(stats.get("units_before") == 0),
         **{f"n_{name}": _number(sizes.get(name)) for name in SIZES},
     }
