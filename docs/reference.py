@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,12 @@ GENERAL_FORMS = {
         "noise": "*str or mapping.* A family of noise, with `sales_volatility`, `y_sigma` or "
         "`r_squared` for its size; its keys may stand flat beside it.",
     },
+}
+FAMILIES: dict[str, Mapping[str, Any]] = {
+    "adstock": ADSTOCKS,
+    "saturation": SATURATIONS,
+    "trend": TRENDS,
+    "noise": NOISES,
 }
 KINDS = (
     ("Spend patterns", "`pattern` of a channel or control", PATTERNS, {}),
@@ -213,19 +219,19 @@ def _schema() -> str:
         ]
 
     meanings = [
-        [f"`{kind}`", f"`{family}_{parameter}`", _unit(units), words]
-        for kind, parameters in schema.MEANINGS.items()
-        for family in ["adstock" if kind.endswith("_adstock") else "saturation"]
-        for parameter, (units, words) in parameters.items()
+        [f"`{kind.name}`", f"`{family}_{name}`", _unit(parameter.units), parameter.meaning]
+        for family, registry in FAMILIES.items()
+        for kind in registry.values()
+        for name, parameter in kind.shown.items()
     ]
     head = ["name", "dims", "units", "meaning", "parameter"]
     families = {f"{prefix}*": variable for prefix, variable in schema.FAMILIES.items()}
     return f"""\
 # The Dataset
 
-Version {schema.SCHEMA_VERSION} of the schema. This page is made from `mmm_xgen.schema`, which
-labels, checks and messages read too. Everything is in original units; `currency` and `kpi` stand
-for `ds.attrs["currency"]` and `ds.attrs["kpi"]`. *Parameter* marks what
+Version {schema.SCHEMA_VERSION} of the schema. This page is made from `mmm_xgen.schema` and from the
+registered kinds, which labels, checks and messages read too. Everything is in original units;
+`currency` and `kpi` stand for `ds.attrs["currency"]` and `ds.attrs["kpi"]`. *Parameter* marks what
 `generate_mmm_dataset(..., params=)` takes.
 
 ## Variables
@@ -242,9 +248,9 @@ with the same dims but for `geo`.
 
 ## What each parameter means
 
-They satisfy `channel_contribution = component(carryover / spend_unit)`, where the component is
-PyMC-Marketing's of that kind: the effect is folded into the amplitude. A channel whose kind has no
-such parameter has NaN there.
+Those of the media satisfy `channel_contribution = component(carryover / spend_unit)`, where the
+component is PyMC-Marketing's of that kind: the effect is folded into the amplitude. A channel whose
+kind has no such parameter has NaN there.
 
 {table(["kind", "name", "units", "meaning"], meanings)}
 

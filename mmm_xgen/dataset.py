@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from mmm_xgen.config.paths import entries, with_overrides_at
 from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import SCHEMA_VERSION, attributes, describe, takes_datasets
+from mmm_xgen.schema import SCHEMA_VERSION, Meaning, attributes, describe, takes_datasets
 from mmm_xgen.version import __version__
 
 # Attribute that an ensemble has: the paths of the numbers that vary, as a JSON list.
@@ -107,24 +107,28 @@ def label(
     Dataset
     """
     units = {"currency": config.currency, "kpi": config.kpi}
-    kinds = [spec.kind for spec in (*config.adstocks, *config.saturations)]
+    meanings = _meanings(config)
     # A part that the configuration does not have is not shown; controls always are, so that
     # their sum can be taken from any Dataset.
     data = {
-        name: ((*leading, *dims), values, attributes(name, **units, kinds=kinds))
+        name: (
+            (*leading, *dims),
+            values,
+            attributes(name, meanings.get(name, ()), **units),
+        )
         for name, values in variables.items()
         if "control" in (dims := describe(name).dims) or 0 not in values.shape
     }
     if not config.transforms.adstock_first:
-        meanings = {
+        before_adstock = {
             "saturated": {"long_name": "response to spend, per unit of effect"},
             "carryover": {
                 "units": "1",
                 "long_name": "response after adstock, per unit of effect",
             },
         }
-        for name in meanings.keys() & data.keys():
-            data[name][2].update(meanings[name])
+        for name in before_adstock.keys() & data.keys():
+            data[name][2].update(before_adstock[name])
     attrs: dict[str, Any] = {
         "config": config.to_json(),
         "seed": config.seed,
@@ -145,6 +149,24 @@ def label(
         about = {"long_name": meaning["long_name"]} if is_date else meaning
         coordinates[name] = (dim, values, about)
     return xr.Dataset(data, coords=coordinates, attrs=attrs)
+
+
+def _meanings(config: MMMDataConfig) -> dict[str, list[Meaning]]:
+    """What the kinds in use say of their parameters, by Dataset name."""
+    found: dict[str, list[Meaning]] = {}
+    stages: dict[str, Sequence[Any]] = {
+        "adstock": config.adstocks,
+        "saturation": config.saturations,
+        "trend": [config.regions.trend],
+        "noise": [config.regions.noise],
+    }
+    for stage, specs in stages.items():
+        for kind in dict.fromkeys(spec.registered for spec in specs):
+            for name, parameter in kind.shown.items():
+                if parameter.meaning:
+                    meaning = (kind.name, parameter.units, parameter.meaning)
+                    found.setdefault(f"{stage}_{name}", []).append(meaning)
+    return found
 
 
 def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:

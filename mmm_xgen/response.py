@@ -264,7 +264,7 @@ def with_effect(params: xr.Dataset) -> xr.Dataset:
 
     kinds = params["saturation_kind"]
     names = {
-        str(kind): f"saturation_{SATURATIONS[str(kind)].amplitude or 'beta'}"
+        str(kind): f"saturation_{SATURATIONS[str(kind)].amplitude_name}"
         for kind in np.unique(kinds.values)
     }
     if "effect" not in params:

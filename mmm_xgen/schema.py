@@ -30,6 +30,9 @@ CURRENCY = "{currency}"
 KPI = "{kpi}"
 NONE = "1"
 
+# What a parameter is of one kind: name of the kind, units and words.
+Meaning: TypeAlias = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -100,55 +103,6 @@ FAMILIES: dict[str, Variable] = {
     "trend_": Variable(("geo",), NONE, "trend parameter", True),
     "noise_": Variable(("geo",), NONE, "noise parameter", True),
 }
-# What each parameter means for each kind. Units of spend are those of `spend_unit`.
-SPEND_UNIT = "spend unit"
-PER_SPEND_UNIT = "1 / spend unit"
-MEANINGS: dict[str, dict[str, tuple[str, str]]] = {
-    "geometric_adstock": {"alpha": (NONE, "share retained from period to period")},
-    "delayed_adstock": {
-        "alpha": (NONE, "share of the peak that is left one period after it"),
-        "theta": ("periods", "delay of the peak"),
-    },
-    "binomial_adstock": {"alpha": (NONE, "retention: the larger, the slower the decay")},
-    "weibull_adstock": {"lam": ("periods", "scale"), "k": (NONE, "shape")},
-    "beta_gamma_adstock": {"shape": (NONE, "shape"), "rate": ("1 / periods", "rate of decay")},
-    "hill_function": {
-        "slope": (NONE, "steepness; S-shaped above 1"),
-        "kappa": (SPEND_UNIT, "half-saturation"),
-        "beta": (KPI, "limit: the effect"),
-    },
-    "logistic_saturation": {
-        "lam": (PER_SPEND_UNIT, "efficiency; half-saturation is at log(3) / lam"),
-        "beta": (KPI, "limit: the effect"),
-    },
-    "inverse_scaled_logistic_saturation": {
-        "lam": (SPEND_UNIT, "half-saturation"),
-        "eps": (NONE, "log 3, as in PyMC-Marketing's component"),
-        "beta": (KPI, "limit: the effect"),
-    },
-    "michaelis_menten": {
-        "alpha": (KPI, "limit, effect included"),
-        "lam": (SPEND_UNIT, "half-saturation"),
-    },
-    "hill_saturation_sigmoid": {
-        "sigma": (KPI, "amplitude, effect included"),
-        "beta": (PER_SPEND_UNIT, "steepness"),
-        "lam": (SPEND_UNIT, "turning point"),
-    },
-    "tanh_saturation": {
-        "b": (KPI, "limit, effect included"),
-        "c": (SPEND_UNIT + " / {kpi}", "cost of the first KPI unit"),
-    },
-    "tanh_saturation_baselined": {
-        "x0": (SPEND_UNIT, "reference spend"),
-        "gain": (PER_SPEND_UNIT, "return at the reference spend, before the effect"),
-        "r": (NONE, "share of the limit reached at the reference spend"),
-        "beta": (KPI, "the effect"),
-    },
-    "root_saturation": {"alpha": (NONE, "exponent"), "beta": (KPI, "the effect")},
-    "log_saturation": {"beta": (KPI, "the effect")},
-    "no_saturation": {"beta": (KPI, "the effect")},
-}
 POPULATION_SUFFIXES = {
     "_mean": "population mean on the link scale",
     "_sd": "population sd on the link scale",
@@ -205,39 +159,33 @@ def describe(name: str) -> Variable:
     raise SchemaError(f"no variable of the Dataset is named {name!r}")
 
 
-def attributes(name: str, currency: str, kpi: str, kinds: Iterable[str] = ()) -> dict[str, str]:
+def attributes(
+    name: str, meanings: Iterable[Meaning] = (), /, *, currency: str, kpi: str
+) -> dict[str, str]:
     """Attributes ``units`` and ``long_name`` of the variable `name`.
 
     Parameters
     ----------
     name : str
         Name of a variable or coordinate.
+    meanings : iterable of (str, str, str)
+        Kind, units and words of each meaning that the kinds in use give to a parameter. With
+        several, the units are those that they share, or ``"by kind"``.
     currency, kpi : str
         Units of the dataset.
-    kinds : iterable of str
-        Kinds of adstock and saturation in use, which give a parameter its meaning. Where they
-        give it several, the units are those that they share, or ``"by kind"``.
 
     Examples
     --------
-    >>> attributes("saturation_kappa", "USD", "sales", ["hill_function"])
+    >>> meanings = [("hill_function", "spend unit", "half-saturation")]
+    >>> attributes("saturation_kappa", meanings, currency="USD", kpi="sales")
     {'units': 'spend unit', 'long_name': 'hill_function: half-saturation'}
     """
-    variable = describe(name)
+    variable, found = describe(name), list(meanings)
     units, meaning = variable.units, variable.long_name
-    parameter = name.removeprefix("adstock_").removeprefix("saturation_")
-    family = "_adstock" if name.startswith("adstock_") else ""
-    found = {
-        kind: MEANINGS[kind][parameter]
-        for kind in dict.fromkeys(kinds)
-        if name.startswith(("adstock_", "saturation_"))
-        and parameter in MEANINGS.get(kind, {})
-        and kind.endswith("_adstock") == bool(family)
-    }
     if found:
-        several = {unit for unit, _ in found.values()}
+        several = {unit for _, unit, _ in found}
         units = several.pop() if len(several) == 1 else "by kind"
-        meaning = "; ".join(f"{kind}: {words}" for kind, (_, words) in found.items())
+        meaning = "; ".join(f"{kind}: {words}" for kind, _, words in found)
     return {"units": units.format(currency=currency, kpi=kpi), "long_name": meaning}
 
 

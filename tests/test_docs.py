@@ -30,7 +30,7 @@ FENCE = re.compile(
 )
 # What may stand between a snippet and what it prints.
 BETWEEN = re.compile(r"\s*(prints|says)?\s*")
-REGISTRIES = (ADSTOCKS, EVENT_SHAPES, MODELS, NOISES, PATTERNS, SATURATIONS, TRENDS)
+REGISTRIES = (ADSTOCKS, EVENT_SHAPES, METRICS, MODELS, NOISES, PATTERNS, SATURATIONS, TRENDS)
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,10 @@ def run_page(text: str, page: Path) -> Iterator[tuple[Snippet, Snippet | None, s
 def unchanged_registries() -> Iterator[None]:
     """Take out what a page registers."""
     kept = [dict(registry) for registry in REGISTRIES]
-    metrics = dict(METRICS)
     yield
     for registry, entries in zip(REGISTRIES, kept, strict=True):
         for name in set(registry) - set(entries):
             registry.remove(name)
-    for name in set(METRICS) - set(metrics):
-        del METRICS[name]
 
 
 # Pages whose examples take longer than the rest together.

@@ -6,8 +6,7 @@ them, so that its parameters live in a space of their own. Nothing here imports 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,35 +16,13 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.frames.wide import to_frame
 from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.kind import component_names
+from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.schema import describe, require
 
 Scale: TypeAlias = float | xr.DataArray
 Parameters: TypeAlias = dict[str, xr.DataArray]
-
-# The component of `pymc_marketing.mmm` for each kind; of an adstock, for its type too.
-ADSTOCK_COMPONENTS = {
-    ("geometric_adstock", ""): "GeometricAdstock",
-    ("delayed_adstock", ""): "DelayedAdstock",
-    ("binomial_adstock", ""): "BinomialAdstock",
-    ("weibull_adstock", "PDF"): "WeibullPDFAdstock",
-    ("weibull_adstock", "CDF"): "WeibullCDFAdstock",
-    ("no_adstock", ""): "NoAdstock",
-}
-SATURATION_COMPONENTS = {
-    "hill_function": "HillSaturation",
-    "logistic_saturation": "LogisticSaturation",
-    "inverse_scaled_logistic_saturation": "InverseScaledLogisticSaturation",
-    "michaelis_menten": "MichaelisMentenSaturation",
-    "hill_saturation_sigmoid": "HillSaturationSigmoid",
-    "tanh_saturation": "TanhSaturation",
-    "tanh_saturation_baselined": "TanhSaturationBaselined",
-    "root_saturation": "RootSaturation",
-    "log_saturation": "LogSaturation",
-    "no_saturation": "NoSaturation",
-}
-# The component of the inverse scaled logistic curve has no eps and fixes it at this.
-COMPONENT_EPS = np.log(3.0)
 
 
 @in_memory
@@ -161,7 +138,7 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
     target = aligned_scale(target_scale, ds, "target_scale", ("geo",))
     components = _components(ds)
     saturation = SATURATIONS[str(ds["saturation_kind"].values[0])]
-    require(ds, *(f"saturation_{name}" for name in curve_parameters(saturation)))
+    require(ds, *(f"saturation_{name}" for name in saturation.shown))
     scaled = {
         **{name: ds[name] / target for name in ("intercept_contribution", "y_sigma")},
         **_gammas(ds, target),
@@ -205,35 +182,29 @@ def _components(ds: xr.Dataset) -> dict[str, str | int]:
     adstock = str(ds["adstock_kind"].values[0])
     weibull = str(ds["adstock_type"].values[0]) if "adstock_type" in ds.coords else ""
     saturation = str(ds["saturation_kind"].values[0])
-    if (adstock, weibull) not in ADSTOCK_COMPONENTS:
-        raise _unknown("adstock", adstock, sorted({kind for kind, _ in ADSTOCK_COMPONENTS}))
-    if saturation not in SATURATION_COMPONENTS:
-        raise _unknown("saturation", saturation, sorted(SATURATION_COMPONENTS))
     return {
-        "adstock": ADSTOCK_COMPONENTS[adstock, weibull],
+        "adstock": _component(ADSTOCKS, adstock, weibull),
         "l_max": int(ds["l_max"].values[0]),
         "normalize": int(ds["normalize"].values[0]),
         "adstock_first": int(ds.attrs.get("adstock_first", 1)),
-        "saturation": SATURATION_COMPONENTS[saturation],
+        "saturation": _component(SATURATIONS, saturation),
     }
 
 
-def _unknown(what: str, kind: str, known: list[str]) -> ConfigError:
-    return ConfigError(
-        f"found the {what} {kind!r}, which PyMC-Marketing does not have; allowed: "
-        f"{', '.join(known)}"
-    )
+def _component(registry: Registry[Any], kind: str, type_: str = "") -> str:
+    known = component_names(registry)
+    if (kind, type_) not in known:
+        raise ConfigError(
+            f"found the {registry.noun} {kind!r}, which PyMC-Marketing does not have; allowed: "
+            f"{', '.join(sorted({name for name, _ in known}))}"
+        )
+    return known[kind, type_]
 
 
 def _adstock(ds: xr.Dataset, kind: str) -> Parameters:
     names = [f"adstock_{name}" for name in ADSTOCKS[kind].parameters]
     require(ds, *names)
     return {name: ds[name] for name in names}
-
-
-def curve_parameters(kind: SaturationKind) -> list[str]:
-    """Names of the parameters of a curve's component, which contains the effect."""
-    return [*kind.parameters, *([] if kind.amplitude else ["beta"])]
 
 
 def rescaled_curve(
@@ -244,55 +215,18 @@ def rescaled_curve(
     One over both takes them back: the rule holds in either direction.
     """
     scaled = {}
-    for name in curve_parameters(kind):
+    for name, parameter in kind.shown.items():
         values = params[f"saturation_{name}"]
-        power = kind.parameters[name].spend_power if name in kind.parameters else 0
-        if power:
-            values = values / ratio**power
-        if name == (kind.amplitude or "beta"):
+        if parameter.spend_power:
+            values = values / ratio**parameter.spend_power
+        if name == kind.amplitude_name:
             values = values / target
         if name == kind.over_amplitude:
             values = values * target
-        scaled[f"saturation_{name}"] = values
-    finish = _CURVES.get(kind.name)
-    return finish(scaled, ratio) if finish else scaled
-
-
-def _root(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
-    """``(s x)**alpha = s**alpha * x**alpha``: a power curve has no point of saturation."""
-    beta = scaled["saturation_beta"] * ratio ** scaled["saturation_alpha"]
-    return {**scaled, "saturation_beta": beta}
-
-
-def _none(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
-    return {"saturation_beta": scaled["saturation_beta"] * ratio}
-
-
-def _inverse_scaled_logistic(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
-    """Only ``eps / lam`` counts, so that lam can take up an eps that is not the component's."""
-    lam = scaled["saturation_lam"] * (COMPONENT_EPS / scaled["saturation_eps"])
-    return {"saturation_lam": lam, "saturation_beta": scaled["saturation_beta"]}
-
-
-def _log(scaled: Parameters, ratio: xr.DataArray) -> Parameters:
-    if not np.allclose(ratio, 1, rtol=1e-12, atol=0):
-        worst = float(ratio.values.ravel()[np.argmax(np.abs(ratio.values.ravel() - 1))])
-        raise ConfigError(
-            f"found channel_scale / spend_unit = {worst:g} with log_saturation, allowed: 1, as "
-            "log(1 + x) of scaled spend is another curve; fix the model's channel scale at the "
-            "spend unit (geos of different size share it under geo_response='common')",
-            path="channel_scale",
-        )
-    return scaled
-
-
-# What the rule of `_saturation` does not cover.
-_CURVES: dict[str, Callable[[Parameters, xr.DataArray], Parameters]] = {
-    "root_saturation": _root,
-    "no_saturation": _none,
-    "inverse_scaled_logistic_saturation": _inverse_scaled_logistic,
-    "log_saturation": _log,
-}
+        scaled[name] = values
+    if kind.rescale:
+        scaled = kind.rescale(scaled, ratio)
+    return {f"saturation_{name}": values for name, values in scaled.items()}
 
 
 def _gammas(ds: xr.Dataset, target: xr.DataArray) -> Parameters:

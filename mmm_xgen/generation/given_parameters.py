@@ -67,7 +67,7 @@ def _is_other_variable(name: str) -> bool:
 
 def _amplitudes(config: MMMDataConfig) -> list[str]:
     """Parameter that contains the effect in the Dataset, one a channel."""
-    return [f"saturation_{SATURATIONS[s.kind].amplitude or 'beta'}" for s in config.saturations]
+    return [f"saturation_{SATURATIONS[s.kind].amplitude_name}" for s in config.saturations]
 
 
 def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> FloatArray:

@@ -9,27 +9,25 @@ largest; `beta_gamma_adstock` is our own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Share
-from mmm_xgen.kernels.kind import Kind, carries_derivatives, defaults_of, signature_of
-from mmm_xgen.kernels.registry import Registry
+from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Share, Unit
+from mmm_xgen.kernels.kind import HALF_NORMAL, TransformKind, carries_derivatives, defaults_of
+from mmm_xgen.kernels.registry import Function, Registry, registering
 
 # Lags at which weights are tried.
 LAGS = np.arange(8.0)
 # A weight that is smaller than the largest by this power of e is 0 beside it.
 LARGEST_POWER = 700.0
 
-Weights = TypeVar("Weights", bound=Callable[..., Any])
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AdstockKind(Kind):
+class AdstockKind(TransformKind):
     """An adstock: `alpha_at` turns a half-life in periods into alpha; None where there is none.
 
     `fits_l_max` marks a kernel that always ends at l_max and so never loses mass to it.
@@ -56,7 +54,9 @@ def register_adstock(
     *,
     alpha_at: Callable[[float], float] | None = None,
     fits_l_max: bool = False,
-) -> Callable[[Weights], Weights]:
+    component: str | Mapping[str, str] = "",
+    priors: Mapping[str, Any] | None = None,
+) -> Callable[[Function], Function]:
     """Register a function that gives lag weights as an adstock under `name`.
 
     Parameters
@@ -67,11 +67,18 @@ def register_adstock(
         Retention rate ``alpha`` for a half-life in periods; makes ``half_life`` valid.
     fits_l_max : bool
         Whether the weights reach zero at l_max by construction.
+    component : str or mapping of str to str, optional
+        Class of `pymc_marketing.mmm` with the same weights and parameters. A mapping gives one
+        for each value of the setting ``type``.
+    priors : mapping of str to tuple, optional
+        Default prior of each parameter: ``("half_normal",)``, ``("gamma", shape)`` or
+        ``("beta", a, b)``; a mapping of mappings if `component` is a mapping.
 
     Raises
     ------
     ConfigError
-        If the name is taken, or an argument has one that the Dataset uses itself.
+        If the name is taken, an argument has one that the Dataset uses itself, or a prior is
+        of no parameter.
 
     Examples
     --------
@@ -83,37 +90,58 @@ def register_adstock(
     ['second']
     >>> ADSTOCKS.remove("two_weeks")
     """
-
-    def register(function: Weights) -> Weights:
-        parameters, settings = signature_of(function, "adstock_")
-        kind = AdstockKind(
-            name=name,
-            function=function,
-            parameters=parameters,
-            settings=settings,
-            alpha_at=alpha_at,
-            fits_l_max=fits_l_max,
-        )
-        ADSTOCKS.add(name, kind)
-        return function
-
-    return register
+    return registering(
+        ADSTOCKS,
+        AdstockKind.of,
+        name,
+        family="adstock_",
+        alpha_at=alpha_at,
+        fits_l_max=fits_l_max,
+        component=component,
+        priors=priors or {},
+    )
 
 
-@register_adstock("geometric_adstock", alpha_at=lambda half_life: 0.5 ** (1 / half_life))
-def geometric_adstock(lag: FloatArray, *, alpha: Share = 0.3) -> FloatArray:
+@register_adstock(
+    "geometric_adstock",
+    alpha_at=lambda half_life: 0.5 ** (1 / half_life),
+    component="GeometricAdstock",
+    priors={"alpha": ("beta", 1, 3)},
+)
+def geometric_adstock(
+    lag: FloatArray, *, alpha: Annotated[Share, "share retained from period to period"] = 0.3
+) -> FloatArray:
     r"""Constant share retained from period to period: :math:`w_l = \alpha^l`."""
     return np.asarray(np.asarray(alpha) ** lag)
 
 
-@register_adstock("delayed_adstock", alpha_at=lambda half_life: 2.0 ** (-1 / half_life**2))
-def delayed_adstock(lag: FloatArray, *, alpha: Share = 0.5, theta: NonNegative = 1.0) -> FloatArray:
+@register_adstock(
+    "delayed_adstock",
+    alpha_at=lambda half_life: 2.0 ** (-1 / half_life**2),
+    component="DelayedAdstock",
+    priors={"alpha": ("beta", 1, 3), "theta": HALF_NORMAL},
+)
+def delayed_adstock(
+    lag: FloatArray,
+    *,
+    alpha: Annotated[Share, "share of the peak that is left one period after it"] = 0.5,
+    theta: Annotated[NonNegative, "delay of the peak", Unit("periods")] = 1.0,
+) -> FloatArray:
     r"""Peak `theta` periods after the spend: :math:`w_l = \alpha^{(l - \theta)^2}`."""
     return np.asarray(np.asarray(alpha) ** (lag - theta) ** 2)
 
 
-@register_adstock("binomial_adstock", fits_l_max=True)
-def binomial_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
+@register_adstock(
+    "binomial_adstock",
+    fits_l_max=True,
+    component="BinomialAdstock",
+    priors={"alpha": ("beta", 1, 3)},
+)
+def binomial_adstock(
+    lag: FloatArray,
+    *,
+    alpha: Annotated[Share, "retention: the larger, the slower the decay"] = 0.5,
+) -> FloatArray:
     r"""Decay that reaches zero at l_max: :math:`w_l = (1 - l / (l_{max} + 1))^{1/\alpha - 1}`."""
     # At alpha 0, or next to it, the exponent is infinite: all weight is on lag 0.
     with np.errstate(divide="ignore", over="ignore"):
@@ -121,9 +149,20 @@ def binomial_adstock(lag: FloatArray, *, alpha: Share = 0.5) -> FloatArray:
     return np.asarray((1 - lag / (lag.size + 1)) ** exponent)
 
 
-@register_adstock("weibull_adstock")
+@register_adstock(
+    "weibull_adstock",
+    component={"PDF": "WeibullPDFAdstock", "CDF": "WeibullCDFAdstock"},
+    priors={
+        "PDF": {"lam": ("gamma", 4), "k": ("gamma", 9)},
+        "CDF": {"lam": ("gamma", 0.64), "k": ("gamma", 0.64)},
+    },
+)
 def weibull_adstock(
-    lag: FloatArray, *, lam: Positive = 2.0, k: Positive = 1.5, type: Literal["PDF", "CDF"] = "PDF"
+    lag: FloatArray,
+    *,
+    lam: Annotated[Positive, "scale", Unit("periods")] = 2.0,
+    k: Annotated[Positive, "shape"] = 1.5,
+    type: Literal["PDF", "CDF"] = "PDF",
 ) -> FloatArray:
     r"""Weibull decay with scale `lam` and shape `k`.
 
@@ -152,7 +191,10 @@ def weibull_adstock(
 
 @register_adstock("beta_gamma_adstock")
 def beta_gamma_adstock(
-    lag: FloatArray, *, shape: Positive = 2.0, rate: Positive = 1.0
+    lag: FloatArray,
+    *,
+    shape: Annotated[Positive, "shape"] = 2.0,
+    rate: Annotated[Positive, "rate of decay", Unit("1 / periods")] = 1.0,
 ) -> FloatArray:
     r"""Gamma-shaped decay: :math:`w_l = v_l / \max_j v_j, v_l = (l + 1)^{a - 1} e^{-b (l + 1)}`.
 
@@ -163,7 +205,7 @@ def beta_gamma_adstock(
     return np.asarray(np.exp(log_weight - log_weight.max(axis=-1, keepdims=True)))
 
 
-@register_adstock("no_adstock", fits_l_max=True)
+@register_adstock("no_adstock", fits_l_max=True, component="NoAdstock")
 def no_adstock(lag: FloatArray) -> FloatArray:
     """All of the effect in the period of the spend."""
     return np.where(lag == 0, 1.0, 0.0)

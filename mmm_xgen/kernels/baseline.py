@@ -7,18 +7,18 @@ period, as a share of base sales, 0 at period 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
 
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, weekday
-from mmm_xgen.kernels.domain import FloatArray, Positive, Real
-from mmm_xgen.kernels.kind import Kind, signature_of
-from mmm_xgen.kernels.registry import Registry
+from mmm_xgen.kernels.domain import FloatArray, Positive, Real, Unit
+from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.registry import Function, Registry, registering
 from mmm_xgen.kernels.saturation import hill_saturation_sigmoid
 
-Shape = TypeVar("Shape", bound=Callable[..., Any])
+SLOPE = "share of base sales added each period"
 
 TRENDS: Registry[Kind] = Registry("trend")
 EVENT_SHAPES: Registry[Kind] = Registry("event shape")
@@ -26,35 +26,20 @@ EVENT_SHAPES: Registry[Kind] = Registry("event shape")
 
 def register_trend(
     name: str, *, check: Callable[..., str | None] | None = None
-) -> Callable[[Shape], Shape]:
+) -> Callable[[Function], Function]:
     """Register a function as a trend under `name`; `check` says what is wrong with its keys."""
-    return _register(TRENDS, name, "trend_", check)
+    return registering(TRENDS, Kind.of, name, family="trend_", check=check)
 
 
-def register_event_shape(name: str) -> Callable[[Shape], Shape]:
+def register_event_shape(name: str) -> Callable[[Function], Function]:
     """Register a function ``f(days, *, width_days)`` as the shape of an event under `name`."""
-    return _register(EVENT_SHAPES, name)
-
-
-def _register(
-    registry: Registry[Kind],
-    name: str,
-    family: str = "",
-    check: Callable[..., str | None] | None = None,
-) -> Callable[[Shape], Shape]:
-    def register(function: Shape) -> Shape:
-        parameters, settings = signature_of(function, family)
-        kind = Kind(
-            name=name, function=function, parameters=parameters, settings=settings, check=check
-        )
-        registry.add(name, kind)
-        return function
-
-    return register
+    return registering(EVENT_SHAPES, Kind.of, name)
 
 
 @register_trend("linear")
-def linear(period: FloatArray, *, sales_trend: Real = 0.0) -> FloatArray:
+def linear(
+    period: FloatArray, *, sales_trend: Annotated[Real, SLOPE, Unit("1 / periods")] = 0.0
+) -> FloatArray:
     """Add the share `sales_trend` each period; base sales and trend never go below zero."""
     return np.maximum(sales_trend * period, -1.0)
 
@@ -74,7 +59,7 @@ def _as_many_changes(
 def piecewise_linear(
     period: FloatArray,
     *,
-    sales_trend: Real = 0.0,
+    sales_trend: Annotated[Real, SLOPE, Unit("1 / periods")] = 0.0,
     change_periods: tuple[Annotated[int, Ge(0)], ...] = (),
     trend_changes: tuple[float, ...] = (),
 ) -> FloatArray:
@@ -88,9 +73,9 @@ def piecewise_linear(
 def logistic_growth(
     period: FloatArray,
     *,
-    growth_capacity: Real = 0.5,
-    growth_rate: Positive = 0.05,
-    growth_midpoint: Real = 52.0,
+    growth_capacity: Annotated[Real, "share of base sales added in the end"] = 0.5,
+    growth_rate: Annotated[Positive, "rate of growth", Unit("1 / periods")] = 0.05,
+    growth_midpoint: Annotated[Real, "period of fastest growth", Unit("periods")] = 52.0,
 ) -> FloatArray:
     """Grow in an S-curve by the share `growth_capacity`, fastest at `growth_midpoint`."""
     rise = hill_saturation_sigmoid(

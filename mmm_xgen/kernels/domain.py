@@ -91,6 +91,16 @@ class SpendPower:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """Unit of a parameter that is neither a pure number nor follows from its `SpendPower`.
+
+    ``{kpi}`` and ``{currency}`` stand for those of the dataset.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Fixed:
     """Marks a parameter that is the same in all geos."""
 

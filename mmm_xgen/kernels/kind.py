@@ -1,20 +1,33 @@
-"""A kind: one function whose keyword-only arguments are its parameters and settings."""
+"""A kind: one function whose keyword-only arguments are its parameters and settings.
+
+    def curve(x, *, kappa: Annotated[PositiveSpend, "half-saturation"] = 1.0): ...
+
+The annotation of a parameter gives its domain, what it means, and its unit (`domain.Unit`).
+"""
 
 from __future__ import annotations
 
 import inspect
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from mmm_xgen.errors import ConfigError
-from mmm_xgen.kernels.domain import REAL, Domain, Fixed, FloatArray, SpendPower
-from mmm_xgen.schema import COORDINATES, POPULATION_SUFFIXES, VARIABLES
+from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.domain import REAL, Domain, Fixed, FloatArray, SpendPower, Unit
+from mmm_xgen.schema import COORDINATES, NONE, POPULATION_SUFFIXES, VARIABLES
 
 REQUIRED = inspect.Parameter.empty
+# Unit of a parameter by the power of the spend unit that it carries.
+SPEND_UNITS = {0: NONE, 1: "spend unit", -1: "1 / spend unit"}
+# A prior by family and shape. Its scale is left out, as it does not change the sd of the logarithm.
+Prior: TypeAlias = tuple[Any, ...]
+HALF_NORMAL: Prior = ("half_normal",)
+# Number of shapes of each family.
+PRIOR_SHAPES = {"half_normal": 0, "gamma": 1, "beta": 2}
+AnyKind = TypeVar("AnyKind", bound="Kind")
 # Relative steps, and how far, in units of the function, the two derivatives may differ.
 COMPLEX_STEP, CENTRAL_STEP, AGREEMENT = 1e-30, 1e-6, 1e-6
 
@@ -27,6 +40,8 @@ class Parameter:
     default: Any = REQUIRED
     spend_power: int = 0
     varies: bool = True
+    units: str = NONE
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,10 +68,61 @@ class Kind:
     settings: Mapping[str, Setting]
     check: Callable[..., str | None] | None = None
 
+    @classmethod
+    def of(
+        cls: type[AnyKind], *, function: Callable[..., Any], family: str = "", **about: Any
+    ) -> AnyKind:
+        """Kind with the parameters and settings of `signature_of`."""
+        parameters, settings = signature_of(function, family)
+        return cls(function=function, parameters=parameters, settings=settings, **about)
+
     @property
     def keys(self) -> list[str]:
         """Names of all parameters and settings."""
         return [*self.parameters, *self.settings]
+
+    @property
+    def shown(self) -> dict[str, Parameter]:
+        """Parameters that the Dataset shows."""
+        return dict(self.parameters)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TransformKind(Kind):
+    """An adstock or a saturation.
+
+    `component` names the class in `pymc_marketing.mmm` that is the same, `priors` gives the
+    default prior of its parameters: ``("half_normal",)``, ``("gamma", shape)`` or
+    ``("beta", a, b)``. A kind with a setting ``type`` has a mapping of its values to either.
+    """
+
+    component: str | Mapping[str, str] = ""
+    priors: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse priors that are none, or of no parameter."""
+        priors = [pair for type_ in self.components for pair in self.priors_of(type_).items()]
+        for parameter, prior in priors:
+            if parameter not in self.shown:
+                raise ConfigError(
+                    f"{self.name} has no parameter {parameter!r}; {nearest(parameter, self.shown)}",
+                    path="priors",
+                )
+            if not isinstance(prior, tuple) or PRIOR_SHAPES.get((*prior, "")[0]) != len(prior) - 1:
+                raise ConfigError(
+                    f"found {prior!r} as the prior of {parameter!r} of {self.name}, allowed: "
+                    "('half_normal',), ('gamma', shape), ('beta', a, b)",
+                    path="priors",
+                )
+
+    @property
+    def components(self) -> Mapping[str, str]:
+        """Name of the component by value of the setting ``type``, "" where there is none."""
+        return {"": self.component} if isinstance(self.component, str) else self.component
+
+    def priors_of(self, type_: str = "") -> Mapping[str, Prior]:
+        """Default prior of each parameter that has one."""
+        return self.priors if isinstance(self.component, str) else self.priors.get(type_, {})
 
 
 def signature_of(
@@ -87,13 +153,20 @@ def signature_of(
         marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
         domain = next((mark for mark in marks if isinstance(mark, Domain)), None)
         power = next((mark.power for mark in marks if isinstance(mark, SpendPower)), 0)
-        if domain is None and hint is float:
+        if domain is None and (get_args(hint)[0] if marks else hint) is float:
             domain = REAL
         if domain is None:
             settings[argument.name] = Setting(hint, argument.default)
         else:
-            varies = not any(isinstance(mark, Fixed) for mark in marks)
-            parameters[argument.name] = Parameter(domain, argument.default, power, varies)
+            units = (mark.text for mark in marks if isinstance(mark, Unit))
+            parameters[argument.name] = Parameter(
+                domain,
+                argument.default,
+                power,
+                varies=not any(isinstance(mark, Fixed) for mark in marks),
+                units=next(units, SPEND_UNITS.get(power, NONE)),
+                meaning=next((mark for mark in marks if isinstance(mark, str)), ""),
+            )
     for name in (*parameters, *settings):
         if name == "kind" or (family and _is_taken(family + name)):
             raise ConfigError(
@@ -107,6 +180,23 @@ def _is_taken(name: str) -> bool:
     """Whether a variable of this name means something else in the Dataset."""
     known = name in VARIABLES or name in COORDINATES
     return known or name.endswith(tuple(POPULATION_SUFFIXES))
+
+
+def component_names(registry: Mapping[str, TransformKind]) -> dict[tuple[str, str], str]:
+    """PyMC-Marketing's component of each kind, and of each value of its setting ``type``.
+
+    Examples
+    --------
+    >>> from mmm_xgen.kernels.adstock import ADSTOCKS
+    >>> component_names(ADSTOCKS)["weibull_adstock", "PDF"]
+    'WeibullPDFAdstock'
+    """
+    return {
+        (name, type_): component
+        for name, kind in registry.items()
+        for type_, component in kind.components.items()
+        if component
+    }
 
 
 def defaults_of(parameters: Mapping[str, Parameter], required: float) -> dict[str, FloatArray]:

@@ -1,23 +1,24 @@
 r"""Noise families: what sales do beyond their expectation.
 
 A noise kind is a function ``f(rng, mu, sigma, *, parameters)`` that returns ``y - mu`` in one draw
-of shape ``(geo, date)``, geo-major, with mean 0 given mu and root-mean-square sd `sigma`.
+of shape ``(geo, date)``, geo-major, with mean 0 given mu and root-mean-square sd `sigma`, dims
+``(geo, 1)``. Its information is a function ``f(columns, mu, sigma, *, parameters)`` of the
+derivatives of mu, dims ``(geo, date, column)``. It returns them in units of noise: their cross
+product is the Fisher information. Size and shape of the noise may be unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import Domain, FloatArray, Numbers
-from mmm_xgen.kernels.kind import Kind, signature_of
-from mmm_xgen.kernels.registry import Registry
-
-Family = TypeVar("Family", bound=Callable[..., Any])
+from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.registry import Function, Registry, registering
 
 AboveTwo = Annotated[Numbers, Domain(lower=2, open_lower=True)]
 Correlation = Annotated[Numbers, Domain(lower=-1, upper=1, open_lower=True, open_upper=True)]
@@ -25,30 +26,63 @@ Correlation = Annotated[Numbers, Domain(lower=-1, upper=1, open_lower=True, open
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NoiseKind(Kind):
-    """A noise family; `needs_positive_mu` marks those that only exist for mu above 0."""
+    """A noise family; the arguments of `register_noise` explain its fields."""
 
     needs_positive_mu: bool = False
+    information: Callable[..., FloatArray]
 
 
 NOISES: Registry[NoiseKind] = Registry("noise")
 
 
-def register_noise(name: str, *, needs_positive_mu: bool = False) -> Callable[[Family], Family]:
-    """Register a function as a noise family under `name`."""
+def gaussian_information(
+    columns: FloatArray, mu: FloatArray, sigma: FloatArray, **parameters: Any
+) -> FloatArray:
+    r"""Information :math:`1 / \sigma^2` of mu; no noise of the same sd has less."""
+    return np.asarray(columns / sigma[..., None])
 
-    def register(function: Family) -> Family:
-        parameters, settings = signature_of(function, "noise_")
-        kind = NoiseKind(
-            name=name,
-            function=function,
-            parameters=parameters,
-            settings=settings,
-            needs_positive_mu=needs_positive_mu,
-        )
-        NOISES.add(name, kind)
-        return function
 
-    return register
+def register_noise(
+    name: str,
+    *,
+    needs_positive_mu: bool = False,
+    information: Callable[..., FloatArray] = gaussian_information,
+) -> Callable[[Function], Function]:
+    """Register a function as a noise family under `name`.
+
+    Parameters
+    ----------
+    name : str
+        Name for `RegionConfig.noise`.
+    needs_positive_mu : bool
+        Whether the family only exists for mu above 0.
+    information : callable
+        Derivatives of mu in units of noise, whose cross product is the Fisher information; that
+        of a Gaussian, which knows least, by default.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken, or an argument has one that the Dataset uses itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_noise("uniform_noise")
+    ... def uniform_noise(rng, mu, sigma):
+    ...     return sigma * np.sqrt(3) * rng.uniform(-1, 1, mu.shape)
+    >>> NOISES["uniform_noise"].needs_positive_mu
+    False
+    >>> NOISES.remove("uniform_noise")
+    """
+    return registering(
+        NOISES,
+        NoiseKind.of,
+        name,
+        family="noise_",
+        needs_positive_mu=needs_positive_mu,
+        information=information,
+    )
 
 
 @register_noise("gaussian")
@@ -57,13 +91,23 @@ def gaussian(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> Flo
     return sigma * rng.standard_normal(mu.shape)
 
 
-@register_noise("student_t")
+def _student_t_information(
+    columns: FloatArray, mu: FloatArray, sigma: FloatArray, *, degrees_of_freedom: FloatArray
+) -> FloatArray:
+    r"""Information :math:`\frac{\nu + 1}{\nu + 3} \frac{\nu}{\nu - 2} / \sigma^2`."""
+    degrees = degrees_of_freedom[..., None]
+    # The scale is sigma sqrt((nu - 2) / nu).
+    gain = (degrees + 1) / (degrees + 3) * degrees / (degrees - 2)
+    return np.asarray(gaussian_information(columns, mu, sigma) * np.sqrt(gain))
+
+
+@register_noise("student_t", information=_student_t_information)
 def student_t(
     rng: np.random.Generator,
     mu: FloatArray,
     sigma: FloatArray,
     *,
-    degrees_of_freedom: AboveTwo = 4.0,
+    degrees_of_freedom: Annotated[AboveTwo, "degrees of freedom"] = 4.0,
 ) -> FloatArray:
     """Heavy-tailed noise, scaled to sd `sigma`."""
     degrees = np.asarray(degrees_of_freedom)
@@ -71,15 +115,49 @@ def student_t(
     return np.asarray(scale * rng.standard_t(degrees, mu.shape))
 
 
-@register_noise("lognormal", needs_positive_mu=True)
+def _log_variance(mu: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Variance of log sales, dims (geo, 1)."""
+    return np.asarray(np.log1p(sigma**2 / np.mean(mu**2, axis=-1, keepdims=True)))
+
+
+def _lognormal_information(columns: FloatArray, mu: FloatArray, sigma: FloatArray) -> FloatArray:
+    r"""Information :math:`1 / (s^2 \mu^2)`, less what an unknown s costs.
+
+    The mean correction :math:`-s^2 / 2` moves log sales with s, so that s is not orthogonal to mu,
+    and is taken out as a nuisance: with :math:`a_t = J_t / (s \mu_t)` the information is
+    :math:`\sum a a^\top - \frac{s^2}{n (2 + s^2)} \sum a \sum a^\top`.
+    """
+    variance = _log_variance(mu, sigma)[..., None]
+    whitened = columns / (np.sqrt(variance) * mu[..., None])
+    # The square root of 1 - c 11' is 1 - k 11'.
+    share = 1 - np.sqrt(1 - variance / (2 + variance))
+    return np.asarray(whitened - share * whitened.mean(axis=1, keepdims=True))
+
+
+@register_noise("lognormal", needs_positive_mu=True, information=_lognormal_information)
 def lognormal(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> FloatArray:
     r"""Multiplicative noise :math:`\mu (e^{s z - s^2 / 2} - 1)`, of mean 0."""
-    variance = np.log1p(sigma**2 / np.mean(mu**2, axis=-1, keepdims=True))
+    variance = _log_variance(mu, sigma)
     z = rng.standard_normal(mu.shape)
     return np.asarray(mu * np.expm1(np.sqrt(variance) * z - variance / 2))
 
 
-@register_noise("negative_binomial", needs_positive_mu=True)
+def _dispersion(mu: FloatArray, excess: FloatArray) -> FloatArray:
+    """Dispersion r of counts whose variance exceeds their mean by `excess`, dims (geo, 1)."""
+    return np.asarray(np.mean(mu**2, axis=-1, keepdims=True) / excess)
+
+
+def _negative_binomial_information(
+    columns: FloatArray, mu: FloatArray, sigma: FloatArray
+) -> FloatArray:
+    r"""Information :math:`1 / (\mu + \mu^2 / r)`."""
+    dispersion = _dispersion(mu, sigma**2 - mu.mean(axis=-1, keepdims=True))
+    return np.asarray(columns / np.sqrt(mu + mu**2 / dispersion)[..., None])
+
+
+@register_noise(
+    "negative_binomial", needs_positive_mu=True, information=_negative_binomial_information
+)
 def negative_binomial(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> FloatArray:
     r"""Counts of mean mu and variance :math:`\mu + \mu^2 / r`, r such that the sd is `sigma`."""
     mean = mu.mean(axis=-1, keepdims=True)
@@ -92,7 +170,7 @@ def negative_binomial(rng: np.random.Generator, mu: FloatArray, sigma: FloatArra
             "the sd of Poisson counts",
             path="regions.noise",
         )
-    dispersion = np.mean(mu**2, axis=-1, keepdims=True) / excess
+    dispersion = _dispersion(mu, excess)
     try:
         counts = rng.negative_binomial(dispersion, dispersion / (dispersion + mu))
     except ValueError as error:
@@ -104,13 +182,23 @@ def negative_binomial(rng: np.random.Generator, mu: FloatArray, sigma: FloatArra
     return np.asarray(counts - mu)
 
 
-@register_noise("ar1")
+def _ar1_information(
+    columns: FloatArray, mu: FloatArray, sigma: FloatArray, *, autocorrelation: FloatArray
+) -> FloatArray:
+    r"""Precision :math:`R^{-1} / \sigma^2` of a stationary AR(1)."""
+    kept = autocorrelation[..., None]
+    whitened = gaussian_information(columns, mu, sigma)
+    fresh = (whitened[:, 1:] - kept * whitened[:, :-1]) / np.sqrt((1 - kept) * (1 + kept))
+    return np.asarray(np.concatenate([whitened[:, :1], fresh], axis=1))
+
+
+@register_noise("ar1", information=_ar1_information)
 def ar1(
     rng: np.random.Generator,
     mu: FloatArray,
     sigma: FloatArray,
     *,
-    autocorrelation: Correlation = 0.5,
+    autocorrelation: Annotated[Correlation, "correlation with the period before"] = 0.5,
 ) -> FloatArray:
     """Normal noise with sd `sigma` that remembers the period before; starts stationary."""
     return sigma * autoregressive(rng.standard_normal(mu.shape), autocorrelation)

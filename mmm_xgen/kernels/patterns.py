@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
@@ -29,13 +29,11 @@ from mmm_xgen.kernels.domain import (
     Real,
     Share,
 )
-from mmm_xgen.kernels.kind import Kind, signature_of
-from mmm_xgen.kernels.registry import Registry
+from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.registry import Function, Registry, registering
 
 # Draws at the end that decide what the window opens in: two waits and two lengths.
 EQUILIBRIUM_CYCLES = 2
-
-Pattern = TypeVar("Pattern", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,13 +47,31 @@ class PatternKind(Kind):
     random: bool = False
     by_geo: bool = False
 
+    @classmethod
+    def of(cls, *, function: Callable[..., Any], family: str = "", **about: Any) -> PatternKind:
+        """Pattern whose positional arguments say what it is called with."""
+        positional = [
+            argument.name
+            for argument in inspect.signature(function).parameters.values()
+            if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD)
+        ]
+        by_geo = positional == ["dates", "rng"]
+        random = len(positional) == 2 and not by_geo
+        kind = super().of(function=function, family=family, random=random, by_geo=by_geo, **about)
+        if len(positional) not in (1, 2) or (by_geo and kind.keys):
+            raise ConfigError(
+                f"pattern {kind.name!r} takes ({', '.join(positional)}); write "
+                "f(calendar, *, ...), f(calendar, uniform, *, ...) or f(dates, rng)"
+            )
+        return kind
+
 
 PATTERNS: Registry[PatternKind] = Registry("pattern")
 
 
 def register_pattern(
     name: str, *, check: Callable[..., str | None] | None = None
-) -> Callable[[Pattern], Pattern]:
+) -> Callable[[Function], Function]:
     """Register a function as a spend pattern under `name`.
 
     Parameters
@@ -81,33 +97,7 @@ def register_pattern(
     ['low']
     >>> PATTERNS.remove("every_other")
     """
-
-    def register(function: Pattern) -> Pattern:
-        parameters, settings = signature_of(function)
-        positional = [
-            argument.name
-            for argument in inspect.signature(function).parameters.values()
-            if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD)
-        ]
-        by_geo = positional == ["dates", "rng"]
-        if len(positional) not in (1, 2) or (by_geo and (parameters or settings)):
-            raise ConfigError(
-                f"pattern {name!r} takes ({', '.join(positional)}); write f(calendar, *, ...), "
-                "f(calendar, uniform, *, ...) or f(dates, rng)"
-            )
-        kind = PatternKind(
-            name=name,
-            function=function,
-            parameters=parameters,
-            settings=settings,
-            random=len(positional) == 2 and not by_geo,
-            by_geo=by_geo,
-            check=check,
-        )
-        PATTERNS.add(name, kind)
-        return function
-
-    return register
+    return registering(PATTERNS, PatternKind.of, name, check=check)
 
 
 @register_pattern("linear_trend")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from mmm_xgen.errors import ConfigError, UnknownKindError, nearest
 
 Entry = TypeVar("Entry")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
@@ -64,6 +65,43 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+
+def registering(
+    registry: Registry[Entry], make: Callable[..., Entry], name: str, **about: Any
+) -> Callable[[Function], Function]:
+    """Decorator that enters a function in a registry; all ``register_*`` are made of it.
+
+    Parameters
+    ----------
+    registry : Registry
+        Where the entry goes.
+    make : callable
+        Makes the entry of the keywords `name`, `function` and `about`.
+    name : str
+        Name of the entry.
+    **about
+        What else the entry is made of.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> shapes = Registry("shape")
+    >>> @registering(shapes, dict, "round", corners=0)
+    ... def draw_circle(): ...
+    >>> shapes["round"]["corners"]
+    0
+    """
+
+    def register(function: Function) -> Function:
+        registry.add(name, make(name=name, function=function, **about))
+        return function
+
+    return register
 
 
 def _is_redefinition(old: object, new: object) -> bool:

@@ -13,47 +13,85 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import (
+    POSITIVE,
     Fixed,
     FloatArray,
     OpenShare,
     Positive,
     PositivePerSpend,
     PositiveSpend,
+    Unit,
 )
-from mmm_xgen.kernels.kind import Kind, carries_derivatives, defaults_of, signature_of
-from mmm_xgen.kernels.registry import Registry
+from mmm_xgen.kernels.kind import (
+    HALF_NORMAL,
+    Parameter,
+    TransformKind,
+    carries_derivatives,
+    defaults_of,
+)
+from mmm_xgen.kernels.registry import Function, Registry, registering
+from mmm_xgen.schema import KPI
 
 LOG_3 = math.log(3)
+LIMIT = "limit: the effect"
 LARGEST_POWER = 700.0
 # An infinite slope: infinity itself would become NaN in complex products and beside no effect.
 STEEPEST = 1e250
 # Carry-over at which a curve is tried: below, about and above its parameters.
 SAMPLES = np.array([0.37, 2.3, 910.0])
 
-Curve = TypeVar("Curve", bound=Callable[..., Any])
+# Parameters by name: arrays, or DataArrays.
+Values: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SaturationKind(Kind):
-    """A saturation curve.
-
-    `amplitude` names the parameter that scales the whole curve, if there is one; `over_amplitude`
-    the parameter that must shrink when the amplitude grows, so that the point of saturation
-    stays where it is. `to_component` turns configured values into the same curve in the
-    parameters of PyMC-Marketing's component, where that has fewer.
-    """
+class SaturationKind(TransformKind):
+    """A saturation curve; the arguments of `register_saturation` explain its fields."""
 
     amplitude: str | None = None
     over_amplitude: str | None = None
+    beta_meaning: str = "the effect"
+    constants: Mapping[str, float] = field(default_factory=dict)
     to_component: Callable[[Mapping[str, float]], dict[str, float]] | None = None
+    rescale: Callable[[Values, Any], Values] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a second meaning of beta, and a curve that responds to no spend."""
+        if self.amplitude is None and "beta" in self.parameters:
+            raise ConfigError(
+                f"{self.function.__name__}: an argument may not be called 'beta', as which the "
+                "Dataset shows the effect; choose another name, or pass amplitude='beta' if it "
+                "multiplies the whole curve"
+            )
+        super().__post_init__()
+        at_zero = self.function(np.zeros(1), **defaults_of(self.parameters, 1.0))
+        response = float(np.asarray(at_zero).ravel()[0])
+        if not abs(response) <= 1e-12:
+            raise ConfigError(
+                f"the saturation {self.name!r} is {response:g} at zero spend; subtract that, so "
+                "that a channel without spend contributes nothing"
+            )
+
+    @property
+    def amplitude_name(self) -> str:
+        """Parameter that scales the whole curve."""
+        return self.amplitude or "beta"
+
+    @property
+    def shown(self) -> dict[str, Parameter]:
+        """Parameters of the component: those of the curve, and its amplitude."""
+        if self.amplitude is not None:
+            return dict(self.parameters)
+        beta = Parameter(POSITIVE, units=KPI, meaning=self.beta_meaning)
+        return {**self.parameters, "beta": beta}
 
     @cached_property
     def takes_complex(self) -> bool:
@@ -74,8 +112,13 @@ def register_saturation(
     *,
     amplitude: str | None = None,
     over_amplitude: str | None = None,
+    beta_meaning: str = "the effect",
+    component: str = "",
+    priors: Mapping[str, Any] | None = None,
+    constants: Mapping[str, float] | None = None,
     to_component: Callable[[Mapping[str, float]], dict[str, float]] | None = None,
-) -> Callable[[Curve], Curve]:
+    rescale: Callable[[Values, Any], Values] | None = None,
+) -> Callable[[Function], Function]:
     """Register a function as a saturation curve under `name`.
 
     Parameters
@@ -85,9 +128,24 @@ def register_saturation(
     amplitude : str, optional
         Parameter that multiplies the whole curve, if the curve has one.
     over_amplitude : str, optional
-        Parameter that is divided by whatever multiplies the amplitude.
+        Parameter that is divided by whatever multiplies the amplitude, so that the point of
+        saturation stays where it is.
+    beta_meaning : str
+        Meaning of ``saturation_beta``, the amplitude of a curve that has none of its own.
+    component : str, optional
+        Class of `pymc_marketing.mmm` with the same curve and parameters, amplitude included.
+    priors : mapping of str to tuple, optional
+        Default prior of each parameter: ``("half_normal",)``, ``("gamma", shape)`` or
+        ``("beta", a, b)``.
+    constants : mapping of str to float, optional
+        Parameters that the component does not have, as it fixes them at these values.
     to_component : callable, optional
-        The same curve in the parameters that the Dataset shall show.
+        Takes the configured parameters, and returns those of the same curve that the Dataset
+        shall show, as the component has them.
+    rescale : callable, optional
+        Takes the component's parameters by name and the ratio by which the unit of spend
+        grows. They are rescaled already by their annotations (`PositiveSpend`); it returns
+        them with what else changes.
 
     Raises
     ------
@@ -112,40 +170,20 @@ def register_saturation(
     ['scale']
     >>> SATURATIONS.remove("square_root")
     """
-
-    def register(function: Curve) -> Curve:
-        parameters, settings = signature_of(function, "saturation_")
-        if amplitude is None and "beta" in parameters:
-            raise ConfigError(
-                f"{function.__name__}: an argument may not be called 'beta', as which the Dataset "
-                "shows the effect; choose another name, or pass amplitude='beta' if it multiplies "
-                "the whole curve"
-            )
-        kind = SaturationKind(
-            name=name,
-            function=function,
-            parameters=parameters,
-            settings=settings,
-            amplitude=amplitude,
-            over_amplitude=over_amplitude,
-            to_component=to_component,
-        )
-        _reject_response_without_spend(kind)
-        SATURATIONS.add(name, kind)
-        return function
-
-    return register
-
-
-def _reject_response_without_spend(kind: SaturationKind) -> None:
-    """Refuse a curve with f(0) != 0: without spend there is nothing to attribute."""
-    defaults = defaults_of(kind.parameters, 1.0)
-    at_zero = float(np.asarray(kind.function(np.zeros(1), **defaults)).ravel()[0])
-    if not abs(at_zero) <= 1e-12:
-        raise ConfigError(
-            f"the saturation {kind.name!r} is {at_zero:g} at zero spend; subtract that, so that "
-            "a channel without spend contributes nothing"
-        )
+    return registering(
+        SATURATIONS,
+        SaturationKind.of,
+        name,
+        family="saturation_",
+        amplitude=amplitude,
+        over_amplitude=over_amplitude,
+        beta_meaning=beta_meaning,
+        component=component,
+        priors=priors or {},
+        constants=constants or {},
+        to_component=to_component,
+        rescale=rescale,
+    )
 
 
 def _first_order(x: FloatArray, exponent: Any, scale: Any) -> FloatArray:
@@ -155,9 +193,17 @@ def _first_order(x: FloatArray, exponent: Any, scale: Any) -> FloatArray:
     return np.asarray(np.where(np.real(x) == 0, x, 0.0) * slope)
 
 
-@register_saturation("hill_function")
+@register_saturation(
+    "hill_function",
+    beta_meaning=LIMIT,
+    component="HillSaturation",
+    priors={"slope": HALF_NORMAL, "kappa": HALF_NORMAL, "beta": HALF_NORMAL},
+)
 def hill_function(
-    x: FloatArray, *, slope: Positive = 1.0, kappa: PositiveSpend = 1.0
+    x: FloatArray,
+    *,
+    slope: Annotated[Positive, "steepness; S-shaped above 1"] = 1.0,
+    kappa: Annotated[PositiveSpend, "half-saturation"] = 1.0,
 ) -> FloatArray:
     r"""Hill curve, half of 1 at `kappa`: :math:`x^s / (\kappa^s + x^s)`, 0 below zero."""
     slope = np.asarray(slope)
@@ -181,8 +227,17 @@ def hill_function(
         return np.reciprocal(curve, out=curve)
 
 
-@register_saturation("logistic_saturation")
-def logistic_saturation(x: FloatArray, *, lam: PositivePerSpend = 1.0) -> FloatArray:
+@register_saturation(
+    "logistic_saturation",
+    beta_meaning=LIMIT,
+    component="LogisticSaturation",
+    priors={"lam": ("gamma", 3), "beta": HALF_NORMAL},
+)
+def logistic_saturation(
+    x: FloatArray,
+    *,
+    lam: Annotated[PositivePerSpend, "efficiency; half-saturation is at log(3) / lam"] = 1.0,
+) -> FloatArray:
     r"""Logistic curve: :math:`(1 - e^{-\lambda x}) / (1 + e^{-\lambda x})`."""
     return np.tanh(np.multiply(lam, x) / 2)
 
@@ -192,17 +247,41 @@ def _with_eps_of_component(values: Mapping[str, float]) -> dict[str, float]:
     return {"lam": values["lam"] * LOG_3 / values["eps"], "eps": LOG_3}
 
 
-@register_saturation("inverse_scaled_logistic_saturation", to_component=_with_eps_of_component)
+def _without_eps(values: Values, ratio: Any) -> Values:
+    """`lam` takes up an eps that is not the component's, which then is no parameter."""
+    return {"lam": values["lam"] * (LOG_3 / values["eps"]), "beta": values["beta"]}
+
+
+@register_saturation(
+    "inverse_scaled_logistic_saturation",
+    beta_meaning=LIMIT,
+    component="InverseScaledLogisticSaturation",
+    priors={"lam": ("gamma", 0.5), "beta": HALF_NORMAL},
+    constants={"eps": LOG_3},
+    to_component=_with_eps_of_component,
+    rescale=_without_eps,
+)
 def inverse_scaled_logistic_saturation(
-    x: FloatArray, *, lam: PositiveSpend = 1.0, eps: Annotated[Positive, Fixed()] = LOG_3
+    x: FloatArray,
+    *,
+    lam: Annotated[PositiveSpend, "half-saturation"] = 1.0,
+    eps: Annotated[Positive, "log 3, as in PyMC-Marketing's component", Fixed()] = LOG_3,
 ) -> FloatArray:
     r"""Logistic curve with :math:`\lambda` = eps / `lam`: half of 1 at `lam` if eps is log 3."""
     return logistic_saturation(x, lam=np.asarray(eps) / lam)
 
 
-@register_saturation("michaelis_menten", amplitude="alpha")
+@register_saturation(
+    "michaelis_menten",
+    amplitude="alpha",
+    component="MichaelisMentenSaturation",
+    priors={"alpha": ("gamma", 4), "lam": HALF_NORMAL},
+)
 def michaelis_menten(
-    x: FloatArray, *, alpha: Positive = 1.0, lam: PositiveSpend = 1.0
+    x: FloatArray,
+    *,
+    alpha: Annotated[Positive, "limit, effect included", Unit(KPI)] = 1.0,
+    lam: Annotated[PositiveSpend, "half-saturation"] = 1.0,
 ) -> FloatArray:
     r"""Michaelis-Menten curve, half of `alpha` at `lam`: :math:`\alpha x / (\lambda + x)`."""
     return np.asarray(alpha * x / (lam + x))
@@ -218,13 +297,18 @@ def _falling_logistic(x: FloatArray) -> FloatArray:
     return np.asarray(np.where(is_positive, faded, 1.0) / (1 + faded))
 
 
-@register_saturation("hill_saturation_sigmoid", amplitude="sigma")
+@register_saturation(
+    "hill_saturation_sigmoid",
+    amplitude="sigma",
+    component="HillSaturationSigmoid",
+    priors={"sigma": HALF_NORMAL, "beta": HALF_NORMAL, "lam": HALF_NORMAL},
+)
 def hill_saturation_sigmoid(
     x: FloatArray,
     *,
-    sigma: Positive = 1.0,
-    beta: PositivePerSpend = 2.0,
-    lam: PositiveSpend = 1.0,
+    sigma: Annotated[Positive, "amplitude, effect included", Unit(KPI)] = 1.0,
+    beta: Annotated[PositivePerSpend, "steepness"] = 2.0,
+    lam: Annotated[PositiveSpend, "turning point"] = 1.0,
 ) -> FloatArray:
     r"""S-curve through the origin: :math:`\sigma / (1 + e^{-\beta (x - \lambda)}) - f_0`.
 
@@ -244,19 +328,34 @@ def hill_saturation_sigmoid(
     return np.asarray(side * sigma * risen * shares)
 
 
-@register_saturation("tanh_saturation", amplitude="b", over_amplitude="c")
-def tanh_saturation(x: FloatArray, *, b: Positive = 1.0, c: PositiveSpend = 1.0) -> FloatArray:
+@register_saturation(
+    "tanh_saturation",
+    amplitude="b",
+    over_amplitude="c",
+    component="TanhSaturation",
+    priors={"b": HALF_NORMAL, "c": HALF_NORMAL},
+)
+def tanh_saturation(
+    x: FloatArray,
+    *,
+    b: Annotated[Positive, "limit, effect included", Unit(KPI)] = 1.0,
+    c: Annotated[PositiveSpend, "cost of the first KPI unit", Unit(f"spend unit / {KPI}")] = 1.0,
+) -> FloatArray:
     r"""Hyperbolic tangent with limit `b` and slope 1 / `c` at 0: :math:`b \tanh(x / (b c))`."""
     return np.asarray(b * np.tanh(x / np.multiply(b, c)))
 
 
-@register_saturation("tanh_saturation_baselined")
+@register_saturation(
+    "tanh_saturation_baselined",
+    component="TanhSaturationBaselined",
+    priors={"x0": HALF_NORMAL, "gain": HALF_NORMAL, "r": ("beta", 2, 3), "beta": HALF_NORMAL},
+)
 def tanh_saturation_baselined(
     x: FloatArray,
     *,
-    x0: PositiveSpend = 1.0,
-    gain: PositivePerSpend = 1.0,
-    r: OpenShare = 0.5,
+    x0: Annotated[PositiveSpend, "reference spend"] = 1.0,
+    gain: Annotated[PositivePerSpend, "return at the reference spend, before the effect"] = 1.0,
+    r: Annotated[OpenShare, "share of the limit reached at the reference spend"] = 0.5,
 ) -> FloatArray:
     r"""Hyperbolic tangent through a reference point, :math:`f(x_0) = g\, x_0`.
 
@@ -266,15 +365,44 @@ def tanh_saturation_baselined(
     return np.asarray(amplitude * np.tanh(x * (np.arctanh(r) / x0)))
 
 
-@register_saturation("root_saturation")
-def root_saturation(x: FloatArray, *, alpha: Positive = 0.5) -> FloatArray:
+def _root_in_beta(values: Values, ratio: Any) -> Values:
+    """``(s x)**alpha = s**alpha * x**alpha``: a power curve has no point of saturation."""
+    return {**values, "beta": values["beta"] * ratio ** values["alpha"]}
+
+
+@register_saturation(
+    "root_saturation",
+    component="RootSaturation",
+    priors={"alpha": ("beta", 1, 2), "beta": ("gamma", 1)},
+    rescale=_root_in_beta,
+)
+def root_saturation(x: FloatArray, *, alpha: Annotated[Positive, "exponent"] = 0.5) -> FloatArray:
     r"""Power curve :math:`x^\alpha`, 0 below zero."""
     positive = np.real(x) > 0
     at_zero = _first_order(x, alpha, 1.0) if np.iscomplexobj(x) else 0.0
     return np.where(positive, np.where(positive, x, 1.0) ** np.asarray(alpha), at_zero)
 
 
-@register_saturation("log_saturation")
+def _same_unit(values: Values, ratio: Any) -> Values:
+    """``log(1 + s x)`` is no ``log(1 + x)``."""
+    ratios = np.asarray(ratio).ravel()
+    if not np.allclose(ratios, 1, rtol=1e-12, atol=0):
+        raise ConfigError(
+            f"found channel_scale / spend_unit = {ratios[np.argmax(np.abs(ratios - 1))]:g} with "
+            "log_saturation, allowed: 1, as log(1 + x) of scaled spend is another curve; fix the "
+            "model's channel scale at the spend unit (geos of different size share it under "
+            "geo_response='common')",
+            path="channel_scale",
+        )
+    return values
+
+
+@register_saturation(
+    "log_saturation",
+    component="LogSaturation",
+    priors={"beta": HALF_NORMAL},
+    rescale=_same_unit,
+)
 def log_saturation(x: FloatArray) -> FloatArray:
     r"""Logarithmic curve :math:`\log(1 + x)`."""
     if np.iscomplexobj(x):
@@ -283,7 +411,12 @@ def log_saturation(x: FloatArray) -> FloatArray:
     return np.log1p(x)
 
 
-@register_saturation("no_saturation")
+@register_saturation(
+    "no_saturation",
+    component="NoSaturation",
+    priors={"beta": HALF_NORMAL},
+    rescale=lambda values, ratio: {"beta": values["beta"] * ratio},
+)
 def no_saturation(x: FloatArray) -> FloatArray:
     """Constant returns: the response is the carry-over itself."""
     return np.add(x, 0.0)

@@ -26,7 +26,7 @@ from mmm_xgen.recovery.run import run_study
 from mmm_xgen.recovery.scoring import score, tidy
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
 from mmm_xgen.recovery.scoring.calibration import coverage, uniformity
-from mmm_xgen.recovery.scoring.metrics import METRICS
+from mmm_xgen.recovery.scoring.metrics import METRICS, register_metric
 from mmm_xgen.recovery.scoring.self_check import self_check
 from mmm_xgen.recovery.study.results import Study
 from mmm_xgen.recovery.study.saved import series_of
@@ -55,6 +55,7 @@ __all__ = [
     "model_class",
     "no_single_truth",
     "paired_differences",
+    "register_metric",
     "register_model",
     "register_pymc_model",
     "run_study",

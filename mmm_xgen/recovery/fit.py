@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.errors import ConfigError, nearest
-from mmm_xgen.kernels.registry import Registry
+from mmm_xgen.kernels.registry import Function, Registry, registering
 from mmm_xgen.schema import takes_datasets
 
 # Modules that each sampler needs.
@@ -167,29 +167,34 @@ MODELS: Registry[Model] = Registry("model")
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """What a model said of itself when it was registered; see `register_model`."""
+class RegisteredModel:
+    """A model that can be called; the arguments of `register_model` explain its fields."""
 
-    model: Model | None = None
+    name: str
+    function: Any
     heeds: tuple[str, ...] = tuple(each.name for each in fields(FitSettings))
     needs: tuple[str, ...] = ()
     runs_on: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], object] | None = None
 
+    def __call__(self, ds: xr.Dataset, settings: FitSettings) -> Fit:
+        """Fit the model."""
+        fit: Fit = self.function(ds, settings)
+        return fit
 
-_ABOUT: dict[str, About] = {}
 
-
-def about(name: str) -> About:
-    """What the model of a name said of itself; one that said nothing heeds every setting.
+def about(name: str) -> RegisteredModel:
+    """Fields of a registered model; one that said nothing heeds every setting.
 
     Examples
     --------
     >>> "sampler" in about("pymc-default").heeds, "sampler" in about("ols").heeds
     (True, False)
     """
-    found = _ABOUT.get(name, About())
-    return found if found.model is MODELS.get(name) else About()
+    found = MODELS.get(name)
+    return (
+        found if isinstance(found, RegisteredModel) else RegisteredModel(name=name, function=found)
+    )
 
 
 def register_model(
@@ -199,7 +204,7 @@ def register_model(
     needs: Iterable[str] = (),
     runs_on: Mapping[str, str] | None = None,
     prepare: Callable[[], object] | None = None,
-) -> Callable[[Model], Model]:
+) -> Callable[[Function], Function]:
     """Add a model to the benchmark: a function of a generated Dataset and `FitSettings`.
 
     Parameters
@@ -234,25 +239,22 @@ def register_model(
     >>> fit.estimates.roas.values.tolist()
     [[[0.5, 0.5, 0.5]]]
     """
-    known = About().heeds
+    known = RegisteredModel.heeds
     heeded = known if heeds is None else (*heeds, *ALWAYS_HEEDED)
     if unknown := [each for each in heeded if each not in known]:
         raise ConfigError(
             f"no setting named {unknown[0]!r}; {nearest(unknown[0], known)}", path="heeds"
         )
 
-    def keep(model: Model) -> Model:
-        MODELS.add(name, model)
-        _ABOUT[name] = About(
-            model=model,
-            heeds=heeded,
-            needs=tuple(needs),
-            runs_on=dict(runs_on or {}),
-            prepare=prepare,
-        )
-        return model
-
-    return keep
+    return registering(
+        MODELS,
+        RegisteredModel,
+        name,
+        heeds=heeded,
+        needs=tuple(needs),
+        runs_on=dict(runs_on or {}),
+        prepare=prepare,
+    )
 
 
 @takes_datasets

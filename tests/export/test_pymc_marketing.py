@@ -30,13 +30,13 @@ from mmm_xgen import (
     generate_mmm_dataset,
     register_adstock,
 )
-from mmm_xgen.export.pymc_marketing import (
-    ADSTOCK_COMPONENTS,
-    SATURATION_COMPONENTS,
-    model_inputs,
-    scaled_parameters,
-)
+from mmm_xgen.export.pymc_marketing import model_inputs, scaled_parameters
 from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.kind import component_names
+from mmm_xgen.kernels.saturation import SATURATIONS
+
+ADSTOCK_COMPONENTS = component_names(ADSTOCKS)
+SATURATION_COMPONENTS = {kind: name for (kind, _), name in component_names(SATURATIONS).items()}
 
 NEWER = int(version("pymc-marketing").split(".")[0]) >= 1
 # The newer generation warns where the older one has its only multidimensional model.

@@ -29,11 +29,14 @@ from pytensor.tensor import lscalar
 from pytensor.xtensor import xtensor
 
 from mmm_xgen import ChannelConfig, ConfigError, MMMDataConfig, TransformConfig
-from mmm_xgen.export.pymc_marketing import ADSTOCK_COMPONENTS, SATURATION_COMPONENTS
 from mmm_xgen.generate import generate_mmm_dataset
 from mmm_xgen.kernels.adstock import ADSTOCKS, convolve, normalized
+from mmm_xgen.kernels.kind import component_names
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.response import respond
+
+ADSTOCK_COMPONENTS = component_names(ADSTOCKS)
+SATURATION_COMPONENTS = {kind: name for (kind, _), name in component_names(SATURATIONS).items()}
 
 RELEASE = tuple(map(int, version("pymc-marketing").split(".")[:2]))
 NEWER = RELEASE >= (1, 0)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -28,11 +28,14 @@ from mmm_xgen import (
     register_trend,
     respond,
 )
+from mmm_xgen.export.pymc_marketing import scaled_parameters
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
-from mmm_xgen.kernels.domain import Positive, PositiveSpend, Share
+from mmm_xgen.kernels.domain import Positive, PositiveSpend, Share, Unit
+from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.truth import information_bound
 from tests.strategies import valid_configs
 
 # Round numbers for arithmetic, not for economics.
@@ -123,6 +126,82 @@ def test_a_saturation_is_a_function_of_spend() -> None:
     np.testing.assert_allclose(ds["channel_contribution"], expected.transpose("date", ...))
     np.testing.assert_array_equal(ds["saturation_beta"], ds["effect"])
     np.testing.assert_array_equal(respond(ds["spend"], ds), ds["channel_contribution"])
+
+
+def test_a_kind_says_all_about_itself_where_it_is_written() -> None:
+    """Units, meaning, component, prior and conversion, beside the function and nowhere else."""
+
+    def root_in_beta(values, ratio):  # type: ignore[no-untyped-def]
+        return {**values, "beta": values["beta"] * ratio ** values["power"]}
+
+    @register_saturation(
+        "own_root",
+        component="OwnRoot",
+        beta_meaning="contribution of one unit",
+        priors={"power": ("beta", 1, 2), "beta": ("half_normal",)},
+        rescale=root_in_beta,
+    )
+    def own_root(x, *, power: Annotated[Positive, "exponent", Unit("log / log")] = 0.5):  # type: ignore[no-untyped-def]
+        return x**power
+
+    @register_adstock("own_tail", component="OwnTail", priors={"kept": ("beta", 1, 3)})
+    def own_tail(lag, *, kept: Annotated[float, "share kept"] = 0.5):  # type: ignore[no-untyped-def]
+        return kept**lag
+
+    ds = dataset_of(saturation_fun="own_root", adstock_fun="own_tail")
+    assert ds["saturation_power"].attrs == {"units": "log / log", "long_name": "own_root: exponent"}
+    assert ds["saturation_beta"].attrs["long_name"] == "own_root: contribution of one unit"
+    assert ds["adstock_kept"].attrs["long_name"] == "own_tail: share kept"
+    truth = scaled_parameters(ds, channel_scale=3.0 * ds.spend_unit.item(), target_scale=10.0)
+    assert (truth.attrs["adstock"], truth.attrs["saturation"]) == ("OwnTail", "OwnRoot")
+    expected = ds["saturation_beta"].item() / 10 * np.sqrt(3)
+    assert truth["saturation_beta"].item() == pytest.approx(expected, rel=1e-12)
+    bounds = [information_bound(ds, prior=prior) for prior in (None, "pymc-marketing")]
+    assert bounds[1]["saturation_power"].item() < bounds[0]["saturation_power"].item()
+
+
+@pytest.mark.parametrize(
+    ("priors", "message"),
+    [
+        ({"powr": ("half_normal",)}, "no parameter 'powr'; did you mean 'power'"),
+        ({"power": ("normal", 1)}, "found .*normal.* as the prior of 'power' of own, allowed"),
+        ({"power": ("gamma",)}, "found .*gamma.* allowed"),
+        ({"power": 0.5}, "found 0.5 as the prior"),
+    ],
+)
+def test_a_prior_is_checked_where_it_is_written(priors: dict[str, Any], message: str) -> None:
+    def own(x, *, power: Positive = 0.5):  # type: ignore[no-untyped-def]
+        return x**power
+
+    with pytest.raises(ConfigError, match=f"^priors: .*{message}"):
+        register_saturation("own", priors=priors)(own)
+    assert "own" not in SATURATIONS
+
+
+def test_a_noise_brings_its_information() -> None:
+    def quarter(columns, mu, sigma, *, factor, label):  # type: ignore[no-untyped-def]
+        assert (label, factor.shape, sigma.shape) == ("a", (1, 1), (1, 1))
+        return columns / sigma[..., None] / factor[..., None]
+
+    def own(rng, mu, sigma, *, factor: Positive = 2.0, label: str = "a"):  # type: ignore[no-untyped-def]
+        return sigma * rng.standard_normal(mu.shape)
+
+    register_noise("plain")(own)
+    register_noise("informed", information=quarter)(own)
+    try:
+        bounds = [
+            information_bound(
+                generate_mmm_dataset(
+                    MMMDataConfig(channels=[ChannelConfig(name="TV")], regions={"noise": kind})
+                )
+            ).roas.item()
+            for kind in ("gaussian", "plain", "informed")
+        ]
+    finally:
+        for name in ("plain", "informed"):
+            NOISES.remove(name)
+    assert bounds[0] == bounds[1]
+    assert bounds[2] == pytest.approx(2 * bounds[0], rel=1e-9)
 
 
 def test_a_curve_that_responds_to_nothing_is_refused() -> None:

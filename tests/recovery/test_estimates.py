@@ -167,7 +167,7 @@ def test_a_model_is_a_function_that_registers() -> None:
         return Fit(estimates=xr.Dataset())
 
     try:
-        assert MODELS["of this test"] is model
+        assert MODELS["of this test"].function is model
         with pytest.raises(ConfigError, match="'of this test' is registered already"):
             register_model("of this test")(lambda ds, settings: Fit(estimates=xr.Dataset()))
     finally:

@@ -11,7 +11,9 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.errors import AlignmentError
-from mmm_xgen.export.pymc_marketing import ADSTOCK_COMPONENTS, SATURATION_COMPONENTS
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.kind import component_names
+from mmm_xgen.kernels.saturation import SATURATIONS
 
 NO_SPEND = 1e30
 
@@ -87,10 +89,8 @@ def built(mmm: Any) -> Built:
             f"found a model with the dims {tuple(mmm.dims)}, needed: MMM(dims=('geo',), ...), "
             "also for one geo"
         )
-    adstock, saturation = type(mmm.adstock).__name__, type(mmm.saturation).__name__
-    kinds = {component: kind for kind, component in ADSTOCK_COMPONENTS.items()}
-    curves = {component: kind for kind, component in SATURATION_COMPONENTS.items()}
-    kind, type_ = kinds.get(adstock, ("", ""))
+    kind, type_ = _kind(ADSTOCKS, mmm.adstock)
+    saturation, _ = _kind(SATURATIONS, mmm.saturation)
     data, scale = mmm.xarray_dataset, scalers["_channel"]
     return Built(
         dims={
@@ -103,7 +103,7 @@ def built(mmm: Any) -> Built:
         target_scale=_squeezed(scalers["_target"]),
         adstock=kind,
         adstock_type=type_,
-        saturation=curves.get(saturation, ""),
+        saturation=saturation,
         n_weights=_n_weights(mmm, type_),
         normalize=bool(mmm.adstock.normalize),
         adstock_first=bool(getattr(mmm, "adstock_first", True)),
@@ -111,6 +111,12 @@ def built(mmm: Any) -> Built:
         controls=data.get("_control", None),
         likelihood=str(mmm.model_config["likelihood"].distribution),
     )
+
+
+def _kind(registry: Mapping[str, Any], component: Any) -> tuple[str, str]:
+    """Kind of a component, and its type; "" where none is the same."""
+    kinds = {name: key for key, name in component_names(registry).items()}
+    return kinds.get(type(component).__name__, ("", ""))
 
 
 def _silent(scale: xr.DataArray) -> list[str]:

@@ -11,12 +11,7 @@ import xarray as xr
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError
-from mmm_xgen.export.pymc_marketing import (
-    COMPONENT_EPS,
-    curve_parameters,
-    model_inputs,
-    rescaled_curve,
-)
+from mmm_xgen.export.pymc_marketing import model_inputs, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.recovery.alignment.built_model import Built, built
@@ -64,9 +59,10 @@ def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
             f"found a model with {type(mmm.adstock).__name__} and {type(mmm.saturation).__name__},"
             " which the Dataset has no kinds for; its response is not ours to compute"
         )
-    needed = [f"saturation_{name}" for name in curve_parameters(SATURATIONS[model.saturation])]
+    curve = SATURATIONS[model.saturation]
+    needed = [f"saturation_{name}" for name in curve.shown if name not in curve.constants]
     needed += [f"adstock_{name}" for name in ADSTOCKS[model.adstock].parameters]
-    missing = [name for name in needed if name not in posterior and name != "saturation_eps"]
+    missing = [name for name in needed if name not in posterior]
     if missing:
         raise AlignmentError(f"the posterior has no {missing[0]!r}, which its model has")
     result = xr.Dataset(_in_original_units(posterior, model)).transpose(
@@ -89,7 +85,7 @@ def from_pymc(idata: Any, mmm: Any, ds: xr.Dataset | None = None) -> xr.Dataset:
     result = result.assign_coords(labels).assign_attrs(adstock_first=int(model.adstock_first))
     if REASONS in posterior.attrs:
         result.attrs[REASONS] = posterior.attrs[REASONS]
-    return result if ds is None else _in_terms_of(ds, result, SATURATIONS[model.saturation])
+    return result if ds is None else _in_terms_of(ds, result, curve)
 
 
 def _in_terms_of(ds: xr.Dataset, result: xr.Dataset, kind: SaturationKind) -> xr.Dataset:
@@ -127,14 +123,14 @@ def plain_labels(columns: Iterable[str]) -> list[str]:
 def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.DataArray]:
     kind = SATURATIONS[model.saturation]
     ones = model.empty(("geo", "channel")).fillna(1.0)
-    eps = xr.full_like(ones, float(COMPONENT_EPS))
-    with_eps = posterior.assign(saturation_eps=eps) if "eps" in kind.parameters else posterior
-    found = rescaled_curve(with_eps, kind, 1 / model.channel_scale, 1 / model.target_scale)
+    fixed = {
+        f"saturation_{name}": xr.full_like(ones, value) for name, value in kind.constants.items()
+    }
+    complete = posterior.assign(fixed)
+    found = rescaled_curve(complete, kind, 1 / model.channel_scale, 1 / model.target_scale)
     for name in ADSTOCKS[model.adstock].parameters:
         found[f"adstock_{name}"] = posterior[f"adstock_{name}"]
-    if "eps" in kind.parameters:
-        found["saturation_eps"] = eps
-    found = {name: values * ones for name, values in found.items()}
+    found = {name: values * ones for name, values in (found | fixed).items()}
     for name in ("intercept_contribution", "gamma_control", "gamma_fourier", "y_sigma"):
         if name in posterior:
             found[name] = posterior[name] * model.target_scale

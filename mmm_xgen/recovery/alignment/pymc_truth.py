@@ -13,7 +13,7 @@ import xarray as xr
 
 from mmm_xgen.dataset import config_of, in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError
-from mmm_xgen.export.pymc_marketing import aligned_scale, curve_parameters, rescaled_curve
+from mmm_xgen.export.pymc_marketing import aligned_scale, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import Built, built
@@ -186,10 +186,10 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
     empty = xr.full_like(ds["effect"], np.nan)
-    found = {f"saturation_{name}": empty for name in curve_parameters(kind) if name != "eps"}
+    found = {f"saturation_{name}": empty for name in kind.shown if name not in kind.constants}
     if not same:
         return _masked(found, reasons)
-    require(ds, *(f"saturation_{name}" for name in curve_parameters(kind)))
+    require(ds, *(f"saturation_{name}" for name in kind.shown))
     part = ds.sel(channel=same)
     channel = aligned_scale(model.channel_scale, part, "channel_scale", ("geo", "channel"))
     target = aligned_scale(model.target_scale, part, "target_scale", ("geo",))

@@ -16,13 +16,12 @@ import xarray as xr
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, NotApplicableError, nearest, require_packages
-from mmm_xgen.export.pymc_marketing import (
-    ADSTOCK_COMPONENTS,
-    SATURATION_COMPONENTS,
-    model_inputs,
-)
+from mmm_xgen.export.pymc_marketing import model_inputs
+from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
+from mmm_xgen.kernels.kind import component_names
+from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import is_older
 from mmm_xgen.recovery.alignment.groups import group, groups_of, inference_data, with_truth
 from mmm_xgen.recovery.alignment.pymc import from_pymc, plain_labels
@@ -284,8 +283,9 @@ def components_of(
         raise NotApplicableError(f"{found}; no one model has both")
     type_ = _the_only(kept, "adstock_type") if "adstock_type" in ds.coords else ""
     saturation = _the_only(ds, "saturation_kind")
-    curve = SATURATION_COMPONENTS.get(saturation, "")
-    if (adstock, type_) not in ADSTOCK_COMPONENTS or not hasattr(library, curve or "-"):
+    weights = component_names(ADSTOCKS).get((adstock, type_), "")
+    curve = component_names(SATURATIONS).get((saturation, ""), "")
+    if not (hasattr(library, weights or "-") and hasattr(library, curve or "-")):
         raise NotApplicableError(
             f"PyMC-Marketing {version('pymc-marketing')} has no {adstock} or no {saturation}"
         )
@@ -293,7 +293,7 @@ def components_of(
     # 0.19 gives the Weibull CDF one weight more than l_max.
     l_max -= int(is_older() and type_ == "CDF")
     return (
-        getattr(library, ADSTOCK_COMPONENTS[adstock, type_])(
+        getattr(library, weights)(
             l_max=l_max,
             normalize=_the_only(kept, "normalize") in ("True", "1"),
             priors=adstock_priors,

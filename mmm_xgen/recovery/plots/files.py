@@ -28,7 +28,7 @@ from mmm_xgen.recovery.plots.studies import (
     plot_metrics,
     plot_runtime,
 )
-from mmm_xgen.recovery.scoring.metrics import COVERAGE
+from mmm_xgen.recovery.scoring.metrics import coverage_names
 from mmm_xgen.recovery.study.saved import POSTERIOR, read_posterior
 from mmm_xgen.recovery.study.tables import EVERY, populations
 from mmm_xgen.recovery.study.unit import DONE, PLOTS, read_stats, whole_folder
@@ -157,7 +157,7 @@ def _of_dataset(
     drawings: dict[str, Callable[[], Figure]] = {}
     if (returns["truth"] > 0).any():
         drawings["roas_recovery"] = lambda: plot_roas_recovery(returns)
-    covering = every["metric"].isin(COVERAGE) & every["quantity"].isin(QUANTITIES)
+    covering = every["metric"].isin(coverage_names()) & every["quantity"].isin(QUANTITIES)
     if covering.any():
         drawings["coverage"] = lambda: plot_coverage(every)
     shown = every[pd.MultiIndex.from_frame(every[["quantity", "metric"]]).isin(list(SHOWN))]

@@ -31,7 +31,7 @@ from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_numbers, plain_t
 from mmm_xgen.recovery.plots.panels import BETWEEN, MARKERS, OPAQUE, TRUTH, model_text
 from mmm_xgen.recovery.scoring.aggregates import HIGHER_IS_BETTER, aggregate
 from mmm_xgen.recovery.scoring.calibration import coverage
-from mmm_xgen.recovery.scoring.metrics import COVERAGE, METRICS
+from mmm_xgen.recovery.scoring.metrics import METRICS, coverage_names
 from mmm_xgen.recovery.study.unit import DONE
 
 SHOWN = {
@@ -113,7 +113,7 @@ def plot_coverage(
     there = set(table["group"])
     groups = [each for each in quantities if each in there]
     models = page_of(list(table["name"].unique()), page, MOST_ROWS, "models")
-    levels = [metric for metric in COVERAGE if (table["metric"] == metric).any()]
+    levels = [metric for metric in coverage_names() if (table["metric"] == metric).any()]
     with mpl.rc_context(STYLE):
         figure, panels = _row_panels(len(levels), models, len(groups), figsize)
         for axes, metric in zip(panels, levels, strict=True):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.recovery.scoring.metrics import CALIBRATION, INTERVAL, METRICS
+from mmm_xgen.recovery.scoring.metrics import INTERVAL, METRICS, names_of
 from mmm_xgen.streams import stream
 
 GROUPS = ("dataset", "model", "quantity", "metric")
@@ -147,7 +147,7 @@ def paired_differences(
             names = tuple(map(str, key if isinstance(key, tuple) else (key,)))
             wins = (difference < 0) + (difference == 0) / 2
             better, error = wins.mean(), _standard_error(wins)
-            if dict(zip(by, names, strict=True)).get("metric") in CALIBRATION:
+            if dict(zip(by, names, strict=True)).get("metric") in names_of("calibration"):
                 better = error = np.nan
             rows.append(
                 {
@@ -170,7 +170,7 @@ def _loss(table: pd.DataFrame) -> pd.Series:
         rows = table["metric"] == name
         values = table.loc[rows, "value"].to_numpy(dtype=float)
         # The distance of one 0 or 1 from 0.94 is least for intervals that always cover.
-        loss[rows] = values if name in CALIBRATION else metric.loss(values)
+        loss[rows] = values if metric.role == "calibration" else metric.loss(values)
     quantity = table["quantity"].astype(str)
     scalar = ~table["metric"].isin(METRICS)
     lower = quantity.str.startswith(LOWER_IS_BETTER[0]) | quantity.str.endswith(LOWER_IS_BETTER[1:])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.recovery.scoring.metrics import COVERAGE, METRICS, RANK_DRAWS
+from mmm_xgen.recovery.scoring.metrics import METRICS, RANK_DRAWS, coverage_names
 from mmm_xgen.streams import stream
 
 # Cells that are equally likely, and the boundaries between them.
@@ -201,7 +201,7 @@ def coverage(
     [[0.6, 0.049, True]]
     """
     rows = []
-    found = table[table["metric"].isin(COVERAGE) & table["value"].notna()]
+    found = table[table["metric"].isin(coverage_names()) & table["value"].notna()]
     for key, group in found.groupby([*by, "metric"], sort=False):
         nominal = METRICS[str(key[-1])].perfect
         actual, n = float(group["value"].mean()), len(group)

@@ -11,55 +11,43 @@ gives highest-density intervals by default, which are others where draws are ske
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.registry import Function, Registry, registering
 
 INTERVAL = 0.94
 # Ranks are taken among this many evenly spaced draws, few enough to be roughly independent in
 # a chain that mixes. One more than it is a round number of equally likely ranks.
 RANK_DRAWS = 99
+# What is asked of a contribution by date and geo.
+SERIES = ("bias", "rmse", "crps")
+
+
+Orientation: TypeAlias = Literal["lower", "higher", "target"]
+Role: TypeAlias = Literal["accuracy", "spread", "calibration"]
+OverPoints: TypeAlias = Literal["mean", "root mean square"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One metric.
-
-    Parameters
-    ----------
-    name, long_name : str
-        Name in scores, and its meaning.
-    orientation : {"lower", "higher", "target"}
-        Whether less is better, more, or what is nearer to `perfect`.
-    lower, upper : float
-        Bounds of its values.
-    perfect : float
-        Best value: of a posterior at the truth, or for ``calibration`` of the mean over many
-        well-calibrated posteriors.
-    role : {"accuracy", "spread", "calibration"}
-        What it is about. Only accuracy is perfect for a posterior placed at the truth, and only
-        calibration needs many fits to mean anything.
-    over_points : {"mean", "root mean square"}, optional
-        How the values of the points of a curve or series are taken together; None where that
-        has no meaning.
-    function : callable
-        Of draws, dims (cell, sample), and truth, dims (cell,); gives dims (cell,).
-    """
+    """One metric; the arguments of `register_metric` explain its fields."""
 
     name: str
     long_name: str
-    orientation: Literal["lower", "higher", "target"]
+    orientation: Orientation
     lower: float
     upper: float
     perfect: float
-    role: Literal["accuracy", "spread", "calibration"]
-    over_points: Literal["mean", "root mean square"] | None
+    role: Role
+    over_points: OverPoints
     function: Callable[[FloatArray, FloatArray], FloatArray]
 
     def pool(self, values: FloatArray) -> float:
@@ -78,24 +66,104 @@ class Metric:
         return np.asarray(values if self.orientation == "lower" else -values)
 
 
+METRICS: Registry[Metric] = Registry("metric")
+
+
+def register_metric(
+    name: str,
+    orientation: Orientation,
+    *,
+    best: float = 0.0,
+    lower: float = -np.inf,
+    upper: float = np.inf,
+    role: Role = "accuracy",
+    over_points: OverPoints = "mean",
+    long_name: str = "",
+) -> Callable[[Function], Function]:
+    """Register a function of draws ``(cell, sample)`` and truth ``(cell,)`` as a metric.
+
+    Scores, tables and reports have it from then on, in the order of registration.
+
+    Parameters
+    ----------
+    name : str
+        Name in scores.
+    orientation : {"lower", "higher", "target"}
+        Whether less is better, more, or what is nearer to `best`.
+    best : float
+        Best value: of a posterior at the truth, or for ``calibration`` of the mean over many
+        well-calibrated posteriors.
+    lower, upper : float
+        Bounds of its values.
+    role : {"accuracy", "spread", "calibration"}
+        What it is about. Only accuracy is best for a posterior placed at the truth, and only
+        calibration needs many fits to mean anything.
+    over_points : {"mean", "root mean square"}, optional
+        How the values of the points of a curve or series are taken together; None where that
+        has no meaning.
+    long_name : str
+        Its meaning; the first sentence of the function's docstring by default.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> @register_metric("median_bias", "target")
+    ... def median_bias(draws, truth):
+    ...     \"\"\"Posterior median minus truth.\"\"\"
+    ...     return np.median(draws, axis=-1) - truth
+    >>> METRICS["median_bias"].long_name
+    'posterior median minus truth'
+    >>> METRICS.remove("median_bias")
+    """
+    return registering(
+        METRICS,
+        _metric,
+        name,
+        orientation=orientation,
+        perfect=best,
+        lower=lower,
+        upper=upper,
+        role=role,
+        over_points=over_points,
+        long_name=long_name,
+    )
+
+
+def _metric(*, function: Callable[..., FloatArray], long_name: str, **about: Any) -> Metric:
+    first = (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")
+    return Metric(function=function, long_name=long_name or first[:1].lower() + first[1:], **about)
+
+
+@register_metric("bias", "target")
 def bias(draws: FloatArray, truth: FloatArray) -> FloatArray:
     """Posterior mean minus truth."""
     # The mean of differences, not the difference of means, is exactly 0 at the truth.
     return np.asarray((draws - truth[:, None]).mean(axis=-1))
 
 
+@register_metric("absolute_error", "lower", lower=0.0)
 def absolute_error(draws: FloatArray, truth: FloatArray) -> FloatArray:
-    """Distance of the posterior median, which no link scale moves, from the truth."""
+    """Distance of the posterior median from the truth."""
+    # No link scale moves the median.
     return np.asarray(np.abs(np.median(draws, axis=-1) - truth))
 
 
+@register_metric("rmse", "lower", lower=0.0, over_points="root mean square")
 def rmse(draws: FloatArray, truth: FloatArray) -> FloatArray:
-    """Root mean square distance of the draws from the truth: bias and spread together."""
+    """Root mean square distance of the draws from the truth.
+
+    It has both bias and spread.
+    """
     return np.asarray(np.sqrt(np.square(draws - truth[:, None]).mean(axis=-1)))
 
 
+@register_metric("crps", "lower", lower=0.0)
 def crps(draws: FloatArray, truth: FloatArray, *, fair: bool = True) -> FloatArray:
-    r"""Continuous ranked probability score of the distribution that the draws are from.
+    r"""Continuous ranked probability score, fair estimator.
 
     .. math:: E|X - x| - \tfrac12 E|X - X'|
 
@@ -127,42 +195,62 @@ def crps(draws: FloatArray, truth: FloatArray, *, fair: bool = True) -> FloatArr
     return np.asarray(np.abs(error).mean(axis=-1) - error @ weights)
 
 
+@register_metric("interval_score_94", "lower", lower=0.0)
 def interval_score(draws: FloatArray, truth: FloatArray) -> FloatArray:
-    r"""Width of the 94% interval, and :math:`2 / 0.06` times how far the truth is outside."""
+    r"""Interval score of the equal-tailed 94% interval.
+
+    Its width, and :math:`2 / 0.06` times how far the truth is outside.
+    """
     low, high = _interval(draws, INTERVAL)
     outside = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
     return np.asarray(high - low + 2 / (1 - INTERVAL) * outside)
 
 
-def covered(probability: float) -> Callable[[FloatArray, FloatArray], FloatArray]:
-    """Metric that is 1 where the equal-tailed interval has the truth in it, else 0."""
-
-    def coverage(draws: FloatArray, truth: FloatArray) -> FloatArray:
-        low, high = _interval(draws, probability)
-        return np.asarray((low <= truth) & (truth <= high), dtype=float)
-
-    return coverage
+def covered(draws: FloatArray, truth: FloatArray, probability: float) -> FloatArray:
+    """1 where the equal-tailed interval has the truth in it, else 0."""
+    low, high = _interval(draws, probability)
+    return np.asarray((low <= truth) & (truth <= high), dtype=float)
 
 
+for _probability in (0.5, INTERVAL):
+    register_metric(
+        f"coverage_{100 * _probability:.0f}",
+        "target",
+        best=_probability,
+        lower=0.0,
+        upper=1.0,
+        role="calibration",
+        long_name=f"whether the equal-tailed {_probability:.0%} interval has the truth",
+    )(partial(covered, probability=_probability))
+
+
+@register_metric("z", "target", role="calibration", over_points=None)
 def z(draws: FloatArray, truth: FloatArray) -> FloatArray:
-    """Posterior mean minus truth, in posterior sds; NaN where draws without spread miss it."""
+    """Posterior mean minus truth, in posterior sds.
+
+    NaN where draws without spread miss the truth.
+    """
     error, spread = bias(draws, truth), sd(draws, truth)
     unknown = np.where(error == 0, 0.0, np.nan)
     return np.divide(error, spread, out=unknown, where=spread > 0)
 
 
+@register_metric("sd", "lower", lower=0.0, role="spread")
 def sd(draws: FloatArray, truth: FloatArray) -> FloatArray:
     """Posterior standard deviation."""
     # Differences again, so that equal draws have no spread at all.
     return np.asarray((draws - draws[:, :1]).std(axis=-1))
 
 
+@register_metric(
+    "rank", "target", best=0.5, lower=0.0, upper=1.0, role="calibration", over_points=None
+)
 def rank(draws: FloatArray, truth: FloatArray) -> FloatArray:
-    """Share of `RANK_DRAWS` draws below the truth, ties counted half, between 0 and 1.
+    """Share of draws below the truth, ties counted half.
 
-    With r of L draws below, (r + 1/2) / (L + 1): the middle of one of L + 1 cells that are
-    equally likely if truth and draws come from one distribution. No jitter, so that scores
-    repeat.
+    Of `RANK_DRAWS` draws. With r of L draws below, (r + 1/2) / (L + 1): the middle of one of
+    L + 1 cells that are equally likely if truth and draws come from one distribution. No jitter,
+    so that scores repeat.
 
     Examples
     --------
@@ -181,124 +269,14 @@ def _interval(draws: FloatArray, probability: float) -> FloatArray:
     return np.asarray(np.quantile(draws, [tail, 1 - tail], axis=-1))
 
 
-_RECORDS = (
-    Metric(
-        name="bias",
-        long_name="posterior mean minus truth",
-        orientation="target",
-        lower=-np.inf,
-        upper=np.inf,
-        perfect=0.0,
-        role="accuracy",
-        over_points="mean",
-        function=bias,
-    ),
-    Metric(
-        name="absolute_error",
-        long_name="distance of the posterior median from the truth",
-        orientation="lower",
-        lower=0.0,
-        upper=np.inf,
-        perfect=0.0,
-        role="accuracy",
-        over_points="mean",
-        function=absolute_error,
-    ),
-    Metric(
-        name="rmse",
-        long_name="root mean square distance of the draws from the truth",
-        orientation="lower",
-        lower=0.0,
-        upper=np.inf,
-        perfect=0.0,
-        role="accuracy",
-        over_points="root mean square",
-        function=rmse,
-    ),
-    Metric(
-        name="crps",
-        long_name="continuous ranked probability score, fair estimator",
-        orientation="lower",
-        lower=0.0,
-        upper=np.inf,
-        perfect=0.0,
-        role="accuracy",
-        over_points="mean",
-        function=crps,
-    ),
-    Metric(
-        name="interval_score_94",
-        long_name="interval score of the equal-tailed 94% interval",
-        orientation="lower",
-        lower=0.0,
-        upper=np.inf,
-        perfect=0.0,
-        role="accuracy",
-        over_points="mean",
-        function=interval_score,
-    ),
-    Metric(
-        name="coverage_50",
-        long_name="whether the equal-tailed 50% interval has the truth",
-        orientation="target",
-        lower=0.0,
-        upper=1.0,
-        perfect=0.5,
-        role="calibration",
-        over_points="mean",
-        function=covered(0.5),
-    ),
-    Metric(
-        name="coverage_94",
-        long_name="whether the equal-tailed 94% interval has the truth",
-        orientation="target",
-        lower=0.0,
-        upper=1.0,
-        perfect=INTERVAL,
-        role="calibration",
-        over_points="mean",
-        function=covered(INTERVAL),
-    ),
-    Metric(
-        name="z",
-        long_name="posterior mean minus truth, in posterior sds",
-        orientation="target",
-        lower=-np.inf,
-        upper=np.inf,
-        perfect=0.0,
-        role="calibration",
-        over_points=None,
-        function=z,
-    ),
-    Metric(
-        name="sd",
-        long_name="posterior standard deviation",
-        orientation="lower",
-        lower=0.0,
-        upper=np.inf,
-        perfect=0.0,
-        role="spread",
-        over_points="mean",
-        function=sd,
-    ),
-    Metric(
-        name="rank",
-        long_name="share of draws below the truth, ties counted half",
-        orientation="target",
-        lower=0.0,
-        upper=1.0,
-        perfect=0.5,
-        role="calibration",
-        over_points=None,
-        function=rank,
-    ),
-)
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _RECORDS}
-ACCURACY = tuple(name for name, metric in METRICS.items() if metric.role == "accuracy")
-CALIBRATION = tuple(name for name, metric in METRICS.items() if metric.role == "calibration")
-COVERAGE = tuple(name for name in METRICS if name.startswith("coverage_"))
-# What is asked of a contribution by date and geo.
-SERIES = ("bias", "rmse", "crps")
+def names_of(role: str) -> tuple[str, ...]:
+    """Metrics of one role: ``"accuracy"``, ``"spread"`` or ``"calibration"``."""
+    return tuple(name for name, metric in METRICS.items() if metric.role == role)
+
+
+def coverage_names() -> tuple[str, ...]:
+    """Metrics that say how often an interval has the truth."""
+    return tuple(name for name in METRICS if name.startswith("coverage_"))
 
 
 def metrics_table() -> pd.DataFrame:
@@ -312,13 +290,13 @@ def metrics_table() -> pd.DataFrame:
     columns = ("long_name", "orientation", "lower", "upper", "perfect", "role")
     return pd.DataFrame(
         [[getattr(metric, column) for column in columns] for metric in METRICS.values()],
-        index=pd.Index(METRICS, name="metric"),
+        index=pd.Index(list(METRICS), name="metric"),
         columns=list(columns),
     )
 
 
 def evaluate(
-    draws: FloatArray, truth: FloatArray, names: Iterable[str] = tuple(METRICS)
+    draws: FloatArray, truth: FloatArray, names: Iterable[str] | None = None
 ) -> FloatArray:
     """Values of metrics, NaN where the truth or a draw is not finite.
 
@@ -326,7 +304,7 @@ def evaluate(
     ----------
     draws : array, dims (..., sample)
     truth : array, dims (...)
-    names : iterable of str
+    names : iterable of str, optional
         Metrics, all by default.
 
     Returns
@@ -335,7 +313,7 @@ def evaluate(
 
     Raises
     ------
-    ConfigError
+    UnknownKindError
         If there is no such metric.
 
     Examples
@@ -344,14 +322,11 @@ def evaluate(
     >>> evaluate(draws, np.array(3.0), ["bias", "coverage_94"]).round(12).tolist()
     [0.0, 1.0]
     """
-    names = tuple(names)
-    for name in names:
-        if name not in METRICS:
-            raise ConfigError(f"no metric is named {name!r}; {nearest(name, METRICS)}")
+    metrics = [METRICS[name] for name in (METRICS if names is None else names)]
     draws, truth = np.asarray(draws, dtype=float), np.asarray(truth, dtype=float)
     known = np.isfinite(truth) & np.isfinite(draws).all(axis=-1)
-    values = np.full((len(names), *truth.shape), np.nan)
+    values = np.full((len(metrics), *truth.shape), np.nan)
     if known.any():
-        for position, name in enumerate(names):
-            values[position, known] = METRICS[name].function(draws[known], truth[known])
+        for position, metric in enumerate(metrics):
+            values[position, known] = metric.function(draws[known], truth[known])
     return values

@@ -69,23 +69,22 @@ def scored(draws: FloatArray, truth: xr.DataArray, *, scale: str, long_name: str
     return xr.DataArray(values, {"metric": list(METRICS), **coords}, dims, attrs=about)
 
 
-def pooled(
-    draws: FloatArray, truth: FloatArray, names: Iterable[str] = tuple(METRICS)
-) -> FloatArray:
+def pooled(draws: FloatArray, truth: FloatArray, names: Iterable[str] | None = None) -> FloatArray:
     """Values of all metrics over the points of one curve or series, NaN for those not asked.
 
     Parameters
     ----------
     draws : array, dims (..., sample)
     truth : array, dims (...)
-    names : iterable of str
-        Metrics to compute.
+    names : iterable of str, optional
+        Metrics to compute, all by default.
 
     Returns
     -------
     array, dims (metric,)
     """
-    names = [name for name in names if METRICS[name].over_points]
+    asked = METRICS if names is None else names
+    names = [name for name in asked if METRICS[name].over_points]
     values = dict(zip(names, evaluate(draws, truth, names), strict=True))
     return np.array(
         [

@@ -10,7 +10,7 @@ from mmm_xgen.errors import XgenError
 from mmm_xgen.generate import regenerate
 from mmm_xgen.recovery.estimates import estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings
-from mmm_xgen.recovery.scoring.metrics import ACCURACY, METRICS
+from mmm_xgen.recovery.scoring.metrics import METRICS, names_of
 from mmm_xgen.recovery.scoring.scores import score
 from mmm_xgen.response import response_parameters
 from mmm_xgen.schema import describe
@@ -100,7 +100,7 @@ def self_check(
     scored = [str(name) for name, each in scores.items() if "metric" in each.dims]
     found += [f"{name} is not scored" for name in QUANTITIES if name not in scored]
     for name in scored:
-        for metric in ACCURACY:
+        for metric in names_of("accuracy"):
             values = scores[name].sel(metric=metric).to_numpy()
             # NaN: a series does not have every metric, a placebo has no log ROAS.
             off = np.abs(values - METRICS[metric].perfect)

@@ -54,7 +54,7 @@ def _module(unit: Unit) -> str:
     import sys
 
     model = MODELS[unit.model]
-    module = str(getattr(model, "__module__", ""))
+    module = str(getattr(getattr(model, "function", model), "__module__", ""))
     if module == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
         raise ConfigError(
             f"the model {unit.model!r} is of this session, which worker processes do not know; "

@@ -110,7 +110,7 @@ def information_of(
     mu = model.expected_sales()
     return Information(
         model=model,
-        noise=noise_of(ds, model.config.regions.noise.kind, mu),
+        noise=noise_of(ds, model.config.regions.noise),
         mu=mu,
         media=media,
         baseline=baseline,
@@ -241,7 +241,7 @@ def information_bound(
         "pooled": int(pooled),
         "prior": named(prior),
         "known": ", ".join([known] if isinstance(known, str) else known),
-        "noise": information.noise.kind,
+        "noise": information.noise.kind.name,
         "unidentified": "; ".join(unidentified(information, bound, list(map(str, ds.geo.values)))),
     }
     return xr.Dataset(variables, coords=coords, attrs=attrs)
@@ -301,7 +301,8 @@ def _baseline_errors(
 def _error(
     ds: xr.Dataset, name: str, dims: tuple[str, ...], values: FloatArray, scale: str
 ) -> xr.Variable:
-    about = attributes(name, str(ds.attrs.get("currency", "")), str(ds.attrs.get("kpi", "")))
+    currency, kpi = str(ds.attrs.get("currency", "")), str(ds.attrs.get("kpi", ""))
+    about = attributes(name, currency=currency, kpi=kpi)
     units = about["units"] if scale == "identity" else "1"
     long_name = f"standard error of {about['long_name']}"
     return xr.Variable(dims, values, {"units": units, "long_name": long_name, "scale": scale})

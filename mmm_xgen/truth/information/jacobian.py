@@ -28,8 +28,6 @@ from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import contribution, derivative, history_of, media_from, spend_of
 from mmm_xgen.truth.what_if.counterfactual import refuse_foreign_contribution
 
-# Constants of a curve: PyMC-Marketing's component fixes eps, since only eps / lam counts.
-CONSTANTS = frozenset({"saturation_eps"})
 BASELINE = ("intercept_contribution", "gamma_fourier", "gamma_seasonal", "event_effect")
 CONTROLS = ("gamma_control", "control_elasticity")
 
@@ -217,8 +215,6 @@ def media_columns(model: Model, channels: list[int] | None = None) -> Columns:
     names = list(dict.fromkeys(name for each in domains for name in each))
     labels, columns, links = [], [], []
     for name in names:
-        if name in CONSTANTS:
-            continue
         domain = {c: each[name] for c, each in enumerate(domains) if name in each}
         slopes = derivative(partial(_moved_response, name, domain, media, spend, history))
         for position, each in domain.items():
@@ -234,7 +230,7 @@ def media_columns(model: Model, channels: list[int] | None = None) -> Columns:
 
 def amplitude_of(media: Media, channel: int) -> str:
     """Name of the parameter that scales the whole curve of a channel."""
-    return f"saturation_{SATURATIONS[media.saturation_kind[channel]].amplitude or 'beta'}"
+    return f"saturation_{SATURATIONS[media.saturation_kind[channel]].amplitude_name}"
 
 
 def _size(model: Model) -> FloatArray:
@@ -246,13 +242,19 @@ def _size(model: Model) -> FloatArray:
 
 
 def _domains(media: Media, channel: int) -> dict[str, Domain]:
-    """Free parameters of one channel, the amplitude included, by Dataset name."""
+    """Free parameters of one channel, the amplitude included, by Dataset name.
+
+    What PyMC-Marketing's component fixes is not free: it says nothing that the others do not.
+    """
     adstock = ADSTOCKS[media.adstock_kind[channel]]
     saturation = SATURATIONS[media.saturation_kind[channel]]
     return {
         **{f"adstock_{name}": each.domain for name, each in adstock.parameters.items()},
-        **{f"saturation_{name}": each.domain for name, each in saturation.parameters.items()},
-        **({} if saturation.amplitude else {"saturation_beta": POSITIVE}),
+        **{
+            f"saturation_{name}": each.domain
+            for name, each in saturation.shown.items()
+            if name not in saturation.constants
+        },
     }
 
 

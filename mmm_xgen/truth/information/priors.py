@@ -16,38 +16,21 @@ import xarray as xr
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, nearest
+from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.kind import Prior as DefaultPrior
+from mmm_xgen.kernels.kind import TransformKind
+from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.schema import describe
 from mmm_xgen.truth.information.jacobian import Columns, Model
 
 LIBRARY = "pymc-marketing"
+TRANSFORMS: dict[str, Mapping[str, TransformKind]] = {
+    "adstock": ADSTOCKS,
+    "saturation": SATURATIONS,
+}
 Prior: TypeAlias = Mapping[str, Any] | Literal["pymc-marketing"] | None
 
-# Shape parameters of the default priors of PyMC-Marketing 1.3, by kind and parameter. The scale
-# of a half-normal and of a gamma is left out, as it does not change the sd of the logarithm.
-HALF_NORMAL = ("half_normal",)
-DEFAULTS: dict[str, dict[str, tuple[Any, ...]]] = {
-    "geometric_adstock": {"alpha": ("beta", 1, 3)},
-    "delayed_adstock": {"alpha": ("beta", 1, 3), "theta": HALF_NORMAL},
-    "binomial_adstock": {"alpha": ("beta", 1, 3)},
-    "weibull_adstock PDF": {"lam": ("gamma", 4), "k": ("gamma", 9)},
-    "weibull_adstock CDF": {"lam": ("gamma", 0.64), "k": ("gamma", 0.64)},
-    "hill_function": {"slope": HALF_NORMAL, "kappa": HALF_NORMAL, "beta": HALF_NORMAL},
-    "logistic_saturation": {"lam": ("gamma", 3), "beta": HALF_NORMAL},
-    "inverse_scaled_logistic_saturation": {"lam": ("gamma", 0.5), "beta": HALF_NORMAL},
-    "michaelis_menten": {"alpha": ("gamma", 4), "lam": HALF_NORMAL},
-    "hill_saturation_sigmoid": {"sigma": HALF_NORMAL, "beta": HALF_NORMAL, "lam": HALF_NORMAL},
-    "tanh_saturation": {"b": HALF_NORMAL, "c": HALF_NORMAL},
-    "tanh_saturation_baselined": {
-        "x0": HALF_NORMAL,
-        "gain": HALF_NORMAL,
-        "r": ("beta", 2, 3),
-        "beta": HALF_NORMAL,
-    },
-    "root_saturation": {"alpha": ("beta", 1, 2), "beta": ("gamma", 1)},
-    "log_saturation": {"beta": HALF_NORMAL},
-    "no_saturation": {"beta": HALF_NORMAL},
-}
 # Sd of the priors of the baseline, in units of the largest sales, which the model scales by.
 BASELINE_DEFAULTS = {
     "intercept_contribution": 2.0,
@@ -56,7 +39,7 @@ BASELINE_DEFAULTS = {
 }
 
 
-def link_sd(family: tuple[Any, ...], link: str) -> float:
+def link_sd(family: DefaultPrior, link: str) -> float:
     r"""Sd of a distribution on the log or logit scale.
 
     A half-normal is a gamma in its square: :math:`\mathrm{var} \log |z| = \psi'(1/2) / 4`. For a
@@ -106,10 +89,9 @@ def default_prior_sd(model: Model, media: Columns, largest_sales: float) -> dict
         stage, parameter = name.split("_", 1)
         kind = getattr(model.media, f"{stage}_kind")[channel]
         settings = dict(getattr(model.media, f"{stage}_settings")[channel])
-        key = " ".join([kind, *(settings[k] for k in ("type",) if k in settings)])
-        family = DEFAULTS.get(key, {}).get(parameter)
-        if family is not None:
-            prior[name][channel] = link_sd(family, link)
+        priors = TRANSFORMS[stage][kind].priors_of(settings.get("type", ""))
+        if parameter in priors:
+            prior[name][channel] = link_sd(priors[parameter], link)
     base = model.truth["intercept_contribution"][:, None]
     for name, sd in BASELINE_DEFAULTS.items():
         # The intercept's normal prior, seen on the log scale around the truth.

@@ -24,7 +24,9 @@ from mmm_xgen import (
     TransformConfig,
 )
 from mmm_xgen.export import model_inputs
-from mmm_xgen.export.pymc_marketing import ADSTOCK_COMPONENTS, SATURATION_COMPONENTS
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.kind import component_names
+from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery import estimates_of
 from mmm_xgen.recovery.alignment.groups import group, inference_data
 from mmm_xgen.recovery.alignment.pymc import (
@@ -437,12 +439,12 @@ def test_the_error_of_a_kind_that_the_data_do_not_have_is_nan(component: str, cu
     ds = data(channels=channels)
     error, reasons = errors_of(ds, model_of(ds, component, curve))
     kinds, curves = (
-        {name: kind for kind, name in components.items()}
-        for components in (ADSTOCK_COMPONENTS, SATURATION_COMPONENTS)
+        {name: kind for kind, name in component_names(registry).items()}
+        for registry in (ADSTOCKS, SATURATIONS)
     )
     same = {
         "adstock": ds.adstock_kind.values == kinds[component][0],
-        "saturation": ds.saturation_kind.values == curves[curve],
+        "saturation": ds.saturation_kind.values == curves[curve][0],
     }
     if component == "GeometricAdstock":
         # No carry-over is a geometric one that keeps nothing: an error, and not a gap.

@@ -11,13 +11,14 @@ from mmm_xgen import ConfigError
 from mmm_xgen.recovery.scoring.aggregates import aggregate, paired_differences
 from mmm_xgen.recovery.scoring.calibration import FINE, SHAPES, coverage, uniformity
 from mmm_xgen.recovery.scoring.metrics import (
-    ACCURACY,
-    COVERAGE,
     METRICS,
     RANK_DRAWS,
+    coverage_names,
     crps,
     evaluate,
     metrics_table,
+    names_of,
+    register_metric,
 )
 from mmm_xgen.streams import stream
 
@@ -50,14 +51,14 @@ def table_of(values: dict[str, np.ndarray], **columns: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("draws", [1, 2, 100])
-@pytest.mark.parametrize("name", ACCURACY)
+@pytest.mark.parametrize("name", names_of("accuracy"))
 def test_accuracy_is_perfect_at_the_truth(name, draws):
     truth = np.array([0.1, -3.7, 1e9 / 3])
     values = evaluate(np.repeat(truth[:, None], draws, axis=1), truth, [name])
     assert (values == METRICS[name].perfect).all()
 
 
-@pytest.mark.parametrize("name", ACCURACY)
+@pytest.mark.parametrize("name", names_of("accuracy"))
 def test_accuracy_is_worse_off_the_truth(name):
     truth = np.zeros(1)
     values = [evaluate(np.full((1, 50), off), truth, [name])[0, 0] for off in (0.1, 1.0)]
@@ -139,10 +140,34 @@ def test_values_stay_within_their_bounds():
 def test_every_list_follows_from_the_records():
     table = metrics_table()
     assert list(table.index) == list(METRICS)
-    assert set(ACCURACY) == set(table.index[table.role == "accuracy"])
-    assert set(COVERAGE) == {"coverage_50", "coverage_94"}
+    assert set(names_of("accuracy")) == set(table.index[table.role == "accuracy"])
+    assert set(coverage_names()) == {"coverage_50", "coverage_94"}
     with pytest.raises(ConfigError, match="did you mean 'crps'"):
         evaluate(np.zeros((1, 2)), np.zeros(1), ["crp"])
+
+
+def test_a_metric_of_the_users_own_is_scored_and_listed():
+    @register_metric("coverage_80", "target", best=0.8, lower=0.0, upper=1.0, role="calibration")
+    def coverage_80(draws, truth):
+        """Whether the 80% interval has the truth.
+
+        Both ends count.
+        """
+        low, high = np.quantile(draws, [0.1, 0.9], axis=-1)
+        return ((low <= truth) & (truth <= high)).astype(float)
+
+    try:
+        row = metrics_table().loc["coverage_80"]
+        assert row.long_name == "whether the 80% interval has the truth"
+        assert coverage_names()[-1] == "coverage_80"
+        scores = scores_of(500)
+        assert abs(scores["coverage_80"].mean() - 0.8) < 0.06
+        table = coverage(table_of(scores))
+        assert table.set_index("metric").nominal["coverage_80"] == 0.8
+        with pytest.raises(ConfigError, match="'coverage_80' is registered already"):
+            register_metric("coverage_80", "target")(crps)
+    finally:
+        METRICS.remove("coverage_80")
 
 
 # --- calibration
@@ -150,7 +175,7 @@ def test_every_list_follows_from_the_records():
 
 def test_truths_drawn_from_the_posteriors_are_covered_nominally_and_rank_flat():
     scores = scores_of(2000)
-    for name in COVERAGE:
+    for name in coverage_names():
         nominal = METRICS[name].perfect
         error = np.sqrt(nominal * (1 - nominal) / 2000)
         assert abs(scores[name].mean() - nominal) < 3 * error

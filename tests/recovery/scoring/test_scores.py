@@ -19,7 +19,7 @@ from mmm_xgen import (
 from mmm_xgen.recovery.fit import Fit, FitSettings
 from mmm_xgen.recovery.scoring import score, tidy
 from mmm_xgen.recovery.scoring.holdout import prediction_scores, predictive_draws
-from mmm_xgen.recovery.scoring.metrics import ACCURACY, METRICS
+from mmm_xgen.recovery.scoring.metrics import METRICS, names_of
 from mmm_xgen.recovery.scoring.scales import FLOOR
 from mmm_xgen.recovery.scoring.self_check import fit_at_truth, self_check
 from mmm_xgen.streams import stream
@@ -92,7 +92,7 @@ def test_a_fit_at_the_truth_scores_perfectly(dataset, settings, request):
     assert self_check(ds, settings) == []
     scores = score(ds, fit_at_truth(ds, settings), settings)
     for name in ("roas", "mroas", "contribution_total", "response_curve", "adstock_alpha"):
-        values = scores[name].sel(metric=list(ACCURACY))
+        values = scores[name].sel(metric=list(names_of("accuracy")))
         assert float(abs(values).max()) < 1e-9
         assert np.isfinite(values.isel(channel=0)).all()
     assert float(scores.channel_ranking_spearman.fillna(1)) == pytest.approx(1)

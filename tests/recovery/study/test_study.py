@@ -42,7 +42,7 @@ from mmm_xgen.errors import (
     XgenError,
 )
 from mmm_xgen.recovery import plots
-from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
+from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings, RegisteredModel, register_model
 from mmm_xgen.recovery.plots import read_returns
 from mmm_xgen.recovery.report import markdown
 from mmm_xgen.recovery.run import _to_do, planned_units, run_study
@@ -292,9 +292,8 @@ def test_a_model_that_does_not_exist_for_the_data_is_skipped_and_not_imputed(tmp
     def picky(ds, settings):
         raise NotApplicableError("found kinds a, b, allowed: one")
 
-    floor = About(model=fake_models.instant, heeds=())
-    monkeypatch.setitem(MODELS._entries, "prior-only", fake_models.instant)
-    monkeypatch.setitem(_ABOUT, "prior-only", floor)
+    floor = RegisteredModel(name="prior-only", function=fake_models.instant, heeds=())
+    monkeypatch.setitem(MODELS._entries, "prior-only", floor)
     MODELS.add("picky", picky)
     names = ["picky", "fake-failing", "prior-only"]
     found = study(tmp_path, names, seeds=[1])
