@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from unittest import mock
 
 import numpy as np
@@ -38,10 +38,10 @@ def places_of(config: mmm_xgen.MMMDataConfig) -> list[Place]:
     """Every named place that one dataset draws from, and what it draws there."""
     places: list[Place] = []
 
-    def noted(seed: int, *path: str) -> Recorder:
-        return Recorder(path, seed, places)
+    def noted(seeds: Sequence[int], *path: str) -> list[Recorder]:
+        return [Recorder(path, seed, places) for seed in seeds]
 
-    with mock.patch.object(mmm_xgen.generation.batch, "stream", noted):
+    with mock.patch.object(mmm_xgen.generation.batch, "streams", noted):
         generate(config, 1)
     # Parameters are drawn more than once, to learn their names; a dataset needs them once.
     return list(dict.fromkeys(places))

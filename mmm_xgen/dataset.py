@@ -141,14 +141,44 @@ def label(
         "spend_is_given": int(spend_is_given),
         "given_params": ",".join(given),
     }
-    coordinates = {}
+    coordinates = []
     for name, (dim, values) in _coordinates(config).items():
         meaning = attributes(name, **units)
-        # CF says of dates what units they have; a second word on it cannot be written.
-        is_date = isinstance(values, pd.DatetimeIndex)
-        about = {"long_name": meaning["long_name"]} if is_date else meaning
-        coordinates[name] = (dim, values, about)
-    return xr.Dataset(data, coords=coordinates, attrs=attrs)
+        if isinstance(values, Dates):
+            # CF says of dates what units they have; a second word on it cannot be written.
+            del meaning["units"]
+        coordinates.append((name, dim, values, tuple(meaning.items())))
+    return xr.Dataset(data, coords=_indexed(tuple(coordinates)), attrs=attrs)
+
+
+class Dates(bytes):
+    """Days of a coordinate, as bytes that a cache can compare."""
+
+
+# Name, dim, values and attributes of a coordinate.
+Labelled = tuple[str, str, Any, tuple[tuple[str, str], ...]]
+
+
+# Most of the time of a small dataset would go into the same indexes again and again.
+@functools.lru_cache(maxsize=64)
+def _indexed(parts: tuple[Labelled, ...]) -> xr.Coordinates:
+    """Coordinates from name, dim, values and attributes of each; they cannot be written to.
+
+    Every Dataset with the same labels has them. xarray gives each its own copy of the attributes.
+    """
+    made = xr.Coordinates(
+        {name: (dim, _array(values), dict(about)) for name, dim, values, about in parts}
+    )
+    for each in (*made.variables.values(), *made.indexes.values()):
+        np.asarray(each).flags.writeable = False
+    return made
+
+
+def _array(values: Any) -> Any:
+    if isinstance(values, Dates):
+        days = np.frombuffer(values, dtype="datetime64[D]")
+        return pd.DatetimeIndex(days.astype("datetime64[ns]"))
+    return np.array(values) if values else np.array(values, dtype=str)
 
 
 def _meanings(config: MMMDataConfig) -> dict[str, list[Meaning]]:
@@ -170,18 +200,18 @@ def _meanings(config: MMMDataConfig) -> dict[str, list[Meaning]]:
 
 
 def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
-    """Dim and values of every coordinate."""
+    """Dim and values of every coordinate, which a cache can compare."""
     calendar = config.calendar
-    dates = pd.DatetimeIndex(calendar.dates.astype("datetime64[ns]"))
+    days = calendar.dates.astype("datetime64[D]")
     labels = labels_of(config)
     channels, controls = labels["channel"], labels["control"]
     adstocks, saturations = config.adstocks, config.saturations
     l_max = config.l_max
     coordinates: dict[str, tuple[str, Any]] = {
-        "date": ("date", dates[calendar.burn_in :]),
+        "date": ("date", Dates(days[calendar.burn_in :].tobytes())),
         "geo": ("geo", labels["geo"]),
         "channel": ("channel", channels),
-        "lag": ("lag", np.arange(max(l_max))),
+        "lag": ("lag", range(max(l_max))),
         "adstock_kind": ("channel", [spec.kind for spec in adstocks]),
         "saturation_kind": ("channel", [spec.kind for spec in saturations]),
         "l_max": ("channel", l_max),
@@ -191,22 +221,24 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
         **_settings("saturation_", saturations),
     }
     if calendar.burn_in:
-        coordinates["history_date"] = ("history_date", dates[: calendar.burn_in])
+        coordinates["history_date"] = ("history_date", Dates(days[: calendar.burn_in].tobytes()))
     columns = [column(name, "c", i) for i, name in enumerate(controls)]
-    coordinates["control"] = ("control", np.array(controls, dtype=str))
-    coordinates["control_column"] = ("control", np.array(columns, dtype=str))
+    coordinates |= {"control": ("control", controls), "control_column": ("control", columns)}
     if labels["seasonal_mode"]:
         coordinates["seasonal_mode"] = ("seasonal_mode", labels["seasonal_mode"])
-        days = [
+        lengths = [
             season.days / (1 if season.weekday_effects is not None else harmonic)
             for season in config.regions.seasonalities
             for harmonic in _harmonics(len(season.mode_names), season.modes)
         ]
-        coordinates["period_days"] = ("seasonal_mode", days)
+        coordinates["period_days"] = ("seasonal_mode", lengths)
     for dim in ("fourier_mode", "event"):
         if labels[dim]:
             coordinates[dim] = (dim, labels[dim])
-    return coordinates
+    return {
+        name: (dim, tuple(values) if isinstance(values, list) else values)
+        for name, (dim, values) in coordinates.items()
+    }
 
 
 def _harmonics(n_names: int, modes: int) -> list[int]:

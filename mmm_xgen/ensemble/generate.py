@@ -237,7 +237,8 @@ def _check_counts(n: Any, seeds: Any, chunks: Any) -> None:
         return
     if not isinstance(seeds, Sequence | np.ndarray) or not len(seeds):
         raise ConfigError(f"found {shown(seeds)}, allowed: a list of seeds", path="seeds")
-    wrong = [position for position, seed in enumerate(seeds) if not is_count(seed, 0)]
+    plain = set(map(type, seeds)) == {int} and 0 <= min(seeds) and max(seeds) <= LARGEST_SEED
+    wrong = [] if plain else [k for k, seed in enumerate(seeds) if not is_count(seed, 0)]
     if wrong:
         found = shown(seeds[wrong[0]])
         allowed = f"a whole number, 0 to {LARGEST_SEED}"

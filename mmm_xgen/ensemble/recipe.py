@@ -174,7 +174,9 @@ class Recipe:
             block = range(first, min(first + size, stop))
             for name, values in self._block(block).items():
                 if name not in arrays:
-                    arrays[name] = np.empty((stop - start, *values.shape[1:]))
+                    shape = (stop - start, *values.shape[1:])
+                    # In the order in memory of its parts: to reorder costs more than to copy.
+                    arrays[name] = np.empty_like(values, shape=shape)
                 arrays[name][block.start - start : block.stop - start] = values
         return arrays
 

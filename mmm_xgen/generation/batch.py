@@ -13,7 +13,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.errors import warn
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.streams import stream
+from mmm_xgen.streams import streams
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Batch:
 
     def streams(self, *path: str) -> Iterator[np.random.Generator]:
         """Random stream of a named place, dataset by dataset."""
-        return (stream(seed, *path) for seed in self.seeds)
+        return streams(self.seeds, *path)
 
     def normal(self, shape: tuple[int, ...], *path: str) -> FloatArray:
         """Standard normal draws of a named place, dims (dataset, *shape)."""

@@ -73,9 +73,8 @@ def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -
         name: np.broadcast_to(truth[f"noise_{name}"], geos)[..., None] for name in spec.parameters
     }
     noise = np.empty_like(mu)
+    function, settings = spec.registered.function, spec.settings
     for dataset, rng in enumerate(batch.streams("noise")):
         own = {name: values[dataset] for name, values in parameters.items()}
-        noise[dataset] = spec.registered.function(
-            rng, mu[dataset], sd[dataset], **own, **spec.settings
-        )
+        noise[dataset] = function(rng, mu[dataset], sd[dataset], **own, **settings)
     return noise

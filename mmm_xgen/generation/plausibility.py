@@ -26,6 +26,9 @@ LARGEST_CORRELATION = 0.95
 NAMED = 3
 # Geos on which twins are looked for.
 TELLING_GEOS = 8
+# Multiplications up to which OpenBLAS keeps a matrix product in one thread (its
+# GEMM_MULTITHREAD_THRESHOLD). Threads wait for each other, on a busy core for milliseconds.
+IN_ONE_THREAD = 2**18
 LARGEST_LOSS = 0.05
 # Lags beyond l_max on which the lost mass is measured, as a multiple of l_max.
 TAIL = 8
@@ -130,7 +133,7 @@ def _twins(names: Names, spend: FloatArray) -> Finding:
     moves = spend / np.where(level > 0, level, 1) - (level > 0)
     moves = moves.reshape(datasets, channels, -1)
     size = np.sqrt(np.einsum("...ci,...ci->...c", moves, moves))
-    product = moves @ moves.swapaxes(1, 2)
+    product = _inner_products(moves)
     scale = np.where(size > 1e-9 * np.sqrt(moves.shape[2]), size, np.inf)
     correlation = np.triu(product / scale[..., None] / scale[:, None], k=1)
     worst = correlation.reshape(datasets, -1).argmax(axis=1)
@@ -144,6 +147,13 @@ def _twins(names: Names, spend: FloatArray) -> Finding:
         )
 
     return np.asarray(highest > LARGEST_CORRELATION), say
+
+
+def _inner_products(rows: FloatArray) -> FloatArray:
+    """Inner products of all pairs of rows, (..., row, n) to (..., row, row), in one thread."""
+    width = max(1, IN_ONE_THREAD // rows.shape[-2] ** 2)
+    parts = (rows[..., k : k + width] for k in range(0, rows.shape[-1], width))
+    return np.asarray(sum(part @ part.swapaxes(-1, -2) for part in parts))
 
 
 def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> Finding:

@@ -19,6 +19,7 @@ from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import structure, values
 from mmm_xgen.quality.report import DataQualityReport, Finding
+from mmm_xgen.truth.information.linear_algebra import in_one_thread
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def check_data_quality(data: xr.Dataset | pd.DataFrame) -> DataQualityReport:
     panel = read(data)
     found: dict[str, list[Finding]] = {"error": [], "warning": []}
     # Numbers near the end of the float range overflow to infinity, which the checks expect.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), in_one_thread():
         for check in CHECKS:
             found[check.severity].extend(check.findings(panel))
         figures = panel.figures()

@@ -451,9 +451,10 @@ def test_seeds_are_different_and_the_first_of_more() -> None:
 def test_a_shifted_stream_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     import mmm_xgen.generation.batch as batches
 
-    right = batches.stream
+    right = batches.streams
     ds = ensemble(m.get_preset_config("basic"), seeds=SEEDS)
-    monkeypatch.setattr(batches, "stream", lambda seed, *path: right(seed + 1, *path))
+    shifted = lambda seeds, *path: right([seed + 1 for seed in seeds], *path)  # noqa: E731
+    monkeypatch.setattr(batches, "streams", shifted)
     with pytest.raises(AssertionError):
         assert_elements_are_single_calls(ds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import mmm_xgen as m
 from mmm_xgen.generate import SERIES, sales_equation, true_parameters, variable_names
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.kernels.noise import autoregressive
-from mmm_xgen.streams import stream
+from mmm_xgen.streams import stream, streams
 from tests.strategies import config_with, steady, warnings_of
 
 
@@ -41,11 +42,11 @@ def test_a_stream_that_is_of_no_use_is_not_drawn(monkeypatch: pytest.MonkeyPatch
 
     places = []
 
-    def noted(seed: int, *path: str) -> np.random.Generator:
+    def noted(seeds: Sequence[int], *path: str) -> Iterator[np.random.Generator]:
         places.append(path)
-        return stream(seed, *path)
+        return streams(seeds, *path)
 
-    monkeypatch.setattr(batches, "stream", noted)
+    monkeypatch.setattr(batches, "streams", noted)
     m.generate_mmm_dataset(config())
     assert places == [("spend", "TV"), ("spend", "Web"), ("noise",)]
     places.clear()
