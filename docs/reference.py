@@ -249,8 +249,8 @@ with the same dims but for `geo`.
 ## What each parameter means
 
 Those of the media satisfy `channel_contribution = component(carryover / spend_unit)`, where the
-component is PyMC-Marketing's of that kind: the effect is folded into the amplitude. A channel whose
-kind has no such parameter has NaN there.
+component is PyMC-Marketing's of that kind: the amplitude contains the effect. A channel whose kind
+has no such parameter has NaN there.
 
 {table(["kind", "name", "units", "meaning"], meanings)}
 

@@ -79,6 +79,18 @@ def sizes_of(config: MMMDataConfig) -> dict[str, int]:
     return {**sizes, **lengths, "lag": max(config.l_max)}
 
 
+def of_this_schema(ds: xr.Dataset) -> xr.Dataset:
+    """Dataset of an earlier schema in the present one; others stay as they are.
+
+    Schema 1 kept the amplitude as configured in a variable of its own, beside the one that
+    contains the effect.
+    """
+    if str(ds.attrs.get("schema_version", "")).split(".")[0] != "1":
+        return ds
+    kept = ds.drop_vars("saturation_amplitude", errors="ignore")
+    return kept.assign_attrs(schema_version=SCHEMA_VERSION)
+
+
 def label(
     config: MMMDataConfig,
     variables: Mapping[str, Any],

@@ -27,7 +27,14 @@ from mmm_xgen.generation.spend_and_controls import draw_controls, draw_spend
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import given_spend, planned
 from mmm_xgen.presets import Config
-from mmm_xgen.response import Media, contribute, fold, lag_weights, stages
+from mmm_xgen.response import (
+    Media,
+    contribute,
+    lag_weights,
+    per_effect,
+    scaled_curves,
+    stages,
+)
 from mmm_xgen.schema import require, takes_datasets
 
 if TYPE_CHECKING:
@@ -47,8 +54,7 @@ def generate_mmm_dataset(
     .. math::
 
         \text{carryover}_{t} &= \sum_l w_l\, \text{spend}_{t-l} \\
-        \text{contribution}_{t} &= \text{effect} \cdot
-            f(\text{carryover}_{t} / \text{spend unit}) \\
+        \text{contribution}_{t} &= f(\text{carryover}_{t} / \text{spend unit}) \\
         \mu_t &= \text{intercept} + \text{trend}_t + \text{seasonality}_t + \text{events}_t
             + \sum_k \text{controls}_{tk} + \sum_c \text{contribution}_{tc} \\
         y_t &= \mu_t + \text{noise}_t
@@ -239,9 +245,10 @@ def sales_equation(
     media = true_media(config, truth)
     weights = lag_weights(media)
     carryover, saturated, response = stages(spent, media, weights, history)
+    carryover, saturated = per_effect((carryover, saturated), media, truth["effect"])
     fixed = effect_is_given(config, given)
-    factor = factor_for_roas(batch, media.effect, spent, response, fixed)
-    media = replace(media, effect=media.effect * factor[:, None])
+    factor = factor_for_roas(batch, media.amplitude, spent, response, fixed)
+    media = scaled_media(media, factor)
 
     intercept = truth["intercept_contribution"][..., None]
     trend = baseline.trend(config, truth, window)
@@ -304,12 +311,12 @@ def variable_names(config: MMMDataConfig) -> list[str]:
 
 
 def shown_parameters(truth: Parameters, media: Media, factor: FloatArray) -> Parameters:
-    """True parameters as the Dataset has them: those of the curves contain the effect."""
+    """True parameters, with the factor on the effects in the curves and beside them."""
     return {
         **truth,
-        **fold(_curve_parameters(truth), media.effect, media.saturation_kind),
+        **media.parameters,
         **fold_population(truth, factor, media.saturation_kind),
-        "effect": media.effect,
+        "effect": truth["effect"] * factor[:, None],
     }
 
 
@@ -348,16 +355,19 @@ def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
         saturation_settings=tuple(tuple(spec.settings.items()) for spec in saturations),
         l_max=tuple(config.l_max),
         normalize=tuple(spec.normalize for spec in adstocks),
-        parameters=_curve_parameters(truth),
-        effect=truth["effect"],
+        parameters={
+            name: values
+            for name, values in truth.items()
+            if name.startswith(("adstock_", "saturation_")) and not name.endswith(("_mean", "_sd"))
+        },
         spend_unit=truth["spend_unit"],
         adstock_first=config.transforms.adstock_first,
     )
 
 
-def _curve_parameters(truth: Parameters) -> Parameters:
-    return {
-        name: values
-        for name, values in truth.items()
-        if name.startswith(("adstock_", "saturation_")) and not name.endswith(("_mean", "_sd"))
-    }
+def scaled_media(media: Media, factor: FloatArray) -> Media:
+    """Response whose amplitudes are `factor` times as high, dims (dataset, channel)."""
+    if np.all(factor == 1):
+        return media
+    by = np.broadcast_to(factor[:, None], (len(factor), *media.amplitude.shape[1:]))
+    return replace(media, parameters=scaled_curves(media.parameters, by, media.saturation_kind))

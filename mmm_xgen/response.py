@@ -6,8 +6,9 @@ response of all channels as plain arrays; `respond` is the labelled face of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,9 +42,7 @@ class Media:
     normalize : tuple of bool, one a channel
         Whether the weights sum to 1.
     parameters : mapping of str to array, dims (..., geo, channel)
-        ``adstock_*`` and ``saturation_*``, the latter as the curve has them, before the effect.
-    effect : array, dims (..., geo, channel)
-        Contribution where the curve is 1, in KPI units per period.
+        ``adstock_*`` and ``saturation_*``; a curve's amplitude is among its own.
     spend_unit : array, dims (..., geo, channel)
         Currency per period that the curve counts as 1.
     adstock_first : bool
@@ -57,9 +56,18 @@ class Media:
     l_max: tuple[int, ...]
     normalize: tuple[bool, ...]
     parameters: Mapping[str, FloatArray]
-    effect: FloatArray
     spend_unit: FloatArray
     adstock_first: bool = True
+
+    @cached_property
+    def amplitude(self) -> FloatArray:
+        """Contribution where a curve of amplitude 1 is 1, dims (..., geo, channel)."""
+        own = [self.parameters[name] for name in amplitude_names(self.saturation_kind)]
+        shape = np.broadcast_shapes(*(values.shape for values in own))
+        whole = np.empty(shape, dtype=np.result_type(*own))
+        for channel, values in enumerate(own):
+            whole[..., channel] = values[..., channel]
+        return whole
 
 
 def lag_weights(media: Media) -> FloatArray:
@@ -74,9 +82,9 @@ def lag_weights(media: Media) -> FloatArray:
     ConfigError
         If a kernel has no mass to normalise.
     """
-    n_geos, n_channels = media.effect.shape[-2:]
+    n_geos, n_channels = media.amplitude.shape[-2:]
     own = [values for name, values in media.parameters.items() if name.startswith("adstock_")]
-    as_many = (1,) * (media.effect.ndim - 2)
+    as_many = (1,) * (media.amplitude.ndim - 2)
     leading = np.broadcast_shapes(*(values.shape[:-2] for values in own), as_many)
     numbers = np.result_type(float, *own)
     weights = np.zeros((*leading, n_channels, n_geos, max(media.l_max, default=1)), dtype=numbers)
@@ -98,7 +106,9 @@ def lag_weights(media: Media) -> FloatArray:
 
 
 def saturate(spend: FloatArray, media: Media) -> FloatArray:
-    """Response of every channel's curve to spend in spend units, one call a kind.
+    """Response of every channel's curve, its amplitude set to 1, to spend in spend units.
+
+    One call a kind.
 
     Parameters
     ----------
@@ -113,7 +123,13 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
     """
     scaled = spend / _by_channel(media.spend_unit)
     kinds = _groups(SATURATIONS, media.saturation_kind, media.saturation_settings)
-    groups = [(*key, _arguments(key[0], media.parameters, "saturation_", key[2])) for key in kinds]
+    groups = [
+        (
+            *key,
+            key[0].of_unit_amplitude(_arguments(key[0], media.parameters, "saturation_", key[2])),
+        )
+        for key in kinds
+    ]
     parts = (
         (index, _called(kind, _roomy(scaled[..., index, :, :], values), values, settings))
         for kind, settings, index, values in groups
@@ -132,7 +148,7 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
 def stages(
     spend: FloatArray, media: Media, weights: FloatArray, history: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Carry-over, saturated response, and the last of the two, which the effect multiplies.
+    """Carry-over, saturated response, and the last of the two, which the amplitude multiplies.
 
     Parameters
     ----------
@@ -155,9 +171,25 @@ def stages(
     return carryover, saturated, carryover
 
 
+def per_effect(
+    stages: tuple[FloatArray, FloatArray], media: Media, effect: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Carry-over and saturated response as the Dataset shows them: per unit of its `effect`.
+
+    An amplitude is the effect times what the curve was configured to be, which is 1 for most.
+    """
+    own = np.ones(np.broadcast_shapes(effect.shape, media.amplitude.shape))
+    np.divide(media.amplitude, effect, out=own, where=effect != 0)
+    carryover, saturated = stages
+    if np.all(own == 1):
+        return stages
+    by = _by_channel(own)
+    return (carryover if media.adstock_first else carryover * by), saturated * by
+
+
 def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
-    """Contribution: effect times response, in KPI units per period."""
-    return unit_response * _by_channel(media.effect)
+    """Contribution: amplitude times response, in KPI units per period."""
+    return unit_response * _by_channel(media.amplitude)
 
 
 @takes_datasets
@@ -175,8 +207,8 @@ def respond(
         Spend in currency per period.
     params : Dataset
         A generated Dataset, or its parameters: ``spend_unit``, ``adstock_*``, ``saturation_*``
-        and the coordinates of the kinds. ``effect`` may be left out, as PyMC-Marketing's
-        parameters contain it.
+        and the coordinates of the kinds. ``effect`` follows from them and is read only where an
+        amplitude, such as ``saturation_beta``, is missing.
     history : DataArray, dims (history_date, geo, channel), optional
         Spend before the first date; ``params["spend_history"]`` by default, 0 without it.
 
@@ -190,8 +222,7 @@ def respond(
     SchemaError
         If `params` lacks a variable, or has no response, as after an aggregation.
     AlignmentError
-        If a geo or channel of `spend` is not in `params`, or ``effect`` contradicts the
-        amplitude that contains it.
+        If a geo or channel of `spend` is not in `params`.
 
     Examples
     --------
@@ -205,18 +236,17 @@ def respond(
     if not isinstance(spend, xr.DataArray):
         raise AlignmentError(f"found {type(spend).__name__} as spend, needed: DataArray")
     require(params, "spend_unit")
-    params = with_effect(_matching(params, spend))
+    params = with_amplitudes(_matching(params, spend))
     if history is None:
         history = params.get("spend_history")
     names = response_parameters(params)
-    arguments = [params["effect"], params["spend_unit"], *(params[name] for name in names)]
+    arguments = [params["spend_unit"], *(params[name] for name in names)]
     pasts = [] if history is None else [history]
 
     def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
         past = arrays[-1] if pasts else None
-        effect, unit, *values = arrays[: len(arrays) - len(pasts)]
-        refuse_no_response(effect)
-        media = media_of(params, dict(zip(names, values, strict=True)), effect, unit)
+        unit, *values = arrays[: len(arrays) - len(pasts)]
+        media = media_of(params, dict(zip(names, values, strict=True)), unit)
         *_, response = stages(spend, media, lag_weights(media), past)
         return contribute(response, media)
 
@@ -241,117 +271,63 @@ def respond(
     return contribution.rename("channel_contribution")
 
 
-def refuse_no_response(effect: FloatArray) -> None:
-    """Refuse data without a response, by a `SchemaError` and not by what follows from it."""
-    if np.isnan(effect).any():
-        raise SchemaError(
-            "the Dataset has no response to spend, as after an aggregation, whose sums are no "
-            "curves; pass the Dataset that was aggregated and choose window=, by= or freq="
-        )
+def amplitude_names(kinds: Iterable[str]) -> list[str]:
+    """Name of the amplitude of each kind of saturation in the Dataset."""
+    return [f"saturation_{SATURATIONS[kind].amplitude_name}" for kind in kinds]
 
 
-def with_effect(params: xr.Dataset) -> xr.Dataset:
-    """Parameters with the effect that the amplitudes of PyMC-Marketing's components contain.
+def with_amplitudes(params: xr.Dataset) -> xr.Dataset:
+    """Parameters with `effect` in place of an amplitude that is missing."""
+    names = amplitude_names(map(str, params["saturation_kind"].values))
+    missing = [name for name in dict.fromkeys(names) if name not in params]
+    return params.assign({name: params["effect"] for name in missing if "effect" in params})
+
+
+def media_of(params: xr.Dataset, parameters: Mapping[str, FloatArray], unit: FloatArray) -> Media:
+    """`Media` from the coordinates of a Dataset and the arrays of its parameters.
 
     Raises
     ------
-    AlignmentError
-        If there is an effect already and it contradicts an amplitude.
     SchemaError
-        If there is neither.
+        If there is no response, as after an aggregation.
     """
-    import xarray as xr
-
-    kinds = params["saturation_kind"]
-    names = {
-        str(kind): f"saturation_{SATURATIONS[str(kind)].amplitude_name}"
-        for kind in np.unique(kinds.values)
-    }
-    if "effect" not in params:
-        require(params, *names.values())
-        amplitudes = [params[name].where(kinds == kind, 0) for kind, name in names.items()]
-        total = sum(amplitudes[1:], start=amplitudes[0])
-        # An amplitude that contains the effect leaves 1 to the curve itself.
-        ones = xr.ones_like(params["spend_unit"])
-        return params.assign(effect=total, saturation_amplitude=ones)
-    # Variables have no labels, whose alignment within one Dataset costs more than the check.
-    own = params.variables.get("saturation_amplitude", 1.0)
-    contained = params.variables["effect"] * own
-    for kind, name in names.items():
-        if name not in params:
-            continue
-        differs = abs(params.variables[name] - contained) > 1e-9 * abs(contained)
-        if bool((differs & (kinds.variable == kind)).any()):
-            raise AlignmentError(
-                f"'effect' contradicts {name!r}, which contains it; change both, or drop 'effect'"
-            )
-    return params
-
-
-def media_of(
-    params: xr.Dataset, folded: Mapping[str, FloatArray], effect: FloatArray, unit: FloatArray
-) -> Media:
-    """`Media` from the coordinates of a Dataset and the arrays of its parameters."""
-    channels = params["channel"].size
     adstock_kind = tuple(map(str, params["adstock_kind"].values))
     saturation_kind = tuple(map(str, params["saturation_kind"].values))
-    return Media(
+    media = Media(
         adstock_kind=adstock_kind,
         saturation_kind=saturation_kind,
         adstock_settings=_settings(params, ADSTOCKS, "adstock_", adstock_kind),
         saturation_settings=_settings(params, SATURATIONS, "saturation_", saturation_kind),
         l_max=tuple(map(int, params["l_max"].values)),
         normalize=tuple(map(bool, params["normalize"].values)),
-        parameters=unfold(folded, effect, saturation_kind),
-        effect=np.broadcast_to(effect, (*effect.shape[:-1], channels)),
+        parameters=parameters,
         spend_unit=unit,
         adstock_first=bool(params.attrs.get("adstock_first", 1)),
     )
+    if np.isnan(media.amplitude).any():
+        raise SchemaError(
+            "the Dataset has no response to spend, as after an aggregation, whose sums are no "
+            "curves; pass the Dataset that was aggregated and choose window=, by= or freq="
+        )
+    return media
 
 
-def fold(
-    parameters: Mapping[str, FloatArray], effect: FloatArray, kinds: tuple[str, ...]
+def scaled_curves(
+    parameters: Mapping[str, FloatArray], factor: FloatArray, kinds: tuple[str, ...]
 ) -> dict[str, FloatArray]:
-    """Parameters under the names of PyMC-Marketing's components, which contain the effect.
+    """Parameters of curves `factor` times as high, dims (..., geo, channel).
 
-    The amplitude of a curve is multiplied by the effect, and a parameter that stands against
-    the amplitude divided by it. A curve without amplitude gets ``saturation_beta``.
-    ``saturation_amplitude`` keeps what an effect of 0 would wipe out.
+    What stands against an amplitude is divided by the factor, unless that is 0.
     """
-    folded = {name: np.array(values) for name, values in parameters.items()}
-    amplitude = np.ones_like(effect)
+    scaled = {name: np.array(values) for name, values in parameters.items()}
     for kind, _, index in _groups(SATURATIONS, kinds):
         inside = (..., index)
-        if kind.amplitude is None:
-            beta = folded.setdefault("saturation_beta", np.full_like(effect, np.nan))
-            beta[inside] = effect[inside]
-            continue
-        name = f"saturation_{kind.amplitude}"
-        amplitude[inside] = folded[name][inside]
-        _room(folded, name, effect)[inside] *= effect[inside]
+        by = factor[inside]
+        _room(scaled, f"saturation_{kind.amplitude_name}", factor)[inside] *= by
         if kind.over_amplitude:
-            against = _room(folded, f"saturation_{kind.over_amplitude}", effect)
-            against[inside] /= np.where(effect[inside] == 0, 1, effect[inside])
-    return {**folded, "saturation_amplitude": amplitude}
-
-
-def unfold(
-    folded: Mapping[str, FloatArray], effect: FloatArray, kinds: tuple[str, ...]
-) -> dict[str, FloatArray]:
-    """Inverse of `fold`: parameters as the curves have them."""
-    parameters = {name: np.array(values) for name, values in folded.items()}
-    amplitude = parameters.pop("saturation_amplitude", None)
-    for kind, _, index in _groups(SATURATIONS, kinds):
-        inside = (..., index)
-        if kind.amplitude is None:
-            continue
-        factor = np.where(effect[inside] == 0, 1, effect[inside])
-        into = effect if amplitude is None else amplitude
-        own = _room(parameters, f"saturation_{kind.amplitude}", into)
-        own[inside] = own[inside] / factor if amplitude is None else amplitude[inside]
-        if kind.over_amplitude:
-            _room(parameters, f"saturation_{kind.over_amplitude}", effect)[inside] *= factor
-    return parameters
+            against = _room(scaled, f"saturation_{kind.over_amplitude}", factor)
+            against[inside] /= np.where(by == 0, 1, by)
+    return scaled
 
 
 def _room(parameters: dict[str, FloatArray], name: str, into: FloatArray) -> FloatArray:
@@ -374,9 +350,7 @@ def _groups(
 def _arguments(
     kind: Kind, parameters: Mapping[str, FloatArray], prefix: str, index: Any
 ) -> dict[str, FloatArray]:
-    return {
-        name: _by_channel(parameters[prefix + name])[..., index, :, :] for name in kind.parameters
-    }
+    return {name: _by_channel(parameters[prefix + name])[..., index, :, :] for name in kind.shown}
 
 
 def _roomy(x: FloatArray, values: Mapping[str, FloatArray]) -> FloatArray:
@@ -417,7 +391,19 @@ def _settings(
 
 
 def response_parameters(params: xr.Dataset) -> list[str]:
-    """Names of the variables that hold adstock and saturation parameters."""
+    """Names of the variables that hold adstock and saturation parameters.
+
+    Raises
+    ------
+    SchemaError
+        If one that the kinds in use need is missing.
+    """
+    registries: dict[str, Registry[Any]] = {"adstock": ADSTOCKS, "saturation": SATURATIONS}
+    for stage, registry in registries.items():
+        require(params, f"{stage}_kind")
+        for kind in dict.fromkeys(map(str, params[f"{stage}_kind"].values)):
+            names = [f"{stage}_{name}" for name in registry[kind].shown]
+            require(params, *(name for name in names if name not in params))
     return [
         name
         for name in map(str, params.data_vars)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "2.0"
 
 CURRENCY = "{currency}"
 KPI = "{kpi}"
@@ -70,10 +70,7 @@ VARIABLES: dict[str, Variable] = {
     "y": Variable(PANEL, KPI, "sales"),
     "revenue_per_kpi": Variable(PANEL, CURRENCY + " / " + KPI, "revenue per unit of the KPI"),
     "effect": Variable(
-        ("geo", "channel"), KPI, "contribution per period where the curve is 1", True
-    ),
-    "saturation_amplitude": Variable(
-        ("geo", "channel"), NONE, "amplitude of the curve as configured, before the effect"
+        ("geo", "channel"), KPI, "contribution per period where `saturated` is 1", True
     ),
     "adstock_weights": Variable(("geo", "channel", "lag"), NONE, "weight of each lag"),
     "base_spend": Variable(

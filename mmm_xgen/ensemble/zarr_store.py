@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.atomic import is_there, told_by_name
+from mmm_xgen.dataset import of_this_schema
 from mmm_xgen.ensemble.chunks import (
     FILES,
     OWN,
@@ -223,7 +224,7 @@ def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
     checked = done if verify and ds.nbytes <= CHECKED_AT_ONCE else set()
     if found := damaged_chunks(source, record, checked):
         raise damaged(path, list(found.values()))
-    return ds
+    return of_this_schema(ds)
 
 
 # Reading ------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK, csv_of, is_there, with_reason, writing
+from mmm_xgen.dataset import of_this_schema
 from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.frames.wide import to_frame as to_frame
@@ -133,6 +134,7 @@ def load(path: PathLike) -> xr.Dataset:
             f"{source}: cannot be read as a {what}: it is broken or something else "
             f"({_first_line(error)})"
         ) from error
+    ds = of_this_schema(ds)
     try:
         _refuse_foreign(ds)
     except SchemaError as error:
@@ -324,8 +326,8 @@ def _refuse_foreign(ds: xr.Dataset) -> None:
         )
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise SchemaError(
-            f"found schema version {version}, allowed: {SCHEMA_VERSION.split('.')[0]}.x; "
-            "generate it again, or use the release of mmm-xgen that wrote it"
+            f"found schema version {version}, allowed: {SCHEMA_VERSION.split('.')[0]}.x, or 1.x in "
+            "a file; generate it again, or use the release of mmm-xgen that wrote it"
         )
     require(ds, *CORE)
 

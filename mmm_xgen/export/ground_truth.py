@@ -28,7 +28,7 @@ BASELINE = {
 }
 LABELLED = ("geo", "channel", "control")
 POPULATION = ("_mean", "_sd")
-NOT_OF_A_KIND = ("adstock_weights", "saturation_amplitude")
+NOT_OF_A_KIND = ("adstock_weights",)
 
 
 @in_memory

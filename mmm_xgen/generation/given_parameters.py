@@ -10,8 +10,9 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.dataset import labels_of
 from mmm_xgen.errors import AlignmentError, nearest
 from mmm_xgen.generation.parameters import Parameters
-from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.domain import NON_NEGATIVE, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.response import amplitude_names
 from mmm_xgen.schema import VARIABLES, describe, require_dataset
 
 if TYPE_CHECKING:
@@ -43,9 +44,7 @@ def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameter
     require_dataset(params, "params")
     given: Parameters = {}
     labels = labels_of(config)
-    # Where a curve has no amplitude of its own, the Dataset shows the effect as one.
-    names = dict.fromkeys((*drawn, *_amplitudes(config)))
-    known = [name for name in names if not _is_other_variable(name)]
+    known = [name for name in drawn if not _is_other_variable(name)]
     for name in map(str, params.data_vars):
         if _is_other_variable(name):
             continue
@@ -66,8 +65,8 @@ def _is_other_variable(name: str) -> bool:
 
 
 def _amplitudes(config: MMMDataConfig) -> list[str]:
-    """Parameter that contains the effect in the Dataset, one a channel."""
-    return [f"saturation_{SATURATIONS[s.kind].amplitude_name}" for s in config.saturations]
+    """Parameter that contains the effect, one a channel."""
+    return amplitude_names(spec.kind for spec in config.saturations)
 
 
 def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> FloatArray:
@@ -97,8 +96,7 @@ def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> F
 def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> Parameters:
     """Drawn parameters with the given ones in their place, checked against their domains.
 
-    Given saturation parameters are those of PyMC-Marketing's component, which contain the
-    effect; they are taken apart here.
+    Saturation parameters are those of PyMC-Marketing's component, which contain the effect.
 
     Raises
     ------
@@ -106,54 +104,50 @@ def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> P
         If a value lies outside its domain, the effect contradicts an amplitude, or a parameter
         that the effect divides comes without it.
     """
-    merged = {**drawn, **{name: values for name, values in given.items() if name in drawn}}
+    merged = {name: np.array(values) for name, values in {**drawn, **given}.items()}
     for name, values in given.items():
-        if name not in drawn:
-            continue
         own = ~np.isnan(drawn[name]) | (name in EVERYWHERE)
         _refuse_missing(name, values[own])
         merged[name] = np.where(own, values, np.nan)
         for suffix in ("_mean", "_sd"):
             if f"{name}{suffix}" in merged:
                 merged[f"{name}{suffix}"] = np.full_like(drawn[f"{name}{suffix}"], np.nan)
-    _take_effect_apart(config, merged, drawn, given)
+    _put_effect_inside(config, merged, drawn, given)
     _check_domains(config, merged)
     return merged
 
 
-def _take_effect_apart(
+def _put_effect_inside(
     config: MMMDataConfig, merged: Parameters, drawn: Parameters, given: Parameters
 ) -> None:
-    effect = merged["effect"] = np.array(merged["effect"])
+    """Make amplitudes of given effects, and effects of given amplitudes."""
+    effect = merged["effect"]
     for channel, name in enumerate(_amplitudes(config)):
         kind = SATURATIONS[config.saturations[channel].kind]
+        own, before = effect[..., channel], drawn["effect"][..., channel]
+        against = f"saturation_{kind.over_amplitude}"
         if name in given:
-            component = given[name][..., channel]
-            _refuse_missing(name, component)
+            component = merged[name][..., channel]
             if "effect" not in given:
                 effect[..., channel] = component
-                if kind.amplitude is not None:
-                    merged[name][..., channel] = 1.0
                 _forget_population(merged, channel)
-            elif kind.amplitude is not None:
-                is_zero = effect[..., channel] == 0
-                size = np.where(is_zero, 1, effect[..., channel])
-                kept = np.where(is_zero, drawn[name][..., channel], component / size)
-                merged[name][..., channel] = kept
-            elif not np.allclose(component, effect[..., channel], rtol=1e-9, atol=0):
+            elif kind.amplitude is None and not np.allclose(component, own, rtol=1e-9, atol=0):
                 raise AlignmentError(
                     f"params gives {name!r} and 'effect' different values for channel "
                     f"{config.channel_names[channel]!r}, where they mean the same; give one"
                 )
-        against = f"saturation_{kind.over_amplitude}"
-        if kind.over_amplitude and against in given:
-            if "effect" not in given and name not in given:
-                raise AlignmentError(
-                    f"params gives {against!r} of channel {config.channel_names[channel]!r} "
-                    f"without the effect that divides it; give {name!r} or 'effect', too"
-                )
-            size = np.where(effect[..., channel] == 0, 1, effect[..., channel])
-            merged[against][..., channel] = given[against][..., channel] * size
+        elif "effect" in given:
+            size = np.where(before == 0, 1, before)
+            shape = np.where(before == 0, 1, drawn[name][..., channel] / size)
+            merged[name][..., channel] = own * shape
+        if kind.over_amplitude and against in given and not {"effect", name} & given.keys():
+            raise AlignmentError(
+                f"params gives {against!r} of channel {config.channel_names[channel]!r} "
+                f"without the effect that divides it; give {name!r} or 'effect', too"
+            )
+        if kind.over_amplitude and against not in given:
+            ratio = np.where(before == 0, 1, before) / np.where(own == 0, 1, own)
+            merged[against][..., channel] = drawn[against][..., channel] * ratio
 
 
 def _refuse_missing(name: str, values: FloatArray) -> None:
@@ -169,15 +163,22 @@ def _forget_population(merged: Parameters, channel: int) -> None:
 
 
 def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
+    for name in ("effect", "base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
+        values = merged[name][~np.isnan(merged[name])]
+        if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
+            raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
     for prefix, specs in (("adstock_", config.adstocks), ("saturation_", config.saturations)):
         for channel, spec in enumerate(specs):
-            for name, parameter in spec.registered.parameters.items():
+            amplitude = getattr(spec.registered, "amplitude_name", "")
+            for name, parameter in spec.registered.shown.items():
                 values = merged[prefix + name][..., channel]
-                if not parameter.domain.contains(values):
+                # A placebo has an amplitude of 0.
+                domain = NON_NEGATIVE if name == amplitude else parameter.domain
+                if not domain.contains(values):
                     raise AlignmentError(
                         f"params[{prefix + name!r}] of channel "
                         f"{config.channel_names[channel]!r} must be "
-                        f"{parameter.domain.describe()}; found {values.min():g}"
+                        f"{domain.describe()}; found {values.min():g}"
                     )
     for prefix, spec in (("trend_", config.regions.trend), ("noise_", config.regions.noise)):
         for name, parameter in spec.registered.parameters.items():
@@ -188,10 +189,6 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
     elastic = ~np.isnan(merged["control_elasticity"]).all(axis=-2)
     if np.any(merged["control_reference"][elastic] <= 0):
         raise AlignmentError("params['control_reference'] must be above 0 with an elasticity")
-    for name in ("effect", "base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
-        values = merged[name][~np.isnan(merged[name])]
-        if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
-            raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
 
 
 def effect_is_given(config: MMMDataConfig, given: Parameters) -> list[bool]:

@@ -15,6 +15,7 @@ from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY
 from mmm_xgen.kernels.domain import POSITIVE, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.response import scaled_curves
 
 Parameters = dict[str, FloatArray]
 
@@ -198,8 +199,8 @@ def _noise_parameter(regions: RegionConfig, name: str) -> float:
 def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
     """Parameters of the channels, dims (dataset, geo, channel), with population mean and sd.
 
-    Saturation parameters are those of the curve, before the effect; the effect of a channel
-    with a `roas` is relative and solved on its contribution.
+    The effect is inside the amplitudes of the curves. That of a channel with a `roas` is relative
+    and solved on its contribution.
     """
     config = batch.shared
     size = baseline["geo_scale"][..., None]
@@ -217,14 +218,18 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
     effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if per_capita else 0.0)
     counts_base_spend = (config.transforms.spend_unit == "base_spend") & (base_spend > 0)
     unit = np.where(counts_base_spend, base_spend, 1.0)[:, None]
+    effect = effectiveness[:, None] * sales[..., None] * varied[..., 1]
+    curves = _saturation_parameters(batch, normal, transform_sd)
+    kinds = tuple(spec.kind for spec in config.saturations)
     return {
         "base_spend": base_spend[:, None] * size * varied[..., 0],
         "spend_unit": unit * (size if per_capita else np.ones_like(size)),
-        "effect": effectiveness[:, None] * sales[..., None] * varied[..., 1],
+        "effect": effect,
         "effect_mean": POSITIVE.to_link(effectiveness * rate),
         "effect_sd": np.repeat(effect_sd[:, None], len(config.channels), axis=1),
         **_adstock_parameters(batch, normal, transform_sd),
-        **_saturation_parameters(batch, normal, transform_sd),
+        **curves,
+        **scaled_curves(_with_amplitudes(curves, kinds, effect.shape), effect, kinds),
     }
 
 
@@ -265,6 +270,18 @@ def _saturation_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> 
     ]
     draws = normal[..., FIRST_SATURATION_COLUMN:]
     return _varied("saturation_", batch.shared.saturations, means, draws, sd)
+
+
+def _with_amplitudes(
+    curves: Parameters, kinds: tuple[str, ...], shape: tuple[int, ...]
+) -> Parameters:
+    """Parameters of the curves by geo, with an amplitude of 1 where a kind has none of its own."""
+    own = {name: each for name, each in curves.items() if not name.endswith(("_mean", "_sd"))}
+    for channel, kind in enumerate(kinds):
+        if SATURATIONS[kind].amplitude is None:
+            beta = own.setdefault("saturation_beta", np.full(shape, np.nan))
+            beta[..., channel] = 1.0
+    return own
 
 
 def _saturation_means(spec: SaturationSpec, base_spend: float) -> dict[str, float]:

@@ -12,26 +12,26 @@ from mmm_xgen.kernels.domain import FloatArray
 
 def factor_for_roas(
     batch: Batch,
-    effect: FloatArray,
+    amplitude: FloatArray,
     spend: FloatArray,
     response: FloatArray,
     fixed: list[bool],
 ) -> FloatArray:
     r"""Factor on the effect of each channel that makes its ROAS over all geos the target.
 
-    Contributions are linear in the effect, so the factor has a closed form:
+    Contributions are linear in the amplitude, so the factor has a closed form:
 
     .. math:: \text{factor}_c = \frac{\text{roas}_c \sum_{tg} \text{spend}_{tgc}}
-              {\text{revenue per KPI} \sum_{tg} \text{effect}_{gc}\, \text{response}_{tgc}}
+              {\text{revenue per KPI} \sum_{tg} \text{amplitude}_{gc}\, \text{response}_{tgc}}
 
     Parameters
     ----------
     batch : Batch
         Has the targets.
-    effect : array, dims (dataset, geo, channel)
-        Effect before the factor, in KPI units per period.
+    amplitude : array, dims (dataset, geo, channel)
+        Amplitude before the factor, in KPI units per period.
     spend, response : array, dims (dataset, channel, geo, date)
-        Spend in currency per period, and what the effect multiplies.
+        Spend in currency per period, and what the amplitude multiplies.
     fixed : list of bool, one a channel
         Channels whose effect is given and stays.
 
@@ -54,7 +54,7 @@ def factor_for_roas(
         return np.ones_like(target)
     total_spend = spend.sum(axis=(2, 3))
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None]
-    incremental = (effect.swapaxes(1, 2) * response.sum(axis=3)).sum(axis=2) * revenue
+    incremental = (amplitude.swapaxes(1, 2) * response.sum(axis=3)).sum(axis=2) * revenue
     unsolvable = (total_spend == 0) | (incremental == 0)
     for channel in np.flatnonzero(solved & unsolvable.any(axis=0)):
         dataset = int(np.argmax(unsolvable[:, channel]))

@@ -141,7 +141,7 @@ def signature_of(
     ------
     ConfigError
         If an argument is called ``kind``, or would be a variable that the Dataset uses itself,
-        such as ``adstock_weights``, ``saturation_amplitude`` or any ``_mean`` and ``_sd``.
+        such as ``adstock_weights``, ``saturation_kind`` or any ``_mean`` and ``_sd``.
     """
     hints = get_type_hints(function, include_extras=True)
     parameters: dict[str, Parameter] = {}

@@ -93,6 +93,17 @@ class SaturationKind(TransformKind):
         beta = Parameter(POSITIVE, units=KPI, meaning=self.beta_meaning)
         return {**self.parameters, "beta": beta}
 
+    def of_unit_amplitude(self, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Arguments of the function for a curve of amplitude 1, from the component's parameters."""
+        own = {name: values[name] for name in self.parameters}
+        if self.over_amplitude:
+            size = values[self.amplitude_name]
+            # A placebo has no amplitude, and the parameter stands as it is.
+            own[self.over_amplitude] = own[self.over_amplitude] * np.where(size == 0, 1, size)
+        if self.amplitude:
+            own[self.amplitude] = np.ones((1, 1, 1))
+        return own
+
     @cached_property
     def takes_complex(self) -> bool:
         """Whether complex numbers carry derivatives through the curve, tried at its defaults."""

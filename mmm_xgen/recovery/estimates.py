@@ -12,7 +12,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.fit import FitSettings, training_dates
-from mmm_xgen.response import Media, media_of, response_parameters, with_effect
+from mmm_xgen.response import Media, media_of, response_parameters, with_amplitudes
 from mmm_xgen.truth.media import contribution, derivative, history_of, spend_of
 
 # Multiples of today's spend at which response curves are compared; the denser part is where
@@ -57,9 +57,8 @@ def estimates_of(
         Its ``train_end`` is the end of the window, ``scored_draws`` the number of draws kept;
         ``FitSettings()`` by default, which has all dates and 1000 draws.
     media : Dataset, dims (chain, draw, geo, channel) or fewer
-        Parameters of the response as `mmm_xgen.respond` takes them: ``effect`` or the amplitude
-        that contains it, ``adstock_*``, ``saturation_*``, ``spend_unit``, and the coordinates of
-        the kinds.
+        Parameters of the response as `mmm_xgen.respond` takes them: ``adstock_*``,
+        ``saturation_*``, ``spend_unit``, and the coordinates of the kinds.
     baseline : DataArray, dims (chain, draw, date, geo), optional
         All of the expected KPI but media, KPI units per period, on all dates; without it there is
         no ``mu``.
@@ -91,7 +90,7 @@ def estimates_of(
     """
     settings = FitSettings() if settings is None else settings
     n_draws = _affordable_draws(ds, settings)
-    media = with_effect(_labelled_as(ds, thinned(media, n_draws), "media", ("geo", "channel")))
+    media = with_amplitudes(_labelled_as(ds, thinned(media, n_draws), "media", ("geo", "channel")))
     sample = [media.sizes.get(dim, 1) for dim in SAMPLE]
     n_seen = len(training_dates(ds, settings))
     parts = [
@@ -181,14 +180,14 @@ def _chunks(ds: xr.Dataset, media: xr.Dataset, *, n_draws: int) -> Iterator[Medi
     shape |= {dim: ds.sizes[dim] for dim in ("geo", "channel")}
     template = xr.DataArray(np.empty(tuple(shape.values())), dims=tuple(shape))
     arrays = {}
-    for name in ("effect", "spend_unit", *response_parameters(media)):
+    for name in ("spend_unit", *response_parameters(media)):
         values = media[name].drop_vars(list(media[name].coords)).broadcast_like(template)
         arrays[name] = values.transpose(*shape).to_numpy().reshape(n_draws, *template.shape[2:])
     step = max(1, CHUNK // ds["spend"].size)
     for start in range(0, n_draws, step):
         part = {name: values[start : start + step] for name, values in arrays.items()}
-        effect, unit = part.pop("effect"), part.pop("spend_unit")
-        yield media_of(media, part, effect, unit)
+        unit = part.pop("spend_unit")
+        yield media_of(media, part, unit)
 
 
 def _response(

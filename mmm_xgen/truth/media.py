@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,6 @@ from mmm_xgen.response import (
     contribute,
     lag_weights,
     media_of,
-    refuse_no_response,
     response_parameters,
     stages,
 )
@@ -63,33 +62,10 @@ def media_from(ds: xr.Dataset) -> Media:
     SchemaError
         If a parameter is missing, as after an aggregation, or has further dims.
     """
-    order = ("geo", "channel")
-    effect, unit = (array_of(ds, name, *order) for name in ("effect", "spend_unit"))
-    parameters = {name: array_of(ds, name, *order) for name in response_parameters(ds)}
-    return media_with(ds, parameters, effect, unit)
-
-
-def media_with(
-    labels: xr.Dataset, parameters: Mapping[str, FloatArray], effect: FloatArray, unit: FloatArray
-) -> Media:
-    """True response of all channels, from arrays with dims (..., geo, channel).
-
-    Parameters
-    ----------
-    labels : Dataset
-        Its coordinates and attributes say the kinds.
-    parameters : mapping of str to array
-        Parameters of adstock and saturation.
-    effect, unit : array
-        ``effect`` and ``spend_unit``.
-
-    Raises
-    ------
-    SchemaError
-        If there is no response, as after an aggregation.
-    """
-    refuse_no_response(effect)
-    return media_of(labels, parameters, effect, unit)
+    names = ["spend_unit", *response_parameters(ds)]
+    arrays = {name: array_of(ds, name, "geo", "channel") for name in names}
+    unit = arrays.pop("spend_unit")
+    return media_of(ds, arrays, unit)
 
 
 def spend_of(ds: xr.Dataset) -> FloatArray:

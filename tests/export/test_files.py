@@ -526,6 +526,19 @@ def test_a_netcdf_file_of_someone_else(tmp_path, ds):
         load(path)
 
 
+def test_a_file_of_schema_1_is_read(tmp_path, ds):
+    """It had the amplitude as configured beside the one that contains the effect."""
+    path = tmp_path / "a.nc"
+    to_netcdf(ds.assign(saturation_amplitude=xr.ones_like(ds["effect"])), path)
+    with xr.open_dataset(path, decode_cf=False) as raw:
+        older = raw.load().assign_attrs(schema_version="1.0")
+    older.to_netcdf(path, engine="netcdf4")
+    found = load(path)
+    assert found.identical(ds)
+    assert m.regenerate(found).identical(ds)
+    np.testing.assert_array_equal(m.respond(found["spend"], found), ds["channel_contribution"])
+
+
 def test_a_folder_is_no_dataset(tmp_path):
     with pytest.raises(m.SchemaError, match="folder, and no Zarr"):
         load(tmp_path)

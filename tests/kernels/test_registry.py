@@ -216,7 +216,7 @@ def test_a_curve_that_responds_to_nothing_is_refused() -> None:
     ("register", "name"),
     [
         *((register_adstock, name) for name in ("kind", "mean", "sd", "rate_mean", "weights")),
-        *((register_saturation, name) for name in ("kind", "rate_sd", "amplitude")),
+        *((register_saturation, name) for name in ("kind", "rate_sd", "settings_mean")),
         (register_trend, "contribution"),
         (register_noise, "sd"),
         (register_pattern, "kind"),

@@ -39,11 +39,10 @@ def ds() -> xr.Dataset:
 
 def draws_of(ds: xr.Dataset, n: int = 3, spread: float = 0.0) -> tuple[xr.Dataset, xr.DataArray]:
     """Parameters and baseline as draws: the truth, n times, with the effect spread around it."""
-    names = ["effect", "spend_unit", "saturation_amplitude", *response_parameters(ds)]
+    names = ["spend_unit", *response_parameters(ds)]
     media = ds[list(dict.fromkeys(names))].expand_dims(chain=[0, 1], draw=np.arange(n))
     factor = xr.DataArray(1 + spread * np.arange(2 * n).reshape(2, n), dims=("chain", "draw"))
-    for name in ("effect", "saturation_beta"):
-        media[name] = media[name] * factor
+    media["saturation_beta"] = media["saturation_beta"] * factor
     baseline = (ds.mu - ds.channel_contribution.sum("channel")) * xr.ones_like(factor)
     return media, baseline
 

@@ -21,7 +21,7 @@ from mmm_xgen.recovery.models.linear_fit import (
     fit_least_squares,
 )
 from mmm_xgen.recovery.models.transform_search import TransformGrid
-from mmm_xgen.response import fold
+from mmm_xgen.response import amplitude_names, scaled_curves
 from mmm_xgen.streams import stream
 from mmm_xgen.truth.media import media_from
 
@@ -139,14 +139,16 @@ def _media(
 ) -> xr.Dataset:
     """Draws of the response, as `mmm_xgen.respond` takes them."""
     if transforms == "true":
-        truth, values = media_from(ds), effect.to_numpy()
-        curves = {
-            name: np.broadcast_to(parameter, values.shape)
-            for name, parameter in truth.parameters.items()
-        }
-        folded = fold(curves, values, truth.saturation_kind)
-        drawn = {name: xr.Variable(PANEL, array) for name, array in folded.items()}
-        return ds[["spend_unit"]].assign({"effect": effect, **drawn})
+        truth, before = media_from(ds), ds["effect"].transpose(*PANEL[2:]).to_numpy()
+        curves, kinds = dict(truth.parameters), truth.saturation_kind
+        for name in dict.fromkeys(amplitude_names(kinds)):
+            # The curve of a placebo has to have a size to be scaled.
+            curves[name] = np.where(curves[name] == 0, 1, curves[name])
+        drawn = scaled_curves(curves, effect.to_numpy() / np.where(before == 0, 1, before), kinds)
+        full = {name: np.broadcast_to(array, effect.shape) for name, array in drawn.items()}
+        return ds[["spend_unit"]].assign(
+            {name: xr.Variable(PANEL, array) for name, array in full.items()}
+        )
     searched = bool(fit.transforms.data_vars)
     n_channels = effect.sizes["channel"]
     media = xr.Dataset(

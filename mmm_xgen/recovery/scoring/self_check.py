@@ -40,7 +40,7 @@ def fit_at_truth(ds: xr.Dataset, settings: FitSettings) -> Fit:
     [[[2.4, 1.5, 3.0]]]
     """
     draw = ds.expand_dims(chain=[0], draw=[0])
-    names = ["effect", "spend_unit", *response_parameters(ds)]
+    names = ["spend_unit", *response_parameters(ds)]
     estimates = estimates_of(
         ds,
         settings,
@@ -54,7 +54,7 @@ def fit_at_truth(ds: xr.Dataset, settings: FitSettings) -> Fit:
 
 def _is_estimated(name: str) -> bool:
     """Whether a model can estimate it: a parameter, but no unit or setting."""
-    settings = ("spend_unit", "base_spend", "saturation_amplitude", "control_reference")
+    settings = ("spend_unit", "base_spend", "control_reference")
     return describe(name).is_parameter and name not in settings
 
 

@@ -139,7 +139,7 @@ def reason_of(
     model = information.model
     if not model.spend[channel].any():
         return "no spend in the window"
-    if not model.media.effect[:, channel].any():
+    if not model.media.amplitude[:, channel].any():
         return "effect is 0, so that there is no relative error"
     if ladder[-1] <= GOOD:
         return "enough variation against the noise"

@@ -256,12 +256,12 @@ def _media_errors(ds: xr.Dataset, information: Information, bound: Bound) -> dic
     errors: dict[str, FloatArray] = {}
     scales: dict[str, list[str]] = {}
     effect, weak = empty.copy(), np.zeros(empty.shape, dtype=bool)
-    placebo = (model.media.effect == 0).all(axis=0) if information.pooled else None
+    placebo = (model.media.amplitude == 0).all(axis=0) if information.pooled else None
     for column, ((name, _), channel) in enumerate(zip(media.labels, channels, strict=True)):
         error = deviation[:, column]
         if name == amplitude_of(model.media, channel):
             # There is no log scale at zero, though the effect itself is identified.
-            zero = model.media.effect[:, channel] == 0 if placebo is None else placebo[channel]
+            zero = model.media.amplitude[:, channel] == 0 if placebo is None else placebo[channel]
             error = effect[:, channel] = np.where(zero, np.inf, error)
         errors.setdefault(name, empty.copy())[:, channel] = error
         scales.setdefault(name, []).append(media.links[column])

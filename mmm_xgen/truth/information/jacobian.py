@@ -23,7 +23,7 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import POSITIVE, REAL, Domain, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.response import Media, lag_weights, stages
+from mmm_xgen.response import Media, amplitude_names, lag_weights, stages
 from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import contribution, derivative, history_of, media_from, spend_of
 from mmm_xgen.truth.what_if.counterfactual import refuse_foreign_contribution
@@ -171,7 +171,7 @@ def _baseline_truth(ds: xr.Dataset, config: MMMDataConfig) -> dict[str, FloatArr
 
 def _reject_unknown_truth(ds: xr.Dataset, media: Media) -> None:
     base = ds["intercept_contribution"].to_numpy()
-    for name, values in {"effect": media.effect, "intercept_contribution": base}.items():
+    for name, values in {"effect": media.amplitude, "intercept_contribution": base}.items():
         if not np.all(np.isfinite(values)):
             raise SchemaError(
                 f"{name!r} has missing values, so the truth is unknown; pass the Dataset that "
@@ -219,7 +219,7 @@ def media_columns(model: Model, channels: list[int] | None = None) -> Columns:
         slopes = derivative(partial(_moved_response, name, domain, media, spend, history))
         for position, each in domain.items():
             slope = slopes[position]
-            if name == amplitude_of(media, position) and not media.effect[:, position].any():
+            if name == amplitude_of(media, position) and not media.amplitude[:, position].any():
                 slope = unit[position] * _size(model)[:, None]
             labels.append((name, model.channels[index[position]]))
             columns.append(slope)
@@ -230,7 +230,7 @@ def media_columns(model: Model, channels: list[int] | None = None) -> Columns:
 
 def amplitude_of(media: Media, channel: int) -> str:
     """Name of the parameter that scales the whole curve of a channel."""
-    return f"saturation_{SATURATIONS[media.saturation_kind[channel]].amplitude_name}"
+    return amplitude_names([media.saturation_kind[channel]])[0]
 
 
 def _size(model: Model) -> FloatArray:
@@ -268,16 +268,11 @@ def _moved_response(
 ) -> FloatArray:
     """Contribution with one parameter of all channels moved by `step` on its link scale."""
     dtype = np.result_type(type(step), float)
-    effect = np.array(media.effect, dtype=dtype)
-    values = np.array(media.parameters.get(name, effect), dtype=dtype)
+    values = np.array(media.parameters[name], dtype=dtype)
     for channel, each in domain.items():
-        is_effect = SATURATIONS[media.saturation_kind[channel]].amplitude is None
-        if name == "saturation_beta" and is_effect:
-            effect[:, channel] *= np.exp(step)
-        else:
-            values[:, channel] = each.vary(values[:, channel], step)
+        values[:, channel] = each.vary(values[:, channel], step)
     parameters = {**media.parameters, name: values}
-    return contribution(spend, replace(media, parameters=parameters, effect=effect), history)
+    return contribution(spend, replace(media, parameters=parameters), history)
 
 
 def _of_channels(media: Media, index: list[int]) -> Media:
@@ -293,7 +288,6 @@ def _of_channels(media: Media, index: list[int]) -> Media:
         l_max=chosen(media.l_max),
         normalize=chosen(media.normalize),
         parameters={name: values[..., index] for name, values in media.parameters.items()},
-        effect=media.effect[..., index],
         spend_unit=media.spend_unit[..., index],
     )
 

@@ -36,7 +36,7 @@ from mmm_xgen.truth.returns.roas import (
     with_complete,
 )
 from mmm_xgen.truth.returns.shape import (
-    effect_weights,
+    amplitude_weights,
     half_life,
     half_of_effect,
     half_saturation,
@@ -259,7 +259,7 @@ def _shapes(
         parts = np.multiply(share, values, out=np.zeros_like(share), where=share > 0)
         return np.asarray(parts.sum(axis=-1, keepdims=True))
 
-    weight = effect_weights(media)
+    weight = amplitude_weights(media)
     reached = weight[..., None] * windows.sum_last(response.saturated) / windows.lengths
     limit = (weight * limits(media))[..., None]
     if together:

@@ -13,9 +13,16 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import Media, contribute, lag_weights, response_parameters, stages
+from mmm_xgen.response import (
+    Media,
+    contribute,
+    lag_weights,
+    media_of,
+    response_parameters,
+    stages,
+)
 from mmm_xgen.schema import describe, require
-from mmm_xgen.truth.media import after_the_last, derivative, media_with, variable_of
+from mmm_xgen.truth.media import after_the_last, derivative, variable_of
 from mmm_xgen.truth.returns.windows import Windows
 from mmm_xgen.truth.what_if.counterfactual import refuse_unequal
 
@@ -24,7 +31,6 @@ NEEDED = (
     "channel_contribution",
     "revenue_per_kpi",
     "population",
-    "effect",
     "spend_unit",
 )
 MEDIA = ("geo", "channel")
@@ -229,8 +235,8 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
     numbers = {name: values.astype(float, copy=False) for name, values in arrays.items()}
     past = numbers.get("spend_history")
     own = {name: values for name, values in numbers.items() if describe(name).dims == MEDIA}
-    effect, unit = own.pop("effect"), own.pop("spend_unit")
-    media = media_with(labels, own, effect, unit)
+    unit = own.pop("spend_unit")
+    media = media_of(labels, own, unit)
     weights = lag_weights(media)
     n_after = 0 if within_data else weights.shape[-1] - 1
     spend, revenue = after_the_last(numbers["spend"], numbers["revenue_per_kpi"], n_after)

@@ -100,7 +100,7 @@ def _applied(function: Callable[[float], float], values: FloatArray) -> FloatArr
 
 
 def limits(media: Media) -> FloatArray:
-    """Limit of each curve, before the effect; NaN where there is no finite one.
+    """Limit of each curve of amplitude 1; NaN where there is no finite one.
 
     It is the value at infinite spend. A curve that has none there, as ``x / (1 + x)`` in floating
     point, is followed to the largest levels: NaN where it rises on, or is not near its limit.
@@ -109,7 +109,7 @@ def limits(media: Media) -> FloatArray:
     -------
     array, dims (..., channel, geo)
     """
-    ones = np.ones_like(np.swapaxes(media.effect, -1, -2))
+    ones = np.ones_like(np.swapaxes(media.amplitude, -1, -2))
     return _limit(lambda level: _steady(level * ones, media, ones[..., None])[0])[0]
 
 
@@ -137,7 +137,7 @@ def half_saturation(
     """
     mass = weights.sum(axis=-1, keepdims=True)
     share = split / split.sum(axis=-1, keepdims=True) if together else np.ones_like(split)
-    weight = effect_weights(media) if together else np.ones_like(split)
+    weight = amplitude_weights(media) if together else np.ones_like(split)
 
     def made(level: FloatArray | float) -> FloatArray:
         # A geo without a share spends nothing, even of an infinite level.
@@ -154,14 +154,14 @@ def half_saturation(
     return np.where(made(last) / whole >= 0.5, np.exp((low + high) / 2), np.nan)
 
 
-def effect_weights(media: Media) -> FloatArray:
-    """Effect by channel and geo, by which curves add up over geos; 1 for a placebo's curves."""
-    effect = np.swapaxes(media.effect, -1, -2)
-    return np.where(effect.any(axis=-1, keepdims=True), effect, 1.0)
+def amplitude_weights(media: Media) -> FloatArray:
+    """Amplitude by channel and geo, by which curves add up over geos; 1 for a placebo's curves."""
+    amplitude = np.swapaxes(media.amplitude, -1, -2)
+    return np.where(amplitude.any(axis=-1, keepdims=True), amplitude, 1.0)
 
 
 def _steady(spend: FloatArray, media: Media, mass: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Curve, and response per unit of effect, under constant spend, dims (..., channel, geo)."""
+    """Curve, and response of amplitude 1, under constant spend, dims (..., channel, geo)."""
     with np.errstate(all="ignore"):
         # Under constant spend a kernel acts as its mass on one date.
         _, saturated, response = stages(spend[..., None], media, mass)

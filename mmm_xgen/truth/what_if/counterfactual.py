@@ -17,7 +17,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import contribute, lag_weights, stages
+from mmm_xgen.response import contribute, lag_weights, per_effect, stages
 from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import (
     array_of,
@@ -91,7 +91,7 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     >>> bool(abs(lost - ds.channel_contribution.sel(channel="Trend")).max() < 1e-9)
     True
     """
-    require(ds, "spend", *RESPONSES, "mu", "noise", "y")
+    require(ds, "spend", "effect", *RESPONSES, "mu", "noise", "y")
     plan = full_plan(ds, spend)
     extra = plan.dims[:-3]
     new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
@@ -101,12 +101,13 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
         return ds.copy()
 
     media, history = media_from(ds), history_of(ds)
-    weights = lag_weights(media)
+    effect, weights = array_of(ds, "effect", "geo", "channel"), lag_weights(media)
     stored = {name: array_of(ds, name, "channel", "geo", "date") for name in RESPONSES}
     carryover, saturated, response = stages(new_spend, media, weights, history)
     # Rounding must not move what no change reaches, so those cells are kept, not recomputed.
     reached = convolve(changed.astype(float), (weights != 0).astype(float)) > 0
-    new = dict(zip(RESPONSES, (carryover, saturated, contribute(response, media)), strict=True))
+    made = (*per_effect((carryover, saturated), media, effect), contribute(response, media))
+    new = dict(zip(RESPONSES, made, strict=True))
     new = {name: np.where(reached, new[name], stored[name]) for name in RESPONSES}
 
     mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))

@@ -314,7 +314,7 @@ def _price_of(rise: FloatArray, price: FloatArray, length: int) -> FloatArray:
 
 def _carried(media: Media) -> tuple[FloatArray, FloatArray]:
     """What adstock multiplies constant spend by, and what it multiplies the curve by."""
-    ones = np.ones(media.effect.shape[0])
+    ones = np.ones(media.amplitude.shape[0])
     if media.normalize[0]:
         return ones, ones
     weight = np.asarray(lag_weights(media)[0].sum(axis=-1))

@@ -94,11 +94,10 @@ class Fit:
         model = self.model
         media = {name: np.array(values) for name, values in model.media.parameters.items()}
         truth = {name: np.array(values) for name, values in model.truth.items()}
-        effect = np.array(model.media.effect)
         dims = {"gamma_fourier": "fourier_mode", "gamma_control": "control"}
         for (name, label), link, shift in zip(self.labels, self.links, theta, strict=True):
             if label in model.channels:
-                values = effect if name == "saturation_beta" else media[name]
+                values = media[name]
                 place = (slice(None), model.channels.index(label))
             else:
                 values = truth[name]
@@ -106,7 +105,7 @@ class Fit:
                 if name in dims:
                     place = (slice(None), model.labels[dims[name]].index(label))
             values[place] = on_link(values[place], link, shift)
-        response = replace(model.media, parameters=media, effect=effect)
+        response = replace(model.media, parameters=media)
         return replace(model, media=response, truth=truth)
 
     def jacobian(self, theta):

@@ -283,7 +283,7 @@ OF_ONE_DATASET: dict[str, Callable[[xr.Dataset, xr.DataArray], Any]] = {
 
 @pytest.mark.parametrize("name", OF_ONE_DATASET)
 def test_several_datasets_at_once_are_refused_by_name(tiny: xr.Dataset, name: str) -> None:
-    words = r"'(spend|effect)' has the dim 'dataset': found .* allowed: .*isel\(dataset=0\)"
+    words = r"'(spend|spend_unit)' has the dim 'dataset': found .* allowed: .*isel\(dataset=0\)"
     with pytest.raises(SchemaError, match=words):
         OF_ONE_DATASET[name](tiny.expand_dims(dataset=2), tiny["spend"])
 
