@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from unittest import mock
@@ -11,7 +12,7 @@ import numpy as np
 import mmm_xgen
 import mmm_xgen.generation.batch
 from benchmarks.timing import Figure, paired
-from mmm_xgen.streams import stream
+from mmm_xgen.streams import stream, streams
 
 # What a generator draws, and how many.
 Place = tuple[tuple[str, ...], str, tuple[int, ...]]
@@ -52,9 +53,23 @@ def draws(config: mmm_xgen.MMMDataConfig, n: int) -> Callable[[], object]:
     places = [(path, how, np.empty(shape)) for path, how, shape in places_of(config)]
 
     def draw() -> object:
-        for seed in range(n):
-            for path, how, out in places:
-                getattr(stream(seed, *path), how)(out=out)
+        for path, how, out in places:
+            for rng in streams(range(n), *path):
+                getattr(rng, how)(out=out)
+        return places
+
+    return draw
+
+
+def draws_alone(config: mmm_xgen.MMMDataConfig, n: int) -> Callable[[], object]:
+    """Return a lower floor: as many draws of one generator that is made already."""
+    rng = np.random.default_rng(0)
+    places = [(getattr(rng, how), np.empty(shape)) for _, how, shape in places_of(config)]
+
+    def draw() -> object:
+        for _ in range(n):
+            for fill, out in places:
+                fill(out=out)
         return places
 
     return draw
@@ -79,6 +94,21 @@ def against_draws(preset: str = "basic", n: int = 2000, runs: int = 5) -> Figure
     config = mmm_xgen.get_preset_config(preset)
     name = f"ensemble of {n} {preset}, against its own random draws"
     figure = paired(name, lambda: generate(config, n), draws(config, n), limit=3, runs=runs)
+    return _made(figure, preset, n)
+
+
+def against_draws_alone(
+    preset: str, n: int = 2000, *, limit: float | None = None, runs: int = 5
+) -> Figure:
+    config = mmm_xgen.get_preset_config(preset)
+    figure = paired(
+        f"ensemble of {n} {preset}, CPU time, against its draws without their streams",
+        lambda: generate(config, n),
+        draws_alone(config, n),
+        limit=limit,
+        runs=runs,
+        clock=time.process_time,
+    )
     return _made(figure, preset, n)
 
 
@@ -132,6 +162,63 @@ def with_workers(
         return _made(paired(name, total.compute, draws(config, n), runs=runs), preset, n)
 
 
+def two_threads(preset: str = "large_business", n: int = 16, runs: int = 3) -> list[Figure]:
+    """Two threads against one: wall time, which a busy machine spoils, and CPU time of the two."""
+    import dask
+
+    config = mmm_xgen.get_preset_config(preset)
+    total = mmm_xgen.generate_ensemble(config, seeds=range(n), chunks=max(1, n // 8))["y"].sum()
+
+    def on_threads(workers: int) -> Callable[[], object]:
+        def call() -> object:
+            with dask.config.set(scheduler="threads", num_workers=workers):
+                return total.compute()
+
+        return call
+
+    name = f"ensemble of {n} {preset}, 2 threads against 1"
+    clocks = (("wall", time.perf_counter, 1 / 1.6), ("CPU", time.process_time, 1.15))
+    return [
+        paired(
+            f"{name}, {what} time",
+            on_threads(2),
+            on_threads(1),
+            limit=limit,
+            runs=runs,
+            clock=clock,
+        )
+        for what, clock, limit in clocks
+    ]
+
+
+def two_processes(preset: str = "large_business", n: int = 16, runs: int = 3) -> Figure:
+    """CPU time of the busier one of two processes, against that of one which is alone.
+
+    On idle cores it is how much longer one takes; on busy ones wall time says nothing of it.
+    """
+    from distributed import Client, LocalCluster
+
+    config = mmm_xgen.get_preset_config(preset)
+    total = mmm_xgen.generate_ensemble(config, seeds=range(n), chunks=max(1, n // 8))["y"].sum()
+    least = []
+    for workers in (2, 1):
+        with (
+            LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+            ) as cluster,
+            Client(cluster) as client,  # type: ignore[no-untyped-call]
+        ):
+            samples = []
+            for _ in range(runs + 1):
+                before = client.run(time.process_time)
+                total.compute()
+                after = client.run(time.process_time)
+                samples.append(max(after[worker] - before[worker] for worker in after))
+            least.append(min(samples[1:]))
+    name = f"ensemble of {n} {preset}, 2 processes against 1, CPU time of the busier one"
+    return Figure(name, *least, limit=1 / 1.6)
+
+
 def _made(figure: Figure, preset: str, n: int) -> Figure:
     config = mmm_xgen.get_preset_config(preset)
     cells = config.n_periods * config.regions.n_regions * len(config.channels)
@@ -142,6 +229,8 @@ def figures() -> list[Figure]:
     return [
         against_draws(),
         against_draws("small_business"),
+        against_draws_alone("basic", limit=8),
+        against_draws_alone("small_business", limit=6),
         of_numbers_that_vary(),
         against_single_calls("basic", 100),
         against_single_calls("large_business", 6),
@@ -151,4 +240,6 @@ def figures() -> list[Figure]:
             for processes in (False, True)
             for workers in (1, 2)
         ),
+        *two_threads(),
+        two_processes(),
     ]

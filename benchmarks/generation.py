@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import prod
 
 import numpy as np
 import xarray as xr
 
 import mmm_xgen
-from benchmarks.timing import Figure, in_process, paired, processor_time_of_children
+from benchmarks.timing import Figure, busy_core, in_process, paired, processor_time_of_children
 
 IMPORT_FLOOR = "import xarray, pandas, pydantic"
 GROWTH_SIZES = ((104, 10, 10), (208, 50, 30), (500, 100, 50))
@@ -51,21 +53,86 @@ def sized_config(n_dates: int, n_geos: int, n_channels: int) -> mmm_xgen.MMMData
 def preset(name: str, *, limit: float | None = None, runs: int = 31) -> Figure:
     """One dataset of a preset; of the small ones nearly all is labels, which the floor has none."""
     config = mmm_xgen.get_preset_config(name)
-    sizes = generate(config)["spend"].sizes
-    size = sizes["date"], sizes["geo"], sizes["channel"]
     figure = paired(
         f"{name}, warm, against exp(z) ** 1.3",
         lambda: generate(config),
-        floor(*size),
+        floor(*size_of(config)),
         limit=limit,
         runs=runs,
     )
-    return figure.making(1, prod(size))
+    return figure.making(1, prod(size_of(config)))
+
+
+def size_of(config: mmm_xgen.MMMDataConfig) -> tuple[int, int, int]:
+    return config.n_periods, config.regions.n_regions, len(config.channels)
+
+
+def labels(name: str, *, busy: bool = False, limit: float = 1.8, runs: int = 61) -> Figure:
+    """CPU time of one dataset against what xarray takes to label arrays that are ready."""
+    config = mmm_xgen.get_preset_config(name)
+    ds = generate(config)
+    data, coords = (
+        {key: (each.dims, each.to_numpy(), each.attrs) for key, each in part.items()}
+        for part in (ds.data_vars, ds.coords)
+    )
+    return measured(
+        f"{name}, against xarray.Dataset of its arrays",
+        lambda: generate(config),
+        lambda: xr.Dataset(data, coords=coords, attrs=ds.attrs),
+        busy=busy,
+        limit=limit,
+        runs=runs,
+    )
+
+
+def large(
+    *, busy: bool, clock: Callable[[], float], limit: float | None = None, runs: int = 31
+) -> Figure:
+    """One dataset of large_business against its floor."""
+    config = mmm_xgen.get_preset_config("large_business")
+    return measured(
+        "large_business, against exp(z) ** 1.3",
+        lambda: generate(config),
+        floor(*size_of(config)),
+        busy=busy,
+        clock=clock,
+        limit=limit,
+        runs=runs,
+    )
+
+
+def measured(
+    name: str,
+    thing: Callable[[], object],
+    ground: Callable[[], object],
+    *,
+    busy: bool,
+    clock: Callable[[], float] = time.process_time,
+    limit: float | None,
+    runs: int,
+) -> Figure:
+    """Figure that is measured alone or beside a busy core, in wall time or CPU time.
+
+    Threads that wait for each other show in CPU time and, beside a busy core, in wall time; in
+    the wall time of an idle machine they do not.
+    """
+    words = "CPU time" if clock is time.process_time else "wall time"
+    where = "beside a busy core" if busy else "alone"
+    with busy_core() if busy else nullcontext():
+        return paired(
+            f"{name}, {words} {where}", thing, ground, limit=limit, runs=runs, clock=clock
+        )
 
 
 def presets() -> list[Figure]:
     small = [preset(name) for name in ("basic", "small_business", "medium_business")]
-    return [*small, preset("large_business", limit=6)]
+    return [
+        *small,
+        preset("large_business", limit=6),
+        *(large(busy=busy, clock=time.process_time, limit=3.5) for busy in (False, True)),
+        large(busy=True, clock=time.perf_counter, limit=4),
+        *(labels("basic", busy=busy) for busy in (False, True)),
+    ]
 
 
 def growth() -> list[Figure]:

@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +76,16 @@ def timed(call: Callable[[], object], clock: Callable[[], float] = time.perf_cou
     start = clock()
     call()
     return clock() - start
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """Context in which a process of its own keeps one core busy, as a neighbour would."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
+        try:
+            yield
+        finally:
+            neighbour.kill()
 
 
 def processor_time_of_children() -> float:

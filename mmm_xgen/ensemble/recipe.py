@@ -6,6 +6,7 @@ import json
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Any, Literal
@@ -110,14 +111,22 @@ class Recipe:
             if "control" in describe(name).dims or 0 not in self._shape(name)
         )
 
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        return sizes_of(self.config)
+
     def _shape(self, name: str) -> tuple[int, ...]:
-        sizes = sizes_of(self.config)
-        return tuple(sizes[dim] for dim in describe(name).dims)
+        return tuple(self._sizes[dim] for dim in describe(name).dims)
 
     def _datasets_in(self, size: int, names: Sequence[str]) -> int:
         """Datasets whose variables have `size` bytes together, at least one."""
         of_one = 8 * sum(prod(self._shape(name)) for name in names)
         return max(1, size // max(of_one, 1))
+
+    @cached_property
+    def _together(self) -> int:
+        """Datasets that one broadcast makes."""
+        return self._datasets_in(CHUNK_BYTES, variable_names(self.config))
 
     # ------------------------------------------------------------------ laziness
 
@@ -166,7 +175,7 @@ class Recipe:
 
     def chunk(self, start: int, stop: int) -> Arrays:
         """Variables of some of the datasets, dims (dataset, ...) as in the Dataset."""
-        size = self._datasets_in(CHUNK_BYTES, variable_names(self.config))
+        size = self._together
         if stop - start <= size:
             return self._block(range(start, stop))
         arrays: Arrays = {}
