@@ -1,15 +1,19 @@
-"""The one form in which the checks see a Dataset or a frame: rows, and the same rows as a cube."""
+"""The cube of a modelling dataset, read from rows, and what the checks need to know of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.errors import shown
+from mmm_xgen.frames.cells import DateArray, read_dates, read_names, read_numbers, text_of
 from mmm_xgen.frames.statistics import (
     BoolArray,
     FloatArray,
@@ -22,44 +26,58 @@ from mmm_xgen.frames.statistics import (
     within_geo_correlation,
     zero_runs,
 )
+from mmm_xgen.frames.table import Table
 
-DateArray = NDArray[np.datetime64]
-# Identifiers in place of geo names would make dates x geos explode; no real panel is so empty.
+NATIONAL = "national"
+# Identifiers in place of geo names would make dates x geos explode; real data are never so empty.
 _MAX_CELLS_PER_ROW = 50
 _SPARE_CELLS = 10_000
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What was found around the numbers: names, shapes and types.
+class Keys:
+    """Columns that say what a row is about, and how to read them.
 
     Parameters
     ----------
-    labels : tuple of str
-        Every column (frame) or channel and control label (Dataset), repetitions included.
-    absent : tuple of str
-        Needed variables or columns that are not there.
-    misshapen : tuple of str
-        Dataset variables with dims they should not have, as ``"spend (week)"``.
-    unexpected : tuple of str
-        Frame columns that are neither key, y, channel nor control.
-    objects : tuple of str
-        Variables of object dtype that hold numbers only.
+    date : str
+        Column of the dates.
+    geo : str or None
+        Column of the geos. Without it, all rows are of one geo, `national`.
+    entry : str or None
+        Long table: column that names the channel of a row. Without it, the table is wide.
+    national : str
+        Name of the one geo of a table without a column of geos.
+    form : str or None
+        Format of the dates, as in `datetime.datetime.strptime`.
+    strict : bool
+        True if booleans are not numbers, controls are not negative, and dates have neither a time
+        zone nor a time of day.
     """
 
-    labels: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
-    misshapen: tuple[str, ...] = ()
-    unexpected: tuple[str, ...] = ()
-    objects: tuple[str, ...] = ()
+    date: str = "date"
+    geo: str | None = "geo"
+    entry: str | None = None
+    national: str = NATIONAL
+    form: str | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """The rows of a dataset, one a (date, geo), as read and before any repair.
+    """The cube (date, geo, variable) of a modelling dataset, as read and before any repair.
+
+    The rows of a wide table are those of the cube: one a (date, geo). A long table has one a
+    (date, geo, channel), and its cube has a series for each geo and channel in place of the geos.
 
     Parameters
     ----------
+    table : Table
+        The cells as the source has them, for messages.
+    keys : Keys
+        Columns that say what a row is about.
+    places : tuple of int
+        Position of the column of each variable in `table`.
     names : tuple of str
         Name of each variable.
     roles : ndarray of str (variable,)
@@ -70,32 +88,77 @@ class Panel:
         Cells that hold something other than a number.
     dates : ndarray of datetime64[s] (row,)
         NaT where missing or unparsable.
-    raw_dates : ndarray of object (row,)
-        The dates as given, for messages.
     unparsable : ndarray of bool (row,)
-        Dates that are there but are no dates.
+        Dates that are there but are not dates.
     geos : ndarray of object (row,)
         Geo labels as text; None where missing.
-    layout : Layout
-        Names, shapes and types.
+    labels : tuple of str
+        Every column of a frame, or channel and control of a Dataset, repetitions included.
+    absent : tuple of str
+        Columns or variables that a model needs and that are not there.
+    misshapen : tuple of str
+        Dataset variables with dims that they should not have, as ``"spend (week)"``.
     dataset : xarray.Dataset or None
         The Dataset that was read, if it was one.
     """
 
+    table: Table
+    keys: Keys
+    places: tuple[int, ...]
     names: tuple[str, ...]
     roles: NDArray[np.str_]
     cells: FloatArray
     text: BoolArray
     dates: DateArray
-    raw_dates: NDArray[np.object_]
     unparsable: BoolArray
     geos: NDArray[np.object_]
-    layout: Layout
+    labels: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    misshapen: tuple[str, ...] = ()
     dataset: xr.Dataset | None = None
+
+    @classmethod
+    def of(
+        cls, table: Table, variables: Sequence[tuple[int, str, str]], keys: Keys, **about: Any
+    ) -> Panel:
+        """Read the cells of a table.
+
+        Parameters
+        ----------
+        table : Table
+            What to read.
+        variables : sequence of (int, str, str)
+            Position of the column of each variable, its name and its role.
+        keys : Keys
+            Columns that say what a row is about.
+        **about
+            `labels`, `absent`, `misshapen` and `dataset` of the class.
+        """
+        n = table.n_rows
+        cells, text = np.empty((n, len(variables))), np.empty((n, len(variables)), dtype=np.bool_)
+        for position, (place, *_) in enumerate(variables):
+            cells[:, position], text[:, position] = read_numbers(
+                table.cells[place], is_text=table.is_text, strict=keys.strict
+            )
+        date, geo = table.column(keys.date), table.column(keys.geo)
+        date = pd.Series([None] * n, dtype=object) if date is None else date
+        geos = np.full(n, keys.national, dtype=object) if geo is None else read_names(geo)
+        names = tuple(name for _, name, _ in variables)
+        roles = np.array([role for *_, role in variables], dtype=np.str_)
+        places = tuple(place for place, *_ in variables)
+        dates = read_dates(date, form=keys.form, strict=keys.strict)
+        return cls(table, keys, places, names, roles, cells, text, *dates, geos, **about)
+
+    @cached_property
+    def unexpected(self) -> tuple[str, ...]:
+        """Columns of a frame that are neither key, y, channel nor control."""
+        known = {self.keys.date, self.keys.geo, *self.names}
+        is_frame = self.dataset is None
+        return tuple(name for name in dict.fromkeys(self.labels) if is_frame and name not in known)
 
     @cached_property
     def dated(self) -> bool:
-        """Whether any date can be used; if not, the order of rows stands in for time."""
+        """True if any date can be used. If none can, the order of the rows stands in for time."""
         return bool((~np.isnat(self.dates)).any())
 
     @cached_property
@@ -112,7 +175,7 @@ class Panel:
     def date_codes(self) -> IntArray:
         """Position of each row's date in time, -1 where not usable; dims (row,)."""
         if not self.dated:
-            order = pd.Series(self.geo_codes).groupby(self.geo_codes).cumcount()
+            order = pd.Series(self.series_codes).groupby(self.series_codes).cumcount()
             return np.asarray(order, dtype=np.int64)
         codes = np.searchsorted(self.unique_dates, self.dates).astype(np.int64)
         return np.where(np.isnat(self.dates), np.int64(-1), codes)
@@ -128,32 +191,60 @@ class Panel:
         return int(self.date_codes.max(initial=-1)) + 1
 
     @cached_property
+    def entry_labels(self) -> NDArray[np.object_]:
+        """Channels that the rows of a long table name, in order; none for a wide table."""
+        return self._entry_factor[1]
+
+    @cached_property
+    def series_codes(self) -> IntArray:
+        """Position of each row's series: its geo or, in a long table, its geo and channel."""
+        codes, labels = self._entry_factor
+        return np.where(self.geo_codes < 0, -1, self.geo_codes * max(len(labels), 1) + codes)
+
+    @cached_property
+    def n_series(self) -> int:
+        """Number of series: geos, times channels in a long table."""
+        return len(self.geo_labels) * max(len(self.entry_labels), 1)
+
+    @cached_property
+    def usable(self) -> BoolArray:
+        """Rows with a date and a geo; dims (row,)."""
+        return (self.date_codes >= 0) & (self.geo_codes >= 0)
+
+    @cached_property
     def first_rows(self) -> IntArray:
-        """Rows that are the first with their (date, geo), both usable; sorted by date, geo."""
-        keyed = np.flatnonzero((self.date_codes >= 0) & (self.geo_codes >= 0))
-        keys = self.date_codes[keyed] * len(self.geo_labels) + self.geo_codes[keyed]
-        return keyed[np.unique(keys, return_index=True)[1]].astype(np.int64)
+        """Usable rows that are the first with their date and series; sorted by date, series."""
+        usable = np.flatnonzero(self.usable)
+        keys = self.date_codes[usable] * self.n_series + self.series_codes[usable]
+        return usable[np.unique(keys, return_index=True)[1]].astype(np.int64)
+
+    @cached_property
+    def repeated_rows(self) -> IntArray:
+        """Usable rows that repeat the date and series of an earlier row."""
+        return np.setdiff1d(np.flatnonzero(self.usable), self.first_rows)
 
     @cached_property
     def cube_rows(self) -> IntArray:
-        """Row behind each cell of the cube, -1 where there is none; dims (date, geo).
+        """Row behind each cell of the cube, -1 where there is none; dims (date, series).
 
         Empty if rows are so few for their dates and geos that the cube would be nearly all gaps.
         """
-        shape = (self.n_dates, len(self.geo_labels))
+        shape = (self.n_dates, self.n_series)
         if shape[0] * shape[1] > _MAX_CELLS_PER_ROW * len(self.dates) + _SPARE_CELLS:
             shape = (0, 0)
         rows = np.full(shape, -1, dtype=np.int64)
         if rows.size:
             first = self.first_rows
-            rows[self.date_codes[first], self.geo_codes[first]] = first
+            rows[self.date_codes[first], self.series_codes[first]] = first
         return rows
 
     @cached_property
     def cube(self) -> FloatArray:
-        """Finite values, NaN elsewhere; dims (date, geo, variable)."""
-        values = self.cells[self.cube_rows] if len(self.cells) else self._no_cells
-        return np.where((self.cube_rows >= 0)[..., None] & np.isfinite(values), values, np.nan)
+        """Finite values, NaN elsewhere; dims (date, series, variable)."""
+        # One row more, for cells without a row.
+        rows = np.concatenate([self.cells, np.full((1, len(self.names)), np.nan)])
+        values = rows[self.cube_rows]
+        return np.where(np.isfinite(values), values, np.nan)
 
     @cached_property
     def moments(self) -> Moments:
@@ -227,7 +318,12 @@ class Panel:
             index=pd.Index(self.names, name="variable", dtype=object),
         )
 
-    def places(self, rows: IntArray, *, limit: int = 3) -> str:
+    def cell_text(self, row: int, column: str | None) -> str:
+        """Text of a cell of the source, in quotes and short, for messages."""
+        cells = self.table.column(column)
+        return shown(text_of(cells.iloc[row])) if cells is not None else "nothing"
+
+    def places_of(self, rows: IntArray, *, limit: int = 3) -> str:
         """Name the first rows by geo and date, and count the others."""
         named = [self._place(int(row)) for row in rows[:limit]]
         return ", ".join(named) + (f" and {len(rows) - limit} more" if len(rows) > limit else "")
@@ -236,11 +332,18 @@ class Panel:
         date = str(self.dates[row])[:10] if not np.isnat(self.dates[row]) else f"row {row}"
         return f"{self.geos[row]} {date}" if len(self.geo_labels) > 1 else date
 
-    @property
-    def _no_cells(self) -> FloatArray:
-        return np.full((*self.cube_rows.shape, len(self.names)), np.nan)
-
     @cached_property
     def _geo_factor(self) -> tuple[IntArray, NDArray[np.object_]]:
-        codes, labels = pd.factorize(self.geos)
-        return codes.astype(np.int64), np.asarray(labels, dtype=object)
+        return _factor(self.geos)
+
+    @cached_property
+    def _entry_factor(self) -> tuple[IntArray, NDArray[np.object_]]:
+        entries = self.table.column(self.keys.entry)
+        if entries is None:
+            return np.zeros(len(self.dates), dtype=np.int64), np.array([], dtype=object)
+        return _factor(read_names(entries))
+
+
+def _factor(labels: NDArray[np.object_]) -> tuple[IntArray, NDArray[np.object_]]:
+    codes, unique = pd.factorize(labels)
+    return codes.astype(np.int64), np.asarray(unique, dtype=object)

@@ -14,10 +14,11 @@ from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import SaturationSpec
-from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns
+from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.transform import TransformConfig
 from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest, warn
+from mmm_xgen.frames.columns import chosen_columns
 from mmm_xgen.kernels.calendar import FREQUENCIES, Dates, regular
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.presets import Config, config_from

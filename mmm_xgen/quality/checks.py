@@ -96,19 +96,19 @@ CHECKS: tuple[Check, ...] = (
         "Keep one row a date and geo: drop exact copies, sum what was split.",
     ),
     Check(
-        "non-numeric", "error", structure.non_numeric,
+        "non-numeric", "error", values.cells_with("non-numeric"),
         "Convert text to numbers, with pandas.to_numeric say.",
     ),
     Check(
-        "missing-values", "error", values.missing_values,
+        "missing-values", "error", values.cells_with("missing-values"),
         "Fill missing values or find out what they were: some models read them as 0.",
     ),
     Check(
-        "infinite-values", "error", values.infinite_values,
+        "infinite-values", "error", values.cells_with("infinite-values"),
         "Replace infinities, which usually come from a division by zero.",
     ),
     Check(
-        "negative-values", "error", values.negative_values,
+        "negative-values", "error", values.cells_with("negative-values"),
         "Make spend and y zero or more: book refunds and returns in the period they belong to.",
     ),
     Check(
@@ -185,7 +185,7 @@ CHECKS: tuple[Check, ...] = (
         "Confirm outliers, and model the event behind them rather than delete them.",
     ),
     Check(
-        "negative-control", "warning", values.negative_controls,
+        "negative-control", "warning", values.cells_with("negative-control"),
         "Shift negative controls to zero or more if the model or file format needs it.",
     ),
     Check(

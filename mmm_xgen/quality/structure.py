@@ -12,7 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.config.names import label as label_of
-from mmm_xgen.frames.panel import DateArray, Panel
+from mmm_xgen.frames.cells import DateArray
+from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.statistics import BoolArray, FloatArray, IntArray
 from mmm_xgen.quality.grouping import Case, Trace, grouped
 
@@ -22,6 +23,9 @@ _REGULAR_SHARE = 0.9
 _ANCHORED_SHARE = 0.75
 _DAY = np.timedelta64(86_400, "s")
 
+NEEDED_DIMS = (
+    "spend (date, geo, channel), y (date, geo), control_value (date, geo, control) in any order"
+)
 _TRUTH_WORDS = frozenset(
     {"contribution", "contributions", "roas", "mroas", "roi", "effect", "effects"}
     | {"effectiveness", "incremental", "adstock", "adstocked", "carryover", "saturated"}
@@ -37,18 +41,14 @@ _CONTRIBUTIONS = tuple(
 
 def absent_variables(panel: Panel) -> Iterator[Trace]:
     """Find variables and columns that a model needs and the data lack."""
-    for name in panel.layout.absent:
+    for name in panel.absent:
         yield name, f"{name!r} is needed and is not there"
 
 
 def wrong_dims(panel: Panel) -> Iterator[Trace]:
-    """Find Dataset variables whose dims are not those of the schema."""
-    for variable in panel.layout.misshapen:
-        yield (
-            variable,
-            "needed dims: spend (date, geo, channel), y (date, geo), "
-            + ("control_value (date, geo, control) in any order"),
-        )
+    """Find Dataset variables with dims that are not those of the schema."""
+    for variable in panel.misshapen:
+        yield variable, "needed dims: " + NEEDED_DIMS
 
 
 def no_rows(panel: Panel) -> Iterator[Trace]:
@@ -59,7 +59,7 @@ def no_rows(panel: Panel) -> Iterator[Trace]:
 
 def duplicate_columns(panel: Panel) -> Iterator[Trace]:
     """Find names that occur twice, and columns that name the same, as x1-TV and x2-TV do."""
-    for label, count in Counter(panel.layout.labels).items():
+    for label, count in Counter(panel.labels).items():
         if count > 1:
             yield label, f"the name occurs {count} times; only the first was checked further"
     if panel.dataset is not None:
@@ -77,7 +77,7 @@ def unparsable_dates(panel: Panel) -> Iterator[Trace]:
     """Find dates that cannot be read as dates, numbers among them."""
     rows = np.flatnonzero(panel.unparsable)
     if rows.size:
-        shown = ", ".join(repr(panel.raw_dates[row])[:40] for row in rows[:3])
+        shown = ", ".join(panel.cell_text(row, panel.keys.date) for row in rows[:3])
         yield "date", f"{rows.size} of {len(panel.dates)} dates cannot be read: {shown}"
 
 
@@ -85,24 +85,22 @@ def missing_keys(panel: Panel) -> Iterator[Trace]:
     """Find rows without a date or without a geo."""
     absent = {"date": np.isnat(panel.dates) & ~panel.unparsable, "geo": panel.geo_codes < 0}
     for name, rows in absent.items():
-        if rows.any() and name not in panel.layout.absent:
+        if rows.any() and name not in panel.absent:
             yield name, f"{int(rows.sum())} of {len(rows)} rows have no {name}"
 
 
 def duplicate_rows(panel: Panel) -> Iterator[Trace]:
     """Find rows that repeat the date and geo of an earlier row."""
-    usable = (panel.date_codes >= 0) & (panel.geo_codes >= 0)
-    usable[panel.first_rows] = False
-    rows = np.flatnonzero(usable)
+    rows = panel.repeated_rows
     if rows.size:
-        yield f"(date, geo) at {panel.places(rows)}", f"{rows.size} rows repeat a date and geo"
+        yield f"(date, geo) at {panel.places_of(rows)}", f"{rows.size} rows repeat a date and geo"
 
 
 def unsorted_rows(panel: Panel) -> Iterator[Trace]:
     """Find rows that are not by date, then by geo (alphabetical or in a steady order)."""
     if not panel.dated:
         return
-    usable = (panel.date_codes >= 0) & (panel.geo_codes >= 0)
+    usable = panel.usable
     dates, geos = panel.date_codes[usable], panel.geo_codes[usable]
     rank = np.argsort(np.argsort(panel.geo_labels.astype(str)))[geos]
     n_geos = len(panel.geo_labels)
@@ -110,7 +108,10 @@ def unsorted_rows(panel: Panel) -> Iterator[Trace]:
     least = min(falls, key=lambda fall: int(fall.sum()))
     if least.any():
         after = np.flatnonzero(usable)[np.flatnonzero(least) + 1]
-        yield f"(date, geo) at {panel.places(after)}", f"{after.size} rows come before their turn"
+        yield (
+            f"(date, geo) at {panel.places_of(after)}",
+            f"{after.size} rows come before their turn",
+        )
 
 
 def unbalanced_geos(panel: Panel) -> Iterator[Trace]:
@@ -186,19 +187,11 @@ def _mode(values: NDArray[np.float64] | NDArray[np.int64]) -> tuple[float, float
 
 
 @grouped
-def non_numeric(panel: Panel) -> Iterator[Case]:
-    """Find cells that hold something other than a number."""
-    for position in np.flatnonzero(panel.text.any(axis=0)):
-        rows = np.flatnonzero(panel.text[:, position])
-        message = f"{rows.size} of {len(panel.text)} values are not numbers"
-        yield Case(panel.names[position], f"at {panel.places(rows)}", message, rows.size)
-
-
-@grouped
 def object_dtype(panel: Panel) -> Iterator[Case]:
     """Find numbers stored as Python objects."""
-    for name in panel.layout.objects:
-        yield Case(name, "", "numbers are stored with dtype object")
+    for position, place in enumerate(panel.places):
+        if panel.table.cells[place].dtype == object and not panel.text[:, position].any():
+            yield Case(panel.table.names[place], "", "numbers are stored with dtype object")
 
 
 def leaked_truth(panel: Panel) -> Iterator[Trace]:
@@ -206,8 +199,8 @@ def leaked_truth(panel: Panel) -> Iterator[Trace]:
 
     Never grouped: each of them has to go, so each is named.
     """
-    unexpected = set(panel.layout.unexpected)
-    for label in dict.fromkeys(panel.layout.labels):
+    unexpected = set(panel.unexpected)
+    for label in dict.fromkeys(panel.labels):
         # camelCase, snake_case and x1-TV all fall into words.
         words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", label)}
         taboo = words & _TRUTH_WORDS
@@ -220,7 +213,7 @@ def leaked_truth(panel: Panel) -> Iterator[Trace]:
 @grouped
 def unexpected_columns(panel: Panel) -> Iterator[Case]:
     """Find columns that are neither key, y, channel (x1-*) nor control (c1-*)."""
-    for label in panel.layout.unexpected:
+    for label in panel.unexpected:
         yield Case(label, "", "neither date, geo, y, a channel (x1-...) nor a control (c1-...)")
 
 

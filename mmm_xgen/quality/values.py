@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from mmm_xgen.frames.faults import cell_faults
 from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.statistics import BoolArray, is_constant, moments
 from mmm_xgen.quality.grouping import Case, Trace, grouped
@@ -18,37 +19,25 @@ LONG_GAP_SHARE = 0.25
 LONG_GAP_PERIODS = 8
 
 
-@grouped
-def missing_values(panel: Panel) -> Iterator[Case]:
-    """Find cells without a value."""
-    yield from _by_variable(panel, panel.missing, "values are missing")
+def cells_with(code: str) -> Callable[[Panel], Iterator[Trace]]:
+    """Make the check for one kind of fault in cells, such as ``"missing-values"``.
 
+    Examples
+    --------
+    >>> from mmm_xgen.frames.reading import read
+    >>> import pandas as pd
+    >>> list(cells_with("negative-values")(read(pd.DataFrame({"y": [-1.0, 2.0]}))))
+    [('y at row 0', '1 of 2 values are negative')]
+    """
 
-@grouped
-def infinite_values(panel: Panel) -> Iterator[Case]:
-    """Find infinities."""
-    yield from _by_variable(panel, np.isinf(panel.cells), "values are infinite")
+    def check(panel: Panel) -> Iterator[Case]:
+        for fault in cell_faults(panel):
+            if fault.code == code:
+                n, place = len(fault.rows), f"at {panel.places_of(fault.rows)}"
+                message = f"{n} of {len(panel.cells)} values {fault.what}"
+                yield Case(panel.names[fault.position], place, message, n)
 
-
-@grouped
-def negative_values(panel: Panel) -> Iterator[Case]:
-    """Find negative spend and negative y."""
-    negative = (panel.cells < 0) & (panel.roles != "control")
-    yield from _by_variable(panel, negative, "values are negative")
-
-
-@grouped
-def negative_controls(panel: Panel) -> Iterator[Case]:
-    """Find negative controls, which the wide schema does not have."""
-    negative = (panel.cells < 0) & (panel.roles == "control")
-    yield from _by_variable(panel, negative, "values are negative")
-
-
-def _by_variable(panel: Panel, bad: BoolArray, what: str) -> Iterator[Case]:
-    for position in np.flatnonzero(bad.any(axis=0)):
-        rows = np.flatnonzero(bad[:, position])
-        message = f"{rows.size} of {len(bad)} {what}"
-        yield Case(panel.names[position], f"at {panel.places(rows)}", message, rows.size)
+    return grouped(check)
 
 
 def zero_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
@@ -201,7 +190,7 @@ def spend_gaps(panel: Panel) -> Iterator[Case]:
         geo = int(np.where(long[:, position], surprise, -np.inf).argmax())
         end, length = int(ends[geo]), int(lengths[geo])
         rows = panel.cube_rows[[end - length + 1, end], geo]
-        place = f"at {panel.places(rows[:1])} to {panel.places(rows[1:])}"
+        place = f"at {panel.places_of(rows[:1])} to {panel.places_of(rows[1:])}"
         n_geos = int(long[:, position].sum())
         message = (
             f"{length} of {n_dates} periods in a row without spend, "
@@ -219,5 +208,5 @@ def outlying_values(panel: Panel) -> Iterator[Case]:
         distance = np.nan_to_num(panel.isolation[:, :, position][cells], posinf=np.inf)
         worst_first = np.argsort(-distance, kind="stable")
         message = f"{rows.size} of {len(panel.first_rows)} values are far from their geo's median"
-        place = f"at {panel.places(rows[worst_first])}"
+        place = f"at {panel.places_of(rows[worst_first])}"
         yield Case(panel.names[position], place, message, float(distance.max()))
