@@ -8,15 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.config.names import label
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.frames.faults import refuse_faults
 from mmm_xgen.frames.frequency import REGULAR, declared_frequency, fitted_frequency
 from mmm_xgen.frames.panel import Panel
-from mmm_xgen.frames.reading import VARIABLES, read
+from mmm_xgen.frames.reading import VARIABLES, labels_of, read, same_labels
 from mmm_xgen.schema import attributes, describe
-
-PREFIXES = {"channel": "x", "control": "c"}
 
 
 def from_frame(
@@ -106,6 +103,10 @@ def _refuse_columns(panel: Panel) -> None:
             f"the column {name!r} is neither date, geo, y, a channel (x1-...) nor a control "
             f"(c1-...); rename it, as to {_suggestion(name)!r}, or drop it"
         )
+    for role, label, (first, second, *_) in same_labels(panel):
+        raise panel.table.header_fault(
+            f"the columns {first!r} and {second!r} both name the {role} {label!r}; rename one"
+        )
 
 
 def _suggestion(name: str) -> str:
@@ -118,20 +119,13 @@ def _suggestion(name: str) -> str:
 
 def _named(panel: Panel, role: str, units: dict[str, str]) -> dict[str, tuple[object, ...]]:
     """Coordinates of the channels or controls: their labels and their columns."""
-    columns = [name for name, own in zip(panel.names, panel.roles, strict=True) if own == role]
-    labels = [label(name, PREFIXES[role], place) for place, name in enumerate(columns)]
-    for position, name in enumerate(labels):
-        first = labels.index(name)
-        if not name:
-            raise SchemaError(f"the column {columns[position]!r} does not name a {role}")
-        if first < position:
-            raise SchemaError(
-                f"the columns {columns[first]!r} and {columns[position]!r} both name the {role} "
-                f"{name!r}; rename one of them"
-            )
+    labels = labels_of(panel, role)
+    for column, label in labels.items():
+        if not label:
+            raise SchemaError(f"the column {column!r} does not name a {role}")
     return {
-        name: (role, np.array(values, dtype=str), attributes(name, **units))
-        for name, values in ((role, labels), (f"{role}_column", columns))
+        name: (role, np.array(list(values), dtype=str), attributes(name, **units))
+        for name, values in ((role, labels.values()), (f"{role}_column", labels))
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,8 @@ NATIONAL = "national"
 # Identifiers in place of geo names would make dates x geos explode; real data are never so empty.
 _MAX_CELLS_PER_ROW = 50
 _SPARE_CELLS = 10_000
+# Items that a message names before it counts the others.
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -323,10 +325,9 @@ class Panel:
         cells = self.table.column(column)
         return shown(text_of(cells.iloc[row])) if cells is not None else "nothing"
 
-    def places_of(self, rows: IntArray, *, limit: int = 3) -> str:
+    def places_of(self, rows: IntArray) -> str:
         """Name the first rows by geo and date, and count the others."""
-        named = [self._place(int(row)) for row in rows[:limit]]
-        return ", ".join(named) + (f" and {len(rows) - limit} more" if len(rows) > limit else "")
+        return listed([self._place(int(row)) for row in rows[:NAMED]], len(rows))
 
     def _place(self, row: int) -> str:
         date = str(self.dates[row])[:10] if not np.isnat(self.dates[row]) else f"row {row}"
@@ -342,6 +343,19 @@ class Panel:
         if entries is None:
             return np.zeros(len(self.dates), dtype=np.int64), np.array([], dtype=object)
         return _factor(read_names(entries))
+
+
+def listed(items: Iterable[object], total: int | None = None) -> str:
+    """Name the first items, and count the others.
+
+    Examples
+    --------
+    >>> listed("abcde")
+    'a, b, c and 2 more'
+    """
+    items = list(items)
+    more = (len(items) if total is None else total) - NAMED
+    return ", ".join(map(str, items[:NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _factor(labels: NDArray[np.object_]) -> tuple[IntArray, NDArray[np.object_]]:

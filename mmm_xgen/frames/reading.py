@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.config.names import label
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.panel import NATIONAL, Keys, Panel
 from mmm_xgen.frames.table import Table, frame_table
@@ -21,6 +22,7 @@ COLUMNS = {
     "channel": re.compile(r"x\d*-.*|x\d+", re.DOTALL),
     "control": re.compile(r"c\d*-.*|c\d+", re.DOTALL),
 }
+PREFIXES = {"channel": "x", "control": "c"}
 # Role and dim of the labels of each variable of a Dataset, in the same order.
 VARIABLES = {
     "y": ("y", None),
@@ -100,6 +102,27 @@ def _read_dataset(dataset: xr.Dataset) -> Panel:
     by_date = measured.reshape(dataset.sizes.get("date", 0), dataset.sizes.get("geo", 1))
     rows = (by_date | ~by_date.any(axis=1, keepdims=True)).ravel()
     return panel if rows.all() else Panel.of(table.take(rows), variables, Keys(), **about)
+
+
+def labels_of(panel: Panel, role: str) -> dict[str, str]:
+    """Label of each channel or control column of a frame: ``TV`` for ``x1-TV``.
+
+    Examples
+    --------
+    >>> labels_of(read(pd.DataFrame({"y": [1.0], "x1-TV": [2.0], "x2": [3.0]})), "channel")
+    {'x1-TV': 'TV', 'x2': 'x2'}
+    """
+    columns = [name for name, own in zip(panel.names, panel.roles, strict=True) if own == role]
+    return {name: label(name, PREFIXES[role], 0) for name in columns}
+
+
+def same_labels(panel: Panel) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield role, label and columns of channels and controls that several columns name."""
+    for role in PREFIXES if panel.dataset is None else ():
+        columns: dict[str, list[str]] = {}
+        for name, text in labels_of(panel, role).items():
+            columns.setdefault(text, []).append(name)
+        yield from ((role, text, same) for text, same in columns.items() if len(same) > 1)
 
 
 def dataset_table(

@@ -60,143 +60,79 @@ class Check:
             yield Finding(self.code, message, where, self.fix)
 
 
-# In order of seriousness: reports and suggested fixes keep it.
-CHECKS: tuple[Check, ...] = (
-    Check(
-        "missing-variable", "error", structure.absent_variables,
-        "Add what is missing: a Dataset needs spend and y, a frame date, y and one x1-... column.",
-    ),
-    Check(
-        "wrong-dims", "error", structure.wrong_dims,
-        "Rename or reduce the dims to spend (date, geo, channel) and y (date, geo).",
-    ),
-    Check("no-rows", "error", structure.no_rows, "Load at least one date."),
-    Check(
-        "duplicate-columns", "error", structure.duplicate_columns,
-        "Rename or drop the columns that share a name.",
-    ),
-    Check(
-        "unparsable-dates", "error", structure.unparsable_dates,
-        "Write every date as YYYY-MM-DD; a week number or a year alone is not a date.",
-    ),
-    Check(
-        "missing-values", "error", structure.missing_keys,
-        "Complete the dates and geos, or drop the rows that lack one.",
-    ),
-    Check(
-        "leaked-truth", "error", structure.leaked_truth,
-        "Remove columns that hold the answer (or rename them if they do not) before modelling.",
-    ),
-    Check(
-        "broken-identity", "error", structure.broken_identity,
-        "Regenerate the Dataset: components must sum to mu, and y - mu must be the noise.",
-    ),
-    Check(
-        "duplicate-rows", "error", structure.duplicate_rows,
-        "Keep one row a date and geo: drop exact copies, sum what was split.",
-    ),
-    Check(
-        "non-numeric", "error", values.cells_with("non-numeric"),
-        "Convert text to numbers, with pandas.to_numeric say.",
-    ),
-    Check(
-        "missing-values", "error", values.cells_with("missing-values"),
-        "Fill missing values or find out what they were: some models read them as 0.",
-    ),
-    Check(
-        "infinite-values", "error", values.cells_with("infinite-values"),
-        "Replace infinities, which usually come from a division by zero.",
-    ),
-    Check(
-        "negative-values", "error", values.cells_with("negative-values"),
-        "Make spend and y zero or more: book refunds and returns in the period they belong to.",
-    ),
-    Check(
-        "unbalanced-geos", "error", structure.unbalanced_geos,
-        "Give every geo every date: some models read a missing row as 0.",
-    ),
-    Check(
-        "date-gaps", "error", structure.date_gaps,
-        "Add the missing dates: carry-over counts rows, so a gap shifts it.",
-    ),
-    Check("zero-y", "error", values.zero_overall("y"), "Load the KPI: y is zero everywhere."),
-    Check(
-        "constant-y", "error", values.constant_overall("y"),
-        "Load the KPI as measured: a constant y has nothing to explain.",
-    ),
-    Check(
-        "irregular-dates", "warning", structure.irregular_dates,
-        "Bring the dates to one frequency: daily, weekly on one weekday, or monthly.",
-    ),
-    Check(
-        "unsorted-rows", "warning", structure.unsorted_rows,
-        "Sort the rows by date, then by geo.",
-    ),
-    Check(
-        "copy-of-y", "warning", values.copies_of_y,
-        "Remove channels and controls computed from y.",
-    ),
-    Check(
-        "few-rows", "warning", values.few_rows,
-        "Use more dates or fewer channels and controls.",
-    ),
-    Check(
-        "collinear", "warning", values.collinear,
-        "Merge or drop collinear channels and controls, or calibrate them with lift tests.",
-    ),
-    Check(
-        "correlated-pair", "warning", values.correlated_pairs,
-        "Merge channels that always move together, or vary one of them in some geos.",
-    ),
-    Check(
-        "zero-channel", "warning", values.zero_overall("channel"),
-        "Drop channels that never run: nothing can be learned of them, and some models refuse.",
-    ),
-    Check(
-        "constant-channel", "warning", values.constant_overall("channel"),
-        "Drop or vary channels with constant spend: they look like the intercept.",
-    ),
-    Check(
-        "constant-channel", "warning", values.constant_in_geos("channel"),
-        "Pool a channel's effect over geos where its spend is constant in some of them.",
-    ),
-    Check(
-        "zero-control", "warning", values.zero_overall("control"),
-        "Drop controls that are zero everywhere.",
-    ),
-    Check(
-        "constant-control", "warning", values.constant_overall("control"),
-        "Drop constant controls: they look like the intercept.",
-    ),
-    Check(
-        "constant-control", "warning", values.constant_in_geos("control"),
-        "Drop controls that do not change over time: they look like the geo's intercept.",
-    ),
-    Check(
-        "constant-y", "warning", values.constant_in_geos("y"),
-        "Check the KPI of geos in which it never changes, or drop these geos.",
-    ),
-    Check(
-        "spend-gap", "warning", values.spend_gaps,
-        "Confirm that long spans without spend are real and not missing records.",
-    ),
-    Check(
-        "outliers", "warning", values.outlying_values,
-        "Confirm outliers, and model the event behind them rather than delete them.",
-    ),
-    Check(
-        "negative-control", "warning", values.cells_with("negative-control"),
-        "Shift negative controls to zero or more if the model or file format needs it.",
-    ),
-    Check(
-        "object-dtype", "warning", structure.object_dtype,
-        "Convert columns of dtype object to float.",
-    ),
-    Check(
-        "unexpected-column", "warning", structure.unexpected_columns,
-        "Name channels x1-..., controls c1-..., and drop other columns before modelling.",
-    ),
+# Code, function and fix of each check, the most serious first: reports keep the order.
+ERRORS = (
+    ("missing-variable", structure.absent_variables,
+     "Add what is missing: a Dataset needs spend and y, a frame date, y and one x1-... column."),
+    ("wrong-dims", structure.wrong_dims,
+     "Rename or reduce the dims to spend (date, geo, channel) and y (date, geo)."),
+    ("no-rows", structure.no_rows, "Load at least one date."),
+    ("duplicate-columns", structure.duplicate_columns,
+     "Rename or drop the columns that share a name."),
+    ("unparsable-dates", structure.unparsable_dates,
+     "Write every date as YYYY-MM-DD; a week number or a year alone is not a date."),
+    ("missing-values", structure.missing_keys,
+     "Complete the dates and geos, or drop the rows that lack one."),
+    ("leaked-truth", structure.leaked_truth,
+     "Remove columns that hold the answer (or rename them if they do not) before modelling."),
+    ("broken-identity", structure.broken_identity,
+     "Regenerate the Dataset: components must sum to mu, and y - mu must be the noise."),
+    ("duplicate-rows", structure.duplicate_rows,
+     "Keep one row a date and geo: drop exact copies, sum what was split."),
+    ("non-numeric", values.cells_with("non-numeric"),
+     "Convert text to numbers, with pandas.to_numeric say."),
+    ("missing-values", values.cells_with("missing-values"),
+     "Fill missing values or find out what they were: some models read them as 0."),
+    ("infinite-values", values.cells_with("infinite-values"),
+     "Replace infinities, which usually come from a division by zero."),
+    ("negative-values", values.cells_with("negative-values"),
+     "Make spend and y zero or more: book refunds and returns in the period they belong to."),
+    ("unbalanced-geos", structure.unbalanced_geos,
+     "Give every geo every date: some models read a missing row as 0."),
+    ("date-gaps", structure.date_gaps,
+     "Add the missing dates: carry-over counts rows, so a gap shifts it."),
+    ("zero-y", values.constant_overall("y", zero=True), "Load the KPI: y is zero everywhere."),
+    ("constant-y", values.constant_overall("y"),
+     "Load the KPI as measured: a constant y has nothing to explain."),
 )  # fmt: skip
+WARNINGS = (
+    ("irregular-dates", structure.irregular_dates,
+     "Bring the dates to one frequency: daily, weekly on one weekday, or monthly."),
+    ("unsorted-rows", structure.unsorted_rows, "Sort the rows by date, then by geo."),
+    ("copy-of-y", values.copies_of_y, "Remove channels and controls computed from y."),
+    ("few-rows", values.few_rows, "Use more dates or fewer channels and controls."),
+    ("collinear", values.collinear,
+     "Merge or drop collinear channels and controls, or calibrate them with lift tests."),
+    ("correlated-pair", values.correlated_pairs,
+     "Merge channels that always move together, or vary one of them in some geos."),
+    ("zero-channel", values.constant_overall("channel", zero=True),
+     "Drop channels that never run: nothing can be learned of them, and some models refuse."),
+    ("constant-channel", values.constant_overall("channel"),
+     "Drop or vary channels with constant spend: they look like the intercept."),
+    ("constant-channel", values.constant_in_geos("channel"),
+     "Pool a channel's effect over geos where its spend is constant in some of them."),
+    ("zero-control", values.constant_overall("control", zero=True),
+     "Drop controls that are zero everywhere."),
+    ("constant-control", values.constant_overall("control"),
+     "Drop constant controls: they look like the intercept."),
+    ("constant-control", values.constant_in_geos("control"),
+     "Drop controls that do not change over time: they look like the geo's intercept."),
+    ("constant-y", values.constant_in_geos("y"),
+     "Check the KPI of geos in which it never changes, or drop these geos."),
+    ("spend-gap", values.spend_gaps,
+     "Confirm that long spans without spend are real and not missing records."),
+    ("outliers", values.outlying_values,
+     "Confirm outliers, and model the event behind them rather than delete them."),
+    ("negative-control", values.cells_with("negative-control"),
+     "Shift negative controls to zero or more if the model or file format needs it."),
+    ("object-dtype", structure.object_dtype, "Convert columns of dtype object to float."),
+    ("unexpected-column", structure.unexpected_columns,
+     "Name channels x1-..., controls c1-..., and drop other columns before modelling."),
+)  # fmt: skip
+CHECKS = (
+    *(Check(code, "error", find, fix) for code, find, fix in ERRORS),
+    *(Check(code, "warning", find, fix) for code, find, fix in WARNINGS),
+)
 
 
 @in_memory

@@ -11,9 +11,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.config.names import label as label_of
-from mmm_xgen.frames.cells import DateArray
-from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.cells import DateArray, read_numbers
+from mmm_xgen.frames.panel import Panel, listed
+from mmm_xgen.frames.reading import same_labels
 from mmm_xgen.frames.statistics import BoolArray, FloatArray, IntArray
 from mmm_xgen.quality.grouping import Case, Trace, grouped
 
@@ -62,15 +62,8 @@ def duplicate_columns(panel: Panel) -> Iterator[Trace]:
     for label, count in Counter(panel.labels).items():
         if count > 1:
             yield label, f"the name occurs {count} times; only the first was checked further"
-    if panel.dataset is not None:
-        return
-    for role, prefix in (("channel", "x"), ("control", "c")):
-        columns: dict[str, list[str]] = {}
-        for position, name in enumerate(np.array(panel.names, dtype=object)[panel.roles == role]):
-            columns.setdefault(label_of(name, prefix, position), []).append(name)
-        for meant, same in columns.items():
-            if len(same) > 1:
-                yield ", ".join(same), f"these columns name the same {role}, {meant!r}"
+    for role, label, columns in same_labels(panel):
+        yield ", ".join(columns), f"these columns name the same {role}, {label!r}"
 
 
 def unparsable_dates(panel: Panel) -> Iterator[Trace]:
@@ -108,10 +101,8 @@ def unsorted_rows(panel: Panel) -> Iterator[Trace]:
     least = min(falls, key=lambda fall: int(fall.sum()))
     if least.any():
         after = np.flatnonzero(usable)[np.flatnonzero(least) + 1]
-        yield (
-            f"(date, geo) at {panel.places_of(after)}",
-            f"{after.size} rows come before their turn",
-        )
+        where = f"(date, geo) at {panel.places_of(after)}"
+        yield where, f"{after.size} rows come before their turn"
 
 
 def unbalanced_geos(panel: Panel) -> Iterator[Trace]:
@@ -144,16 +135,12 @@ def irregular_dates(panel: Panel) -> Iterator[Trace]:
     steps = _steps(panel.unique_dates)
     odd = steps != np.round(steps)
     if odd.any():
-        after = panel.unique_dates[1:][odd]
-        yield (
-            f"date at {_some_dates(after)}",
-            (f"{int(odd.sum())} of {steps.size} steps between dates are not whole periods"),
-        )
+        where = f"date at {_some_dates(panel.unique_dates[1:][odd])}"
+        yield where, f"{int(odd.sum())} of {steps.size} steps between dates are not whole periods"
 
 
-def _some_dates(dates: DateArray, limit: int = 3) -> str:
-    text = ", ".join(str(date)[:10] for date in dates[:limit])
-    return text + (f" and {len(dates) - limit} more" if len(dates) > limit else "")
+def _some_dates(dates: DateArray) -> str:
+    return listed([str(date)[:10] for date in dates])
 
 
 def _steps(dates: DateArray) -> FloatArray:
@@ -233,12 +220,9 @@ def broken_identity(panel: Panel) -> Iterator[Trace]:
 def _summed(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """One variable as floats, over date and geo only and without its labels."""
     variable = dataset[name].variable
-    values = np.asarray(variable.values)
-    if values.dtype == object or values.dtype.kind not in "biuf":
-        flat = pd.to_numeric(pd.Series(values.ravel()).astype(str), errors="coerce")
-        values = flat.to_numpy(np.float64).reshape(values.shape)
+    values, _ = read_numbers(pd.Series(np.ravel(variable.values)), is_text=True)
     # Without labels nothing is aligned: dates may be broken, positions are not.
-    array = xr.DataArray(values.astype(np.float64), dims=variable.dims)
+    array = xr.DataArray(values.reshape(variable.shape), dims=variable.dims)
     others = [dim for dim in array.dims if dim not in ("date", "geo")]
     return array.sum(others, skipna=False)
 
@@ -246,18 +230,10 @@ def _summed(dataset: xr.Dataset, name: str) -> xr.DataArray:
 def _unequal(
     name: str, claimed: xr.DataArray, parts: list[xr.DataArray], meaning: str
 ) -> Iterator[Trace]:
-    zero = xr.zeros_like(claimed)
-    total = sum(parts, zero)
-    size = sum((abs(part) for part in parts), abs(claimed))
-    gap = abs(claimed - total)
-    broken = ~(gap <= IDENTITY_TOLERANCE * size)
-    count = int(broken.sum())
+    gap = abs(claimed - sum(parts))
+    size = sum(map(abs, parts)) + abs(claimed)
+    count = int((~(gap <= IDENTITY_TOLERANCE * size)).sum())
     if count:
         worst = float((gap / size.where(size > 0)).max())
-        yield (
-            name,
-            (
-                f"{count} of {broken.size} cells differ from {meaning}, "
-                f"by up to {worst:.2g} of the size of the terms"
-            ),
-        )
+        found = f"{count} of {gap.size} cells differ from {meaning}"
+        yield name, f"{found}, by up to {worst:.2g} of the size of the terms"

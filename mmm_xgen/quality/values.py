@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from mmm_xgen.frames.faults import cell_faults
-from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.panel import Panel, listed
 from mmm_xgen.frames.statistics import BoolArray, is_constant, moments
 from mmm_xgen.quality.grouping import Case, Trace, grouped
+from mmm_xgen.quality.report import count
 
 VIF_LIMIT = 10.0
 CORRELATION_LIMIT = 0.95
@@ -40,29 +41,8 @@ def cells_with(code: str) -> Callable[[Panel], Iterator[Trace]]:
     return grouped(check)
 
 
-def zero_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
-    """Make the check for variables of a role that are zero everywhere.
-
-    Examples
-    --------
-    >>> from mmm_xgen.frames.reading import read
-    >>> import pandas as pd
-    >>> list(zero_overall("y")(read(pd.DataFrame({"y": [0.0, 0.0]}))))
-    [('y', 'is zero in all 2 rows')]
-    """
-
-    def check(panel: Panel) -> Iterator[Case]:
-        summary = panel.moments
-        zero = (summary.minimum == 0) & (summary.maximum == 0) & (panel.roles == role)
-        for position in np.flatnonzero(zero):
-            message = f"is zero in all {summary.n_finite[position]} rows"
-            yield Case(panel.names[position], "", message)
-
-    return grouped(check)
-
-
-def constant_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
-    """Make the check for variables of a role that have one value everywhere, other than zero.
+def constant_overall(role: str, *, zero: bool = False) -> Callable[[Panel], Iterator[Trace]]:
+    """Make the check for variables of a role with one value everywhere: zero, or another one.
 
     Examples
     --------
@@ -73,11 +53,10 @@ def constant_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
     """
 
     def check(panel: Panel) -> Iterator[Case]:
-        summary = panel.moments
-        constant = _constant_everywhere(panel) & (summary.maximum != 0) & (panel.roles == role)
+        value, n_rows = panel.moments.maximum, panel.moments.n_finite
+        constant = _constant_everywhere(panel) & (panel.roles == role) & ((value == 0) == zero)
         for position in np.flatnonzero(constant):
-            value = summary.maximum[position]
-            message = f"is {value:g} in all {summary.n_finite[position]} rows"
+            message = f"is {value[position]:g} in all {n_rows[position]} rows"
             yield Case(panel.names[position], "", message)
 
     return grouped(check)
@@ -103,30 +82,26 @@ def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
         by_geo = flat.reshape(n_geos, n_variables)
         reported = _constant_everywhere(panel) | (panel.roles != role)
         for position in np.flatnonzero(by_geo.any(axis=0) & ~reported):
-            geos = [str(panel.geo_labels[geo]) for geo in np.flatnonzero(by_geo[:, position])]
-            more = f" and {len(geos) - 3} more" if len(geos) > 3 else ""
+            geos = panel.geo_labels[by_geo[:, position]]
             message = f"does not change over time in {len(geos)} of {n_geos} geos"
-            place = f"in {', '.join(geos[:3])}{more}"
-            yield Case(panel.names[position], place, message, len(geos))
+            yield Case(panel.names[position], f"in {listed(geos)}", message, len(geos))
 
     return grouped(check)
 
 
 def _constant_everywhere(panel: Panel) -> BoolArray:
+    """Variables with one value in all rows; one row is enough if that value is zero."""
     summary = panel.moments
-    return is_constant(summary.minimum, summary.maximum) & (summary.n_finite > 1)
+    enough = (summary.n_finite > 1) | (summary.maximum == 0)
+    return is_constant(summary.minimum, summary.maximum) & enough
 
 
 def few_rows(panel: Panel) -> Iterator[Trace]:
     """Find data with fewer rows than a regression has coefficients."""
     if len(panel.cells) and panel.spare_rows <= 0:
-        yield (
-            "date",
-            (
-                f"{len(panel.first_rows)} rows for {len(panel.geo_labels)} geos and "
-                f"{int((panel.roles != 'y').sum())} channels and controls"
-            ),
-        )
+        rows, geos = len(panel.first_rows), len(panel.geo_labels)
+        others = int((panel.roles != "y").sum())
+        yield "date", f"{rows} rows for {geos} geos and {others} channels and controls"
 
 
 @grouped
@@ -191,11 +166,8 @@ def spend_gaps(panel: Panel) -> Iterator[Case]:
         end, length = int(ends[geo]), int(lengths[geo])
         rows = panel.cube_rows[[end - length + 1, end], geo]
         place = f"at {panel.places_of(rows[:1])} to {panel.places_of(rows[1:])}"
-        n_geos = int(long[:, position].sum())
-        message = (
-            f"{length} of {n_dates} periods in a row without spend, "
-            f"in {n_geos} geo{'' if n_geos == 1 else 's'}"
-        )
+        geos = count(int(long[:, position].sum()), "geo")
+        message = f"{length} of {n_dates} periods in a row without spend, in {geos}"
         yield Case(panel.names[position], place, message, float(surprise[geo]))
 
 
