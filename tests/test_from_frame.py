@@ -172,7 +172,7 @@ def test_rows(frame):
     text = refused(frame[:-1])
     assert "geo 'geo_b' has no row for" in text and str(frame.date.iloc[-1])[:10] in text
     text = refused(frame.drop(index=[201, 203, 205]))
-    assert "(3 rows are missing)" in text
+    assert "(and 2 more rows are missing)" in text
     text = refused(frame.assign(date=frame.date.astype(str).where(frame.index != 3, "soon")))
     assert "index label 3, column 'date': found 'soon', allowed: an ISO date" in text
     text = refused(frame.assign(geo=frame.geo.where(frame.index != 2)))

@@ -684,11 +684,11 @@ def test_forgotten_geo_or_channel_column(wide, long):
 
 def test_geo_that_lacks_a_date(wide, write):
     path = write(wide.drop(index="r3").to_csv(index=False))
-    refused(path, WIDE, "line 3, column 'date': geo 'east' has no row for 2024-01-08")
-    words = "geo 'north' has no row for 2024-01-01; its first date is in this row"
-    refused(wide.drop(index="r0"), WIDE, f"index label r2, column 'date': {words}")
-    words = "geo 'east' has no row for 2024-01-15; its date before that is in this row"
-    refused(wide.drop(index="r5"), WIDE, f"index label r3, column 'date': {words}")
+    refused(path, WIDE, "line 4, column 'date': geo 'east' has no row for 2024-01-08, the date of")
+    words = "index label r1, column 'date': geo 'north' has no row for 2024-01-01, the date of"
+    refused(wide.drop(index="r0"), WIDE, words)
+    words = "index label r4, column 'date': geo 'east' has no row for 2024-01-15, the date of"
+    refused(wide.drop(index="r5"), WIDE, words)
 
 
 def test_gap_of_all_geos_names_the_last_row_before_it(wide):
@@ -697,13 +697,14 @@ def test_gap_of_all_geos_names_the_last_row_before_it(wide):
 
 
 def test_channel_that_lacks_a_date(long):
-    words = "channel 'Ads' of geo 'north' has no row for 2024-01-15"
-    refused(long.drop(index="r10"), LONG, f"index label r8, column 'date': {words}")
-    words = "channel 'Ads' of geo 'east' has no row on any date; where nothing was spent write 0"
-    refused(long.drop(index=["r7", "r9", "r11"]), LONG, "index label r0, column 'date'", words)
+    words = "channel 'Ads' of geo 'north' has no row for 2024-01-15, the date of this row"
+    refused(long.drop(index="r10"), LONG, f"index label r4, column 'date': {words}")
+    words = "channel 'Ads' of geo 'east' has no row for 2024-01-01, the date of this row; where"
+    message = refused(long.drop(index=["r7", "r9", "r11"]), LONG, "index label r0", words)
+    assert message.endswith("nothing was spent write 0 (and 2 more rows are missing)")
     national = long[long["geo"] == "north"].drop(index="r10")
     mapping = LONG.model_copy(update={"geo": None})
-    refused(national, mapping, "index label r8, column 'date': channel 'Ads' has no row for")
+    refused(national, mapping, "index label r4, column 'date': channel 'Ads' has no row for")
 
 
 # Faults of columns and files

@@ -39,7 +39,9 @@ _MAX_BITS = 14_000
 
 
 def is_missing(cell: Any) -> bool:
-    """Return True for None, NaN, NaT and pandas.NA."""
+    """Return True for None, NaN, NaT, pandas.NA and blank text."""
+    if isinstance(cell, str):
+        return not cell.strip()
     if isinstance(cell, Decimal):  # pandas raises for a signalling NaN
         return cell.is_nan()
     return types.is_scalar(cell) and bool(pd.isna(cell))
@@ -53,7 +55,7 @@ def text_of(cell: Any) -> str | None:
     >>> text_of(pd.Timestamp("2024-01-31")), text_of(7), text_of(" ")
     ('2024-01-31T00:00:00', '7', None)
     """
-    if is_missing(cell) or (isinstance(cell, str) and not cell.strip()):
+    if is_missing(cell):
         return None
     if isinstance(cell, datetime.date):
         return cell.isoformat()
@@ -68,7 +70,7 @@ def read_names(cells: pd.Series[Any]) -> NDArray[np.object_]:
     The text ``NA`` is a name: it may be Namibia or North America.
     """
     names = np.empty(len(cells), dtype=object)
-    names[:] = [text_of(cell) for cell in cells]
+    names[:] = [text_of(cell) for cell in cells.astype(object)]
     return names
 
 
@@ -105,17 +107,19 @@ def read_numbers(
         types.is_numeric_dtype(dtype) and not (is_bool or types.is_complex_dtype(dtype))
     ):
         return cells.to_numpy(np.float64, na_value=np.nan), np.zeros(len(cells), dtype=np.bool_)
-    numbers = [_number(cell, is_text, strict) for cell in cells]
+    numbers = [_number(cell, is_text, strict) for cell in cells.astype(object)]
     values = np.array([number for number, _ in numbers], dtype=np.float64)
     return values, np.array([other for _, other in numbers], dtype=np.bool_)
 
 
 def _number(cell: Any, is_text: bool, strict: bool) -> tuple[float, bool]:
     """Value of a cell, and True if it is not a number."""
-    if is_missing(cell) or (is_text and isinstance(cell, str) and cell.strip() in _MISSING):
-        return math.nan, False
     if isinstance(cell, str):
-        return (float(cell), not is_text) if _NUMBER.fullmatch(cell) else (math.nan, True)
+        if _NUMBER.fullmatch(cell):
+            return float(cell), not is_text
+        return math.nan, not (is_text and cell.strip() in _MISSING)
+    if is_missing(cell):
+        return math.nan, False
     is_bool = isinstance(cell, bool | np.bool_)
     if not isinstance(cell, Real | Decimal | np.bool_) or (is_bool and strict):
         return math.nan, True
@@ -161,8 +165,9 @@ def read_dates(
         moments = cells.to_numpy()
         there = ~np.isnat(moments)
     else:
-        texts = [text_of(cell) for cell in cells]
-        if all(isinstance(cell, datetime.date) for cell in cells):
+        objects = cells.astype(object).tolist()
+        texts = [text_of(cell) for cell in objects]
+        if all(isinstance(cell, datetime.date) for cell in objects):
             form = None  # a format says how to read text
         codes, unique = pd.factorize(
             np.array([None if text in _MISSING else text for text in texts], dtype=object)

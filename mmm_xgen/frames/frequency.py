@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mmm_xgen.kernels.calendar import ANCHORS, Dates, frequency_code
 
@@ -32,6 +34,61 @@ class Misfit:
     message: str
 
 
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Dates on the grid of a frequency.
+
+    Parameters
+    ----------
+    freq : str
+        The frequency, as pandas writes it.
+    grid : DatetimeIndex
+        Dates that the frequency has from the first date to the last.
+    places : ndarray of int, dims (date,)
+        Position of every date in `grid`; -1 if it is not there.
+    """
+
+    freq: str
+    grid: pd.DatetimeIndex
+    places: NDArray[np.intp]
+
+    @property
+    def steps(self) -> NDArray[np.intp]:
+        """Periods from one date to the next; 0 if one of the two is not on the grid."""
+        on_grid = self.places >= 0
+        return np.where(on_grid[1:] & on_grid[:-1], np.diff(self.places), 0)
+
+
+def best_fit(dates: Dates, allowed: Iterable[Any]) -> Fit:
+    """Frequency with most dates that are one period after another; of several, the first.
+
+    Parameters
+    ----------
+    dates : array of datetime64, dims (date,)
+        Different dates, ascending.
+    allowed : iterable
+        Frequencies that `pandas.date_range` takes.
+
+    Examples
+    --------
+    >>> dates = np.array(["2024-01-01", "2024-01-08", "2024-01-22"], "datetime64[D]")
+    >>> fit = best_fit(dates, REGULAR)
+    >>> fit.freq, fit.steps.tolist()
+    ('W-MON', [1, 2])
+    """
+    best: Fit | None = None
+    for freq in allowed:
+        grid = pd.date_range(dates[0], dates[-1], freq=freq)
+        fit = Fit(str(freq), grid, grid.get_indexer(pd.DatetimeIndex(dates)))
+        if best is None or (fit.steps == 1).sum() > (best.steps == 1).sum():
+            best = fit
+        if (best.steps == 1).all():
+            break
+    if best is None:
+        raise ValueError("no frequency is allowed")
+    return best
+
+
 def fitted_frequency(dates: Dates, allowed: Sequence[str]) -> tuple[str, Misfit | None]:
     """Frequency that most dates follow and, unless they all follow it, the first that does not.
 
@@ -40,38 +97,28 @@ def fitted_frequency(dates: Dates, allowed: Sequence[str]) -> tuple[str, Misfit 
     dates : array of datetime64, dims (date,)
         Different dates, ascending; two or more unless one frequency is allowed.
     allowed : sequence of str
-        Frequencies to choose from, as pandas writes them. The first wins a tie.
+        Frequencies to choose from, as pandas writes them.
 
     Examples
     --------
     >>> fitted_frequency(np.array(["2024-01-01", "2024-01-08"], "datetime64[D]"), GENERATED)
     ('W-MON', None)
     """
-    days = [str(date)[:10] for date in dates]
-    grids = {freq: _grid(dates, freq) for freq in allowed}
-    # Position of every date among those of a frequency, -1 for none.
-    places = {freq: grid.get_indexer(pd.DatetimeIndex(dates)) for freq, grid in grids.items()}
-    in_step = {
-        freq: int(((np.diff(place) == 1) & (place[:-1] >= 0)).sum())
-        for freq, place in places.items()
-    }
-    freq = max(in_step, key=lambda each: in_step[each])
-    place, steps = places[freq], np.diff(dates).astype("timedelta64[D]").astype(int)
-    if not in_step[freq] and len(allowed) > 1:
-        found = f"{days[1]} is {steps[0]} days after {days[0]}"
-        return "", Misfit(1, f"{found}, allowed: {_listed(allowed)}")
-    off = np.flatnonzero(place < 0)
-    if off.size:
-        first = int(off[0])
-        after = f" ({steps[first - 1]} days after {days[first - 1]})" if first else ""
-        return freq, Misfit(first, f"found {days[first]}{after}, which is not a date of {freq!r}")
-    gaps = np.flatnonzero(np.diff(place) > 1)
-    if gaps.size:
-        before = int(gaps[0])
-        missing = str(grids[freq][place[before] + 1])[:10]
-        following = f"is missing after this row (the next is {days[before + 1]})"
-        return freq, Misfit(before, f"{missing} {following}; the frequency is {freq!r}")
-    return freq, None
+    fit = best_fit(dates, allowed)
+    days, lengths = [str(date)[:10] for date in dates], np.diff(dates).astype("timedelta64[D]")
+    if len(allowed) > 1 and not (fit.steps == 1).any():
+        known = "daily, weekly, monthly (on the first of the month)"
+        found = f"{days[1]} is {lengths[0]} after {days[0]}"
+        return "", Misfit(1, f"{found}, allowed: {known}")
+    for first in np.flatnonzero(fit.places < 0)[:1].tolist():
+        after = f" ({lengths[first - 1]} after {days[first - 1]})" if first else ""
+        message = f"found {days[first]}{after}, which is not a date of {fit.freq!r}"
+        return fit.freq, Misfit(first, message)
+    for before in np.flatnonzero(fit.steps > 1)[:1].tolist():
+        missing = str(fit.grid[fit.places[before] + 1])[:10]
+        found = f"{missing} is missing after this row (the next is {days[before + 1]})"
+        return fit.freq, Misfit(before, f"{found}; the frequency is {fit.freq!r}")
+    return fit.freq, None
 
 
 def declared_frequency(text: str, dates: Dates) -> str:
@@ -84,13 +131,3 @@ def declared_frequency(text: str, dates: Dates) -> str:
     """
     code = frequency_code(text)
     return f"W-{ANCHORS[pd.Timestamp(dates[0]).weekday()]}" if code == "W" else code
-
-
-def _grid(dates: Dates, freq: str) -> pd.DatetimeIndex:
-    return pd.date_range(dates[0], dates[-1], freq=freq)
-
-
-def _listed(allowed: Sequence[str]) -> str:
-    if set(allowed) == set(GENERATED):
-        return "daily, weekly, monthly (on the first of the month)"
-    return ", ".join(map(repr, allowed))

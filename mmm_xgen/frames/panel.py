@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import shown
 from mmm_xgen.frames.cells import DateArray, read_dates, read_names, read_numbers, text_of
+from mmm_xgen.frames.frequency import REGULAR, Fit, best_fit
 from mmm_xgen.frames.statistics import (
     BoolArray,
     FloatArray,
@@ -28,7 +30,6 @@ from mmm_xgen.frames.statistics import (
 )
 from mmm_xgen.frames.table import Table
 
-NATIONAL = "national"
 # Identifiers in place of geo names would make dates x geos explode; real data are never so empty.
 _MAX_CELLS_PER_ROW = 50
 _SPARE_CELLS = 10_000
@@ -36,33 +37,25 @@ _SPARE_CELLS = 10_000
 NAMED = 3
 
 
-@dataclass(frozen=True)
-class Keys:
-    """Columns that say what a row is about, and how to read them.
+class CellFault(NamedTuple):
+    """Cells of one variable that have the same fault.
 
     Parameters
     ----------
-    date : str
-        Column of the dates.
-    geo : str or None
-        Column of the geos. Without it, all rows are of one geo, `national`.
-    entry : str or None
-        Long table: column that names the channel of a row. Without it, the table is wide.
-    national : str
-        Name of the one geo of a table without a column of geos.
-    form : str or None
-        Format of the dates, as in `datetime.datetime.strptime`.
-    strict : bool
-        True if booleans are not numbers, controls are not negative, and dates have neither a time
-        zone nor a time of day.
+    code : str
+        Slug, as in a report of data quality.
+    position : int
+        Position of the variable.
+    rows : ndarray of int
+        Rows of the cells.
+    what : str
+        What the cells are, to follow a count: ``"are missing"``.
     """
 
-    date: str = "date"
-    geo: str | None = "geo"
-    entry: str | None = None
-    national: str = NATIONAL
-    form: str | None = None
-    strict: bool = False
+    code: str
+    position: int
+    rows: IntArray
+    what: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +69,11 @@ class Panel:
     ----------
     table : Table
         The cells as the source has them, for messages.
-    keys : Keys
-        Columns that say what a row is about.
+    mapping : SpendPlanConfig
+        Columns of the dates and geos, and of the channel's name in a long table.
+    strict : bool
+        True if booleans are not numbers, controls are not negative, and dates have neither a time
+        zone nor a time of day.
     places : tuple of int
         Position of the column of each variable in `table`.
     names : tuple of str
@@ -105,7 +101,8 @@ class Panel:
     """
 
     table: Table
-    keys: Keys
+    mapping: SpendPlanConfig
+    strict: bool
     places: tuple[int, ...]
     names: tuple[str, ...]
     roles: NDArray[np.str_]
@@ -121,7 +118,13 @@ class Panel:
 
     @classmethod
     def of(
-        cls, table: Table, variables: Sequence[tuple[int, str, str]], keys: Keys, **about: Any
+        cls,
+        table: Table,
+        variables: Sequence[tuple[int, str, str]],
+        mapping: SpendPlanConfig,
+        *,
+        strict: bool = False,
+        **about: Any,
     ) -> Panel:
         """Read the cells of a table.
 
@@ -131,30 +134,37 @@ class Panel:
             What to read.
         variables : sequence of (int, str, str)
             Position of the column of each variable, its name and its role.
-        keys : Keys
-            Columns that say what a row is about.
-        **about
-            `labels`, `absent`, `misshapen` and `dataset` of the class.
+        mapping, strict, **about
+            As for the class.
         """
         n = table.n_rows
         cells, text = np.empty((n, len(variables))), np.empty((n, len(variables)), dtype=np.bool_)
         for position, (place, *_) in enumerate(variables):
             cells[:, position], text[:, position] = read_numbers(
-                table.cells[place], is_text=table.is_text, strict=keys.strict
+                table.cells[place], is_text=table.is_text, strict=strict
             )
-        date, geo = table.column(keys.date), table.column(keys.geo)
+        date, geo = table.column(mapping.date), table.column(mapping.geo)
         date = pd.Series([None] * n, dtype=object) if date is None else date
-        geos = np.full(n, keys.national, dtype=object) if geo is None else read_names(geo)
-        names = tuple(name for _, name, _ in variables)
-        roles = np.array([role for *_, role in variables], dtype=np.str_)
-        places = tuple(place for place, *_ in variables)
-        dates = read_dates(date, form=keys.form, strict=keys.strict)
-        return cls(table, keys, places, names, roles, cells, text, *dates, geos, **about)
+        dates, unparsable = read_dates(date, form=mapping.date_format, strict=strict)
+        return cls(
+            table,
+            mapping,
+            strict,
+            tuple(place for place, *_ in variables),
+            tuple(name for _, name, _ in variables),
+            np.array([role for *_, role in variables], dtype=np.str_),
+            cells,
+            text,
+            dates,
+            unparsable,
+            np.full(n, mapping.national_name, dtype=object) if geo is None else read_names(geo),
+            **about,
+        )
 
     @cached_property
     def unexpected(self) -> tuple[str, ...]:
         """Columns of a frame that are neither key, y, channel nor control."""
-        known = {self.keys.date, self.keys.geo, *self.names}
+        known = {self.mapping.date, self.mapping.geo, *self.names}
         is_frame = self.dataset is None
         return tuple(name for name in dict.fromkeys(self.labels) if is_frame and name not in known)
 
@@ -249,6 +259,16 @@ class Panel:
         return np.where(np.isfinite(values), values, np.nan)
 
     @cached_property
+    def calendar(self) -> Fit | None:
+        """Calendar that most dates follow: a regular one, or one with steps of the usual length."""
+        dates = self.unique_dates
+        if len(dates) < 3:
+            return None
+        months = _usual(np.diff(dates.astype("datetime64[M]").astype(int)))
+        own = [pd.DateOffset(months=int(months))] if months else []
+        return best_fit(dates, (*REGULAR, *own, pd.Timedelta(_usual(np.diff(dates)))))
+
+    @cached_property
     def moments(self) -> Moments:
         """Mean, sd, range and counts of each variable over all rows."""
         return moments(self.cells)
@@ -257,6 +277,24 @@ class Panel:
     def missing(self) -> BoolArray:
         """Cells without any value; dims (row, variable)."""
         return np.isnan(self.cells) & ~self.text
+
+    @cached_property
+    def cell_faults(self) -> list[CellFault]:
+        """Faults in the numbers of each variable."""
+        negative, is_control = self.cells < 0, self.roles == "control"
+        faulty = (
+            ("non-numeric", self.text, "are not numbers"),
+            ("missing-values", self.missing, "are missing"),
+            ("infinite-values", np.isinf(self.cells), "are infinite"),
+            ("negative-values", negative & ~is_control, "are negative"),
+            ("negative-control", negative & is_control, "are negative"),
+        )
+        return [
+            CellFault(code, position, np.flatnonzero(cells[:, position]), what)
+            for position in range(len(self.names))
+            for code, cells, what in faulty
+            if cells[:, position].any()
+        ]
 
     @cached_property
     def correlation(self) -> FloatArray:
@@ -302,23 +340,16 @@ class Panel:
 
     def figures(self) -> pd.DataFrame:
         """One row a variable, as `DataQualityReport.figures` describes."""
-        summary = self.moments
-        longest = self.zero_runs.max(axis=(0, 1), initial=0)
-        return pd.DataFrame(
-            {
-                "role": self.roles.astype(object),
-                "mean": summary.mean,
-                "sd": summary.sd,
-                "min": summary.minimum,
-                "max": summary.maximum,
-                "zero_share": summary.zero_share,
-                "missing": self.missing.sum(axis=0),
-                "vif": self.vif,
-                "longest_gap": longest,
-                "outliers": self.outliers.sum(axis=(0, 1)),
-            },
-            index=pd.Index(self.names, name="variable", dtype=object),
-        )
+        columns = {
+            "role": self.roles.astype(object),
+            **self.moments._asdict(),
+            "missing": self.missing.sum(axis=0),
+            "vif": self.vif,
+            "longest_gap": self.zero_runs.max(axis=(0, 1), initial=0),
+            "outliers": self.outliers.sum(axis=(0, 1)),
+        }
+        names = pd.Index(self.names, name="variable", dtype=object)
+        return pd.DataFrame(columns, names).drop(columns="n_finite")
 
     def cell_text(self, row: int, column: str | None) -> str:
         """Text of a cell of the source, in quotes and short, for messages."""
@@ -339,10 +370,16 @@ class Panel:
 
     @cached_property
     def _entry_factor(self) -> tuple[IntArray, NDArray[np.object_]]:
-        entries = self.table.column(self.keys.entry)
+        entries = self.table.column(self.mapping.channel)
         if entries is None:
             return np.zeros(len(self.dates), dtype=np.int64), np.array([], dtype=object)
         return _factor(read_names(entries))
+
+
+def _usual(values: NDArray[Any]) -> Any:
+    """Most frequent value, the smallest of several."""
+    unique, counts = np.unique(values, return_counts=True)
+    return unique[counts.argmax()]
 
 
 def listed(items: Iterable[object], total: int | None = None) -> str:

@@ -12,10 +12,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.config.names import label
+from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.frames.panel import NATIONAL, Keys, Panel
+from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.table import Table, frame_table
 
+# Columns of a modelling frame.
+MODELLING = SpendPlanConfig(geo="geo")
 # Columns of each role, in the order of the figures.
 COLUMNS = {
     "y": re.compile("y"),
@@ -79,13 +82,13 @@ def _read_frame(frame: pd.DataFrame) -> Panel:
     roles = {role for *_, role in variables}
     there = {"date": "date" in table.names, "y": "y" in roles, "x1-<channel>": "channel" in roles}
     absent = tuple(name for name in there if not there[name])
-    return Panel.of(table, variables, Keys(), labels=tuple(labels), absent=absent)
+    return Panel.of(table, variables, MODELLING, labels=tuple(labels), absent=absent)
 
 
 def _read_dataset(dataset: xr.Dataset) -> Panel:
     table, variables = dataset_table(dataset)
     lacking = [name for name in ("y", "spend") if name not in dataset.variables]
-    about = {
+    about: dict[str, Any] = {
         "labels": tuple(
             f"{dim} {label}"
             for dim in ("channel", "control")
@@ -96,12 +99,12 @@ def _read_dataset(dataset: xr.Dataset) -> Panel:
         "misshapen": tuple(_misshapen(dataset)),
         "dataset": dataset,
     }
-    panel = Panel.of(table, variables, Keys(), **about)
+    panel = Panel.of(table, variables, MODELLING, **about)
     # A Dataset is rectangular: leave out the geos without any number on a date which others have.
     measured = ~np.isnan(panel.cells[:, panel.roles != "control"]).all(axis=1)
     by_date = measured.reshape(dataset.sizes.get("date", 0), dataset.sizes.get("geo", 1))
     rows = (by_date | ~by_date.any(axis=1, keepdims=True)).ravel()
-    return panel if rows.all() else Panel.of(table.take(rows), variables, Keys(), **about)
+    return panel if rows.all() else Panel.of(table.take(rows), variables, MODELLING, **about)
 
 
 def labels_of(panel: Panel, role: str) -> dict[str, str]:
@@ -126,7 +129,7 @@ def same_labels(panel: Panel) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def dataset_table(
-    dataset: xr.Dataset, *, national: str = NATIONAL
+    dataset: xr.Dataset, *, national: str = MODELLING.national_name
 ) -> tuple[Table, list[tuple[int, str, str]]]:
     """Flatten y, spend and controls of a Dataset to a table with one row a (date, geo).
 
@@ -165,9 +168,9 @@ def dataset_table(
             continue
         block = _block(dataset[name], dataset, dim)
         labels = [name] if dim is None else _labels(dataset, name, dim, block.shape[-1])
-        for position, label in enumerate(labels):
-            variables.append((len(names), label, role))
-            names.append(name if dim is None else f"{name}[{label}]")
+        for position, text in enumerate(labels):
+            variables.append((len(names), text, role))
+            names.append(name if dim is None else f"{name}[{text}]")
             cells.append(pd.Series(block[..., position].ravel()))
 
     def row(position: int) -> str:

@@ -32,8 +32,8 @@ class Moments(NamedTuple):
 
     mean: FloatArray
     sd: FloatArray
-    minimum: FloatArray
-    maximum: FloatArray
+    min: FloatArray
+    max: FloatArray
     zero_share: FloatArray
     n_finite: IntArray
 

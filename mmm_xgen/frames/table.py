@@ -10,7 +10,7 @@ import csv
 import difflib
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -162,12 +162,18 @@ def frame_table(frame: pd.DataFrame, keys: Collection[str | None]) -> Table:
 def _csv_table(path: Path) -> Table:
     lines: list[int] = []
     records: list[list[str]] = []
+    line = 1
     try:
         # utf-8-sig: spreadsheets put a byte order mark before the name of the first column.
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for line, record in _csv_records(csv.reader(stream, strict=True), path):
-                lines.append(line)
-                records.append(record)
+            reader = csv.reader(stream, strict=True)
+            for record in reader:
+                if record:  # not a blank line
+                    lines.append(line)
+                    records.append(record)
+                line = reader.line_num + 1
+    except csv.Error as error:
+        raise SchemaError(f"{path.name}, line {line}: cannot be read as CSV: {error}") from error
     except UnicodeDecodeError as error:
         reason = f"is not UTF-8 text ({error.reason}); save it as UTF-8"
         raise SchemaError(f"{path}: {reason}") from error
@@ -194,15 +200,3 @@ def _csv_table(path: Path) -> Table:
             raise table.fault(row, last, f"{message}; quote texts with commas in them")
     columns = zip(*records, strict=True) if records else [()] * len(names)
     return replace(table, cells=[pd.Series(cells, dtype=object) for cells in columns])
-
-
-def _csv_records(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that are not blank lines, each with the line that it starts on."""
-    line = 1
-    try:
-        for record in reader:
-            if record:
-                yield line, record
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise SchemaError(f"{path.name}, line {line}: cannot be read as CSV: {error}") from error

@@ -15,13 +15,12 @@ from mmm_xgen.frames.cells import read_names
 from mmm_xgen.frames.columns import chosen_columns
 from mmm_xgen.frames.faults import refuse_faults
 from mmm_xgen.frames.frequency import GENERATED, declared_frequency, fitted_frequency
-from mmm_xgen.frames.panel import Keys, Panel
+from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import dataset_table
 from mmm_xgen.frames.table import Table, nearest_found, read_table
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import CONTROLS, MEDIA
 
-FORMAT_ADVICE = "; for another format set spend_plan.date_format ('%d/%m/%Y')"
 NO_CONTROLS = (
     "the plan has no variable 'control_value' to take spend_plan.controls from; give a Dataset "
     "that has it, or leave controls out"
@@ -80,11 +79,8 @@ def read_plan(
     for field in ("date", "geo", "channel", *(["spend"] if mapping.channel else [])):
         if (name := getattr(mapping, field)) is not None:
             table.require(name, f" (spend_plan.{field})")
-    keys = (
-        mapping.date,
-        mapping.geo,
-        *((mapping.channel, mapping.spend) if mapping.channel else ()),
-    )
+    keys = {mapping.date, mapping.geo, mapping.channel}
+    keys |= {mapping.spend} if mapping.channel else set()
     columns = [name for name in table.names if name not in keys]
     controls = _choose(table, mapping.controls, columns, "controls")
     if mapping.channel is None:
@@ -112,10 +108,8 @@ def _read_xarray(source: xr.Dataset, mapping: SpendPlanConfig) -> xr.Dataset:
         arrays["control"] = source["control_value"]
     for dim, array in arrays.items():
         _require_labels(array, dim)
-    if (
-        "geo" in arrays.get("control", arrays["channel"]).dims
-        and "geo" not in arrays["channel"].dims
-    ):
+    has_geo = {dim: "geo" in array.dims for dim, array in arrays.items()}
+    if has_geo.get("control") and not has_geo["channel"]:
         raise SchemaError("'control_value' has the dim 'geo' and 'spend' has not; give it to both")
     data = xr.Dataset({str(array.name): array for array in arrays.values()})
     table, variables = dataset_table(data, national=mapping.national_name)
@@ -163,19 +157,8 @@ def _plan(
         (table.names.index(name), name, "control" if name in controls else "channel")
         for name in columns
     ]
-    keys = Keys(
-        date=mapping.date,
-        geo=mapping.geo,
-        entry=mapping.channel,
-        national=mapping.national_name,
-        form=mapping.date_format,
-        strict=True,
-    )
-    panel = Panel.of(table, variables, keys)
-    unset = [name for name in ("geo", "channel") if getattr(mapping, name) is None]
-    again = f"; if it is another {' or '.join(unset)}, set spend_plan.{unset[0]}" if unset else ""
-    advice = "" if mapping.date_format else FORMAT_ADVICE
-    refuse_faults(panel, date_advice=advice, repeat_advice=again)
+    panel = Panel.of(table, variables, mapping, strict=True)
+    refuse_faults(panel)
     freq = _frequency(panel, mapping.freq)
     # (date, geo, channel of a long table, variable)
     shape = (panel.n_dates, len(panel.geo_labels), -1, len(variables))
@@ -196,7 +179,7 @@ def _plan(
 
 def _frequency(panel: Panel, declared: str | None) -> str:
     """Frequency of the dates, which all of them have to follow."""
-    dates, column = panel.unique_dates, panel.keys.date
+    dates, column = panel.unique_dates, panel.mapping.date
     if len(dates) < 2:
         found = f"found one date only ({str(dates[0])[:10]}), allowed: 2 or more"
         raise panel.table.fault(0, column, found)

@@ -1,7 +1,7 @@
 """The table of all checks, and the function that runs it.
 
-A new check is a function ``panel -> iterator of (where, message)`` in `structure` or `values` and
-one row in `CHECKS` below; one that looks at each variable yields cases and is ``@grouped``.
+A new check is a function ``panel -> iterator of (where, message)`` in `structure` or `values`, and
+one row below. A check that looks at each variable yields cases instead, which are grouped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import structure, values
+from mmm_xgen.quality.grouping import Case, Trace, grouped
 from mmm_xgen.quality.report import DataQualityReport, Finding
 
 
@@ -32,7 +33,7 @@ class Check:
     severity : {"error", "warning"}
         An error makes a model fail or misleads it silently.
     find : callable
-        ``find(panel)`` yields (where, message), nothing when all is well.
+        ``find(panel)`` yields pairs of (where, message), or cases; nothing when all is well.
     fix : str
         What to do, one sentence.
 
@@ -44,7 +45,7 @@ class Check:
 
     code: str
     severity: Literal["error", "warning"]
-    find: Callable[[Panel], Iterable[tuple[str, str]]]
+    find: Callable[[Panel], Iterable[Case | Trace]]
     fix: str
 
     def findings(self, panel: Panel) -> Iterator[Finding]:
@@ -56,7 +57,7 @@ class Check:
         >>> [finding.where for finding in CHECKS[0].findings(panel)]
         ['date', 'x1-<channel>']
         """
-        for where, message in self.find(panel):
+        for where, message in grouped(self.find(panel)):
             yield Finding(self.code, message, where, self.fix)
 
 

@@ -9,19 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from mmm_xgen.frames.cells import DateArray, read_numbers
 from mmm_xgen.frames.panel import Panel, listed
 from mmm_xgen.frames.reading import same_labels
-from mmm_xgen.frames.statistics import BoolArray, FloatArray, IntArray
-from mmm_xgen.quality.grouping import Case, Trace, grouped
+from mmm_xgen.quality.grouping import Case, Trace
 
 IDENTITY_TOLERANCE = 1e-9
-# Below this share of equal steps the calendar is not counted in days.
-_REGULAR_SHARE = 0.9
-_ANCHORED_SHARE = 0.75
-_DAY = np.timedelta64(86_400, "s")
 
 NEEDED_DIMS = (
     "spend (date, geo, channel), y (date, geo), control_value (date, geo, control) in any order"
@@ -70,7 +64,7 @@ def unparsable_dates(panel: Panel) -> Iterator[Trace]:
     """Find dates that cannot be read as dates, numbers among them."""
     rows = np.flatnonzero(panel.unparsable)
     if rows.size:
-        shown = ", ".join(panel.cell_text(row, panel.keys.date) for row in rows[:3])
+        shown = ", ".join(panel.cell_text(row, panel.mapping.date) for row in rows[:3])
         yield "date", f"{rows.size} of {len(panel.dates)} dates cannot be read: {shown}"
 
 
@@ -122,58 +116,25 @@ def unbalanced_geos(panel: Panel) -> Iterator[Trace]:
 
 def date_gaps(panel: Panel) -> Iterator[Trace]:
     """Find dates that are missing in all geos."""
-    steps = _steps(panel.unique_dates)
-    gaps = (steps > 1) & (steps == np.round(steps))
-    if gaps.any():
-        lost = int((steps[gaps] - 1).sum())
-        before = panel.unique_dates[:-1][gaps]
+    fit = panel.calendar
+    if fit is not None and (fit.steps > 1).any():
+        before = panel.unique_dates[:-1][fit.steps > 1]
+        lost = int((fit.steps[fit.steps > 1] - 1).sum())
         yield f"date after {_some_dates(before)}", f"{lost} periods are missing"
 
 
 def irregular_dates(panel: Panel) -> Iterator[Trace]:
-    """Find dates that do not sit on the calendar which most of them follow."""
-    steps = _steps(panel.unique_dates)
-    odd = steps != np.round(steps)
-    if odd.any():
-        where = f"date at {_some_dates(panel.unique_dates[1:][odd])}"
-        yield where, f"{int(odd.sum())} of {steps.size} steps between dates are not whole periods"
+    """Find dates that are not on the calendar which most dates follow."""
+    fit = panel.calendar
+    if fit is not None and (fit.places < 0).any():
+        off = panel.unique_dates[fit.places < 0]
+        yield f"date at {_some_dates(off)}", f"{off.size} of {fit.places.size} dates are off"
 
 
 def _some_dates(dates: DateArray) -> str:
     return listed([str(date)[:10] for date in dates])
 
 
-def _steps(dates: DateArray) -> FloatArray:
-    """Measure the steps between successive dates in periods of their own usual length."""
-    if len(dates) < 3:
-        return np.ones(max(len(dates) - 1, 0))
-    days = np.diff(dates) / _DAY
-    usual, share = _mode(days)
-    if share < _REGULAR_SHARE and np.median(days) >= 28:
-        months, on_anchor = _months(dates)
-        if on_anchor.mean() >= _ANCHORED_SHARE:
-            steps = np.diff(months) / _mode(np.diff(months))[0]
-            steps[~(on_anchor[1:] & on_anchor[:-1])] = np.nan
-            return steps
-    return days / usual
-
-
-def _months(dates: DateArray) -> tuple[IntArray, BoolArray]:
-    """Month number of each date, and whether it is on the usual day of the month."""
-    month = dates.astype("datetime64[M]")
-    day = (dates - month.astype("datetime64[s]")) / _DAY
-    from_end = ((month + 1).astype("datetime64[s]") - dates) / _DAY
-    by_start, by_end = (offset == _mode(offset)[0] for offset in (day, from_end))
-    return month.astype(np.int64), by_start if by_start.sum() >= by_end.sum() else by_end
-
-
-def _mode(values: NDArray[np.float64] | NDArray[np.int64]) -> tuple[float, float]:
-    """Most frequent value (the smallest of several) and its share."""
-    unique, counts = np.unique(values, return_counts=True)
-    return float(unique[counts.argmax()]), float(counts.max() / counts.sum())
-
-
-@grouped
 def object_dtype(panel: Panel) -> Iterator[Case]:
     """Find numbers stored as Python objects."""
     for position, place in enumerate(panel.places):
@@ -197,7 +158,6 @@ def leaked_truth(panel: Panel) -> Iterator[Trace]:
             yield label, f"the name says {sorted(taboo)[0]!r}: it looks like the truth"
 
 
-@grouped
 def unexpected_columns(panel: Panel) -> Iterator[Case]:
     """Find columns that are neither key, y, channel (x1-*) nor control (c1-*)."""
     for label in panel.unexpected:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mmm_xgen.frames.faults import cell_faults
 from mmm_xgen.frames.panel import Panel, listed
 from mmm_xgen.frames.statistics import BoolArray, is_constant, moments
-from mmm_xgen.quality.grouping import Case, Trace, grouped
+from mmm_xgen.quality.grouping import Case, Trace
 from mmm_xgen.quality.report import count
 
 VIF_LIMIT = 10.0
@@ -20,49 +19,50 @@ LONG_GAP_SHARE = 0.25
 LONG_GAP_PERIODS = 8
 
 
-def cells_with(code: str) -> Callable[[Panel], Iterator[Trace]]:
+def cells_with(code: str) -> Callable[[Panel], Iterator[Case]]:
     """Make the check for one kind of fault in cells, such as ``"missing-values"``.
 
     Examples
     --------
     >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
-    >>> list(cells_with("negative-values")(read(pd.DataFrame({"y": [-1.0, 2.0]}))))
-    [('y at row 0', '1 of 2 values are negative')]
+    >>> panel = read(pd.DataFrame({"y": [-1.0, 2.0]}))
+    >>> [case.message for case in cells_with("negative-values")(panel)]
+    ['1 of 2 values are negative']
     """
 
     def check(panel: Panel) -> Iterator[Case]:
-        for fault in cell_faults(panel):
+        for fault in panel.cell_faults:
             if fault.code == code:
                 n, place = len(fault.rows), f"at {panel.places_of(fault.rows)}"
                 message = f"{n} of {len(panel.cells)} values {fault.what}"
                 yield Case(panel.names[fault.position], place, message, n)
 
-    return grouped(check)
+    return check
 
 
-def constant_overall(role: str, *, zero: bool = False) -> Callable[[Panel], Iterator[Trace]]:
+def constant_overall(role: str, *, zero: bool = False) -> Callable[[Panel], Iterator[Case]]:
     """Make the check for variables of a role with one value everywhere: zero, or another one.
 
     Examples
     --------
     >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
-    >>> list(constant_overall("y")(read(pd.DataFrame({"y": [3.0, 3.0]}))))
-    [('y', 'is 3 in all 2 rows')]
+    >>> [case.message for case in constant_overall("y")(read(pd.DataFrame({"y": [3.0, 3.0]})))]
+    ['is 3 in all 2 rows']
     """
 
     def check(panel: Panel) -> Iterator[Case]:
-        value, n_rows = panel.moments.maximum, panel.moments.n_finite
+        value, n_rows = panel.moments.max, panel.moments.n_finite
         constant = _constant_everywhere(panel) & (panel.roles == role) & ((value == 0) == zero)
         for position in np.flatnonzero(constant):
             message = f"is {value[position]:g} in all {n_rows[position]} rows"
             yield Case(panel.names[position], "", message)
 
-    return grouped(check)
+    return check
 
 
-def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
+def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Case]]:
     """Make the check for variables of a role that vary, but in some geos not over time.
 
     Examples
@@ -71,14 +71,14 @@ def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"date": ["2022-01-03", "2022-01-03", "2022-01-10", "2022-01-10"],
     ...                       "geo": ["a", "b", "a", "b"], "y": [5.0, 1.0, 5.0, 2.0]})
-    >>> list(constant_in_geos("y")(read(frame)))
-    [('y in a', 'does not change over time in 1 of 2 geos')]
+    >>> [case.message for case in constant_in_geos("y")(read(frame))]
+    ['does not change over time in 1 of 2 geos']
     """
 
     def check(panel: Panel) -> Iterator[Case]:
         n_dates, n_geos, n_variables = panel.cube.shape
         summary = moments(panel.cube.reshape(n_dates, n_geos * n_variables))
-        flat = is_constant(summary.minimum, summary.maximum) & (summary.n_finite > 1)
+        flat = is_constant(summary.min, summary.max) & (summary.n_finite > 1)
         by_geo = flat.reshape(n_geos, n_variables)
         reported = _constant_everywhere(panel) | (panel.roles != role)
         for position in np.flatnonzero(by_geo.any(axis=0) & ~reported):
@@ -86,14 +86,15 @@ def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
             message = f"does not change over time in {len(geos)} of {n_geos} geos"
             yield Case(panel.names[position], f"in {listed(geos)}", message, len(geos))
 
-    return grouped(check)
+    return check
 
 
 def _constant_everywhere(panel: Panel) -> BoolArray:
     """Variables with one value in all rows; one row is enough if that value is zero."""
     summary = panel.moments
-    enough = (summary.n_finite > 1) | (summary.maximum == 0)
-    return is_constant(summary.minimum, summary.maximum) & enough
+    enough = (summary.n_finite > 1) | (summary.max == 0)
+    constant: BoolArray = is_constant(summary.min, summary.max) & enough
+    return constant
 
 
 def few_rows(panel: Panel) -> Iterator[Trace]:
@@ -104,7 +105,6 @@ def few_rows(panel: Panel) -> Iterator[Trace]:
         yield "date", f"{rows} rows for {geos} geos and {others} channels and controls"
 
 
-@grouped
 def collinear(panel: Panel) -> Iterator[Case]:
     """Find channels and controls that the others together explain (VIF above 10)."""
     for position in np.flatnonzero(panel.vif > VIF_LIMIT):
@@ -114,7 +114,6 @@ def collinear(panel: Panel) -> Iterator[Case]:
         yield Case(panel.names[position], "", message, float(factor))
 
 
-@grouped
 def correlated_pairs(panel: Panel) -> Iterator[Case]:
     """Find pairs of channels and controls with abs(correlation) above 0.95 within geos."""
     predictor = panel.roles != "y"
@@ -125,7 +124,6 @@ def correlated_pairs(panel: Panel) -> Iterator[Case]:
         yield Case(pair, "", message, abs(correlation))
 
 
-@grouped
 def copies_of_y(panel: Panel) -> Iterator[Case]:
     """Find channels and controls that move exactly as y does."""
     for y, other in _strong_pairs(panel, panel.roles == "y", panel.roles != "y", COPY_LIMIT):
@@ -145,7 +143,6 @@ def _strong_pairs(
         yield int(one), int(other)
 
 
-@grouped
 def spend_gaps(panel: Panel) -> Iterator[Case]:
     """Find channels that stop for long in a geo where they run at other times.
 
@@ -171,7 +168,6 @@ def spend_gaps(panel: Panel) -> Iterator[Case]:
         yield Case(panel.names[position], place, message, float(surprise[geo]))
 
 
-@grouped
 def outlying_values(panel: Panel) -> Iterator[Case]:
     """Find values more than 5 robust standard deviations from their geo's median, worst first."""
     for position in np.flatnonzero(panel.outliers.any(axis=(0, 1))):
