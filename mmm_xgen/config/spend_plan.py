@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import field_validator
@@ -18,25 +18,25 @@ Selection = dict[str, str] | tuple[str, ...] | str | None
 class SpendPlanConfig(FrozenConfig):
     """Short mapping that says where things are in a media plan.
 
-    A plan is *wide* (one row per date and geo, one column per channel) unless `channel` is
-    set: then it is *long* (one row per date, geo and channel). Nothing in it is guessed that
-    could be guessed wrongly: neither the order of day and month nor a missing amount.
+    A plan is *wide* by default: it has one row per date and geo, and one column per channel. If
+    `channel` is set, the plan is *long*: it has one row per date, geo and channel. Ambiguous
+    entries are refused, not guessed: the order of day and month, or a missing amount.
 
     Parameters
     ----------
     date : str, default "date"
         Column of the dates.
     geo : str, optional
-        Column of the geos. None: the plan is of one geo, called `national_name`.
+        Column of the geos. None: the plan has one geo, called `national_name`.
     national_name : str, default "national"
         Name of the one geo of a plan without a geo column.
     channels : mapping, list of str or str, optional
-        Columns of spend (long plan: entries of the column `channel`), as a mapping from the
+        Columns of spend or, in a long plan, entries of the column `channel`. A mapping from the
         channel's name to its column (``{"tv": "tv_S"}``), a list of columns, or a pattern
-        with one ``*`` that stands for the name (``"*_S"``). None: wide columns named like
-        this package's own export (``x1-TV``); all the channels of a long plan.
+        in which one ``*`` stands for the name (``"*_S"``). None: in a wide plan, columns named as
+        in this package's own export (``x1-TV``); in a long plan, all channels.
     controls : mapping, list of str or str, optional
-        Columns of controls, in the same forms. None: columns named like this package's own
+        Columns of controls, in the same forms. None: columns named as in this package's own
         export (``c1-Price``), if there are any. An empty list: no controls.
     channel : str, optional
         Long plan: column of the channel's name.
@@ -76,14 +76,13 @@ class SpendPlanConfig(FrozenConfig):
     def _says_the_year(cls, value: str | None) -> str | None:
         if value is None:
             return value
-        # Without a year strptime makes it 1900, and a zone would move days.
-        usable = re.search("%[YyG]", value) and not re.search("%[zZ]", value)
         try:
-            day = datetime.datetime(2024, 1, 31)
-            usable = usable and datetime.datetime.strptime(day.strftime(value), value)
+            written = datetime.datetime(2024, 1, 31).strftime(value)
+            datetime.datetime.strptime(written, value)
         except ValueError:
-            usable = None
-        if not usable:
+            written = ""
+        # Without a year strptime makes it 1900, and a zone would move days.
+        if not written or not re.search("%[YyG]", value) or re.search("%[zZ]", value):
             raise ValueError("a format with a year and without a time zone ('%d/%m/%Y')")
         return value
 
@@ -106,15 +105,14 @@ class SpendPlanConfig(FrozenConfig):
             if value.count("*") != 1:
                 raise ValueError("a pattern with one '*' (\"*_S\"), a list or a mapping")
             return value
-        if isinstance(value, Mapping):
-            _texts([*value, *value.values()])
-            _different(value.values())
-            return dict(value)
-        if isinstance(value, list | tuple):
-            _texts(value)
-            _different(value)
-            return tuple(value)
-        raise ValueError("a mapping of names to columns, a list of columns, or a pattern")
+        if not isinstance(value, Mapping | list | tuple):
+            raise ValueError("a mapping of names to columns, a list of columns, or a pattern")
+        columns = list(value.values() if isinstance(value, Mapping) else value)
+        if any(not isinstance(text, str) or not text for text in (*value, *columns)):
+            raise ValueError("names and columns that are texts and not empty")
+        if len(set(columns)) < len(columns):
+            raise ValueError("each column once")
+        return dict(value) if isinstance(value, Mapping) else tuple(value)
 
     @field_validator("channels")
     @classmethod
@@ -122,14 +120,3 @@ class SpendPlanConfig(FrozenConfig):
         if value is not None and not value:
             raise ValueError("at least one channel; leave the key out to take them all")
         return value
-
-
-def _texts(values: Iterable[Any]) -> None:
-    if any(not isinstance(value, str) or not value for value in values):
-        raise ValueError("names and columns that are texts and not empty")
-
-
-def _different(columns: Iterable[str]) -> None:
-    columns = list(columns)
-    if len(set(columns)) < len(columns):
-        raise ValueError("each column once")

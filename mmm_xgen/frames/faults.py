@@ -38,8 +38,9 @@ def refuse_faults(panel: Panel) -> None:
     _refuse_hole(panel)
     for fault in panel.cell_faults:
         if fault.code != "negative-control" or panel.strict:
-            row, column = fault.rows[0], panel.table.names[panel.places[fault.position]]
-            place = f"{str(panel.dates[row])[:10]}, geo {panel.geos[row]!r}"
+            row, column = fault.rows[0], panel.table.names[panel.variables[fault.position].place]
+            place = str(panel.dates[row])[:10]
+            place += f", geo {panel.geos[row]!r}" if len(panel.geo_labels) > 1 else ""
             place = "" if place in panel.table.row(row) else place
             _refuse(panel, fault.rows, column, _found(panel, fault), place)
 
@@ -94,7 +95,7 @@ def _found(panel: Panel, fault: CellFault) -> str:
     """Describe what the first cell of a fault holds, and what is allowed there."""
     row, role = fault.rows[0], panel.roles[fault.position]
     if fault.code == "non-numeric":
-        (cell,) = panel.table.cells[panel.places[fault.position]].iloc[[row]].tolist()
+        (cell,) = panel.table.cells[panel.variables[fault.position].place].iloc[[row]].tolist()
         return f"found {shown(cell)}, allowed: a number (digits and a decimal point only)"
     if fault.code == "missing-values":
         advice = "where nothing was spent write 0" if role == "channel" else "give every value"

@@ -37,6 +37,14 @@ _SPARE_CELLS = 10_000
 NAMED = 3
 
 
+class Variable(NamedTuple):
+    """A column of numbers: its position in the table, the variable's name and its role."""
+
+    place: int
+    name: str
+    role: str
+
+
 class CellFault(NamedTuple):
     """Cells of one variable that have the same fault.
 
@@ -69,27 +77,13 @@ class Panel:
     ----------
     table : Table
         The cells as the source has them, for messages.
+    variables : sequence of Variable
+        Columns of numbers.
     mapping : SpendPlanConfig
         Columns of the dates and geos, and of the channel's name in a long table.
     strict : bool
         True if booleans are not numbers, controls are not negative, and dates have neither a time
         zone nor a time of day.
-    places : tuple of int
-        Position of the column of each variable in `table`.
-    names : tuple of str
-        Name of each variable.
-    roles : ndarray of str (variable,)
-        ``"y"``, ``"channel"`` or ``"control"``.
-    cells : ndarray (row, variable)
-        Values; NaN where missing or not a number.
-    text : ndarray of bool (row, variable)
-        Cells that hold something other than a number.
-    dates : ndarray of datetime64[s] (row,)
-        NaT where missing or unparsable.
-    unparsable : ndarray of bool (row,)
-        Dates that are there but are not dates.
-    geos : ndarray of object (row,)
-        Geo labels as text; None where missing.
     labels : tuple of str
         Every column of a frame, or channel and control of a Dataset, repetitions included.
     absent : tuple of str
@@ -101,65 +95,68 @@ class Panel:
     """
 
     table: Table
+    variables: Sequence[Variable]
     mapping: SpendPlanConfig
-    strict: bool
-    places: tuple[int, ...]
-    names: tuple[str, ...]
-    roles: NDArray[np.str_]
-    cells: FloatArray
-    text: BoolArray
-    dates: DateArray
-    unparsable: BoolArray
-    geos: NDArray[np.object_]
+    strict: bool = False
     labels: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     misshapen: tuple[str, ...] = ()
     dataset: xr.Dataset | None = None
 
-    @classmethod
-    def of(
-        cls,
-        table: Table,
-        variables: Sequence[tuple[int, str, str]],
-        mapping: SpendPlanConfig,
-        *,
-        strict: bool = False,
-        **about: Any,
-    ) -> Panel:
-        """Read the cells of a table.
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Name of each variable."""
+        return tuple(variable.name for variable in self.variables)
 
-        Parameters
-        ----------
-        table : Table
-            What to read.
-        variables : sequence of (int, str, str)
-            Position of the column of each variable, its name and its role.
-        mapping, strict, **about
-            As for the class.
-        """
-        n = table.n_rows
-        cells, text = np.empty((n, len(variables))), np.empty((n, len(variables)), dtype=np.bool_)
-        for position, (place, *_) in enumerate(variables):
+    @cached_property
+    def roles(self) -> NDArray[np.str_]:
+        """Role of each variable: ``"y"``, ``"channel"`` or ``"control"``; dims (variable,)."""
+        return np.array([variable.role for variable in self.variables], dtype=np.str_)
+
+    @cached_property
+    def _numbers(self) -> tuple[FloatArray, BoolArray]:
+        shape = (self.table.n_rows, len(self.variables))
+        cells, text = np.empty(shape), np.empty(shape, dtype=np.bool_)
+        for position, variable in enumerate(self.variables):
             cells[:, position], text[:, position] = read_numbers(
-                table.cells[place], is_text=table.is_text, strict=strict
+                self.table.cells[variable.place], is_text=self.table.is_text, strict=self.strict
             )
-        date, geo = table.column(mapping.date), table.column(mapping.geo)
-        date = pd.Series([None] * n, dtype=object) if date is None else date
-        dates, unparsable = read_dates(date, form=mapping.date_format, strict=strict)
-        return cls(
-            table,
-            mapping,
-            strict,
-            tuple(place for place, *_ in variables),
-            tuple(name for _, name, _ in variables),
-            np.array([role for *_, role in variables], dtype=np.str_),
-            cells,
-            text,
-            dates,
-            unparsable,
-            np.full(n, mapping.national_name, dtype=object) if geo is None else read_names(geo),
-            **about,
-        )
+        return cells, text
+
+    @property
+    def cells(self) -> FloatArray:
+        """Values; NaN where missing or not a number; dims (row, variable)."""
+        return self._numbers[0]
+
+    @property
+    def text(self) -> BoolArray:
+        """Cells that hold something other than a number; dims (row, variable)."""
+        return self._numbers[1]
+
+    @cached_property
+    def _dates(self) -> tuple[DateArray, BoolArray]:
+        cells = self.table.column(self.mapping.date)
+        if cells is None:
+            cells = pd.Series([None] * self.table.n_rows, dtype=object)
+        return read_dates(cells, form=self.mapping.date_format, strict=self.strict)
+
+    @property
+    def dates(self) -> DateArray:
+        """Dates as datetime64[s], NaT where missing or unparsable; dims (row,)."""
+        return self._dates[0]
+
+    @property
+    def unparsable(self) -> BoolArray:
+        """Dates that are there but are not dates; dims (row,)."""
+        return self._dates[1]
+
+    @cached_property
+    def geos(self) -> NDArray[np.object_]:
+        """Geo labels as text; None where missing; dims (row,)."""
+        cells = self.table.column(self.mapping.geo)
+        if cells is None:
+            return np.full(self.table.n_rows, self.mapping.national_name, dtype=object)
+        return read_names(cells)
 
     @cached_property
     def unexpected(self) -> tuple[str, ...]:

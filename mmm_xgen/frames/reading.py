@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from mmm_xgen.config.names import label
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.panel import Panel, Variable
 from mmm_xgen.frames.table import Table, frame_table
 
 # Columns of a modelling frame.
@@ -74,15 +73,15 @@ def _read_frame(frame: pd.DataFrame) -> Panel:
         table.names.append("date")
         table.cells.append(pd.Series(frame.index))
     variables = [
-        (labels.index(name), name, role)
+        Variable(labels.index(name), name, role)
         for role, pattern in COLUMNS.items()
         for name in dict.fromkeys(labels)
         if pattern.fullmatch(name)
     ]
-    roles = {role for *_, role in variables}
+    roles = {variable.role for variable in variables}
     there = {"date": "date" in table.names, "y": "y" in roles, "x1-<channel>": "channel" in roles}
     absent = tuple(name for name in there if not there[name])
-    return Panel.of(table, variables, MODELLING, labels=tuple(labels), absent=absent)
+    return Panel(table, variables, MODELLING, labels=tuple(labels), absent=absent)
 
 
 def _read_dataset(dataset: xr.Dataset) -> Panel:
@@ -99,12 +98,12 @@ def _read_dataset(dataset: xr.Dataset) -> Panel:
         "misshapen": tuple(_misshapen(dataset)),
         "dataset": dataset,
     }
-    panel = Panel.of(table, variables, MODELLING, **about)
+    panel = Panel(table, variables, MODELLING, **about)
     # A Dataset is rectangular: leave out the geos without any number on a date which others have.
     measured = ~np.isnan(panel.cells[:, panel.roles != "control"]).all(axis=1)
     by_date = measured.reshape(dataset.sizes.get("date", 0), dataset.sizes.get("geo", 1))
     rows = (by_date | ~by_date.any(axis=1, keepdims=True)).ravel()
-    return panel if rows.all() else Panel.of(table.take(rows), variables, MODELLING, **about)
+    return panel if rows.all() else Panel(table.take(rows), variables, MODELLING, **about)
 
 
 def labels_of(panel: Panel, role: str) -> dict[str, str]:
@@ -130,7 +129,7 @@ def same_labels(panel: Panel) -> Iterator[tuple[str, str, list[str]]]:
 
 def dataset_table(
     dataset: xr.Dataset, *, national: str = MODELLING.national_name
-) -> tuple[Table, list[tuple[int, str, str]]]:
+) -> tuple[Table, list[Variable]]:
     """Flatten y, spend and controls of a Dataset to a table with one row a (date, geo).
 
     Parameters
@@ -144,8 +143,8 @@ def dataset_table(
     -------
     table : Table
         Columns ``date``, ``geo``, ``y``, ``spend[TV]``, ``control_value[Price]``.
-    variables : list of (int, str, str)
-        Position, label and role of each column of numbers.
+    variables : list of Variable
+        The columns of numbers.
 
     Examples
     --------
@@ -166,10 +165,12 @@ def dataset_table(
     for name, (role, dim) in VARIABLES.items():
         if name not in dataset.variables or not _usable_dims(dataset[name], dim):
             continue
-        block = _block(dataset[name], dataset, dim)
+        dims = {each: dataset.sizes.get(each, 1) for each in ("date", "geo", dim or "variable")}
+        variable: Any = dataset[name].variable
+        block = variable.set_dims(dims).values
         labels = [name] if dim is None else _labels(dataset, name, dim, block.shape[-1])
         for position, text in enumerate(labels):
-            variables.append((len(names), text, role))
+            variables.append(Variable(len(names), text, role))
             names.append(name if dim is None else f"{name}[{text}]")
             cells.append(pd.Series(block[..., position].ravel()))
 
@@ -177,15 +178,6 @@ def dataset_table(
         return f"date {str(dates[position // n_geos])[:10]}, geo {str(geos[position % n_geos])!r}"
 
     return Table(names, cells, n_dates * n_geos, row, "the labels of the Dataset"), variables
-
-
-def _block(array: xr.DataArray, dataset: xr.Dataset, dim: str | None) -> NDArray[Any]:
-    """Values of one variable as (date, geo, label)."""
-    dims = ("date", "geo", dim)
-    there = array.variable.transpose(*(each for each in dims if each in array.dims))
-    lacking = [place for place, each in enumerate(dims) if each not in array.dims]
-    shape = tuple(dataset.sizes.get(str(each), 1) for each in dims)
-    return np.broadcast_to(np.expand_dims(np.asarray(there.values), lacking), shape)
 
 
 def _labels(dataset: xr.Dataset, name: str, dim: str, size: int) -> list[str]:

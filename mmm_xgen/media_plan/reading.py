@@ -15,7 +15,7 @@ from mmm_xgen.frames.cells import read_names
 from mmm_xgen.frames.columns import chosen_columns
 from mmm_xgen.frames.faults import refuse_faults
 from mmm_xgen.frames.frequency import GENERATED, declared_frequency, fitted_frequency
-from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.panel import Panel, Variable
 from mmm_xgen.frames.reading import dataset_table
 from mmm_xgen.frames.table import Table, nearest_found, read_table
 from mmm_xgen.kernels.domain import FloatArray
@@ -154,10 +154,10 @@ def _plan(
     """Dataset of a table without faults; `channels` are columns, or entries of a long table."""
     columns = [*([mapping.spend] if mapping.channel else channels), *controls]
     variables = [
-        (table.names.index(name), name, "control" if name in controls else "channel")
+        Variable(table.names.index(name), name, "control" if name in controls else "channel")
         for name in columns
     ]
-    panel = Panel.of(table, variables, mapping, strict=True)
+    panel = Panel(table, variables, mapping, strict=True)
     refuse_faults(panel)
     freq = _frequency(panel, mapping.freq)
     # (date, geo, channel of a long table, variable)

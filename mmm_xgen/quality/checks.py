@@ -1,4 +1,4 @@
-"""The table of all checks, and the function that runs it.
+"""All checks in one table, and the function that runs them.
 
 A new check is a function ``panel -> iterator of (where, message)`` in `structure` or `values`, and
 one row below. A check that looks at each variable yields cases instead, which are grouped.
@@ -140,15 +140,15 @@ CHECKS = (
 def check_data_quality(data: xr.Dataset | pd.DataFrame) -> DataQualityReport:
     """Report what is wrong or questionable in a marketing-mix dataset.
 
-    Bad data are reported, never raised for. Nothing is changed.
+    Faults in the data never raise an error, and the data are not changed.
 
     Parameters
     ----------
     data : xarray.Dataset or pandas.DataFrame
-        A Dataset with ``spend`` (date, geo, channel), ``y`` (date, geo) and, if there are any,
-        ``control_value`` (date, geo, control), dims in any order, from this package or not. Or a
-        wide frame with columns ``date``, ``geo``, ``y``, ``x1-*`` ..., ``c1-*`` ...; without
-        ``geo`` all rows belong to one geo.
+        A Dataset of any origin with ``spend`` (date, geo, channel), ``y`` (date, geo) and,
+        optionally, ``control_value`` (date, geo, control), dims in any order. Or a wide frame
+        with columns ``date``, ``geo``, ``y``, ``x1-*`` ..., ``c1-*`` ...; without ``geo`` all
+        rows belong to one geo.
 
     Returns
     -------
@@ -162,13 +162,17 @@ def check_data_quality(data: xr.Dataset | pd.DataFrame) -> DataQualityReport:
 
     Notes
     -----
-    Correlation and variance inflation are taken after each geo's own mean is removed, outliers
-    against each geo's own median, on the scale of the logarithm too for spend, and not in series
-    of which half the values are the same, such as 0/1 indicators. From four variables on, those
-    with the same fault share one finding, which names the three worst; ``figures`` has all of
-    them. Where a (date, geo) is repeated, its first row counts. The
-    identities (components sum to mu, y - mu is the noise, both to 1e-9 of the size of the terms)
-    are checked for Datasets that hold the truth.
+    Correlation and variance inflation are computed after the mean of each geo is removed.
+
+    Outliers are far from the median of their geo; outliers of spend are far on the logarithmic
+    scale as well. A series with the same value in half of its cells, such as a 0/1 indicator, has
+    no outliers.
+
+    Four or more variables with the same fault share one finding, which names the three worst;
+    ``figures`` has all of them. If several rows have the same date and geo, the first one counts.
+
+    In Datasets with the truth, two identities are checked to 1e-9 of the size of the terms: the
+    components sum to mu, and y - mu is the noise.
 
     Examples
     --------

@@ -11,7 +11,7 @@ Trace = tuple[str, str]
 
 
 class Case(NamedTuple):
-    """What a check found in one variable.
+    """Finding of a check in one variable.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Case(NamedTuple):
     message : str
         What was found, with its count.
     weight : float
-        How serious the case is, in any units; the heaviest are named first.
+        Seriousness of the case, in any units. The most serious cases are named first.
 
     Examples
     --------

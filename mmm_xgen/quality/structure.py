@@ -137,7 +137,7 @@ def _some_dates(dates: DateArray) -> str:
 
 def object_dtype(panel: Panel) -> Iterator[Case]:
     """Find numbers stored as Python objects."""
-    for position, place in enumerate(panel.places):
+    for position, (place, *_) in enumerate(panel.variables):
         if panel.table.cells[place].dtype == object and not panel.text[:, position].any():
             yield Case(panel.table.names[place], "", "numbers are stored with dtype object")
 
