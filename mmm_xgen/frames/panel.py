@@ -1,15 +1,21 @@
-"""The one form in which the checks see a Dataset or a frame: rows, and the same rows as a cube."""
+"""The cube of a modelling dataset, read from rows, and what the checks need to know of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmm_xgen.config.spend_plan import SpendPlanConfig
+from mmm_xgen.errors import shown
+from mmm_xgen.frames.cells import DateArray, read_dates, read_names, read_numbers, text_of
+from mmm_xgen.frames.frequency import REGULAR, Fit, best_fit
 from mmm_xgen.frames.statistics import (
     BoolArray,
     FloatArray,
@@ -22,80 +28,146 @@ from mmm_xgen.frames.statistics import (
     within_geo_correlation,
     zero_runs,
 )
+from mmm_xgen.frames.table import Table
 
-DateArray = NDArray[np.datetime64]
-# Identifiers in place of geo names would make dates x geos explode; no real panel is so empty.
+# Identifiers in place of geo names would make dates x geos explode; real data are never so empty.
 _MAX_CELLS_PER_ROW = 50
 _SPARE_CELLS = 10_000
+# Items that a message names before it counts the others.
+NAMED = 3
 
 
-@dataclass(frozen=True)
-class Layout:
-    """What was found around the numbers: names, shapes and types.
+class Variable(NamedTuple):
+    """A column of numbers: its position in the table, the variable's name and its role."""
+
+    place: int
+    name: str
+    role: str
+
+
+class CellFault(NamedTuple):
+    """Cells of one variable that have the same fault.
 
     Parameters
     ----------
-    labels : tuple of str
-        Every column (frame) or channel and control label (Dataset), repetitions included.
-    absent : tuple of str
-        Needed variables or columns that are not there.
-    misshapen : tuple of str
-        Dataset variables with dims they should not have, as ``"spend (week)"``.
-    unexpected : tuple of str
-        Frame columns that are neither key, y, channel nor control.
-    objects : tuple of str
-        Variables of object dtype that hold numbers only.
+    code : str
+        Slug, as in a report of data quality.
+    position : int
+        Position of the variable.
+    rows : ndarray of int
+        Rows of the cells.
+    what : str
+        What the cells are, to follow a count: ``"are missing"``.
     """
 
-    labels: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
-    misshapen: tuple[str, ...] = ()
-    unexpected: tuple[str, ...] = ()
-    objects: tuple[str, ...] = ()
+    code: str
+    position: int
+    rows: IntArray
+    what: str
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """The rows of a dataset, one a (date, geo), as read and before any repair.
+    """The cube (date, geo, variable) of a modelling dataset, as read and before any repair.
+
+    The rows of a wide table are those of the cube: one a (date, geo). A long table has one a
+    (date, geo, channel), and its cube has a series for each geo and channel in place of the geos.
 
     Parameters
     ----------
-    names : tuple of str
-        Name of each variable.
-    roles : ndarray of str (variable,)
-        ``"y"``, ``"channel"`` or ``"control"``.
-    cells : ndarray (row, variable)
-        Values; NaN where missing or not a number.
-    text : ndarray of bool (row, variable)
-        Cells that hold something other than a number.
-    dates : ndarray of datetime64[s] (row,)
-        NaT where missing or unparsable.
-    raw_dates : ndarray of object (row,)
-        The dates as given, for messages.
-    unparsable : ndarray of bool (row,)
-        Dates that are there but are no dates.
-    geos : ndarray of object (row,)
-        Geo labels as text; None where missing.
-    layout : Layout
-        Names, shapes and types.
+    table : Table
+        The cells as the source has them, for messages.
+    variables : sequence of Variable
+        Columns of numbers.
+    mapping : SpendPlanConfig
+        Columns of the dates and geos, and of the channel's name in a long table.
+    strict : bool
+        True if booleans are not numbers, controls are not negative, and dates have neither a time
+        zone nor a time of day.
+    labels : tuple of str
+        Every column of a frame, or channel and control of a Dataset, repetitions included.
+    absent : tuple of str
+        Columns or variables that a model needs and that are not there.
+    misshapen : tuple of str
+        Dataset variables with dims that they should not have, as ``"spend (week)"``.
     dataset : xarray.Dataset or None
         The Dataset that was read, if it was one.
     """
 
-    names: tuple[str, ...]
-    roles: NDArray[np.str_]
-    cells: FloatArray
-    text: BoolArray
-    dates: DateArray
-    raw_dates: NDArray[np.object_]
-    unparsable: BoolArray
-    geos: NDArray[np.object_]
-    layout: Layout
+    table: Table
+    variables: Sequence[Variable]
+    mapping: SpendPlanConfig
+    strict: bool = False
+    labels: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    misshapen: tuple[str, ...] = ()
     dataset: xr.Dataset | None = None
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Name of each variable."""
+        return tuple(variable.name for variable in self.variables)
+
+    @cached_property
+    def roles(self) -> NDArray[np.str_]:
+        """Role of each variable: ``"y"``, ``"channel"`` or ``"control"``; dims (variable,)."""
+        return np.array([variable.role for variable in self.variables], dtype=np.str_)
+
+    @cached_property
+    def _numbers(self) -> tuple[FloatArray, BoolArray]:
+        shape = (self.table.n_rows, len(self.variables))
+        cells, text = np.empty(shape), np.empty(shape, dtype=np.bool_)
+        for position, variable in enumerate(self.variables):
+            cells[:, position], text[:, position] = read_numbers(
+                self.table.cells[variable.place], is_text=self.table.is_text, strict=self.strict
+            )
+        return cells, text
+
+    @property
+    def cells(self) -> FloatArray:
+        """Values; NaN where missing or not a number; dims (row, variable)."""
+        return self._numbers[0]
+
+    @property
+    def text(self) -> BoolArray:
+        """Cells that hold something other than a number; dims (row, variable)."""
+        return self._numbers[1]
+
+    @cached_property
+    def _dates(self) -> tuple[DateArray, BoolArray]:
+        cells = self.table.column(self.mapping.date)
+        if cells is None:
+            cells = pd.Series([None] * self.table.n_rows, dtype=object)
+        return read_dates(cells, form=self.mapping.date_format, strict=self.strict)
+
+    @property
+    def dates(self) -> DateArray:
+        """Dates as datetime64[s], NaT where missing or unparsable; dims (row,)."""
+        return self._dates[0]
+
+    @property
+    def unparsable(self) -> BoolArray:
+        """Dates that are there but are not dates; dims (row,)."""
+        return self._dates[1]
+
+    @cached_property
+    def geos(self) -> NDArray[np.object_]:
+        """Geo labels as text; None where missing; dims (row,)."""
+        cells = self.table.column(self.mapping.geo)
+        if cells is None:
+            return np.full(self.table.n_rows, self.mapping.national_name, dtype=object)
+        return read_names(cells)
+
+    @cached_property
+    def unexpected(self) -> tuple[str, ...]:
+        """Columns of a frame that are neither key, y, channel nor control."""
+        known = {self.mapping.date, self.mapping.geo, *self.names}
+        is_frame = self.dataset is None
+        return tuple(name for name in dict.fromkeys(self.labels) if is_frame and name not in known)
+
+    @cached_property
     def dated(self) -> bool:
-        """Whether any date can be used; if not, the order of rows stands in for time."""
+        """True if any date can be used. If none can, the order of the rows stands in for time."""
         return bool((~np.isnat(self.dates)).any())
 
     @cached_property
@@ -112,7 +184,7 @@ class Panel:
     def date_codes(self) -> IntArray:
         """Position of each row's date in time, -1 where not usable; dims (row,)."""
         if not self.dated:
-            order = pd.Series(self.geo_codes).groupby(self.geo_codes).cumcount()
+            order = pd.Series(self.series_codes).groupby(self.series_codes).cumcount()
             return np.asarray(order, dtype=np.int64)
         codes = np.searchsorted(self.unique_dates, self.dates).astype(np.int64)
         return np.where(np.isnat(self.dates), np.int64(-1), codes)
@@ -128,32 +200,70 @@ class Panel:
         return int(self.date_codes.max(initial=-1)) + 1
 
     @cached_property
+    def entry_labels(self) -> NDArray[np.object_]:
+        """Channels that the rows of a long table name, in order; none for a wide table."""
+        return self._entry_factor[1]
+
+    @cached_property
+    def series_codes(self) -> IntArray:
+        """Position of each row's series: its geo or, in a long table, its geo and channel."""
+        codes, labels = self._entry_factor
+        return np.where(self.geo_codes < 0, -1, self.geo_codes * max(len(labels), 1) + codes)
+
+    @cached_property
+    def n_series(self) -> int:
+        """Number of series: geos, times channels in a long table."""
+        return len(self.geo_labels) * max(len(self.entry_labels), 1)
+
+    @cached_property
+    def usable(self) -> BoolArray:
+        """Rows with a date and a geo; dims (row,)."""
+        return (self.date_codes >= 0) & (self.geo_codes >= 0)
+
+    @cached_property
     def first_rows(self) -> IntArray:
-        """Rows that are the first with their (date, geo), both usable; sorted by date, geo."""
-        keyed = np.flatnonzero((self.date_codes >= 0) & (self.geo_codes >= 0))
-        keys = self.date_codes[keyed] * len(self.geo_labels) + self.geo_codes[keyed]
-        return keyed[np.unique(keys, return_index=True)[1]].astype(np.int64)
+        """Usable rows that are the first with their date and series; sorted by date, series."""
+        usable = np.flatnonzero(self.usable)
+        keys = self.date_codes[usable] * self.n_series + self.series_codes[usable]
+        return usable[np.unique(keys, return_index=True)[1]].astype(np.int64)
+
+    @cached_property
+    def repeated_rows(self) -> IntArray:
+        """Usable rows that repeat the date and series of an earlier row."""
+        return np.setdiff1d(np.flatnonzero(self.usable), self.first_rows)
 
     @cached_property
     def cube_rows(self) -> IntArray:
-        """Row behind each cell of the cube, -1 where there is none; dims (date, geo).
+        """Row behind each cell of the cube, -1 where there is none; dims (date, series).
 
         Empty if rows are so few for their dates and geos that the cube would be nearly all gaps.
         """
-        shape = (self.n_dates, len(self.geo_labels))
+        shape = (self.n_dates, self.n_series)
         if shape[0] * shape[1] > _MAX_CELLS_PER_ROW * len(self.dates) + _SPARE_CELLS:
             shape = (0, 0)
         rows = np.full(shape, -1, dtype=np.int64)
         if rows.size:
             first = self.first_rows
-            rows[self.date_codes[first], self.geo_codes[first]] = first
+            rows[self.date_codes[first], self.series_codes[first]] = first
         return rows
 
     @cached_property
     def cube(self) -> FloatArray:
-        """Finite values, NaN elsewhere; dims (date, geo, variable)."""
-        values = self.cells[self.cube_rows] if len(self.cells) else self._no_cells
-        return np.where((self.cube_rows >= 0)[..., None] & np.isfinite(values), values, np.nan)
+        """Finite values, NaN elsewhere; dims (date, series, variable)."""
+        # One row more, for cells without a row.
+        rows = np.concatenate([self.cells, np.full((1, len(self.names)), np.nan)])
+        values = rows[self.cube_rows]
+        return np.where(np.isfinite(values), values, np.nan)
+
+    @cached_property
+    def calendar(self) -> Fit | None:
+        """Calendar that most dates follow: a regular one, or one with steps of the usual length."""
+        dates = self.unique_dates
+        if len(dates) < 3:
+            return None
+        months = _usual(np.diff(dates.astype("datetime64[M]").astype(int)))
+        own = [pd.DateOffset(months=int(months))] if months else []
+        return best_fit(dates, (*REGULAR, *own, pd.Timedelta(_usual(np.diff(dates)))))
 
     @cached_property
     def moments(self) -> Moments:
@@ -164,6 +274,24 @@ class Panel:
     def missing(self) -> BoolArray:
         """Cells without any value; dims (row, variable)."""
         return np.isnan(self.cells) & ~self.text
+
+    @cached_property
+    def cell_faults(self) -> list[CellFault]:
+        """Faults in the numbers of each variable."""
+        negative, is_control = self.cells < 0, self.roles == "control"
+        faulty = (
+            ("non-numeric", self.text, "are not numbers"),
+            ("missing-values", self.missing, "are missing"),
+            ("infinite-values", np.isinf(self.cells), "are infinite"),
+            ("negative-values", negative & ~is_control, "are negative"),
+            ("negative-control", negative & is_control, "are negative"),
+        )
+        return [
+            CellFault(code, position, np.flatnonzero(cells[:, position]), what)
+            for position in range(len(self.names))
+            for code, cells, what in faulty
+            if cells[:, position].any()
+        ]
 
     @cached_property
     def correlation(self) -> FloatArray:
@@ -209,38 +337,61 @@ class Panel:
 
     def figures(self) -> pd.DataFrame:
         """One row a variable, as `DataQualityReport.figures` describes."""
-        summary = self.moments
-        longest = self.zero_runs.max(axis=(0, 1), initial=0)
-        return pd.DataFrame(
-            {
-                "role": self.roles.astype(object),
-                "mean": summary.mean,
-                "sd": summary.sd,
-                "min": summary.minimum,
-                "max": summary.maximum,
-                "zero_share": summary.zero_share,
-                "missing": self.missing.sum(axis=0),
-                "vif": self.vif,
-                "longest_gap": longest,
-                "outliers": self.outliers.sum(axis=(0, 1)),
-            },
-            index=pd.Index(self.names, name="variable", dtype=object),
-        )
+        columns = {
+            "role": self.roles.astype(object),
+            **self.moments._asdict(),
+            "missing": self.missing.sum(axis=0),
+            "vif": self.vif,
+            "longest_gap": self.zero_runs.max(axis=(0, 1), initial=0),
+            "outliers": self.outliers.sum(axis=(0, 1)),
+        }
+        names = pd.Index(self.names, name="variable", dtype=object)
+        return pd.DataFrame(columns, names).drop(columns="n_finite")
 
-    def places(self, rows: IntArray, *, limit: int = 3) -> str:
+    def cell_text(self, row: int, column: str | None) -> str:
+        """Text of a cell of the source, in quotes and short, for messages."""
+        cells = self.table.column(column)
+        return shown(text_of(cells.iloc[row])) if cells is not None else "nothing"
+
+    def places_of(self, rows: IntArray) -> str:
         """Name the first rows by geo and date, and count the others."""
-        named = [self._place(int(row)) for row in rows[:limit]]
-        return ", ".join(named) + (f" and {len(rows) - limit} more" if len(rows) > limit else "")
+        return listed([self._place(int(row)) for row in rows[:NAMED]], len(rows))
 
     def _place(self, row: int) -> str:
         date = str(self.dates[row])[:10] if not np.isnat(self.dates[row]) else f"row {row}"
         return f"{self.geos[row]} {date}" if len(self.geo_labels) > 1 else date
 
-    @property
-    def _no_cells(self) -> FloatArray:
-        return np.full((*self.cube_rows.shape, len(self.names)), np.nan)
-
     @cached_property
     def _geo_factor(self) -> tuple[IntArray, NDArray[np.object_]]:
-        codes, labels = pd.factorize(self.geos)
-        return codes.astype(np.int64), np.asarray(labels, dtype=object)
+        return _factor(self.geos)
+
+    @cached_property
+    def _entry_factor(self) -> tuple[IntArray, NDArray[np.object_]]:
+        entries = self.table.column(self.mapping.channel)
+        if entries is None:
+            return np.zeros(len(self.dates), dtype=np.int64), np.array([], dtype=object)
+        return _factor(read_names(entries))
+
+
+def _usual(values: NDArray[Any]) -> Any:
+    """Most frequent value, the smallest of several."""
+    unique, counts = np.unique(values, return_counts=True)
+    return unique[counts.argmax()]
+
+
+def listed(items: Iterable[object], total: int | None = None) -> str:
+    """Name the first items, and count the others.
+
+    Examples
+    --------
+    >>> listed("abcde")
+    'a, b, c and 2 more'
+    """
+    items = list(items)
+    more = (len(items) if total is None else total) - NAMED
+    return ", ".join(map(str, items[:NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def _factor(labels: NDArray[np.object_]) -> tuple[IntArray, NDArray[np.object_]]:
+    codes, unique = pd.factorize(labels)
+    return codes.astype(np.int64), np.asarray(unique, dtype=object)

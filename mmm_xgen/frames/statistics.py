@@ -1,7 +1,7 @@
 """Statistics of a (date, geo, variable) array with missing cells, in whole-array operations.
 
-Missing is NaN. NumPy's nan-functions are avoided: they warn on slices without any value, and
-slices without any value are what a quality check is for.
+Missing cells are NaN. NumPy's nan-functions are not used, because they warn if a slice has no
+value at all, and a quality check must take such slices.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Moments(NamedTuple):
 
     mean: FloatArray
     sd: FloatArray
-    minimum: FloatArray
-    maximum: FloatArray
+    min: FloatArray
+    max: FloatArray
     zero_share: FloatArray
     n_finite: IntArray
 
@@ -73,7 +73,7 @@ def moments(cells: FloatArray) -> Moments:
 
 
 def is_constant(lowest: FloatArray, highest: FloatArray) -> BoolArray:
-    """Whether a range is nothing but rounding; False where it is NaN.
+    """Mark ranges that are nothing but rounding error. NaN gives False.
 
     Examples
     --------
@@ -219,9 +219,9 @@ def _lone(series: FloatArray) -> BoolArray:
 
 
 def _far(cube: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Whether the robust z of a cell is above 5, and which series have no such z.
+    """Mark cells with a robust z above 5, and series without such a z.
 
-    The second has dims (geo, variable): enough values, but half of them the same.
+    A series (geo, variable) has none if it has enough values and half of them are the same.
     """
     with np.errstate(all="ignore"):
         centre = median_over_dates(cube)

@@ -98,15 +98,10 @@ def _flat(ds: xr.Dataset, leading: tuple[str, ...]) -> pd.DataFrame:
     by_date = np.argsort(dates, kind="stable")
     by_geo = np.argsort(geos, kind="stable")
     sorted_ds = ds[["y", "spend", "control_value"]].isel(date=by_date, geo=by_geo)
-    keys = {**{dim: ds[dim].to_numpy() for dim in leading}, "date": dates[by_date]}
-    keys["geo"] = geos[by_geo]
-
+    leads = {dim: ds[dim].to_numpy() for dim in leading}
+    keys = {**leads, "date": dates[by_date], "geo": geos[by_geo]}
     # (column, row), the layout of a pandas block.
-    block = np.empty((len(columns), *map(len, keys.values())))
-    start = 0
-    for values in _by_column(sorted_ds, leading):
-        block[start : start + len(values)] = values
-        start += len(values)
+    block = np.concatenate(list(_by_column(sorted_ds, leading)), dtype=np.float64)
     _refuse_bad_number(block, columns, keys)
     frame = pd.DataFrame(block.reshape(len(columns), -1).T, columns=columns, copy=False)
     for position, (name, labels) in enumerate(keys.items()):

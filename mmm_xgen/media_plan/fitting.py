@@ -1,4 +1,4 @@
-"""A media plan that the user gives in place of drawn spend."""
+"""Fit a configuration to a media plan that replaces drawn spend."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from mmm_xgen.config.experiment import ExperimentConfig
 from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import SaturationSpec
-from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns
+from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.transform import TransformConfig
 from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest, warn
+from mmm_xgen.frames.columns import chosen_columns
 from mmm_xgen.kernels.calendar import FREQUENCIES, Dates, regular
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.media_plan.reading import read_plan
 from mmm_xgen.presets import Config, config_from
 
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
@@ -28,13 +30,13 @@ DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_functi
 def planned(
     source: Config, seed: int | None, spend: Any, overrides: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, xr.Dataset | None]:
-    """Configuration with the seed and, where a plan is given, its channels, dates and geos.
+    """Configuration with the seed and, if there is a plan, its channels, dates and geos.
 
     Raises
     ------
     ConfigError
-        If there is no such configuration, or it is for a plan that is not given.
-        If a configured channel is not in the plan, or a list does not fit it.
+        If the configuration does not exist, or needs a plan and none is given. If a configured
+        channel is not in the plan, or a list does not fit the plan.
     SchemaError
         If the plan has a fault.
     """
@@ -83,14 +85,14 @@ def planned(
 
 
 def require_no_plan(config: MMMDataConfig, instead: str) -> None:
-    """Refuse to draw spend for a configuration that says where a media plan has it.
+    """Raise if a configuration has a `spend_plan`: its spend is to be read, not drawn.
 
     Parameters
     ----------
     config : MMMDataConfig
-        Configuration that spend would be drawn for.
+        Configuration whose spend would be drawn.
     instead : str
-        Advice on how the plan is given.
+        Advice on how to give the plan.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def require_no_plan(config: MMMDataConfig, instead: str) -> None:
 
 
 def _contains(experiments: tuple[ExperimentConfig, ...], spend: Any) -> bool:
-    """Whether spend contains the experiments, as that of a Dataset made with them does."""
+    """Return True if `spend` is of a Dataset that was generated with these experiments."""
     if not experiments or not isinstance(spend, xr.Dataset):
         return False
     written = spend.attrs.get("config") or spend.attrs.get("factual_config")
@@ -123,7 +125,7 @@ def _contains(experiments: tuple[ExperimentConfig, ...], spend: Any) -> bool:
 
 
 def _is_labelled_already(spend: Any, names: list[str]) -> bool:
-    """Whether labelled data has the names of channels, and not the columns that a file had."""
+    """Return True if labelled data has names of channels, not names of a file's columns."""
     if not isinstance(spend, xr.DataArray | xr.Dataset) or "channel" not in spend.coords:
         return False
     if "config" in spend.attrs or "factual_config" in spend.attrs:
@@ -132,9 +134,7 @@ def _is_labelled_already(spend: Any, names: list[str]) -> bool:
 
 
 def _read(spend: Any, mapping: SpendPlanConfig, names: list[str]) -> xr.Dataset:
-    """Read the plan, with the spend before it where a Dataset has that too."""
-    from mmm_xgen.media_plan.reading import read_plan
-
+    """Read the plan and, from a Dataset that has it, the spend before the first date."""
     if _is_labelled_already(spend, names):
         mapping = SpendPlanConfig(freq=mapping.freq, national_name=mapping.national_name)
     plan = read_plan(spend, mapping)
@@ -144,7 +144,7 @@ def _read(spend: Any, mapping: SpendPlanConfig, names: list[str]) -> xr.Dataset:
 
 
 def _history(history: xr.DataArray, plan: xr.Dataset, mapping: SpendPlanConfig) -> xr.DataArray:
-    """Spend before the plan, under its labels."""
+    """Read the spend before the first date, with the labels of the plan."""
     needed = {"history_date", "geo", "channel"}
     if set(history.dims) != needed:
         raise SchemaError(f"'spend_history' has dims {history.dims}, needed: {sorted(needed)}")
@@ -164,7 +164,7 @@ def _history(history: xr.DataArray, plan: xr.Dataset, mapping: SpendPlanConfig) 
 
 
 def _refuse_a_gap(dates: Dates, plan: xr.Dataset) -> None:
-    """Refuse a history that does not end where the plan begins: it would move to there."""
+    """Raise unless the history ends one period before the plan begins."""
     first = plan["date"].values[0].astype("datetime64[D]")
     step = FREQUENCIES[str(plan.attrs["freq"])]
     needed = regular(first, 0, step, burn_in=len(dates)).dates
@@ -176,9 +176,9 @@ def _refuse_a_gap(dates: Dates, plan: xr.Dataset) -> None:
 
 
 def _warn_of_unscaled_curves(config: MMMDataConfig, plan: xr.Dataset) -> None:
-    """Warn where a curve follows a base spend that has nothing to do with the plan.
+    """Warn if mean spend of the plan is far from the base spend that sets the curve.
 
-    The curve never follows the plan itself: twice the spend must not move it.
+    The plan itself never sets the curve: twice the spend must not move it.
     """
     means = plan["spend"].where(plan["spend"] > 0).mean(("date", "geo"))
     in_currency = config.transforms.spend_unit == "currency"
@@ -200,7 +200,7 @@ def _warn_of_unscaled_curves(config: MMMDataConfig, plan: xr.Dataset) -> None:
 
 
 def _follows_base_spend(saturation: SaturationSpec) -> bool:
-    """Whether a parameter in units of spend is not given."""
+    """Return True if a parameter in units of spend is not given."""
     return any(
         parameter.spend_power and saturation.parameters[name] is None
         for name, parameter in saturation.registered.parameters.items()
@@ -208,7 +208,7 @@ def _follows_base_spend(saturation: SaturationSpec) -> bool:
 
 
 def _with_own_transforms(config: MMMDataConfig) -> list[ChannelConfig]:
-    """Channels that carry what a list in `transforms` says of them, so that order is free."""
+    """Move the entries of lists in `transforms` to their channels, whose order may change."""
     channels = []
     pairs = zip(config.channels, config.adstocks, config.saturations, strict=True)
     for channel, adstock, saturation in pairs:
@@ -222,7 +222,7 @@ def _with_own_transforms(config: MMMDataConfig) -> list[ChannelConfig]:
 
 
 def _shared_transforms(config: MMMDataConfig) -> TransformConfig:
-    """Transforms without their lists, unless there are no channels that took them over."""
+    """Transforms without the lists that `_with_own_transforms` moved to the channels."""
     listed = {
         field: DEFAULT_TRANSFORMS[field]
         for field in DEFAULT_TRANSFORMS
@@ -232,9 +232,9 @@ def _shared_transforms(config: MMMDataConfig) -> TransformConfig:
 
 
 def _planned_regions(regions: RegionConfig, geos: list[str]) -> RegionConfig:
-    """Regions with the geos of the plan; configured names must be those of the plan.
+    """Regions with the geos of the plan. Configured names must be those of the plan.
 
-    Lists without names, of populations say, follow the order in which the plan names its geos.
+    Lists without names, such as populations, are in the order of the geos in the plan.
     """
     names = regions.region_names
     if names is None:
@@ -257,7 +257,7 @@ def _planned_regions(regions: RegionConfig, geos: list[str]) -> RegionConfig:
 def given_spend(
     plan: xr.Dataset, config: MMMDataConfig, value: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Earlier spend, spend and control values of a plan, in the order of the configuration.
+    """Spend before the window, spend and controls of a plan, in the order of the configuration.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def given_spend(
     config : MMMDataConfig
         Configuration that `planned` fitted to the plan.
     value : array, dims (dataset, control, geo, date)
-        Drawn values, for the controls that the plan lacks.
+        Drawn values, used for the controls that are not in the plan.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""The table of all checks, and the function that runs it.
+"""All checks in one table, and the function that runs them.
 
-A new check is a function ``panel -> iterator of (where, message)`` in `structure` or `values` and
-one row in `CHECKS` below; one that looks at each variable yields cases and is ``@grouped``.
+A new check is a function ``panel -> iterator of (where, message)`` in `structure` or `values`, and
+one row below. A check that looks at each variable yields cases instead, which are grouped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import structure, values
+from mmm_xgen.quality.grouping import Case, Trace, grouped
 from mmm_xgen.quality.report import DataQualityReport, Finding
 from mmm_xgen.truth.information.linear_algebra import in_one_thread
 
@@ -33,7 +34,7 @@ class Check:
     severity : {"error", "warning"}
         An error makes a model fail or misleads it silently.
     find : callable
-        ``find(panel)`` yields (where, message), nothing when all is well.
+        ``find(panel)`` yields pairs of (where, message), or cases; nothing when all is well.
     fix : str
         What to do, one sentence.
 
@@ -45,7 +46,7 @@ class Check:
 
     code: str
     severity: Literal["error", "warning"]
-    find: Callable[[Panel], Iterable[tuple[str, str]]]
+    find: Callable[[Panel], Iterable[Case | Trace]]
     fix: str
 
     def findings(self, panel: Panel) -> Iterator[Finding]:
@@ -57,162 +58,98 @@ class Check:
         >>> [finding.where for finding in CHECKS[0].findings(panel)]
         ['date', 'x1-<channel>']
         """
-        for where, message in self.find(panel):
+        for where, message in grouped(self.find(panel)):
             yield Finding(self.code, message, where, self.fix)
 
 
-# In order of seriousness: reports and suggested fixes keep it.
-CHECKS: tuple[Check, ...] = (
-    Check(
-        "missing-variable", "error", structure.absent_variables,
-        "Add what is missing: a Dataset needs spend and y, a frame date, y and one x1-... column.",
-    ),
-    Check(
-        "wrong-dims", "error", structure.wrong_dims,
-        "Rename or reduce the dims to spend (date, geo, channel) and y (date, geo).",
-    ),
-    Check("no-rows", "error", structure.no_rows, "Load at least one date."),
-    Check(
-        "duplicate-columns", "error", structure.duplicate_columns,
-        "Rename or drop the columns that share a name.",
-    ),
-    Check(
-        "unparsable-dates", "error", structure.unparsable_dates,
-        "Write every date as YYYY-MM-DD; a week number or a year alone is not a date.",
-    ),
-    Check(
-        "missing-values", "error", structure.missing_keys,
-        "Complete the dates and geos, or drop the rows that lack one.",
-    ),
-    Check(
-        "leaked-truth", "error", structure.leaked_truth,
-        "Remove columns that hold the answer (or rename them if they do not) before modelling.",
-    ),
-    Check(
-        "broken-identity", "error", structure.broken_identity,
-        "Regenerate the Dataset: components must sum to mu, and y - mu must be the noise.",
-    ),
-    Check(
-        "duplicate-rows", "error", structure.duplicate_rows,
-        "Keep one row a date and geo: drop exact copies, sum what was split.",
-    ),
-    Check(
-        "non-numeric", "error", structure.non_numeric,
-        "Convert text to numbers, with pandas.to_numeric say.",
-    ),
-    Check(
-        "missing-values", "error", values.missing_values,
-        "Fill missing values or find out what they were: some models read them as 0.",
-    ),
-    Check(
-        "infinite-values", "error", values.infinite_values,
-        "Replace infinities, which usually come from a division by zero.",
-    ),
-    Check(
-        "negative-values", "error", values.negative_values,
-        "Make spend and y zero or more: book refunds and returns in the period they belong to.",
-    ),
-    Check(
-        "unbalanced-geos", "error", structure.unbalanced_geos,
-        "Give every geo every date: some models read a missing row as 0.",
-    ),
-    Check(
-        "date-gaps", "error", structure.date_gaps,
-        "Add the missing dates: carry-over counts rows, so a gap shifts it.",
-    ),
-    Check("zero-y", "error", values.zero_overall("y"), "Load the KPI: y is zero everywhere."),
-    Check(
-        "constant-y", "error", values.constant_overall("y"),
-        "Load the KPI as measured: a constant y has nothing to explain.",
-    ),
-    Check(
-        "irregular-dates", "warning", structure.irregular_dates,
-        "Bring the dates to one frequency: daily, weekly on one weekday, or monthly.",
-    ),
-    Check(
-        "unsorted-rows", "warning", structure.unsorted_rows,
-        "Sort the rows by date, then by geo.",
-    ),
-    Check(
-        "copy-of-y", "warning", values.copies_of_y,
-        "Remove channels and controls computed from y.",
-    ),
-    Check(
-        "few-rows", "warning", values.few_rows,
-        "Use more dates or fewer channels and controls.",
-    ),
-    Check(
-        "collinear", "warning", values.collinear,
-        "Merge or drop collinear channels and controls, or calibrate them with lift tests.",
-    ),
-    Check(
-        "correlated-pair", "warning", values.correlated_pairs,
-        "Merge channels that always move together, or vary one of them in some geos.",
-    ),
-    Check(
-        "zero-channel", "warning", values.zero_overall("channel"),
-        "Drop channels that never run: nothing can be learned of them, and some models refuse.",
-    ),
-    Check(
-        "constant-channel", "warning", values.constant_overall("channel"),
-        "Drop or vary channels with constant spend: they look like the intercept.",
-    ),
-    Check(
-        "constant-channel", "warning", values.constant_in_geos("channel"),
-        "Pool a channel's effect over geos where its spend is constant in some of them.",
-    ),
-    Check(
-        "zero-control", "warning", values.zero_overall("control"),
-        "Drop controls that are zero everywhere.",
-    ),
-    Check(
-        "constant-control", "warning", values.constant_overall("control"),
-        "Drop constant controls: they look like the intercept.",
-    ),
-    Check(
-        "constant-control", "warning", values.constant_in_geos("control"),
-        "Drop controls that do not change over time: they look like the geo's intercept.",
-    ),
-    Check(
-        "constant-y", "warning", values.constant_in_geos("y"),
-        "Check the KPI of geos in which it never changes, or drop these geos.",
-    ),
-    Check(
-        "spend-gap", "warning", values.spend_gaps,
-        "Confirm that long spans without spend are real and not missing records.",
-    ),
-    Check(
-        "outliers", "warning", values.outlying_values,
-        "Confirm outliers, and model the event behind them rather than delete them.",
-    ),
-    Check(
-        "negative-control", "warning", values.negative_controls,
-        "Shift negative controls to zero or more if the model or file format needs it.",
-    ),
-    Check(
-        "object-dtype", "warning", structure.object_dtype,
-        "Convert columns of dtype object to float.",
-    ),
-    Check(
-        "unexpected-column", "warning", structure.unexpected_columns,
-        "Name channels x1-..., controls c1-..., and drop other columns before modelling.",
-    ),
+# Code, function and fix of each check, the most serious first: reports keep the order.
+ERRORS = (
+    ("missing-variable", structure.absent_variables,
+     "Add what is missing: a Dataset needs spend and y, a frame date, y and one x1-... column."),
+    ("wrong-dims", structure.wrong_dims,
+     "Rename or reduce the dims to spend (date, geo, channel) and y (date, geo)."),
+    ("no-rows", structure.no_rows, "Load at least one date."),
+    ("duplicate-columns", structure.duplicate_columns,
+     "Rename or drop the columns that share a name."),
+    ("unparsable-dates", structure.unparsable_dates,
+     "Write every date as YYYY-MM-DD; a week number or a year alone is not a date."),
+    ("missing-values", structure.missing_keys,
+     "Complete the dates and geos, or drop the rows that lack one."),
+    ("leaked-truth", structure.leaked_truth,
+     "Remove columns that hold the answer (or rename them if they do not) before modelling."),
+    ("broken-identity", structure.broken_identity,
+     "Regenerate the Dataset: components must sum to mu, and y - mu must be the noise."),
+    ("duplicate-rows", structure.duplicate_rows,
+     "Keep one row a date and geo: drop exact copies, sum what was split."),
+    ("non-numeric", values.cells_with("non-numeric"),
+     "Convert text to numbers, with pandas.to_numeric say."),
+    ("missing-values", values.cells_with("missing-values"),
+     "Fill missing values or find out what they were: some models read them as 0."),
+    ("infinite-values", values.cells_with("infinite-values"),
+     "Replace infinities, which usually come from a division by zero."),
+    ("negative-values", values.cells_with("negative-values"),
+     "Make spend and y zero or more: book refunds and returns in the period they belong to."),
+    ("unbalanced-geos", structure.unbalanced_geos,
+     "Give every geo every date: some models read a missing row as 0."),
+    ("date-gaps", structure.date_gaps,
+     "Add the missing dates: carry-over counts rows, so a gap shifts it."),
+    ("zero-y", values.constant_overall("y", zero=True), "Load the KPI: y is zero everywhere."),
+    ("constant-y", values.constant_overall("y"),
+     "Load the KPI as measured: a constant y has nothing to explain."),
 )  # fmt: skip
+WARNINGS = (
+    ("irregular-dates", structure.irregular_dates,
+     "Bring the dates to one frequency: daily, weekly on one weekday, or monthly."),
+    ("unsorted-rows", structure.unsorted_rows, "Sort the rows by date, then by geo."),
+    ("copy-of-y", values.copies_of_y, "Remove channels and controls computed from y."),
+    ("few-rows", values.few_rows, "Use more dates or fewer channels and controls."),
+    ("collinear", values.collinear,
+     "Merge or drop collinear channels and controls, or calibrate them with lift tests."),
+    ("correlated-pair", values.correlated_pairs,
+     "Merge channels that always move together, or vary one of them in some geos."),
+    ("zero-channel", values.constant_overall("channel", zero=True),
+     "Drop channels that never run: nothing can be learned of them, and some models refuse."),
+    ("constant-channel", values.constant_overall("channel"),
+     "Drop or vary channels with constant spend: they look like the intercept."),
+    ("constant-channel", values.constant_in_geos("channel"),
+     "Pool a channel's effect over geos where its spend is constant in some of them."),
+    ("zero-control", values.constant_overall("control", zero=True),
+     "Drop controls that are zero everywhere."),
+    ("constant-control", values.constant_overall("control"),
+     "Drop constant controls: they look like the intercept."),
+    ("constant-control", values.constant_in_geos("control"),
+     "Drop controls that do not change over time: they look like the geo's intercept."),
+    ("constant-y", values.constant_in_geos("y"),
+     "Check the KPI of geos in which it never changes, or drop these geos."),
+    ("spend-gap", values.spend_gaps,
+     "Confirm that long spans without spend are real and not missing records."),
+    ("outliers", values.outlying_values,
+     "Confirm outliers, and model the event behind them rather than delete them."),
+    ("negative-control", values.cells_with("negative-control"),
+     "Shift negative controls to zero or more if the model or file format needs it."),
+    ("object-dtype", structure.object_dtype, "Convert columns of dtype object to float."),
+    ("unexpected-column", structure.unexpected_columns,
+     "Name channels x1-..., controls c1-..., and drop other columns before modelling."),
+)  # fmt: skip
+CHECKS = (
+    *(Check(code, "error", find, fix) for code, find, fix in ERRORS),
+    *(Check(code, "warning", find, fix) for code, find, fix in WARNINGS),
+)
 
 
 @in_memory
 def check_data_quality(data: xr.Dataset | pd.DataFrame) -> DataQualityReport:
     """Report what is wrong or questionable in a marketing-mix dataset.
 
-    Bad data are reported, never raised for. Nothing is changed.
+    Faults in the data never raise an error, and the data are not changed.
 
     Parameters
     ----------
     data : xarray.Dataset or pandas.DataFrame
-        A Dataset with ``spend`` (date, geo, channel), ``y`` (date, geo) and, if there are any,
-        ``control_value`` (date, geo, control), dims in any order, from this package or not. Or a
-        wide frame with columns ``date``, ``geo``, ``y``, ``x1-*`` ..., ``c1-*`` ...; without
-        ``geo`` all rows belong to one geo.
+        A Dataset of any origin with ``spend`` (date, geo, channel), ``y`` (date, geo) and,
+        optionally, ``control_value`` (date, geo, control), dims in any order. Or a wide frame
+        with columns ``date``, ``geo``, ``y``, ``x1-*`` ..., ``c1-*`` ...; without ``geo`` all
+        rows belong to one geo.
 
     Returns
     -------
@@ -226,13 +163,17 @@ def check_data_quality(data: xr.Dataset | pd.DataFrame) -> DataQualityReport:
 
     Notes
     -----
-    Correlation and variance inflation are taken after each geo's own mean is removed, outliers
-    against each geo's own median, on the scale of the logarithm too for spend, and not in series
-    of which half the values are the same, such as 0/1 indicators. From four variables on, those
-    with the same fault share one finding, which names the three worst; ``figures`` has all of
-    them. Where a (date, geo) is repeated, its first row counts. The
-    identities (components sum to mu, y - mu is the noise, both to 1e-9 of the size of the terms)
-    are checked for Datasets that hold the truth.
+    Correlation and variance inflation are computed after the mean of each geo is removed.
+
+    Outliers are far from the median of their geo; outliers of spend are far on the logarithmic
+    scale as well. A series with the same value in half of its cells, such as a 0/1 indicator, has
+    no outliers.
+
+    Four or more variables with the same fault share one finding, which names the three worst;
+    ``figures`` has all of them. If several rows have the same date and geo, the first one counts.
+
+    In Datasets with the truth, two identities are checked to 1e-9 of the size of the terms: the
+    components sum to mu, and y - mu is the noise.
 
     Examples
     --------

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.panel import NAMED, listed
 
 Trace = tuple[str, str]
 
-# Up to this many variables of one check have a finding of their own; more share one.
-NAMED = 3
-
 
 class Case(NamedTuple):
-    """What a check found in one variable.
+    """Finding of a check in one variable.
 
     Parameters
     ----------
@@ -26,7 +22,7 @@ class Case(NamedTuple):
     message : str
         What was found, with its count.
     weight : float
-        How serious the case is, in any units; the heaviest are named first.
+        Seriousness of the case, in any units. The most serious cases are named first.
 
     Examples
     --------
@@ -45,39 +41,27 @@ class Case(NamedTuple):
         return f"{self.name} {self.place}".rstrip()
 
 
-def grouped(find: Callable[[Panel], Iterable[Case]]) -> Callable[[Panel], Iterator[Trace]]:
-    """Turn a finder of cases into one of findings: one a case, or one for all from four on.
+def grouped(found: Iterable[Case | Trace]) -> Iterator[Trace]:
+    """Turn what a check found into one trace a case, or one for all from four cases on.
 
     Parameters
     ----------
-    find : callable
-        ``find(panel)`` yields cases.
-
-    Returns
-    -------
-    callable
-        ``check(panel)`` yields (where, message).
+    found : iterable
+        Cases, and pairs of (where, message), which stay as they are.
 
     Examples
     --------
-    >>> from mmm_xgen.frames.reading import read
-    >>> import pandas as pd
-    >>> check = grouped(lambda panel: [Case(f"x{n}", "", f"is {n}", n) for n in range(20)])
-    >>> list(check(read(pd.DataFrame({"y": [1.0]}))))
+    >>> list(grouped(Case(f"x{n}", "", f"is {n}", n) for n in range(20)))
     [('x19, x18, x17 and 17 more', '20 in all, such as x19: is 19')]
     """
-
-    @wraps(find)
-    def check(panel: Panel) -> Iterator[Trace]:
-        cases = list(find(panel))
-        if len(cases) <= NAMED:
-            yield from ((case.where, case.message) for case in cases)
-            return
-        cases.sort(key=lambda case: -case.weight)  # stable: equal cases keep their order
-        names = ", ".join(case.name for case in cases[:NAMED])
-        yield (
-            f"{names} and {len(cases) - NAMED} more",
-            f"{len(cases)} in all, such as {cases[0].where}: {cases[0].message}",
+    found = list(found)
+    cases = [each for each in found if isinstance(each, Case)]
+    if len(cases) <= NAMED:
+        yield from (
+            (each.where, each.message) if isinstance(each, Case) else each for each in found
         )
-
-    return check
+        return
+    cases.sort(key=lambda case: -case.weight)  # stable: equal cases keep their order
+    first = cases[0]
+    where = listed(case.name for case in cases)
+    yield where, f"{len(cases)} in all, such as {first.where}: {first.message}"

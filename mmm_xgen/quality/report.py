@@ -1,10 +1,10 @@
-"""What a quality check hands back: findings, figures, and words."""
+"""The report of a quality check: findings, figures and advice."""
 
 from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -51,12 +51,7 @@ class Finding:
         >>> Finding("a", "b", "c", "d").to_dict()
         {'code': 'a', 'message': 'b', 'where': 'c', 'fix': 'd'}
         """
-        return {
-            "code": self.code,
-            "message": self.message,
-            "where": self.where,
-            "fix": self.fix,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -66,9 +61,9 @@ class DataQualityReport:
     Parameters
     ----------
     errors : tuple of Finding
-        What makes a model fail or mislead it silently; most serious first.
+        Faults that make a model fail or mislead it silently; most serious first.
     warnings : tuple of Finding
-        What a modeller should know before fitting; most serious first.
+        Facts to know before a fit; most serious first.
     figures : pandas.DataFrame
         One row a variable: ``role`` (y, channel or control), ``mean``, ``sd`` (ddof 1), ``min``,
         ``max`` (in the variable's units, over finite values), ``zero_share`` (0 to 1),
@@ -91,7 +86,7 @@ class DataQualityReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error (warnings are allowed).
+        """True if there is no error. Warnings are allowed.
 
         Examples
         --------
@@ -102,10 +97,8 @@ class DataQualityReport:
 
     def __str__(self) -> str:
         """Return a headline and one line a finding."""
-        lines = [self._headline()]
-        lines += [f"error    {finding}" for finding in self.errors]
-        lines += [f"warning  {finding}" for finding in self.warnings]
-        return "\n".join(lines)
+        lines = [f"{grade:<8} {finding}" for grade, finding in self._graded()]
+        return "\n".join([self._headline(), *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dicts and lists that ``json.dumps`` takes.
@@ -124,29 +117,29 @@ class DataQualityReport:
             # A list, not a dict by name: broken data may repeat a name.
             "figures": [
                 {str(key): _plain(value) for key, value in record.items()}
-                for record in self.figures.reset_index(names="variable").to_dict("records")
-            ]
-            if len(self.figures)
-            else [],
+                for record in self.figures.rename_axis("variable").reset_index().to_dict("records")
+            ],
         }
 
+    def _graded(self) -> list[tuple[str, Finding]]:
+        errors = [("error", finding) for finding in self.errors]
+        return [*errors, *(("warning", finding) for finding in self.warnings)]
+
     def _headline(self) -> str:
-        verdict = "ok" if self.ok else "not ok"
         counts = (
             count(len(self.errors), "error"),
             count(len(self.warnings), "warning"),
             count(len(self.figures), "variable"),
         )
-        return f"data quality: {verdict}, {', '.join(counts)}"
+        return f"data quality: {'ok' if self.ok else 'not ok'}, {', '.join(counts)}"
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks."""
-        graded = [("error", finding) for finding in self.errors]
-        graded += [("warning", finding) for finding in self.warnings]
+        graded = self._graded()
         rows = "".join(
-            f"<tr><td>{severity}</td><td>{html.escape(finding.code)}</td>"
+            f"<tr><td>{grade}</td><td>{html.escape(finding.code)}</td>"
             f"<td>{html.escape(finding.where)}</td><td>{html.escape(finding.message)}</td></tr>"
-            for severity, finding in graded[:_SHOWN_IN_HTML]
+            for grade, finding in graded[:_SHOWN_IN_HTML]
         )
         hidden = len(graded) - _SHOWN_IN_HTML
         more = f"<p>and {hidden} more</p>" if hidden > 0 else ""
@@ -154,7 +147,7 @@ class DataQualityReport:
 
 
 def suggest_fixes(report: DataQualityReport) -> list[str]:
-    """Say in words what to do, one sentence a kind of finding, most serious first.
+    """List what to do, one sentence for each kind of finding, most serious first.
 
     Parameters
     ----------
@@ -188,8 +181,5 @@ def count(number: int, noun: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turn a NumPy scalar into the Python number, or None, that JSON knows."""
-    if isinstance(value, str):
-        return value
-    number = value.item() if hasattr(value, "item") else value
-    return None if isinstance(number, float) and not math.isfinite(number) else number
+    """Number that JSON has, or None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,19 +9,17 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
-from mmm_xgen.config.names import label as label_of
-from mmm_xgen.frames.panel import DateArray, Panel
-from mmm_xgen.frames.statistics import BoolArray, FloatArray, IntArray
-from mmm_xgen.quality.grouping import Case, Trace, grouped
+from mmm_xgen.frames.cells import DateArray, read_numbers
+from mmm_xgen.frames.panel import Panel, listed
+from mmm_xgen.frames.reading import same_labels
+from mmm_xgen.quality.grouping import Case, Trace
 
 IDENTITY_TOLERANCE = 1e-9
-# Below this share of equal steps the calendar is not counted in days.
-_REGULAR_SHARE = 0.9
-_ANCHORED_SHARE = 0.75
-_DAY = np.timedelta64(86_400, "s")
 
+NEEDED_DIMS = (
+    "spend (date, geo, channel), y (date, geo), control_value (date, geo, control) in any order"
+)
 _TRUTH_WORDS = frozenset(
     {"contribution", "contributions", "roas", "mroas", "roi", "effect", "effects"}
     | {"effectiveness", "incremental", "adstock", "adstocked", "carryover", "saturated"}
@@ -37,18 +35,14 @@ _CONTRIBUTIONS = tuple(
 
 def absent_variables(panel: Panel) -> Iterator[Trace]:
     """Find variables and columns that a model needs and the data lack."""
-    for name in panel.layout.absent:
+    for name in panel.absent:
         yield name, f"{name!r} is needed and is not there"
 
 
 def wrong_dims(panel: Panel) -> Iterator[Trace]:
-    """Find Dataset variables whose dims are not those of the schema."""
-    for variable in panel.layout.misshapen:
-        yield (
-            variable,
-            "needed dims: spend (date, geo, channel), y (date, geo), "
-            + ("control_value (date, geo, control) in any order"),
-        )
+    """Find Dataset variables with dims that are not those of the schema."""
+    for variable in panel.misshapen:
+        yield variable, "needed dims: " + NEEDED_DIMS
 
 
 def no_rows(panel: Panel) -> Iterator[Trace]:
@@ -59,25 +53,18 @@ def no_rows(panel: Panel) -> Iterator[Trace]:
 
 def duplicate_columns(panel: Panel) -> Iterator[Trace]:
     """Find names that occur twice, and columns that name the same, as x1-TV and x2-TV do."""
-    for label, count in Counter(panel.layout.labels).items():
+    for label, count in Counter(panel.labels).items():
         if count > 1:
             yield label, f"the name occurs {count} times; only the first was checked further"
-    if panel.dataset is not None:
-        return
-    for role, prefix in (("channel", "x"), ("control", "c")):
-        columns: dict[str, list[str]] = {}
-        for position, name in enumerate(np.array(panel.names, dtype=object)[panel.roles == role]):
-            columns.setdefault(label_of(name, prefix, position), []).append(name)
-        for meant, same in columns.items():
-            if len(same) > 1:
-                yield ", ".join(same), f"these columns name the same {role}, {meant!r}"
+    for role, label, columns in same_labels(panel):
+        yield ", ".join(columns), f"these columns name the same {role}, {label!r}"
 
 
 def unparsable_dates(panel: Panel) -> Iterator[Trace]:
     """Find dates that cannot be read as dates, numbers among them."""
     rows = np.flatnonzero(panel.unparsable)
     if rows.size:
-        shown = ", ".join(repr(panel.raw_dates[row])[:40] for row in rows[:3])
+        shown = ", ".join(panel.cell_text(row, panel.mapping.date) for row in rows[:3])
         yield "date", f"{rows.size} of {len(panel.dates)} dates cannot be read: {shown}"
 
 
@@ -85,24 +72,22 @@ def missing_keys(panel: Panel) -> Iterator[Trace]:
     """Find rows without a date or without a geo."""
     absent = {"date": np.isnat(panel.dates) & ~panel.unparsable, "geo": panel.geo_codes < 0}
     for name, rows in absent.items():
-        if rows.any() and name not in panel.layout.absent:
+        if rows.any() and name not in panel.absent:
             yield name, f"{int(rows.sum())} of {len(rows)} rows have no {name}"
 
 
 def duplicate_rows(panel: Panel) -> Iterator[Trace]:
     """Find rows that repeat the date and geo of an earlier row."""
-    usable = (panel.date_codes >= 0) & (panel.geo_codes >= 0)
-    usable[panel.first_rows] = False
-    rows = np.flatnonzero(usable)
+    rows = panel.repeated_rows
     if rows.size:
-        yield f"(date, geo) at {panel.places(rows)}", f"{rows.size} rows repeat a date and geo"
+        yield f"(date, geo) at {panel.places_of(rows)}", f"{rows.size} rows repeat a date and geo"
 
 
 def unsorted_rows(panel: Panel) -> Iterator[Trace]:
     """Find rows that are not by date, then by geo (alphabetical or in a steady order)."""
     if not panel.dated:
         return
-    usable = (panel.date_codes >= 0) & (panel.geo_codes >= 0)
+    usable = panel.usable
     dates, geos = panel.date_codes[usable], panel.geo_codes[usable]
     rank = np.argsort(np.argsort(panel.geo_labels.astype(str)))[geos]
     n_geos = len(panel.geo_labels)
@@ -110,7 +95,8 @@ def unsorted_rows(panel: Panel) -> Iterator[Trace]:
     least = min(falls, key=lambda fall: int(fall.sum()))
     if least.any():
         after = np.flatnonzero(usable)[np.flatnonzero(least) + 1]
-        yield f"(date, geo) at {panel.places(after)}", f"{after.size} rows come before their turn"
+        where = f"(date, geo) at {panel.places_of(after)}"
+        yield where, f"{after.size} rows come before their turn"
 
 
 def unbalanced_geos(panel: Panel) -> Iterator[Trace]:
@@ -130,75 +116,30 @@ def unbalanced_geos(panel: Panel) -> Iterator[Trace]:
 
 def date_gaps(panel: Panel) -> Iterator[Trace]:
     """Find dates that are missing in all geos."""
-    steps = _steps(panel.unique_dates)
-    gaps = (steps > 1) & (steps == np.round(steps))
-    if gaps.any():
-        lost = int((steps[gaps] - 1).sum())
-        before = panel.unique_dates[:-1][gaps]
+    fit = panel.calendar
+    if fit is not None and (fit.steps > 1).any():
+        before = panel.unique_dates[:-1][fit.steps > 1]
+        lost = int((fit.steps[fit.steps > 1] - 1).sum())
         yield f"date after {_some_dates(before)}", f"{lost} periods are missing"
 
 
 def irregular_dates(panel: Panel) -> Iterator[Trace]:
-    """Find dates that do not sit on the calendar which most of them follow."""
-    steps = _steps(panel.unique_dates)
-    odd = steps != np.round(steps)
-    if odd.any():
-        after = panel.unique_dates[1:][odd]
-        yield (
-            f"date at {_some_dates(after)}",
-            (f"{int(odd.sum())} of {steps.size} steps between dates are not whole periods"),
-        )
+    """Find dates that are not on the calendar which most dates follow."""
+    fit = panel.calendar
+    if fit is not None and (fit.places < 0).any():
+        off = panel.unique_dates[fit.places < 0]
+        yield f"date at {_some_dates(off)}", f"{off.size} of {fit.places.size} dates are off"
 
 
-def _some_dates(dates: DateArray, limit: int = 3) -> str:
-    text = ", ".join(str(date)[:10] for date in dates[:limit])
-    return text + (f" and {len(dates) - limit} more" if len(dates) > limit else "")
+def _some_dates(dates: DateArray) -> str:
+    return listed([str(date)[:10] for date in dates])
 
 
-def _steps(dates: DateArray) -> FloatArray:
-    """Measure the steps between successive dates in periods of their own usual length."""
-    if len(dates) < 3:
-        return np.ones(max(len(dates) - 1, 0))
-    days = np.diff(dates) / _DAY
-    usual, share = _mode(days)
-    if share < _REGULAR_SHARE and np.median(days) >= 28:
-        months, on_anchor = _months(dates)
-        if on_anchor.mean() >= _ANCHORED_SHARE:
-            steps = np.diff(months) / _mode(np.diff(months))[0]
-            steps[~(on_anchor[1:] & on_anchor[:-1])] = np.nan
-            return steps
-    return days / usual
-
-
-def _months(dates: DateArray) -> tuple[IntArray, BoolArray]:
-    """Month number of each date, and whether it is on the usual day of the month."""
-    month = dates.astype("datetime64[M]")
-    day = (dates - month.astype("datetime64[s]")) / _DAY
-    from_end = ((month + 1).astype("datetime64[s]") - dates) / _DAY
-    by_start, by_end = (offset == _mode(offset)[0] for offset in (day, from_end))
-    return month.astype(np.int64), by_start if by_start.sum() >= by_end.sum() else by_end
-
-
-def _mode(values: NDArray[np.float64] | NDArray[np.int64]) -> tuple[float, float]:
-    """Most frequent value (the smallest of several) and its share."""
-    unique, counts = np.unique(values, return_counts=True)
-    return float(unique[counts.argmax()]), float(counts.max() / counts.sum())
-
-
-@grouped
-def non_numeric(panel: Panel) -> Iterator[Case]:
-    """Find cells that hold something other than a number."""
-    for position in np.flatnonzero(panel.text.any(axis=0)):
-        rows = np.flatnonzero(panel.text[:, position])
-        message = f"{rows.size} of {len(panel.text)} values are not numbers"
-        yield Case(panel.names[position], f"at {panel.places(rows)}", message, rows.size)
-
-
-@grouped
 def object_dtype(panel: Panel) -> Iterator[Case]:
     """Find numbers stored as Python objects."""
-    for name in panel.layout.objects:
-        yield Case(name, "", "numbers are stored with dtype object")
+    for position, (place, *_) in enumerate(panel.variables):
+        if panel.table.cells[place].dtype == object and not panel.text[:, position].any():
+            yield Case(panel.table.names[place], "", "numbers are stored with dtype object")
 
 
 def leaked_truth(panel: Panel) -> Iterator[Trace]:
@@ -206,8 +147,8 @@ def leaked_truth(panel: Panel) -> Iterator[Trace]:
 
     Never grouped: each of them has to go, so each is named.
     """
-    unexpected = set(panel.layout.unexpected)
-    for label in dict.fromkeys(panel.layout.labels):
+    unexpected = set(panel.unexpected)
+    for label in dict.fromkeys(panel.labels):
         # camelCase, snake_case and x1-TV all fall into words.
         words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", label)}
         taboo = words & _TRUTH_WORDS
@@ -217,10 +158,9 @@ def leaked_truth(panel: Panel) -> Iterator[Trace]:
             yield label, f"the name says {sorted(taboo)[0]!r}: it looks like the truth"
 
 
-@grouped
 def unexpected_columns(panel: Panel) -> Iterator[Case]:
     """Find columns that are neither key, y, channel (x1-*) nor control (c1-*)."""
-    for label in panel.layout.unexpected:
+    for label in panel.unexpected:
         yield Case(label, "", "neither date, geo, y, a channel (x1-...) nor a control (c1-...)")
 
 
@@ -240,12 +180,9 @@ def broken_identity(panel: Panel) -> Iterator[Trace]:
 def _summed(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """One variable as floats, over date and geo only and without its labels."""
     variable = dataset[name].variable
-    values = np.asarray(variable.values)
-    if values.dtype == object or values.dtype.kind not in "biuf":
-        flat = pd.to_numeric(pd.Series(values.ravel()).astype(str), errors="coerce")
-        values = flat.to_numpy(np.float64).reshape(values.shape)
+    values, _ = read_numbers(pd.Series(np.ravel(variable.values)), is_text=True)
     # Without labels nothing is aligned: dates may be broken, positions are not.
-    array = xr.DataArray(values.astype(np.float64), dims=variable.dims)
+    array = xr.DataArray(values.reshape(variable.shape), dims=variable.dims)
     others = [dim for dim in array.dims if dim not in ("date", "geo")]
     return array.sum(others, skipna=False)
 
@@ -253,18 +190,10 @@ def _summed(dataset: xr.Dataset, name: str) -> xr.DataArray:
 def _unequal(
     name: str, claimed: xr.DataArray, parts: list[xr.DataArray], meaning: str
 ) -> Iterator[Trace]:
-    zero = xr.zeros_like(claimed)
-    total = sum(parts, zero)
-    size = sum((abs(part) for part in parts), abs(claimed))
-    gap = abs(claimed - total)
-    broken = ~(gap <= IDENTITY_TOLERANCE * size)
-    count = int(broken.sum())
+    gap = abs(claimed - sum(parts))
+    size = sum(map(abs, parts)) + abs(claimed)
+    count = int((~(gap <= IDENTITY_TOLERANCE * size)).sum())
     if count:
         worst = float((gap / size.where(size > 0)).max())
-        yield (
-            name,
-            (
-                f"{count} of {broken.size} cells differ from {meaning}, "
-                f"by up to {worst:.2g} of the size of the terms"
-            ),
-        )
+        found = f"{count} of {gap.size} cells differ from {meaning}"
+        yield name, f"{found}, by up to {worst:.2g} of the size of the terms"

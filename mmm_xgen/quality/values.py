@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mmm_xgen.frames.panel import Panel
+from mmm_xgen.frames.panel import Panel, listed
 from mmm_xgen.frames.statistics import BoolArray, is_constant, moments
-from mmm_xgen.quality.grouping import Case, Trace, grouped
+from mmm_xgen.quality.grouping import Case, Trace
+from mmm_xgen.quality.report import count
 
 VIF_LIMIT = 10.0
 CORRELATION_LIMIT = 0.95
@@ -18,83 +19,50 @@ LONG_GAP_SHARE = 0.25
 LONG_GAP_PERIODS = 8
 
 
-@grouped
-def missing_values(panel: Panel) -> Iterator[Case]:
-    """Find cells without a value."""
-    yield from _by_variable(panel, panel.missing, "values are missing")
-
-
-@grouped
-def infinite_values(panel: Panel) -> Iterator[Case]:
-    """Find infinities."""
-    yield from _by_variable(panel, np.isinf(panel.cells), "values are infinite")
-
-
-@grouped
-def negative_values(panel: Panel) -> Iterator[Case]:
-    """Find negative spend and negative y."""
-    negative = (panel.cells < 0) & (panel.roles != "control")
-    yield from _by_variable(panel, negative, "values are negative")
-
-
-@grouped
-def negative_controls(panel: Panel) -> Iterator[Case]:
-    """Find negative controls, which the wide schema does not have."""
-    negative = (panel.cells < 0) & (panel.roles == "control")
-    yield from _by_variable(panel, negative, "values are negative")
-
-
-def _by_variable(panel: Panel, bad: BoolArray, what: str) -> Iterator[Case]:
-    for position in np.flatnonzero(bad.any(axis=0)):
-        rows = np.flatnonzero(bad[:, position])
-        message = f"{rows.size} of {len(bad)} {what}"
-        yield Case(panel.names[position], f"at {panel.places(rows)}", message, rows.size)
-
-
-def zero_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
-    """Make the check for variables of a role that are zero everywhere.
+def cells_with(code: str) -> Callable[[Panel], Iterator[Case]]:
+    """Make the check for one kind of fault in cells, such as ``"missing-values"``.
 
     Examples
     --------
     >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
-    >>> list(zero_overall("y")(read(pd.DataFrame({"y": [0.0, 0.0]}))))
-    [('y', 'is zero in all 2 rows')]
+    >>> panel = read(pd.DataFrame({"y": [-1.0, 2.0]}))
+    >>> [case.message for case in cells_with("negative-values")(panel)]
+    ['1 of 2 values are negative']
     """
 
     def check(panel: Panel) -> Iterator[Case]:
-        summary = panel.moments
-        zero = (summary.minimum == 0) & (summary.maximum == 0) & (panel.roles == role)
-        for position in np.flatnonzero(zero):
-            message = f"is zero in all {summary.n_finite[position]} rows"
-            yield Case(panel.names[position], "", message)
+        for fault in panel.cell_faults:
+            if fault.code == code:
+                n, place = len(fault.rows), f"at {panel.places_of(fault.rows)}"
+                message = f"{n} of {len(panel.cells)} values {fault.what}"
+                yield Case(panel.names[fault.position], place, message, n)
 
-    return grouped(check)
+    return check
 
 
-def constant_overall(role: str) -> Callable[[Panel], Iterator[Trace]]:
-    """Make the check for variables of a role that have one value everywhere, other than zero.
+def constant_overall(role: str, *, zero: bool = False) -> Callable[[Panel], Iterator[Case]]:
+    """Make the check for variables of a role with one value everywhere: zero, or another one.
 
     Examples
     --------
     >>> from mmm_xgen.frames.reading import read
     >>> import pandas as pd
-    >>> list(constant_overall("y")(read(pd.DataFrame({"y": [3.0, 3.0]}))))
-    [('y', 'is 3 in all 2 rows')]
+    >>> [case.message for case in constant_overall("y")(read(pd.DataFrame({"y": [3.0, 3.0]})))]
+    ['is 3 in all 2 rows']
     """
 
     def check(panel: Panel) -> Iterator[Case]:
-        summary = panel.moments
-        constant = _constant_everywhere(panel) & (summary.maximum != 0) & (panel.roles == role)
+        value, n_rows = panel.moments.max, panel.moments.n_finite
+        constant = _constant_everywhere(panel) & (panel.roles == role) & ((value == 0) == zero)
         for position in np.flatnonzero(constant):
-            value = summary.maximum[position]
-            message = f"is {value:g} in all {summary.n_finite[position]} rows"
+            message = f"is {value[position]:g} in all {n_rows[position]} rows"
             yield Case(panel.names[position], "", message)
 
-    return grouped(check)
+    return check
 
 
-def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
+def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Case]]:
     """Make the check for variables of a role that vary, but in some geos not over time.
 
     Examples
@@ -103,44 +71,40 @@ def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Trace]]:
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"date": ["2022-01-03", "2022-01-03", "2022-01-10", "2022-01-10"],
     ...                       "geo": ["a", "b", "a", "b"], "y": [5.0, 1.0, 5.0, 2.0]})
-    >>> list(constant_in_geos("y")(read(frame)))
-    [('y in a', 'does not change over time in 1 of 2 geos')]
+    >>> [case.message for case in constant_in_geos("y")(read(frame))]
+    ['does not change over time in 1 of 2 geos']
     """
 
     def check(panel: Panel) -> Iterator[Case]:
         n_dates, n_geos, n_variables = panel.cube.shape
         summary = moments(panel.cube.reshape(n_dates, n_geos * n_variables))
-        flat = is_constant(summary.minimum, summary.maximum) & (summary.n_finite > 1)
+        flat = is_constant(summary.min, summary.max) & (summary.n_finite > 1)
         by_geo = flat.reshape(n_geos, n_variables)
         reported = _constant_everywhere(panel) | (panel.roles != role)
         for position in np.flatnonzero(by_geo.any(axis=0) & ~reported):
-            geos = [str(panel.geo_labels[geo]) for geo in np.flatnonzero(by_geo[:, position])]
-            more = f" and {len(geos) - 3} more" if len(geos) > 3 else ""
+            geos = panel.geo_labels[by_geo[:, position]]
             message = f"does not change over time in {len(geos)} of {n_geos} geos"
-            place = f"in {', '.join(geos[:3])}{more}"
-            yield Case(panel.names[position], place, message, len(geos))
+            yield Case(panel.names[position], f"in {listed(geos)}", message, len(geos))
 
-    return grouped(check)
+    return check
 
 
 def _constant_everywhere(panel: Panel) -> BoolArray:
+    """Variables with one value in all rows; one row is enough if that value is zero."""
     summary = panel.moments
-    return is_constant(summary.minimum, summary.maximum) & (summary.n_finite > 1)
+    enough = (summary.n_finite > 1) | (summary.max == 0)
+    constant: BoolArray = is_constant(summary.min, summary.max) & enough
+    return constant
 
 
 def few_rows(panel: Panel) -> Iterator[Trace]:
     """Find data with fewer rows than a regression has coefficients."""
     if len(panel.cells) and panel.spare_rows <= 0:
-        yield (
-            "date",
-            (
-                f"{len(panel.first_rows)} rows for {len(panel.geo_labels)} geos and "
-                f"{int((panel.roles != 'y').sum())} channels and controls"
-            ),
-        )
+        rows, geos = len(panel.first_rows), len(panel.geo_labels)
+        others = int((panel.roles != "y").sum())
+        yield "date", f"{rows} rows for {geos} geos and {others} channels and controls"
 
 
-@grouped
 def collinear(panel: Panel) -> Iterator[Case]:
     """Find channels and controls that the others together explain (VIF above 10)."""
     for position in np.flatnonzero(panel.vif > VIF_LIMIT):
@@ -150,7 +114,6 @@ def collinear(panel: Panel) -> Iterator[Case]:
         yield Case(panel.names[position], "", message, float(factor))
 
 
-@grouped
 def correlated_pairs(panel: Panel) -> Iterator[Case]:
     """Find pairs of channels and controls with abs(correlation) above 0.95 within geos."""
     predictor = panel.roles != "y"
@@ -161,7 +124,6 @@ def correlated_pairs(panel: Panel) -> Iterator[Case]:
         yield Case(pair, "", message, abs(correlation))
 
 
-@grouped
 def copies_of_y(panel: Panel) -> Iterator[Case]:
     """Find channels and controls that move exactly as y does."""
     for y, other in _strong_pairs(panel, panel.roles == "y", panel.roles != "y", COPY_LIMIT):
@@ -181,7 +143,6 @@ def _strong_pairs(
         yield int(one), int(other)
 
 
-@grouped
 def spend_gaps(panel: Panel) -> Iterator[Case]:
     """Find channels that stop for long in a geo where they run at other times.
 
@@ -201,16 +162,12 @@ def spend_gaps(panel: Panel) -> Iterator[Case]:
         geo = int(np.where(long[:, position], surprise, -np.inf).argmax())
         end, length = int(ends[geo]), int(lengths[geo])
         rows = panel.cube_rows[[end - length + 1, end], geo]
-        place = f"at {panel.places(rows[:1])} to {panel.places(rows[1:])}"
-        n_geos = int(long[:, position].sum())
-        message = (
-            f"{length} of {n_dates} periods in a row without spend, "
-            f"in {n_geos} geo{'' if n_geos == 1 else 's'}"
-        )
+        place = f"at {panel.places_of(rows[:1])} to {panel.places_of(rows[1:])}"
+        geos = count(int(long[:, position].sum()), "geo")
+        message = f"{length} of {n_dates} periods in a row without spend, in {geos}"
         yield Case(panel.names[position], place, message, float(surprise[geo]))
 
 
-@grouped
 def outlying_values(panel: Panel) -> Iterator[Case]:
     """Find values more than 5 robust standard deviations from their geo's median, worst first."""
     for position in np.flatnonzero(panel.outliers.any(axis=(0, 1))):
@@ -219,5 +176,5 @@ def outlying_values(panel: Panel) -> Iterator[Case]:
         distance = np.nan_to_num(panel.isolation[:, :, position][cells], posinf=np.inf)
         worst_first = np.argsort(-distance, kind="stable")
         message = f"{rows.size} of {len(panel.first_rows)} values are far from their geo's median"
-        place = f"at {panel.places(rows[worst_first])}"
+        place = f"at {panel.places_of(rows[worst_first])}"
         yield Case(panel.names[position], place, message, float(distance.max()))

@@ -101,7 +101,7 @@ def _finite(ds: xr.Dataset, name: str) -> bool:
 
 def _of_frame(frame: pd.DataFrame) -> xr.Dataset:
     """Dataset of the columns that mean something; the quality check names the others."""
-    unknown = set(read(frame).layout.unexpected)
+    unknown = set(read(frame).unexpected)
     return from_frame(frame[[name for name in frame.columns if str(name) not in unknown]])
 
 

@@ -139,19 +139,19 @@ def test_unknown_column(frame, name, suggestion):
 
 
 def test_columns_that_mean_the_same(frame):
-    assert "more than once" in refused(pd.concat([frame, frame[["y"]]], axis=1))
+    assert "column 'y' is there 2 times" in refused(pd.concat([frame, frame[["y"]]], axis=1))
     text = refused(frame.assign(**{"x9-Trend": 1.0}))
     assert "'x2-Trend' and 'x9-Trend'" in text
-    assert "names no channel" in refused(frame.assign(**{"x9-": 1.0}))
+    assert "does not name a channel" in refused(frame.assign(**{"x9-": 1.0}))
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (np.nan, "a missing value"),
-        (np.inf, "an infinite"),
-        (-1.0, "a negative"),
-        ("a", "no number"),
+        (np.nan, "the value is missing"),
+        (np.inf, "found inf, allowed: zero or more, finite"),
+        (-1.0, "found -1.0, allowed: zero or more, finite"),
+        ("a", "found 'a', allowed: a number"),
     ],
 )
 @pytest.mark.parametrize("column", ["y", "x2-Trend"])
@@ -159,17 +159,23 @@ def test_cells(frame, column, value, words):
     broken = frame.astype({column: object})
     broken.loc[7, column] = value
     text = refused(broken)
-    assert words in text and repr(column) in text and "row 7" in text and "geo_b" in text
+    assert text.startswith(f"index label 7, column {column!r}: {words}")
+    assert text.endswith(f"({str(frame.date[7])[:10]}, geo 'geo_b')")
 
 
 def test_rows(frame):
     assert "no rows" in refused(frame[:0])
-    assert "row 208 repeats" in refused(pd.concat([frame, frame[:1]], ignore_index=True))
+    text = refused(pd.concat([frame, frame[:2]], ignore_index=True))
+    assert "index label 208, column 'date'" in text and text.endswith("(and 1 more)")
+    assert "geo 'geo_a' is there already (index label 0), allowed: once" in text
     text = refused(frame[:-1])
-    assert "'geo_b'" in text and str(frame.date.iloc[-1])[:10] in text
+    assert "geo 'geo_b' has no row for" in text and str(frame.date.iloc[-1])[:10] in text
+    text = refused(frame.drop(index=[201, 203, 205]))
+    assert "(and 2 more rows are missing)" in text
     text = refused(frame.assign(date=frame.date.astype(str).where(frame.index != 3, "soon")))
-    assert "'soon' in row 3" in text
-    assert "no geo in row 2" in refused(frame.assign(geo=frame.geo.where(frame.index != 2)))
+    assert "index label 3, column 'date': found 'soon', allowed: an ISO date" in text
+    text = refused(frame.assign(geo=frame.geo.where(frame.index != 2)))
+    assert "index label 2, column 'geo': the name is missing" in text
 
 
 def test_dates_beyond_nanoseconds():

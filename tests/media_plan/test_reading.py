@@ -18,8 +18,10 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmm_xgen.config.spend_plan import SpendPlanConfig, chosen_columns, fitted_frequency
+from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen.frames.columns import chosen_columns
+from mmm_xgen.frames.frequency import GENERATED, declared_frequency, fitted_frequency
 from mmm_xgen.media_plan.reading import read_plan
 
 # Drawn for the tests, in the shape of the example frame of Robyn.
@@ -412,7 +414,7 @@ def test_dataset_faults(plan):
     refused(plan["spend"].drop_vars("channel"), none, "the dim 'channel' has no coordinate")
     refused(plan["spend"].assign_coords(channel=["TV", "TV"]), none, "the channel 'TV' is there")
     refused(plan["spend"].isel(date=[0]), none, "one date only")
-    refused(plan["spend"].isel(date=[]), none, "empty")
+    refused(plan["spend"].isel(date=[]), none, "there are no rows")
     refused(plan["spend"].isel(channel=[]), none, "no label")
     mapping = SpendPlanConfig(channels=["tv"])
     refused(plan["spend"], mapping, "no label 'tv' (spend_plan.channels); did you mean 'TV'?")
@@ -547,8 +549,6 @@ def test_date_that_does_not_have_the_format(write):
     path = write("date,x1\n01/02/2024,1\n2024-02-02,1\n")
     mapping = SpendPlanConfig(date_format="%d/%m/%Y")
     refused(path, mapping, "line 3, column 'date': found '2024-02-02'", "'%d/%m/%Y'")
-    mapping = SpendPlanConfig(date_format="%Y %Q")
-    refused(path, mapping, "column 'date': spend_plan.date_format '%Y %Q' does not work")
 
 
 def daily(*days: str) -> str:
@@ -577,29 +577,32 @@ def daily(*days: str) -> str:
         ),
         (
             ["2024-01-01", "2024-01-08", "2024-01-15", "2024-01-21", "2024-01-28"],
-            "line 5, column 'date': a mixture of frequencies: 2024-01-21 is 6 days after",
+            "line 5, column 'date': found 2024-01-21 (6 days after 2024-01-15), which is not",
         ),
         (
             ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04", "2024-01-11", "2024-01-18"],
-            "line 6, column 'date': a mixture of frequencies: 2024-01-11 is 7 days after",
+            "line 5, column 'date': 2024-01-05 is missing after this row (the next is 2024-01-11)",
         ),
         (
             ["2024-01-01", "2024-02-01", "2024-03-01", "2024-03-08"],
-            "line 5, column 'date': a mixture of frequencies: 2024-03-08 is 7 days after",
+            "line 5, column 'date': found 2024-03-08 (7 days after 2024-03-01), which is not",
         ),
         (
             ["2024-01-31", "2024-02-29", "2024-03-31"],
-            "line 2, column 'date': found 2024-01-31 in monthly dates, allowed: the first",
+            "line 3, column 'date': 2024-02-29 is 29 days after 2024-01-31, allowed: daily",
         ),
         (
             ["2024-01-02", "2024-01-16", "2024-01-30"],
-            "line 3, column 'date': found steps of 14 days",
+            "line 3, column 'date': 2024-01-16 is 14 days after 2024-01-02, allowed: daily",
         ),
         (
             ["2024-01-01", "2024-04-01", "2024-07-01"],
-            "line 3, column 'date': found steps of 91 days",
+            "line 3, column 'date': 2024-04-01 is 91 days after 2024-01-01, allowed: daily",
         ),
-        (["2024-01-01", "2024-01-04"], "line 3, column 'date': found steps of 3 days"),
+        (
+            ["2024-01-01", "2024-01-04"],
+            "line 3, column 'date': 2024-01-04 is 3 days after 2024-01-01, allowed: daily",
+        ),
     ],
 )
 def test_dates_of_no_frequency(write, days, words):
@@ -610,10 +613,10 @@ def test_dates_of_no_frequency(write, days, words):
     ("freq", "days", "words"),
     [
         ("daily", ["2024-01-01", "2024-01-08"], "line 2, column 'date': 2024-01-02 is missing"),
-        ("W-SUN", ["2024-01-07", "2024-01-15"], "line 3, column 'date': found 2024-01-15, which"),
-        ("weekly", ["2024-01-01", "2024-01-09"], "line 3, column 'date': found 2024-01-09, which"),
+        ("W-SUN", ["2024-01-07", "2024-01-15"], "line 3, column 'date': found 2024-01-15 (8 days"),
+        ("weekly", ["2024-01-01", "2024-01-09"], "line 3, column 'date': found 2024-01-09 (8 days"),
         ("W", ["2024-01-01", "2024-01-15"], "line 2, column 'date': 2024-01-08 is missing"),
-        ("MS", ["2024-01-01", "2024-02-02"], "line 3, column 'date': found 2024-02-02, which"),
+        ("MS", ["2024-01-01", "2024-02-02"], "line 3, column 'date': found 2024-02-02 (32 days"),
         ("monthly", ["2024-01-01", "2024-03-01"], "line 2, column 'date': 2024-02-01 is missing"),
     ],
 )
@@ -628,15 +631,16 @@ def test_dates_that_break_the_declared_frequency(write, freq, days, words):
 )
 @pytest.mark.parametrize("n_dates", [2, 3, 40])
 def test_frequency_is_found(freq, declared, n_dates):
-    dates = pd.date_range("2023-12-29", periods=n_dates, freq=freq)
+    dates = pd.date_range("2023-12-29", periods=n_dates, freq=freq).to_numpy()
     declared = SpendPlanConfig(freq=declared).freq
-    assert fitted_frequency(dates.to_numpy().astype("datetime64[D]"), declared) == (freq, None)
+    allowed = GENERATED if declared is None else [declared_frequency(declared, dates)]
+    assert fitted_frequency(dates, allowed) == (freq, None)
 
 
 def test_first_of_february_and_march_are_monthly():
     dates = np.array(["2023-02-01", "2023-03-01"], "datetime64[D]")
-    assert fitted_frequency(dates) == ("MS", None)
-    assert fitted_frequency(dates, "W")[1] is not None
+    assert fitted_frequency(dates, GENERATED) == ("MS", None)
+    assert fitted_frequency(dates, [declared_frequency("W", dates)])[1] is not None
 
 
 # Faults of rows
@@ -664,11 +668,11 @@ def test_forgotten_geo_or_channel_column(wide, long):
 
 def test_geo_that_lacks_a_date(wide, write):
     path = write(wide.drop(index="r3").to_csv(index=False))
-    refused(path, WIDE, "line 3, column 'date': geo 'east' has no row for 2024-01-08")
-    words = "geo 'north' has no row for 2024-01-01; its first date is in this row"
-    refused(wide.drop(index="r0"), WIDE, f"index label r2, column 'date': {words}")
-    words = "geo 'east' has no row for 2024-01-15; its date before that is in this row"
-    refused(wide.drop(index="r5"), WIDE, f"index label r3, column 'date': {words}")
+    refused(path, WIDE, "line 4, column 'date': geo 'east' has no row for 2024-01-08, the date of")
+    words = "index label r1, column 'date': geo 'north' has no row for 2024-01-01, the date of"
+    refused(wide.drop(index="r0"), WIDE, words)
+    words = "index label r4, column 'date': geo 'east' has no row for 2024-01-15, the date of"
+    refused(wide.drop(index="r5"), WIDE, words)
 
 
 def test_gap_of_all_geos_names_the_last_row_before_it(wide):
@@ -677,13 +681,14 @@ def test_gap_of_all_geos_names_the_last_row_before_it(wide):
 
 
 def test_channel_that_lacks_a_date(long):
-    words = "channel 'Ads' of geo 'north' has no row for 2024-01-15"
-    refused(long.drop(index="r10"), LONG, f"index label r8, column 'date': {words}")
-    words = "channel 'Ads' of geo 'east' has no row on any date; where nothing was spent write 0"
-    refused(long.drop(index=["r7", "r9", "r11"]), LONG, "index label r0, column 'date'", words)
+    words = "channel 'Ads' of geo 'north' has no row for 2024-01-15, the date of this row"
+    refused(long.drop(index="r10"), LONG, f"index label r4, column 'date': {words}")
+    words = "channel 'Ads' of geo 'east' has no row for 2024-01-01, the date of this row; where"
+    message = refused(long.drop(index=["r7", "r9", "r11"]), LONG, "index label r0", words)
+    assert message.endswith("nothing was spent write 0 (and 2 more rows are missing)")
     national = long[long["geo"] == "north"].drop(index="r10")
     mapping = LONG.model_copy(update={"geo": None})
-    refused(national, mapping, "index label r8, column 'date': channel 'Ads' has no row for")
+    refused(national, mapping, "index label r4, column 'date': channel 'Ads' has no row for")
 
 
 # Faults of columns and files
@@ -726,8 +731,8 @@ def test_columns_with_one_name(wide, write):
 def test_empty_files(write, wide):
     refused(write(""), SpendPlanConfig(), "the file is empty")
     refused(write("\n\n"), SpendPlanConfig(), "the file is empty")
-    refused(write("date,x1-TV\n"), SpendPlanConfig(), "line 1: the plan is empty")
-    refused(wide.iloc[:0], WIDE, "the plan is empty")
+    refused(write("date,x1-TV\n"), SpendPlanConfig(), "line 1: there are no rows")
+    refused(wide.iloc[:0], WIDE, "the header of the frame: there are no rows")
 
 
 def test_broken_files(write, tmp_path):
@@ -773,6 +778,7 @@ def test_unsupported_sources(tmp_path, write):
         ({"date": ""}, "date: found ''"),
         ({"date_format": "%d/%m"}, "date_format: found '%d/%m', allowed: a format with a year"),
         ({"date_format": "%Y-%m-%d %z"}, "without a time zone"),
+        ({"date_format": "%Y %Q"}, "date_format: found '%Y %Q', allowed: a format with a year"),
         ({"colour": 1}, "colour"),
     ],
 )
