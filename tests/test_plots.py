@@ -24,6 +24,8 @@ from mmm_xgen import (
     register_saturation,
 )
 from mmm_xgen.aggregate import aggregate
+from mmm_xgen.formatting.amounts import short_number
+from mmm_xgen.formatting.words import period_word
 from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.plots import plot_overview
@@ -32,10 +34,8 @@ from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     LONGEST_NAME,
     OTHER_COLOUR,
-    period_word,
     plain_text,
     plain_texts,
-    short_number,
 )
 from tests.drawing import drawn
 from tests.strategies import quietly

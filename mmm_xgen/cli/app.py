@@ -18,12 +18,12 @@ from mmm_xgen.cli.terminal import (
     PROGRAM,
     OneLineGroup,
     open_streams,
-    progress,
     say,
     warnings_in_one_line,
     write_any_text,
 )
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.formatting.progress import progress_bar
 from mmm_xgen.version import __version__
 
 if TYPE_CHECKING:
@@ -124,12 +124,11 @@ def generate(
         _check_plan(config, spend)
         _check_folder(out)
         check_new(targets, inputs, force=force)
-        with progress(len(targets) + 1, quiet=quiet) as begin:
-            begin("generating")
+        with progress_bar("generating", 1 + len(targets), wanted=not quiet) as advance:
             ds = _generated(config, spend)
             out.mkdir(parents=True, exist_ok=True)
             for path, write in targets.items():
-                begin(f"writing {path.name}")
+                advance(what=f"writing {path.name}")
                 write(ds, path)
     if not quiet:
         _report(ds, list(targets))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mmm_xgen.cli.tables import new_table, ratio
+from mmm_xgen.cli.tables import new_table
 from mmm_xgen.cli.terminal import note, say
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.formatting.amounts import ratio
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,6 +16,8 @@ import typer
 from mmm_xgen.cli.arguments import OVERWRITE, Force, choices
 from mmm_xgen.cli.terminal import say, warnings_in_one_line
 from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
+from mmm_xgen.formatting.amounts import amount
+from mmm_xgen.formatting.words import count
 
 VARY = re.compile(r"(?P<path>.+?)=(?P<value>\[.*\]|[A-Za-z_]\w*\(.*\))", re.DOTALL)
 CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
@@ -159,11 +161,10 @@ def ensemble(
         return
     for target in targets.values():
         size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-        chunks = len(ds.chunksizes["dataset"])
+        parts = count(len(ds.chunksizes["dataset"]), "chunk")
         say(
-            f"wrote {target}: {ds.sizes['dataset']} datasets in {chunks} "
-            f"{'chunk' if chunks == 1 else 'chunks'}, {size / 1e6:.3g} MB, "
-            f"{time.monotonic() - began:.0f} s"
+            f"wrote {target}: {count(ds.sizes['dataset'], 'dataset')} in {parts}, "
+            f"{amount(size / 1e6)} MB, {time.monotonic() - began:.0f} s"
         )
 
 

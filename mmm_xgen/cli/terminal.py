@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -128,25 +128,6 @@ def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
             if not quiet:
                 for text in messages:
                     note(f"{PROGRAM}: warning: {text}")
-
-
-@contextmanager
-def progress(steps: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Progress bar on stderr, on a terminal only; calling what it yields begins a step."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=steps + 1)
-
-        def begin(description: str) -> None:
-            bar.update(task, description=printable(description), advance=1)
-
-        yield begin
 
 
 def _hint(error: Any) -> str:

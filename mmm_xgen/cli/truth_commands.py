@@ -135,7 +135,7 @@ def whatif(
                 **scenarios.attrs,
                 **impacts.attrs,
                 "units": units_of(impacts),
-                "scenarios": frame_of(scenarios),
+                "scenarios": frame_of(scenarios).to_dict("records"),
             },
         )
 
@@ -287,4 +287,4 @@ def _print(
                 text = as_csv(rows().assign(**(every_row or {})))
             say(text, data=True)
         else:
-            say(as_json({**told(), "rows": rows()}))
+            say(as_json({**told(), "rows": rows().to_dict("records")}))

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import short_number
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
@@ -32,7 +34,7 @@ from mmm_xgen.plots.selection import (
     texts_of,
     thinned,
 )
-from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers, short_number
+from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers
 from mmm_xgen.plots.timelines import (
     DOT,
     DOT_EDGE,
@@ -48,7 +50,6 @@ from mmm_xgen.plots.timelines import (
     trace,
     without_panels,
 )
-from mmm_xgen.quality.report import count
 from mmm_xgen.schema import require
 
 BASELINE = (

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import share, short_number
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
@@ -42,17 +44,8 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import (
-    BASE_COLOUR,
-    FAINT,
-    INK,
-    OTHER_COLOUR,
-    format_dates,
-    format_numbers,
-    short_number,
-)
+from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, OTHER_COLOUR, format_dates, format_numbers
 from mmm_xgen.plots.timelines import draw_lines
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.returns.estimands import attribution, contribution_totals
 
 SHARE_OF_MEDIA, SHARE_OF_SPEND = "share of contribution", "share of spend"
@@ -68,8 +61,6 @@ BASELINE = {
     "event_contribution": "events",
     "control_contribution": "controls",
 }
-# Shares below the first get a second decimal, and of those below the second it says nothing.
-FEW, SMALLEST = 0.01, 0.0001
 # Of the sum, what is left of a difference by rounding.
 ROUNDING = 1e-9
 # Part of the width of a waterfall for the amounts at the right.
@@ -142,8 +133,8 @@ def plot_contributions(
         else:
             media = series["channel_contribution"].sum("channel").to_numpy()
             _draw_stack(axes, dates, expected, media, values, groups)
-            share = media.sum() / expected.sum() if expected.sum() > 0 else np.nan
-            part = f"media {_percent(share)} of them" if np.isfinite(share) else "there are none"
+            whole = expected.sum()
+            part = f"media {share(media.sum() / whole)} of them" if whole > 0 else "there are none"
             axes.set_title(f"Where sales{where(ds, geo)} come from: {part}")
         axes.set_ylabel(per_period(kpi_of(ds), ds, step))
         format_numbers(axes, "y")
@@ -203,9 +194,9 @@ def plot_waterfall(
         format_numbers(axes, "x")
         expected = next(step.amount for step in steps if step.name == "expected sales")
         media = sum(step.amount for step in steps if step.is_media)
-        share = f": media makes {_percent(media / expected)}" if expected > 0 else ""
+        part = f": media makes {share(media / expected)}" if expected > 0 else ""
         amount = short_number(steps[-1].amount)
-        axes.set_title(f"What {amount} {kpi_of(ds)}{where(ds, geo)} are made of{share}")
+        axes.set_title(f"What {amount} {kpi_of(ds)}{where(ds, geo)} are made of{part}")
     return figure
 
 
@@ -294,7 +285,7 @@ def _what_media_adds(ds: xr.Dataset, geo: str | None, groups: Groups) -> str:
     name = groups.texts[names[largest]]
     if len(names) == 1:
         return f"What {name} adds: {amount}"
-    return f"What media adds: {amount}, {_percent(float(totals[largest]) / whole)} by {name}"
+    return f"What media adds: {amount}, {share(float(totals[largest]) / whole)} by {name}"
 
 
 def _draw_stack(
@@ -372,9 +363,9 @@ def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
             axes.plot([end, end], [row - 0.36, row + 1.36], color=FAINT, linewidth=0.7)
         lowest, highest = min(lowest, start, end), max(highest, start, end)
         sign = "+" if step.amount > 0 and row and not step.is_total else ""
-        share = f" ({_percent(step.amount / whole)})" if whole > 0 and not step.is_total else ""
+        part = f" ({share(step.amount / whole)})" if whole > 0 and not step.is_total else ""
         axes.annotate(
-            f"{sign}{short_number(step.amount)}{share}",
+            f"{sign}{short_number(step.amount)}{part}",
             (max(start, end), row),
             xytext=(5, 0),
             textcoords="offset points",
@@ -399,10 +390,10 @@ def _draw_shares(
     drawn = np.where(np.isfinite(shares), shares, 0.0)
     axes.barh(np.arange(len(shares)), drawn, color=colours, height=0.7)
     ends = np.maximum(drawn, 0.0 if beside is None else beside)
-    for row, share in enumerate(shares):
-        words = _percent(share) if np.isfinite(share) else "nothing"
+    for row, part in enumerate(shares):
+        words = share(part) if np.isfinite(part) else "nothing"
         # The end of the row may be that of the mark, of which the first figure is not.
-        of_spend = "" if beside is None else f" (of spend {_percent(beside[row])})"
+        of_spend = "" if beside is None else f" (of spend {share(beside[row])})"
         axes.annotate(
             f"{words}{of_spend}",
             (max(ends[row], 0.0), row),
@@ -423,25 +414,10 @@ def _title(shares: xr.DataArray, of: str, place: str, texts: Mapping[str, str]) 
         return f"Media adds nothing to sales{place}"
     largest = int(np.nanargmax(values))
     name = texts[str(shares["channel"].to_numpy()[largest])]
-    most = _percent(values[largest])
+    most = share(values[largest])
     if of == "media":
         return f"Of what media adds to sales{place}, {name} makes {most}"
-    whole = _percent(float(np.nansum(values)))
+    whole = share(float(np.nansum(values)))
     if len(values) == 1:
         return f"{name} makes {whole} of expected sales{place}"
     return f"Media makes {whole} of expected sales{place}, {name} alone {most}"
-
-
-def _percent(share: float) -> str:
-    """Share with one decimal, or two below one percent, or a bound where that would be 0.
-
-    Examples
-    --------
-    >>> [_percent(share) for share in (0.1234, -0.002, -0.00001, 0.0)]
-    ['12.3%', '-0.20%', '<0.01%', '0%']
-    """
-    if share == 0:
-        return "0%"
-    if abs(share) < SMALLEST:
-        return f"<{SMALLEST:.2%}"
-    return f"{share:.1%}" if abs(share) >= FEW else f"{share:.2%}"

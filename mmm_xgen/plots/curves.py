@@ -16,6 +16,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import ratio, share
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     DASHED,
@@ -43,16 +45,7 @@ from mmm_xgen.plots.selection import (
     period_of,
     texts_of,
 )
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    FAINT,
-    INK,
-    RISK,
-    STYLE,
-    format_numbers,
-    ratio_text,
-)
-from mmm_xgen.quality.report import count
+from mmm_xgen.plots.style import CHANNEL_COLOURS, FAINT, INK, RISK, STYLE, format_numbers
 from mmm_xgen.truth.budget.constraints import Constraints
 from mmm_xgen.truth.budget.curves import Grid, efficiency_frontier, response_curve
 from mmm_xgen.truth.what_if.counterfactual import Window, window_periods
@@ -397,10 +390,10 @@ def _gain(found: xr.Dataset, spent: float, earned: float) -> str:
                 words = "Today's budget is split at best"
             else:
                 words = (
-                    f"Today's budget could earn {abs(gain):.1%} {'more' if gain > 0 else 'less'}"
+                    f"Today's budget could earn {share(abs(gain))} {'more' if gain > 0 else 'less'}"
                 )
             return words + (
-                f"; one more unit of it earns {ratio_text(price)}" if 0 < price < np.inf else ""
+                f"; one more unit of it earns {ratio(price)}" if 0 < price < np.inf else ""
             )
     if not float(found["best_revenue"].max()) > 0:
         return "No budget earns anything: there is none, or no effect"

@@ -16,6 +16,8 @@ from matplotlib.lines import Line2D
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.formatting.amounts import ratio, share, short_number, signed, signed_share
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
@@ -48,12 +50,8 @@ from mmm_xgen.plots.style import (
     STYLE,
     format_numbers,
     plain_text,
-    ratio_text,
-    short_number,
-    signed_number,
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.budget.curves import response_curve
 
 SCENARIO = (
@@ -227,7 +225,7 @@ def plot_budget(
             price = float(plan["shadow_price"])
             entries["break-even"] = line(RISK, dashed=True)
             if 0 < price < np.inf:
-                entries[f"next unit of budget: {ratio_text(price)}"] = line(INK, width=1.0)
+                entries[f"next unit of budget: {ratio(price)}"] = line(INK, width=1.0)
         headed(figure, _gain(plan), _about(plan, chosen, currency_of(ds)))
         legend_below(figure, entries)
     return figure
@@ -275,10 +273,10 @@ def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, names: list[str], curr
     size = abs(table["incremental_revenue"]) + abs(table["incremental_spend"])
     # What costs as much as it earns leaves rounding behind.
     profit = profit.where(abs(profit) > ROUNDING * size, 0.0)
-    texts = [signed_number(value) for value in profit.to_numpy()]
+    texts = [signed(value, short_number) for value in profit.to_numpy()]
     after = write_column(axes, "profit", texts, indent=after)
     ratios = table["incremental_roas"].to_numpy()
-    texts = [ratio_text(value) if np.isfinite(value) else "" for value in ratios]
+    texts = [ratio(value) if np.isfinite(value) else "" for value in ratios]
     write_column(axes, "incremental ROAS", texts, indent=after)
 
 
@@ -314,8 +312,8 @@ def _finish_change(axes: Axes, names: Sequence[str]) -> None:
 def _change(added: float, before: float) -> str:
     if added == 0:
         return "0"
-    words = signed_number(added)
-    return f"{words} ({added / before:+.1%})" if before > 0 else words
+    words = signed(added, short_number)
+    return f"{words} ({signed_share(added / before)})" if before > 0 else words
 
 
 # The best budget ------------------------------------------------------------------------------
@@ -343,15 +341,15 @@ def _gain(plan: xr.Dataset) -> str:
     if abs(spent - before) <= ROUNDING * max(spent, before):
         spent = before
     else:
-        share = f" ({spent / before - 1:+.1%})" if before > 0 else ""
+        part = f" ({signed_share(spent / before - 1)})" if before > 0 else ""
         more = "more" if spent > before else "less"
-        what = f"{short_number(abs(spent - before))} {more} to spend{share}, split at best,"
+        what = f"{short_number(abs(spent - before))} {more} to spend{part}, split at best,"
     if today <= 0:
         return f"{what} would earn {short_number(best)} from media"
     gain = best / today - 1
     if abs(gain) < ALIKE and spent == before:
         return "Today's budget is split at best"
-    return f"{what} would earn {abs(gain):.1%} {'less' if gain < 0 else 'more'} from media"
+    return f"{what} would earn {share(abs(gain))} {'less' if gain < 0 else 'more'} from media"
 
 
 def _about(plan: xr.Dataset, chosen: Page, currency: str) -> str:
@@ -394,7 +392,7 @@ def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) ->
 
 def _relative(best: float, today: float) -> str:
     if today > 0:
-        return f"{best / today - 1:+.0%}"
+        return signed_share(best / today - 1, 0)
     return "new" if best > 0 else "none"
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.words import count
 from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import read
 from mmm_xgen.frames.statistics import median_over_dates
@@ -41,7 +42,6 @@ from mmm_xgen.plots.timelines import (
     switches,
     trace,
 )
-from mmm_xgen.quality.report import count
 
 OBSERVED = ("y", "spend", "control_value")
 # Squares a side of one picture; more could not be read.

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
@@ -37,7 +38,6 @@ from mmm_xgen.plots.selection import (
 )
 from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, STYLE, format_numbers
 from mmm_xgen.plots.timelines import DOT, DOT_EDGE, date_rows, has_truth, spread_of, trace
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.returns.roas import attribution
 
 # More lines than that hide each other.

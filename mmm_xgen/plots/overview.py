@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import ratio, short_number
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import Dates, area, stack
 from mmm_xgen.plots.selection import (
@@ -34,10 +36,7 @@ from mmm_xgen.plots.style import (
     STYLE,
     format_dates,
     format_numbers,
-    ratio_text,
-    short_number,
 )
-from mmm_xgen.quality.report import count
 from mmm_xgen.response import respond
 from mmm_xgen.truth.returns.estimands import roas
 
@@ -244,7 +243,7 @@ def _draw_roas(axes: Axes, page: _Page) -> None:
     axes.barh(rows, drawn, color=page.colours, height=0.7)
     axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=(0, (4, 2)))
     for row, (value, length) in enumerate(zip(values, drawn, strict=True)):
-        text = ratio_text(value) if np.isfinite(value) else "no spend"
+        text = ratio(value) if np.isfinite(value) else "no spend"
         axes.annotate(
             text,
             (max(length, 0.0), row),

@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import share, short_number
+from mmm_xgen.formatting.words import count
 from mmm_xgen.plots.panels import ROW, WIDTH, headed
-from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
+from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE
 from mmm_xgen.plots.timelines import role_names
 from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
-from mmm_xgen.quality.report import count
 from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
 
 # Rows and findings of one sheet; more could not be read.
@@ -158,29 +159,21 @@ class _Table:
         return cls([names[place] for place in kept], list(WRITE), cells, colours, note)
 
 
-def _percent(value: float) -> str:
-    return f"{value:.0%}" if np.isfinite(value) else "-"
-
-
-def _number(value: float) -> str:
-    return short_number(value) if np.isfinite(value) else "-"
-
-
 def _factor(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.1f}" if np.isfinite(value) else "infinite"
 
 
 WRITE: dict[str, Callable[[Any], str]] = {
     "role": lambda role: "sales" if role == "y" else str(role),
-    "mean": _number,
-    "sd": _number,
-    "min": _number,
-    "max": _number,
-    "zero_share": _percent,
-    "missing": _number,
+    "mean": short_number,
+    "sd": short_number,
+    "min": short_number,
+    "max": short_number,
+    "zero_share": share,
+    "missing": short_number,
     "vif": _factor,
-    "longest_gap": _number,
-    "outliers": _number,
+    "longest_gap": short_number,
+    "outliers": short_number,
 }
 HEADINGS = {
     "role": "",

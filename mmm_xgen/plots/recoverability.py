@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.words import count
 from mmm_xgen.plots.panels import MOST_ROWS, ROW, band, canvas, dot, log_axis, name_rows, page_of
 from mmm_xgen.plots.selection import by_size, check_panel, texts_of
 from mmm_xgen.plots.style import FAINT, INK
 from mmm_xgen.plots.tables import write_column
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.information.priors import Prior
 from mmm_xgen.truth.information.recoverability import recoverability
 

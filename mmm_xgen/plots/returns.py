@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.formatting.amounts import ratio
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
@@ -29,15 +31,8 @@ from mmm_xgen.plots.panels import (
     page_of,
 )
 from mmm_xgen.plots.selection import by_size, check_panel, currency_of, texts_of
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    INK,
-    RISK,
-    STYLE,
-    ratio_text,
-)
+from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, RISK, STYLE
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.returns.estimands import mroas, roas
 from mmm_xgen.truth.returns.windows import windows_of
 from mmm_xgen.truth.what_if.counterfactual import Window
@@ -165,7 +160,7 @@ def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: F
 
 
 def _number(value: float) -> str:
-    return ratio_text(value) if np.isfinite(value) else "no spend"
+    return ratio(value) if np.isfinite(value) else "no spend"
 
 
 def _explain(figure: Figure, *, has_marginal: bool) -> None:
@@ -197,16 +192,16 @@ def _spread(ds: xr.Dataset, window: Window) -> str:
     known = np.isfinite(table) & (table > 0)
     low = np.where(known, table, np.inf).min(axis=0)
     high = np.where(known, table, 0.0).max(axis=0)
-    ratio = np.where(known.any(axis=0), high / low, 0.0)
-    widest = int(np.argmax(ratio))
-    if ratio[widest] == 0:
+    spread = np.where(known.any(axis=0), high / low, 0.0)
+    widest = int(np.argmax(spread))
+    if spread[widest] == 0:
         return "No return on ad spend: there is no spend, or no effect"
     if len(geos) == 1:
         return f"Return on ad spend in {texts_of(ds, 'geo')[geos[0]]}"
-    if ratio[widest] < ALIKE:
+    if spread[widest] < ALIKE:
         return "Returns are alike in all geos"
     name = texts_of(ds, "channel")[str(ds["channel"].to_numpy()[widest])]
-    least, most = ratio_text(low[widest]), ratio_text(high[widest])
+    least, most = ratio(low[widest]), ratio(high[widest])
     return f"Returns differ most for {name}: from {least} to {most} by geo"
 
 

@@ -11,6 +11,8 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import share
+from mmm_xgen.formatting.words import PERIODS, count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import WIDTH, dot, headed, legend_below, line
 from mmm_xgen.plots.selection import (
@@ -22,13 +24,7 @@ from mmm_xgen.plots.selection import (
     span_of,
     thinned,
 )
-from mmm_xgen.plots.style import (
-    FAINT,
-    INK,
-    PERIODS,
-    STYLE,
-    format_numbers,
-)
+from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers
 from mmm_xgen.plots.timelines import (
     DOT,
     DOT_EDGE,
@@ -42,7 +38,6 @@ from mmm_xgen.plots.timelines import (
     swing,
     trace,
 )
-from mmm_xgen.quality.report import count
 
 # Variables that are there if the truth of sales is known.
 PARTS = (
@@ -225,7 +220,7 @@ def _titles(full: xr.Dataset) -> dict[str, str]:
     mu = values["mu"]
     mean = float(np.mean(mu))
     known = mean > 0 and len(mu) > 1
-    noise = f", sd {np.std(values['noise']) / mean:.1%} of expected sales" if known else ""
+    noise = f", sd {share(np.std(values['noise']) / mean)} of expected sales" if known else ""
     titles = {
         "base": f"Base sales and their trend: {share_of(values['base'], mu)} of expected sales",
         "seasons": _swinging("Seasons and events", values["seasons"], mean),
@@ -412,7 +407,7 @@ def _row_title(name: str, frame: xr.Dataset) -> str:
     mean = float(frame["sales"].mean())
     if not mean > 0 or frame.sizes["date"] == 1:
         return "Remainder"
-    words = f"Remainder, sd {float(frame['remainder'].std()) / mean:.1%} of mean sales"
+    words = f"Remainder, sd {share(float(frame['remainder'].std()) / mean)} of mean sales"
     if "true_noise" in frame:
-        words += f" (the true noise has {float(frame['true_noise'].std()) / mean:.1%})"
+        words += f" (the true noise has {share(float(frame['true_noise'].std()) / mean)})"
     return words

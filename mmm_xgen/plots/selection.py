@@ -12,14 +12,9 @@ from matplotlib.artist import Artist
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
+from mmm_xgen.formatting.words import period_word
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    OTHER_COLOUR,
-    period_word,
-    plain_text,
-    plain_texts,
-)
+from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, plain_texts
 from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import channel_label
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import require_packages
+from mmm_xgen.formatting.amounts import ratio, short_number, signed
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import WIDTH, area, band, headed, legend_below, line, name_rows
 from mmm_xgen.plots.selection import (
@@ -36,10 +38,7 @@ from mmm_xgen.plots.style import (
     STYLE,
     format_dates,
     format_numbers,
-    ratio_text,
     short_names,
-    short_number,
-    signed_number,
 )
 from mmm_xgen.plots.timelines import place_of
 from mmm_xgen.truth.budget.optimum import optimize_allocation
@@ -58,12 +57,20 @@ ROUNDING = 1e-9
 # Columns of the table: title, units and how a figure is written.
 TABLE: dict[str, tuple[str, str, Callable[[float], str]]] = {
     "channel_spend": ("spend", "{currency}", short_number),
-    "channel_incremental_spend": ("more spend", "{currency}", signed_number),
-    "channel_incremental_sales": ("more sales", "{kpi}", signed_number),
-    "channel_incremental_revenue": ("more revenue", "{currency}", signed_number),
-    "channel_incremental_profit": ("more profit", "{currency}", signed_number),
-    "channel_incremental_roas": ("incremental ROAS", "", ratio_text),
-    "channel_roas": ("ROAS", "", ratio_text),
+    "channel_incremental_spend": ("more spend", "{currency}", partial(signed, write=short_number)),
+    "channel_incremental_sales": ("more sales", "{kpi}", partial(signed, write=short_number)),
+    "channel_incremental_revenue": (
+        "more revenue",
+        "{currency}",
+        partial(signed, write=short_number),
+    ),
+    "channel_incremental_profit": (
+        "more profit",
+        "{currency}",
+        partial(signed, write=short_number),
+    ),
+    "channel_incremental_roas": ("incremental ROAS", "", ratio),
+    "channel_roas": ("ROAS", "", ratio),
 }
 CELL = "padding: 0.2em 0.8em; text-align: right; font-variant-numeric: tabular-nums"
 
@@ -154,7 +161,7 @@ def _added(now: xr.Dataset, then: xr.Dataset) -> str:
     size = float(now["spend"].sum() + then["spend"].sum())
     amounts = {"spend": spent, "revenue": earned, "profit": earned - spent}
     changes = ", ".join(
-        f"{name} {signed_number(0.0 if abs(amount) <= ROUNDING * size else amount)}"
+        f"{name} {signed(0.0 if abs(amount) <= ROUNDING * size else amount, short_number)}"
         for name, amount in amounts.items()
     )
     return f"against today, {currency_of(now)}: {changes}"
@@ -175,7 +182,7 @@ def _draw_sales(axes: Axes, below: Axes, now: xr.Dataset, then: xr.Dataset) -> N
     axes.set_title(f"Expected sales: {_change(*totals)}")
     added = totals[1] - totals[0]
     amount = 0.0 if abs(added) <= ROUNDING * abs(totals[0]) else added
-    below.set_title(f"Sales added: {signed_number(amount)} {kpi_of(now)}")
+    below.set_title(f"Sales added: {signed(amount, short_number)} {kpi_of(now)}")
     area(below, dates, 0.0, plan - today, PLAN_COLOUR)
     below.axhline(0.0, color=INK, linewidth=0.8)
     for panel in (axes, below):
@@ -417,10 +424,7 @@ def _table(ds: xr.Dataset, plan: xr.DataArray) -> str:
 
 
 def _table_row(name: str, values: list[float], style: str = "") -> str:
-    texts = [
-        "-" if np.isnan(value) else write(value)
-        for value, (*_, write) in zip(values, TABLE.values(), strict=True)
-    ]
+    texts = [write(value) for value, (*_, write) in zip(values, TABLE.values(), strict=True)]
     cells = "".join(f'<td style="{CELL}">{text}</td>' for text in texts)
     first = f'<th style="{CELL}; text-align: left">{escape(name)}</th>'
     return f'<tr style="{style}">{first}{cells}</tr>'

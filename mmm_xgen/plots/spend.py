@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import short_number
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
@@ -37,12 +38,7 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    format_dates,
-    format_numbers,
-    short_number,
-)
+from mmm_xgen.plots.style import CHANNEL_COLOURS, format_dates, format_numbers
 from mmm_xgen.plots.timelines import draw_lines
 
 KINDS = ("lines", "area", "heatmap")

@@ -40,13 +40,7 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import (
-    INK,
-    OTHER_COLOUR,
-    STYLE,
-    format_dates,
-    format_numbers,
-)
+from mmm_xgen.plots.style import INK, OTHER_COLOUR, STYLE, format_dates, format_numbers
 from mmm_xgen.truth.returns.shape import half_of_effect
 
 # Rows of three panels that fit on a page.

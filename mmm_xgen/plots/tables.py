@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
+from mmm_xgen.formatting.amounts import ratio
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import name_rows
-from mmm_xgen.plots.style import FAINT, INK, ratio_text
+from mmm_xgen.plots.style import FAINT, INK
 
 # Cells with a number in them are not narrower than this.
 MOST_NUMBERS = 10
@@ -119,7 +120,7 @@ def draw_ratios(
             axes.text(
                 column,
                 row,
-                ratio_text(value) if np.isfinite(value) else "",
+                ratio(value) if np.isfinite(value) else "",
                 ha="center",
                 va="center",
                 fontsize=8,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mmm_xgen.formatting.amounts import signed_share
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed, legend_beside, line
 from mmm_xgen.plots.selection import Groups, texts_of
@@ -168,8 +169,8 @@ def swing(values: FloatArray, whole: float, digits: int = 0) -> str:
     """
     if not whole > 0:
         return ""
-    ends = [round(float(end) / whole, 2 + digits) for end in (np.min(values), np.max(values))]
-    return " to ".join(f"{end:+.{digits}%}" if end else "0%" for end in ends)
+    ends = (float(end(values)) / whole for end in (np.min, np.max))
+    return " to ".join(signed_share(end, digits) for end in ends)
 
 
 def dots(axes: Axes, dates: Dates, values: FloatArray) -> None:

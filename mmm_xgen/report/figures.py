@@ -10,17 +10,8 @@ import xarray as xr
 
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.ground_truth import ground_truth
-from mmm_xgen.report.content import (
-    MISSING,
-    Block,
-    Column,
-    amount,
-    kind_words,
-    number,
-    ratio,
-    share,
-    table,
-)
+from mmm_xgen.formatting.amounts import MISSING, amount, ratio, share
+from mmm_xgen.report.content import Block, Column, kind_words, number, table
 from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS, attribution, estimands, roas
 
 # Rows that need no folding.
@@ -44,7 +35,7 @@ RETURNS: tuple[tuple[str, Column, Callable[[float], str]], ...] = (
     ("contribution", number("contribution", "{kpi}"), amount),
     ("roas", number("ROAS"), ratio),
     ("mroas", number("marginal ROAS"), ratio),
-    ("cost_per_incremental", number("cost per incremental", "{currency}"), ratio),
+    ("cost_per_incremental", number("cost per incremental", "{currency}"), amount),
     ("attribution", number("share of sales"), share),
     ("attribution_of_media", number("share of media"), share),
 )
@@ -181,12 +172,8 @@ def _over_geos(by_geo: Mapping[Any, float | None]) -> str:
         return MISSING
     low, high = min(values), max(values)
     if high - low <= SAME * max(abs(high), abs(low)):
-        return _short(high)
-    return f"{_short(sum(values) / len(values))} ({_short(low)} to {_short(high)})"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return amount(high)
+    return f"{amount(sum(values) / len(values))} ({amount(low)} to {amount(high)})"
 
 
 def parts_table(ds: xr.Dataset) -> Sequence[Block]:

@@ -13,20 +13,12 @@ import xarray as xr
 from mmm_xgen.atomic import check_target, writing
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.formatting.amounts import amount, ratio, share, short_number
+from mmm_xgen.formatting.words import count, period_word
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
-from mmm_xgen.report.content import (
-    Block,
-    Section,
-    Text,
-    Tiles,
-    amount,
-    attempt,
-    ratio,
-    share,
-    words,
-)
-from mmm_xgen.report.digest import period_of, some
+from mmm_xgen.report.content import Block, Section, Text, Tiles, attempt
+from mmm_xgen.report.digest import some
 from mmm_xgen.report.faults import faults
 from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
@@ -281,9 +273,9 @@ def _subtitle(subject: Subject, *, with_sizes: bool) -> str:
 def _sizes(ds: xr.Dataset) -> str:
     return ", ".join(
         [
-            words(ds.sizes["date"], period_of(ds)),
-            words(ds.sizes["geo"], "geo"),
-            words(ds.sizes["channel"], "channel"),
+            count(ds.sizes["date"], period_word(ds.attrs.get("freq", ""))),
+            count(ds.sizes["geo"], "geo"),
+            count(ds.sizes["channel"], "channel"),
         ]
     )
 
@@ -304,15 +296,13 @@ def _summary(subject: Subject) -> Sequence[Block]:
         shown = f"no pictures and figures can be made: {subject.fault}"
         why = f"Still {shown}" if subject.quality.ok else f"With these faults {shown}"
         return [Text(f"{verdict} {_sentence(why)}", "alert")]
-    from mmm_xgen.plots.style import short_number
-
     currency, kpi = (str(ds[name].attrs.get("units", "")) for name in ("spend", "y"))
     spend, sales = float(ds["spend"].sum()), float(ds["y"].sum())
     tiles = [
-        (words(ds.sizes["date"], period_of(ds)), _span(subject)),
-        (words(ds.sizes["geo"], "geo"), some(ds, "geo", 3)),
-        (words(ds.sizes["channel"], "channel"), some(ds, "channel", 3)),
-        (words(ds.sizes["control"], "control"), some(ds, "control", 3) or "none"),
+        (count(ds.sizes["date"], period_word(ds.attrs.get("freq", ""))), _span(subject)),
+        (count(ds.sizes["geo"], "geo"), some(ds, "geo", 3)),
+        (count(ds.sizes["channel"], "channel"), some(ds, "channel", 3)),
+        (count(ds.sizes["control"], "control"), some(ds, "control", 3) or "none"),
         (f"{currency} {short_number(spend)}".strip(), f"spend in all: {amount(spend)}"),
         (short_number(sales), f"{kpi} in all: {amount(sales)}".strip()),
     ]
@@ -335,7 +325,7 @@ def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
 
 def _verdict(subject: Subject) -> str:
     report = subject.quality
-    counts = f"{words(len(report.errors), 'error')} and {words(len(report.warnings), 'warning')}"
+    counts = f"{count(len(report.errors), 'error')} and {count(len(report.warnings), 'warning')}"
     return f"Data quality: {'ok' if report.ok else 'not ok'}, {counts}."
 
 

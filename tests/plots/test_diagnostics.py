@@ -166,7 +166,7 @@ def test_the_table_has_the_figures(ds):
     for name in ("sales (y)", *ds.channel.values, *ds.control.values):
         assert name in written
     row = written[written.index("channel 2") + 1 :][:9]
-    assert row[:6] == ["channel", "0", "0", "0", "0", "100%"]
+    assert row[:6] == ["channel", "0", "0", "0", "0", "100.0%"]
     colours = [to_hex(patch.get_facecolor()).upper() for patch in axes.patches]
     assert colours.count(RED) == 1
     assert colours.count(AMBER) >= 3

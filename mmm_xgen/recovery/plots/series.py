@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.formatting.words import period_word
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -23,14 +24,7 @@ from mmm_xgen.plots.panels import (
     page_of,
 )
 from mmm_xgen.plots.selection import texts_of
-from mmm_xgen.plots.style import (
-    FAINT,
-    STYLE,
-    format_dates,
-    format_numbers,
-    period_word,
-    plain_text,
-)
+from mmm_xgen.plots.style import FAINT, STYLE, format_dates, format_numbers, plain_text
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH

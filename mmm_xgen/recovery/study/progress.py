@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from mmm_xgen.errors import printable
+from mmm_xgen.formatting.progress import progress_bar
 from mmm_xgen.recovery.study.unit import DONE, Unit
 
 
@@ -94,27 +94,11 @@ def shown(
     if callable(wanted) and not sys.stderr.isatty():
         yield _in_lines(clock, units, done, wanted)
         return
-    if not (wanted and sys.stderr.isatty()):
-        yield clock.finished
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Elapsed(),
-        TextColumn("{task.fields[left]}", markup=False),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fitting", total=units, completed=done, left="")
+    with progress_bar("fitting", units, done=done, wanted=bool(wanted)) as advance:
 
         def tell(unit: Unit, stats: Mapping[str, Any]) -> None:
             clock.finished(unit, stats)
-            description = printable(_fit(unit, stats))
-            bar.update(task, advance=1, description=description, left=_words(clock.left))
+            advance(what=_fit(unit, stats), left=_words(clock.left))
 
         yield tell
 
