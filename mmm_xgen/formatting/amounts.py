@@ -85,6 +85,18 @@ def share(value: float) -> str:
     return f"{value:.1%}" if abs(value) >= SMALL_SHARE else f"{value:.2%}"
 
 
+def correlation(value: float) -> str:
+    """Write a correlation with two decimals.
+
+    Examples
+    --------
+    >>> correlation(0.456), correlation(-0.001), correlation(float("nan"))
+    ('0.46', '0.00', '-')
+    """
+    # Adding 0 turns -0 into 0.
+    return f"{round(value, 2) + 0.0:.2f}" if math.isfinite(value) else amount(value)
+
+
 def signed_share(value: float, decimals: int = 1) -> str:
     """Write a relative change as a percentage with its sign.
 

@@ -26,9 +26,12 @@ from mmm_xgen.plots.panels import (
     dot,
     legend_beside,
     line,
+    marks,
     name_rows,
     page_of,
+    span,
     stack,
+    write_beside,
 )
 from mmm_xgen.plots.selection import (
     Groups,
@@ -263,7 +266,8 @@ def plot_attribution(
         beside = None
         if of == "media" and float(spend.sum()) > 0:
             beside = (spend / spend.sum()).sel(channel=rows.names).to_numpy()
-            _draw_marks(axes, beside)
+            marks(axes, beside, range(len(beside)), INK, marker="D")
+            legend_beside(axes, {SHARE_OF_MEDIA: band(OTHER_COLOUR), SHARE_OF_SPEND: dot(INK, "D")})
         fill = [colour.get(name, OTHER_COLOUR) for name in rows.names]
         _draw_shares(axes, drawn, fill, beside)
         texts = texts_of(ds, "channel")
@@ -356,6 +360,7 @@ def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
     whole = steps[-3].amount
     end = 0.0
     lowest, highest = 0.0, 0.0
+    ends, texts = [], []
     for row, step in enumerate(steps):
         start, end = (0.0, step.amount) if step.is_total else (end, end + step.amount)
         axes.barh(row, step.amount, left=start, color=step.colour, height=0.72)
@@ -364,23 +369,12 @@ def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
         lowest, highest = min(lowest, start, end), max(highest, start, end)
         sign = "+" if step.amount > 0 and row and not step.is_total else ""
         part = f" ({share(step.amount / whole)})" if whole > 0 and not step.is_total else ""
-        axes.annotate(
-            f"{sign}{short_number(step.amount)}{part}",
-            (max(start, end), row),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
+        ends.append(max(start, end))
+        texts.append(f"{sign}{short_number(step.amount)}{part}")
+    write_beside(axes, ends, texts)
     name_rows(axes, [step.name for step in steps])
-    axes.grid(visible=False, axis="y")
     reach = highest - lowest or 1.0
     axes.set_xlim(lowest - 0.02 * reach * (lowest < 0), highest + ROOM * reach)
-
-
-def _draw_marks(axes: Axes, shares: FloatArray) -> None:
-    axes.plot(shares, range(len(shares)), "D", color=INK, markersize=5.5, markeredgecolor="white")
-    legend_beside(axes, {SHARE_OF_MEDIA: band(OTHER_COLOUR), SHARE_OF_SPEND: dot(INK, "D")})
 
 
 def _draw_shares(
@@ -390,22 +384,14 @@ def _draw_shares(
     drawn = np.where(np.isfinite(shares), shares, 0.0)
     axes.barh(np.arange(len(shares)), drawn, color=colours, height=0.7)
     ends = np.maximum(drawn, 0.0 if beside is None else beside)
-    for row, part in enumerate(shares):
-        words = share(part) if np.isfinite(part) else "nothing"
-        # The end of the row may be that of the mark, of which the first figure is not.
-        of_spend = "" if beside is None else f" (of spend {share(beside[row])})"
-        axes.annotate(
-            f"{words}{of_spend}",
-            (max(ends[row], 0.0), row),
-            xytext=(4 if beside is None else 8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
-    room = 1.12 if beside is None else 1.22
-    lowest, highest = (float(end) for end in (drawn.min(initial=0.0), ends.max(initial=0.0)))
-    axes.set_xlim(1.05 * lowest, room * highest or 1.0)
-    axes.grid(visible=False, axis="y")
+    texts = [share(part) if np.isfinite(part) else "nothing" for part in shares]
+    if beside is not None:
+        # The row may end at the mark, which the first figure is not of.
+        pairs = zip(texts, beside, strict=True)
+        texts = [f"{text} (of spend {share(spent)})" for text, spent in pairs]
+    write_beside(axes, np.maximum(ends, 0.0), texts, gap=4 if beside is None else 8)
+    lowest, highest = span(drawn, ends)
+    axes.set_xlim(1.05 * lowest, (1.12 if beside is None else 1.22) * highest or 1.0)
 
 
 def _title(shares: xr.DataArray, of: str, place: str, texts: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -27,11 +26,14 @@ from mmm_xgen.plots.panels import (
     canvas,
     dot,
     headed,
+    label_edges,
     legend_below,
     legend_beside,
     line,
+    marks,
     new_panels,
     page_of,
+    span,
 )
 from mmm_xgen.plots.selection import (
     at_geo,
@@ -45,7 +47,7 @@ from mmm_xgen.plots.selection import (
     period_of,
     texts_of,
 )
-from mmm_xgen.plots.style import CHANNEL_COLOURS, FAINT, INK, RISK, STYLE, format_numbers
+from mmm_xgen.plots.style import CHANNEL_COLOURS, FAINT, INK, RISK, format_numbers
 from mmm_xgen.truth.budget.constraints import Constraints
 from mmm_xgen.truth.budget.curves import Grid, efficiency_frontier, response_curve
 from mmm_xgen.truth.what_if.counterfactual import Window, window_periods
@@ -125,8 +127,7 @@ def plot_response_curves(
     chosen = page_of(chosen_channels(ds, channels), page, MOST_PANELS, "channels")
     colours, texts = group_channels(ds).colour, texts_of(ds, "channel")
     curves = _curves(at_geo(ds, geo).sel(channel=chosen.names))
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(chosen.names), figsize=figsize)
+    with new_panels(len(chosen.names), figsize=figsize) as (figure, panels):
         for axes, name in zip(panels, chosen.names, strict=True):
             axes.set_title(texts[name])
             curve = curves[name]
@@ -136,11 +137,10 @@ def plot_response_curves(
             _draw_range(axes, curve)
             draw = _draw_marginal if marginal else _draw_response
             draw(axes, curve, colours.get(name, FAINT))
-            format_numbers(axes, "x")
-            format_numbers(axes, "y")
+            format_numbers(axes, "xy")
         across = f"mean spend, {per_period(currency_of(ds), ds)}"
         up = "revenue per unit of spend" if marginal else per_period(kpi_of(ds), ds)
-        _label_edges(panels, across, up)
+        label_edges(panels, across, up)
         headed(figure, *_words(ds, geo, chosen, curves, marginal=marginal))
         legend_below(figure, _entries(ds, marginal=marginal))
     return figure
@@ -216,7 +216,7 @@ def plot_efficiency_frontier(
             "break-even: revenue equals spend": line(RISK, dashed=True),
         }
         if spent > 0:
-            axes.plot(spent, earned, "o", color=INK, markersize=7, markeredgecolor="white")
+            marks(axes, spent, earned, INK, size=7)
             entries["today"] = dot(INK)
         axes.set_xlim(0, reach or 1.0)
         lowest = min(0.0, earned, *(float(found[name].min()) for name in REVENUES))
@@ -225,8 +225,7 @@ def plot_efficiency_frontier(
         axes.set_xlabel(f"spend of all channels ({currency})")
         axes.set_ylabel(f"revenue from media ({currency})")
         axes.set_title(_gain(found, spent, earned))
-        format_numbers(axes, "x")
-        format_numbers(axes, "y")
+        format_numbers(axes, "xy")
         legend_beside(axes, entries)
     return figure
 
@@ -289,17 +288,6 @@ def _curves(ds: xr.Dataset) -> dict[str, _Curve | None]:
     return curves
 
 
-def _label_edges(panels: list[Axes], across: str, up: str) -> None:
-    """Write what the axes are where a row starts and where a column ends."""
-    for position, axes in enumerate(panels):
-        place = axes.get_subplotspec()
-        columns = place.get_gridspec().ncols if place is not None else 1
-        if position % columns == 0:
-            axes.set_ylabel(up)
-        if position + columns >= len(panels):
-            axes.set_xlabel(across)
-
-
 def _say_silent(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no spend", transform=axes.transAxes, ha="center", color=FAINT)
     axes.set_xticks([])
@@ -316,8 +304,8 @@ def _draw_response(axes: Axes, curve: _Curve, colour: str) -> None:
     axes.plot(curve.level, curve.contribution, color=colour, linewidth=1.3, linestyle=DASHED)
     axes.plot(curve.level, bold, color=colour, linewidth=2.8)
     _draw_mean(axes, curve, curve.contribution)
-    lowest = float(curve.contribution.min(initial=0.0))
-    axes.set_ylim(1.08 * lowest, 1.08 * float(curve.contribution.max()) or 1.0)
+    lowest, highest = span(curve.contribution)
+    axes.set_ylim(1.08 * lowest, 1.08 * highest or 1.0)
 
 
 def _draw_marginal(axes: Axes, curve: _Curve, colour: str) -> None:
@@ -330,14 +318,12 @@ def _draw_marginal(axes: Axes, curve: _Curve, colour: str) -> None:
     axes.axhline(1.0, color=RISK, linewidth=1.2, linestyle=DOTTED)
     _draw_mean(axes, curve, finite)
     shown = curve.level >= FROM * curve.mean
-    drawn = np.concatenate([finite[shown], curve.average[shown]])
-    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    lowest, highest = span(finite[shown], curve.average[shown])
     axes.set_ylim(1.08 * lowest, max(1.25, 1.08 * highest))
 
 
 def _draw_mean(axes: Axes, curve: _Curve, values: FloatArray) -> None:
-    height = np.interp(curve.mean, curve.level, values)
-    axes.plot(curve.mean, height, "o", color=INK, markersize=6.5, markeredgecolor="white")
+    marks(axes, curve.mean, np.interp(curve.mean, curve.level, values), INK, size=6.5)
 
 
 def _entries(ds: xr.Dataset, *, marginal: bool) -> dict[str, Artist]:
@@ -360,8 +346,8 @@ def _words(
     curves: dict[str, _Curve | None],
     *,
     marginal: bool,
-) -> tuple[str, str]:
-    """Title and note."""
+) -> tuple[str, ...]:
+    """Title and notes."""
     title = "What each channel's spend makes, at every level of it"
     if all(curve is None for curve in curves.values()):
         title = "No curves: there is no spend"
@@ -375,7 +361,7 @@ def _words(
     if geo is None and ds.sizes["geo"] > 1:
         where = f"sums over {ds.sizes['geo']} geos"
     how = f"spend of all {period_of(ds)}s moves in proportion"
-    return title, "; ".join(note for note in (where, how, chosen.note) if note)
+    return title, where, how, chosen.note
 
 
 def _gain(found: xr.Dataset, spent: float, earned: float) -> str:

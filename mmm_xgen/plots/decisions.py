@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from mmm_xgen.dataset import in_memory
@@ -20,16 +17,18 @@ from mmm_xgen.formatting.amounts import ratio, share, short_number, signed, sign
 from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
+    DASHED,
     MOST_ROWS,
     ROW,
-    WIDTH,
-    Page,
     band,
+    blank,
     headed,
     legend_below,
     line,
+    marks,
     name_rows,
     page_of,
+    span,
 )
 from mmm_xgen.plots.selection import (
     Groups,
@@ -47,7 +46,6 @@ from mmm_xgen.plots.style import (
     INK,
     OTHER_COLOUR,
     RISK,
-    STYLE,
     format_numbers,
     plain_text,
 )
@@ -77,7 +75,6 @@ TODAY, BEST = OTHER_COLOUR, CHANNEL_COLOURS[6]
 ROUNDING = 1e-9
 # Share of revenue that is written as nothing.
 ALIKE = 5e-4
-DASHES: Any = (0, (4, 2))
 # Taller than rows of one bar.
 PAIR = 1.35 * ROW
 # Inches beside a panel: what stands between two of them does not touch.
@@ -134,11 +131,8 @@ def plot_scenarios(
     table = comparison.isel(scenario=slice(first, first + len(chosen.names)))
     groups = _groups_of(comparison)
     currency = plain_text(str(comparison.attrs.get("currency", "currency")))
-    with mpl.rc_context(STYLE):
-        height = 2.4 + PAIR * max(len(chosen.names), 2)
-        figure = Figure(
-            figsize=figsize or (WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=APART)
-        )
+    with blank(figsize, 2.4 + PAIR * max(len(chosen.names), 2)) as figure:
+        figure.set_layout_engine("constrained", w_pad=APART)
         left, right = figure.subplots(1, 2)
         texts = texts_of(comparison, "scenario")
         rows = [texts[name] for name in chosen.names]
@@ -204,11 +198,8 @@ def plot_budget(
     chosen = page_of(by_size(ds), page, MOST_ROWS, "channels")
     texts = texts_of(ds, "channel")
     rows = [texts[name] for name in chosen.names]
-    with mpl.rc_context(STYLE):
-        height = 2.2 + PAIR * max(len(rows), 2)
-        figure = Figure(
-            figsize=figsize or (WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=APART)
-        )
+    with blank(figsize, 2.2 + PAIR * max(len(rows), 2)) as figure:
+        figure.set_layout_engine("constrained", w_pad=APART)
         left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
         bounded = _draw_split(left, plan.sel(channel=chosen.names), rows, currency_of(ds))
         entries: dict[str, Artist] = {
@@ -226,7 +217,7 @@ def plot_budget(
             entries["break-even"] = line(RISK, dashed=True)
             if 0 < price < np.inf:
                 entries[f"next unit of budget: {ratio(price)}"] = line(INK, width=1.0)
-        headed(figure, _gain(plan), _about(plan, chosen, currency_of(ds)))
+        headed(figure, _gain(plan), *_notes(plan, currency_of(ds)), chosen.note)
         legend_below(figure, entries)
     return figure
 
@@ -291,9 +282,7 @@ def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: st
         colour = groups.colour[name]
         axes.barh(rows, values, left=start, height=0.6, color=colour, label=label)
         right, left = right + np.maximum(values, 0), left + np.minimum(values, 0)
-    axes.plot(
-        right + left, rows, "D", color=INK, markersize=5, markeredgecolor="white", label="sum"
-    )
+    marks(axes, right + left, rows, INK, marker="D", size=5, label="sum")
     _finish_change(axes, [""] * len(rows))
     axes.set_title("Revenue added (diamond: sum)")
     axes.set_xlabel(f"{currency}, all dates")
@@ -304,7 +293,6 @@ def _finish_change(axes: Axes, names: Sequence[str]) -> None:
     axes.use_sticky_edges = False
     axes.autoscale_view()
     name_rows(axes, names)
-    axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", nbins=6)
     format_numbers(axes, "x")
 
@@ -352,14 +340,14 @@ def _gain(plan: xr.Dataset) -> str:
     return f"{what} would earn {share(abs(gain))} {'less' if gain < 0 else 'more'} from media"
 
 
-def _about(plan: xr.Dataset, chosen: Page, currency: str) -> str:
-    notes = [str(plan.attrs["window"]), chosen.note]
+def _notes(plan: xr.Dataset, currency: str) -> list[str]:
+    notes = [str(plan.attrs["window"])]
     unspent = float(plan.attrs.get("unspent", 0.0))
     if unspent > 0:
         notes.append(f"{currency} {short_number(unspent)} left unspent, which can earn nothing")
     if plan.attrs.get("status", "optimal") != "optimal":
         notes.append(str(plan.attrs["status"]))
-    return "; ".join(note for note in notes if note)
+    return notes
 
 
 def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) -> bool:
@@ -381,7 +369,6 @@ def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) ->
         axes.plot(inside, [row + 0.18] * len(inside), "|", color=INK, markersize=8)
     axes.set_xlim(0, reach)
     name_rows(axes, rows)
-    axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", nbins=6)
     format_numbers(axes, "x")
     axes.set_title("Spend")
@@ -409,30 +396,14 @@ def _draw_slopes(
     places = np.arange(len(rows))
     axes.hlines(places, today, best, color=FAINT, linewidth=1.2)
     for values, colour, label in ((today, TODAY, "today"), (best, BEST, "best split")):
-        told = np.flatnonzero(np.isfinite(values))
-        if not told.size:
-            continue
-        axes.plot(
-            values[told],
-            told,
-            "o",
-            color=colour,
-            markersize=7,
-            markeredgecolor="white",
-            label=label,
-            # At 0 it is whole.
-            clip_on=False,
-            zorder=3,
-        )
+        marks(axes, values, places, colour, size=7, label=label, whole=True)
     price = float(plan["shadow_price"])
     if 0 < price < np.inf:
         axes.axvline(price, color=INK, linewidth=1.0, zorder=1)
-    axes.axvline(1.0, color=RISK, linewidth=1.2, linestyle=DASHES, zorder=1)
-    drawn = np.concatenate([today, best])
-    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    axes.axvline(1.0, color=RISK, linewidth=1.2, linestyle=DASHED, zorder=1)
+    lowest, highest = span(today, best)
     axes.set_xlim(1.06 * lowest, 1.06 * max(1.2, highest))
     name_rows(axes, [""] * len(rows))
-    axes.grid(visible=False, axis="y")
     axes.set_title("Return on the next unit of spend")
     axes.set_xlabel("revenue per unit of spend (mROAS)")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -115,25 +115,43 @@ def canvas(
         yield figure, ax
 
 
+@contextmanager
+def blank(
+    figsize: tuple[float, float] | None, height: float, width: float = WIDTH
+) -> Iterator[Figure]:
+    """Figure without panels, in our style; `figsize` overrides its width and height."""
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=figsize or (width, height), layout="constrained")
+
+
+@contextmanager
 def new_panels(
     n: int, *, figsize: tuple[float, float] | None, height: float = 2.6
-) -> tuple[Figure, list[Axes]]:
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """Figure with `n` panels in a grid as wide as a page."""
     columns = 1 if n == 1 else 2 if n in (2, 4) else 3
     rows = -(-n // columns)
     # A single panel is the only thing to look at.
     tall = 1.6 * height if n == 1 else height
-    size = figsize or (WIDTH, 1.2 + rows * tall)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = [figure.add_subplot(rows, columns, place + 1) for place in range(n)]
-    return figure, grid
+    with blank(figsize, 1.2 + rows * tall) as figure:
+        yield figure, [figure.add_subplot(rows, columns, place + 1) for place in range(n)]
 
 
-def headed(figure: Figure, title: str, note: str = "") -> None:
-    """Write the title at the left, and what is shown in a second line."""
-    figure.suptitle(
-        f"{title}\n{note}" if note else title, x=0.01, ha="left", fontsize=12, color=INK
-    )
+def label_edges(panels: Sequence[Axes], across: str, up: str) -> None:
+    """Label the axes of a grid where a row starts and where a column ends."""
+    for position, axes in enumerate(panels):
+        place = axes.get_subplotspec()
+        columns = place.get_gridspec().ncols if place is not None else 1
+        if position % columns == 0:
+            axes.set_ylabel(up)
+        if position + columns >= len(panels):
+            axes.set_xlabel(across)
+
+
+def headed(figure: Figure, title: str, *notes: str) -> None:
+    """Write the title at the left, and the notes that are not empty in a second line."""
+    lines = filter(None, [title, "  ·  ".join(filter(None, notes))])
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, color=INK)
 
 
 def legend_below(figure: Figure, entries: Mapping[str, Artist]) -> None:
@@ -188,10 +206,71 @@ def band(colour: str, alpha: float = 1.0) -> Patch:
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Write the names of rows, which are plain text, from above."""
+    """Write the names of rows, which are plain text, from above; no lines between them."""
     axes.set_yticks(range(len(names)), list(names))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+
+
+def marks(
+    axes: Axes,
+    x: Any,
+    y: Any,
+    colour: str,
+    *,
+    marker: str = "o",
+    size: float = 5.5,
+    label: str | None = None,
+    whole: bool = False,
+) -> None:
+    """Draw marks with a white edge where both values are finite.
+
+    The panel does not cut `whole` ones at its edge.
+    """
+    x, y = (np.asarray(values, dtype=float) for values in np.broadcast_arrays(x, y))
+    there = np.isfinite(x) & np.isfinite(y)
+    # The layout breaks down over an empty line that is not cut.
+    if there.any():
+        axes.plot(
+            x[there],
+            y[there],
+            marker,
+            color=colour,
+            markersize=size,
+            markeredgecolor="white",
+            markeredgewidth=0.1 * size,
+            label=label,
+            clip_on=not whole,
+            zorder=3,
+        )
+
+
+def write_beside(axes: Axes, ends: Any, texts: Iterable[str], *, gap: float = 5.0) -> None:
+    """Write a text to the right of the end of each row, on white."""
+    for row, (end, text) in enumerate(zip(ends, texts, strict=True)):
+        axes.annotate(
+            text,
+            (float(end), row),
+            xytext=(gap, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        )
+
+
+def span(*values: Any) -> tuple[float, float]:
+    """Lowest and highest of all finite values and 0.
+
+    Examples
+    --------
+    >>> span(np.array([2.0, np.inf]), [np.nan, -1.0])
+    (-1.0, 2.0)
+    """
+    every = np.concatenate([np.ravel(each) for each in values]).astype(float)
+    finite = every[np.isfinite(every)]
+    return float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
 
 
 def log_axis(axes: Axes, axis: str, ends: tuple[float, float]) -> None:

@@ -18,8 +18,8 @@ from matplotlib.patches import Rectangle
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.formatting.amounts import share, short_number
 from mmm_xgen.formatting.words import count
-from mmm_xgen.plots.panels import ROW, WIDTH, headed
-from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE
+from mmm_xgen.plots.panels import ROW, WIDTH, blank, headed
+from mmm_xgen.plots.style import FAINT, INK, RISK
 from mmm_xgen.plots.timelines import role_names
 from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
 from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
@@ -69,8 +69,7 @@ def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) 
     natural = (WIDTH, 1.0 + LINE * max(len(lines), 1) + ROW * (len(table.rows) + 2))
     size = figsize or natural
     letters = 9.0 * min(1.0, size[0] / natural[0], size[1] / natural[1])
-    with mpl.rc_context({**STYLE, "font.size": letters}):
-        figure = Figure(figsize=size, layout="constrained")
+    with blank(size, size[1]) as figure, mpl.rc_context({"font.size": letters}):
         heights = [LINE * max(len(lines), 1), ROW * (len(table.rows) + 1.5)]
         above, below = figure.subplots(2, 1, height_ratios=heights)
         _write_findings(above, lines)

@@ -14,7 +14,17 @@ from matplotlib.transforms import ScaledTranslation
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.formatting.words import count
-from mmm_xgen.plots.panels import MOST_ROWS, ROW, band, canvas, dot, log_axis, name_rows, page_of
+from mmm_xgen.plots.panels import (
+    MOST_ROWS,
+    ROW,
+    band,
+    canvas,
+    dot,
+    log_axis,
+    marks,
+    name_rows,
+    page_of,
+)
 from mmm_xgen.plots.selection import by_size, check_panel, texts_of
 from mmm_xgen.plots.style import FAINT, INK
 from mmm_xgen.plots.tables import write_column
@@ -92,7 +102,6 @@ def plot_information_bound(
     with canvas(ax, figsize, height=1.5 + 1.1 * ROW * max(len(rows), 2)) as (figure, axes):
         _draw_bounds(axes, found)
         name_rows(axes, rows)
-        axes.grid(visible=False, axis="y")
         axes.set_xlabel("smallest relative standard error of the ROAS (log scale)")
         grades = [str(grade) for grade in found["grade"].to_numpy()]
         after = write_column(axes, "grade", grades, indent=EDGE)
@@ -120,27 +129,14 @@ def _draw_bounds(axes: Axes, found: xr.Dataset) -> None:
     places = np.arange(found.sizes["channel"])
     prior, alone = (np.clip(np.nan_to_num(each, nan=high), low, high) for each in both)
     axes.hlines(places, prior, alone, color=FAINT, linewidth=1.2)
-    # Marks at the end of the axis are whole.
-    whole: Any = {"clip_on": False, "linestyle": "none"}
     grades = found["grade"].to_numpy()
     for grade, (colour, marker) in GRADES.items():
         at = np.flatnonzero(grades == grade)
         if not at.size:
             continue
-        axes.plot(
-            alone[at], at, marker, color=colour, markerfacecolor="white", markersize=5.5, **whole
-        )
-        axes.plot(
-            prior[at],
-            at,
-            marker,
-            color=colour,
-            markersize=7,
-            markeredgecolor="white",
-            label=grade,
-            zorder=4,
-            **whole,
-        )
+        hollow: Any = {"markerfacecolor": "white", "markersize": 5.5, "linestyle": "none"}
+        axes.plot(alone[at], at, marker, color=colour, clip_on=False, **hollow)
+        marks(axes, prior[at], at, colour, marker=marker, size=7, label=grade, whole=True)
 
 
 def _reasons(found: xr.Dataset, names: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -13,25 +12,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
-from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.formatting.amounts import ratio
 from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
+    DASHED,
     MOST_ROWS,
     ROW,
-    WIDTH,
     band,
+    blank,
     canvas,
     dot,
     headed,
     legend_below,
     line,
+    marks,
     name_rows,
     page_of,
+    span,
 )
-from mmm_xgen.plots.selection import by_size, check_panel, currency_of, texts_of
-from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, RISK, STYLE
+from mmm_xgen.plots.selection import by_size, check_panel, currency_of, one_of, texts_of
+from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, RISK
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
 from mmm_xgen.truth.returns.estimands import mroas, roas
 from mmm_xgen.truth.returns.windows import windows_of
@@ -40,7 +41,6 @@ from mmm_xgen.truth.what_if.counterfactual import Window
 WAYS = ("channel", "geo")
 AVERAGE, MARGINAL = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
 BREAK_EVEN = "break-even"
-DASHES = (0, (4, 2))
 # More columns are too narrow for their names.
 MOST_COLUMNS = 40
 ALL_GEOS = "all geos"
@@ -100,8 +100,7 @@ def plot_roas(
     >>> [round(float(bar.get_width()), 3) for bar in axes.patches]
     [2.4, 3.0, 1.5]
     """
-    if by not in WAYS:
-        raise ConfigError(f"found {by!r}, {nearest(str(by), WAYS)}", path="by")
+    one_of(by, WAYS, "by")
     check_panel(ds, "spend", "channel_contribution", "revenue_per_kpi")
     if by == "geo":
         return _by_geo(ds, window, page, figsize)
@@ -115,8 +114,7 @@ def plot_roas(
         _draw_returns(axes, [texts[name] for name in chosen.names], average, marginal)
         currency = currency_of(ds)
         axes.set_xlabel(f"revenue ({currency}) per {currency} of spend")
-        notes = [_span(ds, window), chosen.note]
-        headed(figure, _verdict(average, marginal), "; ".join(note for note in notes if note))
+        headed(figure, _verdict(average, marginal), _span(ds, window), chosen.note)
         _explain(figure, has_marginal=bool(np.isfinite(marginal).any()))
     return figure
 
@@ -131,30 +129,13 @@ def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: F
     rows = np.arange(len(names))
     axes.barh(rows, np.nan_to_num(average), color=AVERAGE, height=0.62)
     # A root curve has no finite slope at zero spend, and its next unit no finite return there.
-    finite = np.where(np.isfinite(marginal), marginal, np.nan)
-    told = np.flatnonzero(np.isfinite(finite))
-    if told.size:
-        axes.plot(
-            finite[told],
-            told,
-            "D",
-            color=MARGINAL,
-            markersize=5.5,
-            markeredgecolor="white",
-            markeredgewidth=0.7,
-            label="mROAS",
-            # At 0 it is whole.
-            clip_on=False,
-            zorder=3,
-        )
-    axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=DASHES)
-    drawn = np.concatenate([average, finite])
-    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    marks(axes, marginal, rows, MARGINAL, marker="D", label="mROAS", whole=True)
+    axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=DASHED)
+    lowest, highest = span(average, marginal)
     axes.set_xlim(1.06 * lowest, max(1.15, 1.06 * highest))
     name_rows(axes, names)
-    axes.grid(visible=False, axis="y")
     after = write_column(axes, "ROAS", [_number(value) for value in average])
-    if told.size:
+    if np.isfinite(marginal).any():
         texts = [_number(value) if np.isfinite(value) else "" for value in marginal]
         write_column(axes, "mROAS", texts, indent=max(after, 62.0))
 
@@ -227,22 +208,20 @@ def _by_geo(
     rows = [*whole, *(texts[name] for name in chosen.names)]
     across = [own[name] for name in channels]
     height = 1.9 + ROW * max(len(rows), 4) + NAMES * max(map(len, across))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, height), layout="constrained")
+    with blank(figsize, height) as figure:
         panels = figure.subplots(1, len(tables), squeeze=False)[0]
         doublings = doublings_of(*tables.values())
         for axes, (title, table) in zip(panels, tables.items(), strict=True):
             mesh = draw_ratios(axes, table, rows, across, doublings)
             axes.set_title(title)
             if whole:
-                axes.axhline(0.5, color=INK, linewidth=1.2)
+                axes.axhline(1.0, color=INK, linewidth=1.2)
         for axes in panels[1:]:
             axes.set_yticklabels([])
         scale_beside(figure, mesh, list(panels), "revenue by spend (grey: none)")
         left_out = ds.sizes["channel"] - len(channels)
         more = f"the {len(channels)} largest of {ds.sizes['channel']} channels" if left_out else ""
-        notes = [_span(ds, window), chosen.note, more]
-        headed(figure, _spread(ds, window), "; ".join(note for note in notes if note))
+        headed(figure, _spread(ds, window), _span(ds, window), chosen.note, more)
     return figure
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -14,7 +13,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.formatting.amounts import share
 from mmm_xgen.formatting.words import PERIODS, count
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import WIDTH, dot, headed, legend_below, line
+from mmm_xgen.plots.panels import blank, dot, headed, legend_below, line
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
@@ -24,10 +23,11 @@ from mmm_xgen.plots.selection import (
     span_of,
     thinned,
 )
-from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers
+from mmm_xgen.plots.style import FAINT, INK, format_numbers
 from mmm_xgen.plots.timelines import (
     DOT,
     DOT_EDGE,
+    SCALE,
     around_zero,
     date_rows,
     dots,
@@ -154,9 +154,7 @@ def plot_decomposition(
     if known:
         values.update(_truth_beside(here, split))
     frame = xr.Dataset({k: ("date", v) for k, v in values.items()}, {"date": ds["date"]})
-    with mpl.rc_context(STYLE):
-        note = [place_of(ds, geo), span_of(ds), *([filled] if filled else [])]
-        return _draw_split(frame, ds, split, "  ·  ".join(note), figsize)
+    return _draw_split(frame, ds, split, (place_of(ds, geo), span_of(ds), filled), figsize)
 
 
 # --- sales and parts
@@ -168,13 +166,13 @@ def _sales_and_parts(
     here = at_geo(ds, geo)
     full = _summed(here)
     titles = _titles(full)
-    without = [name for name in ROWS if name not in titles]
+    without = ", ".join(name for name in ROWS if name not in titles)
     series, step = thinned(full)
     dates = series["date"].to_numpy()
     values = {str(name): series[name].to_numpy() for name in series}
     shown = [values[name] if name == "base" else np.append(values[name], 0.0) for name in titles]
-    with mpl.rc_context(STYLE):
-        figure, rows = even_rows([np.concatenate([values["y"], values["mu"]]), *shown], figsize)
+    shown.insert(0, np.concatenate([values["y"], values["mu"]]))
+    with even_rows(shown, figsize) as (figure, rows):
         top, *others = rows
         top.set_label("sales")
         dots(top, dates, values["y"])
@@ -188,9 +186,8 @@ def _sales_and_parts(
             else:
                 around_zero(axes, dates, values[name])
         date_rows(rows)
-        note = [place_of(ds, geo), span_of(ds), "all rows on one scale"]
-        note += [f"none: {', '.join(without)}"] if without else []
-        headed(figure, "What sales are made of", "  ·  ".join(note))
+        note = (place_of(ds, geo), span_of(ds), SCALE, without and f"none: {without}")
+        headed(figure, "What sales are made of", *note)
         figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
         legend_below(figure, {"sales (y)": dot(DOT), "expected sales (mu)": line(INK)})
     return figure
@@ -244,8 +241,7 @@ def _sales_and_spend(
     both = xr.Dataset({"y": here["y"].astype(float), "spend": spend}).sum("geo", skipna=False)
     series, step = thinned(both)
     dates = series["date"].to_numpy()
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, 5.2), layout="constrained")
+    with blank(figsize, 5.2) as figure:
         rows = list(figure.subplots(2, 1, sharex=True, height_ratios=[1.4, 1]))
         rows[0].set_label("sales")
         rows[0].set_title("Sales")
@@ -259,8 +255,8 @@ def _sales_and_spend(
         for axes in rows:
             format_numbers(axes, "y")
         date_rows(rows)
-        note = [place_of(ds, geo), span_of(ds), _gaps(both["y"].to_numpy())]
-        headed(figure, "Sales and spend as observed", "  ·  ".join(filter(None, note)))
+        note = (place_of(ds, geo), span_of(ds), _gaps(both["y"].to_numpy()))
+        headed(figure, "Sales and spend as observed", *note)
     return figure
 
 
@@ -360,7 +356,7 @@ def _draw_split(
     frame: xr.Dataset,
     ds: xr.Dataset,
     split: _Split,
-    note: str,
+    notes: tuple[str, ...],
     figsize: tuple[float, float] | None,
 ) -> Figure:
     series, step = thinned(frame)
@@ -372,30 +368,30 @@ def _draw_split(
         contents["season"] = ["season", "true_season"]
     contents["remainder"] = ["remainder"]
     drawn = {name: [values[k] for k in keys if k in values] for name, keys in contents.items()}
-    figure, rows = even_rows([np.concatenate(each) for each in drawn.values()], figsize)
-    for axes, name in zip(rows, drawn, strict=True):
-        axes.set_label(name)
-        axes.set_title(_row_title(name, frame), fontsize=10)
-        if name == "trend":
-            trace(axes, dates, values["sales"], FAINT, width=0.8)
-        if name == "remainder":
-            around_zero(axes, dates, values[name])
-            continue
-        trace(axes, dates, values[name], DOT_EDGE, width=2.2)
+    with even_rows([np.concatenate(each) for each in drawn.values()], figsize) as (figure, rows):
+        for axes, name in zip(rows, drawn, strict=True):
+            axes.set_label(name)
+            axes.set_title(_row_title(name, frame), fontsize=10)
+            if name == "trend":
+                trace(axes, dates, values["sales"], FAINT, width=0.8)
+            if name == "remainder":
+                around_zero(axes, dates, values[name])
+                continue
+            trace(axes, dates, values[name], DOT_EDGE, width=2.2)
+            if known:
+                trace(axes, dates, values[f"true_{name}"], INK, width=1.3, dashed=True)
+        date_rows(rows)
+        headed(figure, split.title, *notes)
+        figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
+        legend: dict[str, Artist] = {
+            "sales (y)": line(FAINT, width=0.8),
+            "found in sales": line(DOT_EDGE, width=2.2),
+        }
         if known:
-            trace(axes, dates, values[f"true_{name}"], INK, width=1.3, dashed=True)
-    date_rows(rows)
-    headed(figure, split.title, note)
-    figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
-    legend: dict[str, Artist] = {
-        "sales (y)": line(FAINT, width=0.8),
-        "found in sales": line(DOT_EDGE, width=2.2),
-    }
-    if known:
-        words = "truth: base sales with trend (moved to the same mean)"
-        words += ", seasons with events" if split.season is not None else ""
-        legend[words] = line(INK, dashed=True)
-    legend_below(figure, legend)
+            words = "truth: base sales with trend (moved to the same mean)"
+            words += ", seasons with events" if split.season is not None else ""
+            legend[words] = line(INK, dashed=True)
+        legend_below(figure, legend)
     return figure
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from html import escape
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -20,7 +19,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import require_packages
 from mmm_xgen.formatting.amounts import ratio, short_number, signed
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import WIDTH, area, band, headed, legend_below, line, name_rows
+from mmm_xgen.plots.panels import DASHED, area, band, blank, headed, legend_below, line, name_rows
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
@@ -35,7 +34,6 @@ from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     FAINT,
     INK,
-    STYLE,
     format_dates,
     format_numbers,
     short_names,
@@ -123,8 +121,7 @@ def plot_what_if(
     check_sizes(plan.to_dataset(name="spend"))
     now = at_geo(ds, geo)
     then = simulate(now, spend=plan.sel(geo=now["geo"].values))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, 7.4), layout="constrained")
+    with blank(figsize, 7.4) as figure:
         panels = figure.subplot_mosaic(
             [["sales", "sales"], ["increment", "increment"], ["spend", "contribution"]],
             height_ratios=[1.1, 0.7, 1],
@@ -178,7 +175,7 @@ def _draw_sales(axes: Axes, below: Axes, now: xr.Dataset, then: xr.Dataset) -> N
     if len(dates) > 1:
         axes.fill_between(dates, today, plan, color=PLAN_COLOUR, alpha=SHADE, linewidth=0)
     axes.plot(dates, plan, color=PLAN_COLOUR, linewidth=1.8, marker=marker)
-    axes.plot(dates, today, color=INK, linewidth=1.2, linestyle=(0, (4, 2)), marker=marker)
+    axes.plot(dates, today, color=INK, linewidth=1.2, linestyle=DASHED, marker=marker)
     axes.set_title(f"Expected sales: {_change(*totals)}")
     added = totals[1] - totals[0]
     amount = 0.0 if abs(added) <= ROUNDING * abs(totals[0]) else added
@@ -196,7 +193,6 @@ def _draw_bars(axes: Axes, names: list[str], today: FloatArray, plan: FloatArray
     axes.barh(rows - 0.2, today, height=0.36, color=FAINT)
     axes.barh(rows + 0.2, plan, height=0.36, color=PLAN_COLOUR)
     name_rows(axes, names)
-    axes.grid(visible=False, axis="y")
     format_numbers(axes, "x")
 
 

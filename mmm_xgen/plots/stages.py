@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import wrap
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -19,15 +18,17 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
-    WIDTH,
     Dates,
     area,
     band,
+    blank,
     headed,
+    label_edges,
     legend_below,
     line,
     new_panels,
     page_of,
+    span,
 )
 from mmm_xgen.plots.selection import (
     at_geo,
@@ -40,7 +41,7 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import INK, OTHER_COLOUR, STYLE, format_dates, format_numbers
+from mmm_xgen.plots.style import INK, OTHER_COLOUR, format_dates, format_numbers
 from mmm_xgen.truth.returns.shape import half_of_effect
 
 # Rows of three panels that fit on a page.
@@ -117,9 +118,7 @@ def plot_response_stages(
     texts = texts_of(ds, "channel")
     columns = STAGES if first else ("spend", "saturated", "carryover")
     series, step = thinned(_over_geos(at_geo(ds, geo), columns[: 2 if first else 1]))
-    size = figsize or (WIDTH, 1.3 + 1.4 * len(rows.names))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+    with blank(figsize, 1.3 + 1.4 * len(rows.names)) as figure:
         grid = figure.subplots(len(rows.names), 3, sharex=True, squeeze=False)
         for panels, name in zip(grid, rows.names, strict=True):
             values = {stage: series[stage].sel(channel=name).to_numpy() for stage in columns}
@@ -130,7 +129,8 @@ def plot_response_stages(
         # All panels share its axis; spend has always something to draw.
         format_dates(grid[0, 0])
         figure.align_ylabels(list(grid[:, 0]))
-        headed(figure, f"From spend to response{where(ds, geo)}", _units(ds, step, rows.note))
+        title = f"From spend to response{where(ds, geo)}"
+        headed(figure, title, _units(ds, step), rows.note)
     return figure
 
 
@@ -196,16 +196,14 @@ def plot_adstock_kernels(
     reach = _longest(weights)
     shares = _shares_of_geos(here).sel(channel=cells.names).transpose("channel", "geo").to_numpy()
     period, texts = period_of(ds), texts_of(ds, "channel")
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(cells.names), figsize=figsize, height=2.0)
+    with new_panels(len(cells.names), figsize=figsize, height=2.0) as (figure, panels):
         kernels = weights.to_numpy()
         for axes, name, kernel, share in zip(panels, cells.names, kernels, shares, strict=True):
             axes.set_xlim(-0.02 * reach, reach)
             _draw_kernel(axes, kernel, share, colours[name])
             _mark_half(axes, kernel, share, period)
             axes.set_title(texts[name])
-        for axes in panels[-panels[0].get_gridspec().ncols :]:  # type: ignore[union-attr]
-            axes.set_xlabel(f"{period}s since the spend began")
+        label_edges(panels, f"{period}s since the spend began", "")
         headed(figure, f"How long spend works{where(ds, geo)}: weight of each {period}", cells.note)
         entries: dict[str, Artist] = {
             "weight": band(OTHER_COLOUR),
@@ -264,8 +262,7 @@ def _draw_row(panels: list[Axes], dates: Dates, values: dict[str, FloatArray], c
                 area(axes, dates, 0.0, values[smoothed], SMOOTHED)
             axes.plot(dates, series, color=colour, linewidth=1.4, marker=one, markersize=4)
         shown = pair if stage in pair else (stage,)
-        drawn = np.concatenate([values[other] for other in shown])
-        lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+        lowest, highest = span(*(values[other] for other in shown))
         axes.set_ylim(1.08 * lowest, 1.08 * highest if highest > 0 or lowest < 0 else 1.0)
         axes.locator_params(axis="y", nbins=4)
         format_numbers(axes, "y")
@@ -276,14 +273,12 @@ def _name_row(axes: Axes, name: str) -> None:
     axes.set_ylabel(words, rotation=0, ha="right", va="center", fontweight="bold")
 
 
-def _units(ds: xr.Dataset, step: int, note: str) -> str:
-    """Second line of the title: units of the columns, and the page."""
+def _units(ds: xr.Dataset, step: int) -> str:
+    """Units of the columns."""
     money = per_period(currency_of(ds), ds, step)
     if ds.attrs.get("adstock_first", 1):
-        words = f"spend and carried over: {money} (grey: spend); saturated: per unit of effect"
-    else:
-        words = f"spend: {money}; saturated and carried over: per unit of effect"
-    return f"{words}; {note}" if note else words
+        return f"spend and carried over: {money} (grey: spend); saturated: per unit of effect"
+    return f"spend: {money}; saturated and carried over: per unit of effect"
 
 
 def _longest(weights: xr.DataArray) -> int:

@@ -184,9 +184,9 @@ def _escaped(text: str) -> str:
 
 
 def format_numbers(axes: Axes, axis: str) -> None:
-    """Write the ticks of the axis ``"x"`` or ``"y"`` as short numbers."""
-    chosen = axes.xaxis if axis == "x" else axes.yaxis
-    chosen.set_major_formatter(ShortNumbers())
+    """Write the ticks of ``"x"``, ``"y"`` or both, ``"xy"``, as short numbers."""
+    for name in axis:
+        (axes.xaxis if name == "x" else axes.yaxis).set_major_formatter(ShortNumbers())
 
 
 def format_dates(axes: Axes) -> None:

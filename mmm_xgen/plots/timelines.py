@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,9 +16,9 @@ from matplotlib.ticker import MaxNLocator
 
 from mmm_xgen.formatting.amounts import signed_share
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed, legend_beside, line
+from mmm_xgen.plots.panels import DASHED, Dates, area, band, blank, headed, legend_beside, line
 from mmm_xgen.plots.selection import Groups, texts_of
-from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_dates, format_numbers, plain_texts
+from mmm_xgen.plots.style import CHANNEL_COLOURS, format_dates, format_numbers, plain_texts
 from mmm_xgen.schema import takes_datasets
 
 DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
@@ -25,6 +26,7 @@ DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
 LEAST_HEIGHT = 0.26
 TALLEST = 2.6
 BETWEEN_ROWS = 0.42
+SCALE = "all rows on one scale"
 SALES = "sales (y)"
 # Of its largest value: a control that is on has no smaller one.
 WELL_AWAY = 0.1
@@ -83,9 +85,10 @@ def trace(
     return drawn
 
 
+@contextmanager
 def even_rows(
     shown: Sequence[FloatArray], figsize: tuple[float, float] | None
-) -> tuple[Figure, list[Axes]]:
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """Panels below each other on which one unit has one height, so that sizes compare.
 
     Parameters
@@ -97,8 +100,8 @@ def even_rows(
 
     Examples
     --------
-    >>> figure, (one, two) = even_rows([np.array([0.0, 10.0]), np.array([50.0, 55.0])], None)
-    >>> [round(float(np.ptp(axes.get_ylim())), 9) for axes in (one, two)]
+    >>> with even_rows([np.array([0.0, 10.0]), np.array([50.0, 55.0])], None) as (_, panels):
+    ...     [round(float(np.ptp(axes.get_ylim())), 9) for axes in panels]
     [11.2, 5.6]
     """
     ends = [_ends(values) for values in shown]
@@ -108,19 +111,15 @@ def even_rows(
     # The layout engine ends the process if ratios of heights are next to the smallest number.
     shares = heights / heights.max()
     inches = TALLEST * shares
-    size = figsize or (WIDTH, 1.3 + float(inches.sum()) + BETWEEN_ROWS * len(inches))
-    figure = Figure(figsize=size, layout="constrained")
-    rows = list(
-        figure.subplots(
-            len(ends), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": shares}
-        )[:, 0]
-    )
-    for axes, (low, high), height in zip(rows, ends, heights, strict=True):
-        middle = (low + high) / 2
-        axes.set_ylim(middle - height / 2, middle + height / 2)
-        axes.locator_params(axis="y", nbins=max(2, round(5 * height / heights.max())))
-        format_numbers(axes, "y")
-    return figure, rows
+    with blank(figsize, 1.3 + float(inches.sum()) + BETWEEN_ROWS * len(inches)) as figure:
+        grid = figure.subplots(len(ends), 1, sharex=True, squeeze=False, height_ratios=shares)
+        rows = list(grid[:, 0])
+        for axes, (low, high), height in zip(rows, ends, heights, strict=True):
+            middle = (low + high) / 2
+            axes.set_ylim(middle - height / 2, middle + height / 2)
+            axes.locator_params(axis="y", nbins=max(2, round(5 * height / heights.max())))
+            format_numbers(axes, "y")
+        yield figure, rows
 
 
 def _ends(values: FloatArray) -> tuple[float, float]:
@@ -173,8 +172,8 @@ def swing(values: FloatArray, whole: float, digits: int = 0) -> str:
     return " to ".join(signed_share(end, digits) for end in ends)
 
 
-def dots(axes: Axes, dates: Dates, values: FloatArray) -> None:
-    """Observed values: a dot each."""
+def dots(axes: Axes, dates: Dates, values: FloatArray, label: str | None = None) -> None:
+    """Draw a dot for each observed value."""
     many = len(dates) > 400
     axes.plot(
         dates,
@@ -184,6 +183,7 @@ def dots(axes: Axes, dates: Dates, values: FloatArray) -> None:
         markeredgecolor=DOT_EDGE,
         markeredgewidth=0 if many else 0.4,
         markersize=2 if many else 4,
+        label=label,
     )
 
 
@@ -212,6 +212,21 @@ def spread_of(cells: FloatArray) -> FloatArray:
     if there.any():
         quantiles[:, there] = np.nanquantile(cells[there], SPREAD, axis=1, method=method)
     return quantiles
+
+
+def draw_spread(axes: Axes, dates: Dates, cells: FloatArray, *, width: float) -> bool:
+    """Draw the median over geos and the span that holds 80% of them; tell if there are several."""
+    low, middle, high = spread_of(cells)
+    several = bool(cells.shape[1] > 1)
+    if several:
+        area(axes, dates, low, high, DOT)
+    trace(axes, dates, middle, DOT_EDGE, width=width)
+    return several
+
+
+def spread_entries(width: float) -> dict[str, Artist]:
+    """Entries of a legend for what `draw_spread` draws of several geos."""
+    return {"median of geos": line(DOT_EDGE, width=width), "80% of geos": band(DOT)}
 
 
 def is_switch(cells: FloatArray) -> bool:
@@ -276,8 +291,7 @@ def without_panels(words: str, figsize: tuple[float, float] | None) -> Figure:
     >>> without_panels("This dataset has no controls", None).get_suptitle()
     'This dataset has no controls'
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, 0.8), layout="constrained")
+    with blank(figsize, 0.8) as figure:
         headed(figure, words)
     return figure
 

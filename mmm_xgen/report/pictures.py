@@ -99,6 +99,7 @@ SALES = (
 MEDIA = (
     Drawing("plot_spend", "Spend by channel over time", "truth"),
     Drawing("plot_spend", "Spend by channel and date", "observed", {"kind": "heatmap"}, paged=True),
+    Drawing("plot_spend_distribution", "Distribution of spend by channel", "observed", paged=True),
     Drawing("plot_roas", "Return and marginal return by channel", "truth", paged=True),
     Drawing("plot_response_curves", "Response curves", "parameters", paged=True),
     Drawing("plot_adstock_kernels", "Carry-over of spend", "parameters", paged=True),
@@ -113,7 +114,11 @@ GEOS = (
         suits=_many_geos,
     ),
 )  # fmt: skip
-CORRELATION = (Drawing("plot_correlation", "Correlation of sales, spend and controls", "observed"),)
+CORRELATION = (
+    Drawing("plot_correlation", "Correlation of sales, spend and controls", "observed"),
+    Drawing("plot_lags", "Correlation of spend with later sales", "observed", paged=True),
+    Drawing("plot_spend_against_sales", "Sales against spend", "observed", paged=True),
+)
 OUTLIERS = (Drawing("plot_outliers", "Values far from the others", "observed"),)
 RECOVERABILITY = (
     Drawing(

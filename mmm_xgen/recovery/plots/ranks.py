@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -13,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.plots.panels import DASHED, WIDTH, band, headed, legend_below, line, page_of
-from mmm_xgen.plots.style import STYLE
+from mmm_xgen.plots.panels import DASHED, WIDTH, band, blank, headed, legend_below, line, page_of
 from mmm_xgen.recovery.plots.panels import (
     BAND,
     BETWEEN,
@@ -76,10 +74,8 @@ def plot_ranks(
     if not ranks:
         raise ConfigError("found no ranks, needed: at least one name with its ranks", path="ranks")
     chosen = page_of(list(ranks), page, PAIRS, "ranks")
-    with mpl.rc_context(STYLE):
-        n = len(chosen.names)
-        size = figsize or (0.85 * WIDTH, 1.4 + 1.75 * n)
-        figure = Figure(figsize=size, layout="constrained")
+    n = len(chosen.names)
+    with blank(figsize, 1.4 + 1.75 * n, 0.85 * WIDTH) as figure:
         grid = figure.subplots(n, 2, squeeze=False)
         for (left, right), name in zip(grid, chosen.names, strict=True):
             values = np.asarray(ranks[name], dtype=float).ravel()
@@ -90,7 +86,7 @@ def plot_ranks(
             _draw_difference(right, found)
         for axes in grid[-1]:
             axes.set_xlabel("rank of the truth among draws")
-        headed(figure, "Ranks of the truth", "; ".join(filter(None, [CAVEAT, chosen.note])))
+        headed(figure, "Ranks of the truth", CAVEAT, chosen.note)
         entries: dict[str, Artist] = {
             "ranks": line(ESTIMATE),
             "uniform": line(TRUTH, dashed=True, width=1.1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -20,10 +19,11 @@ from mmm_xgen.plots.panels import (
     legend_below,
     line,
     log_axis,
+    marks,
     new_panels,
     page_of,
 )
-from mmm_xgen.plots.style import FAINT, STYLE
+from mmm_xgen.plots.style import FAINT
 from mmm_xgen.recovery.plots.panels import BAND, BETWEEN, ESTIMATE, MISSED, OPAQUE, TRUTH
 from mmm_xgen.recovery.plots.studies import filled, row_names
 from mmm_xgen.recovery.scoring.scales import FLOOR
@@ -78,8 +78,7 @@ def plot_roas_recovery(
     ends = np.quantile(middle, [0.01, 0.99]) if len(middle) else np.array(truths)
     low = max(FLOOR * truths[0], min(truths[0], 0.8 * ends[0]))
     estimates = (low, max(truths[1], 1.25 * ends[1]))
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(models.names), figsize=figsize, height=3.3)
+    with new_panels(len(models.names), figsize=figsize, height=3.3) as (figure, panels):
         for axes, name in zip(panels, models.names, strict=True):
             _draw_scatter(axes, named[named["name"] == name], truths, estimates)
             axes.set_title(name.replace(BETWEEN, "\n"))
@@ -107,21 +106,9 @@ def _draw_scatter(axes: Axes, rows: pd.DataFrame, truths: Ends, estimates: Ends)
         axes.vlines(truth, least, most, color=FAINT, linewidth=0.8, alpha=OPAQUE)
     inside = (middle >= low) & (middle <= high)
     size = 4.5 if len(rows) <= MOST_BARS else 2.5
-    axes.plot(
-        truth[inside],
-        middle[inside],
-        "o",
-        color=ESTIMATE,
-        markersize=size,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-        label="median",
-    )
+    marks(axes, truth[inside], middle[inside], ESTIMATE, size=size, label="median")
     for out, at, marker in ((middle < low, low, "v"), (middle > high, high, "^")):
-        # The layout breaks down over an empty line that is not clipped.
-        if out.any():
-            edge = np.full(out.sum(), at)
-            axes.plot(truth[out], edge, marker, color=MISSED, markersize=5, clip_on=False)
+        marks(axes, truth[out], at, MISSED, marker=marker, size=5, whole=True)
     log_axis(axes, "x", truths)
     log_axis(axes, "y", estimates)
     axes.set_xlabel("true ROAS")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -11,7 +10,6 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
-from mmm_xgen.formatting.words import period_word
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
@@ -23,8 +21,8 @@ from mmm_xgen.plots.panels import (
     new_panels,
     page_of,
 )
-from mmm_xgen.plots.selection import texts_of
-from mmm_xgen.plots.style import FAINT, STYLE, format_dates, format_numbers, plain_text
+from mmm_xgen.plots.selection import kpi_of, per_period, texts_of
+from mmm_xgen.plots.style import FAINT, format_dates, format_numbers
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH
@@ -86,8 +84,7 @@ def plot_predictive(
     known(series, name, f"{name}_mean")
     geos = page_of(by_size(ds["mu"].sum("date")), page, MOST_PANELS, "geos")
     what = "predicted" if name == "y" else "expected by the model"
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(geos.names), figsize=figsize)
+    with new_panels(len(geos.names), figsize=figsize) as (figure, panels):
         for axes, geo in zip(panels, geos.names, strict=True):
             _shade_holdout(axes, ds, train_end)
             here = ds[["y", "mu"]].sel(geo=geo)
@@ -166,8 +163,7 @@ def plot_contributions(
         raise ConfigError(f"no geo is named {geo!r}; {nearest(geo, geos)}", path="geo")
     truth, estimate = ds[name].sel(geo=geo), series.sel(geo=geo)
     channels = page_of(by_size(truth.sum("date")), page, MOST_PANELS, "channels")
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(channels.names), figsize=figsize)
+    with new_panels(len(channels.names), figsize=figsize) as (figure, panels):
         for axes, channel in zip(panels, channels.names, strict=True):
             _shade_holdout(axes, ds, train_end)
             here = estimate.sel(channel=channel)
@@ -242,9 +238,7 @@ def plot_response_curves(
     share = seen / seen.mean("date").where(seen.mean("date") > 0)
     order = by_size(ds["channel_contribution"].sum(("date", "geo")))
     channels = page_of(order, page, MOST_PANELS, "channels")
-    unit = plain_text(str(ds["y"].attrs.get("units", "sales"))) if "y" in ds else "sales"
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(channels.names), figsize=figsize)
+    with new_panels(len(channels.names), figsize=figsize) as (figure, panels):
         for axes, channel in zip(panels, channels.names, strict=True):
             spent = share.sel(channel=channel)
             if bool(spent.notnull().any()):
@@ -266,7 +260,7 @@ def plot_response_curves(
             axes.set_xlim(float(grid.min()), float(grid.max()))
             axes.set_title(texts_of(ds, "channel")[channel])
             axes.set_xlabel("multiple of the window's spend")
-            axes.set_ylabel(unit)
+            axes.set_ylabel(kpi_of(ds))
             format_numbers(axes, "y")
         headed(figure, "Response curves: estimated and true", channels.note)
         entries: dict[str, Artist] = {
@@ -337,7 +331,6 @@ def _holdout_entry(train_end: str | None) -> dict[str, Artist]:
 
 
 def _finish(axes: Axes, ds: xr.Dataset) -> None:
-    unit = plain_text(str(ds["y"].attrs.get("units", "sales"))) if "y" in ds else "sales"
-    axes.set_ylabel(f"{unit} per {period_word(str(ds.attrs.get('freq', '')))}")
+    axes.set_ylabel(per_period(kpi_of(ds), ds))
     format_numbers(axes, "y")
     format_dates(axes)
