@@ -117,7 +117,7 @@ def test_contributions_stack_up_to_expected_sales(ds):
     assert highest[-1] == pytest.approx(float(ds.mu.sum("geo").max()))
     assert highest == sorted(highest)
     share = float(ds.channel_contribution.sum() / ds.mu.sum())
-    assert f"{share:.0%}" in axes.get_title(loc="left")
+    assert f"{share:.1%}" in axes.get_title(loc="left")
 
 
 def test_roas_bars_show_the_configured_returns(ds):
@@ -143,7 +143,7 @@ def test_spend_rows_name_totals_and_shares(ds):
     total = ds.spend.sum(("date", "geo")).to_series()
     texts = {text.get_text() for text in axes.texts}
     share = total / total.sum()
-    expected = {f"{short_number(total[name])} ({share[name]:.0%})" for name in total.index}
+    expected = {f"{short_number(total[name])} ({share[name]:.1%})" for name in total.index}
     assert texts == expected
 
 

@@ -51,7 +51,7 @@ FOUND_ERRORS = 1
 
 
 class Format(StrEnum):
-    """What a dataset can be written as."""
+    """Formats of a dataset."""
 
     CSV = "csv"
     PARQUET = "parquet"

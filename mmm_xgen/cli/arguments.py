@@ -1,4 +1,4 @@
-"""Meaning of the words of an option: windows, changes of spend, constraints, files to write."""
+"""Parsing of option values: windows, changes of spend, constraints, output files."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def option_of(key: str) -> str:
 
 
 def as_written(error: ConfigError) -> ConfigError:
-    """Error of `optimize_allocation` with the words of the command line.
+    """Rewrite an error of `optimize_allocation` with the options of the command line.
 
     Examples
     --------

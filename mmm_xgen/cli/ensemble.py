@@ -30,21 +30,21 @@ SUFFIXES = {"zarr": ".zarr", "parquet": "_frames"}
 
 
 class Store(StrEnum):
-    """What an ensemble can be written as."""
+    """Formats of an ensemble."""
 
     ZARR = "zarr"
     PARQUET = "parquet"
 
 
 class Number(StrEnum):
-    """How numbers are stored."""
+    """Types of stored numbers."""
 
     FLOAT64 = "float64"
     FLOAT32 = "float32"
 
 
 class Way(StrEnum):
-    """How distributions are covered."""
+    """Ways to sample distributions."""
 
     RANDOM = "random"
     LATIN_HYPERCUBE = "latin_hypercube"
@@ -277,7 +277,7 @@ def _names(texts: list[str] | None) -> list[str]:
 
 @contextmanager
 def _as_options() -> Iterator[None]:
-    """Say what is wrong in the words of the command line."""
+    """Re-raise errors with the options of the command line."""
     try:
         yield
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Figures of the truth as tables to read, and as CSV and JSON to compute with."""
+"""Results as tables for people, and as CSV and JSON for programs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AFTER_THE_LAST = (
 
 @dataclass(frozen=True)
 class Column:
-    """A figure in a table: its variable, its words and how it reads."""
+    """Column of a table: its variable, its heading and its format."""
 
     name: str
     words: str

@@ -1,4 +1,4 @@
-"""Configurations and data, from what the user named."""
+"""Reading of configurations and data that the user named."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def require_unharmed(ds: xr.Dataset) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error in the block name the file that it is about, unless it names an option.
+    """Add the file to errors in the block, unless they name an option.
 
     A file may be altered in a way that no check knows of: other errors of the block become one
     that says so.

@@ -1,4 +1,4 @@
-"""What a dataset or preset has in it, as tables."""
+"""Tables that describe datasets and presets."""
 
 from __future__ import annotations
 

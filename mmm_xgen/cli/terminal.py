@@ -1,4 +1,4 @@
-"""What the user sees: one-line errors and warnings, and progress on a terminal."""
+"""Output on the terminal: lines, and errors and warnings in one line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OneLineGroup(TyperGroup):
     """Commands whose every failure on bad input is one line on stderr and exit status 2."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; what nobody reads any more is not an error of it."""
+        """Run a command; a closed pipe on stdout is not an error."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:

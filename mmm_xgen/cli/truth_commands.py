@@ -1,4 +1,4 @@
-"""The commands that tell the truth of a dataset: returns, what-ifs, the best budget."""
+"""The commands ``truth``, ``whatif`` and ``optimize``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class By(StrEnum):
-    """What estimands tell apart."""
+    """Groups of estimands."""
 
     CHANNEL = "channel"
     GEO = "geo"
 
 
 class Form(StrEnum):
-    """What figures can be printed as."""
+    """Formats of printed results."""
 
     TABLE = "table"
     CSV = "csv"
@@ -143,7 +143,7 @@ def whatif(
 def _impacts(
     ds: xr.Dataset, settings: list[str], changes: list[dict[str, Any]], scenario: xr.Dataset
 ) -> xr.Dataset:
-    """What each change adds to those before it, and all of them together, dims (change,)."""
+    """Compute the impact of each change after the ones before it, and in total, dims (change,)."""
     import numpy as np
     import xarray as xr
 

@@ -141,7 +141,7 @@ def plot_controls(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the value of each control, and beside it what it does to sales, if that is known.
+    """Draw the value of each control, and its effect on sales where that is known.
 
     Values of several geos are shown as their median, and the span that holds 80% of them; of a
     control that is on or off, such as a promotion, the number of geos in which it is on.

@@ -1,4 +1,4 @@
-"""Where sales come from: contributions over time, in sum, and as shares."""
+"""Plots of contributions: over time, in sum, and as shares of sales."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def _draw_stack(
     values: dict[str, FloatArray],
     groups: Groups,
 ) -> None:
-    """Baseline, channels that are not shown, those that are, and the line of expected sales."""
+    """Stack the baseline, other channels and those shown; draw expected sales as a line."""
     base = expected - media
     rest = media - np.sum(list(values.values()), axis=0)
     layers = {"without media": (base, BASE_COLOUR)}
@@ -336,7 +336,7 @@ class _Step:
 
 
 def _steps(totals: xr.Dataset, groups: Groups) -> list[_Step]:
-    """Rows from base sales to sales; parts that are zero in every geo are left out."""
+    """Make rows from base sales to sales, without parts that are zero in every geo."""
     steps = []
     for variable, name in BASELINE.items():
         values = totals[variable].to_numpy()
@@ -380,7 +380,7 @@ def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
 def _draw_shares(
     axes: Axes, shares: FloatArray, colours: list[str], beside: FloatArray | None
 ) -> None:
-    """Bars, and what they and the marks beside them are to the right of both."""
+    """Draw bars, and write the shares to the right of bar and mark."""
     drawn = np.where(np.isfinite(shares), shares, 0.0)
     axes.barh(np.arange(len(shares)), drawn, color=colours, height=0.7)
     ends = np.maximum(drawn, 0.0 if beside is None else beside)

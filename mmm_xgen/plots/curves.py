@@ -1,4 +1,4 @@
-"""What each level of spend makes: response and marginal curves, and the best of every budget."""
+"""Plots of response curves, marginal returns and the efficiency frontier."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def plot_response_curves(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what each channel's spend makes, or what its next unit earns, at every level of it.
+    """Draw the response curve of each channel, or its marginal return at every level of spend.
 
     Spend of all dates and geos moves in proportion, so that a level is a mean a period. The
     shaded range, in which the curve is bold, is the operating range: today's spend of all but
@@ -156,7 +156,7 @@ def plot_efficiency_frontier(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the revenue that each budget can earn at best, beside what today's split makes of it.
+    """Draw the highest revenue of each budget, beside the revenue of today's split of it.
 
     The split is found anew for every budget, which takes some seconds for many channels.
 
@@ -258,7 +258,7 @@ def _ends(usual: FloatArray, means: FloatArray, reaches: FloatArray) -> FloatArr
 
 
 def _curves(ds: xr.Dataset) -> dict[str, _Curve | None]:
-    """Curve of each channel, as far as its usual spend goes; None where nothing is spent."""
+    """Compute the curve of each channel up to its usual spend; None where nothing is spent."""
     spend = ds["spend"].sum("geo").transpose("channel", "date").to_numpy()
     means = spend.mean(axis=-1)
     usual = np.quantile(spend, USUAL_SPEND, axis=-1).T
@@ -365,7 +365,7 @@ def _words(
 
 
 def _gain(found: xr.Dataset, spent: float, earned: float) -> str:
-    """What the best split of today's budget would add, if that budget is among those drawn."""
+    """Say the gain of the best split of today's budget, if that budget is among those drawn."""
     budget = found["budget"].to_numpy()
     if spent > 0 and earned > 0:
         nearest = int(np.argmin(np.abs(budget - spent)))

@@ -1,4 +1,4 @@
-"""What to do, and how much can be known: scenarios, the best budget, recoverability."""
+"""Plots of scenarios and of the best split of a budget."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ MOST_NAMED = 30
 def plot_scenarios(
     comparison: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw what each scenario costs and earns beyond today, and which channels earn it.
+    """Draw the added spend and revenue of each scenario, in all and by channel.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def plot_budget(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the best split of a budget beside today's, and why it is the best.
+    """Draw the best split of a budget beside today's, with marginal returns or changes by geo.
 
     Left: spend of each channel today and under the best split, between the bounds that it had.
     Right: what the next unit of spend earns, which the best split makes equal wherever no bound
@@ -226,7 +226,7 @@ def plot_budget(
 
 
 def _groups_of(comparison: xr.Dataset) -> Groups:
-    """Channels with the colours that they have in pictures of the dataset itself.
+    """Group channels, with the colours that they have in plots of the dataset itself.
 
     A scenario less what it adds is today, from which the colours come.
     """
@@ -239,7 +239,7 @@ def _groups_of(comparison: xr.Dataset) -> Groups:
 
 
 def _paying(comparison: xr.Dataset) -> str:
-    """How many scenarios add more revenue than spend."""
+    """Count the scenarios that add more revenue than spend."""
     added = comparison["incremental_revenue"] - comparison["incremental_spend"]
     size = abs(comparison["incremental_spend"]) + abs(comparison["incremental_revenue"])
     paying = int((added > ROUNDING * size).sum())
@@ -272,7 +272,7 @@ def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, names: list[str], curr
 
 
 def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: str) -> None:
-    """Bars end to end, what a channel gains to the right and what it loses to the left."""
+    """Draw bars end to end: gains of channels to the right, losses to the left."""
     added = groups.sums(table["channel_incremental_revenue"].transpose("scenario", "channel"))
     right, left = np.zeros(table.sizes["scenario"]), np.zeros(table.sizes["scenario"])
     rows = np.arange(table.sizes["scenario"])
@@ -351,7 +351,7 @@ def _notes(plan: xr.Dataset, currency: str) -> list[str]:
 
 
 def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) -> bool:
-    """Bars of both splits, and bounds; whether there are any."""
+    """Draw both splits and the bounds; return if there are bounds."""
     places = np.arange(len(rows))
     today, best = (_over_geos(plan[name]) for name in ("current_spend", "optimal_spend"))
     lower, upper = plan["lower"].to_numpy(), plan["upper"].to_numpy()
@@ -386,7 +386,7 @@ def _relative(best: float, today: float) -> str:
 def _draw_slopes(
     axes: Axes, ds: xr.Dataset, plan: xr.Dataset, names: list[str], rows: list[str]
 ) -> None:
-    """Marginal returns today and under the best split; what is infinite is not drawn."""
+    """Draw finite marginal returns today and under the best split."""
     best = plan["mroas"].sel(channel=names).to_numpy()
     window = tuple(str(plan.attrs["window"]).split(" to "))
     # The derivative that the best split makes equal: of the window's revenue by its spend.

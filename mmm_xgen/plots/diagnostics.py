@@ -1,4 +1,4 @@
-"""Data before a model sees them: what moves together, what is wrong, what lies far away."""
+"""Plots of correlations and outliers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def plot_correlation(
 
 
 def _most_correlated(correlation: FloatArray, roles: np.ndarray) -> np.ndarray:
-    """Positions of the variables to show, in their order; y always."""
+    """Find the variables to show, in their order; y is always shown."""
     size = np.abs(np.nan_to_num(correlation - np.eye(len(correlation)))).max(axis=1)
     size[roles == "y"] = np.inf
     return np.sort(np.argsort(-size, kind="stable")[:MOST_VARIABLES])
@@ -135,7 +135,7 @@ def _squares(axes: Axes, values: FloatArray, roles: np.ndarray, labels: list[str
 
 
 def _strongest(values: FloatArray, labels: list[str]) -> str:
-    """Sentence about the pair that moves together most, sales apart."""
+    """Describe the most correlated pair of channels and controls."""
     size = np.abs(np.nan_to_num(np.tril(values, -1)))
     size[0] = size[:, 0] = 0.0
     if not size.any():

@@ -1,4 +1,4 @@
-"""Sales and spend before a model sees them: distributions, scatter, lags and pairs."""
+"""Plots that explore sales and spend: distributions, scatter, lags and pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Geos beside each other: how large, how variable, how they respond."""
+"""Plot that compares geos."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _headline(sales: FloatArray, names: list[str], order: np.ndarray) -> str:
 
 
 def _draw_index(axes: Axes, ds: xr.Dataset) -> dict[str, Artist]:
-    """Sales over time, each geo's own mean as 100."""
+    """Draw sales over time, each geo's own mean as 100."""
     series, step = thinned(ds[["y"]].astype(float))
     dates = series["date"].to_numpy()
     mean = ds["y"].astype(float).mean("date")
@@ -164,7 +164,7 @@ def _draw_index(axes: Axes, ds: xr.Dataset) -> dict[str, Artist]:
 
 
 def _draw_sales(axes: Axes, ds: xr.Dataset) -> None:
-    """Box of each geo's sales: half of the dates in the box, 90% in the whiskers."""
+    """Draw a box of each geo's sales: half of the dates in the box, 90% in the whiskers."""
     sales = ds["y"].astype(float).transpose("geo", "date").to_numpy()
     quantiles = _quantiles(sales)
     low, first, middle, third, high = quantiles
@@ -197,7 +197,7 @@ def _quantiles(sales: FloatArray) -> FloatArray:
 
 
 def _draw_spend(axes: Axes, ds: xr.Dataset) -> None:
-    """Spend for each unit of sales, which compares geos of any size."""
+    """Draw spend by sales, a ratio that compares geos of any size."""
     spend = ds["spend"].astype(float).sum(("date", "channel"))
     sold = ds["y"].astype(float).sum("date")
     ratio = (spend / sold.where(sold > 0)).to_numpy()
@@ -211,7 +211,7 @@ def _draw_spend(axes: Axes, ds: xr.Dataset) -> None:
 
 
 def _draw_contributions(axes: Axes, ds: xr.Dataset, shown: xr.Dataset, rows: list[str]) -> None:
-    """Share of each channel in each geo's expected sales, in percent."""
+    """Draw the share of each channel in each geo's expected sales, in percent."""
     groups = group_channels(ds)
     parts = groups.sums(100 * attribution(shown, by=("geo", "channel")))
     shares = np.stack(list(parts.values()), axis=1)

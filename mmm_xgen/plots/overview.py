@@ -1,4 +1,4 @@
-"""One page that shows a newcomer what is in a dataset."""
+"""Plot of one page that introduces a dataset."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def plot_overview(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None)
 
 @dataclass(frozen=True)
 class _Page:
-    """What the page shows: `ds` as generated, and series summed over geos and small channels.
+    """Contents of the page: `ds` as generated, and series summed over geos and small channels.
 
     Each point of a series is the mean of `step` dates.
     """
@@ -244,7 +244,7 @@ def _draw_response(axes: Axes, page: _Page) -> None:
 
 
 def _roas_of_groups(page: _Page) -> FloatArray:
-    """Return of each group: of several channels, that of their spend together."""
+    """Compute the return of each group on the spend of all its channels."""
     single = roas(page.ds)
     spend = page.ds["spend"].sum(("date", "geo"))
     revenue = (single * spend).where(spend > 0, 0.0)
@@ -255,7 +255,7 @@ def _roas_of_groups(page: _Page) -> FloatArray:
 
 
 def _curves(page: _Page) -> dict[str, FloatArray]:
-    """Mean contribution a period of each group, at multiples of its whole spend."""
+    """Compute the mean contribution per period of each group at multiples of its spend."""
     ds = page.ds
     multiplier = xr.DataArray(MULTIPLIERS, dims="multiplier")
     curves = {}

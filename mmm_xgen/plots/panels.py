@@ -1,4 +1,4 @@
-"""What pictures are made of: pages, panels, titles, legends, rows."""
+"""Building blocks of plots: pages, panels, titles, legends, rows and marks."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ NARROW = 300.0
 
 @dataclass(frozen=True)
 class Page:
-    """Some of many names, and a note which they are; no note if they are all."""
+    """Names on one page of a plot, and a note on which they are; no note on a single page."""
 
     names: list[str]
     note: str
 
 
 def page_of(names: Sequence[str], page: int, size: int, noun: str) -> Page:
-    """Names of one page.
+    """Choose the names on one page.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def page_of(names: Sequence[str], page: int, size: int, noun: str) -> Page:
 def canvas(
     ax: Axes | None, figsize: tuple[float, float] | None, *, height: float = 4.2
 ) -> Iterator[tuple[Figure, Axes]]:
-    """Figure and axes of a picture of one panel: those given, or new ones in our style.
+    """Provide figure and axes for a plot of one panel: those given, or new ones.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def canvas(
 def blank(
     figsize: tuple[float, float] | None, height: float, width: float = WIDTH
 ) -> Iterator[Figure]:
-    """Figure without panels, in our style; `figsize` overrides its width and height."""
+    """Provide a figure without panels; `figsize` overrides its width and height."""
     with mpl.rc_context(STYLE):
         yield Figure(figsize=figsize or (width, height), layout="constrained")
 
@@ -128,7 +128,7 @@ def blank(
 def new_panels(
     n: int, *, figsize: tuple[float, float] | None, height: float = 2.6
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Figure with `n` panels in a grid as wide as a page."""
+    """Provide a figure with `n` panels in a grid as wide as a page."""
     columns = 1 if n == 1 else 2 if n in (2, 4) else 3
     rows = -(-n // columns)
     # A single panel is the only thing to look at.
@@ -155,7 +155,7 @@ def headed(figure: Figure, title: str, *notes: str) -> None:
 
 
 def legend_below(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """Legend outside of all panels, where it covers nothing, in as many columns as there is room.
+    """Draw a legend below all panels, in as many columns as there is room.
 
     Columns are as wide as their longest entry, which is estimated from its letters.
     """
@@ -173,7 +173,7 @@ def legend_below(figure: Figure, entries: Mapping[str, Artist]) -> None:
 
 
 def legend_beside(axes: Axes, entries: Mapping[str, Artist]) -> None:
-    """Legend of one panel, to its right, where it covers nothing."""
+    """Draw the legend of one panel to its right."""
     legend = axes.legend(
         list(entries.values()),
         [""] * len(entries),
@@ -191,17 +191,17 @@ def _name(legend: Legend, entries: Mapping[str, Artist]) -> None:
 
 
 def line(colour: str, *, dashed: bool = False, width: float = 1.8) -> Line2D:
-    """Line of a legend."""
+    """Make a line for a legend."""
     return Line2D([], [], color=colour, linestyle=DASHED if dashed else "-", linewidth=width)
 
 
 def dot(colour: str, marker: str = "o") -> Line2D:
-    """Mark of a legend."""
+    """Make a mark for a legend."""
     return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5)
 
 
 def band(colour: str, alpha: float = 1.0) -> Patch:
-    """Area of a legend."""
+    """Make an area for a legend."""
     return Patch(facecolor=colour, alpha=alpha)
 
 
@@ -261,7 +261,7 @@ def write_beside(axes: Axes, ends: Any, texts: Iterable[str], *, gap: float = 5.
 
 
 def span(*values: Any) -> tuple[float, float]:
-    """Lowest and highest of all finite values and 0.
+    """Return the lowest and highest of all finite values and 0.
 
     Examples
     --------
@@ -289,7 +289,7 @@ def log_axis(axes: Axes, axis: str, ends: tuple[float, float]) -> None:
 
 
 def stack(axes: Axes, dates: Dates, layers: Sequence[FloatArray], fill: list[str]) -> float:
-    """Areas on top of each other, the first on the axis; what is below zero hangs from it.
+    """Draw areas on top of each other, the first on the axis; negative values hang below it.
 
     Returns
     -------
@@ -316,7 +316,7 @@ def stack(axes: Axes, dates: Dates, layers: Sequence[FloatArray], fill: list[str
 
 
 def area(axes: Axes, dates: Dates, low: FloatArray | float, high: FloatArray, colour: str) -> None:
-    """Area between two series; a bar if there is one date."""
+    """Draw the area between two series; a bar if there is one date."""
     if len(dates) == 1:
         axes.bar(dates, high - low, bottom=low, color=colour, width=1.0)
         return

@@ -1,4 +1,4 @@
-"""The sheet of what checks of data quality find: verdict, findings, figures."""
+"""Plot of the findings of the data quality check."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RED = "#F0C4BE"
 
 @in_memory
 def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
-    """Draw a sheet of what `mmm_xgen.check_data_quality` finds: verdict, findings, figures.
+    """Draw the result of `mmm_xgen.check_data_quality`: verdict, findings, figures.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ HEADINGS = {
 
 
 def _flags(figures: pd.DataFrame, n_dates: int) -> pd.DataFrame:
-    """Cells that need a look, by the limits of the checks."""
+    """Mark the figures beyond the limits of the checks."""
     flags = pd.DataFrame(False, index=figures.index, columns=list(WRITE))
     if not len(figures):
         return flags

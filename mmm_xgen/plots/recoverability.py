@@ -1,4 +1,4 @@
-"""How well the return of each channel can be told from a dataset at best, and why not better."""
+"""Plot of the precision with which a dataset can identify the return of each channel."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def plot_information_bound(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw how well the return of each channel can be told from the data at best, and why.
+    """Draw the smallest possible error of each channel's return, and its main cause.
 
     The mark is the smallest relative standard error of the ROAS with the prior, the hollow one
     without it; see `mmm_xgen.truth.recoverability` for both, the grades and the reasons.
@@ -115,7 +115,7 @@ def plot_information_bound(
 
 
 def _draw_bounds(axes: Axes, found: xr.Dataset) -> None:
-    """Marks with and without the prior, on the axis or at its end."""
+    """Draw marks with and without the prior, on the axis or at its end."""
     both = [found[name].to_numpy() for name in ("roas_bound", "roas_bound_without_prior")]
     known = np.concatenate(both)
     known = known[np.isfinite(known) & (known > 0)]
@@ -140,7 +140,7 @@ def _draw_bounds(axes: Axes, found: xr.Dataset) -> None:
 
 
 def _reasons(found: xr.Dataset, names: Mapping[str, str]) -> list[str]:
-    """Reasons as plain text; a channel that is named in one may have a long name."""
+    """Write the reasons, with long names of channels shortened."""
     texts = zip(found["reason"].to_numpy(), found["collinear_with"].to_numpy(), strict=True)
     return [
         f"collinear with {names[str(partner)]}"
@@ -151,7 +151,7 @@ def _reasons(found: xr.Dataset, names: Mapping[str, str]) -> list[str]:
 
 
 def _explain_bounds(axes: Axes, found: xr.Dataset) -> None:
-    """Legend under the panel, as the reasons stand beside it."""
+    """Draw the legend below the panel: the reasons stand beside it."""
     there = set(map(str, found["grade"].to_numpy()))
     entries: dict[str, Artist] = {
         grade: dot(*look) for grade, look in GRADES.items() if grade in there

@@ -1,4 +1,4 @@
-"""What spend earns: true returns, average and marginal, of each channel and geo."""
+"""Plots of true returns, average and marginal, by channel and by geo."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def plot_roas(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the true return on ad spend beside what the next unit of spend earns.
+    """Draw the true return on ad spend beside the marginal return.
 
     By channel: a bar for the return (ROAS) and a diamond for the marginal return (mROAS). By
     geo: a cell for each geo and channel, blue where revenue is above the cost, red where it is
@@ -120,12 +120,12 @@ def plot_roas(
 
 
 def has_curves(ds: xr.Dataset) -> bool:
-    """Whether a dataset has a response to spend; sums of curves, of an aggregation, are none."""
+    """Tell if a dataset has response curves; an aggregated one has none."""
     return "effect" in ds and bool(np.isfinite(ds["effect"]).all())
 
 
 def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: FloatArray) -> None:
-    """Bars and diamonds, and both as numbers beside them."""
+    """Draw returns as bars, marginal returns as diamonds, and write both beside them."""
     rows = np.arange(len(names))
     axes.barh(rows, np.nan_to_num(average), color=AVERAGE, height=0.62)
     # A root curve has no finite slope at zero spend, and its next unit no finite return there.
@@ -153,7 +153,7 @@ def _explain(figure: Figure, *, has_marginal: bool) -> None:
 
 
 def _verdict(average: FloatArray, marginal: FloatArray) -> str:
-    """How many earn their cost, on all spend and on the next unit of it."""
+    """Count the channels that earn their cost, on all spend and on the next unit."""
     spent = np.isfinite(average)
     if not spent.any():
         return "No return on ad spend: there is no spend"
@@ -167,7 +167,7 @@ def _verdict(average: FloatArray, marginal: FloatArray) -> str:
 
 
 def _spread(ds: xr.Dataset, window: Window) -> str:
-    """Which channel's return differs most between geos."""
+    """Name the channel whose return differs most between geos."""
     geos = [str(name) for name in ds["geo"].to_numpy()]
     table = roas(ds, by=("geo", "channel"), window=window).transpose("geo", "channel").to_numpy()
     known = np.isfinite(table) & (table > 0)
@@ -194,7 +194,7 @@ def _span(ds: xr.Dataset, window: Window) -> str:
 def _by_geo(
     ds: xr.Dataset, window: Window, page: int, figsize: tuple[float, float] | None
 ) -> Figure:
-    """Tables of the returns, geos down and channels across."""
+    """Draw tables of the returns, geos down and channels across."""
     channels = by_size(ds)[:MOST_COLUMNS]
     geos = [str(name) for name in ds["geo"].to_numpy()]
     chosen = page_of(geos, page, MOST_ROWS, "geos")

@@ -1,4 +1,4 @@
-"""Sales over time: what they are made of, and how a decomposition of the data alone splits them."""
+"""Plots of sales over time: their true parts, and a decomposition of the data alone."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def _total(ds: xr.Dataset, name: str) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Split:
-    """What a decomposition found; no season if none can be told from the data."""
+    """Result of a decomposition; without a season if the data are too short for one."""
 
     trend: FloatArray
     season: FloatArray | None

@@ -1,4 +1,4 @@
-"""What of a dataset a picture shows: geos, channels in groups, dates, and words for units."""
+"""Selection of geos, channels and dates for a plot, checks of them, and texts for units."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Groups:
 
 
 def texts_of(ds: xr.Dataset, dim: str) -> dict[str, str]:
-    """Text of each channel, geo or control of a dataset, all of them different.
+    """Return a different text for each channel, geo or control of a dataset.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def texts_of(ds: xr.Dataset, dim: str) -> dict[str, str]:
 
 
 def entries_of(named: Iterable[tuple[str, Artist]]) -> dict[str, Artist]:
-    """Entries of a legend, also where two names are the same, as long ones that are shortened.
+    """Make the entries of a legend; equal names get a number.
 
     Examples
     --------
@@ -295,7 +295,7 @@ def _colours(everything: list[str], kept: list[str], other: str | None) -> dict[
 
 
 def thinned(ds: xr.Dataset) -> tuple[xr.Dataset, int]:
-    """Means over so many neighbouring dates that no more than a page shows are left.
+    """Average neighbouring dates until there are no more than `MOST_DATES`.
 
     Returns
     -------
@@ -317,7 +317,7 @@ def thinned(ds: xr.Dataset) -> tuple[xr.Dataset, int]:
 
 
 def period_of(ds: xr.Dataset) -> str:
-    """Word for one period of a dataset, such as ``"week"``."""
+    """Return the word for one period of a dataset, such as ``"week"``."""
     return period_word(str(ds.attrs.get("freq", "")))
 
 
@@ -358,7 +358,7 @@ def span_of(ds: xr.Dataset) -> str:
 
 
 def where(ds: xr.Dataset, geo: str | None) -> str:
-    """Words for the geos of a picture.
+    """Name the geos of a plot.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What-ifs by hand: sliders of channels, geo and budget, and what is true under them."""
+"""Plot of a plan beside today's spend, and sliders to make such plans."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def plot_what_if(
     geo: str | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw expected sales, spend and contributions under another spend beside today's.
+    """Draw expected sales, spend and contributions of a plan beside today's.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def _draw_bars(axes: Axes, names: list[str], today: FloatArray, plan: FloatArray
 
 
 def _change(today: float, plan: float) -> str:
-    """What becomes of a sum, in words."""
+    """Describe the change of a sum."""
     if np.isclose(today, plan, rtol=1e-9, atol=1e-9):
         return "as today"
     word, size = "more" if plan > today else "less", abs(plan - today)
@@ -212,7 +212,7 @@ def _change(today: float, plan: float) -> str:
 
 @in_memory
 def what_if_simulator(ds: xr.Dataset) -> Any:
-    """Sliders for the spend of every channel, a geo and the budget, with what is true under them.
+    """Show sliders for the spend of each channel and the budget, with the true outcome.
 
     A channel's slider multiplies its spend on all dates, in the geo that is chosen or in all of
     them. That of the budget moves all channels by the same factor; the button below it splits
@@ -369,7 +369,7 @@ class _Simulator:
 
     @contextmanager
     def _silently(self) -> Iterator[None]:
-        """Set sliders without being told of it."""
+        """Set sliders without reacting to it."""
         self.listening = False
         try:
             yield
@@ -397,7 +397,7 @@ class _Simulator:
 
 
 def _table(ds: xr.Dataset, plan: xr.DataArray) -> str:
-    """What each channel and all of them do under a plan, as HTML."""
+    """Write the outcome of a plan, by channel and in all, as HTML."""
     found = compare_scenarios(ds, {"plan": plan}).sel(scenario="plan", drop=True)
     units = {"currency": str(ds.attrs.get("currency", "")), "kpi": str(ds.attrs.get("kpi", ""))}
     heads = [("", ""), *((title, unit.format(**units)) for title, unit, _ in TABLE.values())]

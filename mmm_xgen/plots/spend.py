@@ -1,4 +1,4 @@
-"""Where the money goes: spend of the channels over time."""
+"""Plots of spend over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of spend on its way to sales: carried over, then saturated."""
+"""Plots of adstock and saturation: the stages from spend to response."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def plot_response_stages(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the spend of each channel, what adstock makes of it, and what its curve makes of that.
+    """Draw the spend of each channel, its adstock, and its saturated response.
 
     One row a channel. Spend and carried-over spend share a scale, and the spend is drawn behind
     what is carried over. If the curve acts before the adstock (``adstock_first=False``), the
@@ -216,7 +216,7 @@ def plot_adstock_kernels(
 
 
 def _colours(ds: xr.Dataset, channels: Sequence[str] | None) -> dict[str, str]:
-    """Colour of each channel, the largest first: that which it has in all pictures."""
+    """Colour of each channel, the largest first; it has the same in all plots."""
     groups = group_channels(ds, channels)
     return {
         channel: groups.colour[name]
@@ -226,7 +226,7 @@ def _colours(ds: xr.Dataset, channels: Sequence[str] | None) -> dict[str, str]:
 
 
 def _over_geos(ds: xr.Dataset, summed: Sequence[str]) -> xr.Dataset:
-    """Stages of all geos together: sums of currency, means by effect of responses."""
+    """Combine the stages of all geos: sums of currency, means of responses weighted by effect."""
     # Of a placebo each geo counts the same.
     effect = abs(ds["effect"])
     weight = effect.where((effect != 0).any("geo"), 1.0)
@@ -242,7 +242,7 @@ def _over_geos(ds: xr.Dataset, summed: Sequence[str]) -> xr.Dataset:
 
 
 def _draw_row(panels: list[Axes], dates: Dates, values: dict[str, FloatArray], colour: str) -> None:
-    """Stages of one channel; that which adstock smooths is behind what it makes of it."""
+    """Draw the stages of one channel, with the input of the adstock behind its output."""
     stages = list(values)
     # What adstock smooths and what it makes of it have the same units, and one scale.
     smoothed = stages[stages.index("carryover") - 1]
@@ -282,7 +282,7 @@ def _units(ds: xr.Dataset, step: int) -> str:
 
 
 def _longest(weights: xr.DataArray) -> int:
-    """Number of lags up to the last whose weight can be seen beside the peak of its kernel."""
+    """Count the lags up to the last weight that can be seen beside the peak."""
     seen = (weights > VISIBLE * weights.max("lag")).any(("channel", "geo")).to_numpy()
     return int(seen.nonzero()[0].max(initial=0)) + 1
 
@@ -295,7 +295,7 @@ def _shares_of_geos(ds: xr.Dataset) -> xr.DataArray:
 
 
 def _draw_kernel(axes: Axes, kernels: FloatArray, share: FloatArray, colour: str) -> None:
-    """Weights of one channel, dims (geo, lag), as bars of which each spans its period."""
+    """Draw the weights of one channel, dims (geo, lag), a bar for each period."""
     lags = np.arange(kernels.shape[1])
     mean = share @ kernels
     axes.bar(lags, mean, width=1.0, align="edge", color=colour, edgecolor="white", linewidth=0.5)
@@ -311,7 +311,7 @@ def _draw_kernel(axes: Axes, kernels: FloatArray, share: FloatArray, colour: str
 
 
 def _mark_half(axes: Axes, kernels: FloatArray, share: FloatArray, period: str) -> None:
-    """Line where half of the effect has arrived, as a mean over geos."""
+    """Mark when half of the effect has arrived, as a mean over geos."""
     half = float(share @ np.where(share > 0, half_of_effect(kernels), 0.0))
     axes.axvline(half, color=INK, linestyle=DASHED, linewidth=1.4)
     has_room = half < 0.6 * axes.get_xlim()[1]

@@ -1,4 +1,4 @@
-"""Colours, numbers and dates that all pictures share."""
+"""Colours, names, numbers and dates that all plots share."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class ShortNumbers(Formatter):
 
 
 def plain_text(name: str) -> str:
-    r"""Name as matplotlib writes it out: no formulas, and not longer than fits.
+    r"""Make a name fit for matplotlib: no formulas, and not too long.
 
     A long name loses its middle: what tells it from its neighbours often stands at its end.
 
@@ -111,7 +111,7 @@ def plain_text(name: str) -> str:
 
 
 def plain_texts(names: Iterable[str]) -> dict[str, str]:
-    """Text of each name as `plain_text` writes it, but with different texts for all names.
+    """Make names fit for matplotlib as `plain_text` does, and keep them different.
 
     Long names that would read alike show the part in which they differ.
 
@@ -158,7 +158,7 @@ def _without_middle(name: str) -> str:
 
 
 def _alike(texts: Mapping[str, str]) -> list[list[str]]:
-    """Names that have been shortened to the same text."""
+    """Group names that have been shortened to the same text."""
     groups = defaultdict(list)
     for name, text in texts.items():
         if name != text:

@@ -1,8 +1,9 @@
-"""Tables inside of pictures: columns of text beside rows, and ratios as colours."""
+"""Tables in plots: columns of text beside rows, and cells with colours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -51,27 +52,12 @@ def write_column(axes: Axes, header: str, texts: Sequence[str], *, indent: float
     ['2.40', '1.50', 'ROAS']
     """
     beside = axes.get_yaxis_transform()
+    look: Any = {"textcoords": "offset points", "fontsize": 8.5}
     for row, text in enumerate(texts):
-        place = (1.0, row)
-        axes.annotate(
-            text,
-            place,
-            xycoords=beside,
-            xytext=(indent, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
-    axes.annotate(
-        header,
-        (1.0, 1.0),
-        xycoords="axes fraction",
-        xytext=(indent, 3),
-        textcoords="offset points",
-        va="bottom",
-        fontsize=8.5,
-        color=FAINT,
-    )
+        axes.annotate(text, (1.0, row), xycoords=beside, xytext=(indent, 0), va="center", **look)
+    if header:
+        look |= {"xycoords": "axes fraction", "xytext": (indent, 3), "va": "bottom"}
+        axes.annotate(header, (1.0, 1.0), color=FAINT, **look)
     return indent + 14 + POINTS * max(map(len, [header, *texts]))
 
 
@@ -184,7 +170,7 @@ def draw_ratios(
 
 
 def doublings_of(*tables: FloatArray) -> float:
-    """How many doublings the colours of ratios should span, for all tables alike.
+    """Choose the number of doublings that the colours of ratios span, for all tables alike.
 
     Examples
     --------
@@ -198,7 +184,7 @@ def doublings_of(*tables: FloatArray) -> float:
 
 
 def scale_beside(figure: Figure, mesh: QuadMesh, panels: Sequence[Axes], words: str) -> None:
-    """Scale of the colours of ratios, with the ratios themselves as ticks."""
+    """Draw the scale of the colours of ratios, with the ratios as ticks."""
     lowest, highest = mesh.get_clim()
     ticks = np.arange(np.ceil(lowest), highest + 0.5)
     bar = figure.colorbar(mesh, ax=list(panels), fraction=0.03, pad=0.015, aspect=30, shrink=0.9)

@@ -1,4 +1,4 @@
-"""Series over time: lines, rows on one scale, spread over geos, and the words beside them."""
+"""Series over time: lines, rows on one scale, spread over geos, and texts for them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SPREAD = (0.1, 0.5, 0.9)
 
 @takes_datasets
 def has_truth(ds: xr.Dataset, *names: str) -> bool:
-    """Whether a dataset has all these variables; one of observed data has none of the truth.
+    """Tell if a dataset has all these variables; observed data do not have the truth.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def has_truth(ds: xr.Dataset, *names: str) -> bool:
 
 
 def place_of(ds: xr.Dataset, geo: str | None) -> str:
-    """Words for the geos that a series is of.
+    """Name the geos that a series is of.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def trace(
     width: float = 1.5,
     dashed: bool = False,
 ) -> Line2D:
-    """Line over time; with marks if no two neighbours are there to draw a line between."""
+    """Draw a line over time; with marks if no two neighbouring dates have a value."""
     there = np.isfinite(values)
     alone = not (there[1:] & there[:-1]).any()
     (drawn,) = axes.plot(
@@ -89,7 +89,7 @@ def trace(
 def even_rows(
     shown: Sequence[FloatArray], figsize: tuple[float, float] | None
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Panels below each other on which one unit has one height, so that sizes compare.
+    """Provide panels below each other on one scale: one unit has the same height in all.
 
     Parameters
     ----------
@@ -139,13 +139,13 @@ def date_rows(rows: Sequence[Axes]) -> None:
 
 
 def around_zero(axes: Axes, dates: Dates, values: FloatArray) -> None:
-    """Area between a series and zero."""
+    """Draw the area between a series and zero."""
     area(axes, dates, 0.0, values, DOT)
     trace(axes, dates, values, DOT_EDGE, width=0.9)
 
 
 def share_of(part: FloatArray, whole: FloatArray) -> str:
-    """Part of a sum in percent, if there is a positive sum.
+    """Write a part of a positive sum in percent.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def share_of(part: FloatArray, whole: FloatArray) -> str:
 
 
 def swing(values: FloatArray, whole: float, digits: int = 0) -> str:
-    """From how much to how much of a whole a series goes, in percent; nothing without a whole.
+    """Write the range of a series in percent of a whole; empty unless the whole is positive.
 
     Examples
     --------
@@ -243,7 +243,7 @@ def is_switch(cells: FloatArray) -> bool:
 
 
 def switches(axes: Axes, dates: Dates, cells: FloatArray) -> FloatArray:
-    """Steps that count the geos in which a control is on; a median would show it half on.
+    """Draw the number of geos in which a control is on, as steps.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def switches(axes: Axes, dates: Dates, cells: FloatArray) -> FloatArray:
 
 
 def without_panels(words: str, figsize: tuple[float, float] | None) -> Figure:
-    """Page that says in one line why there is nothing to see.
+    """Make a page that says in one line why there is nothing to see.
 
     Examples
     --------
@@ -297,7 +297,7 @@ def without_panels(words: str, figsize: tuple[float, float] | None) -> Figure:
 
 
 def role_names(names: Sequence[str], roles: Sequence[str]) -> list[str]:
-    """Names of all variables of a dataset as they are drawn; sales by what they are.
+    """Name all variables of a dataset for a plot.
 
     Examples
     --------
@@ -317,7 +317,7 @@ def role_names(names: Sequence[str], roles: Sequence[str]) -> list[str]:
 
 
 def draw_lines(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], groups: Groups) -> None:
-    """One line a group; dots if there is one date."""
+    """Draw a line for each group; dots if there is one date."""
     one = "o" if len(dates) == 1 else None
     for name in reversed(list(values)):
         series, colour = values[name], groups.colour[name]

@@ -85,7 +85,7 @@ def _settings(config: Nested, data: Data) -> Block:
 
 
 def _spreads(regions: Nested, data: Data) -> list[tuple[str, str]]:
-    """Sds over geos: those that the Dataset records, else those that the settings mean."""
+    """List the sds over geos: recorded ones of the Dataset, else those of the settings."""
     similarity = regions.get("similarity")
     rows = []
     if similarity is not None:

@@ -1,4 +1,4 @@
-"""What a report is made of: sections of sentences, figures, tables, pictures and code."""
+"""Parts of a report: sections of text, tables, pictures and code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a column; `numeric` ones stand at the right, `grade` ones are coloured."""
+    """Head of a column; `kind` is ``"number"`` for right-aligned, ``"grade"`` for coloured ones."""
 
     words: str
     unit: str = ""
@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under heads; `total` sets the last row apart, `fold` hides all till asked."""
+    """Rows of text; `total` sets the last row apart, `fold` hides the table until it is opened."""
 
     block: ClassVar[str] = "table"
     title: str
@@ -75,7 +75,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy; `fold` hides it till asked."""
+    """Text to copy; `fold` hides it until it is opened."""
 
     block: ClassVar[str] = "code"
     title: str

@@ -19,7 +19,7 @@ MOST = 6
 
 
 def digest(ds: xr.Dataset) -> list[tuple[str, str]]:
-    """Rows of a name and what the Dataset has of it; nothing lazy is computed.
+    """Summarise a Dataset in rows of a name and a text, without computing lazy arrays.
 
     Examples
     --------
@@ -40,13 +40,13 @@ def digest(ds: xr.Dataset) -> list[tuple[str, str]]:
 
 
 def as_text(rows: Iterable[tuple[str, str]]) -> str:
-    """One line a row."""
+    """Write one line for each row."""
     lines = (f"{name:<8} {text}" for name, text in rows)
     return "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in lines)
 
 
 def as_html(rows: Iterable[tuple[str, str]]) -> str:
-    """Table of the rows."""
+    """Write the rows as an HTML table."""
     from html import escape
 
     cells = (

@@ -1,4 +1,4 @@
-"""What the quality check found, as tables."""
+"""Findings of the quality check as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From data to the file: sections in their order, put into the template."""
+"""The report as a file: its sections in order, put into the template."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def write_report(
     sections: str | Iterable[str] | None = None,
     captions: bool = True,
 ) -> Path:
-    """Write one HTML file that shows and tells what is in a dataset.
+    """Write a report on a dataset as one HTML file.
 
     It needs nothing else: pictures are inside, nothing is loaded and no script runs. The same
     data give the same bytes.

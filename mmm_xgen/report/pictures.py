@@ -1,4 +1,4 @@
-"""The pictures of a report: which, of which data, and in what order."""
+"""The pictures of a report in their order, and the data that each needs."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ RECOVERABILITY = (
 
 
 def draw(subject: Subject, drawings: Sequence[Drawing]) -> list[Block]:
-    """Pictures of the data, each with a word on why where it cannot be drawn."""
+    """Draw the pictures that suit the data, with a note for each that cannot be drawn."""
     ds = subject.ds
     if ds is None:
         return []
@@ -150,7 +150,7 @@ def draw(subject: Subject, drawings: Sequence[Drawing]) -> list[Block]:
 
 
 def _pages(ds: xr.Dataset, drawing: Drawing) -> Sequence[Block]:
-    """Every page of a picture, as far as a report shows them."""
+    """Draw the first pages of a picture."""
     blocks: list[Block] = []
     for page in range(1, 2 + (MOST_PAGES if drawing.paged else 0)):
         try:
@@ -183,7 +183,7 @@ def _code(drawing: Drawing, page: int) -> str:
 
 
 def _alt(what: str, figure: Figure) -> str:
-    """What the picture shows, and its own title."""
+    """Describe a picture by its subject and its title."""
     titles = [figure.get_suptitle(), *(axes.get_title(loc="left") for axes in figure.axes)]
     title = next((text for text in titles if text), "")
     plain = " ".join(title.replace(r"\$", "$").split())

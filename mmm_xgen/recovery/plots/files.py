@@ -1,4 +1,4 @@
-"""Pictures as files: of one fit in its folder, and of a study in its summary."""
+"""Plots written as files, of a fit and of a study."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _of_fit(folder: Path, train_end: str | None) -> Drawings:
 
 
 def _of_study(units: pd.DataFrame, scores: pd.DataFrame, folder: Path) -> Drawings:
-    """What there is to draw; a study may have no fits, or none with a ROAS."""
+    """List the plots of a study; it may have no fits, or none with a ROAS."""
     drawings: dict[str, Callable[[], Figure]] = {}
     if not (units["status"] == DONE).any():
         return drawings

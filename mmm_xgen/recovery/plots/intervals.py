@@ -1,4 +1,4 @@
-"""Pictures of a fit's intervals, with the truth marked: returns and parameters."""
+"""Plots of interval estimates and the truth: returns and parameters."""
 
 from __future__ import annotations
 

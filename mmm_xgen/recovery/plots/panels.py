@@ -1,4 +1,4 @@
-"""What the pictures of the benchmark share: pages, panels, intervals with the truth, files."""
+"""Building blocks of the benchmark's plots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DPI = 110
 
 
 def model_text(name: str) -> str:
-    r"""Name of a model or dataset as matplotlib writes it out: whole, since only ends differ.
+    r"""Make the name of a model or dataset fit for matplotlib; unshortened, since only ends differ.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def interval_legend() -> dict[str, Artist]:
 
 
 def draw_intervals(axes: Axes, quantiles: FloatArray, truth: FloatArray) -> None:
-    """One row an interval, from above, with the truth on it.
+    """Draw one interval in each row, from above, with the truth on it.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def draw_intervals(axes: Axes, quantiles: FloatArray, truth: FloatArray) -> None
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a picture whole or not at all; the same picture is the same file."""
+    """Write a plot to a file, whole or not at all."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
     return path

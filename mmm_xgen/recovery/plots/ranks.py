@@ -1,4 +1,4 @@
-"""Pictures of simulation-based calibration."""
+"""Plots of simulation-based calibration."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def plot_ranks(
 def independent_ranks(
     scores: pd.DataFrame, quantity: str = "roas", *, fewest: int = FEWEST
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Ranks of each model, one a fit: those of one fit's channels are not independent.
+    """Choose one rank from each fit of a model, since ranks of one fit's channels are dependent.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Picture of estimated against true ROAS over a whole study."""
+"""Plot of estimated against true ROAS of a whole study."""
 
 from __future__ import annotations
 

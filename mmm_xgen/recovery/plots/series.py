@@ -1,4 +1,4 @@
-"""Pictures of what a fit says date by date, and along response curves, with what is true."""
+"""Plots of estimates and the truth over time and along response curves."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def plot_predictive(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw sales, what the model predicts, and what was expected without noise, geo by geo.
+    """Draw sales, the model's prediction, and true expected sales, geo by geo.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def plot_contributions(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what each channel contributes over time, estimated and true, in one geo.
+    """Draw estimated and true contributions over time, in one geo.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def plot_response_curves(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what multiples of each channel's spend make in the training window.
+    """Draw estimated and true response curves in the training window.
 
     Parameters
     ----------
@@ -275,14 +275,14 @@ def plot_response_curves(
 
 
 def by_size(totals: xr.DataArray) -> list[str]:
-    """Labels of a one-dimensional array, the largest value first."""
+    """Sort the labels of a one-dimensional array, the largest value first."""
     values = totals.to_numpy()
     labels = totals[totals.dims[0]].to_numpy()
     return [str(label) for label in labels[np.argsort(-values, kind="stable")]]
 
 
 def known(found: xr.Dataset, *names: str) -> None:
-    """Check that a fit has what a picture is of.
+    """Check that a fit has the variables of a plot.
 
     Raises
     ------

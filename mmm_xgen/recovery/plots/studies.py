@@ -1,4 +1,4 @@
-"""Pictures of a whole study: models beside each other."""
+"""Plots that compare the models of a study."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def plot_coverage(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw how often intervals have the truth, beside how often they should, by model.
+    """Draw the actual coverage of intervals beside the nominal one, by model.
 
     Parameters
     ----------
@@ -284,7 +284,7 @@ def row_names(table: pd.DataFrame, of: str = MODEL) -> pd.Series:
 
 
 def filled(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The table, if it has a row."""
+    """Return the table if it has a row."""
     if table.empty:
         raise ConfigError(f"found no {what}, needed: one row at least")
     return table
@@ -309,7 +309,7 @@ def _row_panels(
 def _draw_dots(
     axes: Axes, table: pd.DataFrame, names: list[str], groups: Sequence[str], *, bars: bool = False
 ) -> None:
-    """A dot with its interval for each name and group; the groups of a name below each other."""
+    """Draw a dot with its interval for each name and group, groups of a name side by side."""
     step = 0.75 / len(groups)
     for place, group in enumerate(groups):
         here = table[(table["group"] == group) & table["name"].isin(names)]
@@ -337,7 +337,7 @@ def _group_entries(groups: Sequence[str]) -> dict[str, Artist]:
 
 
 def _better(quantity: str, metric: str) -> str:
-    """Which direction of a score is the good one."""
+    """Say if more or less of a score is better."""
     if metric not in METRICS:
         return "more is better" if quantity.endswith(HIGHER_IS_BETTER) else "less is better"
     record = METRICS[metric]
@@ -346,7 +346,7 @@ def _better(quantity: str, metric: str) -> str:
 
 
 def _fit_scale(axes: Axes, table: pd.DataFrame) -> None:
-    """Log scale where values differ much, else from 0 if all are above it."""
+    """Use a log scale where values differ much, else start at 0 if no value is negative."""
     values = table["middle"].to_numpy(dtype=float)
     ends = np.concatenate([values, table["lower"].dropna(), table["upper"].dropna()])
     if len(ends) and ends.min() > 0 and values.max() > WIDE * values.min():
@@ -359,7 +359,7 @@ def _fit_scale(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _draw_seconds(axes: Axes, done: pd.DataFrame, names: list[str]) -> list[str]:
-    """Stacked bars of mean seconds; returns which parts there are."""
+    """Draw stacked bars of mean seconds; return the names of their parts."""
     parts = [name for name in TIMES if name in done]
     means = done.groupby("name", sort=False)[[*parts, "total"]].mean().loc[names]
     spans = means[parts].fillna(0.0)
