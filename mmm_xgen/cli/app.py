@@ -62,7 +62,7 @@ class Format(StrEnum):
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Pictures are files: no setting of a display or of a folder for fonts may end a command.
+    # Plots are files: settings of a display or of fonts must not end a command.
     os.environ["MPLBACKEND"] = "agg"
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     open_streams()
@@ -254,7 +254,7 @@ def _check_folder(out: Path) -> None:
     """Refuse a folder that could not be written to later, before the work is done."""
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise ConfigError(f"{str(existing)!r} is no folder; choose another with --out")
+        raise ConfigError(f"{str(existing)!r} is not a folder; choose another with --out")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(
             f"cannot write to the folder {str(existing)!r}; choose another with --out"

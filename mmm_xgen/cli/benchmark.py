@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mmm_xgen.recovery.fit import FitSettings
     from mmm_xgen.recovery.study.results import Study
 
-# What a table has at most: columns of letters, and rows.
+# Largest table: letters across, and rows.
 WIDTH = 100
 MOST_ROWS = 200
 ARMS = ("published", "documented", "default", "matched")
@@ -99,7 +99,7 @@ class ManyValues(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the flag before every value, then parse as ever."""
+        """Repeat the flag before every value, then parse as usual."""
         flags = {
             flag
             for option in self.params

@@ -24,7 +24,7 @@ CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
 ALLOWED = "PATH=uniform(1,4), another distribution such as normal(mu=2,sigma=0.5), or [1,2,3]"
 # Seconds to wait for a scheduler.
 PATIENCE = 10
-# What the library says of another ensemble that is there.
+# Advice in errors of the library.
 INSTEAD = "choose another path, or replace it with resume=False"
 SUFFIXES = {"zarr": ".zarr", "parquet": "_frames"}
 
@@ -255,7 +255,7 @@ def _distribution(text: str, path: str) -> Any:
         arguments[key] = _number(value, path)
     if name != "Uniform":
         return {"dist": name, "kwargs": arguments}
-    # PyMC's ends where none is given, 0 and 1, are hardly what is meant by uniform(1).
+    # PyMC completes uniform(1) with an end of 1, which is hardly meant.
     if len(arguments) < len(parameters):
         raise ConfigError(f"found {text!r}, allowed: both ends, as in uniform(1,4)", path=path)
     try:
@@ -314,7 +314,7 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         with client:
             yield client
         return
-    # A worker that dies is replaced, and its chunks are made again: no page of logs about it.
+    # A dead worker is replaced and its chunks are made again: do not log it.
     cluster: Any = new_cluster(
         n_workers=workers,
         threads_per_worker=1,

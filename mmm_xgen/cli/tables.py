@@ -22,7 +22,7 @@ WIDEST = 10_000
 
 
 def console() -> Console:
-    """Console on stdout; where that is no terminal, wide enough not to cut anything."""
+    """Return a console on stdout, wide enough to cut nothing if that is not a terminal."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else PIPED_WIDTH
@@ -49,7 +49,7 @@ def show_all(parts: Iterable[str | Table], width: int | None = None) -> None:
             shown.print(printable(part, keep="\n"), markup=False, soft_wrap=True)
             continue
         for column in part.columns:
-            # Labels of a stranger's file; rich itself has no way to change a cell.
+            # Labels may hold control characters; rich has no public way to change a cell.
             column.header = printable(str(column.header), keep="\n")
             column._cells = [printable(str(cell), keep="\n") for cell in column.cells]
             if column.no_wrap:
@@ -152,7 +152,7 @@ def _controls(ds: xr.Dataset) -> Table:
 def _geos(ds: xr.Dataset) -> Table:
     from mmm_xgen.dataset import config_of
 
-    # An aggregated dataset has no configuration of its own, nor one noise family.
+    # An aggregated dataset has no configuration of its own.
     noise = f", noise {config_of(ds).regions.noise.kind}" if "config" in ds.attrs else ""
     table = new_table(
         "geo",

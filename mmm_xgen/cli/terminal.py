@@ -19,11 +19,11 @@ from mmm_xgen.errors import XgenError, XgenWarning, one_line, printable
 
 PROGRAM = "mmm-xgen"
 BAD_INPUT = 2
-# What a shell says of a program that SIGINT or SIGPIPE ended.
+# Exit statuses of a shell after SIGINT and SIGPIPE.
 INTERRUPTED, NO_READER = 130, 141
 
-# typer has no public name for the root of what it raises on bad arguments, and its versions
-# differ in the module it comes from.
+# typer has no public name for the base class of its argument errors, and its versions differ in
+# the module of that class.
 ArgumentError: Any = typer.BadParameter.__mro__[2]
 
 
@@ -50,7 +50,7 @@ class OneLineGroup(TyperGroup):
         except OSError as error:
             status = fail(_of_file(error))
         except UnicodeError as error:
-            status = fail(f"found a name that is no UTF-8 text ({error}); write it in UTF-8")
+            status = fail(f"found a name that is not UTF-8 text ({error}); write it in UTF-8")
         except MemoryError:
             status = fail("not enough memory; use fewer periods, geos or channels")
         except BrokenExecutor as error:

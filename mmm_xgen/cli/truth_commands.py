@@ -156,10 +156,10 @@ def _impacts(
         impacts.append(predict_impact(before, **change))
         labels.append({name: impacts[-1].attrs[name] for name in ("channel", "geo")})
         before = simulate(before, spend=change_investment(before, **change))
-    # Each change starts where the one before it ended, so that they add up.
+    # Each change starts from the result of the one before it, so that they add up.
     each = xr.concat(impacts, "change")
     total = each.sum("change").assign_coords(complete=each["complete"].all())
-    # What is taken here and added there leaves no spend, but for rounding.
+    # Spend that is moved adds up to 0, except for rounding.
     spent = scenario["incremental_spend"].item()
     spent = 0.0 if abs(spent) <= ROUNDING * scenario["spend"].item() else spent
     total["incremental_spend"] = spent
@@ -252,7 +252,7 @@ def _print_optimum(best: xr.Dataset, file: Path, forms: list[Form]) -> None:
             forms,
             table=lambda: optimum_tables(items.assign(whole), str(file)),
             rows=lambda: frame_of(items),
-            # CSV has no place but its rows for what is of the whole.
+            # CSV can hold the totals in its rows only.
             every_row=sizes,
             told=lambda: {
                 "file": str(file),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 
@@ -29,6 +32,17 @@ def listed(names: Iterable[str], most: int) -> str:
     every = list(names)
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
+
+
+def first_to_last(dates: Sequence[object] | NDArray[Any]) -> str:
+    """Write the first and the last date, or the only one.
+
+    Examples
+    --------
+    >>> first_to_last(["2024-01-01T00", "2024-01-08T00"]), first_to_last(["2024-01-01"])
+    ('2024-01-01 to 2024-01-08', '2024-01-01')
+    """
+    return " to ".join(dict.fromkeys(str(dates[end])[:10] for end in (0, -1)))
 
 
 def period_word(freq: object) -> str:

@@ -54,7 +54,7 @@ MOST_EVENTS = 4
 def plot_baseline(
     ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw what sales would be without media and controls, and below, on one scale, its parts.
+    """Draw sales without media and controls, and below them their parts on one scale.
 
     A part that is zero everywhere is left out.
 
@@ -86,7 +86,7 @@ def plot_baseline(
     ['baseline', 'trend', 'seasonality']
     """
     require(ds, "intercept_contribution")
-    # An aggregated dataset has base sales by date, which is no further dim.
+    # An aggregated dataset has base sales by date; check_panel would refuse that dim.
     check_panel(ds, *BASELINE[1:])
     check_sizes(ds[["intercept_contribution"]])
     full = _baseline_of(at_geo(ds, geo))
@@ -120,7 +120,7 @@ def plot_baseline(
 
 def _baseline_of(ds: xr.Dataset) -> xr.Dataset:
     frame = xr.Dataset({name: ds[f"{name}_contribution"] for name in ("intercept", *NAMES)})
-    # An intercept has no dates; with them, it is thinned as all else is.
+    # Give the intercept dates, so that `thinned` treats it as the other parts.
     frame["intercept"] = frame["intercept"].broadcast_like(frame["trend"])
     return frame.sum("geo")
 
@@ -143,9 +143,9 @@ def plot_controls(
 ) -> Figure:
     """Draw the value of each control, and its effect on sales where that is known.
 
-    Values of several geos are shown as their median, and the span that holds 80% of them; of a
-    control that is on or off, such as a promotion, the number of geos in which it is on.
-    Effects are summed over geos and drawn on one scale.
+    Several geos are shown as their median and the span that holds 80% of them. A control that is
+    on or off, such as a promotion, is shown as the number of geos in which it is on. Effects are
+    summed over geos and drawn on one scale.
 
     Parameters
     ----------
@@ -154,15 +154,14 @@ def plot_controls(
     geo : str, optional
         One geo; all by default.
     page : int
-        Which controls: those with the largest effects come first, 6 a page with effects, 12
-        without.
+        Page of controls, the largest effects first: 6 a page with effects, 12 without.
     figsize : tuple of float, optional
         Width and height in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Without controls, a page that says so.
+        A page that says so if there are no controls.
 
     Raises
     ------
@@ -220,7 +219,7 @@ def _draw_values(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> tuple[
     """Draw values over time; return the dates a point and if any panel shows a spread of geos."""
     values = ds[["control_value"]].astype(float)
     means, step = thinned(values)
-    # A promotion of one day is not a small one of all days: means of the days when it is on.
+    # A mean over all days would make a promotion of one day a small one of many.
     when_on = thinned(values.where(values != 0))[0].fillna(0.0)
     dates, texts = means["date"].to_numpy(), texts_of(ds, "control")
     spread = False

@@ -64,7 +64,7 @@ BASELINE = {
     "event_contribution": "events",
     "control_contribution": "controls",
 }
-# Of the sum, what is left of a difference by rounding.
+# Relative size of rounding errors.
 ROUNDING = 1e-9
 # Part of the width of a waterfall for the amounts at the right.
 ROOM = 0.14
@@ -80,17 +80,17 @@ def plot_contributions(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what each channel contributes over time, alone or on top of the baseline.
+    """Draw the contribution of each channel over time, alone or on top of the baseline.
 
-    The eight largest channels have a colour, the rest is shown as one.
+    The eight largest channels have a colour each. All others are shown as one.
 
     Parameters
     ----------
     ds : Dataset, dims (date, geo, channel)
         With ``channel_contribution`` and ``mu``, KPI units per period, and ``spend``.
     kind : {"lines", "stacked"}
-        Lines from a common zero, or areas on top of all that is not media, up to expected sales;
-        what takes sales away hangs from zero.
+        Lines from a common zero, or areas on top of the baseline, up to expected sales. Negative
+        contributions hang below zero.
     geo : str, optional
         One geo; the sum over all by default.
     channels : sequence of str, optional
@@ -153,10 +153,10 @@ def plot_waterfall(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw how the parts of sales, one after the other, lead to expected sales, and noise to sales.
+    """Draw how the parts of sales add up to expected sales, and with the noise to sales.
 
-    Parts that a dataset does not have are left out. The eight largest channels have a row of
-    their own, the rest has one.
+    Parts that a dataset does not have are left out. The eight largest channels have a row each.
+    All others share one.
 
     Parameters
     ----------
@@ -213,17 +213,17 @@ def plot_attribution(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the share of expected sales, or of media's part of them, that each channel makes.
+    """Draw the share of each channel in expected sales, or in the contribution of all media.
 
-    Shares of media stand beside the share of spend: what a channel makes more than that is what
-    its money does better than the rest.
+    Shares of media stand beside shares of spend. A channel whose share of media is larger than
+    its share of spend earns more per unit of spend than the others do together.
 
     Parameters
     ----------
     ds : Dataset, dims (date, geo, channel)
         With ``channel_contribution``, ``mu`` and ``spend``.
     of : {"sales", "media"}
-        Whole that the shares are of; see `mmm_xgen.truth.attribution`.
+        Denominator of the shares; see `mmm_xgen.truth.attribution`.
     geo : str, optional
         One geo, and shares of its own sales or media; all together by default.
     page : int
@@ -304,7 +304,7 @@ def _draw_stack(
     base = expected - media
     rest = media - np.sum(list(values.values()), axis=0)
     layers = {"without media": (base, BASE_COLOUR)}
-    # Rounding of a difference is no channel.
+    # A difference within rounding is not a channel.
     if np.abs(rest).max() > ROUNDING * np.abs(expected).max():
         layers["other media"] = (rest, STEP_COLOUR)
     below = list(layers.values())
@@ -386,7 +386,7 @@ def _draw_shares(
     ends = np.maximum(drawn, 0.0 if beside is None else beside)
     texts = [share(part) if np.isfinite(part) else "nothing" for part in shares]
     if beside is not None:
-        # The row may end at the mark, which the first figure is not of.
+        # The row may end at the mark: name the second figure.
         pairs = zip(texts, beside, strict=True)
         texts = [f"{text} (of spend {share(spent)})" for text, spent in pairs]
     write_beside(axes, np.maximum(ends, 0.0), texts, gap=4 if beside is None else 8)

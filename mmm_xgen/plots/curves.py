@@ -65,7 +65,7 @@ REVENUES = ("best_revenue", "current_split_revenue")
 SAME = 1e-9
 # Share of revenue that is written as nothing.
 ALIKE = 5e-4
-# A return configured as 1 is 1 but for rounding.
+# Rounding may make a return of 1 a little smaller.
 EARNED = 1 - 1e-9
 RANGE_COLOUR = "#EEF0F3"
 DOTTED: Any = (0, (1, 1.5))
@@ -83,9 +83,9 @@ def plot_response_curves(
 ) -> Figure:
     """Draw the response curve of each channel, or its marginal return at every level of spend.
 
-    Spend of all dates and geos moves in proportion, so that a level is a mean a period. The
-    shaded range, in which the curve is bold, is the operating range: today's spend of all but
-    the lowest and highest tenth of the periods, and its mean.
+    The spend of all dates and geos changes in proportion; a level is the mean spend per period.
+    The curve is bold in the shaded operating range: from the 10% to the 90% quantile of today's
+    spend per period, and its mean.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def plot_efficiency_frontier(
 ) -> Figure:
     """Draw the highest revenue of each budget, beside the revenue of today's split of it.
 
-    The split is found anew for every budget, which takes some seconds for many channels.
+    Each budget is optimised separately, which takes some seconds for many channels.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def _ends(usual: FloatArray, means: FloatArray, reaches: FloatArray) -> FloatArr
     """Operating ranges as multiples of the mean, which they contain, dims (channel, end)."""
     spent = np.where(means > 0, means, 1.0)
     ends = np.where(means[:, None] > 0, usual / spent[:, None], 1.0)
-    # What hardly varies has a range that can be seen.
+    # Spend that hardly varies still gets a visible range.
     margin = NARROWEST * reaches
     return np.stack([np.minimum(ends[:, 0], 1 - margin), np.maximum(ends[:, 1], 1 + margin)], -1)
 
@@ -309,7 +309,7 @@ def _draw_response(axes: Axes, curve: _Curve, colour: str) -> None:
 
 
 def _draw_marginal(axes: Axes, curve: _Curve, colour: str) -> None:
-    # Infinite at zero spend where a curve starts vertically.
+    # A curve that starts vertically has an infinite slope at zero spend.
     finite = np.where(np.isfinite(curve.marginal), curve.marginal, np.nan)
     bold = np.where(curve.usual, finite, np.nan)
     axes.plot(curve.level, curve.average, color=FAINT, linewidth=1.4)

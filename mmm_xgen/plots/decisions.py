@@ -67,11 +67,11 @@ BY_CHANNEL = (
     "channel_incremental_revenue",
 )
 PLAN = ("optimal_spend", "current_spend", "revenue", "current_revenue", "mroas", "multiplier")
-# Of no channel, whose colours stand beside them.
+# These differ from all colours of channels.
 COST, REVENUE = "#C9CDD3", "#4A4F57"
 # Light enough for a bound to be seen on it.
 TODAY, BEST = OTHER_COLOUR, CHANNEL_COLOURS[6]
-# What adds up to nothing leaves rounding behind.
+# Relative size of rounding errors.
 ROUNDING = 1e-9
 # Share of revenue that is written as nothing.
 ALIKE = 5e-4
@@ -101,15 +101,14 @@ def plot_scenarios(
     Returns
     -------
     matplotlib.figure.Figure
-        Scenarios in the order given. Left: spend and revenue beyond today's, with the sales and
-        the profit added, and the revenue per unit of added spend where spend rises and nothing
-        falls. Right: the revenue added by each
-        channel; the eight with the largest contribution today are shown, the rest as one.
+        Scenarios in the order given. Left: added spend and revenue, with the added sales and
+        profit, and the revenue per unit of added spend where no spend falls. Right: the revenue
+        added by each channel; all but the eight largest contributions of today are shown as one.
 
     Raises
     ------
     ConfigError
-        If it is no such table, or if there is no such page.
+        If `comparison` is not such a table, or there is no such page.
 
     Examples
     --------
@@ -123,7 +122,7 @@ def plot_scenarios(
     """
     missing = [name for name in (*SCENARIO, *BY_CHANNEL) if name not in comparison]
     if missing or set(comparison["spend"].dims) != {"scenario"}:
-        raise ConfigError("found no table of scenarios; pass one that compare_scenarios made")
+        raise ConfigError("this is not a table of scenarios; pass the result of compare_scenarios")
     check_sizes(comparison[[*SCENARIO, *BY_CHANNEL]], apart=())
     names = [str(name) for name in comparison["scenario"].to_numpy()]
     chosen = page_of(names, page, MOST_ROWS, "scenarios")
@@ -155,9 +154,9 @@ def plot_budget(
 ) -> Figure:
     """Draw the best split of a budget beside today's, with marginal returns or changes by geo.
 
-    Left: spend of each channel today and under the best split, between the bounds that it had.
-    Right: what the next unit of spend earns, which the best split makes equal wherever no bound
-    stops it; for a plan by geo, how often today's spend each geo has under the best split.
+    Left: spend of each channel today and under the best split, with its bounds. Right: the
+    marginal return of each channel, which is the same for all channels of the best split that no
+    bound stops. For a plan by geo, right: spend under the best split as a multiple of today's.
 
     Parameters
     ----------
@@ -177,7 +176,7 @@ def plot_budget(
     Raises
     ------
     ConfigError
-        If `plan` is no such plan, or if there is no such page.
+        If `plan` is not such a plan, or there is no such page.
     AlignmentError
         If its channels are not those of `ds`.
     SchemaError
@@ -262,7 +261,7 @@ def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, names: list[str], curr
     after = write_column(axes, "sales", [_change(*pair) for pair in zip(sales, today, strict=True)])
     profit = table["incremental_revenue"] - table["incremental_spend"]
     size = abs(table["incremental_revenue"]) + abs(table["incremental_spend"])
-    # What costs as much as it earns leaves rounding behind.
+    # The rest is rounding.
     profit = profit.where(abs(profit) > ROUNDING * size, 0.0)
     texts = [signed(value, short_number) for value in profit.to_numpy()]
     after = write_column(axes, "profit", texts, indent=after)
@@ -310,7 +309,7 @@ def _change(added: float, before: float) -> str:
 def _check_plan(ds: xr.Dataset, plan: xr.Dataset) -> None:
     missing = [name for name in (*PLAN, "lower", "upper", "shadow_price") if name not in plan]
     if missing or not {"window", "total_budget"} <= set(plan.attrs):
-        raise ConfigError("found no plan of a budget; pass one that optimize_allocation made")
+        raise ConfigError("this is not a plan of a budget; pass the result of optimize_allocation")
     for dim in ("channel", *(["geo"] if "geo" in plan["optimal_spend"].dims else [])):
         known, given = (set(map(str, each[dim].to_numpy())) for each in (ds, plan))
         if known != given:
@@ -358,7 +357,7 @@ def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) ->
     axes.barh(places - 0.18, today, height=0.34, color=TODAY, label="today")
     axes.barh(places + 0.18, best, height=0.34, color=BEST, label="best split")
     reach = 1.08 * max(float(today.max()), float(best.max())) or 1.0
-    # Nothing and the whole budget are no bounds.
+    # Bounds of 0 and of the whole budget bind nothing.
     budget = float(plan.attrs["total_budget"])
     bounded = np.flatnonzero((lower > 0) | (upper < (1 - ROUNDING) * budget))
     for row in bounded:

@@ -41,10 +41,10 @@ from mmm_xgen.plots.timelines import (
 )
 
 OBSERVED = ("y", "spend", "control_value")
-# Squares a side of one picture; more could not be read.
+# Most rows and columns of the table of correlations.
 MOST_VARIABLES = 45
 MOST_NUMBERED = 16
-# Correlation that is worth a word.
+# Smallest correlation that the title names.
 ALIKE = 0.3
 
 
@@ -54,8 +54,8 @@ def plot_correlation(
 ) -> Figure:
     """Draw how sales, spends and controls correlate within geos.
 
-    Each geo's own mean is taken out first, as a model with an intercept a geo does: geos differ
-    in size, which makes everything correlate with everything.
+    The mean of each geo is subtracted first, as a model with an intercept per geo does. Otherwise
+    differences in the size of geos would correlate all variables.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def plot_correlation(
     Returns
     -------
     matplotlib.figure.Figure
-        Of more than 45 variables, those that correlate most with another are shown; variables
-        that never vary are blank.
+        At most 45 variables, those with the strongest correlations. A dash stands for variables
+        that never vary.
 
     Raises
     ------
@@ -162,15 +162,15 @@ def plot_outliers(
     ds : Dataset, dims (date, geo, channel)
         With ``y``, ``spend`` and, if there are any, ``control_value``.
     page : int
-        Which variables, 12 a page: those with most outliers come first.
+        Page of 12 variables, those with the most outliers first.
     figsize : tuple of float, optional
         Width and height in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
-        With several geos, sales and spend as multiples of the geo's usual value (its median
-        without zeros), their median over geos, and the span that holds 80% of them.
+        With several geos, sales and spend are multiples of the geo's usual value, which is its
+        median without zeros. The line is the median over geos, the area holds 80% of them.
 
     Raises
     ------

@@ -72,7 +72,7 @@ def plot_spend_distribution(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw how the spend of each channel is distributed, over the periods with any spend.
+    """Draw the distribution of the spend of each channel, over the periods with any spend.
 
     A violin is a density of the logarithm of spend by period and geo; its dashed line is the
     median, the dotted ones are the quartiles.
@@ -171,8 +171,8 @@ def plot_spend_against_sales(
 ) -> Figure:
     """Draw sales against the spend of each channel, a dot for each date.
 
-    The line is a Lowess smooth. It shows what moves together, which carry-over, seasons and other
-    channels make differ from what the spend causes; see `plot_response_curves` for that.
+    The line is a Lowess smooth. It is not the effect of the spend: seasons, carry-over and other
+    channels move sales too. See `plot_response_curves` for the effect.
 
     Parameters
     ----------
@@ -260,12 +260,12 @@ def plot_lags(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    r"""Draw how sales correlate with the spend of each channel some periods before.
+    r"""Draw the correlation of sales with the spend of each channel some periods before.
 
     .. math:: r_k = \mathrm{corr}(\mathrm{spend}_{t}, \mathrm{sales}_{t + k})
 
-    over all dates and geos, after each geo's own means have been taken out. Where spend is carried
-    over, the correlation fades slowly with the lag; seasons that spend and sales share add to it.
+    over all dates and geos, after the means of each geo have been subtracted. Carry-over makes the
+    correlation fade slowly with the lag. A season that spend and sales share adds to it.
 
     Parameters
     ----------

@@ -46,9 +46,9 @@ from mmm_xgen.plots.timelines import (
 )
 from mmm_xgen.truth.returns.roas import attribution
 
-# More lines than that hide each other.
+# Most geos that have a line each.
 MOST_LINES = 4
-# Largest over smallest value from which an axis is logarithmic.
+# Ratio of the largest to the smallest value from which an axis is logarithmic.
 WIDE = 12.0
 BOX = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_NUMBERED = 20
@@ -62,17 +62,17 @@ LETTER_ASLANT = 0.055
 def plot_geos(
     ds: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Compare geos: how they move, how much they sell and spend, what channels do in each.
+    """Compare geos: their sales over time, sales and spend in sum, and contributions of channels.
 
-    Above, sales of each geo around its own mean; from five geos on their median and the span
-    that holds 80% of them. Below, a row each geo, the one that sells most first.
+    Above, sales of each geo as an index of its own mean; for more than four geos their median and
+    the span that holds 80% of them. Below, a row for each geo, the largest sales first.
 
     Parameters
     ----------
     ds : Dataset, dims (date, geo, channel)
         With ``y`` and ``spend``; contributions are shown where the truth is known.
     page : int
-        Which geos, 40 a page; the series above are of all.
+        Page of 40 geos; the series above are of all geos.
     figsize : tuple of float, optional
         Width and height in inches.
 

@@ -26,7 +26,7 @@ Dates = NDArray[np.datetime64]
 
 DASHED: Any = (0, (4, 2))
 MOST_PANELS = 12
-# Pages of rows: more of them are no longer one picture.
+# Rows on one page.
 MOST_ROWS = 40
 WIDTH = 12.0
 ROW = 0.27
@@ -157,7 +157,7 @@ def headed(figure: Figure, title: str, *notes: str) -> None:
 def legend_below(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """Draw a legend below all panels, in as many columns as there is room.
 
-    Columns are as wide as their longest entry, which is estimated from its letters.
+    The number of letters of the longest entry decides the width of a column.
     """
     widths = [ENTRY + LETTER * len(name) for name in entries]
     room = figure.get_figwidth()

@@ -42,7 +42,7 @@ def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) 
     Parameters
     ----------
     ds : Dataset
-        In any state: what is wrong with it is what the sheet shows.
+        Any Dataset; its faults are what the sheet shows.
     figsize : tuple of float, optional
         Width and height in inches; letters shrink with it.
 
@@ -54,7 +54,7 @@ def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) 
     Raises
     ------
     SchemaError
-        If `ds` is no Dataset.
+        If `ds` is not a Dataset.
 
     Examples
     --------

@@ -58,8 +58,8 @@ def plot_information_bound(
 ) -> Figure:
     """Draw the smallest possible error of each channel's return, and its main cause.
 
-    The mark is the smallest relative standard error of the ROAS with the prior, the hollow one
-    without it; see `mmm_xgen.truth.recoverability` for both, the grades and the reasons.
+    The full mark is the smallest relative standard error of the ROAS with the prior, the hollow
+    mark without it. See `mmm_xgen.truth.recoverability` for both, the grades and the reasons.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def plot_information_bound(
     Raises
     ------
     ConfigError
-        If a prior is no free parameter, a geo has no noise, there is no such page, or both `ax`
-        and `figsize` are given.
+        If a prior is not of a free parameter, a geo has no noise, there is no such page, or both
+        `ax` and `figsize` are given.
     SchemaError
         If a variable is not there, or the Dataset has a further dim.
 

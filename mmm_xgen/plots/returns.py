@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.formatting.amounts import ratio
-from mmm_xgen.formatting.words import count
+from mmm_xgen.formatting.words import count, first_to_last
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     DASHED,
@@ -44,11 +44,11 @@ BREAK_EVEN = "break-even"
 # More columns are too narrow for their names.
 MOST_COLUMNS = 40
 ALL_GEOS = "all geos"
-# Inches that a letter of the names of columns takes downwards.
+# Inches of height for each letter of the names of columns.
 NAMES = 0.06
-# Ratio of the ends of what is written as the same number.
+# Largest ratio of two returns that are written as the same number.
 ALIKE = 1.01
-# A return configured as 1 is 1 but for rounding.
+# Rounding may make a return of 1 a little smaller.
 EARNED = 1 - 1e-9
 
 
@@ -128,7 +128,7 @@ def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: F
     """Draw returns as bars, marginal returns as diamonds, and write both beside them."""
     rows = np.arange(len(names))
     axes.barh(rows, np.nan_to_num(average), color=AVERAGE, height=0.62)
-    # A root curve has no finite slope at zero spend, and its next unit no finite return there.
+    # The marginal return of a root curve is infinite at zero spend.
     marks(axes, marginal, rows, MARGINAL, marker="D", label="mROAS", whole=True)
     axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=DASHED)
     lowest, highest = span(average, marginal)
@@ -187,8 +187,7 @@ def _spread(ds: xr.Dataset, window: Window) -> str:
 
 
 def _span(ds: xr.Dataset, window: Window) -> str:
-    first, last = windows_of(ds, window).describe().split(" to ")
-    return first if first == last else f"{first} to {last}"
+    return first_to_last(windows_of(ds, window).describe().split(" to "))
 
 
 def _by_geo(

@@ -51,7 +51,7 @@ PARTS = (
     "channel_contribution",
 )
 ROWS = ("base", "seasons", "controls", "media", "noise")
-# An aggregated dataset has base sales by date, which is no further dim.
+# An aggregated dataset has base sales by date; check_panel would refuse that dim.
 CHECKED = tuple(name for name in PARTS if name != "intercept_contribution")
 # Periods after which the season repeats. A year of days has 52 weekdays of each kind, as a year
 # of weeks has 52, so that the two seasons of daily data fit into each other.
@@ -63,9 +63,9 @@ SHORTEST_SMOOTH = 8
 def plot_sales(
     ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw sales and below them, on one scale, the parts that add up to them.
+    """Draw sales, and below them on one scale the parts that add up to them.
 
-    A part that is zero everywhere is left out. Without the truth: sales, and all spend.
+    A part that is zero everywhere is left out. Without the truth, draw sales and total spend.
 
     Parameters
     ----------
@@ -105,10 +105,10 @@ def plot_decomposition(
 ) -> Figure:
     """Draw the trend, season and remainder that STL finds in observed sales.
 
-    STL (seasonal-trend decomposition by Loess) sees nothing but `y`. Where the truth is known,
-    it is marked against it: the trend of base sales, moved to the mean of the trend found, and
-    seasons with events, without their mean. Trend and season found also hold media and controls
-    that move slowly or yearly.
+    STL (seasonal-trend decomposition by Loess) uses only `y`. The truth is drawn beside it where
+    it is known: base sales with their trend, moved to the mean of the trend found, and seasons
+    with events, without their mean. The trend and season found also contain media and controls
+    that change slowly or every year.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def plot_decomposition(
     Returns
     -------
     matplotlib.figure.Figure
-        With fewer than two seasons the title says so, and the trend is a Lowess smooth.
+        With data of less than two seasons, the trend is a Lowess smooth and the title says so.
 
     Raises
     ------
@@ -298,7 +298,7 @@ def _split(sales: FloatArray, freq: str) -> _Split:
     from statsmodels.tsa.seasonal import MSTL, STL
 
     # So wide a window makes the season the same every year, as two or three years cannot tell
-    # how it changes; robust, as events are no season.
+    # how it changes; robust, as events are not seasonal.
     window = 10 * len(sales) + 1
     settings = {"seasonal_deg": 0, "robust": True}
     if len(periods) == 1:

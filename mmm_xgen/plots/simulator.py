@@ -45,12 +45,12 @@ from mmm_xgen.truth.what_if.scenarios import compare_scenarios
 
 NEEDED = ("spend", "channel_contribution", "mu", "revenue_per_kpi")
 ALL_GEOS = "all geos"
-# Multiples of today's spend that a slider goes up to: beyond, curves are guesses in any market.
+# Largest multiple of today's spend on a slider.
 MOST = 3.0
 STEP = 0.01
 PLAN_COLOUR = CHANNEL_COLOURS[1]
 SHADE = 0.25
-# Share of a sum that is what rounding leaves of nothing.
+# Relative size of rounding errors.
 ROUNDING = 1e-9
 # Columns of the table: title, units and how a figure is written.
 TABLE: dict[str, tuple[str, str, Callable[[float], str]]] = {
@@ -97,8 +97,8 @@ def plot_what_if(
     Returns
     -------
     matplotlib.figure.Figure
-        Independent of pyplot. All is without noise, as `mmm_xgen.truth.simulate` says it; the
-        eight largest channels are shown, the rest as one.
+        Independent of pyplot. Sales are without noise, as from `mmm_xgen.truth.simulate`. All but
+        the eight largest channels are shown as one.
 
     Raises
     ------

@@ -68,9 +68,8 @@ def plot_response_stages(
 ) -> Figure:
     """Draw the spend of each channel, its adstock, and its saturated response.
 
-    One row a channel. Spend and carried-over spend share a scale, and the spend is drawn behind
-    what is carried over. If the curve acts before the adstock (``adstock_first=False``), the
-    columns stand in that order.
+    Each channel has a row. Spend and its adstock share a scale, and the spend is drawn in grey
+    behind the adstock. With ``adstock_first=False`` the saturated response is the second column.
 
     Parameters
     ----------

@@ -22,15 +22,15 @@ from mmm_xgen.plots.style import CHANNEL_COLOURS, format_dates, format_numbers, 
 from mmm_xgen.schema import takes_datasets
 
 DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
-# Rows of one picture share a scale; one that hardly varies still has room for its name.
+# Least height of a row on a shared scale, as a share of the tallest: room for its title.
 LEAST_HEIGHT = 0.26
 TALLEST = 2.6
 BETWEEN_ROWS = 0.42
 SCALE = "all rows on one scale"
 SALES = "sales (y)"
-# Of its largest value: a control that is on has no smaller one.
+# Smallest value of an on-off control when it is on, as a share of its largest.
 WELL_AWAY = 0.1
-# Spread over geos: a tenth of them is below, a tenth above.
+# Quantiles over geos.
 SPREAD = (0.1, 0.5, 0.9)
 
 
@@ -207,7 +207,7 @@ def spread_of(cells: FloatArray) -> FloatArray:
     """
     there = np.isfinite(cells).any(axis=1)
     quantiles = np.full((len(SPREAD), len(cells)), np.nan)
-    # Between nothing and something lies no value that any geo has.
+    # Where some geos have 0, a value between 0 and the next would be of no geo.
     method: Any = "nearest" if (cells == 0).any() else "linear"
     if there.any():
         quantiles[:, there] = np.nanquantile(cells[there], SPREAD, axis=1, method=method)

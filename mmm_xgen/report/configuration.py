@@ -19,8 +19,8 @@ from mmm_xgen.report.subject import Subject
 
 Nested = Mapping[str, Any]
 Data: TypeAlias = xr.Dataset | pd.DataFrame
-# What belongs to all parts of a kind, and is told elsewhere or of no interest.
-UNTOLD = {"kind", "normalize"}
+# Settings that the tables leave out.
+LEFT_OUT = {"kind", "normalize"}
 SETTINGS = (
     ("n_periods", "periods"),
     ("freq", "frequency"),
@@ -181,7 +181,7 @@ def _part(part: Any) -> str:
     told = [
         f"{str(name).replace('_', ' ')} {_setting(value)}"
         for name, value in part.items()
-        if name not in UNTOLD
+        if name not in LEFT_OUT
     ]
     return ", ".join([kind_words(str(part.get("kind", ""))), *told])
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from mmm_xgen.errors import XgenError
 from mmm_xgen.formatting.amounts import amount, ratio, share
-from mmm_xgen.formatting.words import count, listed, period_word
+from mmm_xgen.formatting.words import count, first_to_last, listed, period_word
 from mmm_xgen.truth.returns.estimands import PARTS, attribution, roas
 
 # Characters of a line.
@@ -80,9 +80,8 @@ def _dates(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
     if "date" not in ds.coords:
         return
     dates = np.atleast_1d(ds["date"].to_numpy())
-    ends = dict.fromkeys(_printable(date)[:10] for date in (*dates[:1], *dates[-1:]))
     text = count(dates.size, period_word(ds.attrs.get("freq", "")))
-    yield "date", f"{text}, {' to '.join(ends)}" if ends else text
+    yield "date", f"{text}, {_printable(first_to_last(dates))}" if dates.size else text
 
 
 def _labels(ds: xr.Dataset, dim: str) -> str:

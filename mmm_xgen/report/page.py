@@ -14,7 +14,7 @@ from mmm_xgen.atomic import check_target, writing
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.formatting.amounts import amount, ratio, share, short_number
-from mmm_xgen.formatting.words import count, period_word
+from mmm_xgen.formatting.words import count, first_to_last, period_word
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import Block, Section, Text, Tiles, attempt
@@ -54,16 +54,16 @@ def write_report(
 ) -> Path:
     """Write a report on a dataset as one HTML file.
 
-    It needs nothing else: pictures are inside, nothing is loaded and no script runs. The same
-    data give the same bytes.
+    The file contains its pictures, loads nothing and runs no script. The same data give the same
+    bytes.
 
     Parameters
     ----------
     data : Dataset or DataFrame
         A generated or aggregated Dataset; or data from elsewhere, as a Dataset with ``spend``
         (date, geo, channel) and ``y`` (date, geo) or as a wide frame with columns ``date``,
-        ``geo``, ``y``, ``x1-*``, ``c1-*``. Without the truth, the report has no part on it. Data
-        too broken to be shown get a report of their faults.
+        ``geo``, ``y``, ``x1-*``, ``c1-*``. Without the truth, its sections are left out. For data
+        too broken to be shown, the report lists their faults.
     path : str or Path
         The file; its folder must exist. A file that is there is replaced.
     title : str, optional
@@ -103,7 +103,7 @@ def write_report(
     check_target(target)
     text = render(data, title=title, sections=sections, captions=captions)
     with writing(target) as temporary:
-        # Line ends as they are, on any system.
+        # Bytes keep the line ends on every system.
         temporary.write_bytes(text.encode("utf-8", errors="replace"))
     return target
 
@@ -164,7 +164,7 @@ def _sections(subject: Subject, chosen: Collection[str] | None) -> list[Section]
     if not subject.has_truth:
         makers["sales"] = ("Sales and controls", _drawn(pictures.SALES))
         makers["media"] = ("Media: spend", _drawn(pictures.MEDIA))
-        # Of data from elsewhere the first question is whether they are sound.
+        # Data from elsewhere may have faults: show these first.
         order.remove("quality")
         order.insert(order.index("summary") + 1, "quality")
     sections = []
@@ -213,7 +213,7 @@ def _drawn(drawings: Sequence[pictures.Drawing]) -> Callable[[Subject], Sequence
 def _quality(subject: Subject) -> Sequence[Block]:
     figures_found = subject.quality.figures
     outlying = len(figures_found) and figures_found["outliers"].any()
-    # The tables say what `plot_quality` draws, and can be read on a phone and copied.
+    # Tables replace `plot_quality` here, since they can be copied.
     return [*faults(subject), *(pictures.draw(subject, pictures.OUTLIERS) if outlying else ())]
 
 
@@ -267,7 +267,8 @@ def _title(subject: Subject) -> str:
 def _subtitle(subject: Subject, *, with_sizes: bool) -> str:
     if subject.ds is None:
         return ""
-    return f"{_sizes(subject.ds)}, {_span(subject)}" if with_sizes else _span(subject)
+    dates = first_to_last(subject.ds["date"].to_numpy())
+    return f"{_sizes(subject.ds)}, {dates}" if with_sizes else dates
 
 
 def _sizes(ds: xr.Dataset) -> str:
@@ -280,26 +281,21 @@ def _sizes(ds: xr.Dataset) -> str:
     )
 
 
-def _span(subject: Subject) -> str:
-    ds = subject.ds
-    if ds is None:
-        return ""
-    first, last = (str(ds["date"].to_numpy()[end])[:10] for end in (0, -1))
-    return first if first == last else f"{first} to {last}"
-
-
 def _summary(subject: Subject) -> Sequence[Block]:
     ds = subject.ds
     verdict = _verdict(subject)
     if ds is None:
-        # What cannot be shown may be nothing that a model would stumble on.
+        # The quality check may find no fault in data that cannot be shown.
         shown = f"no pictures and figures can be made: {subject.fault}"
         why = f"Still {shown}" if subject.quality.ok else f"With these faults {shown}"
         return [Text(f"{verdict} {_sentence(why)}", "alert")]
     currency, kpi = (str(ds[name].attrs.get("units", "")) for name in ("spend", "y"))
     spend, sales = float(ds["spend"].sum()), float(ds["y"].sum())
     tiles = [
-        (count(ds.sizes["date"], period_word(ds.attrs.get("freq", ""))), _span(subject)),
+        (
+            count(ds.sizes["date"], period_word(ds.attrs.get("freq", ""))),
+            first_to_last(ds["date"].to_numpy()),
+        ),
         (count(ds.sizes["geo"], "geo"), some(ds, "geo", 3)),
         (count(ds.sizes["channel"], "channel"), some(ds, "channel", 3)),
         (count(ds.sizes["control"], "control"), some(ds, "control", 3) or "none"),

@@ -52,7 +52,7 @@ class Drawing:
     paged : bool
         Whether it takes ``page=``.
     slow : bool
-        Whether it takes longer than a reader waits if there are many geos and channels.
+        Whether it is slow with many geos and channels.
     with_plan : bool
         Whether it takes the best split of the budget too.
     suits : callable

@@ -14,9 +14,9 @@ from mmm_xgen.report.figures import channels_by_size
 from mmm_xgen.report.subject import Subject
 from mmm_xgen.truth.returns.estimands import mroas
 
-# Entries of a list; the sections below have all.
+# Most entries of a list.
 MOST = 3
-# Two marginal returns whose ratio is below this are too close to move spend.
+# Marginal returns whose ratio is below this are too close to move spend.
 CLOSE = 1.1
 # Grades of `recoverability` at which a fitted ROAS says little.
 DOUBTFUL = ("not identified", "weak", "poor")

@@ -35,7 +35,7 @@ from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import require
 from mmm_xgen.truth.returns.roas import roas
 
-# Intervals that reach further than that many times the largest truth or median are cut.
+# Intervals are cut at this multiple of the largest truth or median.
 FURTHEST = 2.5
 CUT = "interval goes on"
 RIDGE = " *"
@@ -99,7 +99,7 @@ def plot_roas(
         draw_intervals(axes, found, true_values)
         texts = texts_of(ds, "channel")
         name_rows(axes, [texts[name] for name in channels.names])
-        # Beyond this there are only ends of intervals, and all else would be pressed together.
+        # Longer intervals would squeeze all others.
         furthest = FURTHEST * np.nanmax(np.abs([*found[2], *true_values, 0.1]))
         entries = interval_legend()
         for end, side, marker in ((found[-1], 1, ">"), (found[0], -1, "<")):
@@ -218,7 +218,7 @@ def _forest(
         confounded = ridge is not None and _confounded(ridge, name, labels.get("channel", ""))
         shown = [texts[dim][text] for dim, text in labels.items() if dim != "geo" or len(geos) > 1]
         names.append(" · ".join(shown) + (RIDGE if confounded else ""))
-    # A channel whose curve has no such parameter has no draws of it.
+    # Curves of some channels may lack the parameter.
     there = np.isfinite(quantiles).all(axis=0)
     return _Forest(
         title=name,
@@ -262,7 +262,7 @@ def _forest_panels(forests: list[_Forest], figsize: tuple[float, float] | None) 
     with blank(figsize, 1.3 + ROW * tallest, max(0.6, columns / 3) * WIDTH) as figure:
         grid = figure.add_gridspec(1, columns)
         for column, stack in enumerate(stacks):
-            # What is left below a shorter stack stays empty.
+            # Empty space below a shorter stack.
             left = tallest - sum(rows[each] for each in stack)
             heights = [*(rows[each] for each in stack), *([left] if left else [])]
             cells = grid[column].subgridspec(len(heights), 1, height_ratios=heights)

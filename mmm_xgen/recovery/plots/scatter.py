@@ -28,7 +28,7 @@ from mmm_xgen.recovery.plots.panels import BAND, BETWEEN, ESTIMATE, MISSED, OPAQ
 from mmm_xgen.recovery.plots.studies import filled, row_names
 from mmm_xgen.recovery.scoring.scales import FLOOR
 
-# More intervals than that in one panel are a blot.
+# Most intervals in one panel.
 MOST_BARS = 250
 RECOVERED = 0.25
 Ends: TypeAlias = tuple[float, float]
@@ -73,7 +73,7 @@ def plot_roas_recovery(
     models = page_of(list(named["name"].unique()), page, MOST_PANELS, "models")
     named = named[named["name"].isin(models.names)]
     truths = (0.8 * named["truth"].min(), 1.25 * named["truth"].max())
-    # One window for all models, which a few estimates of no use do not widen.
+    # One window for all models, which a few extreme estimates do not widen.
     middle = named["median"][named["median"] > 0]
     ends = np.quantile(middle, [0.01, 0.99]) if len(middle) else np.array(truths)
     low = max(FLOOR * truths[0], min(truths[0], 0.8 * ends[0]))

@@ -31,7 +31,7 @@ from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import require
 from mmm_xgen.truth.budget.curves import response_curve
 
-# More points than that are noise in a panel of this width.
+# Series of more dates get smaller dots.
 MOST_DATES = 500
 
 

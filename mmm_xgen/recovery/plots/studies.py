@@ -53,13 +53,13 @@ TIMES = {
     "sample": CHANNEL_COLOURS[0],
     "rest": "#AAAAAA",
 }
-# Least end of an interval that a log scale shows, as a share of the least value.
+# Lowest end of an interval on a log scale, as a share of the smallest value.
 DEEPEST = 0.05
-# Where values of one panel differ by more, small ones can be told apart on a log scale only.
+# Values that differ by a larger factor are drawn on a log scale.
 WIDE = 40.0
 # Dots that a page of channels has room for in a panel, and channels that it has at least.
 MOST_DOTS, FEWEST_CHANNELS = 112, 4
-# Of seeds, so that one that was stuck does not stretch the axis.
+# Quantiles over seeds: an extreme seed does not stretch the axis.
 USUAL = (0.1, 0.9)
 DATASET, MODEL = "dataset", "model"
 
@@ -350,7 +350,7 @@ def _fit_scale(axes: Axes, table: pd.DataFrame) -> None:
     values = table["middle"].to_numpy(dtype=float)
     ends = np.concatenate([values, table["lower"].dropna(), table["upper"].dropna()])
     if len(ends) and ends.min() > 0 and values.max() > WIDE * values.min():
-        # Next to nothing is no reason to squeeze all else; its interval runs out of the panel.
+        # Cut an interval that reaches close to 0: it would squeeze all others.
         log_axis(axes, "x", (max(ends.min(), DEEPEST * values.min()) / 1.2, ends.max() * 1.2))
         return
     if len(ends) and ends.min() >= 0:
