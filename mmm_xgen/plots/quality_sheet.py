@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmm_xgen.dataset import in_memory
-from mmm_xgen.formatting.amounts import share, short_number
+from mmm_xgen.formatting.amounts import ratio, share, short_number
 from mmm_xgen.formatting.words import count
 from mmm_xgen.plots.panels import ROW, WIDTH, blank, headed
 from mmm_xgen.plots.style import FAINT, INK, RISK
@@ -65,21 +65,28 @@ def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) 
     """
     report = check_data_quality(ds)
     lines = _lines_of(report)
-    table = _Table.of(report.figures, n_dates=ds.sizes.get("date", 0))
-    natural = (WIDTH, 1.0 + LINE * max(len(lines), 1) + ROW * (len(table.rows) + 2))
+    figures = report.figures
+    flags = _flags(figures, n_dates=ds.sizes.get("date", 0))
+    order = np.argsort(~flags.any(axis=1).to_numpy(dtype=bool), kind="stable")
+    kept = np.sort(order[:MOST_VARIABLES])
+    note = count(len(figures), "variable")
+    if len(figures) > len(kept):
+        note = f"{len(kept)} of {note}, those with a coloured cell first"
+    names = role_names(list(map(str, figures.index)), list(figures["role"]))
+    natural = (WIDTH, 1.0 + LINE * len(lines) + ROW * (len(kept) + 2))
     size = figsize or natural
     letters = 9.0 * min(1.0, size[0] / natural[0], size[1] / natural[1])
     with blank(size, size[1]) as figure, mpl.rc_context({"font.size": letters}):
-        heights = [LINE * max(len(lines), 1), ROW * (len(table.rows) + 1.5)]
+        heights = [LINE * len(lines), ROW * (len(kept) + 1.5)]
         above, below = figure.subplots(2, 1, height_ratios=heights)
         _write_findings(above, lines)
-        _draw_table(below, table)
+        _draw_table(below, [names[at] for at in kept], figures.iloc[kept], flags.iloc[kept])
         verdict = "ok" if report.ok else "not ok"
         headed(
             figure,
             f"Data quality: {verdict}, {count(len(report.errors), 'error')}, "
             f"{count(len(report.warnings), 'warning')}",
-            table.note,
+            note,
         )
     return figure
 
@@ -117,7 +124,7 @@ def _write_findings(axes: Axes, lines: list[_Line]) -> None:
     axes.set_label("findings")
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)
+    axes.set_ylim(len(lines) - 0.5, -0.5)
     plain = any(each.code for each in lines)
     for row, each in enumerate(lines):
         if each.mark:
@@ -125,41 +132,6 @@ def _write_findings(axes: Axes, lines: list[_Line]) -> None:
             axes.text(0.018, row, each.code, weight="bold", va="center", parse_math=False)
         at = 0.17 if plain else 0.0
         axes.text(at, row, each.text, color=each.colour, va="center", parse_math=False)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Cells of the figures as text, and the colour of those that need a look."""
-
-    rows: list[str]
-    columns: list[str]
-    cells: list[list[str]]
-    colours: list[list[str]]
-    note: str
-
-    @classmethod
-    def of(cls, figures: pd.DataFrame, n_dates: int) -> _Table:
-        flags = _flags(figures, n_dates)
-        order = np.argsort(~flags.any(axis=1).to_numpy(dtype=bool), kind="stable")
-        kept = np.sort(order[:MOST_VARIABLES])
-        n = len(figures)
-        note = count(n, "variable")
-        if n > len(kept):
-            note = f"{len(kept)} of {n} variables, those with a coloured cell first"
-        values = figures.iloc[kept]
-        colours = [
-            [_colour(str(column), bool(bad)) for column, bad in row.items()]
-            for _, row in flags.iloc[kept].iterrows()
-        ]
-        cells = [
-            [WRITE[column](row[column]) for column in WRITE] for row in values.to_dict("records")
-        ]
-        names = role_names(list(map(str, figures.index)), list(figures["role"]))
-        return cls([names[place] for place in kept], list(WRITE), cells, colours, note)
-
-
-def _factor(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.1f}" if np.isfinite(value) else "infinite"
 
 
 WRITE: dict[str, Callable[[Any], str]] = {
@@ -170,7 +142,7 @@ WRITE: dict[str, Callable[[Any], str]] = {
     "max": short_number,
     "zero_share": share,
     "missing": short_number,
-    "vif": _factor,
+    "vif": ratio,
     "longest_gap": short_number,
     "outliers": short_number,
 }
@@ -198,30 +170,26 @@ def _flags(figures: pd.DataFrame, n_dates: int) -> pd.DataFrame:
     return flags
 
 
-def _colour(column: str, bad: bool) -> str:
-    return (RED if column in {"missing", "min"} else AMBER) if bad else ""
-
-
-def _draw_table(axes: Axes, table: _Table) -> None:
+def _draw_table(axes: Axes, names: list[str], figures: pd.DataFrame, flags: pd.DataFrame) -> None:
     axes.set_label("figures")
     axes.set_axis_off()
-    n = len(table.rows)
     axes.set_xlim(0, 1)
-    axes.set_ylim(max(n, 1) - 0.4, -1.6)
-    if not n:
-        return
-    right = 0.2 + np.linspace(0.06, 0.78, len(table.columns))
+    axes.set_ylim(max(len(names), 1) - 0.4, -1.6)
+    right = 0.2 + np.linspace(0.06, 0.78, len(WRITE))
     width = right[1] - right[0]
-    for place, column in zip(right, table.columns, strict=True):
+    for place, column in zip(right, WRITE if names else (), strict=False):
         words = HEADINGS.get(column, column)
         axes.text(place, -0.65, words, ha="right", va="bottom", color=FAINT, linespacing=0.95)
-    for row in range(n):
+    records = zip(names, figures.to_dict("records"), flags.to_dict("records"), strict=True)
+    for row, (name, values, flagged) in enumerate(records):
         if row % 2 == 0:
             axes.axhspan(row - 0.5, row + 0.5, color="#F6F7F8", zorder=0)
-        axes.text(0.006, row, table.rows[row], va="center")
-        for place, text, colour in zip(right, table.cells[row], table.colours[row], strict=True):
-            if colour:
+        axes.text(0.006, row, name, va="center")
+        for place, (column, write) in zip(right, WRITE.items(), strict=True):
+            text = write(values[column])
+            if flagged[column]:
                 box = (place - width + 0.012, row - 0.44)
+                colour = RED if column in {"missing", "min"} else AMBER
                 axes.add_patch(Rectangle(box, width, 0.88, facecolor=colour))
-            nothing = not colour and text in {"0", "0%", "-"}
+            nothing = not flagged[column] and text in {"0", "0%", "-"}
             axes.text(place, row, text, ha="right", va="center", color=FAINT if nothing else INK)
