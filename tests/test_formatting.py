@@ -1,8 +1,10 @@
 """Text of numbers: what is written says the number, wherever it is written."""
 
+import io
 import json
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from mmm_xgen.formatting.amounts import amount, ratio, share, short_number, signed, signed_share
 from mmm_xgen.formatting.plain import plain
+from mmm_xgen.formatting.progress import progress_bar
 from mmm_xgen.formatting.words import count, listed, period_word
 
 UNITS = {"k": 1e3, "M": 1e6, "bn": 1e9, "tn": 1e12}
@@ -88,3 +91,29 @@ def test_plain_values_survive_json_and_are_never_nan():
         "count": 2**40,
     }
     assert json.loads(json.dumps(plain(value), allow_nan=False)) == expected
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_drawn_on_a_terminal_and_escapes_names(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress_bar("datasets", 10, done=2, estimate=True) as advance:
+        advance(3)
+        advance(what="[red]a\x07", left="0:10 left")
+    shown = sys.stderr.getvalue()
+    assert "6/10" in shown
+    assert r"[red]a\x07" in shown
+    assert "0:10 left" in shown
+
+
+@pytest.mark.parametrize(("stream", "wanted"), [(io.StringIO, True), (Terminal, False)])
+def test_progress_is_silent_elsewhere(stream, wanted, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream())
+    with progress_bar("datasets", 10, wanted=wanted) as advance:
+        advance(3, what="a", left="b")
+    assert sys.stderr.getvalue() == ""
