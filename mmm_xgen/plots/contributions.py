@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -317,7 +316,7 @@ def _draw_stack(
         axes.plot(dates, expected, color="white", linewidth=3.0)
     axes.plot(dates, expected, color=INK, linewidth=1.2, marker=one, markersize=14)
     axes.set_ylim(bottom=lowest)
-    named: list[tuple[str, Artist]] = [("expected sales", line(INK, width=1.2))]
+    named = [("expected sales", line(INK, width=1.2))]
     named += [(name, band(colour)) for name, (_, colour) in layers.items()]
     named += groups.entries(band(groups.colour[name]) for name in values).items()
     top, *rest = entries_of(named).items()

@@ -210,7 +210,7 @@ def plot_efficiency_frontier(
         reach = 1.03 * max(float(budget.max()), spent)
         top = 1.06 * max(float(found["best_revenue"].max()), earned)
         axes.plot([0, reach], [0, reach], color=RISK, linewidth=1.2, linestyle=DASHED)
-        entries: dict[str, Artist] = {
+        entries = {
             "best split of each budget": line(BEST),
             "today's split of each budget": line(TODAY),
             "break-even: revenue equals spend": line(RISK, dashed=True),
@@ -329,7 +329,7 @@ def _draw_mean(axes: Axes, curve: _Curve, values: FloatArray) -> None:
 def _entries(ds: xr.Dataset, *, marginal: bool) -> dict[str, Artist]:
     colour = CHANNEL_COLOURS[0]
     usual = f"operating range (10% to 90% of the {period_of(ds)}s)"
-    entries: dict[str, Artist] = {
+    entries = {
         "return on the next unit of spend" if marginal else "response": line(colour, width=2.8),
         "the same, beyond the operating range": line(colour, dashed=True, width=1.3),
     }

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -201,7 +200,7 @@ def plot_budget(
         figure.set_layout_engine("constrained", w_pad=APART)
         left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
         bounded = _draw_split(left, plan.sel(channel=chosen.names), rows, currency_of(ds))
-        entries: dict[str, Artist] = {
+        entries = {
             "today": band(TODAY),
             "best split": band(BEST),
         }

@@ -190,17 +190,19 @@ def _name(legend: Legend, entries: Mapping[str, Artist]) -> None:
         text.set_text(name)
 
 
-def line(colour: str, *, dashed: bool = False, width: float = 1.8) -> Line2D:
+def line(colour: str, *, dashed: bool = False, width: float = 1.8) -> Artist:
     """Make a line for a legend."""
     return Line2D([], [], color=colour, linestyle=DASHED if dashed else "-", linewidth=width)
 
 
-def dot(colour: str, marker: str = "o") -> Line2D:
+def dot(colour: str, marker: str = "o", *, hollow: bool = False) -> Artist:
     """Make a mark for a legend."""
-    return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5)
+    inside = "white" if hollow else colour
+    look: Any = {"linestyle": "none", "markersize": 5, "markerfacecolor": inside}
+    return Line2D([], [], color=colour, marker=marker, **look)
 
 
-def band(colour: str, alpha: float = 1.0) -> Patch:
+def band(colour: str, alpha: float = 1.0) -> Artist:
     """Make an area for a legend."""
     return Patch(facecolor=colour, alpha=alpha)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
@@ -153,12 +152,8 @@ def _reasons(found: xr.Dataset, names: Mapping[str, str]) -> list[str]:
 def _explain_bounds(axes: Axes, found: xr.Dataset) -> None:
     """Draw the legend below the panel: the reasons stand beside it."""
     there = set(map(str, found["grade"].to_numpy()))
-    entries: dict[str, Artist] = {
-        grade: dot(*look) for grade, look in GRADES.items() if grade in there
-    }
-    hollow = dot(INK)
-    hollow.set_markerfacecolor("white")
-    entries["without the prior (at the edge: beyond)"] = hollow
+    entries = {grade: dot(*look) for grade, look in GRADES.items() if grade in there}
+    entries["without the prior (at the edge: beyond)"] = dot(INK, hollow=True)
     entries[f"good: at most {found.attrs['good']:.0%}"] = band(SHADES[0])
     entries[f"fair: at most {found.attrs['fair']:.0%}"] = band(SHADES[1])
     figure = axes.get_figure(root=True)

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -145,7 +144,7 @@ def _number(value: float) -> str:
 
 
 def _explain(figure: Figure, *, has_marginal: bool) -> None:
-    entries: dict[str, Artist] = {"ROAS: return on all spend": band(AVERAGE)}
+    entries = {"ROAS: return on all spend": band(AVERAGE)}
     if has_marginal:
         entries["mROAS: return on the next unit"] = dot(MARGINAL, "D")
     entries[f"{BREAK_EVEN}: revenue equals cost"] = line(RISK, dashed=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
@@ -383,7 +382,7 @@ def _draw_split(
         date_rows(rows)
         headed(figure, split.title, *notes)
         figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
-        legend: dict[str, Artist] = {
+        legend = {
             "sales (y)": line(FAINT, width=0.8),
             "found in sales": line(DOT_EDGE, width=2.2),
         }

@@ -83,7 +83,7 @@ def entries_of(named: Iterable[tuple[str, Artist]]) -> dict[str, Artist]:
     >>> list(entries_of([("TV", Artist()), ("Radio", Artist()), ("TV", Artist())]))
     ['TV', 'Radio', 'TV (2)']
     """
-    entries: dict[str, Artist] = {}
+    entries = {}
     for name, artist in named:
         label, copies = name, 1
         while label in entries:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -140,7 +139,7 @@ def plot_what_if(
             panels[key].set_xlabel(f"{units}, all dates")
         place = place_of(ds, geo) if geo or ds.sizes["geo"] == 1 else ALL_GEOS
         headed(figure, f"What if: {place}, without noise", _added(now, then))
-        entries: dict[str, Artist] = {
+        entries = {
             "today": line(INK, dashed=True),
             "under the plan": line(PLAN_COLOUR),
             "added by the plan": band(PLAN_COLOUR),

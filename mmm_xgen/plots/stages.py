@@ -7,7 +7,6 @@ from textwrap import wrap
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -204,7 +203,7 @@ def plot_adstock_kernels(
             axes.set_title(texts[name])
         label_edges(panels, f"{period}s since the spend began", "")
         headed(figure, f"How long spend works{where(ds, geo)}: weight of each {period}", cells.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "weight": band(OTHER_COLOUR),
             "half of the effect has arrived": line(INK, dashed=True, width=1.4),
         }

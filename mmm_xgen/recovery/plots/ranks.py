@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -87,7 +86,7 @@ def plot_ranks(
         for axes in grid[-1]:
             axes.set_xlabel("rank of the truth among draws")
         headed(figure, "Ranks of the truth", CAVEAT, chosen.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "ranks": line(ESTIMATE),
             "uniform": line(TRUTH, dashed=True, width=1.1),
             f"{probability:.0%} of uniform ranks: each bar, the whole curve": band(BAND, OPAQUE),

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -83,7 +82,7 @@ def plot_roas_recovery(
             _draw_scatter(axes, named[named["name"] == name], truths, estimates)
             axes.set_title(name.replace(BETWEEN, "\n"))
         headed(figure, "ROAS of every channel and fit: estimated against true", models.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "median": dot(ESTIMATE),
             "outside of the axis": dot(MISSED, "v"),
             "equal": line(TRUTH, dashed=True, width=1.1),

@@ -95,7 +95,7 @@ def plot_predictive(
             axes.set_title(texts_of(ds, "geo")[geo])
             _finish(axes, ds)
         headed(figure, f"Sales by geo: {what}, and true", geos.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "sales (y)": dot(FAINT),
             "true expected sales (mu)": line(TRUTH, dashed=True, width=1.1),
             f"{what}, mean": line(ESTIMATE),
@@ -173,7 +173,7 @@ def plot_contributions(
             _finish(axes, ds)
         where = f" in {texts_of(ds, 'geo')[geo]}, of {len(geos)} geos" if len(geos) > 1 else ""
         headed(figure, f"Contributions of channels{where}: estimated and true", channels.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "truth": line(TRUTH, dashed=True, width=1.1),
             "estimate, mean": line(ESTIMATE),
             "94% band": band(BAND, OPAQUE),
@@ -263,7 +263,7 @@ def plot_response_curves(
             axes.set_ylabel(kpi_of(ds))
             format_numbers(axes, "y")
         headed(figure, "Response curves: estimated and true", channels.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "truth": line(TRUTH, dashed=True, width=1.4),
             "estimate, median": line(ESTIMATE),
             "50% band": band(BAND, OPAQUE),

@@ -127,7 +127,7 @@ def plot_coverage(
             axes.set_xlim(-0.02, 1.02)
             axes.set_xlabel("share of equal-tailed intervals that have the truth")
         headed(figure, "Coverage: nominal and actual", models.note)
-        entries: dict[str, Artist] = {"nominal": line(TRUTH, dashed=True, width=1.2)}
+        entries = {"nominal": line(TRUTH, dashed=True, width=1.2)}
         named = {QUANTITIES.get(name, name): dot(*_look(i)) for i, name in enumerate(groups)}
         legend_below(figure, entries | named)
     return figure
@@ -251,7 +251,7 @@ def plot_runtime(
     sizes = [(title, use) for title, use in sizes if done[[*use.values()]].notna().any(axis=None)]
     with _row_panels(1 + len(sizes), models, 2 if sizes else 1, figsize) as (figure, panels):
         split = _draw_seconds(panels[0], done, models.names)
-        entries: dict[str, Artist] = {name: band(TIMES[name]) for name in split}
+        entries = {name: band(TIMES[name]) for name in split}
         for axes, (title, columns) in zip(panels[1:], sizes, strict=True):
             parts = []
             for group, column in columns.items():
