@@ -120,6 +120,18 @@ PICTURES = (
         "What moves together, within geos.",
         "plots.plot_correlation(ds)",
     ),
+    Picture(
+        "plot_spend_distribution",
+        "How much each channel spends in a period.",
+        "plots.plot_spend_distribution(ds)",
+    ),
+    Picture(
+        "plot_spend_against_sales",
+        "Sales against the spend of each channel.",
+        "plots.plot_spend_against_sales(ds)",
+    ),
+    Picture("plot_lags", "How long sales follow spend.", "plots.plot_lags(ds)"),
+    Picture("plot_pairs", "Sales, spends and controls, two by two.", "plots.plot_pairs(ds)"),
     Picture("plot_quality", "The data quality sheet.", "plots.plot_quality(ds)"),
     Picture("plot_outliers", "Values far from their neighbours.", "plots.plot_outliers(ds)"),
 )

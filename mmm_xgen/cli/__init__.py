@@ -1,4 +1,4 @@
-"""The command ``mmm-xgen``: it parses, calls the library and writes; it computes nothing."""
+"""The command ``mmm-xgen``, which parses arguments, calls the library and prints."""
 
 import lazy_loader
 

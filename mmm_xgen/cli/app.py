@@ -18,12 +18,12 @@ from mmm_xgen.cli.terminal import (
     PROGRAM,
     OneLineGroup,
     open_streams,
-    progress,
     say,
     warnings_in_one_line,
     write_any_text,
 )
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.formatting.progress import progress_bar
 from mmm_xgen.version import __version__
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ FOUND_ERRORS = 1
 
 
 class Format(StrEnum):
-    """What a dataset can be written as."""
+    """Formats of a dataset."""
 
     CSV = "csv"
     PARQUET = "parquet"
@@ -62,7 +62,7 @@ class Format(StrEnum):
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Pictures are files: no setting of a display or of a folder for fonts may end a command.
+    # Plots are files: settings of a display or of fonts must not end a command.
     os.environ["MPLBACKEND"] = "agg"
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     open_streams()
@@ -124,12 +124,11 @@ def generate(
         _check_plan(config, spend)
         _check_folder(out)
         check_new(targets, inputs, force=force)
-        with progress(len(targets) + 1, quiet=quiet) as begin:
-            begin("generating")
+        with progress_bar("generating", 1 + len(targets), wanted=not quiet) as advance:
             ds = _generated(config, spend)
             out.mkdir(parents=True, exist_ok=True)
             for path, write in targets.items():
-                begin(f"writing {path.name}")
+                advance(what=f"writing {path.name}")
                 write(ds, path)
     if not quiet:
         _report(ds, list(targets))
@@ -255,7 +254,7 @@ def _check_folder(out: Path) -> None:
     """Refuse a folder that could not be written to later, before the work is done."""
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise ConfigError(f"{str(existing)!r} is no folder; choose another with --out")
+        raise ConfigError(f"{str(existing)!r} is not a folder; choose another with --out")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(
             f"cannot write to the folder {str(existing)!r}; choose another with --out"

@@ -1,4 +1,4 @@
-"""Meaning of the words of an option: windows, changes of spend, constraints, files to write."""
+"""Parsing of option values: windows, changes of spend, constraints, output files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_window(ds: xr.Dataset, text: str | None) -> Period | None:
     Raises
     ------
     ConfigError
-        If `text` is no window, or no date of `ds` is in it.
+        If `text` is not a window, or contains no date of `ds`.
 
     Examples
     --------
@@ -117,13 +117,13 @@ def _is_date(text: str) -> bool:
 def read_change(ds: xr.Dataset, text: str) -> dict[str, Any]:
     """Arguments of `change_investment` for ``CHANNEL=CHANGE`` or ``CHANNEL:GEO=CHANGE``.
 
-    The last ``=`` ends the name. A colon divides channel and geo only if the whole name is no
+    The last ``=`` ends the name. A colon divides channel and geo only if the whole name is not a
     channel.
 
     Raises
     ------
     ConfigError
-        If there is no such channel or geo, or no such change.
+        If the channel, the geo or the change is unknown.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def read_change(ds: xr.Dataset, text: str) -> dict[str, Any]:
     try:
         channel, geo = _channel_and_geo(ds, name)
         change: dict[str, Any] = {"channel": channel, "geo": geo, **_changed(value)}
-        # A change that cannot be made is refused under the name that it has here.
+        # Make the change once, to report its errors under the name of the option.
         change_investment(ds, **change)
     except (AlignmentError, ConfigError) as error:
         raise ConfigError(str(error), path=f"--set {text}") from None
@@ -170,7 +170,7 @@ def _channel_and_geo(ds: xr.Dataset, name: str) -> tuple[str, str | None]:
             raise
     splits = [(name[:at], name[at + 1 :]) for at, sign in enumerate(name) if sign == ":"][::-1]
     geos = {str(geo) for geo in ds["geo"].values}
-    # A geo may have a colon in its name too: the last one that leaves a channel and a geo.
+    # Names of geos may contain colons: take the last colon that leaves a channel and a geo.
     likely = [split for split in splits if split[1] in geos] or splits
     refusals = []
     for channel, geo in likely:
@@ -202,7 +202,7 @@ def read_constraints(
     Raises
     ------
     ConfigError
-        If there is no such channel, if something is no number, or if it is given twice.
+        If a channel is unknown, or a value is not a number or given twice.
 
     Examples
     --------
@@ -254,7 +254,7 @@ def option_of(key: str) -> str:
 
 
 def as_written(error: ConfigError) -> ConfigError:
-    """Error of `optimize_allocation` with the words of the command line.
+    """Rewrite an error of `optimize_allocation` with the options of the command line.
 
     Examples
     --------

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mmm_xgen.cli.tables import new_table, ratio
+from mmm_xgen.cli.tables import new_table
 from mmm_xgen.cli.terminal import note, say
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.formatting.amounts import ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mmm_xgen.recovery.fit import FitSettings
     from mmm_xgen.recovery.study.results import Study
 
-# What a table has at most: columns of letters, and rows.
+# Largest table: letters across, and rows.
 WIDTH = 100
 MOST_ROWS = 200
 ARMS = ("published", "documented", "default", "matched")
@@ -98,7 +99,7 @@ class ManyValues(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the flag before every value, then parse as ever."""
+        """Repeat the flag before every value, then parse as usual."""
         flags = {
             flag
             for option in self.params

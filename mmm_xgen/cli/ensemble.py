@@ -16,33 +16,35 @@ import typer
 from mmm_xgen.cli.arguments import OVERWRITE, Force, choices
 from mmm_xgen.cli.terminal import say, warnings_in_one_line
 from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
+from mmm_xgen.formatting.amounts import amount
+from mmm_xgen.formatting.words import count
 
 VARY = re.compile(r"(?P<path>.+?)=(?P<value>\[.*\]|[A-Za-z_]\w*\(.*\))", re.DOTALL)
 CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)", re.DOTALL)
 ALLOWED = "PATH=uniform(1,4), another distribution such as normal(mu=2,sigma=0.5), or [1,2,3]"
 # Seconds to wait for a scheduler.
 PATIENCE = 10
-# What the library says of another ensemble that is there.
+# Advice in errors of the library.
 INSTEAD = "choose another path, or replace it with resume=False"
 SUFFIXES = {"zarr": ".zarr", "parquet": "_frames"}
 
 
 class Store(StrEnum):
-    """What an ensemble can be written as."""
+    """Formats of an ensemble."""
 
     ZARR = "zarr"
     PARQUET = "parquet"
 
 
 class Number(StrEnum):
-    """How numbers are stored."""
+    """Types of stored numbers."""
 
     FLOAT64 = "float64"
     FLOAT32 = "float32"
 
 
 class Way(StrEnum):
-    """How distributions are covered."""
+    """Ways to sample distributions."""
 
     RANDOM = "random"
     LATIN_HYPERCUBE = "latin_hypercube"
@@ -159,11 +161,10 @@ def ensemble(
         return
     for target in targets.values():
         size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-        chunks = len(ds.chunksizes["dataset"])
+        parts = count(len(ds.chunksizes["dataset"]), "chunk")
         say(
-            f"wrote {target}: {ds.sizes['dataset']} datasets in {chunks} "
-            f"{'chunk' if chunks == 1 else 'chunks'}, {size / 1e6:.3g} MB, "
-            f"{time.monotonic() - began:.0f} s"
+            f"wrote {target}: {count(ds.sizes['dataset'], 'dataset')} in {parts}, "
+            f"{amount(size / 1e6)} MB, {time.monotonic() - began:.0f} s"
         )
 
 
@@ -254,7 +255,7 @@ def _distribution(text: str, path: str) -> Any:
         arguments[key] = _number(value, path)
     if name != "Uniform":
         return {"dist": name, "kwargs": arguments}
-    # PyMC's ends where none is given, 0 and 1, are hardly what is meant by uniform(1).
+    # PyMC completes uniform(1) with an end of 1, which is hardly meant.
     if len(arguments) < len(parameters):
         raise ConfigError(f"found {text!r}, allowed: both ends, as in uniform(1,4)", path=path)
     try:
@@ -276,7 +277,7 @@ def _names(texts: list[str] | None) -> list[str]:
 
 @contextmanager
 def _as_options() -> Iterator[None]:
-    """Say what is wrong in the words of the command line."""
+    """Re-raise errors with the options of the command line."""
     try:
         yield
     except ConfigError as error:
@@ -313,7 +314,7 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         with client:
             yield client
         return
-    # A worker that dies is replaced, and its chunks are made again: no page of logs about it.
+    # A dead worker is replaced and its chunks are made again: do not log it.
     cluster: Any = new_cluster(
         n_workers=workers,
         threads_per_worker=1,

@@ -1,4 +1,4 @@
-"""Figures of the truth as tables to read, and as CSV and JSON to compute with."""
+"""Results as tables for people, and as CSV and JSON for programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mmm_xgen.cli.tables import MISSING, new_table, ratio
+from mmm_xgen.cli.tables import new_table
+from mmm_xgen.formatting.amounts import amount, ratio, share, signed, signed_share
+from mmm_xgen.formatting.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,49 +25,9 @@ AFTER_THE_LAST = (
 )
 
 
-def amount(value: float) -> str:
-    """Currency or KPI units to read.
-
-    Examples
-    --------
-    >>> amount(1234567.8), amount(12.3456), amount(float("nan")), amount(float("inf"))
-    ('1,234,568', '12.35', '-', 'inf')
-    """
-    if not math.isfinite(value):
-        return MISSING if math.isnan(value) else str(value)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def signed(value: float) -> str:
-    """A change in currency or KPI units to read.
-
-    Examples
-    --------
-    >>> signed(1234.5), signed(-2.0), signed(0.0)
-    ('+1,234', '-2', '0')
-    """
-    return f"+{amount(value)}" if value > 0 else amount(value)
-
-
-def share(value: float) -> str:
-    """A share as a percentage."""
-    return f"{value:.2%}" if math.isfinite(value) else amount(value)
-
-
-def change(value: float) -> str:
-    """A relative change as a percentage with its sign.
-
-    Examples
-    --------
-    >>> change(-0.25), change(-1e-16)
-    ('-25.0%', '+0.0%')
-    """
-    return f"{round(value, 4) + 0.0:+.1%}" if math.isfinite(value) else amount(value)
-
-
 @dataclass(frozen=True)
 class Column:
-    """A figure in a table: its variable, its words and how it reads."""
+    """Column of a table: its variable, its heading and its format."""
 
     name: str
     words: str
@@ -112,7 +74,7 @@ SCENARIO = (
 OPTIMUM = (
     Column("current_spend", "spend\ntoday", amount),
     Column("optimal_spend", "optimal\nspend", amount),
-    Column("change", "change", change),
+    Column("change", "change", signed_share),
     Column("current_contribution", "contribution\ntoday", amount),
     Column("contribution", "contribution\nat optimum", amount),
     Column("mroas", "marginal ROAS\nat optimum", ratio),
@@ -176,7 +138,7 @@ def optimum_tables(best: xr.Dataset, title: str) -> list[str | Table]:
 
     told, currency = best.attrs, best.attrs.get("currency", "")
     gap = max(float(best["gap_bound"]), 0.0)
-    within = f", {gap / revenue:.3%} of it" if revenue > 0 else ""
+    within = f", {share(gap / revenue)} of it" if revenue > 0 else ""
     unspent = f"; {currency} {amount(told['unspent'])} best unspent" if told["unspent"] else ""
     return [
         f"{title}: best split of {currency} {amount(told['total_budget'])} without noise, "
@@ -242,17 +204,5 @@ def as_csv(frame: pd.DataFrame) -> str:
 
 
 def as_json(parts: Mapping[str, Any]) -> str:
-    """JSON of mappings, lists, frames and numbers; what is not finite becomes null."""
-    return json.dumps(_plain(parts), indent=2, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    import pandas as pd
-
-    if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.to_dict("records")]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """Write mappings, lists and numbers as JSON; what is not finite becomes null."""
+    return json.dumps(plain(parts), indent=2, allow_nan=False)

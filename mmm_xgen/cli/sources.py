@@ -1,4 +1,4 @@
-"""Configurations and data, from what the user named."""
+"""Reading of configurations and data that the user named."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONFIG = SUFFIXES
 DATA = (".csv", ".parquet", ".nc")
-# What every generated Dataset has; the stages of the response may be left out of an ensemble.
+# Variables of every generated Dataset; an ensemble may lack the stages of the response.
 GENERATED = (
     "spend",
     "channel_contribution",
@@ -48,9 +48,9 @@ GENERATED = (
     "channel_column",
     "control_column",
 )
-# Errors of libraries that meet data which they do not expect.
+# Errors of libraries on data that they do not expect.
 ALTERED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-# More weights than that take more memory than any effect of advertising lasts.
+# Most adstock weights; more would only fill memory.
 MOST = 10_000
 EXAMPLE = "channels.TV.base_spend=2000"
 # A path ends at the first "=" outside of quotes.
@@ -65,7 +65,7 @@ def overrides(settings: Iterable[str]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If one has no path or no ``=``, or its value is no YAML.
+        If one has no path or no ``=``, or its value is not YAML.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def read_config(source: str, settings: Iterable[str] = ()) -> MMMDataConfig:
     Raises
     ------
     ConfigError
-        If there is no such preset or file, or it is no valid configuration. It names the file.
+        If the preset or file is unknown, or not a valid configuration. The error names the file.
     """
     from mmm_xgen.presets import config_from
 
@@ -160,7 +160,7 @@ def require_generated(ds: xr.Dataset) -> None:
             raise SchemaError(f"the Dataset has no text as its attribute {name!r}; keep it")
     lags = ds["l_max"].to_numpy()
     if lags.dtype.kind not in "iu" or not ((lags >= 1) & (lags <= MOST)).all():
-        raise SchemaError(f"'l_max' has other values than whole numbers from 1 to {MOST}")
+        raise SchemaError(f"'l_max' has values that are not whole numbers from 1 to {MOST}")
 
 
 def require_unharmed(ds: xr.Dataset) -> None:
@@ -190,10 +190,9 @@ def require_unharmed(ds: xr.Dataset) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error in the block name the file that it is about, unless it names an option.
+    """Add the file to errors in the block, unless they name an option.
 
-    A file may be altered in a way that no check knows of: other errors of the block become one
-    that says so.
+    Other errors of the block become a SchemaError that says that the file may be damaged.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a dataset or preset has in it, as tables."""
+"""Tables that describe datasets and presets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mmm_xgen.errors import printable
+from mmm_xgen.formatting.amounts import amount, ratio, share
+from mmm_xgen.formatting.words import count, period_word
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,12 +19,10 @@ if TYPE_CHECKING:
 MOST_GEOS = 12
 PIPED_WIDTH = 140
 WIDEST = 10_000
-MISSING = "-"
-WORDS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 
 
 def console() -> Console:
-    """Console on stdout; where that is no terminal, wide enough not to cut anything."""
+    """Return a console on stdout, wide enough to cut nothing if that is not a terminal."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else PIPED_WIDTH
@@ -49,7 +49,7 @@ def show_all(parts: Iterable[str | Table], width: int | None = None) -> None:
             shown.print(printable(part, keep="\n"), markup=False, soft_wrap=True)
             continue
         for column in part.columns:
-            # Labels of a stranger's file; rich itself has no way to change a cell.
+            # Labels may hold control characters; rich has no public way to change a cell.
             column.header = printable(str(column.header), keep="\n")
             column._cells = [printable(str(cell), keep="\n") for cell in column.cells]
             if column.no_wrap:
@@ -84,15 +84,15 @@ def summary(ds: xr.Dataset) -> list[str]:
 
     sizes = ", ".join([_span(ds), *_counts(ds)])
     returns = roas(ds)
-    share = float(attribution(ds).sum())
+    media = float(attribution(ds).sum())
     middle, low, high = (float(getattr(returns, name)()) for name in ("median", "min", "max"))
-    earned = f"ROAS {ratio(low, 2)} to {ratio(high, 2)}, median {ratio(middle, 2)}"
+    earned = f"ROAS {ratio(low)} to {ratio(high)}, median {ratio(middle)}"
     if math.isnan(middle):
         earned = "no spend, so no ROAS"
     return [
         f"{sizes}, seed {ds.attrs.get('seed', 'unknown')}",
-        f"spend {ds.attrs['currency']} {float(ds['spend'].sum()):,.0f}; media makes {share:.0%} of "
-        f"{ds.attrs['kpi']}; {earned}",
+        f"spend {ds.attrs['currency']} {amount(float(ds['spend'].sum()))}; media makes "
+        f"{share(media)} of {ds.attrs['kpi']}; {earned}",
     ]
 
 
@@ -127,15 +127,15 @@ def _channels(ds: xr.Dataset) -> Table:
         title="Channels",
     )
     spend = ds["spend"].sum(("date", "geo"))
-    for name, returned, share in zip(
+    for name, returned, part in zip(
         ds["channel"].to_numpy(), roas(ds).to_numpy(), attribution(ds).to_numpy(), strict=True
     ):
         one = ds["channel"].sel(channel=name)
         kinds = (
             str(one[key].item()) for key in ("channel_column", "adstock_kind", "saturation_kind")
         )
-        amount = float(spend.sel(channel=name))
-        table.add_row(str(name), *kinds, f"{amount:,.0f}", ratio(returned), f"{share:.2%}")
+        spent = amount(float(spend.sel(channel=name)))
+        table.add_row(str(name), *kinds, spent, ratio(returned), share(part))
     return table
 
 
@@ -145,14 +145,14 @@ def _controls(ds: xr.Dataset) -> Table:
     for name, column in zip(ds["control"].to_numpy(), ds["control_column"].to_numpy(), strict=True):
         one = values.sel(control=name)
         figures = (float(one.min()), float(one.mean()), float(one.max()))
-        table.add_row(str(name), str(column), *(f"{figure:,.4g}" for figure in figures))
+        table.add_row(str(name), str(column), *map(amount, figures))
     return table
 
 
 def _geos(ds: xr.Dataset) -> Table:
     from mmm_xgen.dataset import config_of
 
-    # An aggregated dataset has no configuration of its own, nor one noise family.
+    # An aggregated dataset has no configuration of its own.
     noise = f", noise {config_of(ds).regions.noise.kind}" if "config" in ds.attrs else ""
     table = new_table(
         "geo",
@@ -162,26 +162,8 @@ def _geos(ds: xr.Dataset) -> Table:
     means = ds[["population", "mu", "intercept_contribution", "y_sigma"]].mean("date")
     for name in ds["geo"].to_numpy()[:MOST_GEOS]:
         one = means.sel(geo=name)
-        people, *figures = (float(figure) for figure in one.data_vars.values())
-        table.add_row(str(name), f"{people:,.0f}", *(_figure(figure) for figure in figures))
+        table.add_row(str(name), *(amount(float(figure)) for figure in one.data_vars.values()))
     return table
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.1f}" if math.isfinite(value) else MISSING
-
-
-def ratio(value: float, decimals: int = 3) -> str:
-    """A ratio to read: below 1, three significant digits.
-
-    Examples
-    --------
-    >>> ratio(2.0), ratio(0.5), ratio(-0.00123456), ratio(0.0), ratio(float("nan"))
-    ('2.000', '0.500', '-0.00123', '0.000', '-')
-    """
-    if not math.isfinite(value):
-        return MISSING if math.isnan(value) else str(value)
-    return f"{value:#.3g}" if 0 < abs(value) < 1 else f"{value:.{decimals}f}"
 
 
 def new_table(*left: str, right: tuple[str, ...] = (), title: str | None = None) -> Table:
@@ -199,13 +181,9 @@ def new_table(*left: str, right: tuple[str, ...] = (), title: str | None = None)
 
 def _span(ds: xr.Dataset) -> str:
     first, last = (str(ds["date"].to_numpy()[i])[:10] for i in (0, -1))
-    word = WORDS.get(str(ds.attrs.get("freq", "")).split("-")[0], "period")
-    return f"{_count(ds.sizes['date'], word)} from {first} to {last}"
+    word = period_word(ds.attrs.get("freq", ""))
+    return f"{count(ds.sizes['date'], word)} from {first} to {last}"
 
 
 def _counts(ds: xr.Dataset) -> list[str]:
-    return [_count(ds.sizes.get(dim, 0), dim) for dim in ("geo", "channel", "control")]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return [count(ds.sizes.get(dim, 0), dim) for dim in ("geo", "channel", "control")]

@@ -1,4 +1,4 @@
-"""What the user sees: one-line errors and warnings, and progress on a terminal."""
+"""Output on the terminal: lines, and errors and warnings in one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,11 +19,11 @@ from mmm_xgen.errors import XgenError, XgenWarning, one_line, printable
 
 PROGRAM = "mmm-xgen"
 BAD_INPUT = 2
-# What a shell says of a program that SIGINT or SIGPIPE ended.
+# Exit statuses of a shell after SIGINT and SIGPIPE.
 INTERRUPTED, NO_READER = 130, 141
 
-# typer has no public name for the root of what it raises on bad arguments, and its versions
-# differ in the module it comes from.
+# typer has no public name for the base class of its argument errors, and its versions differ in
+# the module of that class.
 ArgumentError: Any = typer.BadParameter.__mro__[2]
 
 
@@ -31,7 +31,7 @@ class OneLineGroup(TyperGroup):
     """Commands whose every failure on bad input is one line on stderr and exit status 2."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; what nobody reads any more is not an error of it."""
+        """Run a command; a closed pipe on stdout is not an error."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -50,7 +50,7 @@ class OneLineGroup(TyperGroup):
         except OSError as error:
             status = fail(_of_file(error))
         except UnicodeError as error:
-            status = fail(f"found a name that is no UTF-8 text ({error}); write it in UTF-8")
+            status = fail(f"found a name that is not UTF-8 text ({error}); write it in UTF-8")
         except MemoryError:
             status = fail("not enough memory; use fewer periods, geos or channels")
         except BrokenExecutor as error:
@@ -128,25 +128,6 @@ def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
             if not quiet:
                 for text in messages:
                     note(f"{PROGRAM}: warning: {text}")
-
-
-@contextmanager
-def progress(steps: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Progress bar on stderr, on a terminal only; calling what it yields begins a step."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=steps + 1)
-
-        def begin(description: str) -> None:
-            bar.update(task, description=printable(description), advance=1)
-
-        yield begin
 
 
 def _hint(error: Any) -> str:

@@ -1,4 +1,4 @@
-"""The commands that tell the truth of a dataset: returns, what-ifs, the best budget."""
+"""The commands ``truth``, ``whatif`` and ``optimize``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class By(StrEnum):
-    """What estimands tell apart."""
+    """Groups of estimands."""
 
     CHANNEL = "channel"
     GEO = "geo"
 
 
 class Form(StrEnum):
-    """What figures can be printed as."""
+    """Formats of printed results."""
 
     TABLE = "table"
     CSV = "csv"
@@ -135,7 +135,7 @@ def whatif(
                 **scenarios.attrs,
                 **impacts.attrs,
                 "units": units_of(impacts),
-                "scenarios": frame_of(scenarios),
+                "scenarios": frame_of(scenarios).to_dict("records"),
             },
         )
 
@@ -143,7 +143,7 @@ def whatif(
 def _impacts(
     ds: xr.Dataset, settings: list[str], changes: list[dict[str, Any]], scenario: xr.Dataset
 ) -> xr.Dataset:
-    """What each change adds to those before it, and all of them together, dims (change,)."""
+    """Compute the impact of each change after the ones before it, and in total, dims (change,)."""
     import numpy as np
     import xarray as xr
 
@@ -156,10 +156,10 @@ def _impacts(
         impacts.append(predict_impact(before, **change))
         labels.append({name: impacts[-1].attrs[name] for name in ("channel", "geo")})
         before = simulate(before, spend=change_investment(before, **change))
-    # Each change starts where the one before it ended, so that they add up.
+    # Each change starts from the result of the one before it, so that they add up.
     each = xr.concat(impacts, "change")
     total = each.sum("change").assign_coords(complete=each["complete"].all())
-    # What is taken here and added there leaves no spend, but for rounding.
+    # Spend that is moved adds up to 0, except for rounding.
     spent = scenario["incremental_spend"].item()
     spent = 0.0 if abs(spent) <= ROUNDING * scenario["spend"].item() else spent
     total["incremental_spend"] = spent
@@ -252,7 +252,7 @@ def _print_optimum(best: xr.Dataset, file: Path, forms: list[Form]) -> None:
             forms,
             table=lambda: optimum_tables(items.assign(whole), str(file)),
             rows=lambda: frame_of(items),
-            # CSV has no place but its rows for what is of the whole.
+            # CSV can hold the totals in its rows only.
             every_row=sizes,
             told=lambda: {
                 "file": str(file),
@@ -287,4 +287,4 @@ def _print(
                 text = as_csv(rows().assign(**(every_row or {})))
             say(text, data=True)
         else:
-            say(as_json({**told(), "rows": rows()}))
+            say(as_json({**told(), "rows": rows().to_dict("records")}))

@@ -8,9 +8,8 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ from mmm_xgen.dataset import VARIED, coordinate_of, varied_paths
 from mmm_xgen.ensemble.generate import one_chunking, recipe_of, require_ensemble
 from mmm_xgen.ensemble.recipe import CHUNK_BYTES, DATASET, Recipe
 from mmm_xgen.errors import ConfigError, SchemaError, collected_warnings, warn
+from mmm_xgen.formatting.progress import progress_bar
 from mmm_xgen.storage.encoding import stored_attrs, stored_variable
 from mmm_xgen.storage.names import PathLike
 from mmm_xgen.version import __version__
@@ -308,7 +308,8 @@ def write_chunks(
     lengths = {position: source.bounds(position) for position in range(len(source))}
     there = sum(stop - start for position, (start, stop) in lengths.items() if position in done)
     client = _active_client() if client is None else client
-    with shown(source.datasets, there, wanted=progress) as advance:
+    bar = progress_bar("datasets", source.datasets, done=there, estimate=True, wanted=progress)
+    with bar as advance:
         for position in _written(source, job, todo, client):
             start, stop = lengths[position]
             advance(stop - start)
@@ -398,30 +399,3 @@ def _active_client() -> Any:
         return default_client()  # type: ignore[no-untyped-call]
     except ValueError:
         return None
-
-
-# How far it is ------------------------------------------------------------------------------
-
-
-@contextmanager
-def shown(datasets: int, done: int, *, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """Bar on stderr, on a terminal only; calling what it yields tells of further datasets."""
-    if not (wanted and sys.stderr.isatty()):
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Elapsed(),
-        Remaining(),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("datasets", total=datasets, completed=done)
-        yield lambda more: bar.update(task, advance=more)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -12,6 +11,7 @@ import xarray as xr
 
 from mmm_xgen.dataset import config_of, in_memory, is_element, varied_paths
 from mmm_xgen.errors import SchemaError
+from mmm_xgen.formatting.plain import plain
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import POSITIVE
 from mmm_xgen.kernels.saturation import SATURATIONS
@@ -143,7 +143,7 @@ def _metadata(ds: xr.Dataset) -> Nested:
     kept = ("seed", "schema_version", "mmm_xgen_version", "currency", "kpi", "freq")
     optional = ("aggregation", "partial_periods")
     return {
-        **{name: _plain(ds.attrs.get(name)) for name in kept},
+        **{name: plain(ds.attrs.get(name)) for name in kept},
         "first_date": dates[0] if dates else None,
         "last_date": dates[-1] if dates else None,
         "sizes": {str(dim): int(size) for dim, size in ds.sizes.items()},
@@ -287,14 +287,7 @@ def _nested(array: xr.DataArray, *dims: str) -> Any:
 
 def _zipped(values: Any, labels: list[list[str] | None]) -> Any:
     if not labels:
-        return _plain(values)
+        return plain(values)
     first, rest = labels[0], labels[1:]
     inner = [_zipped(value, rest) for value in values]
     return inner if first is None else dict(zip(first, inner, strict=True))
-
-
-def _plain(value: Any) -> Any:
-    """Value that JSON has: NumPy scalars as Python's, and None for what is not finite."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

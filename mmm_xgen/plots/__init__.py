@@ -1,10 +1,16 @@
-"""Pictures: a Dataset in, a `matplotlib.figure.Figure` out."""
+"""Plots: each function takes a Dataset and returns a `matplotlib.figure.Figure`."""
 
 from mmm_xgen.plots.baseline import plot_baseline, plot_controls
 from mmm_xgen.plots.contributions import plot_attribution, plot_contributions, plot_waterfall
 from mmm_xgen.plots.curves import plot_efficiency_frontier, plot_response_curves
 from mmm_xgen.plots.decisions import plot_budget, plot_scenarios
 from mmm_xgen.plots.diagnostics import plot_correlation, plot_outliers
+from mmm_xgen.plots.exploration import (
+    plot_lags,
+    plot_pairs,
+    plot_spend_against_sales,
+    plot_spend_distribution,
+)
 from mmm_xgen.plots.geos import plot_geos
 from mmm_xgen.plots.overview import plot_overview
 from mmm_xgen.plots.quality_sheet import plot_quality
@@ -27,8 +33,10 @@ __all__ = [
     "plot_efficiency_frontier",
     "plot_geos",
     "plot_information_bound",
+    "plot_lags",
     "plot_outliers",
     "plot_overview",
+    "plot_pairs",
     "plot_quality",
     "plot_response_curves",
     "plot_response_stages",
@@ -36,6 +44,8 @@ __all__ = [
     "plot_sales",
     "plot_scenarios",
     "plot_spend",
+    "plot_spend_against_sales",
+    "plot_spend_distribution",
     "plot_waterfall",
     "plot_what_if",
     "what_if_simulator",

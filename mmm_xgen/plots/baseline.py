@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import short_number
+from mmm_xgen.formatting.words import count, listed
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import (
-    MOST_PANELS,
-    WIDTH,
-    Page,
-    area,
-    band,
-    headed,
-    legend_below,
-    line,
-    page_of,
-)
+from mmm_xgen.plots.panels import MOST_PANELS, blank, headed, legend_below, line, page_of, span
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
@@ -32,23 +22,22 @@ from mmm_xgen.plots.selection import (
     texts_of,
     thinned,
 )
-from mmm_xgen.plots.style import FAINT, INK, STYLE, format_numbers, short_number
+from mmm_xgen.plots.style import FAINT, INK, format_numbers
 from mmm_xgen.plots.timelines import (
-    DOT,
-    DOT_EDGE,
+    SCALE,
     around_zero,
     date_rows,
+    draw_spread,
     even_rows,
     has_truth,
     is_switch,
     place_of,
-    spread_of,
+    spread_entries,
     swing,
     switches,
     trace,
     without_panels,
 )
-from mmm_xgen.quality.report import count
 from mmm_xgen.schema import require
 
 BASELINE = (
@@ -65,7 +54,7 @@ MOST_EVENTS = 4
 def plot_baseline(
     ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw what sales would be without media and controls, and below, on one scale, its parts.
+    """Draw sales without media and controls, and below them their parts on one scale.
 
     A part that is zero everywhere is left out.
 
@@ -97,7 +86,7 @@ def plot_baseline(
     ['baseline', 'trend', 'seasonality']
     """
     require(ds, "intercept_contribution")
-    # An aggregated dataset has base sales by date, which is no further dim.
+    # An aggregated dataset has base sales by date; check_panel would refuse that dim.
     check_panel(ds, *BASELINE[1:])
     check_sizes(ds[["intercept_contribution"]])
     full = _baseline_of(at_geo(ds, geo))
@@ -108,9 +97,8 @@ def plot_baseline(
     values = {name: parts[name].to_numpy() for name in NAMES}
     base = parts["intercept"].to_numpy()
     total = base + np.sum(list(values.values()), axis=0)
-    with mpl.rc_context(STYLE):
-        shown = [np.append(values[name], 0.0) for name in drawn]
-        figure, rows = even_rows([np.concatenate([total, base]), *shown], figsize)
+    shown = [np.append(values[name], 0.0) for name in drawn]
+    with even_rows([np.concatenate([total, base]), *shown], figsize) as (figure, rows):
         top, *others = rows
         top.set_label("baseline")
         more = ", and the parts below" if drawn else ""
@@ -122,10 +110,9 @@ def plot_baseline(
             axes.set_title(_title(name, full[name].to_numpy(), mean, ds), fontsize=10)
             around_zero(axes, dates, values[name])
         date_rows(rows)
-        note = [place_of(ds, geo), span_of(ds), "all rows on one scale"]
-        without = [NAMES[name].lower() for name in NAMES if name not in drawn]
-        note += [f"none: {', '.join(without)}"] if without else []
-        headed(figure, "What sales are without media and controls", "  ·  ".join(note))
+        without = ", ".join(NAMES[name].lower() for name in NAMES if name not in drawn)
+        note = (place_of(ds, geo), span_of(ds), SCALE, without and f"none: {without}")
+        headed(figure, "What sales are without media and controls", *note)
         figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
         legend_below(figure, {"baseline": line(INK), "base sales": line(FAINT, dashed=True)})
     return figure
@@ -133,7 +120,7 @@ def plot_baseline(
 
 def _baseline_of(ds: xr.Dataset) -> xr.Dataset:
     frame = xr.Dataset({name: ds[f"{name}_contribution"] for name in ("intercept", *NAMES)})
-    # An intercept has no dates; with them, it is thinned as all else is.
+    # Give the intercept dates, so that `thinned` treats it as the other parts.
     frame["intercept"] = frame["intercept"].broadcast_like(frame["trend"])
     return frame.sum("geo")
 
@@ -141,9 +128,7 @@ def _baseline_of(ds: xr.Dataset) -> xr.Dataset:
 def _title(name: str, values: FloatArray, base: float, ds: xr.Dataset) -> str:
     words = NAMES[name]
     if name == "event" and "event" in ds.coords:
-        events = list(texts_of(ds, "event").values())
-        more = f" and {len(events) - MOST_EVENTS} more" if len(events) > MOST_EVENTS else ""
-        words += f" ({', '.join(events[:MOST_EVENTS])}{more})"
+        words += f" ({listed(texts_of(ds, 'event').values(), MOST_EVENTS)})"
     ends = swing(values, base)
     return f"{words}: {ends} of base sales" if ends else words
 
@@ -156,11 +141,11 @@ def plot_controls(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the value of each control, and beside it what it does to sales, if that is known.
+    """Draw the value of each control, and its effect on sales where that is known.
 
-    Values of several geos are shown as their median, and the span that holds 80% of them; of a
-    control that is on or off, such as a promotion, the number of geos in which it is on.
-    Effects are summed over geos and drawn on one scale.
+    Several geos are shown as their median and the span that holds 80% of them. A control that is
+    on or off, such as a promotion, is shown as the number of geos in which it is on. Effects are
+    summed over geos and drawn on one scale.
 
     Parameters
     ----------
@@ -169,15 +154,14 @@ def plot_controls(
     geo : str, optional
         One geo; all by default.
     page : int
-        Which controls: those with the largest effects come first, 6 a page with effects, 12
-        without.
+        Page of controls, the largest effects first: 6 a page with effects, 12 without.
     figsize : tuple of float, optional
         Width and height in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Without controls, a page that says so.
+        A page that says so if there are no controls.
 
     Raises
     ------
@@ -201,20 +185,25 @@ def plot_controls(
     check_panel(ds, "control_value", *(("control_contribution", "mu") if known else ()))
     here = at_geo(ds, geo)
     chosen = page_of(_by_effect(here, known), page, MOST_PANELS // (1 + known), "controls")
-    with mpl.rc_context(STYLE):
-        columns = 2 if known or len(chosen.names) > 3 else 1
-        rows = len(chosen.names) if known else -(-len(chosen.names) // columns)
-        figure = Figure(figsize=figsize or (WIDTH, 1.3 + 1.55 * rows), layout="constrained")
+    columns = 2 if known or len(chosen.names) > 3 else 1
+    rows = len(chosen.names) if known else -(-len(chosen.names) // columns)
+    with blank(figsize, 1.3 + 1.55 * rows) as figure:
         panels = [
             figure.add_subplot(rows, columns, 1 + place)
             for place in range(len(chosen.names) * (1 + known))
         ]
-        step = _draw_values(panels[:: 1 + known], here, chosen.names)
+        step, spread = _draw_values(panels[:: 1 + known], here, chosen.names)
         if known:
             _draw_effects(panels[1::2], here, chosen.names)
         for column in range(columns):
             date_rows(panels[column::columns])
-        _frame_controls(figure, ds, geo, chosen, step, known=known)
+        several = geo is None and ds.sizes["geo"] > 1
+        where = f"values over {count(ds.sizes['geo'], 'geo')}" if several else place_of(ds, geo)
+        units = f"effects in {per_period(kpi_of(ds), ds, step)}{', summed' * several}, on one scale"
+        title = "Controls, and what they do to sales" if known else "Controls as observed"
+        headed(figure, title, where, units * known, span_of(ds), chosen.note)
+        if spread:
+            legend_below(figure, spread_entries(1.3))
     return figure
 
 
@@ -226,12 +215,14 @@ def _by_effect(ds: xr.Dataset, known: bool) -> list[str]:
     return [names[place] for place in np.argsort(-size, kind="stable")]
 
 
-def _draw_values(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> int:
+def _draw_values(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> tuple[int, bool]:
+    """Draw values over time; return the dates a point and if any panel shows a spread of geos."""
     values = ds[["control_value"]].astype(float)
     means, step = thinned(values)
-    # A promotion of one day is not a small one of all days: means of the days when it is on.
+    # A mean over all days would make a promotion of one day a small one of many.
     when_on = thinned(values.where(values != 0))[0].fillna(0.0)
     dates, texts = means["date"].to_numpy(), texts_of(ds, "control")
+    spread = False
     for axes, name in zip(panels, names, strict=True):
         axes.set_label(f"value of {name}")
         full = values["control_value"].sel(control=name).to_numpy()
@@ -242,12 +233,9 @@ def _draw_values(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> int:
         if switch:
             switches(axes, dates, cells)
         else:
-            low, middle, high = spread_of(cells)
-            if cells.shape[1] > 1:
-                area(axes, dates, low, high, DOT)
-            trace(axes, dates, middle, DOT_EDGE, width=1.3)
+            spread |= draw_spread(axes, dates, cells, width=1.3)
         format_numbers(axes, "y")
-    return step
+    return step, spread
 
 
 def _when_on(values: FloatArray) -> str:
@@ -261,33 +249,14 @@ def _draw_effects(panels: list[Axes], ds: xr.Dataset, names: list[str]) -> None:
     mean = float(both["mu"].mean())
     series, _ = thinned(both)
     effects = series["control_contribution"].sel(control=names)
-    ends = [min(0.0, float(effects.min())), max(0.0, float(effects.max()))]
+    ends = span(effects)
     margin = 0.06 * (ends[1] - ends[0] or 1.0)
     for axes, name in zip(panels, names, strict=True):
         values = effects.sel(control=name).to_numpy()
         axes.set_label(f"effect of {name}")
         around_zero(axes, series["date"].to_numpy(), values)
         axes.set_ylim(ends[0] - margin, ends[1] + margin)
-        span = swing(both["control_contribution"].sel(control=name).to_numpy(), mean, 1)
-        words = f"effect: {span} of mean expected sales" if span else "effect"
+        reach = swing(both["control_contribution"].sel(control=name).to_numpy(), mean, 1)
+        words = f"effect: {reach} of mean expected sales" if reach else "effect"
         axes.set_title(words if values.any() else "no effect", fontsize=10)
         format_numbers(axes, "y")
-
-
-def _frame_controls(
-    figure: Figure, ds: xr.Dataset, geo: str | None, page: Page, step: int, *, known: bool
-) -> None:
-    several = geo is None and ds.sizes["geo"] > 1
-    where = f"values over {count(ds.sizes['geo'], 'geo')}" if several else place_of(ds, geo)
-    units = f"effects in {per_period(kpi_of(ds), ds, step)}{', summed' * several}, on one scale"
-    note = [where, *([units] if known else []), span_of(ds), *([page.note] if page.note else [])]
-    headed(
-        figure,
-        "Controls, and what they do to sales" if known else "Controls as observed",
-        "  ·  ".join(note),
-    )
-    entries: dict[str, Artist] = {}
-    if several:
-        entries = {"median of geos": line(DOT_EDGE, width=1.3), "80% of geos": band(DOT)}
-    if entries:
-        legend_below(figure, entries)

@@ -1,4 +1,4 @@
-"""Where sales come from: contributions over time, in sum, and as shares."""
+"""Plots of contributions: over time, in sum, and as shares of sales."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import share, short_number
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
@@ -24,9 +25,12 @@ from mmm_xgen.plots.panels import (
     dot,
     legend_beside,
     line,
+    marks,
     name_rows,
     page_of,
+    span,
     stack,
+    write_beside,
 )
 from mmm_xgen.plots.selection import (
     Groups,
@@ -42,17 +46,8 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import (
-    BASE_COLOUR,
-    FAINT,
-    INK,
-    OTHER_COLOUR,
-    format_dates,
-    format_numbers,
-    short_number,
-)
+from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, OTHER_COLOUR, format_dates, format_numbers
 from mmm_xgen.plots.timelines import draw_lines
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.returns.estimands import attribution, contribution_totals
 
 SHARE_OF_MEDIA, SHARE_OF_SPEND = "share of contribution", "share of spend"
@@ -68,9 +63,7 @@ BASELINE = {
     "event_contribution": "events",
     "control_contribution": "controls",
 }
-# Shares below the first get a second decimal, and of those below the second it says nothing.
-FEW, SMALLEST = 0.01, 0.0001
-# Of the sum, what is left of a difference by rounding.
+# Relative size of rounding errors.
 ROUNDING = 1e-9
 # Part of the width of a waterfall for the amounts at the right.
 ROOM = 0.14
@@ -86,17 +79,17 @@ def plot_contributions(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what each channel contributes over time, alone or on top of the baseline.
+    """Draw the contribution of each channel over time, alone or on top of the baseline.
 
-    The eight largest channels have a colour, the rest is shown as one.
+    The eight largest channels have a colour each. All others are shown as one.
 
     Parameters
     ----------
     ds : Dataset, dims (date, geo, channel)
         With ``channel_contribution`` and ``mu``, KPI units per period, and ``spend``.
     kind : {"lines", "stacked"}
-        Lines from a common zero, or areas on top of all that is not media, up to expected sales;
-        what takes sales away hangs from zero.
+        Lines from a common zero, or areas on top of the baseline, up to expected sales. Negative
+        contributions hang below zero.
     geo : str, optional
         One geo; the sum over all by default.
     channels : sequence of str, optional
@@ -142,8 +135,8 @@ def plot_contributions(
         else:
             media = series["channel_contribution"].sum("channel").to_numpy()
             _draw_stack(axes, dates, expected, media, values, groups)
-            share = media.sum() / expected.sum() if expected.sum() > 0 else np.nan
-            part = f"media {_percent(share)} of them" if np.isfinite(share) else "there are none"
+            whole = expected.sum()
+            part = f"media {share(media.sum() / whole)} of them" if whole > 0 else "there are none"
             axes.set_title(f"Where sales{where(ds, geo)} come from: {part}")
         axes.set_ylabel(per_period(kpi_of(ds), ds, step))
         format_numbers(axes, "y")
@@ -159,10 +152,10 @@ def plot_waterfall(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw how the parts of sales, one after the other, lead to expected sales, and noise to sales.
+    """Draw how the parts of sales add up to expected sales, and with the noise to sales.
 
-    Parts that a dataset does not have are left out. The eight largest channels have a row of
-    their own, the rest has one.
+    Parts that a dataset does not have are left out. The eight largest channels have a row each.
+    All others share one.
 
     Parameters
     ----------
@@ -203,9 +196,9 @@ def plot_waterfall(
         format_numbers(axes, "x")
         expected = next(step.amount for step in steps if step.name == "expected sales")
         media = sum(step.amount for step in steps if step.is_media)
-        share = f": media makes {_percent(media / expected)}" if expected > 0 else ""
+        part = f": media makes {share(media / expected)}" if expected > 0 else ""
         amount = short_number(steps[-1].amount)
-        axes.set_title(f"What {amount} {kpi_of(ds)}{where(ds, geo)} are made of{share}")
+        axes.set_title(f"What {amount} {kpi_of(ds)}{where(ds, geo)} are made of{part}")
     return figure
 
 
@@ -219,17 +212,17 @@ def plot_attribution(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the share of expected sales, or of media's part of them, that each channel makes.
+    """Draw the share of each channel in expected sales, or in the contribution of all media.
 
-    Shares of media stand beside the share of spend: what a channel makes more than that is what
-    its money does better than the rest.
+    Shares of media stand beside shares of spend. A channel whose share of media is larger than
+    its share of spend earns more per unit of spend than the others do together.
 
     Parameters
     ----------
     ds : Dataset, dims (date, geo, channel)
         With ``channel_contribution``, ``mu`` and ``spend``.
     of : {"sales", "media"}
-        Whole that the shares are of; see `mmm_xgen.truth.attribution`.
+        Denominator of the shares; see `mmm_xgen.truth.attribution`.
     geo : str, optional
         One geo, and shares of its own sales or media; all together by default.
     page : int
@@ -272,7 +265,8 @@ def plot_attribution(
         beside = None
         if of == "media" and float(spend.sum()) > 0:
             beside = (spend / spend.sum()).sel(channel=rows.names).to_numpy()
-            _draw_marks(axes, beside)
+            marks(axes, beside, range(len(beside)), INK, marker="D")
+            legend_beside(axes, {SHARE_OF_MEDIA: band(OTHER_COLOUR), SHARE_OF_SPEND: dot(INK, "D")})
         fill = [colour.get(name, OTHER_COLOUR) for name in rows.names]
         _draw_shares(axes, drawn, fill, beside)
         texts = texts_of(ds, "channel")
@@ -294,7 +288,7 @@ def _what_media_adds(ds: xr.Dataset, geo: str | None, groups: Groups) -> str:
     name = groups.texts[names[largest]]
     if len(names) == 1:
         return f"What {name} adds: {amount}"
-    return f"What media adds: {amount}, {_percent(float(totals[largest]) / whole)} by {name}"
+    return f"What media adds: {amount}, {share(float(totals[largest]) / whole)} by {name}"
 
 
 def _draw_stack(
@@ -305,11 +299,11 @@ def _draw_stack(
     values: dict[str, FloatArray],
     groups: Groups,
 ) -> None:
-    """Baseline, channels that are not shown, those that are, and the line of expected sales."""
+    """Stack the baseline, other channels and those shown; draw expected sales as a line."""
     base = expected - media
     rest = media - np.sum(list(values.values()), axis=0)
     layers = {"without media": (base, BASE_COLOUR)}
-    # Rounding of a difference is no channel.
+    # A difference within rounding is not a channel.
     if np.abs(rest).max() > ROUNDING * np.abs(expected).max():
         layers["other media"] = (rest, STEP_COLOUR)
     below = list(layers.values())
@@ -322,7 +316,7 @@ def _draw_stack(
         axes.plot(dates, expected, color="white", linewidth=3.0)
     axes.plot(dates, expected, color=INK, linewidth=1.2, marker=one, markersize=14)
     axes.set_ylim(bottom=lowest)
-    named: list[tuple[str, Artist]] = [("expected sales", line(INK, width=1.2))]
+    named = [("expected sales", line(INK, width=1.2))]
     named += [(name, band(colour)) for name, (_, colour) in layers.items()]
     named += groups.entries(band(groups.colour[name]) for name in values).items()
     top, *rest = entries_of(named).items()
@@ -341,7 +335,7 @@ class _Step:
 
 
 def _steps(totals: xr.Dataset, groups: Groups) -> list[_Step]:
-    """Rows from base sales to sales; parts that are zero in every geo are left out."""
+    """Make rows from base sales to sales, without parts that are zero in every geo."""
     steps = []
     for variable, name in BASELINE.items():
         values = totals[variable].to_numpy()
@@ -365,6 +359,7 @@ def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
     whole = steps[-3].amount
     end = 0.0
     lowest, highest = 0.0, 0.0
+    ends, texts = [], []
     for row, step in enumerate(steps):
         start, end = (0.0, step.amount) if step.is_total else (end, end + step.amount)
         axes.barh(row, step.amount, left=start, color=step.colour, height=0.72)
@@ -372,49 +367,30 @@ def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
             axes.plot([end, end], [row - 0.36, row + 1.36], color=FAINT, linewidth=0.7)
         lowest, highest = min(lowest, start, end), max(highest, start, end)
         sign = "+" if step.amount > 0 and row and not step.is_total else ""
-        share = f" ({_percent(step.amount / whole)})" if whole > 0 and not step.is_total else ""
-        axes.annotate(
-            f"{sign}{short_number(step.amount)}{share}",
-            (max(start, end), row),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
+        part = f" ({share(step.amount / whole)})" if whole > 0 and not step.is_total else ""
+        ends.append(max(start, end))
+        texts.append(f"{sign}{short_number(step.amount)}{part}")
+    write_beside(axes, ends, texts)
     name_rows(axes, [step.name for step in steps])
-    axes.grid(visible=False, axis="y")
     reach = highest - lowest or 1.0
     axes.set_xlim(lowest - 0.02 * reach * (lowest < 0), highest + ROOM * reach)
-
-
-def _draw_marks(axes: Axes, shares: FloatArray) -> None:
-    axes.plot(shares, range(len(shares)), "D", color=INK, markersize=5.5, markeredgecolor="white")
-    legend_beside(axes, {SHARE_OF_MEDIA: band(OTHER_COLOUR), SHARE_OF_SPEND: dot(INK, "D")})
 
 
 def _draw_shares(
     axes: Axes, shares: FloatArray, colours: list[str], beside: FloatArray | None
 ) -> None:
-    """Bars, and what they and the marks beside them are to the right of both."""
+    """Draw bars, and write the shares to the right of bar and mark."""
     drawn = np.where(np.isfinite(shares), shares, 0.0)
     axes.barh(np.arange(len(shares)), drawn, color=colours, height=0.7)
     ends = np.maximum(drawn, 0.0 if beside is None else beside)
-    for row, share in enumerate(shares):
-        words = _percent(share) if np.isfinite(share) else "nothing"
-        # The end of the row may be that of the mark, of which the first figure is not.
-        of_spend = "" if beside is None else f" (of spend {_percent(beside[row])})"
-        axes.annotate(
-            f"{words}{of_spend}",
-            (max(ends[row], 0.0), row),
-            xytext=(4 if beside is None else 8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
-    room = 1.12 if beside is None else 1.22
-    lowest, highest = (float(end) for end in (drawn.min(initial=0.0), ends.max(initial=0.0)))
-    axes.set_xlim(1.05 * lowest, room * highest or 1.0)
-    axes.grid(visible=False, axis="y")
+    texts = [share(part) if np.isfinite(part) else "nothing" for part in shares]
+    if beside is not None:
+        # The row may end at the mark: name the second figure.
+        pairs = zip(texts, beside, strict=True)
+        texts = [f"{text} (of spend {share(spent)})" for text, spent in pairs]
+    write_beside(axes, np.maximum(ends, 0.0), texts, gap=4 if beside is None else 8)
+    lowest, highest = span(drawn, ends)
+    axes.set_xlim(1.05 * lowest, (1.12 if beside is None else 1.22) * highest or 1.0)
 
 
 def _title(shares: xr.DataArray, of: str, place: str, texts: Mapping[str, str]) -> str:
@@ -423,25 +399,10 @@ def _title(shares: xr.DataArray, of: str, place: str, texts: Mapping[str, str]) 
         return f"Media adds nothing to sales{place}"
     largest = int(np.nanargmax(values))
     name = texts[str(shares["channel"].to_numpy()[largest])]
-    most = _percent(values[largest])
+    most = share(values[largest])
     if of == "media":
         return f"Of what media adds to sales{place}, {name} makes {most}"
-    whole = _percent(float(np.nansum(values)))
+    whole = share(float(np.nansum(values)))
     if len(values) == 1:
         return f"{name} makes {whole} of expected sales{place}"
     return f"Media makes {whole} of expected sales{place}, {name} alone {most}"
-
-
-def _percent(share: float) -> str:
-    """Share with one decimal, or two below one percent, or a bound where that would be 0.
-
-    Examples
-    --------
-    >>> [_percent(share) for share in (0.1234, -0.002, -0.00001, 0.0)]
-    ['12.3%', '-0.20%', '<0.01%', '0%']
-    """
-    if share == 0:
-        return "0%"
-    if abs(share) < SMALLEST:
-        return f"<{SMALLEST:.2%}"
-    return f"{share:.1%}" if abs(share) >= FEW else f"{share:.2%}"

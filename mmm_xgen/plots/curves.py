@@ -1,4 +1,4 @@
-"""What each level of spend makes: response and marginal curves, and the best of every budget."""
+"""Plots of response curves, marginal returns and the efficiency frontier."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -16,6 +15,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import ratio, share
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     DASHED,
@@ -25,11 +26,14 @@ from mmm_xgen.plots.panels import (
     canvas,
     dot,
     headed,
+    label_edges,
     legend_below,
     legend_beside,
     line,
+    marks,
     new_panels,
     page_of,
+    span,
 )
 from mmm_xgen.plots.selection import (
     at_geo,
@@ -43,16 +47,7 @@ from mmm_xgen.plots.selection import (
     period_of,
     texts_of,
 )
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    FAINT,
-    INK,
-    RISK,
-    STYLE,
-    format_numbers,
-    ratio_text,
-)
-from mmm_xgen.quality.report import count
+from mmm_xgen.plots.style import CHANNEL_COLOURS, FAINT, INK, RISK, format_numbers
 from mmm_xgen.truth.budget.constraints import Constraints
 from mmm_xgen.truth.budget.curves import Grid, efficiency_frontier, response_curve
 from mmm_xgen.truth.what_if.counterfactual import Window, window_periods
@@ -70,7 +65,7 @@ REVENUES = ("best_revenue", "current_split_revenue")
 SAME = 1e-9
 # Share of revenue that is written as nothing.
 ALIKE = 5e-4
-# A return configured as 1 is 1 but for rounding.
+# Rounding may make a return of 1 a little smaller.
 EARNED = 1 - 1e-9
 RANGE_COLOUR = "#EEF0F3"
 DOTTED: Any = (0, (1, 1.5))
@@ -86,11 +81,11 @@ def plot_response_curves(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what each channel's spend makes, or what its next unit earns, at every level of it.
+    """Draw the response curve of each channel, or its marginal return at every level of spend.
 
-    Spend of all dates and geos moves in proportion, so that a level is a mean a period. The
-    shaded range, in which the curve is bold, is the operating range: today's spend of all but
-    the lowest and highest tenth of the periods, and its mean.
+    The spend of all dates and geos changes in proportion; a level is the mean spend per period.
+    The curve is bold in the shaded operating range: from the 10% to the 90% quantile of today's
+    spend per period, and its mean.
 
     Parameters
     ----------
@@ -132,8 +127,7 @@ def plot_response_curves(
     chosen = page_of(chosen_channels(ds, channels), page, MOST_PANELS, "channels")
     colours, texts = group_channels(ds).colour, texts_of(ds, "channel")
     curves = _curves(at_geo(ds, geo).sel(channel=chosen.names))
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(chosen.names), figsize=figsize)
+    with new_panels(len(chosen.names), figsize=figsize) as (figure, panels):
         for axes, name in zip(panels, chosen.names, strict=True):
             axes.set_title(texts[name])
             curve = curves[name]
@@ -143,11 +137,10 @@ def plot_response_curves(
             _draw_range(axes, curve)
             draw = _draw_marginal if marginal else _draw_response
             draw(axes, curve, colours.get(name, FAINT))
-            format_numbers(axes, "x")
-            format_numbers(axes, "y")
+            format_numbers(axes, "xy")
         across = f"mean spend, {per_period(currency_of(ds), ds)}"
         up = "revenue per unit of spend" if marginal else per_period(kpi_of(ds), ds)
-        _label_edges(panels, across, up)
+        label_edges(panels, across, up)
         headed(figure, *_words(ds, geo, chosen, curves, marginal=marginal))
         legend_below(figure, _entries(ds, marginal=marginal))
     return figure
@@ -163,9 +156,9 @@ def plot_efficiency_frontier(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the revenue that each budget can earn at best, beside what today's split makes of it.
+    """Draw the highest revenue of each budget, beside the revenue of today's split of it.
 
-    The split is found anew for every budget, which takes some seconds for many channels.
+    Each budget is optimised separately, which takes some seconds for many channels.
 
     Parameters
     ----------
@@ -217,13 +210,13 @@ def plot_efficiency_frontier(
         reach = 1.03 * max(float(budget.max()), spent)
         top = 1.06 * max(float(found["best_revenue"].max()), earned)
         axes.plot([0, reach], [0, reach], color=RISK, linewidth=1.2, linestyle=DASHED)
-        entries: dict[str, Artist] = {
+        entries = {
             "best split of each budget": line(BEST),
             "today's split of each budget": line(TODAY),
             "break-even: revenue equals spend": line(RISK, dashed=True),
         }
         if spent > 0:
-            axes.plot(spent, earned, "o", color=INK, markersize=7, markeredgecolor="white")
+            marks(axes, spent, earned, INK, size=7)
             entries["today"] = dot(INK)
         axes.set_xlim(0, reach or 1.0)
         lowest = min(0.0, earned, *(float(found[name].min()) for name in REVENUES))
@@ -232,8 +225,7 @@ def plot_efficiency_frontier(
         axes.set_xlabel(f"spend of all channels ({currency})")
         axes.set_ylabel(f"revenue from media ({currency})")
         axes.set_title(_gain(found, spent, earned))
-        format_numbers(axes, "x")
-        format_numbers(axes, "y")
+        format_numbers(axes, "xy")
         legend_beside(axes, entries)
     return figure
 
@@ -260,13 +252,13 @@ def _ends(usual: FloatArray, means: FloatArray, reaches: FloatArray) -> FloatArr
     """Operating ranges as multiples of the mean, which they contain, dims (channel, end)."""
     spent = np.where(means > 0, means, 1.0)
     ends = np.where(means[:, None] > 0, usual / spent[:, None], 1.0)
-    # What hardly varies has a range that can be seen.
+    # Spend that hardly varies still gets a visible range.
     margin = NARROWEST * reaches
     return np.stack([np.minimum(ends[:, 0], 1 - margin), np.maximum(ends[:, 1], 1 + margin)], -1)
 
 
 def _curves(ds: xr.Dataset) -> dict[str, _Curve | None]:
-    """Curve of each channel, as far as its usual spend goes; None where nothing is spent."""
+    """Compute the curve of each channel up to its usual spend; None where nothing is spent."""
     spend = ds["spend"].sum("geo").transpose("channel", "date").to_numpy()
     means = spend.mean(axis=-1)
     usual = np.quantile(spend, USUAL_SPEND, axis=-1).T
@@ -296,17 +288,6 @@ def _curves(ds: xr.Dataset) -> dict[str, _Curve | None]:
     return curves
 
 
-def _label_edges(panels: list[Axes], across: str, up: str) -> None:
-    """Write what the axes are where a row starts and where a column ends."""
-    for position, axes in enumerate(panels):
-        place = axes.get_subplotspec()
-        columns = place.get_gridspec().ncols if place is not None else 1
-        if position % columns == 0:
-            axes.set_ylabel(up)
-        if position + columns >= len(panels):
-            axes.set_xlabel(across)
-
-
 def _say_silent(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no spend", transform=axes.transAxes, ha="center", color=FAINT)
     axes.set_xticks([])
@@ -323,12 +304,12 @@ def _draw_response(axes: Axes, curve: _Curve, colour: str) -> None:
     axes.plot(curve.level, curve.contribution, color=colour, linewidth=1.3, linestyle=DASHED)
     axes.plot(curve.level, bold, color=colour, linewidth=2.8)
     _draw_mean(axes, curve, curve.contribution)
-    lowest = float(curve.contribution.min(initial=0.0))
-    axes.set_ylim(1.08 * lowest, 1.08 * float(curve.contribution.max()) or 1.0)
+    lowest, highest = span(curve.contribution)
+    axes.set_ylim(1.08 * lowest, 1.08 * highest or 1.0)
 
 
 def _draw_marginal(axes: Axes, curve: _Curve, colour: str) -> None:
-    # Infinite at zero spend where a curve starts vertically.
+    # A curve that starts vertically has an infinite slope at zero spend.
     finite = np.where(np.isfinite(curve.marginal), curve.marginal, np.nan)
     bold = np.where(curve.usual, finite, np.nan)
     axes.plot(curve.level, curve.average, color=FAINT, linewidth=1.4)
@@ -337,20 +318,18 @@ def _draw_marginal(axes: Axes, curve: _Curve, colour: str) -> None:
     axes.axhline(1.0, color=RISK, linewidth=1.2, linestyle=DOTTED)
     _draw_mean(axes, curve, finite)
     shown = curve.level >= FROM * curve.mean
-    drawn = np.concatenate([finite[shown], curve.average[shown]])
-    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    lowest, highest = span(finite[shown], curve.average[shown])
     axes.set_ylim(1.08 * lowest, max(1.25, 1.08 * highest))
 
 
 def _draw_mean(axes: Axes, curve: _Curve, values: FloatArray) -> None:
-    height = np.interp(curve.mean, curve.level, values)
-    axes.plot(curve.mean, height, "o", color=INK, markersize=6.5, markeredgecolor="white")
+    marks(axes, curve.mean, np.interp(curve.mean, curve.level, values), INK, size=6.5)
 
 
 def _entries(ds: xr.Dataset, *, marginal: bool) -> dict[str, Artist]:
     colour = CHANNEL_COLOURS[0]
     usual = f"operating range (10% to 90% of the {period_of(ds)}s)"
-    entries: dict[str, Artist] = {
+    entries = {
         "return on the next unit of spend" if marginal else "response": line(colour, width=2.8),
         "the same, beyond the operating range": line(colour, dashed=True, width=1.3),
     }
@@ -367,8 +346,8 @@ def _words(
     curves: dict[str, _Curve | None],
     *,
     marginal: bool,
-) -> tuple[str, str]:
-    """Title and note."""
+) -> tuple[str, ...]:
+    """Title and notes."""
     title = "What each channel's spend makes, at every level of it"
     if all(curve is None for curve in curves.values()):
         title = "No curves: there is no spend"
@@ -382,11 +361,11 @@ def _words(
     if geo is None and ds.sizes["geo"] > 1:
         where = f"sums over {ds.sizes['geo']} geos"
     how = f"spend of all {period_of(ds)}s moves in proportion"
-    return title, "; ".join(note for note in (where, how, chosen.note) if note)
+    return title, where, how, chosen.note
 
 
 def _gain(found: xr.Dataset, spent: float, earned: float) -> str:
-    """What the best split of today's budget would add, if that budget is among those drawn."""
+    """Say the gain of the best split of today's budget, if that budget is among those drawn."""
     budget = found["budget"].to_numpy()
     if spent > 0 and earned > 0:
         nearest = int(np.argmin(np.abs(budget - spent)))
@@ -397,10 +376,10 @@ def _gain(found: xr.Dataset, spent: float, earned: float) -> str:
                 words = "Today's budget is split at best"
             else:
                 words = (
-                    f"Today's budget could earn {abs(gain):.1%} {'more' if gain > 0 else 'less'}"
+                    f"Today's budget could earn {share(abs(gain))} {'more' if gain > 0 else 'less'}"
                 )
             return words + (
-                f"; one more unit of it earns {ratio_text(price)}" if 0 < price < np.inf else ""
+                f"; one more unit of it earns {ratio(price)}" if 0 < price < np.inf else ""
             )
     if not float(found["best_revenue"].max()) > 0:
         return "No budget earns anything: there is none, or no effect"

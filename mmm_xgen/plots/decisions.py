@@ -1,33 +1,33 @@
-"""What to do, and how much can be known: scenarios, the best budget, recoverability."""
+"""Plots of scenarios and of the best split of a budget."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError
+from mmm_xgen.formatting.amounts import ratio, share, short_number, signed, signed_share
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
+    DASHED,
     MOST_ROWS,
     ROW,
-    WIDTH,
-    Page,
     band,
+    blank,
     headed,
     legend_below,
     line,
+    marks,
     name_rows,
     page_of,
+    span,
 )
 from mmm_xgen.plots.selection import (
     Groups,
@@ -45,15 +45,10 @@ from mmm_xgen.plots.style import (
     INK,
     OTHER_COLOUR,
     RISK,
-    STYLE,
     format_numbers,
     plain_text,
-    ratio_text,
-    short_number,
-    signed_number,
 )
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.budget.curves import response_curve
 
 SCENARIO = (
@@ -71,15 +66,14 @@ BY_CHANNEL = (
     "channel_incremental_revenue",
 )
 PLAN = ("optimal_spend", "current_spend", "revenue", "current_revenue", "mroas", "multiplier")
-# Of no channel, whose colours stand beside them.
+# These differ from all colours of channels.
 COST, REVENUE = "#C9CDD3", "#4A4F57"
 # Light enough for a bound to be seen on it.
 TODAY, BEST = OTHER_COLOUR, CHANNEL_COLOURS[6]
-# What adds up to nothing leaves rounding behind.
+# Relative size of rounding errors.
 ROUNDING = 1e-9
 # Share of revenue that is written as nothing.
 ALIKE = 5e-4
-DASHES: Any = (0, (4, 2))
 # Taller than rows of one bar.
 PAIR = 1.35 * ROW
 # Inches beside a panel: what stands between two of them does not touch.
@@ -92,7 +86,7 @@ MOST_NAMED = 30
 def plot_scenarios(
     comparison: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw what each scenario costs and earns beyond today, and which channels earn it.
+    """Draw the added spend and revenue of each scenario, in all and by channel.
 
     Parameters
     ----------
@@ -106,15 +100,14 @@ def plot_scenarios(
     Returns
     -------
     matplotlib.figure.Figure
-        Scenarios in the order given. Left: spend and revenue beyond today's, with the sales and
-        the profit added, and the revenue per unit of added spend where spend rises and nothing
-        falls. Right: the revenue added by each
-        channel; the eight with the largest contribution today are shown, the rest as one.
+        Scenarios in the order given. Left: added spend and revenue, with the added sales and
+        profit, and the revenue per unit of added spend where no spend falls. Right: the revenue
+        added by each channel; all but the eight largest contributions of today are shown as one.
 
     Raises
     ------
     ConfigError
-        If it is no such table, or if there is no such page.
+        If `comparison` is not such a table, or there is no such page.
 
     Examples
     --------
@@ -128,7 +121,7 @@ def plot_scenarios(
     """
     missing = [name for name in (*SCENARIO, *BY_CHANNEL) if name not in comparison]
     if missing or set(comparison["spend"].dims) != {"scenario"}:
-        raise ConfigError("found no table of scenarios; pass one that compare_scenarios made")
+        raise ConfigError("this is not a table of scenarios; pass the result of compare_scenarios")
     check_sizes(comparison[[*SCENARIO, *BY_CHANNEL]], apart=())
     names = [str(name) for name in comparison["scenario"].to_numpy()]
     chosen = page_of(names, page, MOST_ROWS, "scenarios")
@@ -136,11 +129,8 @@ def plot_scenarios(
     table = comparison.isel(scenario=slice(first, first + len(chosen.names)))
     groups = _groups_of(comparison)
     currency = plain_text(str(comparison.attrs.get("currency", "currency")))
-    with mpl.rc_context(STYLE):
-        height = 2.4 + PAIR * max(len(chosen.names), 2)
-        figure = Figure(
-            figsize=figsize or (WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=APART)
-        )
+    with blank(figsize, 2.4 + PAIR * max(len(chosen.names), 2)) as figure:
+        figure.set_layout_engine("constrained", w_pad=APART)
         left, right = figure.subplots(1, 2)
         texts = texts_of(comparison, "scenario")
         rows = [texts[name] for name in chosen.names]
@@ -161,11 +151,11 @@ def plot_budget(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the best split of a budget beside today's, and why it is the best.
+    """Draw the best split of a budget beside today's, with marginal returns or changes by geo.
 
-    Left: spend of each channel today and under the best split, between the bounds that it had.
-    Right: what the next unit of spend earns, which the best split makes equal wherever no bound
-    stops it; for a plan by geo, how often today's spend each geo has under the best split.
+    Left: spend of each channel today and under the best split, with its bounds. Right: the
+    marginal return of each channel, which is the same for all channels of the best split that no
+    bound stops. For a plan by geo, right: spend under the best split as a multiple of today's.
 
     Parameters
     ----------
@@ -185,7 +175,7 @@ def plot_budget(
     Raises
     ------
     ConfigError
-        If `plan` is no such plan, or if there is no such page.
+        If `plan` is not such a plan, or there is no such page.
     AlignmentError
         If its channels are not those of `ds`.
     SchemaError
@@ -206,14 +196,11 @@ def plot_budget(
     chosen = page_of(by_size(ds), page, MOST_ROWS, "channels")
     texts = texts_of(ds, "channel")
     rows = [texts[name] for name in chosen.names]
-    with mpl.rc_context(STYLE):
-        height = 2.2 + PAIR * max(len(rows), 2)
-        figure = Figure(
-            figsize=figsize or (WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=APART)
-        )
+    with blank(figsize, 2.2 + PAIR * max(len(rows), 2)) as figure:
+        figure.set_layout_engine("constrained", w_pad=APART)
         left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
         bounded = _draw_split(left, plan.sel(channel=chosen.names), rows, currency_of(ds))
-        entries: dict[str, Artist] = {
+        entries = {
             "today": band(TODAY),
             "best split": band(BEST),
         }
@@ -227,8 +214,8 @@ def plot_budget(
             price = float(plan["shadow_price"])
             entries["break-even"] = line(RISK, dashed=True)
             if 0 < price < np.inf:
-                entries[f"next unit of budget: {ratio_text(price)}"] = line(INK, width=1.0)
-        headed(figure, _gain(plan), _about(plan, chosen, currency_of(ds)))
+                entries[f"next unit of budget: {ratio(price)}"] = line(INK, width=1.0)
+        headed(figure, _gain(plan), *_notes(plan, currency_of(ds)), chosen.note)
         legend_below(figure, entries)
     return figure
 
@@ -237,7 +224,7 @@ def plot_budget(
 
 
 def _groups_of(comparison: xr.Dataset) -> Groups:
-    """Channels with the colours that they have in pictures of the dataset itself.
+    """Group channels, with the colours that they have in plots of the dataset itself.
 
     A scenario less what it adds is today, from which the colours come.
     """
@@ -250,7 +237,7 @@ def _groups_of(comparison: xr.Dataset) -> Groups:
 
 
 def _paying(comparison: xr.Dataset) -> str:
-    """How many scenarios add more revenue than spend."""
+    """Count the scenarios that add more revenue than spend."""
     added = comparison["incremental_revenue"] - comparison["incremental_spend"]
     size = abs(comparison["incremental_spend"]) + abs(comparison["incremental_revenue"])
     paying = int((added > ROUNDING * size).sum())
@@ -273,17 +260,17 @@ def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, names: list[str], curr
     after = write_column(axes, "sales", [_change(*pair) for pair in zip(sales, today, strict=True)])
     profit = table["incremental_revenue"] - table["incremental_spend"]
     size = abs(table["incremental_revenue"]) + abs(table["incremental_spend"])
-    # What costs as much as it earns leaves rounding behind.
+    # The rest is rounding.
     profit = profit.where(abs(profit) > ROUNDING * size, 0.0)
-    texts = [signed_number(value) for value in profit.to_numpy()]
+    texts = [signed(value, short_number) for value in profit.to_numpy()]
     after = write_column(axes, "profit", texts, indent=after)
     ratios = table["incremental_roas"].to_numpy()
-    texts = [ratio_text(value) if np.isfinite(value) else "" for value in ratios]
+    texts = [ratio(value) if np.isfinite(value) else "" for value in ratios]
     write_column(axes, "incremental ROAS", texts, indent=after)
 
 
 def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: str) -> None:
-    """Bars end to end, what a channel gains to the right and what it loses to the left."""
+    """Draw bars end to end: gains of channels to the right, losses to the left."""
     added = groups.sums(table["channel_incremental_revenue"].transpose("scenario", "channel"))
     right, left = np.zeros(table.sizes["scenario"]), np.zeros(table.sizes["scenario"])
     rows = np.arange(table.sizes["scenario"])
@@ -293,9 +280,7 @@ def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: st
         colour = groups.colour[name]
         axes.barh(rows, values, left=start, height=0.6, color=colour, label=label)
         right, left = right + np.maximum(values, 0), left + np.minimum(values, 0)
-    axes.plot(
-        right + left, rows, "D", color=INK, markersize=5, markeredgecolor="white", label="sum"
-    )
+    marks(axes, right + left, rows, INK, marker="D", size=5, label="sum")
     _finish_change(axes, [""] * len(rows))
     axes.set_title("Revenue added (diamond: sum)")
     axes.set_xlabel(f"{currency}, all dates")
@@ -306,7 +291,6 @@ def _finish_change(axes: Axes, names: Sequence[str]) -> None:
     axes.use_sticky_edges = False
     axes.autoscale_view()
     name_rows(axes, names)
-    axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", nbins=6)
     format_numbers(axes, "x")
 
@@ -314,8 +298,8 @@ def _finish_change(axes: Axes, names: Sequence[str]) -> None:
 def _change(added: float, before: float) -> str:
     if added == 0:
         return "0"
-    words = signed_number(added)
-    return f"{words} ({added / before:+.1%})" if before > 0 else words
+    words = signed(added, short_number)
+    return f"{words} ({signed_share(added / before)})" if before > 0 else words
 
 
 # The best budget ------------------------------------------------------------------------------
@@ -324,7 +308,7 @@ def _change(added: float, before: float) -> str:
 def _check_plan(ds: xr.Dataset, plan: xr.Dataset) -> None:
     missing = [name for name in (*PLAN, "lower", "upper", "shadow_price") if name not in plan]
     if missing or not {"window", "total_budget"} <= set(plan.attrs):
-        raise ConfigError("found no plan of a budget; pass one that optimize_allocation made")
+        raise ConfigError("this is not a plan of a budget; pass the result of optimize_allocation")
     for dim in ("channel", *(["geo"] if "geo" in plan["optimal_spend"].dims else [])):
         known, given = (set(map(str, each[dim].to_numpy())) for each in (ds, plan))
         if known != given:
@@ -343,36 +327,36 @@ def _gain(plan: xr.Dataset) -> str:
     if abs(spent - before) <= ROUNDING * max(spent, before):
         spent = before
     else:
-        share = f" ({spent / before - 1:+.1%})" if before > 0 else ""
+        part = f" ({signed_share(spent / before - 1)})" if before > 0 else ""
         more = "more" if spent > before else "less"
-        what = f"{short_number(abs(spent - before))} {more} to spend{share}, split at best,"
+        what = f"{short_number(abs(spent - before))} {more} to spend{part}, split at best,"
     if today <= 0:
         return f"{what} would earn {short_number(best)} from media"
     gain = best / today - 1
     if abs(gain) < ALIKE and spent == before:
         return "Today's budget is split at best"
-    return f"{what} would earn {abs(gain):.1%} {'less' if gain < 0 else 'more'} from media"
+    return f"{what} would earn {share(abs(gain))} {'less' if gain < 0 else 'more'} from media"
 
 
-def _about(plan: xr.Dataset, chosen: Page, currency: str) -> str:
-    notes = [str(plan.attrs["window"]), chosen.note]
+def _notes(plan: xr.Dataset, currency: str) -> list[str]:
+    notes = [str(plan.attrs["window"])]
     unspent = float(plan.attrs.get("unspent", 0.0))
     if unspent > 0:
         notes.append(f"{currency} {short_number(unspent)} left unspent, which can earn nothing")
     if plan.attrs.get("status", "optimal") != "optimal":
         notes.append(str(plan.attrs["status"]))
-    return "; ".join(note for note in notes if note)
+    return notes
 
 
 def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) -> bool:
-    """Bars of both splits, and bounds; whether there are any."""
+    """Draw both splits and the bounds; return if there are bounds."""
     places = np.arange(len(rows))
     today, best = (_over_geos(plan[name]) for name in ("current_spend", "optimal_spend"))
     lower, upper = plan["lower"].to_numpy(), plan["upper"].to_numpy()
     axes.barh(places - 0.18, today, height=0.34, color=TODAY, label="today")
     axes.barh(places + 0.18, best, height=0.34, color=BEST, label="best split")
     reach = 1.08 * max(float(today.max()), float(best.max())) or 1.0
-    # Nothing and the whole budget are no bounds.
+    # Bounds of 0 and of the whole budget bind nothing.
     budget = float(plan.attrs["total_budget"])
     bounded = np.flatnonzero((lower > 0) | (upper < (1 - ROUNDING) * budget))
     for row in bounded:
@@ -383,7 +367,6 @@ def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) ->
         axes.plot(inside, [row + 0.18] * len(inside), "|", color=INK, markersize=8)
     axes.set_xlim(0, reach)
     name_rows(axes, rows)
-    axes.grid(visible=False, axis="y")
     axes.locator_params(axis="x", nbins=6)
     format_numbers(axes, "x")
     axes.set_title("Spend")
@@ -394,14 +377,14 @@ def _draw_split(axes: Axes, plan: xr.Dataset, rows: list[str], currency: str) ->
 
 def _relative(best: float, today: float) -> str:
     if today > 0:
-        return f"{best / today - 1:+.0%}"
+        return signed_share(best / today - 1, 0)
     return "new" if best > 0 else "none"
 
 
 def _draw_slopes(
     axes: Axes, ds: xr.Dataset, plan: xr.Dataset, names: list[str], rows: list[str]
 ) -> None:
-    """Marginal returns today and under the best split; what is infinite is not drawn."""
+    """Draw finite marginal returns today and under the best split."""
     best = plan["mroas"].sel(channel=names).to_numpy()
     window = tuple(str(plan.attrs["window"]).split(" to "))
     # The derivative that the best split makes equal: of the window's revenue by its spend.
@@ -411,30 +394,14 @@ def _draw_slopes(
     places = np.arange(len(rows))
     axes.hlines(places, today, best, color=FAINT, linewidth=1.2)
     for values, colour, label in ((today, TODAY, "today"), (best, BEST, "best split")):
-        told = np.flatnonzero(np.isfinite(values))
-        if not told.size:
-            continue
-        axes.plot(
-            values[told],
-            told,
-            "o",
-            color=colour,
-            markersize=7,
-            markeredgecolor="white",
-            label=label,
-            # At 0 it is whole.
-            clip_on=False,
-            zorder=3,
-        )
+        marks(axes, values, places, colour, size=7, label=label, whole=True)
     price = float(plan["shadow_price"])
     if 0 < price < np.inf:
         axes.axvline(price, color=INK, linewidth=1.0, zorder=1)
-    axes.axvline(1.0, color=RISK, linewidth=1.2, linestyle=DASHES, zorder=1)
-    drawn = np.concatenate([today, best])
-    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    axes.axvline(1.0, color=RISK, linewidth=1.2, linestyle=DASHED, zorder=1)
+    lowest, highest = span(today, best)
     axes.set_xlim(1.06 * lowest, 1.06 * max(1.2, highest))
     name_rows(axes, [""] * len(rows))
-    axes.grid(visible=False, axis="y")
     axes.set_title("Return on the next unit of spend")
     axes.set_xlabel("revenue per unit of spend (mROAS)")
 

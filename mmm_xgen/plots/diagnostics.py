@@ -1,16 +1,17 @@
-"""Data before a model sees them: what moves together, what is wrong, what lies far away."""
+"""Plots of correlations and outliers."""
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import correlation
+from mmm_xgen.formatting.words import count
 from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import read
 from mmm_xgen.frames.statistics import median_over_dates
@@ -18,36 +19,32 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
     WIDTH,
-    area,
-    band,
     canvas,
     dot,
     headed,
     legend_below,
     line,
-    name_rows,
     new_panels,
     page_of,
 )
 from mmm_xgen.plots.selection import check_panel, span_of
-from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, format_numbers, plain_texts
+from mmm_xgen.plots.style import FAINT, RISK, format_numbers, plain_texts
+from mmm_xgen.plots.tables import draw_cells
 from mmm_xgen.plots.timelines import (
-    DOT,
     DOT_EDGE,
     date_rows,
+    draw_spread,
     is_switch,
     role_names,
-    spread_of,
+    spread_entries,
     switches,
-    trace,
 )
-from mmm_xgen.quality.report import count
 
 OBSERVED = ("y", "spend", "control_value")
-# Squares a side of one picture; more could not be read.
+# Most rows and columns of the table of correlations.
 MOST_VARIABLES = 45
 MOST_NUMBERED = 16
-# Correlation that is worth a word.
+# Smallest correlation that the title names.
 ALIKE = 0.3
 
 
@@ -57,8 +54,8 @@ def plot_correlation(
 ) -> Figure:
     """Draw how sales, spends and controls correlate within geos.
 
-    Each geo's own mean is taken out first, as a model with an intercept a geo does: geos differ
-    in size, which makes everything correlate with everything.
+    The mean of each geo is subtracted first, as a model with an intercept per geo does. Otherwise
+    differences in the size of geos would correlate all variables.
 
     Parameters
     ----------
@@ -72,8 +69,8 @@ def plot_correlation(
     Returns
     -------
     matplotlib.figure.Figure
-        Of more than 45 variables, those that correlate most with another are shown; variables
-        that never vary are blank.
+        At most 45 variables, those with the strongest correlations. A dash stands for variables
+        that never vary.
 
     Raises
     ------
@@ -101,8 +98,8 @@ def plot_correlation(
         figsize = (min(WIDTH, 4.0 + 0.75 * len(kept)), max(3.4, 2.2 + 0.2 * len(kept)))
     with canvas(ax, figsize) as (figure, axes):
         axes.set_label("correlation")
-        image = _squares(axes, values, roles, labels)
-        scale = figure.colorbar(image, ax=axes, shrink=0.7, aspect=25, pad=0.02)
+        mesh = _squares(axes, values, roles, labels)
+        scale = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=25, pad=0.02)
         scale.outline.set_visible(False)
         scale.set_label("correlation within geos")
         axes.set_title(_strongest(values, labels))
@@ -113,41 +110,32 @@ def plot_correlation(
 
 
 def _most_correlated(correlation: FloatArray, roles: np.ndarray) -> np.ndarray:
-    """Positions of the variables to show, in their order; y always."""
+    """Find the variables to show, in their order; y is always shown."""
     size = np.abs(np.nan_to_num(correlation - np.eye(len(correlation)))).max(axis=1)
     size[roles == "y"] = np.inf
     return np.sort(np.argsort(-size, kind="stable")[:MOST_VARIABLES])
 
 
-def _squares(axes: Axes, values: FloatArray, roles: np.ndarray, labels: list[str]) -> AxesImage:
+def _squares(axes: Axes, values: FloatArray, roles: np.ndarray, labels: list[str]) -> QuadMesh:
     """Triangle below the diagonal, from the second row and to the last column but one."""
     lower = np.where(np.tri(len(values), dtype=bool)[:-1], values[1:, :], np.nan)[:, :-1]
-    image = axes.imshow(lower, cmap="PuOr_r", vmin=-1.0, vmax=1.0, aspect="auto")
-    name_rows(axes, labels[1:])
-    axes.set_ylim(len(lower) - 0.5, -0.5)
-    axes.set_xticks(range(len(lower)), labels[:-1], rotation=45, ha="right", rotation_mode="anchor")
-    axes.tick_params(axis="x", length=0)
-    axes.grid(visible=False)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    few = len(labels) <= MOST_NUMBERED
+    texts = [[correlation(value) for value in row] for row in lower] if few else None
+    ends = (-1.0, 1.0)
+    mesh = draw_cells(
+        axes, lower, labels[1:], labels[:-1], texts=texts, colours="PuOr_r", ends=ends
+    )
     # Between sales, channels and controls.
     for place in np.flatnonzero(roles[1:] != roles[:-1]):
-        corner = [(-0.5, place - 0.5), (place + 0.5, place - 0.5), (place + 0.5, len(lower) - 0.5)]
+        corner = [(0, place), (place + 1, place), (place + 1, len(lower))]
         axes.plot(*zip(*corner, strict=True), color=FAINT, linewidth=0.8)
-    for row, column in zip(*np.nonzero(np.tri(len(lower)) * np.isnan(lower)), strict=True):
+    for row, column in np.argwhere((np.tri(len(lower)) > 0) & np.isnan(lower)) + 0.5:
         axes.text(column, row, "-", ha="center", va="center", color=FAINT)
-    if len(labels) <= MOST_NUMBERED:
-        for row, column in np.argwhere(np.isfinite(lower)):
-            value = lower[row, column]
-            colour = "white" if abs(value) > 0.7 else INK
-            # Adding 0 turns -0 into 0.
-            text = f"{round(value, 2) + 0:.2f}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
-    return image
+    return mesh
 
 
 def _strongest(values: FloatArray, labels: list[str]) -> str:
-    """Sentence about the pair that moves together most, sales apart."""
+    """Describe the most correlated pair of channels and controls."""
     size = np.abs(np.nan_to_num(np.tril(values, -1)))
     size[0] = size[:, 0] = 0.0
     if not size.any():
@@ -155,9 +143,9 @@ def _strongest(values: FloatArray, labels: list[str]) -> str:
     row, column = np.unravel_index(int(size.argmax()), size.shape)
     value = values[row, column]
     if abs(value) < ALIKE:
-        return f"No channel or control moves much like another (at most {abs(value):.2f})"
+        return f"No channel or control moves much like another (at most {correlation(abs(value))})"
     how = "most alike" if value > 0 else "most against each other"
-    return f"{labels[column]} and {labels[row]} move {how} ({value:.2f})"
+    return f"{labels[column]} and {labels[row]} move {how} ({correlation(value)})"
 
 
 # --- outliers
@@ -174,15 +162,15 @@ def plot_outliers(
     ds : Dataset, dims (date, geo, channel)
         With ``y``, ``spend`` and, if there are any, ``control_value``.
     page : int
-        Which variables, 12 a page: those with most outliers come first.
+        Page of 12 variables, those with the most outliers first.
     figsize : tuple of float, optional
         Width and height in inches.
 
     Returns
     -------
     matplotlib.figure.Figure
-        With several geos, sales and spend as multiples of the geo's usual value (its median
-        without zeros), their median over geos, and the span that holds 80% of them.
+        With several geos, sales and spend are multiples of the geo's usual value, which is its
+        median without zeros. The line is the median over geos, the area holds 80% of them.
 
     Raises
     ------
@@ -205,14 +193,12 @@ def plot_outliers(
     order = np.argsort(-numbers, kind="stable")
     keys = [str(place) for place in order]
     chosen = page_of(keys, page, MOST_PANELS, "variables")
-    with mpl.rc_context(STYLE):
-        figure, axes = new_panels(len(chosen.names), figsize=figsize, height=2.1)
+    with new_panels(len(chosen.names), figsize=figsize, height=2.1) as (figure, axes):
         for one, key in zip(axes, chosen.names, strict=True):
             place = int(key)
             _draw_series(one, panel, place, marked[..., place], distance[..., place])
-        note = [count(len(panel.geo_labels), "geo"), span_of(ds)]
-        note += [chosen.note] if chosen.note else []
-        headed(figure, _outlier_words(numbers), "  ·  ".join(note))
+        geos = count(len(panel.geo_labels), "geo")
+        headed(figure, _outlier_words(numbers), geos, span_of(ds), chosen.note)
         legend_below(figure, _outlier_legend(len(panel.geo_labels) > 1))
     return figure
 
@@ -228,7 +214,7 @@ def _outlier_legend(several: bool) -> dict[str, Artist]:
     mark = {"outlier: far from the median of its geo": dot(RISK)}
     if not several:
         return {"value": line(DOT_EDGE, width=0.9), **mark}
-    return {"median of geos": line(DOT_EDGE, width=0.9), "80% of geos": band(DOT), **mark}
+    return {**spread_entries(0.9), **mark}
 
 
 def _draw_series(
@@ -246,10 +232,7 @@ def _draw_series(
     if panel.roles[place] == "control" and is_switch(cells):
         heights = switches(axes, dates, cells)[rows]
     else:
-        low, middle, high = spread_of(cells)
-        if cells.shape[1] > 1:
-            area(axes, dates, low, high, DOT)
-        trace(axes, dates, middle, DOT_EDGE, width=0.9)
+        draw_spread(axes, dates, cells, width=0.9)
     axes.plot(dates[rows], heights, "o", color=RISK, markersize=4, alpha=0.8)
     axes.set_title(f"{name}: {_number_of(len(rows))}", fontsize=10)
     if len(rows):

@@ -1,8 +1,7 @@
-"""Geos beside each other: how large, how variable, how they respond."""
+"""Plot that compares geos."""
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -10,13 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
-    WIDTH,
-    area,
-    band,
+    blank,
     headed,
     legend_below,
     line,
@@ -35,14 +33,22 @@ from mmm_xgen.plots.selection import (
     texts_of,
     thinned,
 )
-from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, STYLE, format_numbers
-from mmm_xgen.plots.timelines import DOT, DOT_EDGE, date_rows, has_truth, spread_of, trace
-from mmm_xgen.quality.report import count
+from mmm_xgen.plots.style import CHANNEL_COLOURS, format_numbers
+from mmm_xgen.plots.tables import draw_cells
+from mmm_xgen.plots.timelines import (
+    DOT,
+    DOT_EDGE,
+    date_rows,
+    draw_spread,
+    has_truth,
+    spread_entries,
+    trace,
+)
 from mmm_xgen.truth.returns.roas import attribution
 
-# More lines than that hide each other.
+# Most geos that have a line each.
 MOST_LINES = 4
-# Largest over smallest value from which an axis is logarithmic.
+# Ratio of the largest to the smallest value from which an axis is logarithmic.
 WIDE = 12.0
 BOX = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_NUMBERED = 20
@@ -56,17 +62,17 @@ LETTER_ASLANT = 0.055
 def plot_geos(
     ds: xr.Dataset, *, page: int = 1, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Compare geos: how they move, how much they sell and spend, what channels do in each.
+    """Compare geos: their sales over time, sales and spend in sum, and contributions of channels.
 
-    Above, sales of each geo around its own mean; from five geos on their median and the span
-    that holds 80% of them. Below, a row each geo, the one that sells most first.
+    Above, sales of each geo as an index of its own mean; for more than four geos their median and
+    the span that holds 80% of them. Below, a row for each geo, the largest sales first.
 
     Parameters
     ----------
     ds : Dataset, dims (date, geo, channel)
         With ``y`` and ``spend``; contributions are shown where the truth is known.
     page : int
-        Which geos, 40 a page; the series above are of all.
+        Page of 40 geos; the series above are of all geos.
     figsize : tuple of float, optional
         Width and height in inches.
 
@@ -97,12 +103,11 @@ def plot_geos(
     texts = texts_of(ds, "geo")
     known_geos = [str(name) for name in ds["geo"].to_numpy()]
     shown = ds.isel(geo=[known_geos.index(name) for name in chosen.names])
-    with mpl.rc_context(STYLE):
-        # Names of channels stand below their columns, aslant.
-        names_below = LETTER_ASLANT * max(map(len, group_channels(ds).labels)) if known else 0.0
-        rows = max(len(chosen.names), 3) * ROW + max(0.8, names_below)
-        figure = Figure(figsize=figsize or (WIDTH, 4.1 + rows), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.09)  # type: ignore[union-attr,call-arg]
+    # Names of channels stand below their columns, aslant.
+    names_below = LETTER_ASLANT * max(map(len, group_channels(ds).labels)) if known else 0.0
+    rows = max(len(chosen.names), 3) * ROW + max(0.8, names_below)
+    with blank(figsize, 4.1 + rows) as figure:
+        figure.set_layout_engine("constrained", w_pad=0.09)
         grid = figure.add_gridspec(2, 1, height_ratios=[2.3, rows])
         top = figure.add_subplot(grid[0])
         entries = _draw_index(top, ds)
@@ -111,15 +116,14 @@ def plot_geos(
         panels = [figure.add_subplot(below[0, place]) for place in range(len(widths))]
         _draw_sales(panels[0], shown)
         _draw_spend(panels[1], shown)
-        if known:
-            _draw_contributions(panels[2], ds, shown)
-        for axes in panels:
+        for axes in panels[:2]:
             name_rows(axes, [texts[name] for name in chosen.names])
-            axes.tick_params(axis="y", labelleft=axes is panels[0])
-            axes.grid(visible=False, axis="y")
-        note = [count(len(names), "geo"), span_of(ds), *([chosen.note] if chosen.note else [])]
+        if known:
+            _draw_contributions(panels[2], ds, shown, [texts[name] for name in chosen.names])
+        for axes in panels[1:]:
+            axes.tick_params(axis="y", labelleft=False)
         headline = _headline(sales.to_numpy(), [texts[name] for name in names], order)
-        headed(figure, headline, "  ·  ".join(note))
+        headed(figure, headline, count(len(names), "geo"), span_of(ds), chosen.note)
         if len(names) > 1:
             legend_below(figure, entries)
     return figure
@@ -138,7 +142,7 @@ def _headline(sales: FloatArray, names: list[str], order: np.ndarray) -> str:
 
 
 def _draw_index(axes: Axes, ds: xr.Dataset) -> dict[str, Artist]:
-    """Sales over time, each geo's own mean as 100."""
+    """Draw sales over time, each geo's own mean as 100."""
     series, step = thinned(ds[["y"]].astype(float))
     dates = series["date"].to_numpy()
     mean = ds["y"].astype(float).mean("date")
@@ -147,13 +151,8 @@ def _draw_index(axes: Axes, ds: xr.Dataset) -> dict[str, Artist]:
     axes.set_title("Sales over time, each geo's own mean as 100")
     axes.set_ylabel(per_period("index", ds, step) if step > 1 else "index")
     if index.shape[1] > MOST_LINES:
-        low, middle, high = spread_of(index)
-        area(axes, dates, low, high, DOT)
-        trace(axes, dates, middle, DOT_EDGE, width=1.4)
-        entries: dict[str, Artist] = {
-            "median of geos": line(DOT_EDGE, width=1.4),
-            "80% of geos": band(DOT),
-        }
+        draw_spread(axes, dates, index, width=1.4)
+        entries = spread_entries(1.4)
     else:
         names = texts_of(ds, "geo").values()
         for values, colour in zip(index.T, CHANNEL_COLOURS, strict=False):
@@ -165,7 +164,7 @@ def _draw_index(axes: Axes, ds: xr.Dataset) -> dict[str, Artist]:
 
 
 def _draw_sales(axes: Axes, ds: xr.Dataset) -> None:
-    """Box of each geo's sales: half of the dates in the box, 90% in the whiskers."""
+    """Draw a box of each geo's sales: half of the dates in the box, 90% in the whiskers."""
     sales = ds["y"].astype(float).transpose("geo", "date").to_numpy()
     quantiles = _quantiles(sales)
     low, first, middle, third, high = quantiles
@@ -198,7 +197,7 @@ def _quantiles(sales: FloatArray) -> FloatArray:
 
 
 def _draw_spend(axes: Axes, ds: xr.Dataset) -> None:
-    """Spend for each unit of sales, which compares geos of any size."""
+    """Draw spend by sales, a ratio that compares geos of any size."""
     spend = ds["spend"].astype(float).sum(("date", "channel"))
     sold = ds["y"].astype(float).sum("date")
     ratio = (spend / sold.where(sold > 0)).to_numpy()
@@ -211,22 +210,24 @@ def _draw_spend(axes: Axes, ds: xr.Dataset) -> None:
     format_numbers(axes, "x")
 
 
-def _draw_contributions(axes: Axes, ds: xr.Dataset, shown: xr.Dataset) -> None:
-    """Share of each channel in each geo's expected sales, in percent."""
+def _draw_contributions(axes: Axes, ds: xr.Dataset, shown: xr.Dataset, rows: list[str]) -> None:
+    """Draw the share of each channel in each geo's expected sales, in percent."""
     groups = group_channels(ds)
     parts = groups.sums(100 * attribution(shown, by=("geo", "channel")))
-    share = np.stack(list(parts.values()), axis=1)
+    shares = np.stack(list(parts.values()), axis=1)
     axes.set_label("contributions")
     axes.set_title("What channels contribute, % of expected sales", fontsize=10)
-    top = float(np.nanmax(share, initial=0.0)) or 1.0
-    # The palest part of the colours, so that black numbers are readable on all of them.
-    axes.imshow(share, cmap="Blues", vmin=0.0, vmax=top / PALEST, aspect="auto")
-    axes.set_xticks(range(len(parts)), groups.labels, rotation=40, ha="right")
-    axes.tick_params(axis="x", length=0)
-    axes.grid(visible=False)
-    for side in axes.spines.values():
-        side.set_visible(False)
-    size = 8.5 if len(share) <= MOST_NUMBERED else 7.5
-    for row, column in np.argwhere(np.isfinite(share)):
-        text = f"{share[row, column]:.1f}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=INK)
+    top = float(np.nanmax(shares, initial=0.0)) or 1.0
+    draw_cells(
+        axes,
+        shares,
+        rows,
+        groups.labels,
+        texts=[[f"{value:.1f}" for value in row] for row in shares],
+        colours="Blues",
+        # The palest part of the colours: black numbers are readable on all of them.
+        ends=(0.0, top / PALEST),
+        size=8.5 if len(shares) <= MOST_NUMBERED else 7.5,
+    )
+    # Rows are as high as in the other panels.
+    axes.set_ylim(len(rows) + 0.1, -0.1)

@@ -1,10 +1,9 @@
-"""One page that shows a newcomer what is in a dataset."""
+"""Plot of one page that introduces a dataset."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -12,12 +11,27 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import ratio, share, short_number
+from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import Dates, area, stack
+from mmm_xgen.plots.panels import (
+    DASHED,
+    Dates,
+    area,
+    band,
+    blank,
+    headed,
+    legend_below,
+    name_rows,
+    span,
+    stack,
+    write_beside,
+)
 from mmm_xgen.plots.selection import (
     Groups,
     check_panel,
     currency_of,
+    entries_of,
     group_channels,
     kpi_of,
     per_period,
@@ -25,19 +39,9 @@ from mmm_xgen.plots.selection import (
     span_of,
     thinned,
 )
-from mmm_xgen.plots.style import (
-    BASE_COLOUR,
-    CHANNEL_COLOURS,
-    FAINT,
-    INK,
-    RISK,
-    STYLE,
-    format_dates,
-    format_numbers,
-    ratio_text,
-    short_number,
-)
-from mmm_xgen.quality.report import count
+from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, RISK, format_dates, format_numbers
+from mmm_xgen.plots.tables import write_column
+from mmm_xgen.plots.timelines import dots
 from mmm_xgen.response import respond
 from mmm_xgen.truth.returns.estimands import roas
 
@@ -78,8 +82,7 @@ def plot_overview(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None)
     """
     check_panel(ds, "y", "mu", "spend", "channel_contribution", "revenue_per_kpi")
     page = _Page.of(ds)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (12, 11), layout="constrained")
+    with blank(figsize, 11) as figure:
         panels = figure.subplot_mosaic(
             [["sales", "sales"], ["contributions", "spend"], ["roas", "response"]],
             height_ratios=[0.85, 1, 1],
@@ -97,7 +100,7 @@ def plot_overview(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None)
 
 @dataclass(frozen=True)
 class _Page:
-    """What the page shows: `ds` as generated, and series summed over geos and small channels.
+    """Contents of the page: `ds` as generated, and series summed over geos and small channels.
 
     Each point of a series is the mean of `step` dates.
     """
@@ -143,42 +146,14 @@ def _draw_frame(figure: Figure, page: _Page) -> None:
         count(ds.sizes["channel"], "channel"),
         count(ds.sizes.get("control", 0), "control"),
     ]
-    figure.suptitle(
-        f"{', '.join(sizes)}  ·  {span_of(ds)}",
-        x=0.01,
-        ha="left",
-        fontsize=13,
-        color=INK,
-    )
+    headed(figure, f"{', '.join(sizes)}  ·  {span_of(ds)}")
     base = Patch(facecolor=BASE_COLOUR, edgecolor=FAINT, linewidth=0.5)
-    media = [Patch(facecolor=page.groups.colour[name]) for name in page.groups.members]
-    entries = 1 + len(media)
-    legend = figure.legend(
-        [base, *media],
-        ["base sales"] + [""] * len(media),
-        loc="outside lower left",
-        ncols=entries if entries <= 5 else -(-entries // 2),
-        handlelength=1.2,
-        handleheight=1.0,
-        columnspacing=2.2,
-    )
-    # matplotlib leaves out a name that begins with an underscore if it is passed to legend().
-    for text, name in zip(legend.get_texts()[1:], page.groups.labels, strict=True):
-        text.set_text(name)
+    media = page.groups.entries(band(colour) for colour in page.colours)
+    legend_below(figure, entries_of([("base sales", base), *media.items()]))
 
 
 def _draw_sales(axes: Axes, page: _Page) -> None:
-    many = len(page.dates) > 400
-    axes.plot(
-        page.dates,
-        page.sales,
-        "o",
-        color=CHANNEL_COLOURS[4],
-        markeredgecolor=CHANNEL_COLOURS[0],
-        markeredgewidth=0 if many else 0.4,
-        markersize=2 if many else 4,
-        label="sales (y)",
-    )
+    dots(axes, page.dates, page.sales, label="sales (y)")
     axes.plot(
         page.dates,
         page.expected,
@@ -199,8 +174,9 @@ def _draw_contributions(axes: Axes, page: _Page) -> None:
     base = page.expected - np.sum(media, axis=0)
     lowest = stack(axes, page.dates, [base, *media], [BASE_COLOUR, *page.colours])
     axes.plot(page.dates, base, color=FAINT, linewidth=0.8)
-    share = _share(np.sum(media), np.sum(page.expected))
-    axes.set_title(f"Where sales come from: media {share}")
+    whole = float(np.sum(page.expected))
+    part = f"{share(float(np.sum(media)) / whole)} of them" if whole > 0 else "with no sales"
+    axes.set_title(f"Where sales come from: media {part}")
     axes.set_ylabel(page.kpi_axis)
     axes.set_ylim(bottom=lowest)
     format_numbers(axes, "y")
@@ -212,25 +188,17 @@ def _draw_spend(axes: Axes, page: _Page) -> None:
     totals = page.ds["spend"].sum(("date", "geo"))
     amounts = [float(totals.sel(channel=members).sum()) for members in page.groups.members.values()]
     everything = sum(amounts)
+    texts = []
     for row, (name, amount) in enumerate(zip(page.groups.members, amounts, strict=True)):
-        floor = -float(row)
         spend = page.spend[name]
         height = 0.86 * spend / spend.max() if spend.max() > 0 else spend
-        area(axes, page.dates, floor, floor + height, page.groups.colour[name])
-        share = f"{amount / everything:.0%}" if everything > 0 else "0%"
-        axes.annotate(
-            f"{short_number(amount)} ({share})",
-            (1.0, floor + 0.35),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
-    axes.set_yticks([-row + 0.35 for row in range(len(page.groups.members))], page.groups.labels)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.set_ylim(0.95 - len(page.groups.members), 1.0)
+        floor = row + 0.35
+        area(axes, page.dates, floor, floor - height, page.groups.colour[name])
+        part = share(amount / everything) if everything > 0 else "0%"
+        texts.append(f"{short_number(amount)} ({part})")
+    name_rows(axes, page.groups.labels)
+    axes.set_ylim(len(texts) - 0.6, -0.65)
+    write_column(axes, "", texts, indent=6)
     axes.set_title(
         f"Spend, {currency_of(page.ds)} {short_number(everything)} in all (rows: own scales)"
     )
@@ -242,23 +210,12 @@ def _draw_roas(axes: Axes, page: _Page) -> None:
     rows = np.arange(len(values))
     drawn = np.where(np.isfinite(values), values, 0.0)
     axes.barh(rows, drawn, color=page.colours, height=0.7)
-    axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=(0, (4, 2)))
-    for row, (value, length) in enumerate(zip(values, drawn, strict=True)):
-        text = ratio_text(value) if np.isfinite(value) else "no spend"
-        axes.annotate(
-            text,
-            (max(length, 0.0), row),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-        )
-    axes.set_yticks(rows, page.groups.labels)
-    axes.invert_yaxis()
-    lowest, highest = (float(end) for end in (drawn.min(initial=0.0), drawn.max(initial=0.0)))
+    axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=DASHED)
+    texts = [ratio(value) if np.isfinite(value) else "no spend" for value in values]
+    write_beside(axes, np.maximum(drawn, 0.0), texts)
+    name_rows(axes, page.groups.labels)
+    lowest, highest = span(drawn)
     axes.set_xlim(1.05 * lowest, max(1.15, 1.12 * highest))
-    axes.grid(visible=False, axis="y")
     axes.set_title("Return on ad spend (below 1: revenue below cost)")
     axes.set_xlabel(f"revenue ({currency_of(page.ds)}) per {currency_of(page.ds)} of spend")
 
@@ -277,7 +234,7 @@ def _draw_response(axes: Axes, page: _Page) -> None:
         colour = page.groups.colour[name]
         low, high = _usual_multiples(page.spend[name])
         usual = (low <= MULTIPLIERS) & (high >= MULTIPLIERS)
-        axes.plot(MULTIPLIERS, curve, color=colour, linewidth=1, linestyle=(0, (4, 2)))
+        axes.plot(MULTIPLIERS, curve, color=colour, linewidth=1, linestyle=DASHED)
         axes.plot(MULTIPLIERS, np.where(usual, curve, np.nan), color=colour, linewidth=2.4)
         axes.plot(1.0, np.interp(1.0, MULTIPLIERS, curve), "o", color=colour, markersize=5)
     axes.set_xticks([0, 0.5, 1, 1.5, 2], ["0", "0.5x", "1x", "1.5x", "2x"])
@@ -287,7 +244,7 @@ def _draw_response(axes: Axes, page: _Page) -> None:
 
 
 def _roas_of_groups(page: _Page) -> FloatArray:
-    """Return of each group: of several channels, that of their spend together."""
+    """Compute the return of each group on the spend of all its channels."""
     single = roas(page.ds)
     spend = page.ds["spend"].sum(("date", "geo"))
     revenue = (single * spend).where(spend > 0, 0.0)
@@ -298,7 +255,7 @@ def _roas_of_groups(page: _Page) -> FloatArray:
 
 
 def _curves(page: _Page) -> dict[str, FloatArray]:
-    """Mean contribution a period of each group, at multiples of its whole spend."""
+    """Compute the mean contribution per period of each group at multiples of its spend."""
     ds = page.ds
     multiplier = xr.DataArray(MULTIPLIERS, dims="multiplier")
     curves = {}
@@ -319,7 +276,3 @@ def _usual_multiples(spend: FloatArray) -> tuple[float, float]:
     # The grid of the curve is coarser than a channel that hardly varies.
     step = MULTIPLIERS[1]
     return min(low, 1 - step), max(high, 1 + step)
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{part / whole:.0%} of them" if whole > 0 else "with no sales"

@@ -1,8 +1,8 @@
-"""What pictures are made of: pages, panels, titles, legends, rows."""
+"""Building blocks of plots: pages, panels, titles, legends, rows and marks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ Dates = NDArray[np.datetime64]
 
 DASHED: Any = (0, (4, 2))
 MOST_PANELS = 12
-# Pages of rows: more of them are no longer one picture.
+# Rows on one page.
 MOST_ROWS = 40
 WIDTH = 12.0
 ROW = 0.27
@@ -38,14 +38,14 @@ NARROW = 300.0
 
 @dataclass(frozen=True)
 class Page:
-    """Some of many names, and a note which they are; no note if they are all."""
+    """Names on one page of a plot, and a note on which they are; no note on a single page."""
 
     names: list[str]
     note: str
 
 
 def page_of(names: Sequence[str], page: int, size: int, noun: str) -> Page:
-    """Names of one page.
+    """Choose the names on one page.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def page_of(names: Sequence[str], page: int, size: int, noun: str) -> Page:
 def canvas(
     ax: Axes | None, figsize: tuple[float, float] | None, *, height: float = 4.2
 ) -> Iterator[tuple[Figure, Axes]]:
-    """Figure and axes of a picture of one panel: those given, or new ones in our style.
+    """Provide figure and axes for a plot of one panel: those given, or new ones.
 
     Parameters
     ----------
@@ -115,31 +115,49 @@ def canvas(
         yield figure, ax
 
 
+@contextmanager
+def blank(
+    figsize: tuple[float, float] | None, height: float, width: float = WIDTH
+) -> Iterator[Figure]:
+    """Provide a figure without panels; `figsize` overrides its width and height."""
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=figsize or (width, height), layout="constrained")
+
+
+@contextmanager
 def new_panels(
     n: int, *, figsize: tuple[float, float] | None, height: float = 2.6
-) -> tuple[Figure, list[Axes]]:
-    """Figure with `n` panels in a grid as wide as a page."""
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Provide a figure with `n` panels in a grid as wide as a page."""
     columns = 1 if n == 1 else 2 if n in (2, 4) else 3
     rows = -(-n // columns)
     # A single panel is the only thing to look at.
     tall = 1.6 * height if n == 1 else height
-    size = figsize or (WIDTH, 1.2 + rows * tall)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = [figure.add_subplot(rows, columns, place + 1) for place in range(n)]
-    return figure, grid
+    with blank(figsize, 1.2 + rows * tall) as figure:
+        yield figure, [figure.add_subplot(rows, columns, place + 1) for place in range(n)]
 
 
-def headed(figure: Figure, title: str, note: str = "") -> None:
-    """Write the title at the left, and what is shown in a second line."""
-    figure.suptitle(
-        f"{title}\n{note}" if note else title, x=0.01, ha="left", fontsize=12, color=INK
-    )
+def label_edges(panels: Sequence[Axes], across: str, up: str) -> None:
+    """Label the axes of a grid where a row starts and where a column ends."""
+    for position, axes in enumerate(panels):
+        place = axes.get_subplotspec()
+        columns = place.get_gridspec().ncols if place is not None else 1
+        if position % columns == 0:
+            axes.set_ylabel(up)
+        if position + columns >= len(panels):
+            axes.set_xlabel(across)
+
+
+def headed(figure: Figure, title: str, *notes: str) -> None:
+    """Write the title at the left, and the notes that are not empty in a second line."""
+    lines = filter(None, [title, "  ·  ".join(filter(None, notes))])
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12, color=INK)
 
 
 def legend_below(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """Legend outside of all panels, where it covers nothing, in as many columns as there is room.
+    """Draw a legend below all panels, in as many columns as there is room.
 
-    Columns are as wide as their longest entry, which is estimated from its letters.
+    The number of letters of the longest entry decides the width of a column.
     """
     widths = [ENTRY + LETTER * len(name) for name in entries]
     room = figure.get_figwidth()
@@ -155,7 +173,7 @@ def legend_below(figure: Figure, entries: Mapping[str, Artist]) -> None:
 
 
 def legend_beside(axes: Axes, entries: Mapping[str, Artist]) -> None:
-    """Legend of one panel, to its right, where it covers nothing."""
+    """Draw the legend of one panel to its right."""
     legend = axes.legend(
         list(entries.values()),
         [""] * len(entries),
@@ -172,26 +190,89 @@ def _name(legend: Legend, entries: Mapping[str, Artist]) -> None:
         text.set_text(name)
 
 
-def line(colour: str, *, dashed: bool = False, width: float = 1.8) -> Line2D:
-    """Line of a legend."""
+def line(colour: str, *, dashed: bool = False, width: float = 1.8) -> Artist:
+    """Make a line for a legend."""
     return Line2D([], [], color=colour, linestyle=DASHED if dashed else "-", linewidth=width)
 
 
-def dot(colour: str, marker: str = "o") -> Line2D:
-    """Mark of a legend."""
-    return Line2D([], [], color=colour, marker=marker, linestyle="none", markersize=5)
+def dot(colour: str, marker: str = "o", *, hollow: bool = False) -> Artist:
+    """Make a mark for a legend."""
+    inside = "white" if hollow else colour
+    look: Any = {"linestyle": "none", "markersize": 5, "markerfacecolor": inside}
+    return Line2D([], [], color=colour, marker=marker, **look)
 
 
-def band(colour: str, alpha: float = 1.0) -> Patch:
-    """Area of a legend."""
+def band(colour: str, alpha: float = 1.0) -> Artist:
+    """Make an area for a legend."""
     return Patch(facecolor=colour, alpha=alpha)
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Write the names of rows, which are plain text, from above."""
+    """Write the names of rows, which are plain text, from above; no lines between them."""
     axes.set_yticks(range(len(names)), list(names))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+
+
+def marks(
+    axes: Axes,
+    x: Any,
+    y: Any,
+    colour: str,
+    *,
+    marker: str = "o",
+    size: float = 5.5,
+    label: str | None = None,
+    whole: bool = False,
+) -> None:
+    """Draw marks with a white edge where both values are finite.
+
+    The panel does not cut `whole` ones at its edge.
+    """
+    x, y = (np.asarray(values, dtype=float) for values in np.broadcast_arrays(x, y))
+    there = np.isfinite(x) & np.isfinite(y)
+    # The layout breaks down over an empty line that is not cut.
+    if there.any():
+        axes.plot(
+            x[there],
+            y[there],
+            marker,
+            color=colour,
+            markersize=size,
+            markeredgecolor="white",
+            markeredgewidth=0.1 * size,
+            label=label,
+            clip_on=not whole,
+            zorder=3,
+        )
+
+
+def write_beside(axes: Axes, ends: Any, texts: Iterable[str], *, gap: float = 5.0) -> None:
+    """Write a text to the right of the end of each row, on white."""
+    for row, (end, text) in enumerate(zip(ends, texts, strict=True)):
+        axes.annotate(
+            text,
+            (float(end), row),
+            xytext=(gap, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        )
+
+
+def span(*values: Any) -> tuple[float, float]:
+    """Return the lowest and highest of all finite values and 0.
+
+    Examples
+    --------
+    >>> span(np.array([2.0, np.inf]), [np.nan, -1.0])
+    (-1.0, 2.0)
+    """
+    every = np.concatenate([np.ravel(each) for each in values]).astype(float)
+    finite = every[np.isfinite(every)]
+    return float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
 
 
 def log_axis(axes: Axes, axis: str, ends: tuple[float, float]) -> None:
@@ -210,7 +291,7 @@ def log_axis(axes: Axes, axis: str, ends: tuple[float, float]) -> None:
 
 
 def stack(axes: Axes, dates: Dates, layers: Sequence[FloatArray], fill: list[str]) -> float:
-    """Areas on top of each other, the first on the axis; what is below zero hangs from it.
+    """Draw areas on top of each other, the first on the axis; negative values hang below it.
 
     Returns
     -------
@@ -237,7 +318,7 @@ def stack(axes: Axes, dates: Dates, layers: Sequence[FloatArray], fill: list[str
 
 
 def area(axes: Axes, dates: Dates, low: FloatArray | float, high: FloatArray, colour: str) -> None:
-    """Area between two series; a bar if there is one date."""
+    """Draw the area between two series; a bar if there is one date."""
     if len(dates) == 1:
         axes.bar(dates, high - low, bottom=low, color=colour, width=1.0)
         return

@@ -1,4 +1,4 @@
-"""The sheet of what checks of data quality find: verdict, findings, figures."""
+"""Plot of the findings of the data quality check."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mmm_xgen.dataset import in_memory
-from mmm_xgen.plots.panels import ROW, WIDTH, headed
-from mmm_xgen.plots.style import FAINT, INK, RISK, STYLE, short_number
+from mmm_xgen.formatting.amounts import ratio, share, short_number
+from mmm_xgen.formatting.words import count
+from mmm_xgen.plots.panels import ROW, WIDTH, blank, headed
+from mmm_xgen.plots.style import FAINT, INK, RISK
 from mmm_xgen.plots.timelines import role_names
 from mmm_xgen.quality import DataQualityReport, Finding, check_data_quality
-from mmm_xgen.quality.report import count
 from mmm_xgen.quality.values import LONG_GAP_PERIODS, LONG_GAP_SHARE, VIF_LIMIT
 
 # Rows and findings of one sheet; more could not be read.
@@ -36,12 +37,12 @@ RED = "#F0C4BE"
 
 @in_memory
 def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
-    """Draw a sheet of what `mmm_xgen.check_data_quality` finds: verdict, findings, figures.
+    """Draw the result of `mmm_xgen.check_data_quality`: verdict, findings, figures.
 
     Parameters
     ----------
     ds : Dataset
-        In any state: what is wrong with it is what the sheet shows.
+        Any Dataset; its faults are what the sheet shows.
     figsize : tuple of float, optional
         Width and height in inches; letters shrink with it.
 
@@ -53,7 +54,7 @@ def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) 
     Raises
     ------
     SchemaError
-        If `ds` is no Dataset.
+        If `ds` is not a Dataset.
 
     Examples
     --------
@@ -64,22 +65,28 @@ def plot_quality(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) 
     """
     report = check_data_quality(ds)
     lines = _lines_of(report)
-    table = _Table.of(report.figures, n_dates=ds.sizes.get("date", 0))
-    natural = (WIDTH, 1.0 + LINE * max(len(lines), 1) + ROW * (len(table.rows) + 2))
+    figures = report.figures
+    flags = _flags(figures, n_dates=ds.sizes.get("date", 0))
+    order = np.argsort(~flags.any(axis=1).to_numpy(dtype=bool), kind="stable")
+    kept = np.sort(order[:MOST_VARIABLES])
+    note = count(len(figures), "variable")
+    if len(figures) > len(kept):
+        note = f"{len(kept)} of {note}, those with a coloured cell first"
+    names = role_names(list(map(str, figures.index)), list(figures["role"]))
+    natural = (WIDTH, 1.0 + LINE * len(lines) + ROW * (len(kept) + 2))
     size = figsize or natural
     letters = 9.0 * min(1.0, size[0] / natural[0], size[1] / natural[1])
-    with mpl.rc_context({**STYLE, "font.size": letters}):
-        figure = Figure(figsize=size, layout="constrained")
-        heights = [LINE * max(len(lines), 1), ROW * (len(table.rows) + 1.5)]
+    with blank(size, size[1]) as figure, mpl.rc_context({"font.size": letters}):
+        heights = [LINE * len(lines), ROW * (len(kept) + 1.5)]
         above, below = figure.subplots(2, 1, height_ratios=heights)
         _write_findings(above, lines)
-        _draw_table(below, table)
+        _draw_table(below, [names[at] for at in kept], figures.iloc[kept], flags.iloc[kept])
         verdict = "ok" if report.ok else "not ok"
         headed(
             figure,
             f"Data quality: {verdict}, {count(len(report.errors), 'error')}, "
             f"{count(len(report.warnings), 'warning')}",
-            table.note,
+            note,
         )
     return figure
 
@@ -117,7 +124,7 @@ def _write_findings(axes: Axes, lines: list[_Line]) -> None:
     axes.set_label("findings")
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)
+    axes.set_ylim(len(lines) - 0.5, -0.5)
     plain = any(each.code for each in lines)
     for row, each in enumerate(lines):
         if each.mark:
@@ -127,60 +134,17 @@ def _write_findings(axes: Axes, lines: list[_Line]) -> None:
         axes.text(at, row, each.text, color=each.colour, va="center", parse_math=False)
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Cells of the figures as text, and the colour of those that need a look."""
-
-    rows: list[str]
-    columns: list[str]
-    cells: list[list[str]]
-    colours: list[list[str]]
-    note: str
-
-    @classmethod
-    def of(cls, figures: pd.DataFrame, n_dates: int) -> _Table:
-        flags = _flags(figures, n_dates)
-        order = np.argsort(~flags.any(axis=1).to_numpy(dtype=bool), kind="stable")
-        kept = np.sort(order[:MOST_VARIABLES])
-        n = len(figures)
-        note = count(n, "variable")
-        if n > len(kept):
-            note = f"{len(kept)} of {n} variables, those with a coloured cell first"
-        values = figures.iloc[kept]
-        colours = [
-            [_colour(str(column), bool(bad)) for column, bad in row.items()]
-            for _, row in flags.iloc[kept].iterrows()
-        ]
-        cells = [
-            [WRITE[column](row[column]) for column in WRITE] for row in values.to_dict("records")
-        ]
-        names = role_names(list(map(str, figures.index)), list(figures["role"]))
-        return cls([names[place] for place in kept], list(WRITE), cells, colours, note)
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0%}" if np.isfinite(value) else "-"
-
-
-def _number(value: float) -> str:
-    return short_number(value) if np.isfinite(value) else "-"
-
-
-def _factor(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.1f}" if np.isfinite(value) else "infinite"
-
-
 WRITE: dict[str, Callable[[Any], str]] = {
     "role": lambda role: "sales" if role == "y" else str(role),
-    "mean": _number,
-    "sd": _number,
-    "min": _number,
-    "max": _number,
-    "zero_share": _percent,
-    "missing": _number,
-    "vif": _factor,
-    "longest_gap": _number,
-    "outliers": _number,
+    "mean": short_number,
+    "sd": short_number,
+    "min": short_number,
+    "max": short_number,
+    "zero_share": share,
+    "missing": short_number,
+    "vif": ratio,
+    "longest_gap": short_number,
+    "outliers": short_number,
 }
 HEADINGS = {
     "role": "",
@@ -191,7 +155,7 @@ HEADINGS = {
 
 
 def _flags(figures: pd.DataFrame, n_dates: int) -> pd.DataFrame:
-    """Cells that need a look, by the limits of the checks."""
+    """Mark the figures beyond the limits of the checks."""
     flags = pd.DataFrame(False, index=figures.index, columns=list(WRITE))
     if not len(figures):
         return flags
@@ -206,30 +170,26 @@ def _flags(figures: pd.DataFrame, n_dates: int) -> pd.DataFrame:
     return flags
 
 
-def _colour(column: str, bad: bool) -> str:
-    return (RED if column in {"missing", "min"} else AMBER) if bad else ""
-
-
-def _draw_table(axes: Axes, table: _Table) -> None:
+def _draw_table(axes: Axes, names: list[str], figures: pd.DataFrame, flags: pd.DataFrame) -> None:
     axes.set_label("figures")
     axes.set_axis_off()
-    n = len(table.rows)
     axes.set_xlim(0, 1)
-    axes.set_ylim(max(n, 1) - 0.4, -1.6)
-    if not n:
-        return
-    right = 0.2 + np.linspace(0.06, 0.78, len(table.columns))
+    axes.set_ylim(max(len(names), 1) - 0.4, -1.6)
+    right = 0.2 + np.linspace(0.06, 0.78, len(WRITE))
     width = right[1] - right[0]
-    for place, column in zip(right, table.columns, strict=True):
+    for place, column in zip(right, WRITE if names else (), strict=False):
         words = HEADINGS.get(column, column)
         axes.text(place, -0.65, words, ha="right", va="bottom", color=FAINT, linespacing=0.95)
-    for row in range(n):
+    records = zip(names, figures.to_dict("records"), flags.to_dict("records"), strict=True)
+    for row, (name, values, flagged) in enumerate(records):
         if row % 2 == 0:
             axes.axhspan(row - 0.5, row + 0.5, color="#F6F7F8", zorder=0)
-        axes.text(0.006, row, table.rows[row], va="center")
-        for place, text, colour in zip(right, table.cells[row], table.colours[row], strict=True):
-            if colour:
+        axes.text(0.006, row, name, va="center")
+        for place, (column, write) in zip(right, WRITE.items(), strict=True):
+            text = write(values[column])
+            if flagged[column]:
                 box = (place - width + 0.012, row - 0.44)
+                colour = RED if column in {"missing", "min"} else AMBER
                 axes.add_patch(Rectangle(box, width, 0.88, facecolor=colour))
-            nothing = not colour and text in {"0", "0%", "-"}
+            nothing = not flagged[column] and text in {"0", "0%", "-"}
             axes.text(place, row, text, ha="right", va="center", color=FAINT if nothing else INK)

@@ -1,4 +1,4 @@
-"""How well the return of each channel can be told from a dataset at best, and why not better."""
+"""Plot of the precision with which a dataset can identify the return of each channel."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from mmm_xgen.dataset import in_memory
-from mmm_xgen.plots.panels import MOST_ROWS, ROW, band, canvas, dot, log_axis, name_rows, page_of
+from mmm_xgen.formatting.words import count
+from mmm_xgen.plots.panels import (
+    MOST_ROWS,
+    ROW,
+    band,
+    canvas,
+    dot,
+    log_axis,
+    marks,
+    name_rows,
+    page_of,
+)
 from mmm_xgen.plots.selection import by_size, check_panel, texts_of
 from mmm_xgen.plots.style import FAINT, INK
 from mmm_xgen.plots.tables import write_column
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.information.priors import Prior
 from mmm_xgen.truth.information.recoverability import recoverability
 
@@ -46,10 +55,10 @@ def plot_information_bound(
     ax: Axes | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw how well the return of each channel can be told from the data at best, and why.
+    """Draw the smallest possible error of each channel's return, and its main cause.
 
-    The mark is the smallest relative standard error of the ROAS with the prior, the hollow one
-    without it; see `mmm_xgen.truth.recoverability` for both, the grades and the reasons.
+    The full mark is the smallest relative standard error of the ROAS with the prior, the hollow
+    mark without it. See `mmm_xgen.truth.recoverability` for both, the grades and the reasons.
 
     Parameters
     ----------
@@ -71,8 +80,8 @@ def plot_information_bound(
     Raises
     ------
     ConfigError
-        If a prior is no free parameter, a geo has no noise, there is no such page, or both `ax`
-        and `figsize` are given.
+        If a prior is not of a free parameter, a geo has no noise, there is no such page, or both
+        `ax` and `figsize` are given.
     SchemaError
         If a variable is not there, or the Dataset has a further dim.
 
@@ -92,7 +101,6 @@ def plot_information_bound(
     with canvas(ax, figsize, height=1.5 + 1.1 * ROW * max(len(rows), 2)) as (figure, axes):
         _draw_bounds(axes, found)
         name_rows(axes, rows)
-        axes.grid(visible=False, axis="y")
         axes.set_xlabel("smallest relative standard error of the ROAS (log scale)")
         grades = [str(grade) for grade in found["grade"].to_numpy()]
         after = write_column(axes, "grade", grades, indent=EDGE)
@@ -106,7 +114,7 @@ def plot_information_bound(
 
 
 def _draw_bounds(axes: Axes, found: xr.Dataset) -> None:
-    """Marks with and without the prior, on the axis or at its end."""
+    """Draw marks with and without the prior, on the axis or at its end."""
     both = [found[name].to_numpy() for name in ("roas_bound", "roas_bound_without_prior")]
     known = np.concatenate(both)
     known = known[np.isfinite(known) & (known > 0)]
@@ -120,31 +128,18 @@ def _draw_bounds(axes: Axes, found: xr.Dataset) -> None:
     places = np.arange(found.sizes["channel"])
     prior, alone = (np.clip(np.nan_to_num(each, nan=high), low, high) for each in both)
     axes.hlines(places, prior, alone, color=FAINT, linewidth=1.2)
-    # Marks at the end of the axis are whole.
-    whole: Any = {"clip_on": False, "linestyle": "none"}
     grades = found["grade"].to_numpy()
     for grade, (colour, marker) in GRADES.items():
         at = np.flatnonzero(grades == grade)
         if not at.size:
             continue
-        axes.plot(
-            alone[at], at, marker, color=colour, markerfacecolor="white", markersize=5.5, **whole
-        )
-        axes.plot(
-            prior[at],
-            at,
-            marker,
-            color=colour,
-            markersize=7,
-            markeredgecolor="white",
-            label=grade,
-            zorder=4,
-            **whole,
-        )
+        hollow: Any = {"markerfacecolor": "white", "markersize": 5.5, "linestyle": "none"}
+        axes.plot(alone[at], at, marker, color=colour, clip_on=False, **hollow)
+        marks(axes, prior[at], at, colour, marker=marker, size=7, label=grade, whole=True)
 
 
 def _reasons(found: xr.Dataset, names: Mapping[str, str]) -> list[str]:
-    """Reasons as plain text; a channel that is named in one may have a long name."""
+    """Write the reasons, with long names of channels shortened."""
     texts = zip(found["reason"].to_numpy(), found["collinear_with"].to_numpy(), strict=True)
     return [
         f"collinear with {names[str(partner)]}"
@@ -155,14 +150,10 @@ def _reasons(found: xr.Dataset, names: Mapping[str, str]) -> list[str]:
 
 
 def _explain_bounds(axes: Axes, found: xr.Dataset) -> None:
-    """Legend under the panel, as the reasons stand beside it."""
+    """Draw the legend below the panel: the reasons stand beside it."""
     there = set(map(str, found["grade"].to_numpy()))
-    entries: dict[str, Artist] = {
-        grade: dot(*look) for grade, look in GRADES.items() if grade in there
-    }
-    hollow = dot(INK)
-    hollow.set_markerfacecolor("white")
-    entries["without the prior (at the edge: beyond)"] = hollow
+    entries = {grade: dot(*look) for grade, look in GRADES.items() if grade in there}
+    entries["without the prior (at the edge: beyond)"] = dot(INK, hollow=True)
     entries[f"good: at most {found.attrs['good']:.0%}"] = band(SHADES[0])
     entries[f"fair: at most {found.attrs['fair']:.0%}"] = band(SHADES[1])
     figure = axes.get_figure(root=True)

@@ -1,43 +1,38 @@
-"""What spend earns: true returns, average and marginal, of each channel and geo."""
+"""Plots of true returns, average and marginal, by channel and by geo."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
-from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.formatting.amounts import ratio
+from mmm_xgen.formatting.words import count, first_to_last
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
+    DASHED,
     MOST_ROWS,
     ROW,
-    WIDTH,
     band,
+    blank,
     canvas,
     dot,
     headed,
     legend_below,
     line,
+    marks,
     name_rows,
     page_of,
+    span,
 )
-from mmm_xgen.plots.selection import by_size, check_panel, currency_of, texts_of
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    INK,
-    RISK,
-    STYLE,
-    ratio_text,
-)
+from mmm_xgen.plots.selection import by_size, check_panel, currency_of, one_of, texts_of
+from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, RISK
 from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write_column
-from mmm_xgen.quality.report import count
 from mmm_xgen.truth.returns.estimands import mroas, roas
 from mmm_xgen.truth.returns.windows import windows_of
 from mmm_xgen.truth.what_if.counterfactual import Window
@@ -45,15 +40,14 @@ from mmm_xgen.truth.what_if.counterfactual import Window
 WAYS = ("channel", "geo")
 AVERAGE, MARGINAL = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
 BREAK_EVEN = "break-even"
-DASHES = (0, (4, 2))
 # More columns are too narrow for their names.
 MOST_COLUMNS = 40
 ALL_GEOS = "all geos"
-# Inches that a letter of the names of columns takes downwards.
+# Inches of height for each letter of the names of columns.
 NAMES = 0.06
-# Ratio of the ends of what is written as the same number.
+# Largest ratio of two returns that are written as the same number.
 ALIKE = 1.01
-# A return configured as 1 is 1 but for rounding.
+# Rounding may make a return of 1 a little smaller.
 EARNED = 1 - 1e-9
 
 
@@ -66,7 +60,7 @@ def plot_roas(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the true return on ad spend beside what the next unit of spend earns.
+    """Draw the true return on ad spend beside the marginal return.
 
     By channel: a bar for the return (ROAS) and a diamond for the marginal return (mROAS). By
     geo: a cell for each geo and channel, blue where revenue is above the cost, red where it is
@@ -105,8 +99,7 @@ def plot_roas(
     >>> [round(float(bar.get_width()), 3) for bar in axes.patches]
     [2.4, 3.0, 1.5]
     """
-    if by not in WAYS:
-        raise ConfigError(f"found {by!r}, {nearest(str(by), WAYS)}", path="by")
+    one_of(by, WAYS, "by")
     check_panel(ds, "spend", "channel_contribution", "revenue_per_kpi")
     if by == "geo":
         return _by_geo(ds, window, page, figsize)
@@ -120,56 +113,38 @@ def plot_roas(
         _draw_returns(axes, [texts[name] for name in chosen.names], average, marginal)
         currency = currency_of(ds)
         axes.set_xlabel(f"revenue ({currency}) per {currency} of spend")
-        notes = [_span(ds, window), chosen.note]
-        headed(figure, _verdict(average, marginal), "; ".join(note for note in notes if note))
+        headed(figure, _verdict(average, marginal), _span(ds, window), chosen.note)
         _explain(figure, has_marginal=bool(np.isfinite(marginal).any()))
     return figure
 
 
 def has_curves(ds: xr.Dataset) -> bool:
-    """Whether a dataset has a response to spend; sums of curves, of an aggregation, are none."""
+    """Tell if a dataset has response curves; an aggregated one has none."""
     return "effect" in ds and bool(np.isfinite(ds["effect"]).all())
 
 
 def _draw_returns(axes: Axes, names: list[str], average: FloatArray, marginal: FloatArray) -> None:
-    """Bars and diamonds, and both as numbers beside them."""
+    """Draw returns as bars, marginal returns as diamonds, and write both beside them."""
     rows = np.arange(len(names))
     axes.barh(rows, np.nan_to_num(average), color=AVERAGE, height=0.62)
-    # A root curve has no finite slope at zero spend, and its next unit no finite return there.
-    finite = np.where(np.isfinite(marginal), marginal, np.nan)
-    told = np.flatnonzero(np.isfinite(finite))
-    if told.size:
-        axes.plot(
-            finite[told],
-            told,
-            "D",
-            color=MARGINAL,
-            markersize=5.5,
-            markeredgecolor="white",
-            markeredgewidth=0.7,
-            label="mROAS",
-            # At 0 it is whole.
-            clip_on=False,
-            zorder=3,
-        )
-    axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=DASHES)
-    drawn = np.concatenate([average, finite])
-    lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+    # The marginal return of a root curve is infinite at zero spend.
+    marks(axes, marginal, rows, MARGINAL, marker="D", label="mROAS", whole=True)
+    axes.axvline(1.0, color=RISK, linewidth=1.4, linestyle=DASHED)
+    lowest, highest = span(average, marginal)
     axes.set_xlim(1.06 * lowest, max(1.15, 1.06 * highest))
     name_rows(axes, names)
-    axes.grid(visible=False, axis="y")
     after = write_column(axes, "ROAS", [_number(value) for value in average])
-    if told.size:
+    if np.isfinite(marginal).any():
         texts = [_number(value) if np.isfinite(value) else "" for value in marginal]
         write_column(axes, "mROAS", texts, indent=max(after, 62.0))
 
 
 def _number(value: float) -> str:
-    return ratio_text(value) if np.isfinite(value) else "no spend"
+    return ratio(value) if np.isfinite(value) else "no spend"
 
 
 def _explain(figure: Figure, *, has_marginal: bool) -> None:
-    entries: dict[str, Artist] = {"ROAS: return on all spend": band(AVERAGE)}
+    entries = {"ROAS: return on all spend": band(AVERAGE)}
     if has_marginal:
         entries["mROAS: return on the next unit"] = dot(MARGINAL, "D")
     entries[f"{BREAK_EVEN}: revenue equals cost"] = line(RISK, dashed=True)
@@ -177,7 +152,7 @@ def _explain(figure: Figure, *, has_marginal: bool) -> None:
 
 
 def _verdict(average: FloatArray, marginal: FloatArray) -> str:
-    """How many earn their cost, on all spend and on the next unit of it."""
+    """Count the channels that earn their cost, on all spend and on the next unit."""
     spent = np.isfinite(average)
     if not spent.any():
         return "No return on ad spend: there is no spend"
@@ -191,34 +166,33 @@ def _verdict(average: FloatArray, marginal: FloatArray) -> str:
 
 
 def _spread(ds: xr.Dataset, window: Window) -> str:
-    """Which channel's return differs most between geos."""
+    """Name the channel whose return differs most between geos."""
     geos = [str(name) for name in ds["geo"].to_numpy()]
     table = roas(ds, by=("geo", "channel"), window=window).transpose("geo", "channel").to_numpy()
     known = np.isfinite(table) & (table > 0)
     low = np.where(known, table, np.inf).min(axis=0)
     high = np.where(known, table, 0.0).max(axis=0)
-    ratio = np.where(known.any(axis=0), high / low, 0.0)
-    widest = int(np.argmax(ratio))
-    if ratio[widest] == 0:
+    spread = np.where(known.any(axis=0), high / low, 0.0)
+    widest = int(np.argmax(spread))
+    if spread[widest] == 0:
         return "No return on ad spend: there is no spend, or no effect"
     if len(geos) == 1:
         return f"Return on ad spend in {texts_of(ds, 'geo')[geos[0]]}"
-    if ratio[widest] < ALIKE:
+    if spread[widest] < ALIKE:
         return "Returns are alike in all geos"
     name = texts_of(ds, "channel")[str(ds["channel"].to_numpy()[widest])]
-    least, most = ratio_text(low[widest]), ratio_text(high[widest])
+    least, most = ratio(low[widest]), ratio(high[widest])
     return f"Returns differ most for {name}: from {least} to {most} by geo"
 
 
 def _span(ds: xr.Dataset, window: Window) -> str:
-    first, last = windows_of(ds, window).describe().split(" to ")
-    return first if first == last else f"{first} to {last}"
+    return first_to_last(windows_of(ds, window).describe().split(" to "))
 
 
 def _by_geo(
     ds: xr.Dataset, window: Window, page: int, figsize: tuple[float, float] | None
 ) -> Figure:
-    """Tables of the returns, geos down and channels across."""
+    """Draw tables of the returns, geos down and channels across."""
     channels = by_size(ds)[:MOST_COLUMNS]
     geos = [str(name) for name in ds["geo"].to_numpy()]
     chosen = page_of(geos, page, MOST_ROWS, "geos")
@@ -232,22 +206,20 @@ def _by_geo(
     rows = [*whole, *(texts[name] for name in chosen.names)]
     across = [own[name] for name in channels]
     height = 1.9 + ROW * max(len(rows), 4) + NAMES * max(map(len, across))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, height), layout="constrained")
+    with blank(figsize, height) as figure:
         panels = figure.subplots(1, len(tables), squeeze=False)[0]
         doublings = doublings_of(*tables.values())
         for axes, (title, table) in zip(panels, tables.items(), strict=True):
             mesh = draw_ratios(axes, table, rows, across, doublings)
             axes.set_title(title)
             if whole:
-                axes.axhline(0.5, color=INK, linewidth=1.2)
+                axes.axhline(1.0, color=INK, linewidth=1.2)
         for axes in panels[1:]:
             axes.set_yticklabels([])
         scale_beside(figure, mesh, list(panels), "revenue by spend (grey: none)")
         left_out = ds.sizes["channel"] - len(channels)
         more = f"the {len(channels)} largest of {ds.sizes['channel']} channels" if left_out else ""
-        notes = [_span(ds, window), chosen.note, more]
-        headed(figure, _spread(ds, window), "; ".join(note for note in notes if note))
+        headed(figure, _spread(ds, window), _span(ds, window), chosen.note, more)
     return figure
 
 

@@ -1,18 +1,18 @@
-"""Sales over time: what they are made of, and how a decomposition of the data alone splits them."""
+"""Plots of sales over time: their true parts, and a decomposition of the data alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import share
+from mmm_xgen.formatting.words import PERIODS, count
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import WIDTH, dot, headed, legend_below, line
+from mmm_xgen.plots.panels import blank, dot, headed, legend_below, line
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
@@ -22,16 +22,11 @@ from mmm_xgen.plots.selection import (
     span_of,
     thinned,
 )
-from mmm_xgen.plots.style import (
-    FAINT,
-    INK,
-    PERIODS,
-    STYLE,
-    format_numbers,
-)
+from mmm_xgen.plots.style import FAINT, INK, format_numbers
 from mmm_xgen.plots.timelines import (
     DOT,
     DOT_EDGE,
+    SCALE,
     around_zero,
     date_rows,
     dots,
@@ -42,7 +37,6 @@ from mmm_xgen.plots.timelines import (
     swing,
     trace,
 )
-from mmm_xgen.quality.report import count
 
 # Variables that are there if the truth of sales is known.
 PARTS = (
@@ -56,7 +50,7 @@ PARTS = (
     "channel_contribution",
 )
 ROWS = ("base", "seasons", "controls", "media", "noise")
-# An aggregated dataset has base sales by date, which is no further dim.
+# An aggregated dataset has base sales by date; check_panel would refuse that dim.
 CHECKED = tuple(name for name in PARTS if name != "intercept_contribution")
 # Periods after which the season repeats. A year of days has 52 weekdays of each kind, as a year
 # of weeks has 52, so that the two seasons of daily data fit into each other.
@@ -68,9 +62,9 @@ SHORTEST_SMOOTH = 8
 def plot_sales(
     ds: xr.Dataset, *, geo: str | None = None, figsize: tuple[float, float] | None = None
 ) -> Figure:
-    """Draw sales and below them, on one scale, the parts that add up to them.
+    """Draw sales, and below them on one scale the parts that add up to them.
 
-    A part that is zero everywhere is left out. Without the truth: sales, and all spend.
+    A part that is zero everywhere is left out. Without the truth, draw sales and total spend.
 
     Parameters
     ----------
@@ -110,10 +104,10 @@ def plot_decomposition(
 ) -> Figure:
     """Draw the trend, season and remainder that STL finds in observed sales.
 
-    STL (seasonal-trend decomposition by Loess) sees nothing but `y`. Where the truth is known,
-    it is marked against it: the trend of base sales, moved to the mean of the trend found, and
-    seasons with events, without their mean. Trend and season found also hold media and controls
-    that move slowly or yearly.
+    STL (seasonal-trend decomposition by Loess) uses only `y`. The truth is drawn beside it where
+    it is known: base sales with their trend, moved to the mean of the trend found, and seasons
+    with events, without their mean. The trend and season found also contain media and controls
+    that change slowly or every year.
 
     Parameters
     ----------
@@ -127,7 +121,7 @@ def plot_decomposition(
     Returns
     -------
     matplotlib.figure.Figure
-        With fewer than two seasons the title says so, and the trend is a Lowess smooth.
+        With data of less than two seasons, the trend is a Lowess smooth and the title says so.
 
     Raises
     ------
@@ -159,9 +153,7 @@ def plot_decomposition(
     if known:
         values.update(_truth_beside(here, split))
     frame = xr.Dataset({k: ("date", v) for k, v in values.items()}, {"date": ds["date"]})
-    with mpl.rc_context(STYLE):
-        note = [place_of(ds, geo), span_of(ds), *([filled] if filled else [])]
-        return _draw_split(frame, ds, split, "  ·  ".join(note), figsize)
+    return _draw_split(frame, ds, split, (place_of(ds, geo), span_of(ds), filled), figsize)
 
 
 # --- sales and parts
@@ -173,13 +165,13 @@ def _sales_and_parts(
     here = at_geo(ds, geo)
     full = _summed(here)
     titles = _titles(full)
-    without = [name for name in ROWS if name not in titles]
+    without = ", ".join(name for name in ROWS if name not in titles)
     series, step = thinned(full)
     dates = series["date"].to_numpy()
     values = {str(name): series[name].to_numpy() for name in series}
     shown = [values[name] if name == "base" else np.append(values[name], 0.0) for name in titles]
-    with mpl.rc_context(STYLE):
-        figure, rows = even_rows([np.concatenate([values["y"], values["mu"]]), *shown], figsize)
+    shown.insert(0, np.concatenate([values["y"], values["mu"]]))
+    with even_rows(shown, figsize) as (figure, rows):
         top, *others = rows
         top.set_label("sales")
         dots(top, dates, values["y"])
@@ -193,9 +185,8 @@ def _sales_and_parts(
             else:
                 around_zero(axes, dates, values[name])
         date_rows(rows)
-        note = [place_of(ds, geo), span_of(ds), "all rows on one scale"]
-        note += [f"none: {', '.join(without)}"] if without else []
-        headed(figure, "What sales are made of", "  ·  ".join(note))
+        note = (place_of(ds, geo), span_of(ds), SCALE, without and f"none: {without}")
+        headed(figure, "What sales are made of", *note)
         figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
         legend_below(figure, {"sales (y)": dot(DOT), "expected sales (mu)": line(INK)})
     return figure
@@ -225,7 +216,7 @@ def _titles(full: xr.Dataset) -> dict[str, str]:
     mu = values["mu"]
     mean = float(np.mean(mu))
     known = mean > 0 and len(mu) > 1
-    noise = f", sd {np.std(values['noise']) / mean:.1%} of expected sales" if known else ""
+    noise = f", sd {share(np.std(values['noise']) / mean)} of expected sales" if known else ""
     titles = {
         "base": f"Base sales and their trend: {share_of(values['base'], mu)} of expected sales",
         "seasons": _swinging("Seasons and events", values["seasons"], mean),
@@ -249,8 +240,7 @@ def _sales_and_spend(
     both = xr.Dataset({"y": here["y"].astype(float), "spend": spend}).sum("geo", skipna=False)
     series, step = thinned(both)
     dates = series["date"].to_numpy()
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, 5.2), layout="constrained")
+    with blank(figsize, 5.2) as figure:
         rows = list(figure.subplots(2, 1, sharex=True, height_ratios=[1.4, 1]))
         rows[0].set_label("sales")
         rows[0].set_title("Sales")
@@ -264,8 +254,8 @@ def _sales_and_spend(
         for axes in rows:
             format_numbers(axes, "y")
         date_rows(rows)
-        note = [place_of(ds, geo), span_of(ds), _gaps(both["y"].to_numpy())]
-        headed(figure, "Sales and spend as observed", "  ·  ".join(filter(None, note)))
+        note = (place_of(ds, geo), span_of(ds), _gaps(both["y"].to_numpy()))
+        headed(figure, "Sales and spend as observed", *note)
     return figure
 
 
@@ -285,7 +275,7 @@ def _total(ds: xr.Dataset, name: str) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Split:
-    """What a decomposition found; no season if none can be told from the data."""
+    """Result of a decomposition; without a season if the data are too short for one."""
 
     trend: FloatArray
     season: FloatArray | None
@@ -307,7 +297,7 @@ def _split(sales: FloatArray, freq: str) -> _Split:
     from statsmodels.tsa.seasonal import MSTL, STL
 
     # So wide a window makes the season the same every year, as two or three years cannot tell
-    # how it changes; robust, as events are no season.
+    # how it changes; robust, as events are not seasonal.
     window = 10 * len(sales) + 1
     settings = {"seasonal_deg": 0, "robust": True}
     if len(periods) == 1:
@@ -365,7 +355,7 @@ def _draw_split(
     frame: xr.Dataset,
     ds: xr.Dataset,
     split: _Split,
-    note: str,
+    notes: tuple[str, ...],
     figsize: tuple[float, float] | None,
 ) -> Figure:
     series, step = thinned(frame)
@@ -377,30 +367,30 @@ def _draw_split(
         contents["season"] = ["season", "true_season"]
     contents["remainder"] = ["remainder"]
     drawn = {name: [values[k] for k in keys if k in values] for name, keys in contents.items()}
-    figure, rows = even_rows([np.concatenate(each) for each in drawn.values()], figsize)
-    for axes, name in zip(rows, drawn, strict=True):
-        axes.set_label(name)
-        axes.set_title(_row_title(name, frame), fontsize=10)
-        if name == "trend":
-            trace(axes, dates, values["sales"], FAINT, width=0.8)
-        if name == "remainder":
-            around_zero(axes, dates, values[name])
-            continue
-        trace(axes, dates, values[name], DOT_EDGE, width=2.2)
+    with even_rows([np.concatenate(each) for each in drawn.values()], figsize) as (figure, rows):
+        for axes, name in zip(rows, drawn, strict=True):
+            axes.set_label(name)
+            axes.set_title(_row_title(name, frame), fontsize=10)
+            if name == "trend":
+                trace(axes, dates, values["sales"], FAINT, width=0.8)
+            if name == "remainder":
+                around_zero(axes, dates, values[name])
+                continue
+            trace(axes, dates, values[name], DOT_EDGE, width=2.2)
+            if known:
+                trace(axes, dates, values[f"true_{name}"], INK, width=1.3, dashed=True)
+        date_rows(rows)
+        headed(figure, split.title, *notes)
+        figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
+        legend = {
+            "sales (y)": line(FAINT, width=0.8),
+            "found in sales": line(DOT_EDGE, width=2.2),
+        }
         if known:
-            trace(axes, dates, values[f"true_{name}"], INK, width=1.3, dashed=True)
-    date_rows(rows)
-    headed(figure, split.title, note)
-    figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
-    legend: dict[str, Artist] = {
-        "sales (y)": line(FAINT, width=0.8),
-        "found in sales": line(DOT_EDGE, width=2.2),
-    }
-    if known:
-        words = "truth: base sales with trend (moved to the same mean)"
-        words += ", seasons with events" if split.season is not None else ""
-        legend[words] = line(INK, dashed=True)
-    legend_below(figure, legend)
+            words = "truth: base sales with trend (moved to the same mean)"
+            words += ", seasons with events" if split.season is not None else ""
+            legend[words] = line(INK, dashed=True)
+        legend_below(figure, legend)
     return figure
 
 
@@ -412,7 +402,7 @@ def _row_title(name: str, frame: xr.Dataset) -> str:
     mean = float(frame["sales"].mean())
     if not mean > 0 or frame.sizes["date"] == 1:
         return "Remainder"
-    words = f"Remainder, sd {float(frame['remainder'].std()) / mean:.1%} of mean sales"
+    words = f"Remainder, sd {share(float(frame['remainder'].std()) / mean)} of mean sales"
     if "true_noise" in frame:
-        words += f" (the true noise has {float(frame['true_noise'].std()) / mean:.1%})"
+        words += f" (the true noise has {share(float(frame['true_noise'].std()) / mean)})"
     return words

@@ -1,4 +1,4 @@
-"""What of a dataset a picture shows: geos, channels in groups, dates, and words for units."""
+"""Selection of geos, channels and dates for a plot, checks of them, and texts for units."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from matplotlib.artist import Artist
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
+from mmm_xgen.formatting.words import first_to_last, period_word
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    OTHER_COLOUR,
-    period_word,
-    plain_text,
-    plain_texts,
-)
+from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, plain_texts
 from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import channel_label
 
 MOST_CHANNELS = 8
-# More points than that are noise on a page of this width.
+# Most dates of a series on a page.
 MOST_DATES = 750
-# Axes of smaller or larger values break; squares, products and ratios of these are numbers still.
+# Axes break beyond these values, whose squares, products and ratios are still finite.
 LEAST_VALUE, GREATEST_VALUE = 1e-150, 1e150
 
 
@@ -69,7 +64,7 @@ class Groups:
 
 
 def texts_of(ds: xr.Dataset, dim: str) -> dict[str, str]:
-    """Text of each channel, geo or control of a dataset, all of them different.
+    """Return a different text for each channel, geo or control of a dataset.
 
     Examples
     --------
@@ -81,14 +76,14 @@ def texts_of(ds: xr.Dataset, dim: str) -> dict[str, str]:
 
 
 def entries_of(named: Iterable[tuple[str, Artist]]) -> dict[str, Artist]:
-    """Entries of a legend, also where two names are the same, as long ones that are shortened.
+    """Make the entries of a legend; equal names get a number.
 
     Examples
     --------
     >>> list(entries_of([("TV", Artist()), ("Radio", Artist()), ("TV", Artist())]))
     ['TV', 'Radio', 'TV (2)']
     """
-    entries: dict[str, Artist] = {}
+    entries = {}
     for name, artist in named:
         label, copies = name, 1
         while label in entries:
@@ -117,7 +112,7 @@ def one_of(found: str, allowed: Sequence[str], path: str) -> None:
 def check_panel(ds: xr.Dataset, *names: str) -> None:
     """Refuse a dataset that lacks a variable, has a further dim, nothing along a dim or odd sizes.
 
-    Without controls there is something to draw.
+    An empty dim control is allowed.
 
     Raises
     ------
@@ -149,7 +144,7 @@ def check_panel(ds: xr.Dataset, *names: str) -> None:
 def check_sizes(ds: xr.Dataset, *, apart: Sequence[str] = ("geo", "channel", "control")) -> None:
     """Refuse values that an axis cannot show: infinite, next to the largest or to the smallest.
 
-    matplotlib ends the process or draws something else where it meets them.
+    matplotlib ends the process, or draws something else, at such values.
 
     Parameters
     ----------
@@ -300,7 +295,7 @@ def _colours(everything: list[str], kept: list[str], other: str | None) -> dict[
 
 
 def thinned(ds: xr.Dataset) -> tuple[xr.Dataset, int]:
-    """Means over so many neighbouring dates that no more than a page shows are left.
+    """Average neighbouring dates until there are no more than `MOST_DATES`.
 
     Returns
     -------
@@ -322,7 +317,7 @@ def thinned(ds: xr.Dataset) -> tuple[xr.Dataset, int]:
 
 
 def period_of(ds: xr.Dataset) -> str:
-    """Word for one period of a dataset, such as ``"week"``."""
+    """Return the word for one period of a dataset, such as ``"week"``."""
     return period_word(str(ds.attrs.get("freq", "")))
 
 
@@ -350,7 +345,7 @@ def per_period(units: str, ds: xr.Dataset, step: int = 1) -> str:
 
 
 def span_of(ds: xr.Dataset) -> str:
-    """First and last date, as words.
+    """Write the first and last date.
 
     Examples
     --------
@@ -358,12 +353,11 @@ def span_of(ds: xr.Dataset) -> str:
     >>> span_of(mmm_xgen.generate_mmm_dataset())
     '2022-01-03 to 2023-12-25'
     """
-    first, last = (np.datetime_as_string(ds["date"].to_numpy()[i], unit="D") for i in (0, -1))
-    return f"{first} to {last}"
+    return first_to_last(ds["date"].to_numpy())
 
 
 def where(ds: xr.Dataset, geo: str | None) -> str:
-    """Words for the geos of a picture.
+    """Name the geos of a plot.
 
     Examples
     --------

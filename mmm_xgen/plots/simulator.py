@@ -1,24 +1,24 @@
-"""What-ifs by hand: sliders of channels, geo and budget, and what is true under them."""
+"""Plot of a plan beside today's spend, and sliders to make such plans."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import require_packages
+from mmm_xgen.formatting.amounts import ratio, short_number, signed
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import WIDTH, area, band, headed, legend_below, line, name_rows
+from mmm_xgen.plots.panels import DASHED, area, band, blank, headed, legend_below, line, name_rows
 from mmm_xgen.plots.selection import (
     at_geo,
     check_panel,
@@ -33,13 +33,9 @@ from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     FAINT,
     INK,
-    STYLE,
     format_dates,
     format_numbers,
-    ratio_text,
     short_names,
-    short_number,
-    signed_number,
 )
 from mmm_xgen.plots.timelines import place_of
 from mmm_xgen.truth.budget.optimum import optimize_allocation
@@ -48,22 +44,30 @@ from mmm_xgen.truth.what_if.scenarios import compare_scenarios
 
 NEEDED = ("spend", "channel_contribution", "mu", "revenue_per_kpi")
 ALL_GEOS = "all geos"
-# Multiples of today's spend that a slider goes up to: beyond, curves are guesses in any market.
+# Largest multiple of today's spend on a slider.
 MOST = 3.0
 STEP = 0.01
 PLAN_COLOUR = CHANNEL_COLOURS[1]
 SHADE = 0.25
-# Share of a sum that is what rounding leaves of nothing.
+# Relative size of rounding errors.
 ROUNDING = 1e-9
 # Columns of the table: title, units and how a figure is written.
 TABLE: dict[str, tuple[str, str, Callable[[float], str]]] = {
     "channel_spend": ("spend", "{currency}", short_number),
-    "channel_incremental_spend": ("more spend", "{currency}", signed_number),
-    "channel_incremental_sales": ("more sales", "{kpi}", signed_number),
-    "channel_incremental_revenue": ("more revenue", "{currency}", signed_number),
-    "channel_incremental_profit": ("more profit", "{currency}", signed_number),
-    "channel_incremental_roas": ("incremental ROAS", "", ratio_text),
-    "channel_roas": ("ROAS", "", ratio_text),
+    "channel_incremental_spend": ("more spend", "{currency}", partial(signed, write=short_number)),
+    "channel_incremental_sales": ("more sales", "{kpi}", partial(signed, write=short_number)),
+    "channel_incremental_revenue": (
+        "more revenue",
+        "{currency}",
+        partial(signed, write=short_number),
+    ),
+    "channel_incremental_profit": (
+        "more profit",
+        "{currency}",
+        partial(signed, write=short_number),
+    ),
+    "channel_incremental_roas": ("incremental ROAS", "", ratio),
+    "channel_roas": ("ROAS", "", ratio),
 }
 CELL = "padding: 0.2em 0.8em; text-align: right; font-variant-numeric: tabular-nums"
 
@@ -76,7 +80,7 @@ def plot_what_if(
     geo: str | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw expected sales, spend and contributions under another spend beside today's.
+    """Draw expected sales, spend and contributions of a plan beside today's.
 
     Parameters
     ----------
@@ -92,8 +96,8 @@ def plot_what_if(
     Returns
     -------
     matplotlib.figure.Figure
-        Independent of pyplot. All is without noise, as `mmm_xgen.truth.simulate` says it; the
-        eight largest channels are shown, the rest as one.
+        Independent of pyplot. Sales are without noise, as from `mmm_xgen.truth.simulate`. All but
+        the eight largest channels are shown as one.
 
     Raises
     ------
@@ -116,8 +120,7 @@ def plot_what_if(
     check_sizes(plan.to_dataset(name="spend"))
     now = at_geo(ds, geo)
     then = simulate(now, spend=plan.sel(geo=now["geo"].values))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, 7.4), layout="constrained")
+    with blank(figsize, 7.4) as figure:
         panels = figure.subplot_mosaic(
             [["sales", "sales"], ["increment", "increment"], ["spend", "contribution"]],
             height_ratios=[1.1, 0.7, 1],
@@ -136,7 +139,7 @@ def plot_what_if(
             panels[key].set_xlabel(f"{units}, all dates")
         place = place_of(ds, geo) if geo or ds.sizes["geo"] == 1 else ALL_GEOS
         headed(figure, f"What if: {place}, without noise", _added(now, then))
-        entries: dict[str, Artist] = {
+        entries = {
             "today": line(INK, dashed=True),
             "under the plan": line(PLAN_COLOUR),
             "added by the plan": band(PLAN_COLOUR),
@@ -154,7 +157,7 @@ def _added(now: xr.Dataset, then: xr.Dataset) -> str:
     size = float(now["spend"].sum() + then["spend"].sum())
     amounts = {"spend": spent, "revenue": earned, "profit": earned - spent}
     changes = ", ".join(
-        f"{name} {signed_number(0.0 if abs(amount) <= ROUNDING * size else amount)}"
+        f"{name} {signed(0.0 if abs(amount) <= ROUNDING * size else amount, short_number)}"
         for name, amount in amounts.items()
     )
     return f"against today, {currency_of(now)}: {changes}"
@@ -171,11 +174,11 @@ def _draw_sales(axes: Axes, below: Axes, now: xr.Dataset, then: xr.Dataset) -> N
     if len(dates) > 1:
         axes.fill_between(dates, today, plan, color=PLAN_COLOUR, alpha=SHADE, linewidth=0)
     axes.plot(dates, plan, color=PLAN_COLOUR, linewidth=1.8, marker=marker)
-    axes.plot(dates, today, color=INK, linewidth=1.2, linestyle=(0, (4, 2)), marker=marker)
+    axes.plot(dates, today, color=INK, linewidth=1.2, linestyle=DASHED, marker=marker)
     axes.set_title(f"Expected sales: {_change(*totals)}")
     added = totals[1] - totals[0]
     amount = 0.0 if abs(added) <= ROUNDING * abs(totals[0]) else added
-    below.set_title(f"Sales added: {signed_number(amount)} {kpi_of(now)}")
+    below.set_title(f"Sales added: {signed(amount, short_number)} {kpi_of(now)}")
     area(below, dates, 0.0, plan - today, PLAN_COLOUR)
     below.axhline(0.0, color=INK, linewidth=0.8)
     for panel in (axes, below):
@@ -189,12 +192,11 @@ def _draw_bars(axes: Axes, names: list[str], today: FloatArray, plan: FloatArray
     axes.barh(rows - 0.2, today, height=0.36, color=FAINT)
     axes.barh(rows + 0.2, plan, height=0.36, color=PLAN_COLOUR)
     name_rows(axes, names)
-    axes.grid(visible=False, axis="y")
     format_numbers(axes, "x")
 
 
 def _change(today: float, plan: float) -> str:
-    """What becomes of a sum, in words."""
+    """Describe the change of a sum."""
     if np.isclose(today, plan, rtol=1e-9, atol=1e-9):
         return "as today"
     word, size = "more" if plan > today else "less", abs(plan - today)
@@ -209,7 +211,7 @@ def _change(today: float, plan: float) -> str:
 
 @in_memory
 def what_if_simulator(ds: xr.Dataset) -> Any:
-    """Sliders for the spend of every channel, a geo and the budget, with what is true under them.
+    """Show sliders for the spend of each channel and the budget, with the true outcome.
 
     A channel's slider multiplies its spend on all dates, in the geo that is chosen or in all of
     them. That of the budget moves all channels by the same factor; the button below it splits
@@ -366,7 +368,7 @@ class _Simulator:
 
     @contextmanager
     def _silently(self) -> Iterator[None]:
-        """Set sliders without being told of it."""
+        """Set sliders without reacting to it."""
         self.listening = False
         try:
             yield
@@ -394,7 +396,7 @@ class _Simulator:
 
 
 def _table(ds: xr.Dataset, plan: xr.DataArray) -> str:
-    """What each channel and all of them do under a plan, as HTML."""
+    """Write the outcome of a plan, by channel and in all, as HTML."""
     found = compare_scenarios(ds, {"plan": plan}).sel(scenario="plan", drop=True)
     units = {"currency": str(ds.attrs.get("currency", "")), "kpi": str(ds.attrs.get("kpi", ""))}
     heads = [("", ""), *((title, unit.format(**units)) for title, unit, _ in TABLE.values())]
@@ -417,10 +419,7 @@ def _table(ds: xr.Dataset, plan: xr.DataArray) -> str:
 
 
 def _table_row(name: str, values: list[float], style: str = "") -> str:
-    texts = [
-        "-" if np.isnan(value) else write(value)
-        for value, (*_, write) in zip(values, TABLE.values(), strict=True)
-    ]
+    texts = [write(value) for value, (*_, write) in zip(values, TABLE.values(), strict=True)]
     cells = "".join(f'<td style="{CELL}">{text}</td>' for text in texts)
     first = f'<th style="{CELL}; text-align: left">{escape(name)}</th>'
     return f'<tr style="{style}">{first}{cells}</tr>'

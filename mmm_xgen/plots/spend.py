@@ -1,4 +1,4 @@
-"""Where the money goes: spend of the channels over time."""
+"""Plots of spend over time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.formatting.amounts import short_number
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_ROWS,
@@ -37,12 +38,8 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import (
-    CHANNEL_COLOURS,
-    format_dates,
-    format_numbers,
-    short_number,
-)
+from mmm_xgen.plots.style import CHANNEL_COLOURS, format_dates, format_numbers
+from mmm_xgen.plots.tables import write_column
 from mmm_xgen.plots.timelines import draw_lines
 
 KINDS = ("lines", "area", "heatmap")
@@ -121,7 +118,9 @@ def plot_spend(
         if kind == "heatmap":
             texts = [groups.texts[name] for name in rows.names]
             _draw_heatmap(figure, axes, spend.sel(channel=rows.names), dates, texts)
-            _write_totals(axes, here["spend"], rows.names)
+            totals = here["spend"].sel(channel=rows.names).sum(("date", "geo")).to_numpy()
+            texts = [short_number(total) if total > 0 else "no spend" for total in totals]
+            write_column(axes, "", texts, indent=6)
         else:
             draw = draw_lines if kind == "lines" else _draw_areas
             draw(axes, dates, groups.sums(spend), groups)
@@ -161,22 +160,6 @@ def _draw_heatmap(
     bar.set_label("share of the row's highest")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     bar.outline.set_visible(False)
-
-
-def _write_totals(axes: Axes, spend: xr.DataArray, names: list[str]) -> None:
-    """Total of each row to its right."""
-    totals = spend.sum(("date", "geo"))
-    for row, name in enumerate(names):
-        total = float(totals.sel(channel=name))
-        axes.annotate(
-            short_number(total) if total > 0 else "no spend",
-            (1.0, row),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
 
 
 def _heading(ds: xr.Dataset, geo: str | None) -> str:

@@ -1,14 +1,12 @@
-"""What becomes of spend on its way to sales: carried over, then saturated."""
+"""Plots of adstock and saturation: the stages from spend to response."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import wrap
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -19,15 +17,17 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_PANELS,
-    WIDTH,
     Dates,
     area,
     band,
+    blank,
     headed,
+    label_edges,
     legend_below,
     line,
     new_panels,
     page_of,
+    span,
 )
 from mmm_xgen.plots.selection import (
     at_geo,
@@ -40,13 +40,7 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import (
-    INK,
-    OTHER_COLOUR,
-    STYLE,
-    format_dates,
-    format_numbers,
-)
+from mmm_xgen.plots.style import INK, OTHER_COLOUR, format_dates, format_numbers
 from mmm_xgen.truth.returns.shape import half_of_effect
 
 # Rows of three panels that fit on a page.
@@ -71,11 +65,10 @@ def plot_response_stages(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw the spend of each channel, what adstock makes of it, and what its curve makes of that.
+    """Draw the spend of each channel, its adstock, and its saturated response.
 
-    One row a channel. Spend and carried-over spend share a scale, and the spend is drawn behind
-    what is carried over. If the curve acts before the adstock (``adstock_first=False``), the
-    columns stand in that order.
+    Each channel has a row. Spend and its adstock share a scale, and the spend is drawn in grey
+    behind the adstock. With ``adstock_first=False`` the saturated response is the second column.
 
     Parameters
     ----------
@@ -123,9 +116,7 @@ def plot_response_stages(
     texts = texts_of(ds, "channel")
     columns = STAGES if first else ("spend", "saturated", "carryover")
     series, step = thinned(_over_geos(at_geo(ds, geo), columns[: 2 if first else 1]))
-    size = figsize or (WIDTH, 1.3 + 1.4 * len(rows.names))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+    with blank(figsize, 1.3 + 1.4 * len(rows.names)) as figure:
         grid = figure.subplots(len(rows.names), 3, sharex=True, squeeze=False)
         for panels, name in zip(grid, rows.names, strict=True):
             values = {stage: series[stage].sel(channel=name).to_numpy() for stage in columns}
@@ -136,7 +127,8 @@ def plot_response_stages(
         # All panels share its axis; spend has always something to draw.
         format_dates(grid[0, 0])
         figure.align_ylabels(list(grid[:, 0]))
-        headed(figure, f"From spend to response{where(ds, geo)}", _units(ds, step, rows.note))
+        title = f"From spend to response{where(ds, geo)}"
+        headed(figure, title, _units(ds, step), rows.note)
     return figure
 
 
@@ -202,18 +194,16 @@ def plot_adstock_kernels(
     reach = _longest(weights)
     shares = _shares_of_geos(here).sel(channel=cells.names).transpose("channel", "geo").to_numpy()
     period, texts = period_of(ds), texts_of(ds, "channel")
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(cells.names), figsize=figsize, height=2.0)
+    with new_panels(len(cells.names), figsize=figsize, height=2.0) as (figure, panels):
         kernels = weights.to_numpy()
         for axes, name, kernel, share in zip(panels, cells.names, kernels, shares, strict=True):
             axes.set_xlim(-0.02 * reach, reach)
             _draw_kernel(axes, kernel, share, colours[name])
             _mark_half(axes, kernel, share, period)
             axes.set_title(texts[name])
-        for axes in panels[-panels[0].get_gridspec().ncols :]:  # type: ignore[union-attr]
-            axes.set_xlabel(f"{period}s since the spend began")
+        label_edges(panels, f"{period}s since the spend began", "")
         headed(figure, f"How long spend works{where(ds, geo)}: weight of each {period}", cells.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "weight": band(OTHER_COLOUR),
             "half of the effect has arrived": line(INK, dashed=True, width=1.4),
         }
@@ -224,7 +214,7 @@ def plot_adstock_kernels(
 
 
 def _colours(ds: xr.Dataset, channels: Sequence[str] | None) -> dict[str, str]:
-    """Colour of each channel, the largest first: that which it has in all pictures."""
+    """Colour of each channel, the largest first; it has the same in all plots."""
     groups = group_channels(ds, channels)
     return {
         channel: groups.colour[name]
@@ -234,7 +224,7 @@ def _colours(ds: xr.Dataset, channels: Sequence[str] | None) -> dict[str, str]:
 
 
 def _over_geos(ds: xr.Dataset, summed: Sequence[str]) -> xr.Dataset:
-    """Stages of all geos together: sums of currency, means by effect of responses."""
+    """Combine the stages of all geos: sums of currency, means of responses weighted by effect."""
     # Of a placebo each geo counts the same.
     effect = abs(ds["effect"])
     weight = effect.where((effect != 0).any("geo"), 1.0)
@@ -250,7 +240,7 @@ def _over_geos(ds: xr.Dataset, summed: Sequence[str]) -> xr.Dataset:
 
 
 def _draw_row(panels: list[Axes], dates: Dates, values: dict[str, FloatArray], colour: str) -> None:
-    """Stages of one channel; that which adstock smooths is behind what it makes of it."""
+    """Draw the stages of one channel, with the input of the adstock behind its output."""
     stages = list(values)
     # What adstock smooths and what it makes of it have the same units, and one scale.
     smoothed = stages[stages.index("carryover") - 1]
@@ -270,8 +260,7 @@ def _draw_row(panels: list[Axes], dates: Dates, values: dict[str, FloatArray], c
                 area(axes, dates, 0.0, values[smoothed], SMOOTHED)
             axes.plot(dates, series, color=colour, linewidth=1.4, marker=one, markersize=4)
         shown = pair if stage in pair else (stage,)
-        drawn = np.concatenate([values[other] for other in shown])
-        lowest, highest = (float(end(drawn, initial=0.0)) for end in (np.nanmin, np.nanmax))
+        lowest, highest = span(*(values[other] for other in shown))
         axes.set_ylim(1.08 * lowest, 1.08 * highest if highest > 0 or lowest < 0 else 1.0)
         axes.locator_params(axis="y", nbins=4)
         format_numbers(axes, "y")
@@ -282,18 +271,16 @@ def _name_row(axes: Axes, name: str) -> None:
     axes.set_ylabel(words, rotation=0, ha="right", va="center", fontweight="bold")
 
 
-def _units(ds: xr.Dataset, step: int, note: str) -> str:
-    """Second line of the title: units of the columns, and the page."""
+def _units(ds: xr.Dataset, step: int) -> str:
+    """Units of the columns."""
     money = per_period(currency_of(ds), ds, step)
     if ds.attrs.get("adstock_first", 1):
-        words = f"spend and carried over: {money} (grey: spend); saturated: per unit of effect"
-    else:
-        words = f"spend: {money}; saturated and carried over: per unit of effect"
-    return f"{words}; {note}" if note else words
+        return f"spend and carried over: {money} (grey: spend); saturated: per unit of effect"
+    return f"spend: {money}; saturated and carried over: per unit of effect"
 
 
 def _longest(weights: xr.DataArray) -> int:
-    """Number of lags up to the last whose weight can be seen beside the peak of its kernel."""
+    """Count the lags up to the last weight that can be seen beside the peak."""
     seen = (weights > VISIBLE * weights.max("lag")).any(("channel", "geo")).to_numpy()
     return int(seen.nonzero()[0].max(initial=0)) + 1
 
@@ -306,7 +293,7 @@ def _shares_of_geos(ds: xr.Dataset) -> xr.DataArray:
 
 
 def _draw_kernel(axes: Axes, kernels: FloatArray, share: FloatArray, colour: str) -> None:
-    """Weights of one channel, dims (geo, lag), as bars of which each spans its period."""
+    """Draw the weights of one channel, dims (geo, lag), a bar for each period."""
     lags = np.arange(kernels.shape[1])
     mean = share @ kernels
     axes.bar(lags, mean, width=1.0, align="edge", color=colour, edgecolor="white", linewidth=0.5)
@@ -322,7 +309,7 @@ def _draw_kernel(axes: Axes, kernels: FloatArray, share: FloatArray, colour: str
 
 
 def _mark_half(axes: Axes, kernels: FloatArray, share: FloatArray, period: str) -> None:
-    """Line where half of the effect has arrived, as a mean over geos."""
+    """Mark when half of the effect has arrived, as a mean over geos."""
     half = float(share @ np.where(share > 0, half_of_effect(kernels), 0.0))
     axes.axvline(half, color=INK, linestyle=DASHED, linewidth=1.4)
     has_room = half < 0.6 * axes.get_xlim()[1]

@@ -1,4 +1,4 @@
-"""Colours, numbers and dates that all pictures share."""
+"""Colours, names, numbers and dates that all plots share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.ticker import Formatter
+
+from mmm_xgen.formatting.amounts import short_number
 
 # Paul Tol's "muted" scheme, which the common forms of colour blindness tell apart. The order
 # puts colours of different lightness side by side, so that grey print works too.
@@ -59,57 +61,14 @@ STYLE: Any = {
     "ytick.labelcolor": INK,
 }
 
-PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 LONGEST_NAME = 25
 # Letters that are left of names which differ only in their middle: of their beginning, of the
 # part in which they differ, and of that part where further parts differ too.
 BEGINNING, DIFFERENCE, FIRST = 8, 15, 5
-# Ratios below it are what rounding leaves of 0.
-NO_RATIO = 1e-12
 DAYS_BESIDE_ONE_DATE = 4
 DAYS_IN_A_MONTH = 28
 # Of the numbers beside an axis.
 FIGURES = (3, 4, 5, 6)
-_STEPS = ((1e12, "tn"), (1e9, "bn"), (1e6, "M"), (1e3, "k"))
-
-
-def short_number(value: float, figures: int = 3) -> str:
-    """Write a number as a chart does: three figures, or as many as asked for, and a unit.
-
-    Examples
-    --------
-    >>> [short_number(value) for value in (0, 0.25, 950, 12_500, -3_000_000, 1.25e9)]
-    ['0', '0.25', '950', '12.5k', '-3M', '1.25bn']
-    """
-    for step, unit in _STEPS:
-        # 999.9 would be written 1e+03.
-        if abs(value) >= (1 - 0.5 * 10.0**-figures) * step:
-            return f"{value / step:.{figures}g}{unit}"
-    return f"{value:.{figures}g}"
-
-
-def signed_number(value: float) -> str:
-    """Write a change as a short number with its sign.
-
-    Examples
-    --------
-    >>> [signed_number(value) for value in (12_500, -0.5, 0.0)]
-    ['+12.5k', '-0.5', '0']
-    """
-    return f"+{short_number(value)}" if value > 0 else short_number(value)
-
-
-def ratio_text(value: float) -> str:
-    """Write a return or another ratio with three figures, however small it is.
-
-    Examples
-    --------
-    >>> [ratio_text(value) for value in (2.4, 0.00321, 0.0, 12.34, 1250.0)]
-    ['2.40', '0.00321', '0.00', '12.3', '1.25k']
-    """
-    if abs(value) < NO_RATIO:
-        return "0.00"
-    return f"{value:#.3g}" if abs(value) < 99.95 else short_number(value)
 
 
 class ShortNumbers(Formatter):
@@ -137,7 +96,7 @@ class ShortNumbers(Formatter):
 
 
 def plain_text(name: str) -> str:
-    r"""Name as matplotlib writes it out: no formulas, and not longer than fits.
+    r"""Make a name fit for matplotlib: no formulas, and not too long.
 
     A long name loses its middle: what tells it from its neighbours often stands at its end.
 
@@ -152,7 +111,7 @@ def plain_text(name: str) -> str:
 
 
 def plain_texts(names: Iterable[str]) -> dict[str, str]:
-    """Text of each name as `plain_text` writes it, but with different texts for all names.
+    """Make names fit for matplotlib as `plain_text` does, and keep them different.
 
     Long names that would read alike show the part in which they differ.
 
@@ -199,7 +158,7 @@ def _without_middle(name: str) -> str:
 
 
 def _alike(texts: Mapping[str, str]) -> list[list[str]]:
-    """Names that have been shortened to the same text."""
+    """Group names that have been shortened to the same text."""
     groups = defaultdict(list)
     for name, text in texts.items():
         if name != text:
@@ -224,21 +183,10 @@ def _escaped(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def period_word(freq: str) -> str:
-    """Word for one period of a frequency.
-
-    Examples
-    --------
-    >>> period_word("W-SUN"), period_word("MS")
-    ('week', 'month')
-    """
-    return PERIODS.get(freq.split("-")[0], "period")
-
-
 def format_numbers(axes: Axes, axis: str) -> None:
-    """Write the ticks of the axis ``"x"`` or ``"y"`` as short numbers."""
-    chosen = axes.xaxis if axis == "x" else axes.yaxis
-    chosen.set_major_formatter(ShortNumbers())
+    """Write the ticks of ``"x"``, ``"y"`` or both, ``"xy"``, as short numbers."""
+    for name in axis:
+        (axes.xaxis if name == "x" else axes.yaxis).set_major_formatter(ShortNumbers())
 
 
 def format_dates(axes: Axes) -> None:

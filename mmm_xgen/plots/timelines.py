@@ -1,39 +1,42 @@
-"""Series over time: lines, rows on one scale, spread over geos, and the words beside them."""
+"""Series over time: lines, rows on one scale, spread over geos, and texts for them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mmm_xgen.formatting.amounts import signed_share
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import DASHED, WIDTH, Dates, area, headed, legend_beside, line
+from mmm_xgen.plots.panels import DASHED, Dates, area, band, blank, headed, legend_beside, line
 from mmm_xgen.plots.selection import Groups, texts_of
-from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_dates, format_numbers, plain_texts
+from mmm_xgen.plots.style import CHANNEL_COLOURS, format_dates, format_numbers, plain_texts
 from mmm_xgen.schema import takes_datasets
 
 DOT, DOT_EDGE = CHANNEL_COLOURS[4], CHANNEL_COLOURS[0]
-# Rows of one picture share a scale; one that hardly varies still has room for its name.
+# Least height of a row on a shared scale, as a share of the tallest: room for its title.
 LEAST_HEIGHT = 0.26
 TALLEST = 2.6
 BETWEEN_ROWS = 0.42
+SCALE = "all rows on one scale"
 SALES = "sales (y)"
-# Of its largest value: a control that is on has no smaller one.
+# Smallest value of an on-off control when it is on, as a share of its largest.
 WELL_AWAY = 0.1
-# Spread over geos: a tenth of them is below, a tenth above.
+# Quantiles over geos.
 SPREAD = (0.1, 0.5, 0.9)
 
 
 @takes_datasets
 def has_truth(ds: xr.Dataset, *names: str) -> bool:
-    """Whether a dataset has all these variables; one of observed data has none of the truth.
+    """Tell if a dataset has all these variables; observed data do not have the truth.
 
     Examples
     --------
@@ -45,7 +48,7 @@ def has_truth(ds: xr.Dataset, *names: str) -> bool:
 
 
 def place_of(ds: xr.Dataset, geo: str | None) -> str:
-    """Words for the geos that a series is of.
+    """Name the geos that a series is of.
 
     Examples
     --------
@@ -67,7 +70,7 @@ def trace(
     width: float = 1.5,
     dashed: bool = False,
 ) -> Line2D:
-    """Line over time; with marks if no two neighbours are there to draw a line between."""
+    """Draw a line over time; with marks if no two neighbouring dates have a value."""
     there = np.isfinite(values)
     alone = not (there[1:] & there[:-1]).any()
     (drawn,) = axes.plot(
@@ -82,10 +85,11 @@ def trace(
     return drawn
 
 
+@contextmanager
 def even_rows(
     shown: Sequence[FloatArray], figsize: tuple[float, float] | None
-) -> tuple[Figure, list[Axes]]:
-    """Panels below each other on which one unit has one height, so that sizes compare.
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Provide panels below each other on one scale: one unit has the same height in all.
 
     Parameters
     ----------
@@ -96,8 +100,8 @@ def even_rows(
 
     Examples
     --------
-    >>> figure, (one, two) = even_rows([np.array([0.0, 10.0]), np.array([50.0, 55.0])], None)
-    >>> [round(float(np.ptp(axes.get_ylim())), 9) for axes in (one, two)]
+    >>> with even_rows([np.array([0.0, 10.0]), np.array([50.0, 55.0])], None) as (_, panels):
+    ...     [round(float(np.ptp(axes.get_ylim())), 9) for axes in panels]
     [11.2, 5.6]
     """
     ends = [_ends(values) for values in shown]
@@ -107,19 +111,15 @@ def even_rows(
     # The layout engine ends the process if ratios of heights are next to the smallest number.
     shares = heights / heights.max()
     inches = TALLEST * shares
-    size = figsize or (WIDTH, 1.3 + float(inches.sum()) + BETWEEN_ROWS * len(inches))
-    figure = Figure(figsize=size, layout="constrained")
-    rows = list(
-        figure.subplots(
-            len(ends), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": shares}
-        )[:, 0]
-    )
-    for axes, (low, high), height in zip(rows, ends, heights, strict=True):
-        middle = (low + high) / 2
-        axes.set_ylim(middle - height / 2, middle + height / 2)
-        axes.locator_params(axis="y", nbins=max(2, round(5 * height / heights.max())))
-        format_numbers(axes, "y")
-    return figure, rows
+    with blank(figsize, 1.3 + float(inches.sum()) + BETWEEN_ROWS * len(inches)) as figure:
+        grid = figure.subplots(len(ends), 1, sharex=True, squeeze=False, height_ratios=shares)
+        rows = list(grid[:, 0])
+        for axes, (low, high), height in zip(rows, ends, heights, strict=True):
+            middle = (low + high) / 2
+            axes.set_ylim(middle - height / 2, middle + height / 2)
+            axes.locator_params(axis="y", nbins=max(2, round(5 * height / heights.max())))
+            format_numbers(axes, "y")
+        yield figure, rows
 
 
 def _ends(values: FloatArray) -> tuple[float, float]:
@@ -139,13 +139,13 @@ def date_rows(rows: Sequence[Axes]) -> None:
 
 
 def around_zero(axes: Axes, dates: Dates, values: FloatArray) -> None:
-    """Area between a series and zero."""
+    """Draw the area between a series and zero."""
     area(axes, dates, 0.0, values, DOT)
     trace(axes, dates, values, DOT_EDGE, width=0.9)
 
 
 def share_of(part: FloatArray, whole: FloatArray) -> str:
-    """Part of a sum in percent, if there is a positive sum.
+    """Write a part of a positive sum in percent.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def share_of(part: FloatArray, whole: FloatArray) -> str:
 
 
 def swing(values: FloatArray, whole: float, digits: int = 0) -> str:
-    """From how much to how much of a whole a series goes, in percent; nothing without a whole.
+    """Write the range of a series in percent of a whole; empty unless the whole is positive.
 
     Examples
     --------
@@ -168,12 +168,12 @@ def swing(values: FloatArray, whole: float, digits: int = 0) -> str:
     """
     if not whole > 0:
         return ""
-    ends = [round(float(end) / whole, 2 + digits) for end in (np.min(values), np.max(values))]
-    return " to ".join(f"{end:+.{digits}%}" if end else "0%" for end in ends)
+    ends = (float(end(values)) / whole for end in (np.min, np.max))
+    return " to ".join(signed_share(end, digits) for end in ends)
 
 
-def dots(axes: Axes, dates: Dates, values: FloatArray) -> None:
-    """Observed values: a dot each."""
+def dots(axes: Axes, dates: Dates, values: FloatArray, label: str | None = None) -> None:
+    """Draw a dot for each observed value."""
     many = len(dates) > 400
     axes.plot(
         dates,
@@ -183,6 +183,7 @@ def dots(axes: Axes, dates: Dates, values: FloatArray) -> None:
         markeredgecolor=DOT_EDGE,
         markeredgewidth=0 if many else 0.4,
         markersize=2 if many else 4,
+        label=label,
     )
 
 
@@ -206,11 +207,26 @@ def spread_of(cells: FloatArray) -> FloatArray:
     """
     there = np.isfinite(cells).any(axis=1)
     quantiles = np.full((len(SPREAD), len(cells)), np.nan)
-    # Between nothing and something lies no value that any geo has.
+    # Where some geos have 0, a value between 0 and the next would be of no geo.
     method: Any = "nearest" if (cells == 0).any() else "linear"
     if there.any():
         quantiles[:, there] = np.nanquantile(cells[there], SPREAD, axis=1, method=method)
     return quantiles
+
+
+def draw_spread(axes: Axes, dates: Dates, cells: FloatArray, *, width: float) -> bool:
+    """Draw the median over geos and the span that holds 80% of them; tell if there are several."""
+    low, middle, high = spread_of(cells)
+    several = bool(cells.shape[1] > 1)
+    if several:
+        area(axes, dates, low, high, DOT)
+    trace(axes, dates, middle, DOT_EDGE, width=width)
+    return several
+
+
+def spread_entries(width: float) -> dict[str, Artist]:
+    """Entries of a legend for what `draw_spread` draws of several geos."""
+    return {"median of geos": line(DOT_EDGE, width=width), "80% of geos": band(DOT)}
 
 
 def is_switch(cells: FloatArray) -> bool:
@@ -227,7 +243,7 @@ def is_switch(cells: FloatArray) -> bool:
 
 
 def switches(axes: Axes, dates: Dates, cells: FloatArray) -> FloatArray:
-    """Steps that count the geos in which a control is on; a median would show it half on.
+    """Draw the number of geos in which a control is on, as steps.
 
     Parameters
     ----------
@@ -268,21 +284,20 @@ def switches(axes: Axes, dates: Dates, cells: FloatArray) -> FloatArray:
 
 
 def without_panels(words: str, figsize: tuple[float, float] | None) -> Figure:
-    """Page that says in one line why there is nothing to see.
+    """Make a page that says in one line why there is nothing to see.
 
     Examples
     --------
     >>> without_panels("This dataset has no controls", None).get_suptitle()
     'This dataset has no controls'
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=figsize or (WIDTH, 0.8), layout="constrained")
+    with blank(figsize, 0.8) as figure:
         headed(figure, words)
     return figure
 
 
 def role_names(names: Sequence[str], roles: Sequence[str]) -> list[str]:
-    """Names of all variables of a dataset as they are drawn; sales by what they are.
+    """Name all variables of a dataset for a plot.
 
     Examples
     --------
@@ -302,7 +317,7 @@ def role_names(names: Sequence[str], roles: Sequence[str]) -> list[str]:
 
 
 def draw_lines(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], groups: Groups) -> None:
-    """One line a group; dots if there is one date."""
+    """Draw a line for each group; dots if there is one date."""
     one = "o" if len(dates) == 1 else None
     for name in reversed(list(values)):
         series, colour = values[name], groups.colour[name]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
+
+from mmm_xgen.formatting.plain import plain
+from mmm_xgen.formatting.words import count
 
 _SHOWN_IN_HTML = 20
 
@@ -115,10 +117,9 @@ class DataQualityReport:
             "errors": [finding.to_dict() for finding in self.errors],
             "warnings": [finding.to_dict() for finding in self.warnings],
             # A list, not a dict by name: broken data may repeat a name.
-            "figures": [
-                {str(key): _plain(value) for key, value in record.items()}
-                for record in self.figures.rename_axis("variable").reset_index().to_dict("records")
-            ],
+            "figures": plain(self.figures.reset_index(names="variable").to_dict("records"))
+            if len(self.figures)
+            else [],
         }
 
     def _graded(self) -> list[tuple[str, Finding]]:
@@ -167,19 +168,3 @@ def suggest_fixes(report: DataQualityReport) -> list[str]:
     ['Fill the gaps.', 'Ask about the gap.']
     """
     return list(dict.fromkeys(finding.fix for finding in (*report.errors, *report.warnings)))
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number of things.
-
-    Examples
-    --------
-    >>> count(1, "geo"), count(3, "geo")
-    ('1 geo', '3 geos')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _plain(value: Any) -> Any:
-    """Number that JSON has, or None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,7 +11,8 @@ import pandas as pd
 
 from mmm_xgen.atomic import atomic_path, csv_of
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.quality.report import count
+from mmm_xgen.formatting.amounts import amount
+from mmm_xgen.formatting.words import count
 from mmm_xgen.recovery.fit import about
 from mmm_xgen.recovery.study.results import (
     LARGEST_RHAT,
@@ -221,10 +222,7 @@ def cell(value: Any) -> str:
     ('1,235', '0.0001235', '-')
     """
     if isinstance(value, float | np.floating):
-        number = float(value)
-        if not np.isfinite(number):
-            return MISSING
-        return f"{number:,.0f}" if abs(number) >= 1000 or number.is_integer() else f"{number:.4g}"
+        return amount(float(value)) if np.isfinite(value) else MISSING
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 

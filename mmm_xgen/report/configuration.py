@@ -12,25 +12,15 @@ import xarray as xr
 
 from mmm_xgen.config.names import label
 from mmm_xgen.config.region import LARGEST_VARIATION
-from mmm_xgen.report.content import (
-    MISSING,
-    Block,
-    Code,
-    Column,
-    Text,
-    amount,
-    kind_words,
-    number,
-    share,
-    table,
-)
+from mmm_xgen.formatting.amounts import MISSING, amount, share, short_number
+from mmm_xgen.report.content import Block, Code, Column, Text, kind_words, number, table
 from mmm_xgen.report.reproduce import yaml_of
 from mmm_xgen.report.subject import Subject
 
 Nested = Mapping[str, Any]
 Data: TypeAlias = xr.Dataset | pd.DataFrame
-# What belongs to all parts of a kind, and is told elsewhere or of no interest.
-UNTOLD = {"kind", "normalize"}
+# Settings that the tables leave out.
+LEFT_OUT = {"kind", "normalize"}
 SETTINGS = (
     ("n_periods", "periods"),
     ("freq", "frequency"),
@@ -77,8 +67,8 @@ def configuration(subject: Subject) -> Sequence[Block]:
 def _settings(config: Nested, data: Data) -> Block:
     regions: Nested = config.get("regions") or {}
     transforms: Nested = config.get("transforms") or {}
-    rows = [(words, _plain(config[key])) for key, words in SETTINGS if key in config]
-    rows += [(words, _plain(regions[key])) for key, words in REGIONS if key in regions]
+    rows = [(words, _setting(config[key])) for key, words in SETTINGS if key in config]
+    rows += [(words, _setting(regions[key])) for key, words in REGIONS if key in regions]
     rows += _spreads(regions, data)
     rows += [
         (words, _part(regions[key]))
@@ -90,16 +80,16 @@ def _settings(config: Nested, data: Data) -> Block:
         if not transforms.get("adstock_first", True):
             order = "saturation, then adstock"
         rows.append(("order of transforms", order))
-        rows.append(("spend unit of curves", _plain(transforms.get("spend_unit", MISSING))))
+        rows.append(("spend unit of curves", _setting(transforms.get("spend_unit", MISSING))))
     return table("Settings", (Column("setting"), Column("value")), rows)
 
 
 def _spreads(regions: Nested, data: Data) -> list[tuple[str, str]]:
-    """Sds over geos: those that the Dataset records, else those that the settings mean."""
+    """List the sds over geos: recorded ones of the Dataset, else those of the settings."""
     similarity = regions.get("similarity")
     rows = []
     if similarity is not None:
-        rows.append(("similarity of geos", _plain(similarity)))
+        rows.append(("similarity of geos", _setting(similarity)))
     for key, prefix, words in SPREADS:
         sd = regions.get(key, 0.0)
         sds = [sd if similarity is None else LARGEST_VARIATION * (1 - similarity)]
@@ -107,7 +97,7 @@ def _spreads(regions: Nested, data: Data) -> list[tuple[str, str]]:
             names = [n for n in map(str, data) if n.startswith(prefix) and n.endswith("_sd")]
             recorded = [value for name in names for value in data[name].to_numpy().ravel()]
             sds = [value for value in recorded if np.isfinite(value)] or sds
-        low, high = (f"{end(sds):.3g}" for end in (min, max))
+        low, high = (short_number(end(sds)) for end in (min, max))
         rows.append((f"sd over geos of {words}", low if low == high else f"{low} to {high}"))
     return rows
 
@@ -189,14 +179,14 @@ def _part(part: Any) -> str:
     if not isinstance(part, Mapping):
         return MISSING
     told = [
-        f"{str(name).replace('_', ' ')} {_plain(value)}"
+        f"{str(name).replace('_', ' ')} {_setting(value)}"
         for name, value in part.items()
-        if name not in UNTOLD
+        if name not in LEFT_OUT
     ]
     return ", ".join([kind_words(str(part.get("kind", ""))), *told])
 
 
-def _plain(value: Any) -> str:
+def _setting(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

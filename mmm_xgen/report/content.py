@@ -1,15 +1,12 @@
-"""What a report is made of: sections of sentences, figures, tables, pictures and code."""
+"""Parts of a report: sections of text, tables, pictures and code."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from mmm_xgen.errors import XgenError
-
-MISSING = "-"
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a column; `numeric` ones stand at the right, `grade` ones are coloured."""
+    """Head of a column; `kind` is ``"number"`` for right-aligned, ``"grade"`` for coloured ones."""
 
     words: str
     unit: str = ""
@@ -53,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under heads; `total` sets the last row apart, `fold` hides all till asked."""
+    """Rows of text; `total` sets the last row apart, `fold` hides the table until it is opened."""
 
     block: ClassVar[str] = "table"
     title: str
@@ -78,7 +75,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to copy; `fold` hides it till asked."""
+    """Text to copy; `fold` hides it until it is opened."""
 
     block: ClassVar[str] = "code"
     title: str
@@ -134,56 +131,6 @@ def table(
     cells = tuple(tuple(row) for row in rows)
     fold = longest is not None and len(cells) > longest
     return Table(title, tuple(columns), cells, note, total, fold)
-
-
-# Numbers as text ------------------------------------------------------------------------------
-
-
-def amount(value: float) -> str:
-    """Currency, KPI units or people.
-
-    Examples
-    --------
-    >>> amount(1234567.8), amount(12.3456), amount(0.0), amount(float("nan"))
-    ('1,234,568', '12.35', '0', '-')
-    """
-    if not math.isfinite(value):
-        return MISSING if math.isnan(value) else ("∞" if value > 0 else "-∞")
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def ratio(value: float) -> str:
-    """A ratio with two decimals.
-
-    Examples
-    --------
-    >>> ratio(1.2345), ratio(float("nan"))
-    ('1.23', '-')
-    """
-    return f"{value:,.2f}" if math.isfinite(value) else amount(value)
-
-
-def share(value: float) -> str:
-    """A share as a percentage.
-
-    Examples
-    --------
-    >>> share(0.12345), share(-1.5e-5)
-    ('12.3%', '0.0%')
-    """
-    # Zero has no sign, however little is missing.
-    return f"{round(value, 3) + 0.0:.1%}" if math.isfinite(value) else amount(value)
-
-
-def words(number: int, noun: str) -> str:
-    """A number of things.
-
-    Examples
-    --------
-    >>> words(1, "geo"), words(1200, "row")
-    ('1 geo', '1,200 rows')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def kind_words(kind: str) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.errors import XgenError
-from mmm_xgen.report.content import amount, ratio, share, words
+from mmm_xgen.formatting.amounts import amount, ratio, share
+from mmm_xgen.formatting.words import count, first_to_last, listed, period_word
 from mmm_xgen.truth.returns.estimands import PARTS, attribution, roas
 
-PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 # Characters of a line.
 WIDTH = 100
 # Labels in a line.
@@ -19,7 +19,7 @@ MOST = 6
 
 
 def digest(ds: xr.Dataset) -> list[tuple[str, str]]:
-    """Rows of a name and what the Dataset has of it; nothing lazy is computed.
+    """Summarise a Dataset in rows of a name and a text, without computing lazy arrays.
 
     Examples
     --------
@@ -40,13 +40,13 @@ def digest(ds: xr.Dataset) -> list[tuple[str, str]]:
 
 
 def as_text(rows: Iterable[tuple[str, str]]) -> str:
-    """One line a row."""
+    """Write one line for each row."""
     lines = (f"{name:<8} {text}" for name, text in rows)
     return "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in lines)
 
 
 def as_html(rows: Iterable[tuple[str, str]]) -> str:
-    """Table of the rows."""
+    """Write the rows as an HTML table."""
     from html import escape
 
     cells = (
@@ -57,16 +57,9 @@ def as_html(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table><tbody>{''.join(cells)}</tbody></table>"
 
 
-def period_of(ds: xr.Dataset) -> str:
-    """Length of a period, in words."""
-    return PERIODS.get(str(ds.attrs.get("freq", "")).split("-")[0], "period")
-
-
 def some(ds: xr.Dataset, dim: str, most: int = MOST) -> str:
     """First labels of a dim, and how many more there are."""
-    names = [_printable(name) for name in np.atleast_1d(ds[dim].to_numpy())[: most + 1]]
-    more = f" and {ds[dim].size - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return listed((_printable(name) for name in np.atleast_1d(ds[dim].to_numpy())), most)
 
 
 def _printable(text: object) -> str:
@@ -76,7 +69,7 @@ def _printable(text: object) -> str:
 def _kind(ds: xr.Dataset) -> str:
     truth = "with the truth" if all(name in ds for name in PARTS) else "without the truth"
     if "dataset" in ds.dims:
-        return f"ensemble of {words(ds.sizes['dataset'], 'dataset')}, {truth}"
+        return f"ensemble of {count(ds.sizes['dataset'], 'dataset')}, {truth}"
     for change in ("counterfactual", "aggregation"):
         if change in ds.attrs:
             return f"{change}: {_printable(ds.attrs[change])}; {truth}"
@@ -87,15 +80,14 @@ def _dates(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
     if "date" not in ds.coords:
         return
     dates = np.atleast_1d(ds["date"].to_numpy())
-    ends = dict.fromkeys(_printable(date)[:10] for date in (*dates[:1], *dates[-1:]))
-    text = words(dates.size, period_of(ds))
-    yield "date", f"{text}, {' to '.join(ends)}" if ends else text
+    text = count(dates.size, period_word(ds.attrs.get("freq", "")))
+    yield "date", f"{text}, {_printable(first_to_last(dates))}" if dates.size else text
 
 
 def _labels(ds: xr.Dataset, dim: str) -> str:
     if not ds[dim].ndim:
         return _printable(ds[dim].item())
-    text = words(ds[dim].size, dim)
+    text = count(ds[dim].size, dim)
     return f"{text}: {some(ds, dim)}" if ds[dim].size else text
 
 
@@ -110,12 +102,11 @@ def _totals(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
         # Without the truth, or the dims that it needs.
         return
     yield "media", f"{share(media)} of expected sales"
-    shown = [
+    shown = (
         f"{_printable(name)} {ratio(value)}"
-        for name, value in zip(ds["channel"].to_numpy()[:MOST], returns.to_numpy(), strict=False)
-    ]
-    more = f" and {returns.size - MOST} more" if returns.size > MOST else ""
-    yield "ROAS", ", ".join(shown) + more
+        for name, value in zip(ds["channel"].to_numpy(), returns.to_numpy(), strict=True)
+    )
+    yield "ROAS", listed(shown, MOST)
 
 
 def _origin(ds: xr.Dataset) -> Iterator[tuple[str, str]]:

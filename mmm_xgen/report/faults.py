@@ -1,22 +1,13 @@
-"""What the quality check found, as tables."""
+"""Findings of the quality check as tables."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from mmm_xgen.formatting.amounts import amount, ratio, share
+from mmm_xgen.formatting.words import count
 from mmm_xgen.quality import suggest_fixes
-from mmm_xgen.report.content import (
-    Block,
-    Column,
-    Items,
-    Text,
-    amount,
-    number,
-    share,
-    table,
-    words,
-)
+from mmm_xgen.report.content import Block, Column, Items, Text, number, table
 from mmm_xgen.report.subject import Subject
 
 # Findings and figures that need no folding.
@@ -58,7 +49,7 @@ def _figures(subject: Subject) -> Sequence[Block]:
             *(amount(float(row[key])) for key in ("mean", "sd", "min", "max")),
             share(float(row["zero_share"])),
             f"{int(row['missing']):,}",
-            _factor(float(row["vif"])),
+            ratio(float(row["vif"])),
             f"{int(row['longest_gap']):,}",
             f"{int(row['outliers']):,}",
         ]
@@ -68,9 +59,5 @@ def _figures(subject: Subject) -> Sequence[Block]:
         "VIF is the variance inflation by the other channels and controls: above 10 they can "
         "hardly be told apart."
     )
-    title = f"Figures of {words(len(rows), 'variable')}"
+    title = f"Figures of {count(len(rows), 'variable')}"
     return [table(title, heads, rows, note=note, longest=SHORT)]
-
-
-def _factor(value: float) -> str:
-    return f"{value:,.1f}" if math.isfinite(value) else amount(value)

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.ground_truth import ground_truth
-from mmm_xgen.report.content import (
-    MISSING,
-    Block,
-    Column,
-    amount,
-    kind_words,
-    number,
-    ratio,
-    share,
-    table,
-)
+from mmm_xgen.formatting.amounts import MISSING, amount, ratio, share
+from mmm_xgen.report.content import Block, Column, kind_words, number, table
 from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS, attribution, estimands, roas
 
 # Rows that need no folding.
@@ -39,16 +30,17 @@ WORDS = {
     "noise": "noise",
     "y": "sales",
 }
-RETURNS: tuple[tuple[str, Column, Callable[[float], str]], ...] = (
+Figures: TypeAlias = tuple[tuple[str, Column, Callable[[float], str]], ...]
+RETURNS: Figures = (
     ("spend", number("spend", "{currency}"), amount),
     ("contribution", number("contribution", "{kpi}"), amount),
     ("roas", number("ROAS"), ratio),
     ("mroas", number("marginal ROAS"), ratio),
-    ("cost_per_incremental", number("cost per incremental", "{currency}"), ratio),
+    ("cost_per_incremental", number("cost per incremental", "{currency}"), amount),
     ("attribution", number("share of sales"), share),
     ("attribution_of_media", number("share of media"), share),
 )
-SHAPES: tuple[tuple[str, Column, Callable[[float], str]], ...] = (
+SHAPES: Figures = (
     ("adstock_half_life", number("half-life", "periods"), ratio),
     ("half_of_effect", number("half of the effect", "periods"), ratio),
     ("half_saturation", number("half-saturation", "{currency} per period"), amount),
@@ -72,18 +64,30 @@ def returns_table(ds: xr.Dataset) -> Sequence[Block]:
             "channel, per unit of its spend; marginal ROAS that of one more unit."
         )
     except SchemaError:
-        # What was summed keeps its contributions, and has no curve to take a derivative of.
+        # An aggregated dataset has contributions but no curves, and so no marginal returns.
         found = _without_parameters(ds)
         note = "Over the whole window and without noise. Marginal returns need the parameters."
-    columns = [entry for entry in RETURNS if entry[0] in found]
+    return _by_channel("Returns by channel", ds, found, RETURNS, note, totals=_totals(found))
+
+
+def _by_channel(
+    title: str,
+    ds: xr.Dataset,
+    found: xr.Dataset,
+    figures: Figures,
+    note: str,
+    totals: Mapping[str, float] | None = None,
+) -> Sequence[Block]:
+    """Make a table of the figures that were found, a row for each channel."""
+    columns = [entry for entry in figures if entry[0] in found]
     rows = [
-        [name, *(shown(float(found[key].sel(channel=name))) for key, _, shown in columns)]
+        [name, *(write(float(found[key].sel(channel=name))) for key, _, write in columns)]
         for name in channels_by_size(ds)
     ]
-    totals = _totals(found)
-    rows.append([ALL, *(shown(totals.get(key, np.nan)) for key, _, shown in columns)])
+    if totals is not None:
+        rows.append([ALL, *(write(totals.get(key, np.nan)) for key, _, write in columns)])
     heads = [Column("channel"), *(_with_units(column, ds) for _, column, _ in columns)]
-    return [table("Returns by channel", heads, rows, note=note, total=True)]
+    return [table(title, heads, rows, note=note, total=totals is not None)]
 
 
 def _without_parameters(ds: xr.Dataset) -> xr.Dataset:
@@ -123,16 +127,12 @@ def _totals(found: xr.Dataset) -> dict[str, float]:
 def shapes_table(ds: xr.Dataset) -> Sequence[Block]:
     """Carry-over and saturation by channel."""
     found = estimands(ds, by="channel")
-    rows = [
-        [name, *(shown(float(found[key].sel(channel=name))) for key, _, shown in SHAPES)]
-        for name in channels_by_size(ds)
-    ]
-    heads = [Column("channel"), *(_with_units(column, ds) for _, column, _ in SHAPES)]
     note = (
         "Half-saturation: constant spend over all geos that makes half of what any spend could "
         "make. Mean saturation: how much of it today's spend makes."
     )
-    return [table("How long spend works, and how far it is saturated", heads, rows, note=note)]
+    title = "How long spend works, and how far it is saturated"
+    return _by_channel(title, ds, found, SHAPES, note)
 
 
 def parameters_table(ds: xr.Dataset) -> Sequence[Block]:
@@ -181,12 +181,8 @@ def _over_geos(by_geo: Mapping[Any, float | None]) -> str:
         return MISSING
     low, high = min(values), max(values)
     if high - low <= SAME * max(abs(high), abs(low)):
-        return _short(high)
-    return f"{_short(sum(values) / len(values))} ({_short(low)} to {_short(high)})"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return amount(high)
+    return f"{amount(sum(values) / len(values))} ({amount(low)} to {amount(high)})"
 
 
 def parts_table(ds: xr.Dataset) -> Sequence[Block]:
@@ -195,7 +191,7 @@ def parts_table(ds: xr.Dataset) -> Sequence[Block]:
     n_periods = ds.sizes["date"]
     rows = []
     for name in (*PARTS, *OUTCOMES):
-        # What has no date is the same in every period.
+        # A part without dates is the same in every period.
         repeats = 1 if "date" in ds[name].dims else n_periods
         value = float(ds[name].sum()) * repeats
         rows.append([WORDS[name], amount(value), share(value / expected if expected else np.nan)])
@@ -320,6 +316,6 @@ def _with_units(column: Column, ds: xr.Dataset) -> Column:
     }
     unit = column.unit
     for name, word in units.items():
-        # Not str.format: a unit may have braces of its own.
+        # str.format would fail on a unit with braces.
         unit = unit.replace("{" + name + "}", word)
     return Column(column.words, unit, column.kind)

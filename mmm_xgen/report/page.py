@@ -1,4 +1,4 @@
-"""From data to the file: sections in their order, put into the template."""
+"""The report as a file: its sections in order, put into the template."""
 
 from __future__ import annotations
 
@@ -13,20 +13,12 @@ import xarray as xr
 from mmm_xgen.atomic import check_target, writing
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.formatting.amounts import amount, ratio, share, short_number
+from mmm_xgen.formatting.words import count, first_to_last, period_word
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
-from mmm_xgen.report.content import (
-    Block,
-    Section,
-    Text,
-    Tiles,
-    amount,
-    attempt,
-    ratio,
-    share,
-    words,
-)
-from mmm_xgen.report.digest import period_of, some
+from mmm_xgen.report.content import Block, Section, Text, Tiles, attempt
+from mmm_xgen.report.digest import some
 from mmm_xgen.report.faults import faults
 from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
@@ -60,18 +52,18 @@ def write_report(
     sections: str | Iterable[str] | None = None,
     captions: bool = True,
 ) -> Path:
-    """Write one HTML file that shows and tells what is in a dataset.
+    """Write a report on a dataset as one HTML file.
 
-    It needs nothing else: pictures are inside, nothing is loaded and no script runs. The same
-    data give the same bytes.
+    The file contains its pictures, loads nothing and runs no script. The same data give the same
+    bytes.
 
     Parameters
     ----------
     data : Dataset or DataFrame
         A generated or aggregated Dataset; or data from elsewhere, as a Dataset with ``spend``
         (date, geo, channel) and ``y`` (date, geo) or as a wide frame with columns ``date``,
-        ``geo``, ``y``, ``x1-*``, ``c1-*``. Without the truth, the report has no part on it. Data
-        too broken to be shown get a report of their faults.
+        ``geo``, ``y``, ``x1-*``, ``c1-*``. Without the truth, its sections are left out. For data
+        too broken to be shown, the report lists their faults.
     path : str or Path
         The file; its folder must exist. A file that is there is replaced.
     title : str, optional
@@ -111,7 +103,7 @@ def write_report(
     check_target(target)
     text = render(data, title=title, sections=sections, captions=captions)
     with writing(target) as temporary:
-        # Line ends as they are, on any system.
+        # Bytes keep the line ends on every system.
         temporary.write_bytes(text.encode("utf-8", errors="replace"))
     return target
 
@@ -172,7 +164,7 @@ def _sections(subject: Subject, chosen: Collection[str] | None) -> list[Section]
     if not subject.has_truth:
         makers["sales"] = ("Sales and controls", _drawn(pictures.SALES))
         makers["media"] = ("Media: spend", _drawn(pictures.MEDIA))
-        # Of data from elsewhere the first question is whether they are sound.
+        # Data from elsewhere may have faults: show these first.
         order.remove("quality")
         order.insert(order.index("summary") + 1, "quality")
     sections = []
@@ -221,7 +213,7 @@ def _drawn(drawings: Sequence[pictures.Drawing]) -> Callable[[Subject], Sequence
 def _quality(subject: Subject) -> Sequence[Block]:
     figures_found = subject.quality.figures
     outlying = len(figures_found) and figures_found["outliers"].any()
-    # The tables say what `plot_quality` draws, and can be read on a phone and copied.
+    # Tables replace `plot_quality` here, since they can be copied.
     return [*faults(subject), *(pictures.draw(subject, pictures.OUTLIERS) if outlying else ())]
 
 
@@ -275,44 +267,38 @@ def _title(subject: Subject) -> str:
 def _subtitle(subject: Subject, *, with_sizes: bool) -> str:
     if subject.ds is None:
         return ""
-    return f"{_sizes(subject.ds)}, {_span(subject)}" if with_sizes else _span(subject)
+    dates = first_to_last(subject.ds["date"].to_numpy())
+    return f"{_sizes(subject.ds)}, {dates}" if with_sizes else dates
 
 
 def _sizes(ds: xr.Dataset) -> str:
     return ", ".join(
         [
-            words(ds.sizes["date"], period_of(ds)),
-            words(ds.sizes["geo"], "geo"),
-            words(ds.sizes["channel"], "channel"),
+            count(ds.sizes["date"], period_word(ds.attrs.get("freq", ""))),
+            count(ds.sizes["geo"], "geo"),
+            count(ds.sizes["channel"], "channel"),
         ]
     )
-
-
-def _span(subject: Subject) -> str:
-    ds = subject.ds
-    if ds is None:
-        return ""
-    first, last = (str(ds["date"].to_numpy()[end])[:10] for end in (0, -1))
-    return first if first == last else f"{first} to {last}"
 
 
 def _summary(subject: Subject) -> Sequence[Block]:
     ds = subject.ds
     verdict = _verdict(subject)
     if ds is None:
-        # What cannot be shown may be nothing that a model would stumble on.
+        # The quality check may find no fault in data that cannot be shown.
         shown = f"no pictures and figures can be made: {subject.fault}"
         why = f"Still {shown}" if subject.quality.ok else f"With these faults {shown}"
         return [Text(f"{verdict} {_sentence(why)}", "alert")]
-    from mmm_xgen.plots.style import short_number
-
     currency, kpi = (str(ds[name].attrs.get("units", "")) for name in ("spend", "y"))
     spend, sales = float(ds["spend"].sum()), float(ds["y"].sum())
     tiles = [
-        (words(ds.sizes["date"], period_of(ds)), _span(subject)),
-        (words(ds.sizes["geo"], "geo"), some(ds, "geo", 3)),
-        (words(ds.sizes["channel"], "channel"), some(ds, "channel", 3)),
-        (words(ds.sizes["control"], "control"), some(ds, "control", 3) or "none"),
+        (
+            count(ds.sizes["date"], period_word(ds.attrs.get("freq", ""))),
+            first_to_last(ds["date"].to_numpy()),
+        ),
+        (count(ds.sizes["geo"], "geo"), some(ds, "geo", 3)),
+        (count(ds.sizes["channel"], "channel"), some(ds, "channel", 3)),
+        (count(ds.sizes["control"], "control"), some(ds, "control", 3) or "none"),
         (f"{currency} {short_number(spend)}".strip(), f"spend in all: {amount(spend)}"),
         (short_number(sales), f"{kpi} in all: {amount(sales)}".strip()),
     ]
@@ -335,7 +321,7 @@ def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
 
 def _verdict(subject: Subject) -> str:
     report = subject.quality
-    counts = f"{words(len(report.errors), 'error')} and {words(len(report.warnings), 'warning')}"
+    counts = f"{count(len(report.errors), 'error')} and {count(len(report.warnings), 'warning')}"
     return f"Data quality: {'ok' if report.ok else 'not ok'}, {counts}."
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a report: which, of which data, and in what order."""
+"""The pictures of a report in their order, and the data that each needs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Drawing:
     paged : bool
         Whether it takes ``page=``.
     slow : bool
-        Whether it takes longer than a reader waits if there are many geos and channels.
+        Whether it is slow with many geos and channels.
     with_plan : bool
         Whether it takes the best split of the budget too.
     suits : callable
@@ -99,6 +99,7 @@ SALES = (
 MEDIA = (
     Drawing("plot_spend", "Spend by channel over time", "truth"),
     Drawing("plot_spend", "Spend by channel and date", "observed", {"kind": "heatmap"}, paged=True),
+    Drawing("plot_spend_distribution", "Distribution of spend by channel", "observed", paged=True),
     Drawing("plot_roas", "Return and marginal return by channel", "truth", paged=True),
     Drawing("plot_response_curves", "Response curves", "parameters", paged=True),
     Drawing("plot_adstock_kernels", "Carry-over of spend", "parameters", paged=True),
@@ -113,7 +114,11 @@ GEOS = (
         suits=_many_geos,
     ),
 )  # fmt: skip
-CORRELATION = (Drawing("plot_correlation", "Correlation of sales, spend and controls", "observed"),)
+CORRELATION = (
+    Drawing("plot_correlation", "Correlation of sales, spend and controls", "observed"),
+    Drawing("plot_lags", "Correlation of spend with later sales", "observed", paged=True),
+    Drawing("plot_spend_against_sales", "Sales against spend", "observed", paged=True),
+)
 OUTLIERS = (Drawing("plot_outliers", "Values far from the others", "observed"),)
 RECOVERABILITY = (
     Drawing(
@@ -123,7 +128,7 @@ RECOVERABILITY = (
 
 
 def draw(subject: Subject, drawings: Sequence[Drawing]) -> list[Block]:
-    """Pictures of the data, each with a word on why where it cannot be drawn."""
+    """Draw the pictures that suit the data, with a note for each that cannot be drawn."""
     ds = subject.ds
     if ds is None:
         return []
@@ -145,7 +150,7 @@ def draw(subject: Subject, drawings: Sequence[Drawing]) -> list[Block]:
 
 
 def _pages(ds: xr.Dataset, drawing: Drawing) -> Sequence[Block]:
-    """Every page of a picture, as far as a report shows them."""
+    """Draw the first pages of a picture."""
     blocks: list[Block] = []
     for page in range(1, 2 + (MOST_PAGES if drawing.paged else 0)):
         try:
@@ -178,7 +183,7 @@ def _code(drawing: Drawing, page: int) -> str:
 
 
 def _alt(what: str, figure: Figure) -> str:
-    """What the picture shows, and its own title."""
+    """Describe a picture by its subject and its title."""
     titles = [figure.get_suptitle(), *(axes.get_title(loc="left") for axes in figure.axes)]
     title = next((text for text in titles if text), "")
     plain = " ".join(title.replace(r"\$", "$").split())

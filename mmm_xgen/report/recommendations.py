@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from mmm_xgen.formatting.amounts import ratio
+from mmm_xgen.formatting.words import listed
 from mmm_xgen.quality import suggest_fixes
-from mmm_xgen.report.content import Block, Items, Text, attempt, ratio
+from mmm_xgen.report.content import Block, Items, Text, attempt
 from mmm_xgen.report.figures import channels_by_size
 from mmm_xgen.report.subject import Subject
 from mmm_xgen.truth.returns.estimands import mroas
 
-# Entries of a list; the sections below have all.
+# Most entries of a list.
 MOST = 3
-# Two marginal returns whose ratio is below this are too close to move spend.
+# Marginal returns whose ratio is below this are too close to move spend.
 CLOSE = 1.1
 # Grades of `recoverability` at which a fitted ROAS says little.
 DOUBTFUL = ("not identified", "weak", "poor")
@@ -49,8 +51,8 @@ def _budget(subject: Subject) -> Sequence[Block]:
     losing = [str(name) for name in returns["channel"].to_numpy()[returns.to_numpy() < 1]]
     if losing:
         advice.append(
-            f"Spend less on {_some(losing)}: one more {unit} of spend makes less than 1 {unit} of "
-            "revenue."
+            f"Spend less on {listed(losing, MOST)}: one more {unit} of spend makes less than "
+            f"1 {unit} of revenue."
         )
     return [Items("Budget", tuple(advice))] if advice else []
 
@@ -65,11 +67,7 @@ def _fit(subject: Subject) -> Sequence[Block]:
     ]
     if not doubtful:
         return []
-    advice = f"Test {_some(doubtful)} before you trust a fit: these data say little of the ROAS."
+    advice = (
+        f"Test {listed(doubtful, MOST)} before you trust a fit: these data say little of the ROAS."
+    )
     return [Items("Fit", (advice,))]
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - MOST} more" if len(listed) > MOST else ""
-    return ", ".join(listed[:MOST]) + more

@@ -40,7 +40,7 @@ write_report(pandas.read_csv("data.csv"), "report.html")
 
 
 def reproduction(subject: Subject) -> Sequence[Block]:
-    """How to make the data again, as Python and as commands."""
+    """Show the Python code and the commands that make the data again."""
     data = subject.data
     if not isinstance(data, xr.Dataset) or not subject.config:
         return _of_foreign()
@@ -63,7 +63,7 @@ def reproduction(subject: Subject) -> Sequence[Block]:
 
 
 def preset_of(ds: xr.Dataset) -> str | None:
-    """Preset that a dataset was made from as it stands, but for the seed.
+    """Find the preset that a dataset was made from unchanged, except for its seed.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def _quoted(text: str) -> str:
 
 
 def yaml_of(subject: Subject) -> str:
-    """Whole configuration as YAML, whether or not all its kinds are registered here."""
+    """Write the configuration as YAML; its kinds need not be registered here."""
     from mmm_xgen.config.safe_yaml import dump_yaml
 
     return dump_yaml(dict(subject.config))

@@ -1,4 +1,4 @@
-"""What a report is about: the data as given, labelled as far as they can be, and checked."""
+"""Subject of a report: the data as given, labelled if possible, and checked."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Subject:
 
     @property
     def has_truth(self) -> bool:
-        """Whether contributions are known."""
+        """Tell if contributions are known."""
         return self.ds is not None and all(name in self.ds for name in TRUTH)
 
     @property
     def has_parameters(self) -> bool:
-        """Whether the parameters that make contributions of spend are known."""
+        """Tell if the parameters of the response to spend are known."""
         return self.has_truth and self.ds is not None and _finite(self.ds, "effect")
 
     @cached_property

@@ -549,7 +549,7 @@ def test_describe_shows_what_is_in_a_dataset(config_file, out):
         "x1-TV",
         "geometric_adstock",
         "hill_function",
-        "1.500",
+        " 1.50 ",
         "gaussian",
         "geo_12",
         "and 3 more geos",
@@ -574,7 +574,7 @@ def test_describe_takes_an_aggregated_dataset(tmp_path):
     shown = ran("describe", tmp_path / "monthly.nc").stdout
     assert "24 months" in shown
     assert "aggregated: sum over 2 geos" in shown
-    assert "2.400" in shown
+    assert " 2.40 " in shown
     assert "nan" not in shown.replace("national", "")
 
 

@@ -262,3 +262,12 @@ def test_missing_values_leave_gaps():
 )
 def test_every_size_is_drawn_without_a_warning(plot, n_regions, n_periods, freq):
     drawn(plot(generated(2, n_regions, n_periods, freq=freq)))
+
+
+def test_the_legend_of_controls_is_of_what_is_drawn():
+    ds = mmm_xgen.generate_mmm_dataset()
+    (legend,) = drawn(plot_controls(ds)).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["median of geos", "80% of geos"]
+    # A count of geos has no median, and one geo has no spread.
+    assert not drawn(plot_controls(ds.sel(control=["Promotion"]))).legends
+    assert not drawn(plot_controls(ds, geo="geo_a")).legends

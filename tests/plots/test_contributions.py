@@ -11,10 +11,11 @@ import mmm_xgen
 from mmm_xgen import ChannelConfig, ControlConfig, MMMDataConfig, RegionConfig, TransformConfig
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.formatting.amounts import short_number
 from mmm_xgen.plots.contributions import plot_attribution, plot_contributions, plot_waterfall
 from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.selection import by_size
-from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_texts, short_number
+from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_texts
 from mmm_xgen.truth import attribution
 from tests.drawing import drawn
 

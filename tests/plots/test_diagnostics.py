@@ -85,7 +85,7 @@ def test_squares_are_correlations_within_geos(ds):
     blocks = [ds.y.expand_dims("one"), ds.spend, ds.control_value]
     cube = np.concatenate([each.transpose(..., "date", "geo").values for each in blocks])
     expected = np.corrcoef((cube - cube.mean(axis=1, keepdims=True)).reshape(len(cube), -1))
-    shown = np.ma.filled(axes.get_images()[0].get_array(), np.nan)
+    shown = np.ma.filled(axes.collections[0].get_array(), np.nan)
     for row, column in np.ndindex(shown.shape):
         if column <= row:
             assert shown[row, column] == pytest.approx(expected[row + 1, column])
@@ -131,7 +131,7 @@ def test_axes_are_the_users(ds):
     figure = Figure(figsize=(5, 5))
     axes = figure.add_subplot()
     assert plot_correlation(ds, ax=axes) is figure
-    assert axes.get_images()
+    assert axes.collections
     with pytest.raises(ConfigError, match="figsize"):
         plot_correlation(ds, ax=axes, figsize=(5, 5))
     assert tuple(plot_correlation(ds, figsize=(5, 5)).get_size_inches()) == (5, 5)
@@ -166,7 +166,7 @@ def test_the_table_has_the_figures(ds):
     for name in ("sales (y)", *ds.channel.values, *ds.control.values):
         assert name in written
     row = written[written.index("channel 2") + 1 :][:9]
-    assert row[:6] == ["channel", "0", "0", "0", "0", "100%"]
+    assert row[:6] == ["channel", "0", "0", "0", "0", "100.0%"]
     colours = [to_hex(patch.get_facecolor()).upper() for patch in axes.patches]
     assert colours.count(RED) == 1
     assert colours.count(AMBER) >= 3

@@ -81,7 +81,7 @@ def test_squares_are_shares_of_expected_sales(ds):
     columns = [text.get_text() for text in axes.get_xticklabels()]
     share = 100 * ds.channel_contribution.sum("date") / ds.mu.sum("date")
     expected = share.sel(geo=["geo 2", "geo 1", "geo 0"], channel=columns).transpose("geo", ...)
-    np.testing.assert_allclose(axes.get_images()[0].get_array(), expected)
+    np.testing.assert_allclose(axes.collections[0].get_array(), expected)
     assert [text.get_text() for text in axes.texts] == [f"{v:.1f}" for v in expected.values.flat]
 
 
@@ -198,6 +198,6 @@ def test_what_is_no_single_dataset_is_refused(ds):
 
 def test_order_of_dims_does_not_matter_and_size_is_the_users(ds):
     turned = ds.transpose("channel", "geo", "date", ...)
-    one, two = (panels(plot_geos(each))["contributions"].get_images()[0] for each in (ds, turned))
+    one, two = (panels(plot_geos(each))["contributions"].collections[0] for each in (ds, turned))
     np.testing.assert_allclose(one.get_array(), two.get_array())
     assert tuple(plot_geos(ds, figsize=(9, 8)).get_size_inches()) == (9, 8)

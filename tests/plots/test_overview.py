@@ -22,6 +22,8 @@ from mmm_xgen import (
     register_saturation,
 )
 from mmm_xgen.aggregate import aggregate
+from mmm_xgen.formatting.amounts import short_number
+from mmm_xgen.formatting.words import period_word
 from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.plots import plot_overview
@@ -30,10 +32,8 @@ from mmm_xgen.plots.style import (
     CHANNEL_COLOURS,
     LONGEST_NAME,
     OTHER_COLOUR,
-    period_word,
     plain_text,
     plain_texts,
-    short_number,
 )
 from tests.drawing import drawn
 from tests.strategies import quietly
@@ -115,7 +115,7 @@ def test_contributions_stack_up_to_expected_sales(ds):
     assert highest[-1] == pytest.approx(float(ds.mu.sum("geo").max()))
     assert highest == sorted(highest)
     share = float(ds.channel_contribution.sum() / ds.mu.sum())
-    assert f"{share:.0%}" in axes.get_title(loc="left")
+    assert f"{share:.1%}" in axes.get_title(loc="left")
 
 
 def test_roas_bars_show_the_configured_returns(ds):
@@ -141,7 +141,7 @@ def test_spend_rows_name_totals_and_shares(ds):
     total = ds.spend.sum(("date", "geo")).to_series()
     texts = {text.get_text() for text in axes.texts}
     share = total / total.sum()
-    expected = {f"{short_number(total[name])} ({share[name]:.0%})" for name in total.index}
+    expected = {f"{short_number(total[name])} ({share[name]:.1%})" for name in total.index}
     assert texts == expected
 
 

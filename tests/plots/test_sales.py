@@ -9,6 +9,7 @@ import mmm_xgen
 from mmm_xgen import ChannelConfig, ControlConfig, MMMDataConfig, RegionConfig, TransformConfig
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import AlignmentError, SchemaError
+from mmm_xgen.formatting.amounts import share
 from mmm_xgen.plots.sales import plot_decomposition, plot_sales
 from mmm_xgen.plots.selection import MOST_DATES
 from tests.drawing import drawn
@@ -146,7 +147,7 @@ def test_long_series_are_thinned_and_their_sizes_are_not():
     assert "means of 2 days" in figure.get_supylabel()
     assert len(figure.axes[0].get_lines()[1].get_ydata()) == MOST_DATES
     noise = float(ds.noise.std() / ds.mu.mean())
-    assert title(panels(figure)["noise"]) == f"Noise, sd {noise:.1%} of expected sales"
+    assert title(panels(figure)["noise"]) == f"Noise, sd {share(noise)} of expected sales"
 
 
 def test_units_are_those_of_the_dataset():

@@ -14,8 +14,8 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen import AlignmentError, MissingDependencyError, SchemaError
+from mmm_xgen.formatting.amounts import short_number, signed
 from mmm_xgen.plots.simulator import MOST, _change, plot_what_if, what_if_simulator
-from mmm_xgen.plots.style import signed_number
 
 # Round numbers for arithmetic, not for economics.
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -69,11 +69,11 @@ def test_the_picture_shows_what_simulate_says(ds: xr.Dataset) -> None:
     assert (drawn.min(), drawn.max()) == pytest.approx((min(rise.min(), 0), max(rise.max(), 0)))
     added = m.truth.compare_scenarios(ds, {"plan": plan}).isel(scenario=0)
     assert increment.get_title(loc="left") == (
-        f"Sales added: {signed_number(float(added.incremental_sales))} sales"
+        f"Sales added: {signed(float(added.incremental_sales), short_number)} sales"
     )
     note = figure.get_suptitle().splitlines()[1]
     for name in ("spend", "revenue", "profit"):
-        assert f"{name} {signed_number(float(added[f'incremental_{name}']))}" in note
+        assert f"{name} {signed(float(added[f'incremental_{name}']), short_number)}" in note
     ratio = float(simulated.mu.sum() / ds.mu.sum() - 1)
     word = "more" if ratio > 0 else "less"
     assert sales.get_title(loc="left") == f"Expected sales: {100 * abs(ratio):.3g}% {word}"

@@ -11,10 +11,11 @@ import mmm_xgen
 from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, TransformConfig
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
+from mmm_xgen.formatting.amounts import short_number
 from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.selection import MOST_DATES
 from mmm_xgen.plots.spend import KINDS, plot_spend
-from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_texts, short_number
+from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_texts
 from tests.drawing import drawn
 
 

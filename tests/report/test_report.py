@@ -159,11 +159,11 @@ def test_returns_are_the_truth(ds, page):
     for name in ds.channel.values:
         one = truth.sel(channel=name)
         assert rows[name][1] == f"{float(one.spend):,.0f}"
-        assert rows[name][3] == f"{float(one.roas):.2f}"
-        assert rows[name][4] == f"{float(one.mroas):.2f}"
+        assert rows[name][3] == f"{float(one.roas):#.3g}"
+        assert rows[name][4] == f"{float(one.mroas):#.3g}"
         assert rows[name][6] == f"{float(one.attribution):.1%}"
     everything = float(truth.revenue.sum() / truth.spend.sum())
-    assert rows["all"][3] == f"{everything:.2f}"
+    assert rows["all"][3] == f"{everything:#.3g}"
     assert rows["all"][7] == "100.0%"
 
 
@@ -239,7 +239,7 @@ def test_recommendations_follow_from_the_truth(ds):
     returns = m.truth.mroas(ds)
     low, high = (str(name.item()) for name in (returns.idxmin(), returns.idxmax()))
     assert f"Move spend from {low} to {high}: " in text
-    assert f" makes {float(returns.min()):.2f} USD of revenue in {low}" in text
+    assert f" makes {float(returns.min()):#.3g} USD of revenue in {low}" in text
     losing = returns.channel.values[returns.values < 1].tolist()
     assert ("Spend less on " in text) == bool(losing)
     grades = m.truth.recoverability(ds).grade

@@ -1,4 +1,4 @@
-"""Pictures of recovery: what models say beside what is true, of one fit and of a whole study.
+"""Plots of recovery: estimates beside the truth, of one fit and of a whole study.
 
 Each takes Datasets or a DataFrame and returns a `matplotlib.figure.Figure`, independent of
 pyplot. What does not fit one page is on further ones.

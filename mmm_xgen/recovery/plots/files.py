@@ -1,4 +1,4 @@
-"""Pictures as files: of one fit in its folder, and of a study in its summary."""
+"""Plots written as files, of a fit and of a study."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def plot_study(units: pd.DataFrame, scores: pd.DataFrame, folder: Path) -> list[
     """
     firsts = units[units["status"] == DONE].sort_values("seed")
     for fit in firsts.drop_duplicates(["dataset", "model"])["folder"]:
-        # Of a study that is kept in brief, stats and summary are all there is.
+        # A study that was kept in brief has no data of its fits.
         if (Path(fit) / DATA).exists() and not (Path(fit) / PLOTS).is_dir():
             plot_fit(Path(fit))
     return _written(folder / PLOTS, _of_study(units, scores, folder))
@@ -102,7 +102,7 @@ def plot_fit(folder: Path) -> list[Path]:
     ['roas.png']
     """
     settings = (read_stats(folder) or {}).get("settings") or {}
-    # All of them or none: a study takes a folder that is there for drawn.
+    # Write all or none: a study skips a folder that exists.
     with whole_folder(folder / PLOTS, again=True) as temporary:
         drawn = _written(temporary, _of_fit(folder, settings.get("train_end")))
     return [folder / PLOTS / path.name for path in drawn]
@@ -135,7 +135,7 @@ def _of_fit(folder: Path, train_end: str | None) -> Drawings:
 
 
 def _of_study(units: pd.DataFrame, scores: pd.DataFrame, folder: Path) -> Drawings:
-    """What there is to draw; a study may have no fits, or none with a ROAS."""
+    """List the plots of a study; it may have no fits, or none with a ROAS."""
     drawings: dict[str, Callable[[], Figure]] = {}
     if not (units["status"] == DONE).any():
         return drawings
@@ -165,7 +165,7 @@ def _of_dataset(
         drawings["metrics_by_model"] = lambda: plot_metrics(shown)
     if (shown["channel"] != "").any():
         drawings["metrics_by_channel"] = lambda: plot_metrics(shown, by="channel")
-    # Those that stand in for a fit that failed are of another model.
+    # Ranks that replace a failed fit's are of another model.
     if ranks := independent_ranks(scores):
         drawings["ranks"] = lambda: plot_ranks(ranks)
     if (units["status"] == DONE).any():

@@ -1,10 +1,11 @@
-"""Pictures of a fit's intervals, with the truth marked: returns and parameters."""
+"""Plots of interval estimates and the truth: returns and parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from mmm_xgen.plots.panels import (
     MOST_ROWS,
     ROW,
     WIDTH,
+    blank,
     dot,
     headed,
     legend_below,
@@ -23,7 +25,7 @@ from mmm_xgen.plots.panels import (
     page_of,
 )
 from mmm_xgen.plots.selection import texts_of
-from mmm_xgen.plots.style import STYLE, format_numbers, plain_text, plain_texts
+from mmm_xgen.plots.style import format_numbers, plain_text, plain_texts
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings
 from mmm_xgen.recovery.plots.panels import ESTIMATE, draw_intervals, interval_legend
@@ -33,7 +35,7 @@ from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import require
 from mmm_xgen.truth.returns.roas import roas
 
-# Intervals that reach further than that many times the largest truth or median are cut.
+# Intervals are cut at this multiple of the largest truth or median.
 FURTHEST = 2.5
 CUT = "interval goes on"
 RIDGE = " *"
@@ -91,14 +93,13 @@ def plot_roas(
     true_values = truth.sel(channel=channels.names).to_numpy()
     found = quantiles.sel(channel=channels.names).transpose("quantile", "channel").to_numpy()
     currency = plain_text(str(ds["spend"].attrs.get("units", "currency")))
-    with mpl.rc_context(STYLE):
-        size = figsize or (0.75 * WIDTH, 1.9 + ROW * 1.3 * len(channels.names))
-        figure = Figure(figsize=size, layout="constrained")
+    height = 1.9 + ROW * 1.3 * len(channels.names)
+    with blank(figsize, height, 0.75 * WIDTH) as figure:
         axes = figure.subplots()
         draw_intervals(axes, found, true_values)
         texts = texts_of(ds, "channel")
         name_rows(axes, [texts[name] for name in channels.names])
-        # Beyond this there are only ends of intervals, and all else would be pressed together.
+        # Longer intervals would squeeze all others.
         furthest = FURTHEST * np.nanmax(np.abs([*found[2], *true_values, 0.1]))
         entries = interval_legend()
         for end, side, marker in ((found[-1], 1, ">"), (found[0], -1, "<")):
@@ -174,12 +175,10 @@ def plot_parameters(
     # The tallest first: what follows fills the columns evenly.
     forests = sorted(unsorted, key=lambda forest: -len(forest.names))
     noted = any(RIDGE in name for forest in forests for name in forest.names)
-    with mpl.rc_context(STYLE):
-        figure = _forest_panels(forests, figsize)
+    with _forest_panels(forests, figsize) as figure:
         alone = chosen.note and len(chosen.names) == 1
         where = texts_of(ds, "geo")[chosen.names[0]] if alone else ""
-        notes = [where, chosen.note, RIDGE_NOTE if noted else ""]
-        headed(figure, "Parameters: estimated and true", "; ".join(filter(None, notes)))
+        headed(figure, "Parameters: estimated and true", where, chosen.note, RIDGE_NOTE * noted)
         legend_below(figure, interval_legend())
     return figure
 
@@ -219,7 +218,7 @@ def _forest(
         confounded = ridge is not None and _confounded(ridge, name, labels.get("channel", ""))
         shown = [texts[dim][text] for dim, text in labels.items() if dim != "geo" or len(geos) > 1]
         names.append(" · ".join(shown) + (RIDGE if confounded else ""))
-    # A channel whose curve has no such parameter has no draws of it.
+    # Curves of some channels may lack the parameter.
     there = np.isfinite(quantiles).all(axis=0)
     return _Forest(
         title=name,
@@ -250,7 +249,8 @@ def _confounded(ridge: xr.DataArray, name: str, channel: str) -> bool:
     return bool(ridge.sel(parameter=name, channel=channel) == 1)
 
 
-def _forest_panels(forests: list[_Forest], figsize: tuple[float, float] | None) -> Figure:
+@contextmanager
+def _forest_panels(forests: list[_Forest], figsize: tuple[float, float] | None) -> Iterator[Figure]:
     """Panels in columns of about the same height, as many as keep the page no longer than wide."""
     rows = [len(forest.names) + 3 for forest in forests]
     columns = min(3, len(forests), 1 + sum(rows) // 25)
@@ -259,20 +259,19 @@ def _forest_panels(forests: list[_Forest], figsize: tuple[float, float] | None) 
         shortest = min(stacks, key=lambda stack: sum(rows[each] for each in stack))
         shortest.append(place)
     tallest = max(sum(rows[each] for each in stack) for stack in stacks)
-    size = figsize or (max(0.6, columns / 3) * WIDTH, 1.3 + ROW * tallest)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.add_gridspec(1, columns)
-    for column, stack in enumerate(stacks):
-        # What is left below a shorter stack stays empty.
-        left = tallest - sum(rows[each] for each in stack)
-        heights = [*(rows[each] for each in stack), *([left] if left else [])]
-        cells = grid[column].subgridspec(len(heights), 1, height_ratios=heights)
-        for row, place in enumerate(stack):
-            forest = forests[place]
-            axes = figure.add_subplot(cells[row])
-            draw_intervals(axes, forest.quantiles, forest.truth)
-            name_rows(axes, forest.names)
-            axes.set_title(forest.title)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-            format_numbers(axes, "x")
-    return figure
+    with blank(figsize, 1.3 + ROW * tallest, max(0.6, columns / 3) * WIDTH) as figure:
+        grid = figure.add_gridspec(1, columns)
+        for column, stack in enumerate(stacks):
+            # Empty space below a shorter stack.
+            left = tallest - sum(rows[each] for each in stack)
+            heights = [*(rows[each] for each in stack), *([left] if left else [])]
+            cells = grid[column].subgridspec(len(heights), 1, height_ratios=heights)
+            for row, place in enumerate(stack):
+                forest = forests[place]
+                axes = figure.add_subplot(cells[row])
+                draw_intervals(axes, forest.quantiles, forest.truth)
+                name_rows(axes, forest.names)
+                axes.set_title(forest.title)
+                axes.xaxis.set_major_locator(MaxNLocator(5))
+                format_numbers(axes, "x")
+        yield figure

@@ -1,4 +1,4 @@
-"""What the pictures of the benchmark share: pages, panels, intervals with the truth, files."""
+"""Building blocks of the benchmark's plots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.plots.panels import dot, line
+from mmm_xgen.plots.panels import dot, line, marks
 from mmm_xgen.plots.style import CHANNEL_COLOURS, INK, RISK
 
 ESTIMATE, BAND, TRUTH, MISSED = CHANNEL_COLOURS[0], CHANNEL_COLOURS[4], INK, RISK
@@ -25,7 +25,7 @@ DPI = 110
 
 
 def model_text(name: str) -> str:
-    r"""Name of a model or dataset as matplotlib writes it out: whole, since only ends differ.
+    r"""Make the name of a model or dataset fit for matplotlib; unshortened, since only ends differ.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def interval_legend() -> dict[str, Artist]:
 
 
 def draw_intervals(axes: Axes, quantiles: FloatArray, truth: FloatArray) -> None:
-    """One row an interval, from above, with the truth on it.
+    """Draw one interval in each row, from above, with the truth on it.
 
     Parameters
     ----------
@@ -65,26 +65,14 @@ def draw_intervals(axes: Axes, quantiles: FloatArray, truth: FloatArray) -> None
     low, inner_low, middle, inner_high, high = quantiles
     axes.hlines(rows, low, high, color=ESTIMATE, linewidth=1.2)
     axes.hlines(rows, inner_low, inner_high, color=ESTIMATE, linewidth=3.5)
-    axes.plot(middle, rows, "o", color=ESTIMATE, markersize=4.5, markeredgecolor="white")
+    marks(axes, middle, rows, ESTIMATE, size=4.5)
     inside = (low <= truth) & (truth <= high)
     for chosen, colour, name in ((inside, TRUTH, INSIDE), (~inside, MISSED, OUTSIDE)):
-        axes.plot(
-            np.where(chosen, truth, np.nan),
-            rows,
-            "D",
-            color=colour,
-            markersize=5,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            label=name,
-            zorder=4,
-        )
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+        marks(axes, truth[chosen], rows[chosen], colour, marker="D", size=5, label=name)
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a picture whole or not at all; the same picture is the same file."""
+    """Write a plot to a file, whole or not at all."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI)
     return path

@@ -1,20 +1,17 @@
-"""Pictures of simulation-based calibration."""
+"""Plots of simulation-based calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.plots.panels import DASHED, WIDTH, band, headed, legend_below, line, page_of
-from mmm_xgen.plots.style import STYLE
+from mmm_xgen.plots.panels import DASHED, WIDTH, band, blank, headed, legend_below, line, page_of
 from mmm_xgen.recovery.plots.panels import (
     BAND,
     BETWEEN,
@@ -76,10 +73,8 @@ def plot_ranks(
     if not ranks:
         raise ConfigError("found no ranks, needed: at least one name with its ranks", path="ranks")
     chosen = page_of(list(ranks), page, PAIRS, "ranks")
-    with mpl.rc_context(STYLE):
-        n = len(chosen.names)
-        size = figsize or (0.85 * WIDTH, 1.4 + 1.75 * n)
-        figure = Figure(figsize=size, layout="constrained")
+    n = len(chosen.names)
+    with blank(figsize, 1.4 + 1.75 * n, 0.85 * WIDTH) as figure:
         grid = figure.subplots(n, 2, squeeze=False)
         for (left, right), name in zip(grid, chosen.names, strict=True):
             values = np.asarray(ranks[name], dtype=float).ravel()
@@ -90,8 +85,8 @@ def plot_ranks(
             _draw_difference(right, found)
         for axes in grid[-1]:
             axes.set_xlabel("rank of the truth among draws")
-        headed(figure, "Ranks of the truth", "; ".join(filter(None, [CAVEAT, chosen.note])))
-        entries: dict[str, Artist] = {
+        headed(figure, "Ranks of the truth", CAVEAT, chosen.note)
+        entries = {
             "ranks": line(ESTIMATE),
             "uniform": line(TRUTH, dashed=True, width=1.1),
             f"{probability:.0%} of uniform ranks: each bar, the whole curve": band(BAND, OPAQUE),
@@ -103,7 +98,7 @@ def plot_ranks(
 def independent_ranks(
     scores: pd.DataFrame, quantity: str = "roas", *, fewest: int = FEWEST
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Ranks of each model, one a fit: those of one fit's channels are not independent.
+    """Choose one rank from each fit of a model, since ranks of one fit's channels are dependent.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""True and estimated ROAS of every fit of a study, which scores keep differences of only."""
+"""True and estimated ROAS of every fit of a study; its scores have only their differences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOUND = ["channel", "truth", "median", "lower", "upper"]
 
 
 def read_returns(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFrame:
-    """True and estimated ROAS of the training window, one row a fit and channel.
+    """Read true and estimated ROAS of the training window, one row for each fit and channel.
 
     Parameters
     ----------

@@ -1,13 +1,11 @@
-"""Picture of estimated against true ROAS over a whole study."""
+"""Plot of estimated against true ROAS of a whole study."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,15 +18,16 @@ from mmm_xgen.plots.panels import (
     legend_below,
     line,
     log_axis,
+    marks,
     new_panels,
     page_of,
 )
-from mmm_xgen.plots.style import FAINT, STYLE
+from mmm_xgen.plots.style import FAINT
 from mmm_xgen.recovery.plots.panels import BAND, BETWEEN, ESTIMATE, MISSED, OPAQUE, TRUTH
 from mmm_xgen.recovery.plots.studies import filled, row_names
 from mmm_xgen.recovery.scoring.scales import FLOOR
 
-# More intervals than that in one panel are a blot.
+# Most intervals in one panel.
 MOST_BARS = 250
 RECOVERED = 0.25
 Ends: TypeAlias = tuple[float, float]
@@ -73,18 +72,17 @@ def plot_roas_recovery(
     models = page_of(list(named["name"].unique()), page, MOST_PANELS, "models")
     named = named[named["name"].isin(models.names)]
     truths = (0.8 * named["truth"].min(), 1.25 * named["truth"].max())
-    # One window for all models, which a few estimates of no use do not widen.
+    # One window for all models, which a few extreme estimates do not widen.
     middle = named["median"][named["median"] > 0]
     ends = np.quantile(middle, [0.01, 0.99]) if len(middle) else np.array(truths)
     low = max(FLOOR * truths[0], min(truths[0], 0.8 * ends[0]))
     estimates = (low, max(truths[1], 1.25 * ends[1]))
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(models.names), figsize=figsize, height=3.3)
+    with new_panels(len(models.names), figsize=figsize, height=3.3) as (figure, panels):
         for axes, name in zip(panels, models.names, strict=True):
             _draw_scatter(axes, named[named["name"] == name], truths, estimates)
             axes.set_title(name.replace(BETWEEN, "\n"))
         headed(figure, "ROAS of every channel and fit: estimated against true", models.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "median": dot(ESTIMATE),
             "outside of the axis": dot(MISSED, "v"),
             "equal": line(TRUTH, dashed=True, width=1.1),
@@ -107,21 +105,9 @@ def _draw_scatter(axes: Axes, rows: pd.DataFrame, truths: Ends, estimates: Ends)
         axes.vlines(truth, least, most, color=FAINT, linewidth=0.8, alpha=OPAQUE)
     inside = (middle >= low) & (middle <= high)
     size = 4.5 if len(rows) <= MOST_BARS else 2.5
-    axes.plot(
-        truth[inside],
-        middle[inside],
-        "o",
-        color=ESTIMATE,
-        markersize=size,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-        label="median",
-    )
+    marks(axes, truth[inside], middle[inside], ESTIMATE, size=size, label="median")
     for out, at, marker in ((middle < low, low, "v"), (middle > high, high, "^")):
-        # The layout breaks down over an empty line that is not clipped.
-        if out.any():
-            edge = np.full(out.sum(), at)
-            axes.plot(truth[out], edge, marker, color=MISSED, markersize=5, clip_on=False)
+        marks(axes, truth[out], at, MISSED, marker=marker, size=5, whole=True)
     log_axis(axes, "x", truths)
     log_axis(axes, "y", estimates)
     axes.set_xlabel("true ROAS")

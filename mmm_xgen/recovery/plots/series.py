@@ -1,8 +1,7 @@
-"""Pictures of what a fit says date by date, and along response curves, with what is true."""
+"""Plots of estimates and the truth over time and along response curves."""
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.artist import Artist
@@ -22,15 +21,8 @@ from mmm_xgen.plots.panels import (
     new_panels,
     page_of,
 )
-from mmm_xgen.plots.selection import texts_of
-from mmm_xgen.plots.style import (
-    FAINT,
-    STYLE,
-    format_dates,
-    format_numbers,
-    period_word,
-    plain_text,
-)
+from mmm_xgen.plots.selection import kpi_of, per_period, texts_of
+from mmm_xgen.plots.style import FAINT, format_dates, format_numbers
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH
@@ -39,7 +31,7 @@ from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import require
 from mmm_xgen.truth.budget.curves import response_curve
 
-# More points than that are noise in a panel of this width.
+# Series of more dates get smaller dots.
 MOST_DATES = 500
 
 
@@ -52,7 +44,7 @@ def plot_predictive(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw sales, what the model predicts, and what was expected without noise, geo by geo.
+    """Draw sales, the model's prediction, and true expected sales, geo by geo.
 
     Parameters
     ----------
@@ -92,8 +84,7 @@ def plot_predictive(
     known(series, name, f"{name}_mean")
     geos = page_of(by_size(ds["mu"].sum("date")), page, MOST_PANELS, "geos")
     what = "predicted" if name == "y" else "expected by the model"
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(geos.names), figsize=figsize)
+    with new_panels(len(geos.names), figsize=figsize) as (figure, panels):
         for axes, geo in zip(panels, geos.names, strict=True):
             _shade_holdout(axes, ds, train_end)
             here = ds[["y", "mu"]].sel(geo=geo)
@@ -104,7 +95,7 @@ def plot_predictive(
             axes.set_title(texts_of(ds, "geo")[geo])
             _finish(axes, ds)
         headed(figure, f"Sales by geo: {what}, and true", geos.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "sales (y)": dot(FAINT),
             "true expected sales (mu)": line(TRUTH, dashed=True, width=1.1),
             f"{what}, mean": line(ESTIMATE),
@@ -124,7 +115,7 @@ def plot_contributions(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what each channel contributes over time, estimated and true, in one geo.
+    """Draw estimated and true contributions over time, in one geo.
 
     Parameters
     ----------
@@ -172,8 +163,7 @@ def plot_contributions(
         raise ConfigError(f"no geo is named {geo!r}; {nearest(geo, geos)}", path="geo")
     truth, estimate = ds[name].sel(geo=geo), series.sel(geo=geo)
     channels = page_of(by_size(truth.sum("date")), page, MOST_PANELS, "channels")
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(channels.names), figsize=figsize)
+    with new_panels(len(channels.names), figsize=figsize) as (figure, panels):
         for axes, channel in zip(panels, channels.names, strict=True):
             _shade_holdout(axes, ds, train_end)
             here = estimate.sel(channel=channel)
@@ -183,7 +173,7 @@ def plot_contributions(
             _finish(axes, ds)
         where = f" in {texts_of(ds, 'geo')[geo]}, of {len(geos)} geos" if len(geos) > 1 else ""
         headed(figure, f"Contributions of channels{where}: estimated and true", channels.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "truth": line(TRUTH, dashed=True, width=1.1),
             "estimate, mean": line(ESTIMATE),
             "94% band": band(BAND, OPAQUE),
@@ -201,7 +191,7 @@ def plot_response_curves(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw what multiples of each channel's spend make in the training window.
+    """Draw estimated and true response curves in the training window.
 
     Parameters
     ----------
@@ -248,9 +238,7 @@ def plot_response_curves(
     share = seen / seen.mean("date").where(seen.mean("date") > 0)
     order = by_size(ds["channel_contribution"].sum(("date", "geo")))
     channels = page_of(order, page, MOST_PANELS, "channels")
-    unit = plain_text(str(ds["y"].attrs.get("units", "sales"))) if "y" in ds else "sales"
-    with mpl.rc_context(STYLE):
-        figure, panels = new_panels(len(channels.names), figsize=figsize)
+    with new_panels(len(channels.names), figsize=figsize) as (figure, panels):
         for axes, channel in zip(panels, channels.names, strict=True):
             spent = share.sel(channel=channel)
             if bool(spent.notnull().any()):
@@ -272,10 +260,10 @@ def plot_response_curves(
             axes.set_xlim(float(grid.min()), float(grid.max()))
             axes.set_title(texts_of(ds, "channel")[channel])
             axes.set_xlabel("multiple of the window's spend")
-            axes.set_ylabel(unit)
+            axes.set_ylabel(kpi_of(ds))
             format_numbers(axes, "y")
         headed(figure, "Response curves: estimated and true", channels.note)
-        entries: dict[str, Artist] = {
+        entries = {
             "truth": line(TRUTH, dashed=True, width=1.4),
             "estimate, median": line(ESTIMATE),
             "50% band": band(BAND, OPAQUE),
@@ -287,14 +275,14 @@ def plot_response_curves(
 
 
 def by_size(totals: xr.DataArray) -> list[str]:
-    """Labels of a one-dimensional array, the largest value first."""
+    """Sort the labels of a one-dimensional array, the largest value first."""
     values = totals.to_numpy()
     labels = totals[totals.dims[0]].to_numpy()
     return [str(label) for label in labels[np.argsort(-values, kind="stable")]]
 
 
 def known(found: xr.Dataset, *names: str) -> None:
-    """Check that a fit has what a picture is of.
+    """Check that a fit has the variables of a plot.
 
     Raises
     ------
@@ -343,7 +331,6 @@ def _holdout_entry(train_end: str | None) -> dict[str, Artist]:
 
 
 def _finish(axes: Axes, ds: xr.Dataset) -> None:
-    unit = plain_text(str(ds["y"].attrs.get("units", "sales"))) if "y" in ds else "sales"
-    axes.set_ylabel(f"{unit} per {period_word(str(ds.attrs.get('freq', '')))}")
+    axes.set_ylabel(per_period(kpi_of(ds), ds))
     format_numbers(axes, "y")
     format_dates(axes)

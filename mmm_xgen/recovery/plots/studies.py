@@ -1,10 +1,10 @@
-"""Pictures of a whole study: models beside each other."""
+"""Plots that compare the models of a study."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.formatting.amounts import amount
 from mmm_xgen.plots.panels import (
     DASHED,
     MOST_ROWS,
@@ -19,15 +20,18 @@ from mmm_xgen.plots.panels import (
     WIDTH,
     Page,
     band,
+    blank,
     dot,
     headed,
     legend_below,
     line,
     log_axis,
+    marks,
     name_rows,
     page_of,
+    write_beside,
 )
-from mmm_xgen.plots.style import CHANNEL_COLOURS, STYLE, format_numbers, plain_texts
+from mmm_xgen.plots.style import CHANNEL_COLOURS, format_numbers, plain_texts
 from mmm_xgen.recovery.plots.panels import BETWEEN, MARKERS, OPAQUE, TRUTH, model_text
 from mmm_xgen.recovery.scoring.aggregates import HIGHER_IS_BETTER, aggregate
 from mmm_xgen.recovery.scoring.calibration import coverage
@@ -49,13 +53,13 @@ TIMES = {
     "sample": CHANNEL_COLOURS[0],
     "rest": "#AAAAAA",
 }
-# Least end of an interval that a log scale shows, as a share of the least value.
+# Lowest end of an interval on a log scale, as a share of the smallest value.
 DEEPEST = 0.05
-# Where values of one panel differ by more, small ones can be told apart on a log scale only.
+# Values that differ by a larger factor are drawn on a log scale.
 WIDE = 40.0
 # Dots that a page of channels has room for in a panel, and channels that it has at least.
 MOST_DOTS, FEWEST_CHANNELS = 112, 4
-# Of seeds, so that one that was stuck does not stretch the axis.
+# Quantiles over seeds: an extreme seed does not stretch the axis.
 USUAL = (0.1, 0.9)
 DATASET, MODEL = "dataset", "model"
 
@@ -67,7 +71,7 @@ def plot_coverage(
     page: int = 1,
     figsize: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw how often intervals have the truth, beside how often they should, by model.
+    """Draw the actual coverage of intervals beside the nominal one, by model.
 
     Parameters
     ----------
@@ -114,8 +118,7 @@ def plot_coverage(
     groups = [each for each in quantities if each in there]
     models = page_of(list(table["name"].unique()), page, MOST_ROWS, "models")
     levels = [metric for metric in coverage_names() if (table["metric"] == metric).any()]
-    with mpl.rc_context(STYLE):
-        figure, panels = _row_panels(len(levels), models, len(groups), figsize)
+    with _row_panels(len(levels), models, len(groups), figsize) as (figure, panels):
         for axes, metric in zip(panels, levels, strict=True):
             _draw_dots(axes, table[table["metric"] == metric], models.names, groups)
             nominal = METRICS[metric].perfect
@@ -124,7 +127,7 @@ def plot_coverage(
             axes.set_xlim(-0.02, 1.02)
             axes.set_xlabel("share of equal-tailed intervals that have the truth")
         headed(figure, "Coverage: nominal and actual", models.note)
-        entries: dict[str, Artist] = {"nominal": line(TRUTH, dashed=True, width=1.2)}
+        entries = {"nominal": line(TRUTH, dashed=True, width=1.2)}
         named = {QUANTITIES.get(name, name): dot(*_look(i)) for i, name in enumerate(groups)}
         legend_below(figure, entries | named)
     return figure
@@ -187,8 +190,7 @@ def plot_metrics(
     names = page_of(list(table["name"].unique()), page, size, f"{by}s")
     pairs = set(zip(table["quantity"], table["metric"], strict=True))
     there = [pair for pair in metrics if pair in pairs]
-    with mpl.rc_context(STYLE):
-        figure, panels = _row_panels(len(there), names, len(groups), figsize)
+    with _row_panels(len(there), names, len(groups), figsize) as (figure, panels):
         for axes, (quantity, metric) in zip(panels, there, strict=True):
             chosen = (table["quantity"] == quantity) & (table["metric"] == metric)
             here = table[chosen & table["name"].isin(names.names)]
@@ -247,10 +249,9 @@ def plot_runtime(
         ("effective draws a second, of all", {"bulk": "ess_per_second_of_all"}),
     ]
     sizes = [(title, use) for title, use in sizes if done[[*use.values()]].notna().any(axis=None)]
-    with mpl.rc_context(STYLE):
-        figure, panels = _row_panels(1 + len(sizes), models, 2 if sizes else 1, figsize)
+    with _row_panels(1 + len(sizes), models, 2 if sizes else 1, figsize) as (figure, panels):
         split = _draw_seconds(panels[0], done, models.names)
-        entries: dict[str, Artist] = {name: band(TIMES[name]) for name in split}
+        entries = {name: band(TIMES[name]) for name in split}
         for axes, (title, columns) in zip(panels[1:], sizes, strict=True):
             parts = []
             for group, column in columns.items():
@@ -283,36 +284,32 @@ def row_names(table: pd.DataFrame, of: str = MODEL) -> pd.Series:
 
 
 def filled(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The table, if it has a row."""
+    """Return the table if it has a row."""
     if table.empty:
         raise ConfigError(f"found no {what}, needed: one row at least")
     return table
 
 
+@contextmanager
 def _row_panels(
     n: int, page: Page, groups: int, figsize: tuple[float, float] | None
-) -> tuple[Figure, list[Axes]]:
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """Panels, three beside each other, whose rows are the same."""
     columns = 2 if n == 4 else min(n, 3)
     lines = -(-n // columns)
     height = 1.0 + len(page.names) * max(ROW, 0.13 * groups)
-    size = figsize or (max(0.6, columns / 3) * WIDTH, 1.0 + lines * height)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = []
-    for place in range(n):
-        axes = figure.add_subplot(lines, columns, place + 1)
-        name_rows(axes, page.names)
-        if place % columns:
-            axes.tick_params(axis="y", labelleft=False)
-        axes.grid(visible=False, axis="y")
-        panels.append(axes)
-    return figure, panels
+    with blank(figsize, 1.0 + lines * height, max(0.6, columns / 3) * WIDTH) as figure:
+        panels = [figure.add_subplot(lines, columns, place + 1) for place in range(n)]
+        for place, axes in enumerate(panels):
+            name_rows(axes, page.names)
+            axes.tick_params(axis="y", labelleft=place % columns == 0)
+        yield figure, panels
 
 
 def _draw_dots(
     axes: Axes, table: pd.DataFrame, names: list[str], groups: Sequence[str], *, bars: bool = False
 ) -> None:
-    """A dot with its interval for each name and group; the groups of a name below each other."""
+    """Draw a dot with its interval for each name and group, groups of a name side by side."""
     step = 0.75 / len(groups)
     for place, group in enumerate(groups):
         here = table[(table["group"] == group) & table["name"].isin(names)]
@@ -324,16 +321,8 @@ def _draw_dots(
         if bars:
             axes.barh(rows, here["middle"], height=0.9 * step, color=colour, alpha=OPAQUE)
         axes.hlines(rows, low, high, color=colour, linewidth=1.3)
-        axes.plot(
-            here["middle"],
-            rows,
-            marker,
-            color=colour,
-            markersize=5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-            label=group or "_dots",
-        )
+        label = group or "_dots"
+        marks(axes, here["middle"], rows, colour, marker=marker, size=5, label=label)
     # Thin lines keep the rows of neighbours apart.
     for edge in range(1, len(names) if len(groups) > 1 else 0):
         axes.axhline(edge - 0.5, color="#E8E8E8", linewidth=0.8, zorder=0)
@@ -348,7 +337,7 @@ def _group_entries(groups: Sequence[str]) -> dict[str, Artist]:
 
 
 def _better(quantity: str, metric: str) -> str:
-    """Which direction of a score is the good one."""
+    """Say if more or less of a score is better."""
     if metric not in METRICS:
         return "more is better" if quantity.endswith(HIGHER_IS_BETTER) else "less is better"
     record = METRICS[metric]
@@ -357,11 +346,11 @@ def _better(quantity: str, metric: str) -> str:
 
 
 def _fit_scale(axes: Axes, table: pd.DataFrame) -> None:
-    """Log scale where values differ much, else from 0 if all are above it."""
+    """Use a log scale where values differ much, else start at 0 if no value is negative."""
     values = table["middle"].to_numpy(dtype=float)
     ends = np.concatenate([values, table["lower"].dropna(), table["upper"].dropna()])
     if len(ends) and ends.min() > 0 and values.max() > WIDE * values.min():
-        # Next to nothing is no reason to squeeze all else; its interval runs out of the panel.
+        # Cut an interval that reaches close to 0: it would squeeze all others.
         log_axis(axes, "x", (max(ends.min(), DEEPEST * values.min()) / 1.2, ends.max() * 1.2))
         return
     if len(ends) and ends.min() >= 0:
@@ -370,7 +359,7 @@ def _fit_scale(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _draw_seconds(axes: Axes, done: pd.DataFrame, names: list[str]) -> list[str]:
-    """Stacked bars of mean seconds; returns which parts there are."""
+    """Draw stacked bars of mean seconds; return the names of their parts."""
     parts = [name for name in TIMES if name in done]
     means = done.groupby("name", sort=False)[[*parts, "total"]].mean().loc[names]
     spans = means[parts].fillna(0.0)
@@ -382,15 +371,7 @@ def _draw_seconds(axes: Axes, done: pd.DataFrame, names: list[str]) -> list[str]
             range(len(names)), spans[name], left=left, height=0.7, color=TIMES[name], label=name
         )
         left += spans[name].to_numpy()
-    for row, end in enumerate(left):
-        axes.annotate(
-            f"{end:,.0f} s" if end >= 1000 else f"{end:.3g} s",
-            (end, row),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-        )
+    write_beside(axes, left, [f"{amount(end)} s" for end in left])
     axes.set_xlim(0, 1.25 * left.max() or 1.0)
     axes.set_title("seconds")
     axes.set_xlabel("mean over seeds")

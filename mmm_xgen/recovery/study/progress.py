@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from mmm_xgen.errors import printable
+from mmm_xgen.formatting.progress import progress_bar
 from mmm_xgen.recovery.study.unit import DONE, Unit
 
 
@@ -66,14 +67,8 @@ def progress_of(
 
         yield write
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    text = TextColumn("{task.description}", markup=False)
-    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fitting", total=n_units, completed=n_done)
-        yield lambda unit, stats: bar.update(task, advance=1, description=line(unit, stats))
+    with progress_bar("fitting", n_units, done=n_done) as advance:
+        yield lambda unit, stats: advance(what=line(unit, stats))
 
 
 def duration(seconds: float) -> str:

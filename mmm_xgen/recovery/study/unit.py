@@ -27,6 +27,7 @@ from typing import Any
 from mmm_xgen.atomic import owned_prefix
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.formatting.plain import plain
 from mmm_xgen.recovery.fit import SAMPLERS, FitSettings, about
 from mmm_xgen.streams import stream
 from mmm_xgen.version import __version__
@@ -296,21 +297,9 @@ def _stats_in_table(path: Path, modified: int) -> dict[str, str]:
 
 
 def write_stats(folder: Path, stats: Mapping[str, Any]) -> None:
-    """Write `stats.json`; NaN and infinity become null."""
-    text = json.dumps(_plain(stats), indent=2, ensure_ascii=False, allow_nan=False)
+    """Write `stats.json`; numbers that are none become null."""
+    text = json.dumps(plain(stats), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / STATS).write_text(text + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
 
 
 @contextmanager

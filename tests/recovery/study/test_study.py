@@ -32,7 +32,6 @@ from typer.testing import CliRunner
 import mmm_xgen
 from mmm_xgen.atomic import atomic_path
 from mmm_xgen.cli.benchmark import ManyValues, benchmark, chosen_models, repeated
-from mmm_xgen.cli.tables import ratio
 from mmm_xgen.config.channel import ChannelConfig
 from mmm_xgen.errors import (
     ConfigError,
@@ -41,6 +40,7 @@ from mmm_xgen.errors import (
     UnknownKindError,
     XgenError,
 )
+from mmm_xgen.formatting.amounts import ratio
 from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.fit import MODELS, Fit, FitSettings, RegisteredModel, register_model
 from mmm_xgen.recovery.plots import read_returns

@@ -1,0 +1,56 @@
+"""Counts, lists and periods in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> count(1, "geo"), count(1200, "row")
+    ('1 geo', '1,200 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    """Write the first names, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["TV", "Radio", "Print"], 3), listed(["TV", "Radio", "Print"], 1)
+    ('TV, Radio, Print', 'TV and 2 more')
+    """
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
+def first_to_last(dates: Sequence[object] | NDArray[Any]) -> str:
+    """Write the first and the last date, or the only one.
+
+    Examples
+    --------
+    >>> first_to_last(["2024-01-01T00", "2024-01-08T00"]), first_to_last(["2024-01-01"])
+    ('2024-01-01 to 2024-01-08', '2024-01-01')
+    """
+    return " to ".join(dict.fromkeys(str(dates[end])[:10] for end in (0, -1)))
+
+
+def period_word(freq: object) -> str:
+    """Word for one period of a frequency.
+
+    Examples
+    --------
+    >>> period_word("W-SUN"), period_word("MS"), period_word("")
+    ('week', 'month', 'period')
+    """
+    return PERIODS.get(str(freq).split("-")[0], "period")
