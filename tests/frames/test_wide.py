@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import assume, given
+from hypothesis import given
 
 import mmm_xgen as m
 from mmm_xgen.export import (
@@ -14,6 +14,7 @@ from mmm_xgen.export import (
 )
 from tests.strategies import (
     config_with,
+    drawn,
     generate,
     steady,
     valid_configs,
@@ -63,15 +64,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 @pytest.fixture(scope="module")
 def ds() -> xr.Dataset:
     return m.generate_mmm_dataset()
-
-
-def drawn(config: m.MMMDataConfig) -> xr.Dataset:
-    """Dataset of a drawn config; one that its noise family cannot serve is no example."""
-    try:
-        return generate(config)
-    except m.ConfigError as error:
-        assume("regions.noise" not in str(error))
-        raise
 
 
 @given(config=valid_configs())
