@@ -21,6 +21,7 @@ from tests.strategies import (
 )
 
 
+@pytest.mark.hypothesis
 def test_random_configs_give_a_valid_dataset_or_a_config_error() -> None:
     counts: Counter[str] = Counter()
 
@@ -176,6 +177,7 @@ def sources() -> list[str]:
     return texts + flat
 
 
+@pytest.mark.hypothesis
 def test_mutilated_files_give_a_valid_dataset_or_a_config_error(sources: list[str]) -> None:
     outcomes = []
     for number in range(4 * settings.default.max_examples):
