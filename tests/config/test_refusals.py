@@ -494,7 +494,7 @@ def test_default_dataset_needs_no_argument_and_no_warning() -> None:
     assert isinstance(ds, xr.Dataset)
 
 
-def test_fault_overrides_that_mutate_a_shared_default() -> None:
+def test_overrides_leave_defaults_and_presets_alone() -> None:
     default, preset = m.DEFAULT_CONFIG.to_json(), m.get_preset_config("basic").to_json()
     other = m.customize_preset("basic", n_periods=31, seed=99, **{"regions.base_sales_rate": 123.0})
     assert (other.n_periods, other.seed, other.regions.base_sales_rate) == (31, 99, 123.0)
@@ -508,7 +508,7 @@ def test_fault_overrides_that_mutate_a_shared_default() -> None:
     assert m.DEFAULT_CONFIG.to_json() == default
 
 
-def test_fault_overrides_that_mutate_what_the_caller_passed() -> None:
+def test_a_config_shares_nothing_with_what_the_caller_passed() -> None:
     kwargs = {"alpha": 0.5}
     mapping = config_with(
         steady(adstock_fun="geometric_adstock", adstock_kwargs=kwargs),
@@ -523,7 +523,7 @@ def test_fault_overrides_that_mutate_what_the_caller_passed() -> None:
 
 @pytest.mark.parametrize("field", ["adstock_fun", "adstock_kwargs", "saturation_kwargs"])
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_fault_list_valued_transforms_are_recycled_silently(field: str, length: int) -> None:
+def test_a_list_of_transforms_of_another_length_is_refused(field: str, length: int) -> None:
     entry: Any = {
         "adstock_fun": "geometric_adstock",
         "adstock_kwargs": {"alpha": 0.3},

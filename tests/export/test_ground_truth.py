@@ -32,7 +32,7 @@ def leaves(node: Any) -> list[Any]:
     return [tuple(node) if isinstance(node, list) else node]
 
 
-def test_fault_a_benchmark_that_never_compares_a_parameter_with_its_truth() -> None:
+def test_every_parameter_is_told_and_decides_something() -> None:
     config = config_with(
         steady(
             "TV",

@@ -103,7 +103,7 @@ def test_nothing_of_the_truth_is_in_the_frame(ds):
 
 
 def test_rows_run_by_date_then_by_label_of_the_geo():
-    """Rows of one geo after those of another are the predecessor's fault; see DESIGN 10."""
+    """Rows of one geo after those of another would be another order."""
     names = ["zeta", "alpha", "geo_10", "geo_2"]
     ds = generate(config_with(steady(), regions={"region_names": names, "similarity": 0.3}))
     frame = to_frame(ds)

@@ -185,7 +185,7 @@ def test_transforms_apply_to_all_channels_and_a_channel_overrides_them() -> None
     assert list(ds["saturation_kind"].values) == ["hill_function"] * 2 + ["logistic_saturation"]
 
 
-def test_fault_list_valued_transforms_skip_the_geo_variation() -> None:
+def test_parameters_of_a_list_of_transforms_vary_over_geos() -> None:
     transforms = {
         "adstock_fun": ["geometric_adstock", "delayed_adstock"],
         "adstock_kwargs": [{"alpha": 0.5}, {"alpha": 0.4, "theta": 1.0}],
