@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from hypothesis import settings
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 import mmm_xgen as m
@@ -618,3 +618,12 @@ def regenerated(
         given["spend_history"] = history * ds["spend_history"]
     config = config_of(ds).replace(n_periods=len(dates))
     return quietly(lambda: m.generate_mmm_dataset(config, spend=given, params=ds))
+
+
+def drawn(config: m.MMMDataConfig) -> xr.Dataset:
+    """Dataset of a drawn config; one that its noise family cannot serve is no example."""
+    try:
+        return generate(config)
+    except m.ConfigError as error:
+        assume("regions.noise" not in str(error))
+        raise

@@ -461,7 +461,7 @@ def test_a_plan_of_other_dates_and_geos_brings_its_own_labels() -> None:
     assert_valid(short)
 
 
-def test_fault_ten_times_the_base_spend_gives_the_same_sales() -> None:
+def test_ten_times_the_base_spend_gives_more_sales() -> None:
     curve = {"kind": "hill_function", "slope": 1.0, "kappa": 3000.0}
     one, ten = (
         generate(config_with(steady(saturation=curve, base_spend=spend)))
@@ -470,7 +470,7 @@ def test_fault_ten_times_the_base_spend_gives_the_same_sales() -> None:
     assert (ten["channel_contribution"] > 2 * one["channel_contribution"]).all()
 
 
-def test_fault_crash_on_numpy_integers() -> None:
+def test_numpy_integers_are_integers() -> None:
     config = config_with(
         steady(), n_periods=np.int64(20), seed=np.uint32(5), regions={"n_regions": np.int32(2)}
     )
@@ -480,24 +480,7 @@ def test_fault_crash_on_numpy_integers() -> None:
     assert quietly(lambda: m.regenerate(ds)).identical(ds)
 
 
-@pytest.mark.parametrize(
-    "idle",
-    [
-        {"pattern": "delayed_start", "start_period": 51, "ramp_up_periods": 40, "base_spend": 0.0},
-        {"pattern": "on_off", "activation_probability": 0.0},
-        {"pattern": "linear_trend", "base_spend": 0.0},
-    ],
-)
-def test_fault_crash_on_a_channel_that_never_runs(idle: dict[str, Any]) -> None:
-    ds = generate(config_with({"name": "Idle", "spend_volatility": 0.3} | idle, steady("TV")))
-    alone = ds.sel(channel="Idle")
-    assert (alone["spend"] == 0).all()
-    assert (alone["channel_contribution"] == 0).all()
-    assert np.isfinite(ds["y"]).all()
-    assert m.to_frame(ds)["x1-Idle"].eq(0).all()
-
-
-def test_fault_caches_keyed_by_name_only() -> None:
+def test_the_same_names_with_other_values_give_other_data() -> None:
     # The same names throughout; only a value deep inside differs.
     alphas = (0.1, 0.7, 0.1)
     results = [

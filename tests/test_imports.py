@@ -41,7 +41,7 @@ STEPS: dict[str, tuple[str, set[str]]] = {
         "score(ds, Fit(estimates=m.truth.roas(ds).to_dataset()), FitSettings())",
         MODELS | {"matplotlib"},
     ),
-    # Caches on disk, keyed by name, made the predecessor give yesterday's data.
+    # A cache on disk could give the data of yesterday.
     "files": ("left = [str(each) for each in Path().rglob('*') if each.is_file()]", set()),
     "plots": (
         "from mmm_xgen.plots import plot_overview\nplot_overview(ds).savefig('overview.png')",

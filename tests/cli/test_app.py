@@ -16,15 +16,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
-from typer.testing import CliRunner
 
 import mmm_xgen
 from mmm_xgen import MMMDataConfig
 from mmm_xgen.aggregate import aggregate
-from mmm_xgen.cli import app
 from mmm_xgen.export.files import load, to_netcdf
 from mmm_xgen.frames.wide import to_frame
 from mmm_xgen.presets import get_preset_config, list_available_presets
+from tests.cli.commands import refused, run
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -43,25 +42,10 @@ channels:
 SPEND_COLUMNS = ["tv_S", "ooh_S", "print_S", "search_S", "facebook_S"]
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def ran(*arguments):
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     return result
-
-
-def refused(*arguments):
-    """The message of a command that has to be refused: one line, exit status 2, no traceback."""
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit)
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("mmm-xgen: error: ")
-    return result.stderr.removeprefix("mmm-xgen: error: ").strip()
 
 
 def shell(*arguments, cwd, **environment):

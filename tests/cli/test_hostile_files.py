@@ -283,6 +283,7 @@ def write_hostile(path, ds, rng):
 DATASETS = datasets()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("seed", range(CALLS))
 def test_a_hostile_file_gives_one_line(seed, tmp_path, monkeypatch):
     # To write a report's pictures as pixels takes most of the time.

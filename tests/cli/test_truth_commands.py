@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from rich.console import Console
-from typer.testing import CliRunner
 
 import mmm_xgen
 from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig
 from mmm_xgen.aggregate import aggregate
-from mmm_xgen.cli import app, tables
+from mmm_xgen.cli import tables
 from mmm_xgen.cli.figures import RETURNS
 from mmm_xgen.errors import XgenWarning
 from mmm_xgen.export.files import load, to_netcdf
@@ -26,6 +25,7 @@ from mmm_xgen.truth import (
     recoverability,
     simulate,
 )
+from tests.cli.commands import refused, run
 
 CHANNELS = (
     ChannelConfig(name="TV", pattern="seasonal", base_spend=3000.0, roas=2.0),
@@ -35,26 +35,11 @@ CHANNELS = (
 REGIONS = RegionConfig(region_names=["North", "South"], similarity=0.7, base_sales_rate=20_000.0)
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 def ran(*arguments):
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     return result.stdout
-
-
-def refused(*arguments):
-    """The message of a command that has to be refused: one line, exit status 2, no traceback."""
-    result = run(*arguments)
-    assert result.exit_code == 2, result.output
-    assert isinstance(result.exception, SystemExit)
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("mmm-xgen: error: ")
-    return result.stderr.removeprefix("mmm-xgen: error: ").strip()
 
 
 def no_constant(word):

@@ -3,68 +3,25 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import xarray as xr
 import yaml
 from hypothesis import given, settings
 
 import mmm_xgen as m
-from mmm_xgen.errors import ConfigError
+from tests.config.faulty import outcome, three_channels, with_field
 from tests.strategies import (
     PATTERN_KINDS,
-    assert_valid,
     config_dicts,
-    config_with,
-    quietly,
     reckless_config_dicts,
-    steady,
 )
 
 
-def three_channels(**last: Any) -> dict[str, Any]:
-    """Mapping of three channels, the last with the given keys."""
-    return config_with(
-        steady("TV"), steady("Radio", pattern="seasonal"), steady("Web", pattern="on_off") | last
-    )
-
-
-def with_field(path: str, value: Any) -> dict[str, Any]:
-    """Copy of a valid mapping with one dotted entry set."""
-    config: Any = three_channels()
-    config["transforms"] = {"adstock_fun": "geometric_adstock", "adstock_kwargs": {"alpha": 0.5}}
-    config["control_variables"] = [{"name": "Price", "pattern": "linear_trend"}]
-    config["regions"]["n_regions"] = 3
-    node, keys = config, path.split(".")
-    for key, following in itertools.pairwise(keys):
-        if isinstance(node, list):
-            node = node[int(key)]
-        else:
-            node = node.setdefault(key, [] if following.isdigit() else {})
-    if isinstance(node, list):
-        node[int(keys[-1])] = value
-    else:
-        node[keys[-1]] = value
-    return config
-
-
-def outcome(build: Callable[[], xr.Dataset]) -> str:
-    """ "dataset" or "refused"; any other exception or warning passes through."""
-    try:
-        ds = quietly(build)
-    except ConfigError as error:
-        assert "\n" not in str(error)
-        assert str(error)
-        return "refused"
-    assert_valid(ds)
-    return "dataset"
-
-
+@pytest.mark.hypothesis
 def test_random_configs_give_a_valid_dataset_or_a_config_error() -> None:
     counts: Counter[str] = Counter()
 
@@ -220,6 +177,7 @@ def sources() -> list[str]:
     return texts + flat
 
 
+@pytest.mark.hypothesis
 def test_mutilated_files_give_a_valid_dataset_or_a_config_error(sources: list[str]) -> None:
     outcomes = []
     for number in range(4 * settings.default.max_examples):

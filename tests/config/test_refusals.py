@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from pydantic import ValidationError
 
 import mmm_xgen as m
 from mmm_xgen.errors import ConfigError, XgenError
+from tests.config.faulty import refusal, three_channels, with_field
 from tests.strategies import (
     assert_valid,
     config_with,
@@ -26,44 +25,8 @@ from tests.strategies import (
 )
 
 
-def three_channels(**last: Any) -> dict[str, Any]:
-    """Mapping of three channels, the last with the given keys."""
-    return config_with(
-        steady("TV"), steady("Radio", pattern="seasonal"), steady("Web", pattern="on_off") | last
-    )
-
-
-def with_field(path: str, value: Any) -> dict[str, Any]:
-    """Copy of a valid mapping with one dotted entry set."""
-    config: Any = three_channels()
-    config["transforms"] = {"adstock_fun": "geometric_adstock", "adstock_kwargs": {"alpha": 0.5}}
-    config["control_variables"] = [{"name": "Price", "pattern": "linear_trend"}]
-    config["regions"]["n_regions"] = 3
-    node, keys = config, path.split(".")
-    for key, following in itertools.pairwise(keys):
-        if isinstance(node, list):
-            node = node[int(key)]
-        else:
-            node = node.setdefault(key, [] if following.isdigit() else {})
-    if isinstance(node, list):
-        node[int(keys[-1])] = value
-    else:
-        node[keys[-1]] = value
-    return config
-
-
 def test_the_mapping_that_the_errors_start_from_is_valid() -> None:
     assert_valid(generate(with_field("seed", 3)))
-
-
-def refusal(build: Callable[[], Any]) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        quietly(build)
-    error = caught.value
-    assert "\n" not in str(error)
-    assert "pydantic" not in str(error).lower()
-    assert str(error).startswith(error.path)
-    return error
 
 
 # Each case: dotted path, the bad value, what the message must contain.
@@ -531,19 +494,7 @@ def test_default_dataset_needs_no_argument_and_no_warning() -> None:
     assert isinstance(ds, xr.Dataset)
 
 
-def outcome(build: Callable[[], xr.Dataset]) -> str:
-    """ "dataset" or "refused"; any other exception or warning passes through."""
-    try:
-        ds = quietly(build)
-    except ConfigError as error:
-        assert "\n" not in str(error)
-        assert str(error)
-        return "refused"
-    assert_valid(ds)
-    return "dataset"
-
-
-def test_fault_overrides_that_mutate_a_shared_default() -> None:
+def test_overrides_leave_defaults_and_presets_alone() -> None:
     default, preset = m.DEFAULT_CONFIG.to_json(), m.get_preset_config("basic").to_json()
     other = m.customize_preset("basic", n_periods=31, seed=99, **{"regions.base_sales_rate": 123.0})
     assert (other.n_periods, other.seed, other.regions.base_sales_rate) == (31, 99, 123.0)
@@ -557,7 +508,7 @@ def test_fault_overrides_that_mutate_a_shared_default() -> None:
     assert m.DEFAULT_CONFIG.to_json() == default
 
 
-def test_fault_overrides_that_mutate_what_the_caller_passed() -> None:
+def test_a_config_shares_nothing_with_what_the_caller_passed() -> None:
     kwargs = {"alpha": 0.5}
     mapping = config_with(
         steady(adstock_fun="geometric_adstock", adstock_kwargs=kwargs),
@@ -572,7 +523,7 @@ def test_fault_overrides_that_mutate_what_the_caller_passed() -> None:
 
 @pytest.mark.parametrize("field", ["adstock_fun", "adstock_kwargs", "saturation_kwargs"])
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_fault_list_valued_transforms_are_recycled_silently(field: str, length: int) -> None:
+def test_a_list_of_transforms_of_another_length_is_refused(field: str, length: int) -> None:
     entry: Any = {
         "adstock_fun": "geometric_adstock",
         "adstock_kwargs": {"alpha": 0.3},

@@ -6,7 +6,6 @@ import copy
 import itertools
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +19,13 @@ import mmm_xgen as m
 from mmm_xgen.config.safe_yaml import dump_yaml, parse_yaml
 from mmm_xgen.config.text import read_mapping
 from mmm_xgen.errors import ConfigError, XgenError
+from tests.config.faulty import refusal, three_channels
 from tests.strategies import (
     config_dicts,
     config_with,
     quietly,
     steady,
 )
-
-
-def three_channels(**last: Any) -> dict[str, Any]:
-    """Mapping of three channels, the last with the given keys."""
-    return config_with(
-        steady("TV"), steady("Radio", pattern="seasonal"), steady("Web", pattern="on_off") | last
-    )
-
-
-def refusal(build: Callable[[], Any]) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        quietly(build)
-    error = caught.value
-    assert "\n" not in str(error)
-    assert "pydantic" not in str(error).lower()
-    assert str(error).startswith(error.path)
-    return error
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_panels_of_few_cells(n_periods: int, n_regions: int) -> None:
         start_date="2022-01-01",
         regions={"n_regions": n_regions, "similarity": 0.5, "seasonal_amplitude": 0.1},
     )
-    assert_elements_are_single_calls(ensemble(config, n=40))
+    assert_elements_are_single_calls(ensemble(config, n=17))
 
 
 # ------------------------------------------------------------------ kinds of the user's own

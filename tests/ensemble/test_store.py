@@ -132,9 +132,8 @@ def test_a_store_comes_back_identical_and_lazy(whole: Path, lazy: xr.Dataset) ->
     assert m.load(whole).identical(lazy.compute())
 
 
-@pytest.mark.parametrize("preset", ["basic", "demo"])
-def test_presets_come_back_identical(preset: str, tmp_path: Path) -> None:
-    ds = m.generate_ensemble(m.get_preset_config(preset), n=5, chunks=2)
+def test_a_preset_comes_back_identical(tmp_path: Path) -> None:
+    ds = m.generate_ensemble(m.get_preset_config("demo"), n=5, chunks=2)
     assert_same(open_ensemble(write_ensemble(ds, tmp_path / "e.zarr")).compute(), ds.compute())
 
 
@@ -380,7 +379,7 @@ from mmm_xgen import export
 warnings.simplefilter("ignore", m.XgenWarning)
 config = m.get_preset_config("basic")
 ds = m.generate_ensemble(
-    config, n=600, chunks=5, vary={"channels.*.roas": m.Uniform(1, 4)},
+    config, n=int(sys.argv[3]), chunks=5, vary={"channels.*.roas": m.Uniform(1, 4)},
     variables=["y", "spend", "control_value", "mu", "noise", "effect"],
 )
 if __name__ == "__main__":
@@ -388,9 +387,11 @@ if __name__ == "__main__":
 """
 
 
-def killed_at(moment: int, function: str, target: Path, marked: str, script: Path) -> None:
+def killed_at(
+    moment: int, function: str, target: Path, n: int, *, marked: str, script: Path
+) -> None:
     """Begin to write in another process, and kill it once so many chunks are there."""
-    process = subprocess.Popen([sys.executable, script, function, target])
+    process = subprocess.Popen([sys.executable, script, function, target, str(n)])
     try:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
@@ -407,7 +408,7 @@ def killed_at(moment: int, function: str, target: Path, marked: str, script: Pat
 @pytest.mark.parametrize(
     ("function", "marked", "moments"),
     [
-        ("write_ensemble", "progress/written/c.*", [1, 60]),
+        ("write_ensemble", "progress/written/c.*", [1, 20]),
         pytest.param(
             "write_ensemble_frames", "part-*.parquet", [40],
             marks=pytest.mark.slow,
@@ -429,9 +430,10 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
+    n = 5 * max(moments) + 50
     ds = m.generate_ensemble(
         m.get_preset_config("basic"),
-        n=600,
+        n=n,
         chunks=5,
         vary={"channels.*.roas": m.Uniform(1, 4)},
         variables=["y", "spend", "control_value", "mu", "noise", "effect"],
@@ -441,7 +443,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
     target = tmp_path / "killed"
     for moment in moments:
         done = {path: path.stat().st_mtime_ns for path in target.glob(marked)}
-        killed_at(moment, function, target, marked, script)
+        killed_at(moment, function, target, n, marked=marked, script=script)
         assert {path: path.stat().st_mtime_ns for path in done} == done
     write[function](ds, target)
     assert bytes_of(target) == bytes_of(whole)
@@ -699,7 +701,7 @@ def test_without_resume_an_ensemble_is_replaced_and_nothing_else(
     kind: str, lazy: xr.Dataset, whole: Path, frames: Path, tmp_path: Path
 ) -> None:
     write, target = WRITERS[kind], tmp_path / "e"
-    write(ensemble(n=44), target)
+    write(ensemble(n=28), target)
     write(lazy, target, resume=False)
     assert bytes_of(target) == bytes_of(whole_of(kind, whole, frames))
     other = tmp_path / "mine"

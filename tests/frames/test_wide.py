@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import assume, given
+from hypothesis import given
 
 import mmm_xgen as m
 from mmm_xgen.export import (
@@ -14,6 +14,7 @@ from mmm_xgen.export import (
 )
 from tests.strategies import (
     config_with,
+    drawn,
     generate,
     steady,
     valid_configs,
@@ -65,15 +66,6 @@ def ds() -> xr.Dataset:
     return m.generate_mmm_dataset()
 
 
-def drawn(config: m.MMMDataConfig) -> xr.Dataset:
-    """Dataset of a drawn config; one that its noise family cannot serve is no example."""
-    try:
-        return generate(config)
-    except m.ConfigError as error:
-        assume("regions.noise" not in str(error))
-        raise
-
-
 @given(config=valid_configs())
 def test_the_frame_gives_the_arrays_back(config):
     ds = drawn(config)
@@ -111,7 +103,7 @@ def test_nothing_of_the_truth_is_in_the_frame(ds):
 
 
 def test_rows_run_by_date_then_by_label_of_the_geo():
-    """Rows of one geo after those of another are the predecessor's fault; see DESIGN 10."""
+    """Rows of one geo after those of another would be another order."""
     names = ["zeta", "alpha", "geo_10", "geo_2"]
     ds = generate(config_with(steady(), regions={"region_names": names, "similarity": 0.3}))
     frame = to_frame(ds)

@@ -18,7 +18,7 @@ from tests.strategies import (
 )
 
 
-def test_fault_noise_folded_into_the_baseline_and_lost() -> None:
+def test_no_other_term_carries_noise() -> None:
     config = config_with(
         steady(), regions={"sales_volatility": 0.1, "sales_trend": 0.01, "seasonal_amplitude": 0.1}
     )

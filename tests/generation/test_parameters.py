@@ -185,7 +185,7 @@ def test_transforms_apply_to_all_channels_and_a_channel_overrides_them() -> None
     assert list(ds["saturation_kind"].values) == ["hill_function"] * 2 + ["logistic_saturation"]
 
 
-def test_fault_list_valued_transforms_skip_the_geo_variation() -> None:
+def test_parameters_of_a_list_of_transforms_vary_over_geos() -> None:
     transforms = {
         "adstock_fun": ["geometric_adstock", "delayed_adstock"],
         "adstock_kwargs": [{"alpha": 0.5}, {"alpha": 0.4, "theta": 1.0}],
@@ -212,3 +212,18 @@ def test_fault_list_valued_transforms_skip_the_geo_variation() -> None:
     assert list(ds["saturation_kind"].values) == transforms["saturation_fun"]
     kernels = ds["adstock_weights"].sel(channel="A").values
     assert len({kernel.tobytes() for kernel in kernels}) == 4, "the kernel ignores the variation"
+
+
+def test_no_two_parameters_of_a_channel_share_a_draw() -> None:
+    transforms = {
+        "adstock_fun": "geometric_adstock",
+        "adstock_kwargs": {"alpha": 0.5},
+        "saturation_fun": "hill_function",
+        "saturation_kwargs": {"slope": 1.0, "kappa": 1500.0},
+    }
+    regions = {"n_regions": 60, "channel_param_variation": 0.2, "transform_variation": 0.2}
+    ds = generate(config_with(steady(), transforms=transforms, regions=regions))
+    share = ds["adstock_alpha"] / (1 - ds["adstock_alpha"])
+    names = ("saturation_slope", "saturation_kappa", "effect", "base_spend")
+    series = np.log([share.values[:, 0], *(ds[name].values[:, 0] for name in names)])
+    assert np.abs(np.corrcoef(series) - np.eye(len(series))).max() < 0.6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mmm_xgen as m
@@ -44,12 +45,18 @@ def test_roas_outside_its_plausible_range_warns(roas: float) -> None:
         {"base_spend": 0.0, "pattern": "linear_trend"},
         {"pattern": "on_off", "activation_probability": 0.0},
         {"pattern": "delayed_start", "start_period": 52},
+        {"pattern": "delayed_start", "start_period": 51, "ramp_up_periods": 40, "base_spend": 0.0},
     ],
 )
-def test_a_channel_that_never_runs_warns_by_name(idle: dict[str, Any]) -> None:
-    config = m.MMMDataConfig(**config_with({"name": "Ghost"} | idle))
-    messages = warnings_of(lambda: m.generate_mmm_dataset(config))
+def test_a_channel_that_never_runs_warns_by_name_and_does_nothing(idle: dict[str, Any]) -> None:
+    mapping = config_with({"name": "Ghost", "spend_volatility": 0.3} | idle, steady("TV"))
+    messages = warnings_of(lambda: m.generate_mmm_dataset(m.MMMDataConfig(**mapping)))
     assert any("Ghost" in text for text in messages), messages
+    ds = generate(mapping)
+    assert (ds["spend"].sel(channel="Ghost") == 0).all()
+    assert (ds["channel_contribution"].sel(channel="Ghost") == 0).all()
+    assert np.isfinite(ds["y"]).all()
+    assert m.to_frame(ds)["x1-Ghost"].eq(0).all()
 
 
 def test_two_channels_that_move_together_warn_by_name() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mmm_xgen as m
+from mmm_xgen.kernels.adstock import convolve
 from tests.strategies import config_with, generate, steady, warnings_of
 
 
@@ -106,3 +107,15 @@ def test_a_kernel_that_loses_more_than_5_percent_warns(
     about = [text for text in messages if "l_max" in text]
     assert bool(about) is loses, messages
     assert all("TV" in text or "channels.0" in text for text in about)
+
+
+@pytest.mark.parametrize("n_past", [0, 2, 3, 7])
+def test_a_convolution_goes_on_from_the_end_of_its_history(n_past: int) -> None:
+    past, spend = np.arange(1.0, n_past + 1) ** 2, np.array([10.0, 0.0, 7.0, 0.0, 1.0])
+    weights = np.array([0.4, 0.3, 0.2, 0.1])
+    whole = [*past, *spend]
+    wanted = [
+        sum(weights[lag] * whole[at - lag] for lag in range(4) if lag <= at)
+        for at in range(n_past, len(whole))
+    ]
+    np.testing.assert_allclose(convolve(spend, weights, past), wanted, rtol=1e-14)

@@ -424,25 +424,6 @@ def test_uniform_stays_between_its_bounds() -> None:
     assert np.quantile(spend, 0.25) == pytest.approx(875.0, rel=0.08)
 
 
-def test_fault_end_period_ignored() -> None:
-    ds = generate(
-        config_with(
-            {
-                "name": "Print",
-                "pattern": "delayed_start",
-                "base_spend": 800.0,
-                "spend_volatility": 0.0,
-                "start_period": 5,
-                "ramp_up_periods": 2,
-                "end_period": 30,
-            }
-        )
-    )
-    spend = ds["spend"].values.ravel()
-    np.testing.assert_allclose(spend[8:30], 800.0)
-    assert (spend[31:] == 0).all()
-
-
 PATTERNS: dict[str, dict[str, Any]] = {
     "linear_trend": {"spend_trend": 0.01},
     "seasonal": {},
@@ -458,7 +439,7 @@ PATTERNS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", PATTERNS)
-def test_fault_crash_at_volatility_zero(kind: str) -> None:
+def test_without_volatility_a_pattern_is_its_level(kind: str) -> None:
     channel = {"name": "TV", "pattern": kind, "spend_volatility": 0.0} | PATTERNS[kind]
     control = {"name": "Price", "pattern": kind, "value_volatility": 0.0} | PATTERNS[kind]
     ds = generate(

@@ -12,7 +12,7 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.plots.baseline import plot_baseline, plot_controls
 from mmm_xgen.plots.selection import MOST_DATES
 from mmm_xgen.plots.style import plain_text
-from tests.drawing import drawn
+from tests.drawing import drawn, panels, titles
 
 EVENT = {"name": "sale", "dates": ["2022-11-25"], "effect": 0.3, "width_days": 7}
 
@@ -45,14 +45,6 @@ def observed(ds):
         .drop_attrs(deep=False)
         .assign_attrs(freq=ds.attrs["freq"])
     )
-
-
-def panels(figure):
-    return {axes.get_label(): axes for axes in figure.axes}
-
-
-def titles(figure):
-    return [axes.get_title(loc="left") for axes in figure.axes]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from mmm_xgen.plots.panels import MOST_PANELS
 from mmm_xgen.plots.selection import by_size, group_channels
 from mmm_xgen.plots.style import plain_text
 from mmm_xgen.truth import efficiency_frontier, mroas, response_curve, roas
-from tests.drawing import drawn
+from tests.drawing import drawn, titles
 from tests.strategies import quietly
 
 
@@ -63,10 +63,6 @@ def odd() -> xr.Dataset:
     ]
     config = MMMDataConfig(channels=channels, n_periods=30)
     return quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
-
-
-def titles(figure: Figure) -> list[str]:
-    return [axes.get_title(loc="left") for axes in figure.axes]
 
 
 def dots(axes: Axes) -> list[Line2D]:

@@ -28,7 +28,7 @@ from mmm_xgen.plots.recoverability import plot_information_bound
 from mmm_xgen.plots.selection import by_size, group_channels
 from mmm_xgen.plots.style import plain_text
 from mmm_xgen.truth import compare_scenarios, mroas, optimize_allocation, recoverability
-from tests.drawing import drawn
+from tests.drawing import drawn, rows_of, texts_of
 from tests.strategies import quietly
 
 PLANS: dict[str, Any] = {
@@ -65,14 +65,6 @@ def odd() -> xr.Dataset:
     ]
     config = MMMDataConfig(channels=channels, n_periods=30)
     return quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
-
-
-def rows_of(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.get_yticklabels()]
-
-
-def texts_of(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts]
 
 
 def legend_of(figure: Figure) -> list[str]:

@@ -15,7 +15,7 @@ from mmm_xgen.plots.panels import MOST_PANELS
 from mmm_xgen.plots.quality_sheet import AMBER, RED, plot_quality
 from mmm_xgen.plots.style import RISK, plain_text
 from mmm_xgen.quality import check_data_quality
-from tests.drawing import drawn
+from tests.drawing import drawn, observed, panels
 
 ALL = [plot_correlation, plot_quality, plot_outliers]
 
@@ -35,14 +35,6 @@ def generated(n_channels=3, n_regions=2, n_periods=60, n_controls=2, names=None,
     return mmm_xgen.generate_mmm_dataset(config)
 
 
-def observed(ds):
-    coords = {"date", "geo", "channel", "control", "channel_column", "control_column"}
-    kept = ds[["y", "spend", "control_value"]]
-    kept = kept.drop_vars([name for name in kept.coords if name not in coords])
-    kept.attrs = {"freq": ds.attrs["freq"]}
-    return kept
-
-
 def broken(ds):
     """Missing sales, a silent channel, an outlier in spend and one in sales."""
     y, spend = ds.y.values.copy(), ds.spend.values.copy()
@@ -51,10 +43,6 @@ def broken(ds):
     spend[30, 1, 1] *= 80
     spend[..., 2] = 0.0
     return observed(ds).assign(y=ds.y.copy(data=y), spend=ds.spend.copy(data=spend))
-
-
-def panels(figure):
-    return {axes.get_label(): axes for axes in figure.axes}
 
 
 def texts(figure):

@@ -12,7 +12,7 @@ from mmm_xgen.plots.geos import MOST_LINES, plot_geos
 from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.selection import MOST_CHANNELS
 from mmm_xgen.plots.style import plain_text
-from tests.drawing import drawn
+from tests.drawing import drawn, panels
 
 
 def generated(n_regions=3, n_channels=3, n_periods=40, population=None, names=None, **settings):
@@ -39,10 +39,6 @@ def observed(ds):
     kept = ds[["y", "spend"]]
     kept.attrs = {"freq": ds.attrs["freq"]}
     return kept
-
-
-def panels(figure):
-    return {axes.get_label(): axes for axes in figure.axes}
 
 
 def row_names(figure):

@@ -17,7 +17,6 @@ from mmm_xgen import (
     MMMDataConfig,
     RegionConfig,
     SchemaError,
-    TransformConfig,
     plots,
     register_saturation,
 )
@@ -35,7 +34,7 @@ from mmm_xgen.plots.style import (
     plain_text,
     plain_texts,
 )
-from tests.drawing import drawn
+from tests.drawing import drawn, generated, panels
 from tests.strategies import quietly
 
 ROOT = Path(__file__).parents[2]
@@ -48,29 +47,6 @@ WITHOUT_NAMES = (
     "plot_sales",
 )
 PANELS = ["sales", "contributions", "spend", "roas", "response"]
-
-
-def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
-    names = names or [f"channel {position}" for position in range(n_channels)]
-    # Contributions differ, so that their order does not hang on the noise.
-    channels = [
-        ChannelConfig(name=name, base_spend=1000.0 * 1.2 ** (len(names) - position), roas=2.0)
-        for position, name in enumerate(names)
-    ]
-    base = 10 * sum(channel.base_spend for channel in channels)
-    config = MMMDataConfig(
-        channels=channels,
-        regions=RegionConfig(n_regions=n_regions, base_sales_rate=base),
-        # Short enough for the default l_max at every frequency.
-        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
-        n_periods=n_periods,
-        **settings,
-    )
-    return mmm_xgen.generate_mmm_dataset(config)
-
-
-def panels(figure):
-    return {axes.get_label(): axes for axes in figure.axes}
 
 
 def legend_names(figure):

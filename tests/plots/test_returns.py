@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.axes import Axes
 
 import mmm_xgen
 from mmm_xgen import (
@@ -26,7 +25,7 @@ from mmm_xgen.plots.selection import by_size
 from mmm_xgen.plots.style import plain_text
 from mmm_xgen.plots.tables import MOST_NUMBERS, doublings_of
 from mmm_xgen.truth import mroas, roas
-from tests.drawing import drawn
+from tests.drawing import drawn, rows_of, texts_of
 from tests.strategies import quietly
 
 NAMES = ["US$ and CA$", "_hidden and much longer than there is room 12", "placebo", "silent"]
@@ -60,14 +59,6 @@ def hostile() -> xr.Dataset:
         channels=channels, n_periods=20, regions=RegionConfig(n_regions=2, similarity=0.5)
     )
     return quietly(lambda: mmm_xgen.generate_mmm_dataset(config))
-
-
-def rows_of(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.get_yticklabels()]
-
-
-def texts_of(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts]
 
 
 @pytest.fixture(scope="module")

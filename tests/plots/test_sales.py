@@ -12,7 +12,7 @@ from mmm_xgen.errors import AlignmentError, SchemaError
 from mmm_xgen.formatting.amounts import share
 from mmm_xgen.plots.sales import plot_decomposition, plot_sales
 from mmm_xgen.plots.selection import MOST_DATES
-from tests.drawing import drawn
+from tests.drawing import drawn, observed, panels
 
 ROWS = ["sales", "base", "seasons", "controls", "media", "noise"]
 BOTH = [plot_sales, plot_decomposition]
@@ -37,20 +37,8 @@ def generated(n_regions=2, n_periods=60, n_controls=1, **settings):
     return mmm_xgen.generate_mmm_dataset(config)
 
 
-def observed(ds):
-    coords = {"date", "geo", "channel", "control", "channel_column", "control_column"}
-    kept = ds[["y", "spend", "control_value"]]
-    kept = kept.drop_vars([name for name in kept.coords if name not in coords])
-    kept.attrs = {"freq": ds.attrs["freq"]}
-    return kept
-
-
 def with_sales(ds, values):
     return ds.assign(y=ds["y"].copy(data=values))
-
-
-def panels(figure):
-    return {axes.get_label(): axes for axes in figure.axes}
 
 
 def title(axes):

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import mmm_xgen
-from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, TransformConfig
+from mmm_xgen import ChannelConfig, MMMDataConfig
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.formatting.amounts import short_number
@@ -16,42 +16,7 @@ from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.selection import MOST_DATES
 from mmm_xgen.plots.spend import KINDS, plot_spend
 from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_texts
-from tests.drawing import drawn
-
-
-def generated(n_channels=3, n_regions=2, n_periods=52, names=None, **settings):
-    names = names or [f"channel {position}" for position in range(n_channels)]
-    # Contributions differ, so that their order does not hang on the noise.
-    channels = [
-        ChannelConfig(name=name, base_spend=1000.0 * 1.2 ** (len(names) - position), roas=2.0)
-        for position, name in enumerate(names)
-    ]
-    base = 10 * sum(channel.base_spend for channel in channels)
-    config = MMMDataConfig(
-        channels=channels,
-        regions=RegionConfig(n_regions=n_regions, base_sales_rate=base),
-        # Short enough for the default l_max at every frequency.
-        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
-        n_periods=n_periods,
-        **settings,
-    )
-    return mmm_xgen.generate_mmm_dataset(config)
-
-
-def legend_names(figure):
-    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-
-
-def title(figure):
-    return figure.axes[0].get_title(loc="left")
-
-
-def row_names(figure):
-    return [text.get_text() for text in figure.axes[0].get_yticklabels()]
-
-
-def row_texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
+from tests.drawing import drawn, generated, legend_names, row_names, row_texts, title
 
 
 @pytest.fixture(scope="module")

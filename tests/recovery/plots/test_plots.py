@@ -517,7 +517,15 @@ def test_a_fit_is_drawn_into_its_folder(out):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
-def test_pictures_of_a_fit_are_all_there_or_none(out, monkeypatch):
+@pytest.fixture
+def without_pixels(monkeypatch):
+    """Files of pictures, where not the pictures but their files are tested."""
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda self, path, **_: Path(path).write_bytes(b"")
+    )
+
+
+def test_pictures_of_a_fit_are_all_there_or_none(out, monkeypatch, without_pixels):
     folder = next(out.glob("a/ols/0001*"))
 
     def interrupted(*_, **__):
@@ -562,7 +570,7 @@ def test_a_study_is_drawn_anew_and_its_first_fits_once(out):
     assert not list(out.rglob(".*"))
 
 
-def test_every_dataset_has_pictures_of_its_own(out):
+def test_every_dataset_has_pictures_of_its_own(out, without_pixels):
     """All rows of a large study would not be on the first page, which is the one that is kept."""
     (out / "summary").mkdir()
     units = read_units(out)

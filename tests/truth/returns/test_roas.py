@@ -5,22 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import assume, given
+from hypothesis import given
 
 import mmm_xgen as m
 from mmm_xgen.truth import attribution, contribution_totals, roas
-from tests.strategies import config_with, generate, steady, valid_configs
+from tests.strategies import config_with, drawn, generate, steady, valid_configs
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
-
-
-def drawn(config: m.MMMDataConfig) -> xr.Dataset:
-    """Dataset of a drawn config; one that its noise family cannot serve is no example."""
-    try:
-        return generate(config)
-    except m.ConfigError as error:
-        assume("regions.noise" not in str(error))
-        raise
 
 
 def without(ds: xr.Dataset, channel: str) -> xr.DataArray:
