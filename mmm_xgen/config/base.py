@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import json
 import re
 from collections import Counter
@@ -14,12 +15,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetJsonSchemaHandler,
     Strict,
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from mmm_xgen.config.descriptions import Description, parameters, summary
 from mmm_xgen.config.names import (
     NAMED_LISTS,
     as_part,
@@ -61,8 +65,29 @@ else:
     ModelMetaclass = type(BaseModel)
 
 
+def _default_shown(field: FieldInfo) -> Any:
+    if field.is_required():
+        return inspect.Parameter.empty
+    return field.default_factory or field.default
+
+
 class _RaisesConfigError(ModelMetaclass):
-    """Turns what pydantic raises into a `ConfigError`, once, where the user called."""
+    """Raise `ConfigError` instead of pydantic's errors, once, where the user called."""
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """Fields and their defaults, for `help()` and notebooks."""
+        shown = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default_shown(field))
+            for name, field in self.model_fields.items()  # type: ignore[attr-defined]
+        ]
+        if len(self._keys({})) > len(shown):  # type: ignore[attr-defined]
+            shown.append(inspect.Parameter("flat_keys", inspect.Parameter.VAR_KEYWORD))
+        return inspect.Signature(shown)
+
+    @__signature__.setter
+    def __signature__(self, signature: Any) -> None:
+        """Ignore the signature that pydantic sets: it shows validators, not defaults."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -126,6 +151,26 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
                     "unknown_key", "{owner} has no such key; {known}", context
                 )
         return {key: plain(value) for key, value in data.items()}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        schema["description"] = summary(cls)
+        descriptions = cls._descriptions()
+        for name, part in schema["properties"].items():
+            # Pydantic's title repeats the name.
+            part.pop("title", None)
+            if name in descriptions:
+                part["description"] = descriptions[name].text
+        return reference
+
+    @classmethod
+    def _descriptions(cls) -> dict[str, Description]:
+        """Return the description of every key."""
+        return parameters(cls)
 
     @classmethod
     def _keys(cls, data: Mapping[str, Any]) -> list[str]:

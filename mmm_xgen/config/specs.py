@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, create_model, model_validator
 from pydantic_core import core_schema
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail, shown
+from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
 from mmm_xgen.errors import UnknownKindError
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import TRENDS
@@ -27,7 +29,13 @@ CUSTOM = "custom:"
 
 
 class Spec(FrozenConfig):
-    """Kind by name, and what it needs."""
+    """A registered kind, by its name and with its keys.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the kind.
+    """
 
     kind: str
     registry: ClassVar[Registry[Any]]
@@ -53,6 +61,11 @@ class Spec(FrozenConfig):
         return [key for key in cls.model_fields if key != "kind"]
 
     @classmethod
+    def _descriptions(cls) -> dict[str, Description]:
+        base = cls.__bases__[0]
+        return parameters(Spec) | parameters(base) | keys_of_kind(cls.registered)
+
+    @classmethod
     def _owner(cls) -> str:
         return cls.registered.name
 
@@ -68,16 +81,15 @@ class Spec(FrozenConfig):
 class AdstockSpec(Spec):
     """An adstock: its kind, length and parameters.
 
-    Attributes
+    Parameters
     ----------
-    l_max : int, optional
-        Number of kernel weights, lags 0 to l_max - 1; 56, 8 or 3 for daily, weekly or
-        monthly data by default.
-    normalize : bool
-        Whether the weights sum to 1.
+    l_max : int, periods, default 56, 8 or 3 for daily, weekly or monthly data
+        Number of weights. They belong to the lags 0 to ``l_max - 1``.
+    normalize : bool, default True
+        If True, the weights are scaled to sum to 1.
     half_life : str, optional
-        Time after its peak in which the weight falls to half of it, such as ``"10D"``; stands for
-        alpha.
+        Time after the peak in which the weight falls to half, such as ``"10D"``. Replaces
+        `alpha` in kinds that have a half-life.
     """
 
     registry = ADSTOCKS
@@ -108,8 +120,8 @@ class AdstockSpec(Spec):
 class SaturationSpec(Spec):
     """A saturation curve: its kind and parameters.
 
-    A parameter that carries the unit of spend and is not given is set from the base spend of
-    its channel: the half-saturation of a Hill curve, for instance, lies there.
+    A parameter in units of spend that is not set follows from the base spend of the channel.
+    The half-saturation of a Hill curve, for instance, is then the base spend.
     """
 
     registry = SATURATIONS
@@ -146,16 +158,20 @@ def _number_or_list(domain: Domain) -> Callable[[Any], Any]:
 
 
 class NoiseSpec(Spec):
-    """A noise family with one of three statements of its size.
+    """A noise family: its kind, parameters and size.
 
-    Attributes
+    Set the size with one of `sales_volatility`, `y_sigma` and `r_squared`.
+
+    Parameters
     ----------
-    sales_volatility : float, optional
-        Sd as a share of the base sales of the geo; 0.05 where nothing else is given.
-    y_sigma : float or list of float, optional
-        Sd in KPI units, for a geo of reference size or one a geo.
+    sales_volatility : float, share of base sales, default 0.05 unless another size is set
+        Standard deviation of the noise, relative to the base sales of the geo.
+    y_sigma : float or list of float, KPI units per period, optional
+        Standard deviation of the noise. One number is for a geo of reference size; a list has
+        one number per geo.
     r_squared : float or list of float, optional
-        Share of the variance of sales that is not noise, for all geos or one a geo.
+        Share of the variance of sales that is not noise: one number for all geos, or a list
+        with one number per geo.
     """
 
     registry = NOISES
@@ -202,7 +218,8 @@ def spec_model(kind: Kind, base: Any) -> type[Spec]:
     for name, setting in kind.settings.items():
         default = ... if setting.default is REQUIRED else setting.default
         fields[name] = (setting.annotation, default)
-    model: type[Spec] = create_model(f"{base.__name__}_{kind.name}", __base__=base, **fields)
+    name = f"{base.__name__}_{kind.name}"
+    model: type[Spec] = create_model(name, __base__=base, __doc__=kind.function.__doc__, **fields)
     model.registered = kind
     return model
 
@@ -256,10 +273,19 @@ def custom_pattern(function: Any) -> PatternKind:
 
 def _number_field(parameter: Parameter) -> tuple[Any, Any]:
     number: Any = Integer if parameter.domain.integer else Number
-    annotation = Annotated[number, AfterValidator(_inside(parameter.domain))]
+    bounds = Field(json_schema_extra=_bounds(parameter.domain))
+    annotation = Annotated[number, AfterValidator(_inside(parameter.domain)), bounds]
     if parameter.spend_power:
         return (annotation | None, None)
     return (annotation, ... if parameter.default is REQUIRED else parameter.default)
+
+
+def _bounds(domain: Domain) -> dict[str, Any]:
+    """Bounds of a number as JSON Schema spells them."""
+    lower = "exclusiveMinimum" if domain.open_lower else "minimum"
+    upper = "exclusiveMaximum" if domain.open_upper else "maximum"
+    bounds = {lower: domain.lower, upper: domain.upper}
+    return {key: bound for key, bound in bounds.items() if np.isfinite(bound)}
 
 
 def _inside(domain: Domain) -> Callable[[Any], Any]:
@@ -296,7 +322,7 @@ class KindOf:
         models = [spec_model(kind, self.base) for kind in self.registry.values()]
         branches = [model.model_json_schema() for model in models]
         for kind, branch in zip(self.registry.values(), branches, strict=True):
-            branch["properties"]["kind"] = {"const": kind.name, "type": "string"}
+            branch["properties"]["kind"] |= {"const": kind.name}
             branch.pop("title", None)
         return {"anyOf": [{"enum": list(self.registry), "type": "string"}, *branches]}
 
@@ -328,22 +354,39 @@ class KindOf:
             key for key in spec_model(self.registry[name], self.base).model_fields if key != "kind"
         ]
 
-    def schemas_of_keys(self) -> dict[str, list[dict[str, Any]]]:
-        """Distinct JSON Schemas of every key of every kind."""
-        found: dict[str, list[dict[str, Any]]] = {}
+    def schemas_of_keys(self) -> dict[str, dict[str, Any]]:
+        """JSON Schema of every key of every kind, for the flat spelling."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
         for kind in self.registry.values():
             properties = spec_model(kind, self.base).model_json_schema()["properties"]
-            for key, schema in properties.items():
-                bare = {name: part for name, part in schema.items() if name != "default"}
-                if key != "kind" and bare not in found.setdefault(key, []):
-                    found[key].append(bare)
-        return found
+            for key in properties.keys() - {"kind"}:
+                found.setdefault(key, {})[kind.name] = properties[key]
+        return {key: _for_all_kinds(found[key], len(self.registry)) for key in sorted(found)}
 
     def flat_keys(self) -> set[str]:
         """Keys of all kinds, which may be written beside the field instead of inside it."""
         return {key for kind in self.registry.values() for key in kind.keys} | (
             set(self.base.model_fields) - {"kind"}
         )
+
+
+def _for_all_kinds(schemas: Mapping[str, dict[str, Any]], n_kinds: int) -> dict[str, Any]:
+    """JSON Schema of a key that several kinds may have, given the schema for each of them."""
+    texts: dict[str, list[str]] = {}
+    branches: list[dict[str, Any]] = []
+    for kind, schema in schemas.items():
+        texts.setdefault(schema["description"], []).append(kind)
+        branch = {
+            name: part for name, part in schema.items() if name not in ("default", "description")
+        }
+        if branch not in branches:
+            branches.append(branch)
+    described = [
+        text if len(kinds) == n_kinds else f"{', '.join(kinds)}: {text}"
+        for text, kinds in texts.items()
+    ]
+    merged = branches[0] if len(branches) == 1 else {"anyOf": branches}
+    return merged | {"description": "; ".join(described)}
 
 
 def flat_keys_schema(
@@ -362,10 +405,8 @@ def flat_keys_schema(
     def extend(schema: dict[str, Any]) -> None:
         properties = schema["properties"]
         for kind_of in folded:
-            for key, branches in kind_of.schemas_of_keys().items():
-                properties.setdefault(
-                    key, branches[0] if len(branches) == 1 else {"anyOf": branches}
-                )
+            for key, key_schema in kind_of.schemas_of_keys().items():
+                properties.setdefault(key, key_schema)
         for field, kind_of in (functions or {}).items():
             name = {"enum": [*kind_of.registry, None]}
             properties[f"{field}_fun"] = {"anyOf": [name, {"type": "array", "items": name}]}
