@@ -1,4 +1,4 @@
-"""Random streams addressed by name, so that no two places ever share numbers."""
+"""Random streams addressed by name, so that two places never share random numbers."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 
 
 def stream(seed: int, *path: str) -> np.random.Generator:
-    """Random stream of one named place under one seed.
+    """Return the random stream of one named place under one seed.
 
-    The path is hashed into the spawn key of a `numpy.random.SeedSequence`: streams of
-    different paths or seeds are independent, and none depends on which others exist.
+    The path is hashed into the spawn key of a `numpy.random.SeedSequence` [1]_. Streams of
+    different paths or seeds are independent, and no stream depends on which others exist.
 
     Parameters
     ----------
     seed : int
-        The one seed of the dataset.
+        Seed of the dataset.
     *path : str
         Name of the place, such as ``("spend", "TV")``.
 
     Returns
     -------
     numpy.random.Generator
-        A fresh generator. Draw from it once: a second draw would make the numbers of one
-        geo depend on how many geos there are.
+        New generator. Draw from it once: with a second draw, the numbers of one geo would
+        depend on the number of geos.
 
     References
     ----------
-    NumPy, "Parallel random number generation", section on `SeedSequence` spawning.
+    .. [1] NumPy, "Parallel random number generation", section on `SeedSequence` spawning.
 
     Examples
     --------
@@ -38,18 +38,17 @@ def stream(seed: int, *path: str) -> np.random.Generator:
     >>> stream(1, "spend", "TV").normal() == stream(1, "spend", "Radio").normal()
     False
     """
-    # What SeedSequence(entropy=seed, spawn_key=words of the hash) makes of the two: the words of
-    # the seed, filled up to its pool of four, then those of the key. As one array they cost a
-    # third of it.
+    # Same as SeedSequence(entropy=seed, spawn_key=words of the hash) in a third of the time: the
+    # words of the seed, padded to the pool size of four, followed by those of the key.
     size = max(16, -(-int(seed).bit_length() // 32) * 4)
     words = np.frombuffer(int(seed).to_bytes(size, "little") + _spawn_key(path), dtype="<u4")
     sequence = np.random.SeedSequence(words.astype(np.uint32, copy=False))
     return np.random.Generator(np.random.PCG64(sequence))
 
 
-# Thousands of datasets ask for the same places.
+# Cached: thousands of datasets use the same places.
 @functools.lru_cache(maxsize=4096)
 def _spawn_key(path: tuple[str, ...]) -> bytes:
-    # The length before each part keeps ("a", "bc") and ("ab", "c") apart.
+    # The length before each part makes ("a", "bc") and ("ab", "c") differ.
     name = "".join(f"{len(part)}:{part}" for part in path)
     return hashlib.blake2b(name.encode(), digest_size=16).digest()

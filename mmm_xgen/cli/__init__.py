@@ -1,4 +1,7 @@
-"""The command ``mmm-xgen``: it parses, calls the library and writes; it computes nothing."""
+"""Command line `mmm-xgen`.
+
+It parses arguments, calls the library and prints or writes the result. It computes nothing.
+"""
 
 import lazy_loader
 

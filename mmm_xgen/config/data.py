@@ -28,10 +28,10 @@ from mmm_xgen.kernels.calendar import (
     weekday,
 )
 
-# Dates that any table, plot and database can hold, those of the burn-in among them.
+# Dates that tables, plots and databases can hold. The burn-in must lie between them too.
 EARLIEST, LATEST = np.datetime64("1700-01-01"), np.datetime64("2200-01-01")
 FIRST_DATE = np.datetime64("2022-01-01")
-# Periods closer than this share are one season to any model.
+# Two seasons whose periods differ by less than this share cannot be told apart.
 SAME_PERIOD = 0.01
 
 
@@ -174,7 +174,7 @@ class MMMDataConfig(TextConfig):
         if start is not None and start != first_date(self.freq, start):
             nearest = first_date(self.freq, start)
             raise fail(
-                f"found {start}, which is no date of freq {self.freq!r}; the next one is {nearest}",
+                f"found {start}, which is not a date of freq {self.freq!r}; the next is {nearest}",
                 "start_date",
             )
         return self
@@ -199,7 +199,7 @@ class MMMDataConfig(TextConfig):
 
     @model_validator(mode="after")
     def _experiments_fit(self) -> MMMDataConfig:
-        # A media plan brings channels, geos and dates: `apply_experiments` checks against those.
+        # With a media plan, `apply_experiments` checks against the plan's channels and dates.
         if self.spend_plan is None and self.experiments:
             check_experiments(
                 self.experiments,
@@ -320,8 +320,8 @@ def check_seasons(config: MMMDataConfig) -> None:
             for name, other in used.items():
                 if abs(days / other - 1) < SAME_PERIOD:
                     raise fail(
-                        f"found a season of {days:.4g} days (harmonic {harmonic}), which {name} "
-                        "is already; drop one of them",
+                        f"found a season of {days:.4g} days (harmonic {harmonic}), the same as "
+                        f"{name}; drop one of them",
                         *where,
                     )
             used[f"harmonic {harmonic} of seasonalities.{position}"] = days

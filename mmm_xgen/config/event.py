@@ -70,7 +70,7 @@ class EventConfig(FrozenConfig):
     lag_days: Annotated[Number, Field(ge=-400, le=400)] = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # As a spec does, so that a worker process knows a shape of the user's own.
+        # Send the user's own shape along, so that a worker process knows it.
         shape = kind_to_send(EVENT_SHAPES[self.shape], EVENT_SHAPES)
         return _event_from, (type(self), shape, self.__getstate__())
 

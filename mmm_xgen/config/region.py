@@ -14,7 +14,7 @@ from mmm_xgen.kernels.baseline import TRENDS
 from mmm_xgen.kernels.noise import NOISES
 
 DEFAULT_VOLATILITY = 0.05
-# Sd on the link scale at similarity 0, the largest that `similarity` can set.
+# Standard deviation on the link scale at similarity 0.
 LARGEST_VARIATION = 0.5
 VARIATIONS = ("baseline_variation", "channel_param_variation", "transform_variation")
 NAMED_PERIODS = {"weekly": 7.0, "monthly": 365.25 / 12, "quarterly": 365.25 / 4}
@@ -80,7 +80,7 @@ class SeasonalityConfig(FrozenConfig):
         defaults = {name: type(self).model_fields[name].default for name in beside}
         changed = [name for name in sorted(beside) if getattr(self, name) != defaults[name]]
         if self.weekday_effects is not None and changed:
-            raise fail("found beside weekday_effects, which say it all", changed[0])
+            raise fail("cannot be combined with weekday_effects; leave it out", changed[0])
         return self
 
     @property

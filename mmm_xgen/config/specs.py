@@ -1,4 +1,4 @@
-"""Frozen specs of registered kinds, made from the signature of the kind's own function."""
+"""Configuration models of registered kinds, made from the signatures of their functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
 from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS
 
-# What the name of a callable that is not registered begins with.
+# Start of the name of a callable that is not registered.
 CUSTOM = "custom:"
 
 
@@ -42,18 +42,18 @@ class Spec(FrozenConfig):
     registered: ClassVar[Kind]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The class is made at run time, so a pickle names what the class is made of.
+        # The class is created at run time, so the pickle holds the base class and the kind.
         kind = kind_to_send(self.registered, self.registry)
         return _spec_from, (type(self).__bases__[0], kind, self.__getstate__())
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Values of the numeric parameters; None where the library derives one."""
+        """Values of the numeric parameters; None if the library derives the value."""
         return {name: getattr(self, name) for name in self.registered.parameters}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Values of the arguments that are no numbers."""
+        """Values of the arguments that are not numbers."""
         return {name: getattr(self, name) for name in self.registered.settings}
 
     @classmethod
@@ -143,7 +143,7 @@ ABOVE_ZERO_TO_ONE = Domain(lower=0, upper=1, open_lower=True)
 
 
 def _number_or_list(domain: Domain) -> Callable[[Any], Any]:
-    """Validator for one number, or a list with one number a geo, inside `domain`."""
+    """Return a validator for one number, or a list with one number per geo, inside `domain`."""
 
     def validate(value: Any) -> Any:
         if value is None:
@@ -190,7 +190,7 @@ class NoiseSpec(Spec):
 
 
 def days_in_half_life(text: Any) -> float:
-    """Days in a half-life written as a pandas time delta, such as ``"10D"``."""
+    """Return the days in a half-life written as a pandas time delta, such as ``"10D"``."""
     import pandas as pd
 
     try:
@@ -205,9 +205,9 @@ def days_in_half_life(text: Any) -> float:
 
 @functools.cache
 def spec_model(kind: Kind, base: Any) -> type[Spec]:
-    """Model of one kind: a field for each keyword-only argument of its function.
+    """Return the model of one kind, with a field for each keyword-only argument of its function.
 
-    The kind is hashed by identity, so registering another function makes another model.
+    The cache hashes the kind by identity, so a newly registered function gets a new model.
     """
     fields: dict[str, Any] = {}
     for name, parameter in kind.parameters.items():
@@ -225,10 +225,10 @@ def spec_model(kind: Kind, base: Any) -> type[Spec]:
 
 
 def kind_to_send(kind: Kind, registry: Registry[Any]) -> Any:
-    """Return what stands for a kind in a pickle: its name, and for a user's own kind itself.
+    """Return the kind as a pickle holds it: its name, or the kind itself if the user defined it.
 
-    So a worker process knows the kinds of a script or a notebook too. A kind whose functions a
-    pickle cannot name, such as a lambda, goes by its name: the worker must register it.
+    So a worker process also knows the kinds of a script or a notebook. A kind whose functions
+    cannot be pickled by name, such as a lambda, is sent by its name; the worker must register it.
     """
     if kind.name.startswith(CUSTOM):
         return kind.function
@@ -239,7 +239,7 @@ def kind_to_send(kind: Kind, registry: Registry[Any]) -> Any:
 
 
 def _has_address(function: Any) -> bool:
-    """Tell if the name of a function leads to it, as a pickle needs."""
+    """Tell if pickle can find a function by its module and name."""
     try:
         found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (AttributeError, KeyError):
@@ -248,7 +248,7 @@ def _has_address(function: Any) -> bool:
 
 
 def received_kind(sent: Any, registry: Registry[Any]) -> Kind:
-    """Kind that a pickle names or contains; a user's own kind is registered if it is new here."""
+    """Return the kind that `kind_to_send` sent; register a user's kind if it is new here."""
     if isinstance(sent, Kind):
         if sent.name not in registry:
             registry.add(sent.name, sent)
@@ -266,7 +266,7 @@ def _spec_from(base: type[Spec], sent: Any, state: dict[str, Any]) -> Spec:
 
 @functools.cache
 def custom_pattern(function: Any) -> PatternKind:
-    """Kind of an unregistered callable, the same for the same callable."""
+    """Return the kind of an unregistered callable, always the same for the same callable."""
     name = f"{CUSTOM}{getattr(function, '__qualname__', type(function).__qualname__)}"
     return PatternKind(name=name, function=function, parameters={}, settings={}, by_geo=True)
 
@@ -298,7 +298,7 @@ def _inside(domain: Domain) -> Callable[[Any], Any]:
 
 
 class KindOf:
-    """Annotation of a field that holds a spec of some registered kind.
+    """Annotation of a field that holds a spec of a registered kind.
 
     Accepts the name of the kind, a mapping with ``kind`` and its keys, or a spec.
     """
@@ -339,13 +339,13 @@ class KindOf:
             kind = self.registry[name if name is not None else self.default]
         except (UnknownKindError, TypeError) as error:
             raise fail(str(error), "kind") from None
-        # Pydantic's own door: it keeps the path below this one, which a ConfigError would end.
+        # Call pydantic directly to keep nested error paths; a ConfigError would cut them off.
         model = spec_model(kind, self.base)
         spec: Spec = model.__pydantic_validator__.validate_python({**value, "kind": kind.name})
         return spec
 
     def keys_of(self, value: Any) -> list[str]:
-        """Keys of the kind that `value` names, or of all kinds where it names none."""
+        """Return the keys of the kind that `value` names, or of all kinds if it names none."""
         name = value.get("kind") if isinstance(value, Mapping) else value
         name = self.default if name is None else name
         if not isinstance(name, str) or name not in self.registry:
@@ -364,7 +364,7 @@ class KindOf:
         return {key: _for_all_kinds(found[key], len(self.registry)) for key in sorted(found)}
 
     def flat_keys(self) -> set[str]:
-        """Keys of all kinds, which may be written beside the field instead of inside it."""
+        """Return the keys of all kinds, which may stand beside the field instead of inside it."""
         return {key for kind in self.registry.values() for key in kind.keys} | (
             set(self.base.model_fields) - {"kind"}
         )
@@ -392,7 +392,7 @@ def _for_all_kinds(schemas: Mapping[str, dict[str, Any]], n_kinds: int) -> dict[
 def flat_keys_schema(
     *folded: KindOf, functions: Mapping[str, KindOf] | None = None
 ) -> Callable[[dict[str, Any]], None]:
-    """JSON Schema of the flat spelling, to be added to that of the nested one.
+    """Return a function that adds the flat spelling to a JSON Schema with the nested one.
 
     Parameters
     ----------
@@ -417,7 +417,7 @@ def flat_keys_schema(
 
 
 def fold(data: Mapping[str, Any], field: str, flat: set[str]) -> dict[str, Any]:
-    """`data` with its `flat` keys moved into the spec under `field`."""
+    """Return `data` with its `flat` keys moved into the spec under `field`."""
     found = {key: data[key] for key in data if key in flat}
     if not found:
         return dict(data)
@@ -438,7 +438,7 @@ def fold(data: Mapping[str, Any], field: str, flat: set[str]) -> dict[str, Any]:
 
 
 def fold_function(data: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """`data` with ``<field>_fun`` and ``<field>_kwargs`` joined into specs under `field`."""
+    """Return `data` with ``<field>_fun`` and ``<field>_kwargs`` joined to specs under `field`."""
     name, arguments = f"{field}_fun", f"{field}_kwargs"
     if name not in data and arguments not in data:
         return dict(data)

@@ -21,7 +21,7 @@ def _one_or_each(value: Any) -> str:
     return BRANCHES[1] if isinstance(value, list | tuple) else BRANCHES[0]
 
 
-# One spec for all channels, or a tuple with one for each.
+# One spec for all channels, or a tuple with one per channel.
 OneOrEach = Annotated[
     Annotated[Transform, Tag(BRANCHES[0])] | Annotated[tuple[Transform, ...], Tag(BRANCHES[1])],
     Discriminator(_one_or_each),

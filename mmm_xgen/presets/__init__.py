@@ -1,4 +1,4 @@
-"""Ready configurations, one YAML file each: sizes, patterns and economics of typical businesses.
+"""Ready configurations of typical businesses, one YAML file each.
 
 A file has a `description`, the `bands` that its economics keep to for any seed, and the
 `config`.

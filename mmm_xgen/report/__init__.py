@@ -1,4 +1,4 @@
-"""The report: one HTML file that shows and tells what is in a dataset."""
+"""Report on a dataset in one HTML file."""
 
 from mmm_xgen.report.page import write_report
 
