@@ -167,16 +167,16 @@ class MMMAccessor(_OfDataset):
 
     @property
     def plot(self) -> MMMPlots:
-        """Pictures: ``ds.mmm.plot.spend()`` is `mmm_xgen.plots.plot_spend`, and so on."""
+        """Plots: ``ds.mmm.plot.spend()`` is `mmm_xgen.plots.plot_spend`, and so on."""
         return MMMPlots(self._ds)
 
     def respond(self, spend: xr.DataArray, *, history: xr.DataArray | None = None) -> xr.DataArray:
-        """Contribution that other spend makes: `mmm_xgen.respond`."""
+        """Return the contribution of another spend: `mmm_xgen.respond`."""
         return response.respond(spend, self._ds, history=history)
 
     def check_quality(self) -> DataQualityReport:
-        """What is wrong or odd in the data: `mmm_xgen.check_data_quality`."""
-        # Only who asks pays for the import.
+        """Check the data for faults and oddities: `mmm_xgen.check_data_quality`."""
+        # Import only when it is used: it is slow.
         from mmm_xgen.quality import check_data_quality
 
         return check_data_quality(self._ds)
@@ -226,7 +226,7 @@ class MMMAccessor(_OfDataset):
     what_would_help = _method(truth.what_would_help)
 
 
-# Keys of the dictionary that mmm_data_generator returned, and what stands in their place.
+# Keys of the dictionary that mmm_data_generator returned, and their replacements.
 FORMER_KEYS = {
     "data": "ds.mmm.to_frame() is the frame",
     "ground_truth": "ds has the truth, and ds.mmm.ground_truth() gives it as a dictionary",
