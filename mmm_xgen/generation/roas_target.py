@@ -1,4 +1,4 @@
-"""The factor that gives a channel the return on ad spend it is configured to have."""
+"""Factor on the effect of a channel that makes its return on ad spend the target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def factor_for_roas(
     response: FloatArray,
     fixed: list[bool],
 ) -> FloatArray:
-    r"""Factor on the effect of each channel that makes its ROAS over all geos the target.
+    r"""Return the factor on each channel's effect that makes its ROAS over all geos the target.
 
     Contributions are linear in the effect, so the factor has a closed form:
 
@@ -27,18 +27,18 @@ def factor_for_roas(
     Parameters
     ----------
     batch : Batch
-        Has the targets.
+        Configurations with the targets.
     effect : array, dims (dataset, geo, channel)
         Effect before the factor, in KPI units per period.
     spend, response : array, dims (dataset, channel, geo, date)
-        Spend in currency per period, and what the effect multiplies.
-    fixed : list of bool, one a channel
-        Channels whose effect is given and stays.
+        Spend in currency per period, and the response that the effect multiplies.
+    fixed : list of bool, one per channel
+        True for channels whose effect is given and does not change.
 
     Returns
     -------
     array, dims (dataset, channel)
-        1 where a channel has no target, or where its effect is given.
+        1 if a channel has no target, or if its effect is given.
 
     Raises
     ------
