@@ -108,8 +108,8 @@ def label(
     """
     units = {"currency": config.currency, "kpi": config.kpi}
     kinds = [spec.kind for spec in (*config.adstocks, *config.saturations)]
-    # Leave out the parts that the configuration does not have, except controls, so that their
-    # sum can be taken from any Dataset.
+    # A part that the configuration does not have is not shown; controls always are, so that
+    # their sum can be taken from any Dataset.
     data = {
         name: ((*leading, *dims), values, attributes(name, **units, kinds=kinds))
         for name, values in variables.items()
@@ -140,7 +140,7 @@ def label(
     coordinates = {}
     for name, (dim, values) in _coordinates(config).items():
         meaning = attributes(name, **units)
-        # Dates get their units from the CF encoding; an attribute "units" could not be written.
+        # CF says of dates what units they have; a second word on it cannot be written.
         is_date = isinstance(values, pd.DatetimeIndex)
         about = {"long_name": meaning["long_name"]} if is_date else meaning
         coordinates[name] = (dim, values, about)
@@ -148,7 +148,7 @@ def label(
 
 
 def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
-    """Return dim and values of every coordinate."""
+    """Dim and values of every coordinate."""
     calendar = config.calendar
     dates = pd.DatetimeIndex(calendar.dates.astype("datetime64[ns]"))
     labels = labels_of(config)

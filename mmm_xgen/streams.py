@@ -38,17 +38,18 @@ def stream(seed: int, *path: str) -> np.random.Generator:
     >>> stream(1, "spend", "TV").normal() == stream(1, "spend", "Radio").normal()
     False
     """
-    # Same as SeedSequence(entropy=seed, spawn_key=words of the hash) in a third of the time: the
-    # words of the seed, padded to the pool size of four, followed by those of the key.
+    # What SeedSequence(entropy=seed, spawn_key=words of the hash) makes of the two: the words of
+    # the seed, filled up to its pool of four, then those of the key. As one array they cost a
+    # third of it.
     size = max(16, -(-int(seed).bit_length() // 32) * 4)
     words = np.frombuffer(int(seed).to_bytes(size, "little") + _spawn_key(path), dtype="<u4")
     sequence = np.random.SeedSequence(words.astype(np.uint32, copy=False))
     return np.random.Generator(np.random.PCG64(sequence))
 
 
-# Cached: thousands of datasets use the same places.
+# Thousands of datasets ask for the same places.
 @functools.lru_cache(maxsize=4096)
 def _spawn_key(path: tuple[str, ...]) -> bytes:
-    # The length before each part makes ("a", "bc") and ("ab", "c") differ.
+    # The length before each part keeps ("a", "bc") and ("ab", "c") apart.
     name = "".join(f"{len(part)}:{part}" for part in path)
     return hashlib.blake2b(name.encode(), digest_size=16).digest()

@@ -400,12 +400,12 @@ def _active_client() -> Any:
         return None
 
 
-# Progress -----------------------------------------------------------------------------------
+# How far it is ------------------------------------------------------------------------------
 
 
 @contextmanager
 def shown(datasets: int, done: int, *, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr, on a terminal only; call what it yields to add datasets."""
+    """Bar on stderr, on a terminal only; calling what it yields tells of further datasets."""
     if not (wanted and sys.stderr.isatty()):
         yield lambda _: None
         return

@@ -294,7 +294,7 @@ def _zipped(values: Any, labels: list[list[str] | None]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON has: Python scalars, and None for numbers that are not finite."""
+    """Value that JSON has: NumPy scalars as Python's, and None for what is not finite."""
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

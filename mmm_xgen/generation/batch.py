@@ -65,7 +65,7 @@ class Batch:
         return np.array([read(each) for each in regions], dtype=float)
 
     def streams(self, *path: str) -> Iterator[np.random.Generator]:
-        """Yield the random stream of a named place for each dataset."""
+        """Random stream of a named place, dataset by dataset."""
         return (stream(seed, *path) for seed in self.seeds)
 
     def normal(self, shape: tuple[int, ...], *path: str) -> FloatArray:

@@ -66,7 +66,7 @@ def _is_other_variable(name: str) -> bool:
 
 
 def _amplitudes(config: MMMDataConfig) -> list[str]:
-    """Return the parameter that contains the effect in the Dataset, one per channel."""
+    """Parameter that contains the effect in the Dataset, one a channel."""
     return [f"saturation_{SATURATIONS[s.kind].amplitude or 'beta'}" for s in config.saturations]
 
 

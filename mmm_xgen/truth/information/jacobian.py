@@ -28,7 +28,7 @@ from mmm_xgen.schema import describe, require
 from mmm_xgen.truth.media import contribution, derivative, history_of, media_from, spend_of
 from mmm_xgen.truth.what_if.counterfactual import refuse_foreign_contribution
 
-# Constants of a curve: only eps / lam matters, so PyMC-Marketing's component fixes eps.
+# Constants of a curve: PyMC-Marketing's component fixes eps, since only eps / lam counts.
 CONSTANTS = frozenset({"saturation_eps"})
 BASELINE = ("intercept_contribution", "gamma_fourier", "gamma_seasonal", "event_effect")
 CONTROLS = ("gamma_control", "control_elasticity")
@@ -232,7 +232,7 @@ def media_columns(model: Model, channels: list[int] | None = None) -> Columns:
 
 
 def amplitude_of(media: Media, channel: int) -> str:
-    """Return the name of the parameter that scales the whole curve of a channel."""
+    """Name of the parameter that scales the whole curve of a channel."""
     return f"saturation_{SATURATIONS[media.saturation_kind[channel]].amplitude or 'beta'}"
 
 
@@ -245,7 +245,7 @@ def _size(model: Model) -> FloatArray:
 
 
 def _domains(media: Media, channel: int) -> dict[str, Domain]:
-    """Return the free parameters of one channel by Dataset name, the amplitude included."""
+    """Free parameters of one channel, the amplitude included, by Dataset name."""
     adstock = ADSTOCKS[media.adstock_kind[channel]]
     saturation = SATURATIONS[media.saturation_kind[channel]]
     return {
