@@ -1,7 +1,7 @@
-"""The one response function: from spend to contribution.
+"""Response function: from spend to contribution.
 
-Generation, counterfactuals, curves and the optimum all go through it. `Media` holds the true
-response of all channels as plain arrays; `respond` is the labelled face of it.
+Generation, counterfactuals, curves and the optimum all use it. `Media` holds the true response of
+all channels as plain arrays; `respond` is the same for labelled data.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ class Media:
 
     Parameters
     ----------
-    adstock_kind, saturation_kind : tuple of str, one a channel
+    adstock_kind, saturation_kind : tuple of str, one per channel
         Registered kinds.
-    adstock_settings, saturation_settings : tuple of settings, one a channel
-        What the kinds need beside numbers.
-    l_max : tuple of int, one a channel
+    adstock_settings, saturation_settings : tuple of settings, one per channel
+        Settings of the kinds that are not numbers.
+    l_max : tuple of int, one per channel
         Number of adstock weights.
-    normalize : tuple of bool, one a channel
-        Whether the weights sum to 1.
+    normalize : tuple of bool, one per channel
+        True if the weights sum to 1.
     parameters : mapping of str to array, dims (..., geo, channel)
         ``adstock_*`` and ``saturation_*``, the latter as the curve has them, before the effect.
     effect : array, dims (..., geo, channel)
-        Contribution where the curve is 1, in KPI units per period.
+        Contribution at which the curve is 1, in KPI units per period.
     spend_unit : array, dims (..., geo, channel)
         Currency per period that the curve counts as 1.
     adstock_first : bool
-        Whether the curve acts on carried-over spend.
+        If True, the curve acts on carried-over spend.
     """
 
     adstock_kind: tuple[str, ...]
@@ -63,7 +63,7 @@ class Media:
 
 
 def lag_weights(media: Media) -> FloatArray:
-    """Weight of each lag, zero-padded to the longest kernel.
+    """Return the weight of each lag, padded with zeros to the longest kernel.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def lag_weights(media: Media) -> FloatArray:
     Raises
     ------
     ConfigError
-        If a kernel has no mass to normalise.
+        If all weights of a kernel are 0 and cannot be normalised.
     """
     n_geos, n_channels = media.effect.shape[-2:]
     own = [values for name, values in media.parameters.items() if name.startswith("adstock_")]
@@ -98,7 +98,7 @@ def lag_weights(media: Media) -> FloatArray:
 
 
 def saturate(spend: FloatArray, media: Media) -> FloatArray:
-    """Response of every channel's curve to spend in spend units, one call a kind.
+    """Return the response of every channel's curve to spend, with one call per kind.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
     )
     if len(groups) == 1:
         return np.asarray(next(parts)[1])
-    # Any of the kinds may have further dims, not only the first.
+    # The parameters of any kind may have further dims.
     further = {each.shape[:-3] for *_, values in groups for each in values.values()}
     shape = (*np.broadcast_shapes(scaled.shape[:-3], *further), *scaled.shape[-3:])
     response = np.empty(shape, dtype=np.result_type(scaled, *media.parameters.values()))
@@ -132,7 +132,7 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
 def stages(
     spend: FloatArray, media: Media, weights: FloatArray, history: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Carry-over, saturated response, and the last of the two, which the effect multiplies.
+    """Return carry-over, saturated response, and the later of the two, which the effect multiplies.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def stages(
     weights : array, dims (..., channel, geo, lag)
         `lag_weights` of `media`.
     history : array, dims (..., channel, geo, history_date), optional
-        Spend before the first date; 0 without it.
+        Spend before the first date. Default: 0.
     """
     if media.adstock_first:
         carryover = convolve(spend, weights, history)
@@ -156,7 +156,7 @@ def stages(
 
 
 def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
-    """Contribution: effect times response, in KPI units per period."""
+    """Return the contribution: effect times response, in KPI units per period."""
     return unit_response * _by_channel(media.effect)
 
 
@@ -164,10 +164,10 @@ def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
 def respond(
     spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
 ) -> xr.DataArray:
-    """Contribution that spend makes under given true parameters.
+    """Return the contribution of spend under given true parameters.
 
-    Pure and deterministic, and batched: dims of `spend` or `params` beyond the named ones
-    (scenario, draw, dataset) broadcast.
+    Further dims of `spend` or `params` (scenario, draw, dataset) broadcast. The function is pure
+    and deterministic.
 
     Parameters
     ----------
@@ -175,10 +175,10 @@ def respond(
         Spend in currency per period.
     params : Dataset
         A generated Dataset, or its parameters: ``spend_unit``, ``adstock_*``, ``saturation_*``
-        and the coordinates of the kinds. ``effect`` may be left out, as PyMC-Marketing's
+        and the coordinates of the kinds. ``effect`` is optional, because PyMC-Marketing's
         parameters contain it.
     history : DataArray, dims (history_date, geo, channel), optional
-        Spend before the first date; ``params["spend_history"]`` by default, 0 without it.
+        Spend before the first date. Default: ``params["spend_history"]`` if there is one, else 0.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def respond(
         output_core_dims=[media_dims],
         dask="parallelized",
         output_dtypes=[float],
-        # A kernel needs all dates; chunks of other dims than these stay as they are.
+        # Only the core dims are rechunked: the kernel needs all dates.
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
     contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
@@ -242,7 +242,7 @@ def respond(
 
 
 def refuse_no_response(effect: FloatArray) -> None:
-    """Refuse data without a response, by a `SchemaError` and not by what follows from it."""
+    """Raise a `SchemaError` for data without a response, before later steps fail."""
     if np.isnan(effect).any():
         raise SchemaError(
             "the Dataset has no response to spend, as after an aggregation, whose sums are no "
@@ -271,10 +271,10 @@ def with_effect(params: xr.Dataset) -> xr.Dataset:
         require(params, *names.values())
         amplitudes = [params[name].where(kinds == kind, 0) for kind, name in names.items()]
         total = sum(amplitudes[1:], start=amplitudes[0])
-        # An amplitude that contains the effect leaves 1 to the curve itself.
+        # The amplitude contains the effect, so the curve itself has amplitude 1.
         ones = xr.ones_like(params["spend_unit"])
         return params.assign(effect=total, saturation_amplitude=ones)
-    # Variables have no labels, whose alignment within one Dataset costs more than the check.
+    # Use variables: aligning labels within one Dataset would take longer than the check.
     own = params.variables.get("saturation_amplitude", 1.0)
     contained = params.variables["effect"] * own
     for kind, name in names.items():
@@ -291,7 +291,7 @@ def with_effect(params: xr.Dataset) -> xr.Dataset:
 def media_of(
     params: xr.Dataset, folded: Mapping[str, FloatArray], effect: FloatArray, unit: FloatArray
 ) -> Media:
-    """`Media` from the coordinates of a Dataset and the arrays of its parameters."""
+    """Return `Media` from the coordinates of a Dataset and the arrays of its parameters."""
     channels = params["channel"].size
     adstock_kind = tuple(map(str, params["adstock_kind"].values))
     saturation_kind = tuple(map(str, params["saturation_kind"].values))
@@ -312,11 +312,11 @@ def media_of(
 def fold(
     parameters: Mapping[str, FloatArray], effect: FloatArray, kinds: tuple[str, ...]
 ) -> dict[str, FloatArray]:
-    """Parameters under the names of PyMC-Marketing's components, which contain the effect.
+    """Return parameters as PyMC-Marketing's components have them, with the effect inside.
 
-    The amplitude of a curve is multiplied by the effect, and a parameter that stands against
-    the amplitude divided by it. A curve without amplitude gets ``saturation_beta``.
-    ``saturation_amplitude`` keeps what an effect of 0 would wipe out.
+    The amplitude of a curve is multiplied by the effect, and a parameter that divides by the
+    amplitude is divided by the effect. A curve without amplitude gets ``saturation_beta``.
+    ``saturation_amplitude`` keeps the amplitude, which an effect of 0 would otherwise erase.
     """
     folded = {name: np.array(values) for name, values in parameters.items()}
     amplitude = np.ones_like(effect)
@@ -338,7 +338,7 @@ def fold(
 def unfold(
     folded: Mapping[str, FloatArray], effect: FloatArray, kinds: tuple[str, ...]
 ) -> dict[str, FloatArray]:
-    """Inverse of `fold`: parameters as the curves have them."""
+    """Return the parameters of the curves themselves, without the effect; the inverse of `fold`."""
     parameters = {name: np.array(values) for name, values in folded.items()}
     amplitude = parameters.pop("saturation_amplitude", None)
     for kind, _, index in _groups(SATURATIONS, kinds):
@@ -355,7 +355,7 @@ def unfold(
 
 
 def _room(parameters: dict[str, FloatArray], name: str, into: FloatArray) -> FloatArray:
-    """Parameter `name`, with room for every dim of what goes into it."""
+    """Return parameter `name`, broadcast to the dims of the factors that will multiply it."""
     shape = np.broadcast_shapes(parameters[name].shape, into.shape)
     if parameters[name].shape != shape:
         parameters[name] = np.array(np.broadcast_to(parameters[name], shape))
@@ -365,7 +365,7 @@ def _room(parameters: dict[str, FloatArray], name: str, into: FloatArray) -> Flo
 def _groups(
     registry: Registry[Any], kinds: tuple[str, ...], keys: Any = None
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Kind, key and channels of each set of channels that one call can serve."""
+    """Return kind, key and channels for each set of channels that one call can serve."""
     rows = list(keys) if keys is not None else [None] * len(kinds)
     for (name, key), index in members(zip(kinds, rows, strict=True)):
         yield registry[name], key, index
@@ -380,7 +380,7 @@ def _arguments(
 
 
 def _roomy(x: FloatArray, values: Mapping[str, FloatArray]) -> FloatArray:
-    """View of `x` with the further dims that some parameters have: a curve may work in place."""
+    """Return `x` with the further dims of some parameters; a curve may then work in place."""
     further = {each.shape[:-3] for each in values.values()}
     if len(further) < 2:
         return x
@@ -393,7 +393,7 @@ def _called(
     values: Mapping[str, FloatArray],
     settings: Settings,
 ) -> FloatArray:
-    """Result of a kind, which may not lose the imaginary part, as it carries the derivative."""
+    """Return the result of a kind, and check that it keeps the imaginary part, the derivative."""
     is_complex = any(map(np.iscomplexobj, (first, *values.values())))
     if not is_complex or kind.takes_complex:
         result: FloatArray = kind.function(first, **values, **dict(settings))
@@ -403,7 +403,7 @@ def _called(
 
 
 def _by_channel(values: FloatArray) -> FloatArray:
-    """(..., geo, channel) as (..., channel, geo, 1), which broadcasts over dates or lags."""
+    """Return (..., geo, channel) as (..., channel, geo, 1), which broadcasts over dates or lags."""
     return np.swapaxes(values, -1, -2)[..., None]
 
 
@@ -417,7 +417,7 @@ def _settings(
 
 
 def response_parameters(params: xr.Dataset) -> list[str]:
-    """Names of the variables that hold adstock and saturation parameters."""
+    """Return the names of the variables that hold adstock and saturation parameters."""
     return [
         name
         for name in map(str, params.data_vars)
