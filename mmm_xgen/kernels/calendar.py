@@ -111,7 +111,7 @@ class Calendar:
         return first, last
 
     def moments(self, written: tuple[str, ...]) -> Dates:
-        """Return the days of ISO dates and of yearly ``"MM-DD"`` dates, also just outside the dates."""
+        """Return the days of ISO dates, and of yearly ``"MM-DD"`` dates in and around the years."""
         years = np.arange(
             self.dates[0].astype("datetime64[Y]") - 1, self.ends[-1].astype("datetime64[Y]") + 2
         )
