@@ -23,8 +23,8 @@ def label(name: str | None, prefix: str, position: int) -> str:
 
     Examples
     --------
-    >>> label("x-TV", "x", 0), label("TV", "x", 0), label(None, "x", 0)
-    ('TV', 'TV', 'x1')
+    >>> label("x-TV", "x", 0), label(None, "x", 0)
+    ('TV', 'x1')
     """
     if name is None:
         return f"{prefix}{position + 1}"

@@ -103,7 +103,7 @@ class Recipe:
         )
 
     def _shown(self) -> tuple[str, ...]:
-        """Return the variables that the Dataset has: `label` leaves out those without an entry."""
+        """Return the variables in the Dataset: `label` leaves out those without an entry."""
         return tuple(
             name
             for name in self.names
