@@ -1,7 +1,4 @@
-"""Command line `mmm-xgen`.
-
-It parses arguments, calls the library and prints or writes the result. It computes nothing.
-"""
+"""The command ``mmm-xgen``, which parses arguments, calls the library and prints."""
 
 import lazy_loader
 

@@ -165,7 +165,7 @@ class Recipe:
     # ------------------------------------------------------------------ generation
 
     def chunk(self, start: int, stop: int) -> Arrays:
-        """Return the variables of some datasets, dims (dataset, ...) as in the Dataset."""
+        """Variables of some of the datasets, dims (dataset, ...) as in the Dataset."""
         size = self._datasets_in(CHUNK_BYTES, variable_names(self.config))
         if stop - start <= size:
             return self._block(range(start, stop))

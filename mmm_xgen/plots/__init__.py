@@ -1,4 +1,4 @@
-"""Plots of a Dataset, each a `matplotlib.figure.Figure`."""
+"""Plots: each function takes a Dataset and returns a `matplotlib.figure.Figure`."""
 
 from mmm_xgen.plots.baseline import plot_baseline, plot_controls
 from mmm_xgen.plots.contributions import plot_attribution, plot_contributions, plot_waterfall

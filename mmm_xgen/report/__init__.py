@@ -1,4 +1,4 @@
-"""Report on a dataset in one HTML file."""
+"""The report on a dataset, as one HTML file."""
 
 from mmm_xgen.report.page import write_report
 

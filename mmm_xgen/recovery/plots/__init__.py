@@ -1,7 +1,7 @@
-"""Plots of one fit and of a whole study, each a `matplotlib.figure.Figure`.
+"""Plots of recovery: estimates beside the truth, of one fit and of a whole study.
 
-Each function takes Datasets or a DataFrame and does not need pyplot. A plot that is too long for
-one page continues on further pages.
+Each takes Datasets or a DataFrame and returns a `matplotlib.figure.Figure`, independent of
+pyplot. What does not fit one page is on further ones.
 """
 
 from mmm_xgen.recovery.plots.files import plot_fit, plot_study
