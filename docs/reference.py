@@ -6,16 +6,17 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from files import keep_only, table, write
-from pydantic import BaseModel
 
 import mmm_xgen
 from mmm_xgen import schema
+from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
 from mmm_xgen.config.region import SeasonalityConfig
+from mmm_xgen.config.specs import AdstockSpec, NoiseSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import EVENT_SHAPES, TRENDS
@@ -51,31 +52,14 @@ MODELS = {
     "ExperimentConfig": "`experiments`: a list.",
     "SpendPlanConfig": "`spend_plan`.",
 }
-# Keys that the docstrings name beside their short form.
-GENERAL_FORMS = {
-    "TransformConfig": {
-        "adstock": "*mapping or list of mappings.* Kind and keys in one: the nested spelling.",
-        "saturation": "*mapping or list of mappings.* Likewise.",
-    },
-    "RegionConfig": {
-        "trend": "*str or mapping.* A kind of trend; its keys may stand flat beside it.",
-        "noise": "*str or mapping.* A family of noise, with `sales_volatility`, `y_sigma` or "
-        "`r_squared` for its size; its keys may stand flat beside it.",
-    },
-}
-FAMILIES: dict[str, Mapping[str, Any]] = {
-    "adstock": ADSTOCKS,
-    "saturation": SATURATIONS,
-    "trend": TRENDS,
-    "noise": NOISES,
-}
+# Fields that name a kind, with the class that describes the keys that all the kinds have.
 KINDS = (
-    ("Spend patterns", "`pattern` of a channel or control", PATTERNS, {}),
-    ("Adstock", "`adstock_fun`", ADSTOCKS, {"l_max": "None", "normalize": "True"}),
-    ("Saturation", "`saturation_fun`", SATURATIONS, {}),
-    ("Trends", "`trend` of `regions`", TRENDS, {}),
-    ("Shapes of events", "`shape` of an event", EVENT_SHAPES, {}),
-    ("Noise", "`noise` of `regions`", NOISES, {}),
+    ("Spend patterns", "`pattern` of a channel or control", PATTERNS, None),
+    ("Adstock", "`adstock_fun`", ADSTOCKS, AdstockSpec),
+    ("Saturation", "`saturation_fun`", SATURATIONS, None),
+    ("Trends", "`trend` of `regions`", TRENDS, None),
+    ("Shapes of events", "`shape` of an event", EVENT_SHAPES, None),
+    ("Noise", "`noise` of `regions`", NOISES, NoiseSpec),
 )
 
 
@@ -286,69 +270,35 @@ def _configuration() -> str:
     }
     for name, words in MODELS.items():
         model = classes.get(name) or getattr(mmm_xgen, name)
-        fields = model.model_fields
-        meanings = _parameters(model) | GENERAL_FORMS.get(name, {})
-        # Flat keys of the default kind are documented, though a spec of their own holds them.
-        rows = [
-            [f"`{key}`", _default(fields[key]) if key in fields else "", meanings.get(key, "")]
-            for key in dict.fromkeys((*meanings, *fields))
-        ]
-        parts.append(f"## {name}\n\n{words}\n\n{table(['key', 'default', 'meaning'], rows)}\n")
+        rows = _rows(parameters(model))
+        parts.append(f"## {name}\n\n{words}\n\n{table(['key', 'type', 'meaning'], rows)}\n")
     parts.append(
         "## Kinds\n\n"
-        "What a kind needs is given beside it: flat (`pattern: seasonal`, "
+        "The keys of a kind stand beside it: flat (`pattern: seasonal`, "
         "`seasonal_amplitude: 0.5`) or nested (`pattern: {kind: seasonal, seasonal_amplitude: "
         "0.5}`); for transforms as `adstock_kwargs` and `saturation_kwargs`.\n"
     )
-    for title, where, registry, more in KINDS:
-        rows = [
-            [f"`{name}`", _keys(kind, more), _first_line(kind.function)]
-            for name, kind in registry.items()
-        ]
-        head = ["kind", "keys and defaults", "what it does"]
+    for title, where, registry, shared in KINDS:
+        rows = [["every kind", *row] for row in _rows(parameters(shared))]
+        for name, kind in registry.items():
+            rows.append([f"`{name}`", "", "", _first_line(kind.function)])
+            rows += [["", *row] for row in _rows(keys_of_kind(kind))]
+        head = ["kind", "key", "type", "meaning"]
         parts.append(f"### {title}\n\nNames for {where}.\n\n{table(head, rows)}\n")
     return "\n".join(parts)
+
+
+def _rows(descriptions: dict[str, Description]) -> list[list[str]]:
+    return [
+        [f"`{key}`", each.type.replace("``", "`"), each.meaning.replace("``", "`")]
+        for key, each in descriptions.items()
+    ]
 
 
 def _first_line(function: Any) -> str:
     """First line of a docstring, with its maths in Markdown's spelling."""
     text = inspect.cleandoc(function.__doc__ or "").split("\n")[0]
     return re.sub(r":math:`([^`]*)`", r"$\1$", text)
-
-
-def _keys(kind: Any, more: dict[str, str]) -> str:
-    signature = inspect.signature(kind.function).parameters.values()
-    keys = [
-        f"`{p.name}` = {p.default!r}"
-        for p in signature
-        if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
-    ]
-    if more and getattr(kind, "alpha_at", None):
-        keys.append("`half_life`")
-    return ", ".join([*keys, *(f"`{k}` = {v}" for k, v in more.items())])
-
-
-def _parameters(model: Any) -> dict[str, str]:
-    """Meaning of every key, from the numpydoc section of the docstring."""
-    doc = inspect.cleandoc(model.__doc__ or "")
-    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}|\Z)", doc, re.M | re.S)
-    meanings: dict[str, str] = {}
-    entries = re.findall(
-        r"^(\w[\w, ]*?) : ([^\n]*)\n((?:[ \n][^\n]*\n?)*)", section[1] if section else "", re.M
-    )
-    for names, kind, words in entries:
-        text = f"*{kind}.* {' '.join(words.split())}".replace("``", "`")
-        meanings |= dict.fromkeys((name.strip() for name in names.split(",")), text)
-    return meanings
-
-
-def _default(info: Any) -> str:
-    if info.is_required():
-        return "required"
-    value = info.default_factory() if info.default_factory else info.default
-    if value is None or value == ():
-        return ""
-    return "" if isinstance(value, BaseModel) else f"`{value}`"
 
 
 # Command line ----------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The accessor ``ds.mmm``: functions of the package that take a dataset, as methods.
 
-Outside stay those whose first argument is something else, such as `write_scenarios` and
-`meridian_roi_prior`, those of ensembles (`write_ensemble`, `write_ensemble_frames`), and those for
-one model's library (`model_inputs`, `scaled_parameters`), all in `mmm_xgen.export` or
-`mmm_xgen.truth`.
+Functions whose first argument is not a dataset are not methods, such as `write_scenarios` and
+`meridian_roi_prior`. Neither are those of ensembles (`write_ensemble`, `write_ensemble_frames`)
+and those for one model's library (`model_inputs`, `scaled_parameters`). All of them are in
+`mmm_xgen.export` or `mmm_xgen.truth`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class _Later:
-    """Method made of a function whose module is imported when the method is asked for."""
+    """Method made from a function whose module is imported at the first access."""
 
     def __init__(self, module: str, function: str) -> None:
         self._module, self._function = module, function
@@ -47,7 +47,7 @@ class _Later:
 
 
 class _LaterModule:
-    """Stands for a module that costs time to import, where methods are named."""
+    """Stand-in for a module that is slow to import."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -57,14 +57,14 @@ class _LaterModule:
 
 
 if not TYPE_CHECKING:
-    # One is half of the package, the other imports matplotlib.
+    # Modules that are slow to import: half of the package, and matplotlib.
     truth, plots = map(_LaterModule, ("mmm_xgen.truth", "mmm_xgen.plots"))
 
 
 def _method(
     function: Callable[Concatenate[xr.Dataset, Arguments], Result],
 ) -> Callable[Concatenate[_OfDataset, Arguments], Result]:
-    """Method that hands the dataset of the accessor to `function`."""
+    """Return a method that passes the dataset of the accessor to `function`."""
     if isinstance(function, _Later):
         return function
 
@@ -83,10 +83,10 @@ class _OfDataset:
 
 
 class MMMPlots(_OfDataset):
-    """Pictures of one dataset: each method forwards to a function of `mmm_xgen.plots`.
+    """Plots of one dataset: each method forwards to a function of `mmm_xgen.plots`.
 
-    A method has the name of its function without ``plot_``. Matplotlib is imported when the first
-    method is asked for.
+    A method has the name of its function without ``plot_``. Matplotlib is imported at the first
+    access to a method.
 
     Examples
     --------
@@ -171,16 +171,16 @@ class MMMAccessor(_OfDataset):
 
     @property
     def plot(self) -> MMMPlots:
-        """Pictures: ``ds.mmm.plot.spend()`` is `mmm_xgen.plots.plot_spend`, and so on."""
+        """Plots: ``ds.mmm.plot.spend()`` is `mmm_xgen.plots.plot_spend`, and so on."""
         return MMMPlots(self._ds)
 
     def respond(self, spend: xr.DataArray, *, history: xr.DataArray | None = None) -> xr.DataArray:
-        """Contribution that other spend makes: `mmm_xgen.respond`."""
+        """Return the contribution of another spend: `mmm_xgen.respond`."""
         return response.respond(spend, self._ds, history=history)
 
     def check_quality(self) -> DataQualityReport:
-        """What is wrong or odd in the data: `mmm_xgen.check_data_quality`."""
-        # Only who asks pays for the import.
+        """Check the data for faults and oddities: `mmm_xgen.check_data_quality`."""
+        # Import only when it is used: it is slow.
         from mmm_xgen.quality import check_data_quality
 
         return check_data_quality(self._ds)
@@ -193,7 +193,7 @@ class MMMAccessor(_OfDataset):
         sections: str | Iterable[str] | None = None,
         captions: bool = True,
     ) -> Path:
-        """One HTML file that shows and tells what is in the data: `mmm_xgen.write_report`."""
+        """Write a report on the data to one HTML file: `mmm_xgen.write_report`."""
         from mmm_xgen.report import write_report
 
         return write_report(self._ds, path, title=title, sections=sections, captions=captions)
@@ -230,7 +230,7 @@ class MMMAccessor(_OfDataset):
     what_would_help = _method(truth.what_would_help)
 
 
-# Keys of the dictionary that mmm_data_generator returned, and what stands in their place.
+# Keys of the dictionary that mmm_data_generator returned, and their replacements.
 FORMER_KEYS = {
     "data": "ds.mmm.to_frame() is the frame",
     "ground_truth": "ds has the truth, and ds.mmm.ground_truth() gives it as a dictionary",

@@ -1,4 +1,4 @@
-"""Sums over geos and over time: what is additive stays exact, what is not becomes NaN."""
+"""Aggregation over geos and time: additive variables stay exact, the others become NaN."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ SUMMED = (
     "population",
     "geo_scale",
 )
-# Neither summed nor lost: see `aggregate`.
+# Variables that are neither summed nor NaN: see `aggregate`.
 OWN_RULE = ("control_value", "revenue_per_kpi")
 KIND_COORDINATES = ("adstock_kind", "saturation_kind", "l_max", "normalize")
-# How to come by other sums, now that no configuration makes the Dataset.
+# Advice on other sums of a Dataset that has no configuration, by its attribute.
 NOTES = {
     "source_config": "regenerate from source_config, then aggregate again",
     "counterfactual": "a counterfactual: simulate again, then aggregate",
@@ -57,10 +57,10 @@ NOTES = {
 def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = None) -> xr.Dataset:
     """Sum a dataset over its geos, over time, or over both.
 
-    Spend, every contribution, ``mu``, ``noise`` and ``y`` are sums, so that the parts still sum
-    to ``mu``, ``y - mu == noise`` holds, and the ROAS of every channel over the whole window
-    stays what it was. The model does not carry over: a sum of curves of several geos or
-    periods is no such curve, so parameters become NaN.
+    Spend, every contribution, ``mu``, ``noise`` and ``y`` are summed. So the parts still sum to
+    ``mu``, ``y - mu == noise`` holds, and the ROAS of every channel over the whole window does
+    not change. The response curves are lost: a sum of curves of several geos or periods is not
+    such a curve, so parameters become NaN.
 
     ==============================  ==========================================================
     variable                        becomes
@@ -68,47 +68,48 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     ``spend``, ``spend_history``,   the sum
     contributions, ``mu``,
     ``noise``, ``y``
-    ``intercept_contribution``      the sum; over time it gains the dim date, as periods then
-                                    differ in length
+    ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
+                                    then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,
-                                    where it is no spend
+                                    where it is not a spend
     ``population``, ``geo_scale``   the sum over geos
     ``event_intensity``             the sum over time: periods of full effect
-    ``control_value``               the mean, over geos weighted with their population. Effects
-                                    per unit scale with it, so that a linear control stays
-                                    linear in its national value. Over time in two steps it is
-                                    the mean of means
-    ``revenue_per_kpi``             what it was in all that is summed
+    ``control_value``               the mean, over geos weighted by population. Effects per
+                                    unit scale with it, so a linear control stays linear in its
+                                    national value. Over time in two steps it is the mean of
+                                    means
+    ``revenue_per_kpi``             unchanged; it must be the same in everything that is summed
     everything else                 NaN, with the reason in ``attrs["reason"]``
     ==============================  ==========================================================
 
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset, or an aggregated one.
+        A generated or aggregated Dataset.
     geo : str or None, default "national"
-        Label of the one geo that all are summed to; None keeps the geos.
+        Label of the one geo that holds the sum; None keeps the geos.
     freq : {"W-MON", ..., "W-SUN", "MS", "QS", "YS"} or None, default None
         Weeks from that weekday, months, quarters or years; None keeps the dates. A period
-        belongs to where its first day lies: a week from 31 January on counts in January.
+        belongs to the new period that contains its first day: a week from 31 January on counts
+        in January.
 
     Returns
     -------
     Dataset
         Same variables, labelled with the first day of each new period. ``attrs["aggregation"]``
-        says what was done, ``attrs["partial_periods"]`` lists the first and last new period
-        where the data does not fill them. It cannot be regenerated: the configuration is kept
-        as ``attrs["source_config"]`` (a counterfactual has none, only ``factual_config``). Where
-        nothing has to be summed (one geo, the freq it has) only labels change and parameters stay.
+        names the steps, and ``attrs["partial_periods"]`` lists the first and last new period
+        if the data do not fill them. The result cannot be regenerated: the configuration is kept
+        as ``attrs["source_config"]`` (a counterfactual has only ``factual_config``). If there is
+        nothing to sum (one geo, the same freq), only labels change and parameters stay.
 
     Raises
     ------
     ConfigError
-        If `freq` is unknown, finer than the data or of the same length on other days, or if
-        `geo` is no text.
+        If `freq` is unknown, finer than the data, or of the same length on other days, or if
+        `geo` is not a text.
     SchemaError
-        If `ds` lacks a variable, or ``revenue_per_kpi`` differs within what is summed: one
-        figure could not keep the revenue of every channel.
+        If `ds` lacks a variable, or if ``revenue_per_kpi`` differs within a sum: one value could
+        not keep the revenue of every channel.
 
     Examples
     --------
@@ -148,7 +149,7 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
 
 @dataclass(frozen=True)
 class _Periods:
-    """New periods of sorted dates: first days, where each starts, how many dates it has."""
+    """New periods of sorted dates: first day, position of the first date, number of dates."""
 
     labels: Dates
     starts: NDArray[np.intp]
@@ -162,14 +163,14 @@ class _Periods:
         return cls(labels, starts, counts.astype(float))
 
     def reduce(self, variable: xr.Variable, dim: str, by: np.ufunc = np.add) -> xr.Variable:
-        """Variable summed, or reduced by another ufunc, over each new period."""
+        """Return the variable summed, or reduced by another ufunc, over each new period."""
         axis = variable.dims.index(dim)
         values = by.reduceat(np.asarray(variable.data), self.starts, axis=axis)
         return xr.Variable(variable.dims, values, variable.attrs)
 
 
 def first_days(dates: Dates, freq: str) -> Dates:
-    """First day of the period of frequency `freq` in which each date lies.
+    """Return the first day of the period of frequency `freq` that contains each date.
 
     Examples
     --------
@@ -204,7 +205,7 @@ def _over_time(ds: xr.Dataset, freq: str, source: str) -> xr.Dataset:
         total = (counts * intercept).transpose(..., "date", "geo")
         reduced["intercept_contribution"] = xr.Variable(total.dims, total.data, intercept.attrs)
     partial = _partial(ds, window, freq, source)
-    # One date for each new period gives the rest its shape.
+    # The selection gives the other variables their new shape.
     result = ds.isel({dim: periods[dim].starts for dim in periods})
     dates = {dim: xr.Variable(dim, periods[dim].labels, ds[dim].attrs) for dim in periods}
     result = result.assign_coords(dates).assign(reduced)
@@ -220,7 +221,7 @@ def _constant(variable: xr.Variable, periods: _Periods) -> xr.Variable:
 
 
 def _partial(ds: xr.Dataset, periods: _Periods, freq: str, source: str) -> list[str]:
-    """First days of new periods that the data does not fill, or that hold one such already."""
+    """Return the first days of new periods that the data do not fill, now or before."""
     dates = ds["date"].to_numpy()
     around = first_days(np.array([_step(dates[0], source, -1), _step(dates[-1], source, 1)]), freq)
     ends = periods.labels[[0, -1]]
@@ -268,13 +269,13 @@ def _over_geos(ds: xr.Dataset, label: str) -> xr.Dataset:
     share = ds["population"] / ds["population"].sum("geo")
     new = {name: ds[name].sum("geo", skipna=False) for name in _with_geo(ds, SUMMED)}
     new["control_value"] = (ds["control_value"] * share).sum("geo", skipna=False)
-    # The first geo gives the rest its shape, and has the one revenue per KPI unit.
+    # The first geo gives the other variables their new shape, and the revenue per KPI unit.
     result = ds.isel(geo=[0]).assign_coords(geo=("geo", np.array([label]), ds["geo"].attrs))
     return result.assign({name: _like(ds[name], total) for name, total in new.items()})
 
 
 def _like(variable: xr.DataArray, total: xr.DataArray) -> xr.Variable:
-    """Sum over geos with the dims, their order and the attributes that `variable` has."""
+    """Return the sum over geos with the dims, their order and the attributes of `variable`."""
     values = total.expand_dims("geo").transpose(*variable.dims)
     return xr.Variable(variable.dims, values.data, variable.attrs)
 
@@ -283,13 +284,13 @@ def _with_geo(ds: xr.Dataset, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in ds and "geo" in ds[name].dims]
 
 
-# What is left --------------------------------------------------------------------------------
+# Noise, parameters and attributes -------------------------------------------------------------
 
 
 def _with_residual(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset whose noise is ``y - mu`` to the last bit, as sums that are rounded apart are not."""
+    """Return the Dataset with noise equal to ``y - mu`` in every bit; sums are rounded apart."""
     noise, residual = ds["noise"], ds["y"] - ds["mu"]
-    # A missing y leaves the sum of the noise as it is.
+    # Keep the sum of the noise if y is missing.
     residual = residual.fillna(noise).transpose(*noise.dims)
     return ds.assign(noise=xr.Variable(noise.dims, residual.data, noise.attrs))
 
@@ -314,7 +315,7 @@ def _without_parameters(ds: xr.Dataset, steps: str) -> xr.Dataset:
 
 
 def _marked(ds: xr.Dataset, steps: list[str]) -> xr.Dataset:
-    """Dataset that says what became of it, and no longer how to make it."""
+    """Return the Dataset with attributes that name the steps, and without its configuration."""
     attrs = {name: value for name, value in ds.attrs.items() if name != "config"}
     if "config" in ds.attrs:
         attrs["source_config"] = ds.attrs["config"]

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from mmm_xgen.errors import XgenError, shown, warn
 if TYPE_CHECKING:
     import pandas as pd
 
-# How a text begins that a spreadsheet runs as a formula, unless it is a number.
+# Start of a text that a spreadsheet runs as a formula, unless it is a number.
 FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
-# Letters of a name that a temporary one repeats: file systems allow some 255.
+# Letters of the name that a temporary name repeats; file systems allow about 255.
 LONGEST = 100
-# Bytes of a write that looks for the system's reason.
+# Bytes per write of the test that finds the system's reason.
 BLOCK = 1_000_000
-# netCDF-C and HDF5 crash when two threads of a process use them at once. The locks of xarray
-# cover the numbers of a file only, not its opening and its attributes: hold this one around
-# every NetCDF file that is read or written.
+# netCDF-C and HDF5 crash if two threads of a process use them at once. xarray's locks cover only
+# the numbers of a file, not its opening and its attributes. Hold this lock while a NetCDF file is
+# read or written.
 NETCDF_LOCK = threading.RLock()
-# The umask belongs to the process, and can only be read by setting it.
+# The umask can only be read by setting it, for the whole process.
 _UMASK_LOCK = threading.Lock()
 
 
 def is_there(path: Path) -> bool:
-    """Tell if a path exists; one whose name is too long for the system does not.
+    """Tell if a path exists; a name that is too long for the system does not.
 
     Examples
     --------
@@ -42,9 +42,9 @@ def is_there(path: Path) -> bool:
 
 
 def owned_prefix(name: str) -> str:
-    """How the name of something temporary begins: hidden, and saying which process made it.
+    """Return the start of a hidden temporary name that says which process made it.
 
-    What a killed process leaves can so be told from what another one is writing.
+    So the remains of a killed process can be told from files that another process is writing.
 
     Examples
     --------
@@ -56,19 +56,19 @@ def owned_prefix(name: str) -> str:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Temporary path beside `path` that takes its place when the block ends well.
+    """Yield a temporary path beside `path` that replaces it when the block ends without error.
 
-    An interrupted write leaves the old file, or none.
+    After an interrupted write the old file is still there, or no file.
 
     Parameters
     ----------
     path : str or Path
-        Where the file shall be; its folder must exist.
+        Path of the file; its folder must exist.
 
     Yields
     ------
     Path
-        Where to write. It keeps the suffix, by which libraries choose a format.
+        Path to write to. It keeps the suffix, from which libraries choose a format.
 
     Examples
     --------
@@ -87,12 +87,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; give the mode that plain writing would give.
+        # mkstemp makes private files; set the mode of an ordinary file.
         with _UMASK_LOCK:
             mask = os.umask(0)
             os.umask(mask)
         temporary.chmod(0o666 & ~mask)
-        # Windows syncs only what is open for writing.
+        # Windows can only sync a file that is open for writing.
         with temporary.open("r+b") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
@@ -102,22 +102,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """`atomic_path` for a file that the user named: faults of its folder are told in its words.
+    """Like `atomic_path`, for a path of the user: errors name that path.
 
     Parameters
     ----------
     path : str or Path
-        Where the file shall be.
+        Path of the file.
 
     Yields
     ------
     Path
-        Where to write.
+        Path to write to.
 
     Raises
     ------
     XgenError
-        If `path` is a folder or in none that is there, or if it cannot be written to.
+        If `path` is a folder, if its folder does not exist, or if it cannot be written to.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def told_by_name(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Tell what the system has against writing to `path`: its own message names temporary files.
+    """Re-raise OSError with the user's path, not the temporary file's.
 
     Raises
     ------
@@ -145,24 +145,24 @@ def told_by_name(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Libraries put words of their own around the system's reason.
+        # Some libraries wrap the system's reason in a message of their own.
         reason = os.strerror(error.errno) if error.errno else error
         raise XgenError(f"{path}: cannot be written: {reason}") from error
 
 
 @contextmanager
 def with_reason(path: Path, size: int) -> Iterator[None]:
-    """Raise the system's own error for a write that NetCDF's library failed in.
+    """Raise the system's own error if the NetCDF library fails to write.
 
     The library raises a RuntimeError without the reason. A second write of as many bytes to the
-    same folder meets the same reason, such as a full disk.
+    same folder fails for the same reason, such as a full disk.
 
     Parameters
     ----------
     path : Path
         File that is written in the block.
     size : int
-        About the number of bytes that are written.
+        Approximate number of bytes that are written.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def with_reason(path: Path, size: int) -> Iterator[None]:
         yield
     except RuntimeError as error:
         with tempfile.TemporaryFile(dir=path.parent) as again:
-            # A file has more in it than its numbers.
+            # A file is larger than its numbers.
             for _ in range(0, size + BLOCK, BLOCK):
                 again.write(bytes(BLOCK))
             again.flush()
@@ -188,12 +188,12 @@ def with_reason(path: Path, size: int) -> Iterator[None]:
 
 
 def check_target(path: Path) -> None:
-    """Refuse what could not be written later, before the work is done.
+    """Raise if a path cannot be written to, before the work is done.
 
     Raises
     ------
     XgenError
-        If `path` is a folder, or in none that is there.
+        If `path` is a folder, or if its folder does not exist.
     """
     if path.is_dir():
         raise XgenError(f"{path}: this is a folder; give the path of a file in it")
@@ -208,20 +208,20 @@ def csv_of(
     escape_formulas: bool = False,
     index: bool = False,
 ) -> str:
-    r"""CSV of a frame, with a warning if a spreadsheet would run a text in it as a formula.
+    r"""Return a frame as CSV, and warn if a spreadsheet would run one of its texts as a formula.
 
     Parameters
     ----------
     frame : DataFrame
-        Its numbers are written in the fewest digits that keep them.
+        Frame. Its numbers are written with the fewest digits that keep them.
     target : Path, optional
-        File to write to; the text comes back where none is given.
+        File to write to. None returns the text.
     escape_formulas : bool
-        Whether to put an apostrophe before such a text, which a spreadsheet then shows as text. A
-        text that begins with an apostrophe gets a second one: whoever takes the first of every
-        text away has the texts as they were.
+        If True, such a text gets an apostrophe in front, so a spreadsheet shows it as text. A
+        text that begins with an apostrophe gets a second one. Removing the first apostrophe of
+        every text restores the texts.
     index : bool
-        Whether to write the index, under its name.
+        If True, the index is written under its name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From arrays to the labelled Dataset, and from the Dataset back to its configuration."""
+"""Conversion of arrays to the labelled Dataset, and of the Dataset to its configuration."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import SCHEMA_VERSION, Meaning, attributes, describe, takes_datasets
 from mmm_xgen.version import __version__
 
-# Attribute that an ensemble has: the paths of the numbers that vary, as a JSON list.
+# Attribute of an ensemble: the paths of the numbers that vary, as a JSON list.
 VARIED = "varied"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
-    """Labels of every dim but date and lag.
+    """Return the labels of every dim except date and lag.
 
     Examples
     --------
@@ -48,14 +48,14 @@ def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
 
 
 def in_dataset_order(name: str, values: FloatArray, leading: int = 0) -> FloatArray:
-    """View of an array with the dims of `schema`; the kernels keep dates last, not first.
+    """Return a view of an array with the dims of `schema`; kernels have dates last, not first.
 
     Parameters
     ----------
     name : str
         Name of the variable.
     values : array
-        Dims of `schema` where these do not have a date, else reversed.
+        Array with the dims of `schema`, in reverse order if one of them is a date.
     leading : int
         Number of dims before them, which stay.
     """
@@ -66,7 +66,7 @@ def in_dataset_order(name: str, values: FloatArray, leading: int = 0) -> FloatAr
 
 
 def sizes_of(config: MMMDataConfig) -> dict[str, int]:
-    """Length of every dim.
+    """Return the length of every dim.
 
     Examples
     --------
@@ -104,13 +104,13 @@ def label(
     Parameters
     ----------
     config : MMMDataConfig
-        Configuration that the arrays were made from.
+        Configuration that the arrays were generated from.
     variables : mapping of str to array
         NumPy or Dask arrays by Dataset name, with the dims of `schema`.
     given : list of str
         Names of the parameters that the user gave.
     spend_is_given : bool
-        Whether spend is the user's.
+        True if the spend is the user's.
     leading : tuple of str
         Dims before those of `schema`.
 
@@ -258,7 +258,7 @@ def _harmonics(n_names: int, modes: int) -> list[int]:
 
 
 def _settings(prefix: str, specs: Any) -> dict[str, tuple[str, Any]]:
-    """Coordinates of the choices, such as ``adstock_type``, that some kinds have."""
+    """Return coordinates for the settings that some kinds have, such as ``adstock_type``."""
     names = {name for spec in specs for name in spec.settings}
     return {
         prefix + name: ("channel", [_setting(spec, name) for spec in specs])
@@ -273,13 +273,13 @@ def _setting(spec: Spec, name: str) -> str:
 def config_of(ds: xr.Dataset) -> MMMDataConfig:
     """Return the configuration that a Dataset was generated from.
 
-    That of one dataset of an ensemble has its own numbers and seed; that of a whole ensemble
-    is the one that its datasets share, whose numbers vary.
+    For one dataset of an ensemble it has the numbers and the seed of that dataset. For a whole
+    ensemble it is the shared configuration, whose numbers vary.
 
     Raises
     ------
     SchemaError
-        If the Dataset does not carry one.
+        If the Dataset has no configuration.
     ConfigError
         If the configuration uses a callable or kind that is not registered.
     """
@@ -301,12 +301,12 @@ def config_of(ds: xr.Dataset) -> MMMDataConfig:
 
 
 def is_element(ds: xr.Dataset) -> bool:
-    """Whether a Dataset is one dataset taken out of an ensemble."""
+    """Tell if a Dataset is one dataset taken out of an ensemble."""
     return VARIED in ds.attrs and "dataset" not in ds.dims
 
 
 def varied_paths(ds: xr.Dataset) -> list[str]:
-    """Paths of the numbers that vary in an ensemble."""
+    """Return the paths of the numbers that vary in an ensemble."""
     try:
         paths: Any = json.loads(str(ds.attrs[VARIED]))
     except (ValueError, RecursionError):
@@ -317,7 +317,9 @@ def varied_paths(ds: xr.Dataset) -> list[str]:
 
 
 def coordinate_of(path: str) -> str:
-    """Name of the coordinate of a path: the path, but for one that is a variable's name, too.
+    """Return the name of the coordinate of a path.
+
+    It is the path itself, with the prefix ``config.`` if a variable has the same name.
 
     Examples
     --------
@@ -328,7 +330,7 @@ def coordinate_of(path: str) -> str:
 
 
 def _values_of(ds: xr.Dataset, path: str) -> list[Any]:
-    """Values of the coordinate of a path in one dataset."""
+    """Return the values of a path's coordinate in one dataset."""
     coordinate = coordinate_of(path)
     for name in (coordinate, "seed"):
         if name not in ds.coords:
@@ -348,9 +350,9 @@ def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tup
 
 
 def in_memory(function: Function) -> Function:
-    """Check arguments that are annotated as Datasets, and compute those of Dask before the call.
+    """Decorate a function: check its Dataset arguments, and compute the lazy ones before the call.
 
-    An ensemble stays lazy: a function of one dataset refuses it before it fills the memory.
+    An ensemble stays lazy: a function of one dataset raises before the ensemble fills the memory.
 
     Examples
     --------

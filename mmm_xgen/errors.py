@@ -1,4 +1,4 @@
-"""The one exception tree of the package, and its warning."""
+"""Exceptions and the warning of the package, and the texts of their messages."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from pathlib import Path
 
 import numpy as np
 
-# Packages that the extras of pyproject.toml install and this package imports.
+# Optional packages that each extra of pyproject.toml installs.
 EXTRAS = {
     "notebooks": ("ipywidgets",),
     "recovery": ("blackjax", "jax", "numpyro", "nutpie", "pebble", "psutil"),
     "scale": ("dask", "distributed", "zarr"),
 }
 NUMPY = str(Path(np.__file__).parent)
-# Letters of a value, a path and a message that are shown.
+# Largest number of letters of a value, a path and a message.
 VALUE, PATH, MESSAGE = 60, 200, 1000
-# Known words that a message lists.
+# Largest number of known words that a message lists.
 LISTED = 40
-# Where warnings go that somebody collects.
+# List for the warnings that `collected_warnings` collects.
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Text whose control and other invisible characters are escaped, as ``repr`` escapes them.
+    r"""Return a text with its control and other invisible characters escaped, as ``repr`` does.
 
-    Such characters, in a name or a file of a stranger, could steer a terminal or turn the order
-    of the letters around.
+    Such characters, in a name or file from others, could control a terminal or change the order
+    of the letters.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Text of at most so many letters: of a longer one, the middle is left out.
+    """Return a text of at most `longest` letters; a longer one loses its middle.
 
     Examples
     --------
@@ -64,8 +64,8 @@ def shortened(text: str, longest: int) -> str:
 
 
 def shown(value: object) -> str:
-    """One short line that shows a value found where it should not be."""
-    # The text of a long list or text takes as long as its length.
+    """Return a wrong value as one short line for a message."""
+    # Cut long values first: their whole text would take long to make.
     if isinstance(value, str | bytes) and len(value) > MESSAGE:
         value = value[:VALUE]
     text = " ".join(repr(value).split())
@@ -73,25 +73,25 @@ def shown(value: object) -> str:
 
 
 def one_line(message: object) -> str:
-    r"""Message as one printable line of bounded length, whatever values are in it.
+    r"""Return a message as one printable line of bounded length.
 
     Examples
     --------
     >>> len(one_line(10_000 * "a ")), one_line("two\nlines")
     (1000, 'two lines')
     """
-    # Escaping makes a text longer: shorten it before and after.
+    # Shorten before escaping, which makes a text longer, and after it.
     text = " ".join(shortened(str(message), MESSAGE).splitlines())
     return shortened(printable(text), MESSAGE)
 
 
 class XgenError(Exception):
-    """Root of every exception that this package raises on purpose.
+    """Base of all exceptions that this package raises on purpose.
 
     Parameters
     ----------
     message : str
-        It is made one line of at most 1000 letters, in which control characters are escaped.
+        Message. It is cut to one line of at most 1000 letters, with control characters escaped.
     """
 
     def __init__(self, message: object = "") -> None:
@@ -99,14 +99,14 @@ class XgenError(Exception):
 
 
 class ConfigError(XgenError, ValueError):
-    """A configuration that cannot be generated from.
+    """A configuration or argument that is not valid.
 
     Parameters
     ----------
     message : str
-        What was found, what is allowed and the nearest fix, in one line.
+        One line: the value found, the values allowed and the nearest fix.
     path : str, default ""
-        Dotted path of the offending entry, as the user spelled it
+        Dotted path of the wrong entry, as the user spelled it
         (``"channels.2.adstock_kwargs.alpha"``).
 
     Examples
@@ -122,37 +122,37 @@ class ConfigError(XgenError, ValueError):
 
 
 class NotApplicableError(ConfigError):
-    """A model that does not exist for the data or settings that it is asked for."""
+    """A model that does not exist for the given data or settings."""
 
 
 class UnknownKindError(ConfigError, KeyError):
-    """A kind of pattern, transform or noise that is not registered."""
+    """A name that is not registered, such as that of a pattern, transform, noise or preset."""
 
-    # KeyError quotes its argument; the message is a sentence and stays one.
+    # KeyError would show the message in quotes.
     __str__ = Exception.__str__
 
 
 class SchemaError(XgenError, ValueError):
-    """A Dataset, frame or file that does not have the structure it should have."""
+    """A Dataset, frame or file without the structure that it should have."""
 
 
 class AlignmentError(XgenError, ValueError):
-    """Labels of two labelled objects that do not match."""
+    """Two labelled objects whose labels do not match."""
 
 
 class MissingDependencyError(XgenError, ImportError):
-    """An optional dependency that the call needs and the environment lacks."""
+    """An optional dependency that a call needs and that is not installed."""
 
 
 def require_packages(what: str, *modules: str) -> None:
-    """Refuse to begin what needs packages that are not installed.
+    """Raise if a package that a task needs is not installed.
 
     Parameters
     ----------
     what : str
-        What needs them and the verb, such as ``"chunks need"``.
+        Task and verb for the message, such as ``"chunks need"``.
     *modules : str
-        Modules that will be imported, such as ``"dask.array"``. None is imported here.
+        Modules that the task will import, such as ``"dask.array"``. They are not imported here.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def require_packages(what: str, *modules: str) -> None:
             if importlib.util.find_spec(module) is not None:
                 continue
         except ImportError:
-            # The package of a submodule is not installed.
+            # `find_spec` raises if the parent package is not installed.
             pass
         package = module.partition(".")[0]
         extras = [extra for extra, packages in EXTRAS.items() if package in packages]
@@ -180,7 +180,7 @@ def require_packages(what: str, *modules: str) -> None:
 
 
 class XgenWarning(UserWarning):
-    """A legal but questionable setting or result."""
+    """A setting or result that is allowed but questionable."""
 
 
 def warn(message: str) -> None:
@@ -192,7 +192,7 @@ def warn(message: str) -> None:
         return
     level, frame = 2, sys._getframe(1)
     package = str(Path(__file__).parent)
-    # NumPy's frame is that of a decorator between the user and the package.
+    # Skip NumPy's frames too: they belong to decorators between the user and the package.
     while frame.f_back and frame.f_code.co_filename.startswith((package, NUMPY)):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, XgenWarning, stacklevel=level)
@@ -200,9 +200,9 @@ def warn(message: str) -> None:
 
 @contextmanager
 def collected_warnings() -> Iterator[list[str]]:
-    """Messages of the warnings of this package in the block, which are not issued.
+    """Collect the messages of this package's warnings in the block, and do not issue them.
 
-    So they can travel from the worker of a cluster to whoever waits for it.
+    So a worker of a cluster can return them to the process that waits for it.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def collected_warnings() -> Iterator[list[str]]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Sentence that lists the known words, the nearest first when one is near.
+    """Return a phrase that lists the known words, the nearest one first if one is near.
 
     Examples
     --------

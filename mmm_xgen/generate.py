@@ -1,4 +1,4 @@
-"""Generation of a dataset: the equation of sales, from one configuration and one seed."""
+"""Generation of a dataset: the sales equation, from one configuration and one seed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def generate_mmm_dataset(
     params: xr.Dataset | None = None,
     **overrides: Any,
 ) -> xr.Dataset:
-    r"""Marketing-mix dataset whose every parameter is known.
+    r"""Generate a marketing-mix dataset with known parameters.
+
+    For every geo,
 
     .. math::
 
@@ -59,23 +61,24 @@ def generate_mmm_dataset(
             + \sum_k \text{controls}_{tk} + \sum_c \text{contribution}_{tc} \\
         y_t &= \mu_t + \text{noise}_t
 
-    for every geo; see `mmm_xgen.schema` for the variables.
+    with lag weights w, saturation curve f, controls k and channels c. `mmm_xgen.schema` lists the
+    variables.
 
     Parameters
     ----------
     config : MMMDataConfig, str, Path or mapping, optional
-        What to generate: a configuration, the name of a preset, the path of a YAML or JSON file,
-        or what such a file holds; `DEFAULT_CONFIG` if there is none.
+        Configuration, name of a preset, path of a YAML or JSON file, or mapping with the contents
+        of such a file. Default: `DEFAULT_CONFIG`.
     seed : int, optional
-        Seed in place of the one in `config`.
+        Seed that replaces the one in `config`.
     spend : path, DataFrame, DataArray or Dataset, optional
-        Media plan in place of drawn spend: a CSV or Parquet file, a wide or long frame, read as
-        ``config.spend_plan`` says, or labelled data with dims (date, geo, channel). Channels,
-        dates and geos come from it. ``config.experiments`` change it as they change drawn
-        spend, unless it is a Dataset made with the same experiments: ``spend=ds`` has them
-        already, while a bare ``ds.spend`` does not say so and is changed again.
+        Media plan that replaces random spend: a CSV or Parquet file, a wide or long frame, read as
+        ``config.spend_plan`` says, or labelled data with dims (date, geo, channel). Channels, dates
+        and geos come from the plan. ``config.experiments`` change it as they change random spend,
+        unless it is a Dataset made with the same experiments: ``spend=ds`` already contains them,
+        but a bare ``ds.spend`` does not say so and is changed again.
     params : Dataset, optional
-        True parameters in place of drawn ones, under their names in the generated Dataset, with
+        True parameters that replace random ones, under their names in the generated Dataset, with
         all or some of their dims.
     **overrides
         Values of `config` to change, as in `customize_preset`: by field, or by dotted path.
@@ -83,25 +86,24 @@ def generate_mmm_dataset(
     Returns
     -------
     Dataset
-        Dims (date, geo, channel) and, where there are any, control, fourier_mode,
-        seasonal_mode, event; all in original units: currency and KPI units per period.
+        Dims (date, geo, channel), and control, fourier_mode, seasonal_mode and event if there are
+        any. Everything is in original units: currency and KPI units per period.
 
     Raises
     ------
     ConfigError
-        If the configuration cannot be generated from, or has a ``spend_plan`` and `spend` is not
-        given.
+        If the configuration is not valid, or has a ``spend_plan`` and `spend` is missing.
     UnknownKindError
-        If there is no such preset or kind; it names the nearest.
+        If there is no such preset or kind. The message names the nearest.
     SchemaError
-        If the media plan has a fault; it names row and column.
+        If the media plan has a fault. The message names row and column.
     AlignmentError
         If `params` does not fit.
 
     Warns
     -----
     XgenWarning
-        If the result is legal but questionable.
+        If the result is allowed but questionable.
 
     Examples
     --------
@@ -127,19 +129,20 @@ def generate_mmm_dataset(
         given=list(given),
         spend_is_given=plan is not None,
     )
-    # A plan has no base spend, and what has no entry is not shown: given, they change nothing.
+    # Record only given parameters that are in the Dataset. The others have no effect, such as the
+    # base spend beside a plan.
     ds.attrs["given_params"] = ",".join(name for name in given if name in ds)
     return ds
 
 
 @takes_datasets
 def regenerate(ds: xr.Dataset) -> xr.Dataset:
-    """Generate a dataset again from what it carries: configuration, seed, and what was given.
+    """Generate a dataset again from its configuration, seed and given parameters.
 
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset, also one that was saved and loaded.
+        A generated Dataset, also after saving and loading.
 
     Returns
     -------
@@ -149,8 +152,8 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` does not carry its configuration or a parameter that was given, or is a
-        counterfactual, which none made.
+        If `ds` lacks its configuration or a given parameter, or is a counterfactual, which no
+        configuration generates.
     ConfigError
         If a custom pattern, transform or callable in it is not registered.
 
@@ -175,7 +178,7 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
     require(ds, *names)
     kept = [name for name in ("spend", "spend_history", "control_value") if name in ds]
     with warnings.catch_warnings():
-        # They were given when the dataset was made.
+        # The warnings were already issued when the dataset was generated.
         warnings.simplefilter("ignore", XgenWarning)
         made = generate_mmm_dataset(
             config_of(ds),
@@ -184,7 +187,7 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
         )
     if not is_element(ds):
         return made
-    # What it has from its ensemble: its place there, what varies, and the variables kept.
+    # Restore what comes from the ensemble: position, numbers that vary, and selected variables.
     own = {name: ds.coords[name] for name in ds.coords if name not in made.coords}
     return (
         made[list(ds.data_vars)]
@@ -194,8 +197,7 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
     )
 
 
-# Variables over time, and of the parts over time, that every dataset has; its parameters depend
-# on the kinds in use.
+# Variables that every dataset has. Its parameters depend on the kinds in use.
 SERIES = (
     "y",
     "spend",
@@ -216,28 +218,28 @@ SERIES = (
 )
 
 
-# Numbers too large for a float are refused by name below, not one by one where they arise.
+# `reject_overflow` raises for numbers too large for a float, so NumPy need not warn of each.
 @np.errstate(over="ignore", invalid="ignore")
 def sales_equation(
     batch: Batch, truth: Parameters, given: Parameters, plan: xr.Dataset | None = None
 ) -> Parameters:
-    """All variables of the datasets of a batch, from their true parameters.
+    """Return all variables of the datasets of a batch, from their true parameters.
 
     Parameters
     ----------
     batch : Batch
         Configurations and seeds.
     truth, given : mapping of str to array
-        All parameters, and those among them that the user gave, as of `true_parameters`.
+        All parameters, and those that the user gave, from `true_parameters`.
     plan : Dataset, optional
-        Media plan in place of drawn spend.
+        Media plan that replaces random spend.
 
     Returns
     -------
     dict of str to array
-        By Dataset name, dims (dataset, ...) in the order of `schema` where there is no date, and
-        in reversed order, the date last, where there is one. `dataset` has length 1 where all
-        datasets have the same values.
+        By Dataset name. Dims are (dataset, ...) in the order of `schema` without a date, and in
+        reversed order, the date last, with one. `dataset` has length 1 if all datasets have the
+        same values.
     """
     config, window = batch.shared, batch.shared.calendar.window()
     history, spent, value = spend_and_controls(batch, plan, truth)
@@ -290,21 +292,21 @@ def sales_equation(
 
 @np.errstate(over="ignore", invalid="ignore")
 def true_parameters(batch: Batch, params: xr.Dataset | None) -> tuple[Parameters, Parameters]:
-    """All parameters, drawn or given, and those that are given."""
+    """Return all parameters, and those that the user gave."""
     drawn = draw_baseline(batch)
     drawn |= draw_media(batch, drawn)
     if params is None:
         return drawn, {}
     given = given_parameters(batch.shared, params, drawn)
     if "intercept_contribution" in given:
-        # What is stated as a share of base sales is a share of the given ones.
+        # Recompute shares from the given base sales.
         drawn = draw_baseline(batch, base=given["intercept_contribution"])
         drawn |= draw_media(batch, drawn)
     return with_given(batch.shared, drawn, given), given
 
 
 def variable_names(config: MMMDataConfig) -> list[str]:
-    """Names of all variables that the equation gives, found without it."""
+    """Return the names of all variables of the sales equation, without computing it."""
     truth, _ = true_parameters(Batch.of(config), None)
     media = true_media(config, truth)
     return [*SERIES, *shown_parameters(truth, media, np.ones_like(truth["effect_mean"]))]
@@ -323,14 +325,14 @@ def shown_parameters(truth: Parameters, media: Media, factor: FloatArray) -> Par
 def spend_and_controls(
     batch: Batch, plan: xr.Dataset | None, truth: Parameters
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Spend before and inside the window, with the experiments in it, and control values."""
+    """Return spend before and inside the window, with experiments, and control values."""
     config = batch.shared
     value = draw_controls(batch, truth["geo_scale"].shape[1])
     if plan is None:
         history, spent = draw_spend(batch, truth["base_spend"])
     else:
         history, spent, value = given_spend(plan, config, value)
-        # A plan has no base: what is configured as such is not true of it.
+        # The configured base spend is not true of a plan.
         del truth["base_spend"]
     if config.experiments and (plan is None or not plan.attrs["contains_experiments"]):
         spent = apply_experiments(
@@ -346,7 +348,7 @@ def spend_and_controls(
 
 
 def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
-    """Response of all channels, from their configured kinds and true parameters."""
+    """Return the response of all channels, from their configured kinds and true parameters."""
     adstocks, saturations = config.adstocks, config.saturations
     return Media(
         adstock_kind=tuple(spec.kind for spec in adstocks),

@@ -1,7 +1,7 @@
-"""The one response function: from spend to contribution.
+"""Response function: from spend to contribution.
 
-Generation, counterfactuals, curves and the optimum all go through it. `Media` holds the true
-response of all channels as plain arrays; `respond` is the labelled face of it.
+Generation, counterfactuals, curves and the optimum all use it. `Media` holds the true response of
+all channels as plain arrays; `respond` is the same for labelled data.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ class Media:
 
     Parameters
     ----------
-    adstock_kind, saturation_kind : tuple of str, one a channel
+    adstock_kind, saturation_kind : tuple of str, one per channel
         Registered kinds.
-    adstock_settings, saturation_settings : tuple of settings, one a channel
-        What the kinds need beside numbers.
-    l_max : tuple of int, one a channel
+    adstock_settings, saturation_settings : tuple of settings, one per channel
+        Settings of the kinds that are not numbers.
+    l_max : tuple of int, one per channel
         Number of adstock weights.
-    normalize : tuple of bool, one a channel
-        Whether the weights sum to 1.
+    normalize : tuple of bool, one per channel
+        True if the weights sum to 1.
     parameters : mapping of str to array, dims (..., geo, channel)
         ``adstock_*`` and ``saturation_*``; a curve's amplitude is among its own.
     spend_unit : array, dims (..., geo, channel)
         Currency per period that the curve counts as 1.
     adstock_first : bool
-        Whether the curve acts on carried-over spend.
+        If True, the curve acts on carried-over spend.
     """
 
     adstock_kind: tuple[str, ...]
@@ -71,7 +71,7 @@ class Media:
 
 
 def lag_weights(media: Media) -> FloatArray:
-    """Weight of each lag, zero-padded to the longest kernel.
+    """Return the weight of each lag, padded with zeros to the longest kernel.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def lag_weights(media: Media) -> FloatArray:
     Raises
     ------
     ConfigError
-        If a kernel has no mass to normalise.
+        If all weights of a kernel are 0 and cannot be normalised.
     """
     n_geos, n_channels = media.amplitude.shape[-2:]
     own = [values for name, values in media.parameters.items() if name.startswith("adstock_")]
@@ -136,7 +136,7 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
     )
     if len(groups) == 1:
         return np.asarray(next(parts)[1])
-    # Any of the kinds may have further dims, not only the first.
+    # The parameters of any kind may have further dims.
     further = {each.shape[:-3] for *_, values in groups for each in values.values()}
     shape = (*np.broadcast_shapes(scaled.shape[:-3], *further), *scaled.shape[-3:])
     response = np.empty(shape, dtype=np.result_type(scaled, *media.parameters.values()))
@@ -148,7 +148,7 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
 def stages(
     spend: FloatArray, media: Media, weights: FloatArray, history: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Carry-over, saturated response, and the last of the two, which the amplitude multiplies.
+    """Return carry-over, saturated response, and the later of the two, which the amplitude multiplies.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def stages(
     weights : array, dims (..., channel, geo, lag)
         `lag_weights` of `media`.
     history : array, dims (..., channel, geo, history_date), optional
-        Spend before the first date; 0 without it.
+        Spend before the first date. Default: 0.
     """
     if media.adstock_first:
         carryover = convolve(spend, weights, history)
@@ -188,7 +188,7 @@ def per_effect(
 
 
 def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
-    """Contribution: amplitude times response, in KPI units per period."""
+    """Return the contribution: amplitude times response, in KPI units per period."""
     return unit_response * _by_channel(media.amplitude)
 
 
@@ -196,10 +196,10 @@ def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
 def respond(
     spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
 ) -> xr.DataArray:
-    """Contribution that spend makes under given true parameters.
+    """Return the contribution of spend under given true parameters.
 
-    Pure and deterministic, and batched: dims of `spend` or `params` beyond the named ones
-    (scenario, draw, dataset) broadcast.
+    Further dims of `spend` or `params` (scenario, draw, dataset) broadcast. The function is pure
+    and deterministic.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def respond(
         and the coordinates of the kinds. ``effect`` follows from them and is read only where an
         amplitude, such as ``saturation_beta``, is missing.
     history : DataArray, dims (history_date, geo, channel), optional
-        Spend before the first date; ``params["spend_history"]`` by default, 0 without it.
+        Spend before the first date. Default: ``params["spend_history"]`` if there is one, else 0.
 
     Returns
     -------
@@ -264,7 +264,7 @@ def respond(
         output_core_dims=[media_dims],
         dask="parallelized",
         output_dtypes=[float],
-        # A kernel needs all dates; chunks of other dims than these stay as they are.
+        # Only the core dims are rechunked: the kernel needs all dates.
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
     contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
@@ -315,9 +315,9 @@ def media_of(params: xr.Dataset, parameters: Mapping[str, FloatArray], unit: Flo
 def scaled_curves(
     parameters: Mapping[str, FloatArray], factor: FloatArray, kinds: tuple[str, ...]
 ) -> dict[str, FloatArray]:
-    """Parameters of curves `factor` times as high, dims (..., geo, channel).
+    """Return the parameters of curves that are `factor` times as high, dims (..., geo, channel).
 
-    What stands against an amplitude is divided by the factor, unless that is 0.
+    A parameter that divides by the amplitude is divided by the factor, unless that is 0.
     """
     scaled = {name: np.array(values) for name, values in parameters.items()}
     for kind, _, index in _groups(SATURATIONS, kinds):
@@ -331,7 +331,7 @@ def scaled_curves(
 
 
 def _room(parameters: dict[str, FloatArray], name: str, into: FloatArray) -> FloatArray:
-    """Parameter `name`, with room for every dim of what goes into it."""
+    """Return parameter `name`, broadcast to the dims of the factors that will multiply it."""
     shape = np.broadcast_shapes(parameters[name].shape, into.shape)
     if parameters[name].shape != shape:
         parameters[name] = np.array(np.broadcast_to(parameters[name], shape))
@@ -341,7 +341,7 @@ def _room(parameters: dict[str, FloatArray], name: str, into: FloatArray) -> Flo
 def _groups(
     registry: Registry[Any], kinds: tuple[str, ...], keys: Any = None
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Kind, key and channels of each set of channels that one call can serve."""
+    """Return kind, key and channels for each set of channels that one call can serve."""
     rows = list(keys) if keys is not None else [None] * len(kinds)
     for (name, key), index in members(zip(kinds, rows, strict=True)):
         yield registry[name], key, index
@@ -354,7 +354,7 @@ def _arguments(
 
 
 def _roomy(x: FloatArray, values: Mapping[str, FloatArray]) -> FloatArray:
-    """View of `x` with the further dims that some parameters have: a curve may work in place."""
+    """Return `x` with the further dims of some parameters; a curve may then work in place."""
     further = {each.shape[:-3] for each in values.values()}
     if len(further) < 2:
         return x
@@ -367,7 +367,7 @@ def _called(
     values: Mapping[str, FloatArray],
     settings: Settings,
 ) -> FloatArray:
-    """Result of a kind, which may not lose the imaginary part, as it carries the derivative."""
+    """Return the result of a kind, and check that it keeps the imaginary part, the derivative."""
     is_complex = any(map(np.iscomplexobj, (first, *values.values())))
     if not is_complex or kind.takes_complex:
         result: FloatArray = kind.function(first, **values, **dict(settings))
@@ -377,7 +377,7 @@ def _called(
 
 
 def _by_channel(values: FloatArray) -> FloatArray:
-    """(..., geo, channel) as (..., channel, geo, 1), which broadcasts over dates or lags."""
+    """Return (..., geo, channel) as (..., channel, geo, 1), which broadcasts over dates or lags."""
     return np.swapaxes(values, -1, -2)[..., None]
 
 

@@ -1,4 +1,4 @@
-"""Every variable of the Dataset in one table: dims, units and meaning.
+"""Table of all variables of the Dataset: dims, units and meaning.
 
 Documentation, labels and validation read it. `UNITS` are templates over the currency and the
 KPI of the dataset.
@@ -38,7 +38,7 @@ Meaning: TypeAlias = tuple[str, str, str]
 class Variable:
     """Dims, units and meaning of one variable.
 
-    `is_parameter` marks what `generate_mmm_dataset` takes as ``params=``.
+    `is_parameter` is True if `generate_mmm_dataset` takes the variable in ``params=``.
     """
 
     dims: tuple[str, ...]
@@ -127,12 +127,12 @@ COORDINATES: dict[str, Variable] = {
 
 @functools.lru_cache(maxsize=1024)
 def describe(name: str) -> Variable:
-    """Dims, units and meaning of the variable `name`.
+    """Return dims, units and meaning of the variable `name`.
 
     Raises
     ------
     SchemaError
-        If no variable of that name belongs to the Dataset.
+        If the Dataset has no variable of that name.
 
     Examples
     --------
@@ -187,12 +187,12 @@ def attributes(
 
 
 def require(ds: xr.Dataset, *names: str) -> None:
-    """Refuse what is not a Dataset, or lacks a variable, or has it with other dims.
+    """Raise if a value is not a Dataset, lacks a variable, or has it with other dims.
 
     Raises
     ------
     SchemaError
-        It names the variable, what was found and what is needed.
+        The message names the variable, what was found and what is needed.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def require(ds: xr.Dataset, *names: str) -> None:
 
 
 def how_to_keep(data: Labelled, dims: Iterable[str]) -> str:
-    """Selection that keeps dims, for data that lost them where one label was selected.
+    """Return advice on a selection that keeps dims, for data that lost them by selecting one label.
 
     Examples
     --------
@@ -241,15 +241,15 @@ def how_to_keep(data: Labelled, dims: Iterable[str]) -> str:
 
 
 def require_whole(ds: xr.Dataset) -> None:
-    """Refuse a Dataset whose dims, labels, types or gaps no generated Dataset has.
+    """Raise if dims, labels, types or missing values differ from those of a generated Dataset.
 
-    Variables that are not in the table may be anything. Parameters may be missing, as after an
+    Variables that are not in the table are not checked. Parameters may be missing, as after an
     aggregation.
 
     Raises
     ------
     SchemaError
-        It names the variable or coordinate, what was found and what is needed.
+        The message names the variable or coordinate, what was found and what is needed.
 
     Examples
     --------
@@ -277,7 +277,7 @@ def require_whole(ds: xr.Dataset) -> None:
 
 
 def _check_labels(ds: xr.Dataset, dim: str) -> None:
-    """Refuse a dim whose labels are missing, of another type, repeated or out of order."""
+    """Raise if the labels of a dim are missing, of another type, repeated or out of order."""
     import pandas as pd
 
     if dim not in ds.indexes:
@@ -302,25 +302,25 @@ def _check_labels(ds: xr.Dataset, dim: str) -> None:
 
 
 def _check_values(values: xr.DataArray, name: str) -> None:
-    """Refuse a variable with other dims, with text for numbers, or with gaps in a series."""
+    """Raise if a variable has other dims, text for numbers, or missing values in a series."""
     import numpy as np
 
     dims, found = {*describe(name).dims}, {*map(str, values.dims)}
-    # Sums over dates leave what is constant otherwise with a dim date.
+    # After an aggregation over time, variables that are otherwise constant have dates.
     if not dims <= found <= dims | {"date"}:
         raise SchemaError(f"{name!r} has dims {sorted(found)}, needed: {sorted(dims)}")
     if name in COORDINATES:
         return
     if values.dtype.kind not in "fiu":
         raise SchemaError(f"{name!r} has values of type {values.dtype}, needed: numbers")
-    # An aggregation loses the stages of the response, which are not sums.
+    # After an aggregation, the stages of the response are missing.
     whole = "date" in dims and name not in ("carryover", "saturated")
     if whole and not np.isfinite(values.to_numpy()).all():
         raise SchemaError(f"{name!r} has values that are missing or infinite, needed: none")
 
 
 def require_dataset(value: object, argument: str = "") -> None:
-    """Refuse a value that is not a Dataset, and say how to get one from it.
+    """Raise if a value is not a Dataset, with advice on how to get one from it.
 
     Parameters
     ----------
@@ -361,10 +361,10 @@ def require_dataset(value: object, argument: str = "") -> None:
 
 
 def takes_datasets(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Check every argument that is annotated as a Dataset, before `function` runs.
+    """Decorate a function: check every argument that is annotated as a Dataset, before it runs.
 
-    Arguments that may also be None, and are, pass. Arguments that may be of another type, such
-    as a frame, are checked by `function` itself.
+    None passes if the annotation allows it. Arguments that may be of another type, such as a frame,
+    are checked by `function` itself.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Random streams addressed by name, so that no two places ever share numbers."""
+"""Random streams addressed by name, so that two places never share random numbers."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ PCG_MASK = 2**128 - 1
 
 
 def stream(seed: int, *path: str) -> np.random.Generator:
-    """Random stream of one named place under one seed.
+    """Return the random stream of one named place under one seed.
 
-    The path is hashed into the spawn key of a `numpy.random.SeedSequence`: streams of
-    different paths or seeds are independent, and none depends on which others exist.
+    The path is hashed into the spawn key of a `numpy.random.SeedSequence` [1]_. Streams of
+    different paths or seeds are independent, and no stream depends on which others exist.
 
     Parameters
     ----------
     seed : int
-        The one seed of the dataset.
+        Seed of the dataset.
     *path : str
         Name of the place, such as ``("spend", "TV")``.
 
     Returns
     -------
     numpy.random.Generator
-        A fresh generator. Draw from it once: a second draw would make the numbers of one
-        geo depend on how many geos there are.
+        New generator. Draw from it once: with a second draw, the numbers of one geo would
+        depend on the number of geos.
 
     References
     ----------
-    NumPy, "Parallel random number generation", section on `SeedSequence` spawning.
+    .. [1] NumPy, "Parallel random number generation", section on `SeedSequence` spawning.
 
     Examples
     --------

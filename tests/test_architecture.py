@@ -77,6 +77,21 @@ RANDOM_SOURCE = "streams"
 BANNED_IMPORTS = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "random", "shelve"}
 BANNED_CALLS = {"__import__", "compile", "eval", "exec"}
 BANNED_METHODS = {"read_pickle", "to_pickle", "full_load", "unsafe_load", "full_load_all"}
+# A docstring opens with the thing or the action itself.
+BANNED_OPENINGS = {"How", "Of", "Those", "What", "Whether", "Words"}
+# Parts of the package that still have such docstrings.
+OPENINGS_LEFT = (
+    "cli",
+    "frames",
+    "kernels",
+    "media_plan",
+    "plots",
+    "quality",
+    "recovery",
+    "report",
+    "truth.budget",
+    "truth.information.priors",
+)
 BANNED_STEMS = {"common", "helper", "helpers", "manager", "misc", "util", "utils"}
 SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
 NETCDF_METHODS = {"to_netcdf", "open_dataset", "open_datatree", "open_mfdataset", "from_netcdf"}
@@ -407,6 +422,16 @@ def docstring_lines(node: ast.Module | ast.ClassDef | Function) -> int:
     return (docstring.end_lineno or docstring.lineno) - docstring.lineno + 1
 
 
+def riddling(module: Module) -> Iterator[str]:
+    if f"{module.name}.".startswith(tuple(f"{part}." for part in OPENINGS_LEFT)):
+        return
+    for node in ast.walk(module.tree):
+        text = ast.get_docstring(node) if isinstance(node, Documented) else None
+        opening = text.split()[0].strip(",:") if text else ""
+        if opening in BANNED_OPENINGS:
+            yield f"{module.at(node)}: a docstring that opens with {opening!r}"
+
+
 def nameless(module: Module) -> Iterator[str]:
     if module.path.stem in BANNED_STEMS or module.path.parent.name in BANNED_STEMS:
         yield f"{module.at(module.tree)}: a name that says nothing"
@@ -422,6 +447,32 @@ def test_nothing_is_validated_by_assert():
 
 def test_modules_and_functions_are_short():
     report(line for module in MODULES for line in too_long(module))
+
+
+def test_docstrings_open_with_the_thing():
+    report(line for module in MODULES for line in riddling(module))
+
+
+def test_parts_with_old_openings_still_have_them():
+    """An exception that is not needed any more goes away."""
+    for part in OPENINGS_LEFT:
+        sources = [m.source for m in MODULES if f"{m.name}.".startswith(f"{part}.")]
+        found = [line for source in sources for line in riddling(module_of(source))]
+        assert found, f"remove {part!r} from OPENINGS_LEFT"
+
+
+def test_the_readme_says_of_each_folder_what_its_docstring_says():
+    described = {
+        module.name.replace(".", "/"): ast.get_docstring(module.tree).split("\n\n")[0]
+        for module in MODULES
+        if module.path.name == "__init__.py" and module.name
+    }
+    readme = (SOURCE.parent / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Folders of the package\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [
+        f"| `{name}` | {' '.join(described[name].split())} |" for name in sorted(described)
+    ]
 
 
 def test_modules_are_named_for_what_they_do():
@@ -464,6 +515,9 @@ def test_modules_are_named_for_what_they_do():
         (asserts, "generate", "assert True"),
         (too_long, "generate", "\n" * (MODULE_LINES + 1)),
         (too_long, "generate", "def f():\n" + "    x = 1\n" * FUNCTION_LINES),
+        (riddling, "generate", '"""What every dataset has."""'),
+        (riddling, "generate", 'def f():\n    """Whether it is so."""'),
+        (riddling, "generate", 'class Part:\n    """Of the parts, one."""'),
         (nameless, "utils", ""),
         (nameless, "helpers.dates", ""),
     ],
@@ -493,6 +547,7 @@ def test_rule_catches(rule, name, source):
         (unlocked, "export.files", "with writing(p) as to, NETCDF_LOCK:\n    ds.to_netcdf(to)"),
         (unlocked, "export.files", "xr.open_dataset(path, engine='zarr')"),
         (prints, "cli", "print(1)"),
+        (riddling, "generate", '"""Whatever."""\nx = """What is no docstring."""'),
         (
             too_long,
             "generate",

@@ -1,1 +1,1 @@
-"""Frozen configuration models: what the user says, checked once."""
+"""Configuration of a dataset: validated models, YAML and JSON, and changes by dotted path."""

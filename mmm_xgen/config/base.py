@@ -1,8 +1,9 @@
-"""What every configuration model shares: frozen, strict, and errors that name the user's path."""
+"""Base of the configuration models: frozen, strict, with errors that name the user's path."""
 
 from __future__ import annotations
 
 import datetime
+import inspect
 import json
 import re
 from collections import Counter
@@ -14,12 +15,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetJsonSchemaHandler,
     Strict,
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from mmm_xgen.config.descriptions import Description, parameters, summary
 from mmm_xgen.config.names import (
     NAMED_LISTS,
     as_part,
@@ -61,8 +65,29 @@ else:
     ModelMetaclass = type(BaseModel)
 
 
+def _default_shown(field: FieldInfo) -> Any:
+    if field.is_required():
+        return inspect.Parameter.empty
+    return field.default_factory or field.default
+
+
 class _RaisesConfigError(ModelMetaclass):
-    """Turns what pydantic raises into a `ConfigError`, once, where the user called."""
+    """Raise `ConfigError` instead of pydantic's errors, once, where the user called."""
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """Fields and their defaults, for `help()` and notebooks."""
+        shown = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default_shown(field))
+            for name, field in self.model_fields.items()  # type: ignore[attr-defined]
+        ]
+        if len(self._keys({})) > len(shown):  # type: ignore[attr-defined]
+            shown.append(inspect.Parameter("flat_keys", inspect.Parameter.VAR_KEYWORD))
+        return inspect.Signature(shown)
+
+    @__signature__.setter
+    def __signature__(self, signature: Any) -> None:
+        """Ignore the signature that pydantic sets: it shows validators, not defaults."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -74,7 +99,7 @@ class _RaisesConfigError(ModelMetaclass):
 
 
 class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
-    """Base of all configuration models: immutable, strict, no unknown keys."""
+    """Base of all configuration models: immutable, strict, without unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -86,7 +111,7 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Build the model from a mapping, with errors that name the mapping's own paths."""
+        """Build the model from a mapping; errors name the paths of the mapping."""
         if not isinstance(data, Mapping):
             raise ConfigError(f"found {shown(data)}, allowed: a mapping of keys to values")
         return cls.model_validate(dict(data))
@@ -119,7 +144,7 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
         for key in data:
             if key not in cls.model_fields:
                 known = nearest(str(key), cls._keys(data))
-                # A key with control characters or half a character goes by its escapes.
+                # Escape control characters and unpaired surrogates in the key.
                 text = str(key) if str(key).isprintable() else repr(key)[1:-1]
                 context = {"owner": cls._owner(), "known": known, "key": text}
                 raise PydanticCustomError(
@@ -128,22 +153,42 @@ class FrozenConfig(BaseModel, metaclass=_RaisesConfigError):
         return {key: plain(value) for key, value in data.items()}
 
     @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        schema["description"] = summary(cls)
+        descriptions = cls._descriptions()
+        for name, part in schema["properties"].items():
+            # Pydantic's title repeats the name.
+            part.pop("title", None)
+            if name in descriptions:
+                part["description"] = descriptions[name].text
+        return reference
+
+    @classmethod
+    def _descriptions(cls) -> dict[str, Description]:
+        """Return the description of every key."""
+        return parameters(cls)
+
+    @classmethod
     def _keys(cls, data: Mapping[str, Any]) -> list[str]:
         """Return the keys to offer when an unknown one is found in `data`."""
         return list(cls.model_fields)
 
     @classmethod
     def _owner(cls) -> str:
-        """Return what the keys belong to, for messages."""
+        """Return the name of the model for messages."""
         return cls.__name__
 
 
 def plain(value: Any) -> Any:
-    """Python's own scalar or list for a NumPy one, and text for a date: what a config holds."""
+    """Convert NumPy scalars and arrays to Python's numbers and lists, and dates to text."""
     if isinstance(value, datetime.date):
         return value.isoformat()[:10]
     if isinstance(value, np.datetime64 | np.ndarray) and value.dtype.kind == "M":
-        # NumPy makes a number of one that counts nanoseconds, as those of a Dataset do.
+        # `tolist` would turn dates in nanoseconds, as those of a Dataset, into numbers.
         value = value.astype("datetime64[D]").astype(str)
     if isinstance(value, list | tuple):
         return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
@@ -155,12 +200,12 @@ def plain(value: Any) -> Any:
 
 
 def parse_json(text: str | bytes | bytearray) -> Any:
-    """Contents of JSON text.
+    """Return the contents of JSON text.
 
     Raises
     ------
     ConfigError
-        If the text is no JSON, has a key twice, or values that are nested too deep.
+        If the text is not JSON, has a key twice, or has values that are nested too deep.
     """
     if isinstance(text, str):
         text = text.removeprefix("\ufeff")
@@ -169,7 +214,7 @@ def parse_json(text: str | bytes | bytearray) -> Any:
     except ConfigError:
         raise
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"no valid JSON: {error}") from None
+        raise ConfigError(f"this is not valid JSON: {error}") from None
     except RecursionError:
         raise too_deep() from None
     level = [data]
@@ -196,20 +241,20 @@ def _refused(constant: str) -> None:
 
 
 def too_deep() -> ConfigError:
-    """Error for values inside of values inside of values."""
+    """Return the error for values that are nested too deep."""
     return ConfigError(f"found values nested too deep, allowed: {LARGEST_DEPTH} levels")
 
 
 def fail(message: str, *path: str | int) -> PydanticCustomError:
-    """Error for a validator to raise, at `path` below the model that it validates."""
+    """Return an error for a validator to raise, at `path` below the model that it validates."""
     escaped = message.replace("{", "{{").replace("}", "}}")
     return PydanticCustomError("at_path", escaped, {"below": path})
 
 
 def config_error(error: ValidationError, data: Any) -> ConfigError:
-    """`ConfigError` that says in one line what pydantic found, at the path the user wrote."""
+    """Turn an error of pydantic into a `ConfigError` of one line, at the path the user wrote."""
     details = error.errors()
-    # A list that was given up at a bad entry is no second mistake.
+    # Drop pydantic's follow-up `too_short` error: it comes from a bad entry of the list.
     details = [detail for detail in details if detail["type"] != "too_short"] or details
     first = details[0]
     path = join_path(_as_spelled(_location(first), data))
@@ -246,7 +291,7 @@ def _message(detail: ErrorDetails) -> str:
 
 
 def _in_yaml(detail: ErrorDetails) -> str:
-    """Advice where YAML took a text for something else, or a number for a text."""
+    """Return advice on values that YAML reads as another type than the user meant."""
     found = detail["input"]
     if detail["type"] == "string_type" and not isinstance(found, list | tuple | Mapping):
         return "; in YAML put it in quotes"
@@ -257,10 +302,10 @@ def _in_yaml(detail: ErrorDetails) -> str:
 
 
 def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
-    """Path in the spelling of `data`, in which flat keys stand for nested ones.
+    """Return a path in the spelling of `data`, in which flat keys stand for nested ones.
 
     ``adstock.alpha`` becomes ``adstock_kwargs.alpha``, ``adstock.kind`` becomes ``adstock_fun``
-    and ``pattern.seasonal_phase`` becomes ``seasonal_phase`` where the user wrote those.
+    and ``pattern.seasonal_phase`` becomes ``seasonal_phase`` if the user wrote those.
     """
     spelled: list[str | int] = []
     node = data
@@ -289,21 +334,21 @@ def _as_spelled(location: Sequence[str | int], data: Any) -> list[str | int]:
 
 
 def _function_key(node: Mapping[str, Any], part: str) -> str | None:
-    """``<part>_kwargs`` or ``<part>_fun``, whichever `node` has; the one with a list of both."""
+    """Return ``<part>_kwargs`` or ``<part>_fun``: the one in `node`, or the one with a list."""
     keys = [key for key in (f"{part}_kwargs", f"{part}_fun") if key in node]
     lists = [key for key in keys if isinstance(node[key], list | tuple)]
     return next(iter(lists + keys), None)
 
 
 def _is_flat(node: Mapping[str, Any], part: str, following: str | int | None) -> bool:
-    """Whether `following` stands beside `part` in `node` and not below it."""
+    """Tell if `following` stands beside `part` in `node` and not below it."""
     if isinstance(following, int):
         return False
     return not isinstance(node[part], Mapping) and following in node
 
 
 def _day(value: Any) -> str | None:
-    """ISO text of a day; `plain` made text of a date, or of a NumPy or pandas one."""
+    """Return the ISO text of a day. `plain` has already turned dates into text."""
     if value is None:
         return None
     try:

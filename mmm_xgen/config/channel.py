@@ -1,4 +1,4 @@
-"""Configuration of one channel, and of one control."""
+"""Configuration of a media channel and of a control."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
+from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.names import checked_name
 from mmm_xgen.config.specs import (
     CUSTOM,
@@ -22,7 +23,9 @@ from mmm_xgen.config.specs import (
     fold_function,
     spec_model,
 )
-from mmm_xgen.kernels.patterns import PatternKind
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
+from mmm_xgen.kernels.saturation import SATURATIONS
 
 DEFAULT_EFFECTIVENESS = 0.15
 
@@ -66,33 +69,51 @@ _FLAT_CHANNEL_KEYS = flat_keys_schema(
 )
 
 
+@with_kinds(
+    pattern=(PATTERNS,),
+    adstock=(ADSTOCKS, AdstockSpec),
+    saturation=(SATURATIONS,),
+)
 class ChannelConfig(FrozenConfig):
-    """A media channel: how much is spent on it, when, and what it does to sales.
+    """A media channel: its spend over time and its effect on sales.
 
     Parameters
     ----------
     name : str, optional
-        ``"x-TV"`` and ``"TV"`` both give the coordinate ``TV`` and the column ``x1-TV``.
-    pattern : str, mapping or callable
-        Registered kind of spend pattern (its keys may stand flat beside it), or a callable
-        ``f(dates, rng) -> array (date,)``, called once a geo, that returns the level of spend
-        relative to `base_spend`.
-    base_spend : float
-        Mean spend in currency per period while active, before trend, season and bursts, in a geo
-        of reference size.
-    spend_volatility : float
-        Coefficient of variation of the campaign-like noise on spend.
-    base_effectiveness : float, optional
-        Effect as a share of the geo's base sales, or of ``base_sales_rate`` with
-        ``geo_response="common"``; 0 makes a placebo. Default 0.15 unless `roas` is given.
-    roas : float, optional
-        Return on ad spend that the channel has over the window and all geos, exactly.
-    shared : bool
-        Whether all geos follow one plan, each with its share, as for national campaigns. Without
-        it the runs and campaigns of the geos are independent, and their sum hardly pauses.
-    adstock, saturation : mapping, optional
-        Transforms of this channel; ``adstock_fun``, ``adstock_kwargs``, ``saturation_fun`` and
-        ``saturation_kwargs`` are the flat spelling. Without them those of `TransformConfig`.
+        Name of the channel. ``"x-TV"`` and ``"TV"`` both give the coordinate ``TV`` and the column
+        ``x1-TV``. Default ``x1``, ``x2`` and so on.
+    pattern : str, mapping or callable, default "linear_trend"
+        Kind of the spend pattern: its name, or a mapping with ``kind`` and its keys. The keys may
+        also stand flat beside `pattern`. A callable ``f(dates, rng) -> array (date,)`` returns the
+        level of spend relative to `base_spend` and is called once per geo.
+    base_spend : float, currency per period, default 1000.0
+        Mean spend of a geo of reference size while the channel is active, before trend, season
+        and bursts.
+    spend_volatility : float, coefficient of variation, default 0.1
+        Size of the random variation of spend: campaigns, and jitter within them.
+    base_effectiveness : float, share of base sales, default 0.15 unless `roas` is set
+        Contribution per period at which the response curve is 1, as a share of the base sales of
+        the geo, or of `base_sales_rate` if `geo_response` is ``"common"``. 0 makes a placebo.
+        Cannot be combined with `roas`.
+    roas : float, revenue per unit of currency spent, optional
+        Target for the return on ad spend over the window and all geos. It is met exactly.
+    shared : bool, default False
+        If True, all geos follow one national plan, each with its share of the spend. If False, the
+        campaigns of the geos are independent, so the total over many geos rarely pauses.
+    adstock : str or mapping, optional
+        Kind of adstock of this channel: its name, or a mapping with ``kind`` and its keys.
+        Default: the adstock in `transforms`.
+    saturation : str or mapping, optional
+        Kind of saturation of this channel: its name, or a mapping with ``kind`` and its keys.
+        Default: the saturation in `transforms`.
+    adstock_fun : str, optional
+        Kind of adstock, in the flat spelling. Cannot be combined with `adstock`.
+    adstock_kwargs : mapping, optional
+        Keys of the adstock, in the flat spelling.
+    saturation_fun : str, optional
+        Kind of saturation, in the flat spelling. Cannot be combined with `saturation`.
+    saturation_kwargs : mapping, optional
+        Keys of the saturation, in the flat spelling.
 
     Raises
     ------
@@ -143,7 +164,7 @@ class ChannelConfig(FrozenConfig):
 
     @property
     def effectiveness(self) -> float:
-        """Effect as a share of base sales; 1 where `roas` decides instead."""
+        """Effect as a share of base sales; 1 if `roas` sets the effect instead."""
         if self.roas is not None:
             return 1.0
         return DEFAULT_EFFECTIVENESS if self.base_effectiveness is None else self.base_effectiveness
@@ -151,36 +172,43 @@ class ChannelConfig(FrozenConfig):
 
 def _flat_control_keys(schema: dict[str, Any]) -> None:
     flat_keys_schema(PATTERN)(schema)
-    schema["properties"]["value_trend"] = schema["properties"]["spend_trend"]
+    schema["properties"]["value_trend"] = dict(schema["properties"]["spend_trend"])
 
 
+@with_kinds(pattern=(PATTERNS,))
 class ControlConfig(FrozenConfig):
     """A control: a variable other than media that moves sales.
 
     Parameters
     ----------
     name : str, optional
-        ``"c-Price"`` and ``"Price"`` both give the coordinate ``Price`` and column ``c1-Price``.
-    pattern : str, mapping or callable
-        As in `ChannelConfig`; the level over time relative to `base_value`.
-    base_value : float
-        Mean value while active. ``value_trend`` is ``spend_trend`` by the name that fits here.
-    value_volatility : float
-        Coefficient of variation of the noise on the value.
-    persistence : float
-        Correlation of the logarithm of the noise of neighbouring periods: 0.9 drifts like an
-        economy, 0 jumps.
-    shared : bool
-        Whether all geos have the same values, as for national prices or the economy.
-    gamma_control : float, optional
-        Effect in KPI units per unit of value, for a geo of reference size; either sign, 0 by
-        default.
+        Name of the control. ``"c-Price"`` and ``"Price"`` both give the coordinate ``Price`` and
+        the column ``c1-Price``. Default ``c1``, ``c2`` and so on.
+    pattern : str, mapping or callable, default "linear_trend"
+        Kind of the pattern over time, as in `ChannelConfig`; levels are relative to `base_value`.
+    base_value : float, units of the control, default 1.0
+        Mean value while the pattern is active.
+    value_trend : float, share of base value per period, default 0.0
+        Another name for the key `spend_trend` of a pattern.
+    value_volatility : float, coefficient of variation, default 0.1
+        Size of the random variation of the value.
+    persistence : float, correlation, default 0.0
+        Correlation of the random variation of neighbouring periods, on the log scale. At 0.9 the
+        value drifts as an economy does; at 0 it jumps.
+    shared : bool, default False
+        If True, all geos have the same values, as for national prices.
+    gamma_control : float, KPI units per unit of the control, default 0.0
+        Effect on the sales of a geo of reference size, positive or negative.
     elasticity : float, optional
-        Elasticity of base sales to the value, in place of `gamma_control`:
-        ``base * ((value / reference)**elasticity - 1)``.
-    reference : float, optional
-        Value at which the control contributes nothing; 0 by default, with `elasticity` the
-        `base_value`.
+        Elasticity of base sales to the value. The contribution is
+        ``base * ((value / reference)**elasticity - 1)``. Cannot be combined with `gamma_control`.
+    reference : float, units of the control, default 0.0, or `base_value` with an elasticity
+        Value at which the control contributes nothing.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The whole configuration of a dataset."""
+"""Configuration of a whole dataset."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from mmm_xgen.kernels.calendar import (
     weekday,
 )
 
-# Dates that any table, plot and database can hold, those of the burn-in among them.
+# Dates that tables, plots and databases can hold. The burn-in must lie between them too.
 EARLIEST, LATEST = np.datetime64("1700-01-01"), np.datetime64("2200-01-01")
 FIRST_DATE = np.datetime64("2022-01-01")
-# Periods closer than this share are one season to any model.
+# Two seasons whose periods differ by less than this share cannot be told apart.
 SAME_PERIOD = 0.01
 
 
@@ -54,46 +54,50 @@ Unit = Annotated[str, AfterValidator(_printable)]
 
 
 class MMMDataConfig(TextConfig):
-    """Everything that decides a dataset.
+    """Configuration of a whole dataset.
+
+    Together with its seed it determines every number of the dataset.
 
     Parameters
     ----------
     channels : list of ChannelConfig
-        The media channels; may be empty only with a `spend_plan`, which names them.
-    n_periods : int
+        Media channels. The list may be empty only with a `spend_plan`, which names the channels.
+    n_periods : int, periods, default 104
         Number of dates.
     start_date : str or date, optional
-        First date; the first that fits `freq` from 2022-01-01 on by default.
-    freq : str
-        ``"D"``, ``"W"`` (weeks from the start date, Monday by default), ``"W-SUN"`` and so on,
-        or ``"MS"``; ``"daily"``, ``"weekly"`` and ``"monthly"`` are understood, all in
-        whichever case.
-    burn_in_periods : int
-        Periods of spend before the window that carry over into it.
-    seed : int
-        The one seed.
-    currency, kpi : str
-        Units of spend and of y.
-    revenue_per_kpi : float
-        Currency per KPI unit.
-    control_variables : list of ControlConfig
-        Variables other than media.
-    regions : RegionConfig
-        Geos, baseline and noise.
-    transforms : TransformConfig
-        Adstock and saturation.
-    events : list of EventConfig
-        Holidays and the like.
-    experiments : list of ExperimentConfig
-        Geo tests that are part of the spend.
+        First date. Default: the first date from 2022-01-01 on that fits `freq`.
+    freq : str, default "W"
+        Length of a period: ``"D"``, ``"W"`` (weeks from the start date, Monday by default),
+        ``"W-MON"`` to ``"W-SUN"`` or ``"MS"`` (months). ``"daily"``, ``"weekly"`` and ``"monthly"``
+        also work. Upper and lower case mean the same.
+    burn_in_periods : int, periods, default 0
+        Periods of spend before the first date, which carry over into the data.
+    seed : int, default 42
+        Seed of all random numbers.
+    currency : str, default "USD"
+        Unit of spend.
+    kpi : str, default "sales"
+        Unit of the KPI, the variable `y`.
+    revenue_per_kpi : float, currency per KPI unit, default 1.0
+        Revenue per unit of the KPI.
+    control_variables : list of ControlConfig, optional
+        Variables other than media that move sales.
+    regions : RegionConfig, optional
+        Geos, with baseline, trend, seasons and noise.
+    transforms : TransformConfig, optional
+        Adstock and saturation of all channels.
+    events : list of EventConfig, optional
+        Holidays, sales and shocks.
+    experiments : list of ExperimentConfig, optional
+        Geo tests that change the spend.
     spend_plan : SpendPlanConfig, optional
-        Where a media plan of the user's own has what.
+        Columns of the user's own media plan.
 
     Raises
     ------
     ConfigError
-        If a key is unknown, a value impossible, or the parts contradict one another. It names
-        the path as it was written.
+        If a key is unknown, a value is impossible, or two values contradict each other. The error
+        names the path as the user wrote it.
 
     Examples
     --------
@@ -121,7 +125,7 @@ class MMMDataConfig(TextConfig):
     @model_validator(mode="before")
     @classmethod
     def _no_null_blocks(cls, data: Any) -> Any:
-        """Treat an empty block of a YAML file as not there."""
+        """Drop the empty blocks of a YAML file."""
         if not isinstance(data, Mapping):
             return data
         blocks = ("regions", "transforms", "control_variables", "events", "experiments")
@@ -170,7 +174,7 @@ class MMMDataConfig(TextConfig):
         if start is not None and start != first_date(self.freq, start):
             nearest = first_date(self.freq, start)
             raise fail(
-                f"found {start}, which is no date of freq {self.freq!r}; the next one is {nearest}",
+                f"found {start}, which is not a date of freq {self.freq!r}; the next is {nearest}",
                 "start_date",
             )
         return self
@@ -195,7 +199,7 @@ class MMMDataConfig(TextConfig):
 
     @model_validator(mode="after")
     def _experiments_fit(self) -> MMMDataConfig:
-        # A media plan brings channels, geos and dates: `apply_experiments` checks against those.
+        # With a media plan, `apply_experiments` checks against the plan's channels and dates.
         if self.spend_plan is None and self.experiments:
             check_experiments(
                 self.experiments,
@@ -213,12 +217,12 @@ class MMMDataConfig(TextConfig):
 
     @property
     def channel_names(self) -> list[str]:
-        """Coordinate labels of the channels."""
+        """Labels of the channels."""
         return [label(channel.name, "x", i) for i, channel in enumerate(self.channels)]
 
     @property
     def control_names(self) -> list[str]:
-        """Coordinate labels of the controls."""
+        """Labels of the controls."""
         return [label(control.name, "c", i) for i, control in enumerate(self.control_variables)]
 
     @property
@@ -247,7 +251,7 @@ class MMMDataConfig(TextConfig):
 
 
 def resolved_frequency(config: MMMDataConfig) -> str:
-    """Frequency in pandas' spelling, with the anchor that the first date gives to ``"W"``.
+    """Return the frequency as pandas writes it, with the weekday that ``"W"`` starts on.
 
     Examples
     --------
@@ -260,7 +264,7 @@ def resolved_frequency(config: MMMDataConfig) -> str:
 
 
 def first_date(freq: str, start: np.datetime64 | None = None) -> np.datetime64:
-    """First date of frequency `freq` on or after `start`, or from 2022 on.
+    """Return the first date of frequency `freq` on or after `start`, or from 2022 on.
 
     Examples
     --------
@@ -281,7 +285,10 @@ def first_date(freq: str, start: np.datetime64 | None = None) -> np.datetime64:
 
 
 def check_seasons(config: MMMDataConfig) -> None:
-    """Refuse a season that the sampling cannot carry, or that is there already."""
+    """Raise if a season is too fast for the sampling, or if it is in the configuration twice.
+
+    A season needs more than two dates in each cycle (the Nyquist limit).
+    """
     step = config.calendar.mean_days
     regions = config.regions
     used = {
@@ -313,8 +320,8 @@ def check_seasons(config: MMMDataConfig) -> None:
             for name, other in used.items():
                 if abs(days / other - 1) < SAME_PERIOD:
                     raise fail(
-                        f"found a season of {days:.4g} days (harmonic {harmonic}), which {name} "
-                        "is already; drop one of them",
+                        f"found a season of {days:.4g} days (harmonic {harmonic}), the same as "
+                        f"{name}; drop one of them",
                         *where,
                     )
             used[f"harmonic {harmonic} of seasonalities.{position}"] = days

@@ -1,4 +1,4 @@
-"""The configuration that `generate_mmm_dataset` uses where none is given."""
+"""The configuration that `generate_mmm_dataset` uses by default."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, fail, shown
+from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.specs import kind_to_send, received_kind
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 from mmm_xgen.kernels.calendar import is_day
@@ -20,7 +21,7 @@ def _event_day(value: Any) -> str:
     return text
 
 
-EventDay = Annotated[Any, BeforeValidator(_event_day)]
+EventDay = Annotated[Any, BeforeValidator(_event_day, json_schema_input_type=str)]
 
 
 def _registered_shape(name: str) -> str:
@@ -29,23 +30,29 @@ def _registered_shape(name: str) -> str:
     return name
 
 
+@with_kinds(shape=(EVENT_SHAPES,))
 class EventConfig(FrozenConfig):
-    """A holiday, a sale or a shock, and what it does to sales.
+    """A holiday, a sale or a shock, and its effect on sales.
 
     Parameters
     ----------
     name : str
-        Label.
+        Label of the event.
     dates : list of str
-        ISO dates, or ``"MM-DD"`` for every year.
-    effect : float
-        Effect at the peak, as a share of base sales; negative for a loss.
-    shape : {"pulse", "gaussian", "decay"}
-        Course of the effect over the days around the event.
-    width_days : float, optional
-        Width of the shape in days; the shape's own by default.
-    lag_days : float
-        Days by which the effect comes after the event; negative for before.
+        ISO dates such as ``"2024-11-29"``, or ``"MM-DD"`` for every year.
+    effect : float, share of base sales
+        Effect at the peak; negative for a loss.
+    shape : str, default "pulse"
+        Kind of the course of the effect over the days around the event.
+    width_days : float, days, default from the shape
+        Width of the shape.
+    lag_days : float, days, default 0.0
+        Delay of the effect after the event; negative if the effect comes before.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
 
     Examples
     --------
@@ -56,12 +63,14 @@ class EventConfig(FrozenConfig):
     name: Annotated[str, Field(min_length=1)]
     dates: tuple[EventDay, ...] = Field(min_length=1)
     effect: Number
-    shape: Annotated[str, AfterValidator(_registered_shape)] = "pulse"
+    shape: Annotated[str, AfterValidator(_registered_shape)] = Field(
+        default="pulse", json_schema_extra=lambda schema: schema.update(enum=list(EVENT_SHAPES))
+    )
     width_days: Annotated[Number, Field(gt=0, le=400)] | None = None
     lag_days: Annotated[Number, Field(ge=-400, le=400)] = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # As a spec does, so that a worker process knows a shape of the user's own.
+        # Send the user's own shape along, so that a worker process knows it.
         shape = kind_to_send(EVENT_SHAPES[self.shape], EVENT_SHAPES)
         return _event_from, (type(self), shape, self.__getstate__())
 

@@ -1,4 +1,4 @@
-"""Configuration of geo experiments in the data, and the cells of spend that they change."""
+"""Configuration of geo experiments, and the cells of spend that each of them changes."""
 
 from __future__ import annotations
 
@@ -16,29 +16,33 @@ from mmm_xgen.kernels.calendar import Calendar
 
 
 class ExperimentConfig(FrozenConfig):
-    """A test that changes the spend of one channel in some geos for a time.
+    """A test that changes the spend of one channel in some geos for some time.
 
-    The change is made to the spend itself, drawn or given, so that the panel contains the test:
-    ``spend * (1 + change)`` in its geos, in every period whose first day is in the test.
+    The test changes the spend itself, generated or from a media plan, so the data contain the test.
+    In each of its geos, and in every period that starts within the test, the spend is
+    ``spend * (1 + change)``.
 
     Parameters
     ----------
     channel : str
-        ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
-    geos : list of str, optional
-        Geos that get the change; the others are the control. All of them by default, which
-        leaves no control.
-    start, end : str or date, optional
-        First and last day.
-    start_period, n_periods : int, optional
-        In place of `start` the first period, counted from 0, and in place of `end` the length.
-    change : float
+        Name of the channel: ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
+    geos : list of str, default all geos
+        Geos in which the spend changes. The others are the control group; the default leaves none.
+    start : str or date, optional
+        First day of the test. Set `start` or `start_period`.
+    end : str or date, optional
+        Last day of the test. Set `end` or `n_periods`.
+    start_period : int, periods, optional
+        First period of the test, counted from 0.
+    n_periods : int, periods, optional
+        Length of the test.
+    change : float, share of spend
         Relative change of spend: 0.5 is 50% more, -1 switches the channel off.
 
     Raises
     ------
     ConfigError
-        If a key is unknown, or beginning, end or change are missing, doubled or impossible.
+        If a key is unknown, or if start, end or change are missing, set twice or impossible.
 
     Examples
     --------
@@ -87,7 +91,7 @@ class ExperimentConfig(FrozenConfig):
 
 @dataclass(frozen=True)
 class ExperimentCells:
-    """Where one experiment changes spend.
+    """Cells of the spend that one experiment changes.
 
     Parameters
     ----------
@@ -112,7 +116,7 @@ def check_experiments(
     geos: Sequence[str],
     calendar: Calendar,
 ) -> None:
-    """Raise the error of `experiment_cells` at the path that the validator of a config needs."""
+    """Raise the error of `experiment_cells` in the form that a pydantic validator needs."""
     try:
         experiment_cells(experiments, channels=channels, geos=geos, calendar=calendar)
     except ConfigError as error:
@@ -177,7 +181,7 @@ def _geos(experiment: ExperimentConfig, geos: Sequence[str], path: str) -> tuple
 
 
 def _periods(experiment: ExperimentConfig, calendar: Calendar, path: str) -> tuple[int, int]:
-    """First period of a test and the one after its last."""
+    """Return the first period of a test and the one after its last."""
     dates = calendar.dates
     first_day, last_day = dates[0], calendar.ends[-1] - np.timedelta64(1, "D")
     for field in ("start", "end"):

@@ -1,4 +1,4 @@
-"""Names of channels and controls, and paths to them: what the user writes and what it means."""
+"""Names of channels and controls, and dotted paths to configuration values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mmm_xgen.errors import ConfigError
 
 
 def label(name: str | None, prefix: str, position: int) -> str:
-    """Coordinate label of a channel or control.
+    """Return the coordinate label of a channel or control.
 
     Parameters
     ----------
     name : str or None
-        Name in the config: ``"x-TV"``, ``"x1-TV"`` or ``"TV"``; None where it has none.
+        Name in the config: ``"x-TV"``, ``"x1-TV"`` or ``"TV"``; None if it has none.
     prefix : {"x", "c"}
         Letter of the wide columns: ``x`` for channels, ``c`` for controls.
     position : int
@@ -23,17 +23,17 @@ def label(name: str | None, prefix: str, position: int) -> str:
 
     Examples
     --------
-    >>> label("x-TV", "x", 0), label("TV", "x", 0), label(None, "x", 0)
-    ('TV', 'TV', 'x1')
+    >>> label("x-TV", "x", 0), label(None, "x", 0)
+    ('TV', 'x1')
     """
     if name is None:
         return f"{prefix}{position + 1}"
-    # Most names have no prefix, and all are looked at many times.
+    # Skip the regular expression for most names: this function is called very often.
     return re.sub(rf"^{prefix}\d*-", "", name) if "-" in name else name
 
 
 def checked_name(prefix: str) -> Callable[[str], str]:
-    """Validator for names: something must be left of them as a label."""
+    """Return a validator for names: without prefix and blanks, a label must be left."""
 
     def check(name: str) -> str:
         if name != name.strip() or not name.isprintable() or not label(name, prefix, 0):
@@ -44,7 +44,7 @@ def checked_name(prefix: str) -> Callable[[str], str]:
 
 
 def column(label: str, prefix: str, position: int) -> str:
-    """Wide column of a channel or control.
+    """Return the wide column of a channel or control.
 
     Examples
     --------
@@ -57,12 +57,12 @@ def column(label: str, prefix: str, position: int) -> str:
 
 KeyPath = tuple[str | int, ...]
 
-# Letter of the wide columns that may stand before the names in a list.
+# Lists whose entries have names, and the letter that may stand before these names.
 NAMED_LISTS = {"channels": "x", "control_variables": "c", "events": ""}
 
 
 def entry_names(items: Iterable[Any], prefix: str) -> list[str]:
-    """Labels of the entries of a list, be they mappings or configurations.
+    """Return the labels of the entries of a list: mappings or configurations.
 
     Examples
     --------
@@ -78,14 +78,14 @@ def entry_names(items: Iterable[Any], prefix: str) -> list[str]:
 
 
 class Quoted(str):
-    """Part of a path that is a name, whatever it looks like."""
+    """Part of a path that is always a name, even if it looks like a number."""
 
     __slots__ = ()
 
 
 QUOTED = r""" "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' """
-# A part of a path: in quotes, in brackets with quotes or a position inside, or up to the next
-# period or bracket of that form.
+# A part of a path: in quotes, in brackets with quotes or a position inside, or plain text up to
+# the next period or such a bracket.
 PART = re.compile(
     rf"""(?:(?P<dot>^|\.)(?P<quoted>{QUOTED}) | \[(?:(?P<bracketed>{QUOTED})|(?P<position>[0-9]+))\]
     | (?P<first>^|\.)(?P<plain>(?:(?!\[(?:[0-9]+|["']))[^.])+)) (?=[.\[]|$)""",
@@ -94,9 +94,9 @@ PART = re.compile(
 
 
 def split_path(path: str) -> tuple[str | int, ...]:
-    """Parts of a path such as ``channels.TV.roas``.
+    """Split a path such as ``channels.TV.roas`` into its parts.
 
-    A part in quotes is a name whatever it has in it; a number in brackets is a position.
+    A part in quotes is always a name; a number in brackets is always a position.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def split_path(path: str) -> tuple[str | int, ...]:
 
 
 def join_path(parts: Iterable[str | int]) -> str:
-    """Path that `split_path` takes apart again.
+    """Join parts to a path; the inverse of `split_path`.
 
     Examples
     --------
@@ -146,25 +146,25 @@ def join_path(parts: Iterable[str | int]) -> str:
 
 
 class Bracketed(int):
-    """Position in a list that has an entry of that name, so that brackets tell the two apart."""
+    """Position written in brackets, because an entry of the list has that number as its name."""
 
 
 def as_part(name: str) -> str:
-    """Return a name as a part of a path, in quotes where it would be read as something else."""
+    """Return a name as a part of a path, in quotes if it could be read as something else."""
     is_plain = re.fullmatch(r"""[^\s.\[\]"'=*\\]([^.\[\]"=\\]*[^\s.\[\]"=\\])?""", name)
     return name if is_plain and not name.isdecimal() else Quoted(name)
 
 
 def position_part(position: int, names: Sequence[str | None]) -> int:
-    """Return a position as a part of a path that no name can be mistaken for."""
+    """Return a position as a part of a path, in brackets if an entry has that name."""
     return Bracketed(position) if str(position) in names else position
 
 
 def find_entry(names: Sequence[str], parts: Sequence[str | int], prefix: str) -> tuple[int, int]:
-    """Position of the entry that a path leads to, and how many parts of the path name it.
+    """Return the position of the entry that a path names, and the number of parts that name it.
 
-    Names win over positions, and a name with periods need not be in quotes: the longest name
-    wins. The position is -1 where there is no such entry.
+    Names come before positions. A name with periods does not need quotes: the longest name that
+    fits is taken. The position is -1 if there is no such entry.
 
     Parameters
     ----------

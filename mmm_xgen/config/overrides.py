@@ -1,7 +1,7 @@
-"""Changes laid over a configuration that was written down: dotted paths and nested mappings.
+"""Overrides of a written configuration, by dotted paths and nested mappings.
 
-A change lands in the spelling that the written configuration has, flat or nested, and an error
-about it names the path that the user gave.
+An override uses the spelling of the written configuration, flat or nested. An error about an
+override names the path that the user gave.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from mmm_xgen.config.region import NOISE, TREND, VARIATIONS
 from mmm_xgen.config.specs import CUSTOM, KindOf, Spec
 from mmm_xgen.errors import ConfigError, nearest
 
-# Kinds whose keys may stand beside them, and kinds that are spelled `_fun` and `_kwargs`.
+# Fields whose keys may stand flat beside them, and fields that may be `_fun` and `_kwargs`.
 BESIDE: dict[str, KindOf] = {"pattern": PATTERN, "trend": TREND, "noise": NOISE}
 FUNCTIONS = {"adstock": ADSTOCK, "saturation": SATURATION}
-# Lists with one entry a geo.
+# Lists with one entry per geo.
 PER_GEO = ("region_names", "population", "y_sigma", "r_squared")
-# What a key takes the place of, since the two cannot stand together.
+# Keys that each key removes, because they cannot stand together.
 REPLACES: dict[str, tuple[str, ...]] = {
     "roas": ("base_effectiveness",),
     "base_effectiveness": ("roas",),
@@ -57,32 +57,33 @@ REPLACES: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class _Change:
-    """One value to set: the path that the user wrote, and the place where it belongs."""
+    """One value to set: the path as the user wrote it, and its place in the configuration."""
 
     text: str
     written: KeyPath
     value: Any
     place: KeyPath = ()
-    # Mapping that holds the value; empty where a list does.
+    # Mapping that holds the value; empty if a list holds it.
     block: dict[str, Any] = field(default_factory=dict)
 
 
 def with_overrides(
     data: Mapping[str, Any] | MMMDataConfig, overrides: Mapping[str, Any]
 ) -> MMMDataConfig:
-    """Return a configuration that stands in a file, with some of its values changed.
+    """Return a written configuration with some of its values changed.
 
     Parameters
     ----------
     data : mapping or MMMDataConfig
-        Configuration in the flat or the nested spelling; it stays as it is.
+        Configuration in the flat or the nested spelling. It is not modified.
     overrides : mapping of str to anything
-        New values by field name or dotted path, in which entries of a list go by name or by
-        position, from 0; names come first. A name with periods may be in quotes,
-        ``channels."TV.Radio".roas``, and a position in brackets, ``channels[0].roas``. A
-        mapping is merged into what is there, anything else takes its place. A value that
-        excludes another, as `roas` does `base_effectiveness`, removes it; a new kind drops the
-        keys that only the old kind has; a smaller `n_regions` keeps the first geos.
+        New values by field name or dotted path. Entries of a list are found by name or by position
+        from 0; names come first. A name with periods may be in quotes,
+        ``channels."TV.Radio".roas``, and a position in brackets, ``channels[0].roas``. A mapping
+        is merged into the mapping that is there; any other value replaces the old one. A value
+        removes another that cannot stand beside it, as `roas` does `base_effectiveness`. A new
+        kind removes the keys that only the old kind has. A smaller `n_regions` keeps the first
+        geos.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def with_overrides(
     Raises
     ------
     ConfigError
-        If a path leads nowhere, or if the result is no valid configuration.
+        If a path does not exist, or if the result is not a valid configuration.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def with_overrides(
 def with_places(
     data: Mapping[str, Any] | MMMDataConfig, overrides: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, dict[str, KeyPath]]:
-    """`with_overrides`, and for each dotted path where in `data` it leads.
+    """Return `with_overrides`, and the place in `data` that each dotted path leads to.
 
     Examples
     --------
@@ -140,14 +141,14 @@ def with_places(
 
 
 def _copied(value: Any) -> Any:
-    """Copy of what can be changed in place; models are frozen, and callables stay the same."""
+    """Copy mappings and lists; models are frozen and callables cannot change, so both stay."""
     if isinstance(value, Mapping):
         return {key: _copied(inner) for key, inner in value.items()}
     return [_copied(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:
-    """Settings of a configuration object, as a file would have them; callables stay."""
+    """Return the settings of a configuration object as a file would have them; callables stay."""
     fields = {name: getattr(model, name) for name in model.model_fields_set}
     if isinstance(model, Spec):
         return {**fields, "kind": model.kind}
@@ -159,7 +160,7 @@ def _fields(model: BaseModel) -> dict[str, Any]:
 
 
 def _leaves(text: str, path: KeyPath, value: Any) -> Iterator[tuple[str, KeyPath, Any]]:
-    """Every value inside nested mappings, with its path as text and in parts."""
+    """Yield every value inside nested mappings, with its path as text and in parts."""
     if not isinstance(value, Mapping) or not value:
         yield text, path, value
         return
@@ -169,7 +170,7 @@ def _leaves(text: str, path: KeyPath, value: Any) -> Iterator[tuple[str, KeyPath
 
 
 def _lay(data: dict[str, Any], change: _Change) -> None:
-    """Set the value of one change where `data` has it."""
+    """Set the value of one change at its place in `data`."""
     node: dict[str, Any] | list[Any] = data
     place: KeyPath = ()
     rest = change.written
@@ -197,7 +198,7 @@ def _lay(data: dict[str, Any], change: _Change) -> None:
 
 
 def _opened(child: Any, place: KeyPath, written: KeyPath) -> dict[str, Any]:
-    """Return the mapping in which a path goes on: a new one, or a configuration object's."""
+    """Return the mapping in which a path continues: a new one, or a configuration object's."""
     if child is None and (len(place) > 1 or place[0] not in NAMED_LISTS):
         return {}
     if isinstance(child, BaseModel):
@@ -210,11 +211,11 @@ def _opened(child: Any, place: KeyPath, written: KeyPath) -> dict[str, Any]:
 
 
 def _position(items: list[Any], rest: KeyPath, place: KeyPath) -> tuple[int, int]:
-    """Position of the entry that a path gives by name or by number, and the parts it takes."""
+    """Return the position of the entry that a path names, and the number of parts it uses."""
     part, path = rest[0], join_path((*place, rest[0]))
     prefix = NAMED_LISTS.get(str(place[-1])) if len(place) == 1 else None
     names = [] if prefix is None else entry_names(items, prefix)
-    # A list of things without names has positions only.
+    # In a list without names, only positions can match.
     position, used = find_entry(names or [""] * len(items), rest, prefix or "")
     if position >= 0:
         return position, used
@@ -230,7 +231,7 @@ def _position(items: list[Any], rest: KeyPath, place: KeyPath) -> tuple[int, int
 
 
 def _in_the_spelling_of(block: Mapping[str, Any], path: KeyPath, value: Any) -> KeyPath:
-    """`path` below `block`, flat where the block is flat and nested where it is nested."""
+    """Return `path` below `block`, flat if the block is flat and nested if it is nested."""
     key, *rest = path
     for name, kinds in BESIDE.items():
         nested = isinstance(block.get(name), Mapping)
@@ -253,7 +254,7 @@ def _in_the_spelling_of(block: Mapping[str, Any], path: KeyPath, value: Any) -> 
 
 
 def _drop_what_is_excluded(changes: list[_Change]) -> None:
-    """Remove what cannot stand beside a value that was set."""
+    """Remove the values that cannot stand beside a new one."""
     wanted = {change.place for change in changes}
     for change in changes:
         *above, last = change.place
@@ -264,14 +265,14 @@ def _drop_what_is_excluded(changes: list[_Change]) -> None:
 
 
 def _drop_keys_of_other_kinds(changes: list[_Change]) -> None:
-    """Remove what only the old kind has, where another kind was set."""
+    """Remove the keys that only the old kind has, if a new kind was set."""
     wanted = {change.place for change in changes}
     for change in changes:
         *above, last = change.place
         name = str(above[-1] if last == "kind" and above else last).removesuffix("_fun")
         block, where = change.block, tuple(above)
         if name in FUNCTIONS and last == name:
-            # A whole transform takes the place of both halves of the other spelling.
+            # A nested transform replaces both `_fun` and `_kwargs`.
             for half in (f"{name}_fun", f"{name}_kwargs"):
                 if (*where, half) not in wanted:
                     block.pop(half, None)
@@ -285,19 +286,19 @@ def _drop_keys_of_other_kinds(changes: list[_Change]) -> None:
 
 
 def _keys_to_drop(name: str, kind: Any) -> set[str]:
-    """Keys of all kinds under the field `name` but `kind`, if that is a kind."""
+    """Return the keys of all kinds of the field `name` that `kind` does not have."""
     kinds = {**BESIDE, **FUNCTIONS}.get(name)
     if name in FUNCTIONS and kind is None:
         kind = f"no_{name}"
     if kinds is None or kind is None or (isinstance(kind, str) and kind not in kinds.registry):
         return set()
-    # A callable or a ready spec takes no keys at all.
+    # A callable or a spec has no keys.
     known = kinds.keys_of(kind) if isinstance(kind, str) else []
     return kinds.flat_keys() - set(known)
 
 
 def _keep_the_first_geos(changes: list[_Change]) -> None:
-    """Shorten the lists with one entry a geo, where fewer geos were asked for."""
+    """Shorten the lists with one entry per geo if there are fewer geos now."""
     wanted = {change.place for change in changes}
     for change in changes:
         if change.place != ("regions", "n_regions") or not isinstance(change.value, Integral):
@@ -309,7 +310,7 @@ def _keep_the_first_geos(changes: list[_Change]) -> None:
 
 
 def _as_written(path: str, changes: list[_Change]) -> str:
-    """`path` of an error in the words of the change that caused it, if one did."""
+    """Return the path of an error as the user wrote it, if an override caused the error."""
     if not path:
         return path
     parts = split_path(path)

@@ -1,4 +1,4 @@
-"""Numbers of a configuration by dotted path: where they stand, and others in their place."""
+"""Numbers of a configuration by dotted path: find them, and replace them fast."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.patterns import PATTERNS
 
 EVERY = "*"
-# Lists that `*` runs over, and the dim of their entries.
+# Lists that `*` can stand for, and the dim of their entries.
 DIMS = {
     ("channels",): "channel",
     ("control_variables",): "control",
     ("events",): "event",
     ("regions", "population"): "geo",
 }
-# What decides sizes, dates or draws, and so cannot differ between datasets of one ensemble: its
-# whole path, since an experiment, say, has a length in periods too, and why.
+# Fields that decide sizes, dates or seeds and so cannot differ between the datasets of an
+# ensemble: their whole path, because an experiment has `n_periods` too, and the reason.
 STRUCTURE = {
     "n_periods": ("n_periods", "it decides the dates"),
     "burn_in_periods": ("burn_in_periods", "it decides the dates"),
@@ -50,8 +50,8 @@ STRUCTURE = {
     "period_days": ("regions.seasonalities.*.period_days", "it decides the seasons"),
     "seed": ("seed", "seeds have an argument of their own, seeds="),
 }
-# Numbers that one broadcast can have different in every dataset; parameters of kinds are, too.
-# Datasets that differ in others are generated group by group.
+# Numbers that can differ between the datasets of one broadcast, besides parameters of kinds.
+# Datasets that differ in other numbers are generated in separate groups.
 BROADCAST: dict[type[FrozenConfig], set[str]] = {
     MMMDataConfig: {"revenue_per_kpi"},
     ChannelConfig: {"base_spend", "spend_volatility", "base_effectiveness", "roas"},
@@ -83,12 +83,12 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
 
 @dataclass(frozen=True)
 class Place:
-    """One number of a configuration.
+    """Place of one number in a configuration.
 
     Parameters
     ----------
     written : str
-        Dotted path as the user wrote it, with the name of an entry, or its position, for ``*``.
+        Dotted path as the user wrote it, with the name or position of an entry in place of ``*``.
     keys : tuple of str and int
         Attributes and positions that lead to the number.
     """
@@ -104,29 +104,29 @@ class Place:
         return value
 
     def is_broadcast(self, config: MMMDataConfig) -> bool:
-        """Whether one broadcast can have another value in every dataset."""
+        """Tell if datasets with other values here can be generated in the same broadcast."""
         owner, field = self._field(config)
         own = {key for kind, keys in BROADCAST.items() if isinstance(owner, kind) for key in keys}
         parameters = owner.registered.parameters if isinstance(owner, Spec) else {}
         return field in own or field in parameters
 
     def is_interval(self, config: MMMDataConfig) -> bool:
-        """Whether what is allowed here is an interval, whatever the other numbers are.
+        """Tell if the allowed values are an interval that does not depend on other numbers.
 
-        Not so where a kind checks its parameters taken together, nor for a change by an
-        experiment, which may be above or below 0 and not 0.
+        They are not if a kind checks its parameters together, nor for the change of an experiment,
+        which may have either sign but not be 0.
         """
         owner, _ = self._field(config)
         checked = owner.registered.check if isinstance(owner, Spec) else None
         return self.is_broadcast(config) and not checked and not isinstance(owner, ExperimentConfig)
 
     def _field(self, config: MMMDataConfig) -> tuple[Any, str]:
-        """Return the model that the number is in, and its field there."""
+        """Return the model that holds the number, and the name of its field."""
         node: Any = config
         owner, field = node, ""
         for key in self.keys:
             if isinstance(key, int):
-                # An entry of a list of numbers counts as the list.
+                # For an entry of a list of numbers, the field is the list.
                 node = node[key]
             else:
                 owner, field, node = node, key, getattr(node, key)
@@ -134,7 +134,7 @@ class Place:
 
 
 def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
-    """Dim that the ``*`` of a path runs over, and the path of each of its entries.
+    """Return the dim that the ``*`` of a path stands for, and the path of each of its entries.
 
     Raises
     ------
@@ -168,14 +168,14 @@ def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
 def with_overrides_at(
     config: MMMDataConfig, numbers: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, dict[str, Place]]:
-    """Configuration with numbers at dotted paths, and where each of the paths leads.
+    """Return the configuration with numbers at dotted paths, and the place of each path.
 
-    A path into the transform of a channel that has none of its own makes the shared one its own.
+    A path into the transform of a channel gives the channel a copy of the shared transform.
 
     Raises
     ------
     ConfigError
-        If a path leads nowhere or to no number, or to one that decides sizes or dates.
+        If a path does not lead to a number, or leads to one that decides sizes or dates.
     """
     for path in numbers:
         last = str(split_path(path)[-1])
@@ -198,19 +198,19 @@ def with_overrides_at(
 
 
 def _nested(config: MMMDataConfig, paths: Sequence[str]) -> dict[str, Any]:
-    """Return the configuration as a nested mapping, transforms of channels in `paths` with them."""
+    """Return the configuration as a nested mapping, with own transforms for channels in `paths`."""
     data = config.model_dump(exclude_none=True)
     items: tuple[Any, ...] = (*config.channels, *config.control_variables)
     written = (*data["channels"], *data["control_variables"])
     for item, entry in zip(items, written, strict=True):
         if item.pattern.kind not in PATTERNS:
-            # A callable without a name cannot be written down.
+            # A callable cannot be dumped, so keep it.
             entry["pattern"] = item.pattern
     for path in paths:
         first, *rest = split_path(path)
         if first != "channels" or not rest:
             continue
-        # Where there is no such channel, `with_places` will say so.
+        # `with_places` raises if there is no such channel.
         position, used = find_entry(config.channel_names, rest, "x")
         for stage, specs in (("adstock", config.adstocks), ("saturation", config.saturations)):
             if position >= 0 and rest[used:] and str(rest[used]).startswith(stage):
@@ -220,7 +220,7 @@ def _nested(config: MMMDataConfig, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def with_numbers(config: MMMDataConfig, numbers: Mapping[Place, Any]) -> MMMDataConfig:
-    """Configuration with other numbers at known places: `with_overrides`, a few times faster.
+    """Return the configuration with other numbers at known places, faster than `with_overrides`.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def with_numbers(config: MMMDataConfig, numbers: Mapping[Place, Any]) -> MMMData
     try:
         changed: MMMDataConfig = _replaced(config, {p.keys: v for p, v in numbers.items()})
     except ConfigError:
-        # Once more, the slow way, which knows the paths that the user wrote.
+        # Validate again the slow way, which names the paths that the user wrote.
         written = {place.written: value for place, value in numbers.items()}
         return with_places(_nested(config, list(written)), written)[0]
     return changed
@@ -241,17 +241,17 @@ def with_numbers(config: MMMDataConfig, numbers: Mapping[Place, Any]) -> MMMData
 def with_columns(
     config: MMMDataConfig, columns: Mapping[Place, NDArray[Any]]
 ) -> tuple[MMMDataConfig, ...]:
-    """Configuration of every dataset, with its own numbers at known places.
+    """Return the configuration of every dataset, with its own numbers at known places.
 
-    Where what is allowed is an interval, the smallest and the largest number of a place are
-    validated, and with them all between: that costs a tenth of validating every dataset.
+    If the allowed values of a place are an interval, only the smallest and the largest number are
+    validated. This takes a tenth of the time of validating every dataset.
 
     Parameters
     ----------
     config : MMMDataConfig
-        What all datasets share.
+        Configuration that all datasets share.
     columns : mapping of Place to array, dims (dataset,)
-        Numbers, at least one a place.
+        Numbers of each place.
 
     Raises
     ------
@@ -287,7 +287,7 @@ def with_columns(
 
 
 def _copied(node: Any, tree: Mapping[Any, Any], row: Sequence[Any]) -> Any:
-    """Node with the numbers of `row` at the columns that `tree` leads to, not validated."""
+    """Return a copy of the node with the numbers of `row`, which `tree` locates, not validated."""
     if isinstance(node, tuple):
         entries = list(node)
         for key, below in tree.items():
@@ -316,6 +316,6 @@ def _replaced(node: Any, numbers: Mapping[KeyPath, Any]) -> Any:
     if isinstance(node, tuple):
         return tuple(changes.get(position, item) for position, item in enumerate(node))
     if isinstance(node, MMMDataConfig) and not any(() in inner for inner in below.values()):
-        # What it checks of its parts are names, dates and lengths, none of which changed here.
+        # Its own validators check names, dates and lengths only, and none of them changed.
         return node.model_copy(update=changes)
     return node.replace(**changes)

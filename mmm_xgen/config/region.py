@@ -1,4 +1,4 @@
-"""Configuration of the geos: their size, baseline, seasons, noise and differences."""
+"""Configuration of the geos: size, baseline, seasons, noise and differences between them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, plain, shown
+from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, flat_keys_schema, fold
+from mmm_xgen.kernels.baseline import TRENDS
+from mmm_xgen.kernels.noise import NOISES
 
 DEFAULT_VOLATILITY = 0.05
-# Sd on the link scale at similarity 0, the largest that `similarity` can set.
+# Standard deviation on the link scale at similarity 0.
 LARGEST_VARIATION = 0.5
 VARIATIONS = ("baseline_variation", "channel_param_variation", "transform_variation")
 NAMED_PERIODS = {"weekly": 7.0, "monthly": 365.25 / 12, "quarterly": 365.25 / 4}
@@ -24,23 +27,35 @@ Variation = Annotated[Number, Field(ge=0, le=2)]
 
 
 class SeasonalityConfig(FrozenConfig):
-    """A season with a period other than the year, or one effect a weekday.
+    """A season with another period than the year, or one effect per weekday.
+
+    Set one of `period`, `period_days` and `weekday_effects`.
 
     Parameters
     ----------
     period : {"weekly", "monthly", "quarterly"}, optional
         Name of the period.
-    period_days : float, optional
-        Length of the period in days, in place of `period`.
-    amplitude : float
-        Half the swing of the first harmonic, as a share of base sales.
-    phase : float
-        Shift in radians; a positive one peaks later.
-    modes : int
-        Number of harmonics, each with half the amplitude of the one before.
-    weekday_effects : list of 7 floats, optional
-        Effect of Monday to Sunday as a share of base sales; daily data only, and nothing else
-        beside it.
+    period_days : float, days, optional
+        Length of the period.
+    amplitude : float, share of base sales, default 0.1
+        Half the distance between peak and trough of the first harmonic.
+    phase : float, radians, default 0.0
+        Shift of the season; a positive one peaks later.
+    modes : int, default 1
+        Number of harmonics. Each has half the amplitude of the one before.
+    weekday_effects : list of 7 floats, share of base sales, optional
+        Effects of Monday to Sunday, for daily data only. Cannot be combined with `amplitude`,
+        `phase` or `modes`.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> SeasonalityConfig(period="weekly", amplitude=0.2).days
+    7.0
     """
 
     period: Literal["weekly", "monthly", "quarterly"] | None = None
@@ -65,7 +80,7 @@ class SeasonalityConfig(FrozenConfig):
         defaults = {name: type(self).model_fields[name].default for name in beside}
         changed = [name for name in sorted(beside) if getattr(self, name) != defaults[name]]
         if self.weekday_effects is not None and changed:
-            raise fail("found beside weekday_effects, which say it all", changed[0])
+            raise fail("cannot be combined with weekday_effects; leave it out", changed[0])
         return self
 
     @property
@@ -85,52 +100,67 @@ class SeasonalityConfig(FrozenConfig):
 
 
 def _length(values: Any) -> int:
-    """Number of entries of a list or an array, 0 of what is neither."""
+    """Length of a list or an array, 0 for anything else."""
     values = plain(values)
     return len(values) if isinstance(values, list | tuple) else 0
 
 
+@with_kinds(trend=(TRENDS,), noise=(NOISES, NoiseSpec))
 class RegionConfig(FrozenConfig):
-    """The geos and their baseline sales.
+    """The geos: their size, their base sales and how much they differ.
 
     Parameters
     ----------
-    n_regions : int
-        Number of geos; follows from `region_names` or `population` where they are given.
+    n_regions : int, default 1, or the length of `region_names` or `population`
+        Number of geos.
     region_names : list of str, optional
-        Labels of the geos; ``geo_1, geo_2, ...`` by default.
-    population : list of float, optional
-        People in each geo; 1,000,000 each by default.
-    population_reference : float, optional
-        Population of a geo of reference size; the first geo's by default.
-    geo_response : {"per_capita", "common"}
-        Whether spend unit and effect scale with the size of the geo, or neither does.
-    base_sales_rate : float
-        Base sales in KPI units per period of a geo of reference size.
-    sales_trend : float
-        Share of base sales added per period; `trend` is the general form.
-    sales_volatility : float
-        Sd of the noise as a share of base sales; `noise` is the general form.
-    seasonal_amplitude : float
-        Half the yearly swing as a share of base sales; 0 without `fourier_modes`.
-    seasonal_phase : float
-        Shift of the season in radians; 0 peaks at the start of July, a positive one later.
-    fourier_modes : int
-        Harmonics of the year; those after the first are drawn, half as large each.
-    seasonalities : list of SeasonalityConfig
-        Seasons with other periods.
-    baseline_variation : float
-        Sd of the geos' base sales around the configured value, log scale. The trend and the season
-        as shares of base sales have the same sd, and so has the timing of the season, in radians.
-    channel_param_variation : float
-        Sd of the geos' base spend and of their effect, log scale. With ``"per_capita"`` the effect
-        is a share of base sales and varies with them too: its sd is
-        ``hypot(channel_param_variation, baseline_variation)``.
-    transform_variation : float
-        Sd of the geos' adstock and saturation parameters, log or logit scale.
+        Labels of the geos. Default ``geo_1``, ``geo_2`` and so on.
+    population : list of float, people, default 1,000,000 each
+        Population of each geo. Spend and sales are proportional to it.
+    population_reference : float, people, default the population of the first geo
+        Population of a geo of reference size.
+    geo_response : {"per_capita", "common"}, default "per_capita"
+        If ``"per_capita"``, spend unit and effect of a channel scale with the size of the geo. If
+        ``"common"``, they are the same in all geos.
+    base_sales_rate : float, KPI units per period, default 10000.0
+        Base sales of a geo of reference size.
+    trend : str or mapping, default "linear"
+        Kind of the trend: its name, or a mapping with ``kind`` and its keys. The keys may also
+        stand flat beside `trend`.
+    sales_trend : float, share of base sales per period, default 0.0
+        Slope of the trend of kind ``linear`` or ``piecewise_linear``.
+    noise : str or mapping, default "gaussian"
+        Family of the noise: its name, or a mapping with ``kind`` and its keys. The keys may also
+        stand flat beside `noise`.
+    sales_volatility : float, share of base sales, default 0.05
+        Standard deviation of the noise. `y_sigma` or `r_squared` can set it instead.
+    seasonal_amplitude : float, share of base sales, default 0.0
+        Half the distance between peak and trough of the year.
+    seasonal_phase : float, radians, default 0.0
+        Shift of the yearly season. At 0 the peak is at the start of July; a positive shift moves
+        it later.
+    fourier_modes : int, default 1
+        Number of harmonics of the yearly season. Those after the first are random, each with half
+        the amplitude of the one before.
+    seasonalities : list of SeasonalityConfig, optional
+        Seasons with other periods than the year.
+    baseline_variation : float, log scale, default 0.0
+        Standard deviation over geos of the base sales. Trend and season as shares of base sales
+        have the same standard deviation, and so has the timing of the season, in radians.
+    channel_param_variation : float, log scale, default 0.0
+        Standard deviation over geos of base spend and of the effect of a channel. With
+        ``geo_response="per_capita"`` the effect is a share of base sales, so its standard deviation
+        is ``hypot(channel_param_variation, baseline_variation)``.
+    transform_variation : float, log or logit scale, default 0.0
+        Standard deviation over geos of the parameters of adstock and saturation.
     similarity : float, optional
-        Sets the three variations together: 1 for identical parameters, 0 for a sd of 0.5 each,
-        which is one of 0.71 for the effect with ``"per_capita"``.
+        Sets the three variations together: 1 makes the geos identical, 0 gives each variation a
+        standard deviation of 0.5. Cannot be combined with them.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
 
     Examples
     --------
@@ -209,7 +239,7 @@ class RegionConfig(FrozenConfig):
         return [*cls.model_fields, *trend, *noise]
 
     def replace(self, **changes: Any) -> Self:
-        """Return the same geos with some fields changed; their number follows their names."""
+        """Return the geos with some fields changed; the number of geos follows the new names."""
         if {"region_names", "population"} & set(changes) and "n_regions" not in changes:
             names, sizes = (_length(changes.get(key)) for key in ("region_names", "population"))
             changes["n_regions"] = names or sizes or self.n_regions
@@ -221,7 +251,7 @@ class RegionConfig(FrozenConfig):
         return self.region_names or tuple(f"geo_{g + 1}" for g in range(self.n_regions))
 
     def variation(self, factor: str) -> float:
-        """Sd of one of the three variation factors on the link scale."""
+        """Standard deviation of one of the three variations on the link scale."""
         if self.similarity is not None:
             return LARGEST_VARIATION * (1 - self.similarity)
         return float(getattr(self, factor))

@@ -1,4 +1,4 @@
-"""YAML in and out, imported only where it is needed: it costs more than all else here."""
+"""Safe reading and writing of YAML, imported only when needed because it is slow to import."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import yaml
 from mmm_xgen.config.base import LARGEST_DEPTH, shown, too_deep
 from mmm_xgen.errors import ConfigError
 
-# Entries that aliases may add to those that are written.
+# Largest number of entries that aliases may add.
 LARGEST_EXPANSION = 100_000
 TAG = "tag:yaml.org,2002:"
 NUMBERS = (f"{TAG}int", f"{TAG}float")
-# A mark for a key that does not exist, and containers that no configuration has.
+# Tags of types that no configuration needs.
 EXOTIC = (f"{TAG}value", *(TAG + name for name in ("binary", "omap", "pairs", "set")))
-# Numbers that YAML 1.1, YAML 1.2 and JSON read alike. All else stays the text that it is: YAML
-# 1.1 makes 10 of 012 and 90 of 1:30, YAML 1.2 makes 12 of 012 and leaves 1:30.
+# Numbers that YAML 1.1, YAML 1.2 and JSON read alike. Everything else stays text: YAML 1.1 reads
+# 012 as 10 and 1:30 as 90, YAML 1.2 reads 012 as 12 and 1:30 as text.
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)$|[-+]?0x[0-9a-fA-F]+$")
 DECIMAL = re.compile(
     r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"
     r"|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"
 )
-# Begins or is what some reader takes for a number, a date, a truth value or nothing.
+# Texts that some reader would take for a number, a date, true, false or null.
 NOT_PLAIN = re.compile(r"[-+]*[0-9.]|(y|n|yes|no|on|off|true|false|null|~|=|<<|)$", re.IGNORECASE)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe loading that refuses a key given twice, which YAML would let the last one win."""
+    """Safe loader that raises if a key appears twice; YAML itself would keep the last one."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -77,7 +77,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 class _QuotingDumper(yaml.SafeDumper):
-    """Quotes every text that a reader of YAML 1.1 or 1.2 would take for something else."""
+    """Dumper that quotes every text that YAML 1.1 or 1.2 would read as another type."""
 
 
 _QuotingDumper.add_representer(str, _text)
@@ -95,15 +95,15 @@ _StrictLoader.add_constructor(f"{TAG}map", _mapping)
 
 
 def parse_yaml(text: str) -> Any:
-    """Contents of YAML text, by safe loading.
+    """Return the contents of YAML text, by safe loading.
 
-    A number is what YAML 1.1, YAML 1.2 and JSON all take for that number; ``012``, ``1:30`` and
+    Only numbers that YAML 1.1, YAML 1.2 and JSON read alike are numbers; ``012``, ``1:30`` and
     ``1_000`` are texts.
 
     Raises
     ------
     ConfigError
-        If the text is no YAML, has a key twice, a tag that would run code, or values that are
+        If the text is not YAML, has a key twice, a tag that would run code, or values that are
         nested too deep or repeated too often by aliases.
     """
     try:
@@ -125,10 +125,10 @@ def parse_yaml(text: str) -> Any:
 
 
 def _refuse_expansion(root: yaml.Node) -> None:
-    """Refuse what is nested too deep, within itself, or far larger than it is written."""
+    """Raise for values nested too deep, inside themselves, or too large with all aliases."""
     sizes: dict[int, int] = {}
     above: set[int] = set()
-    # An entry comes twice: before its parts and, as finished, after them.
+    # Each node is visited twice: before its parts, and as finished after them.
     waiting = [(root, False)]
     while waiting:
         node, is_finished = waiting.pop()
@@ -157,6 +157,6 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
 
 
 def dump_yaml(data: Any) -> str:
-    """YAML text of plain data, which every reader of YAML 1.1 or 1.2 reads alike."""
+    """Return plain data as YAML text that every reader of YAML 1.1 or 1.2 reads alike."""
     text: str = yaml.dump(data, Dumper=_QuotingDumper, sort_keys=False, allow_unicode=True)
     return text

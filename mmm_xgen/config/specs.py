@@ -1,4 +1,4 @@
-"""Frozen specs of registered kinds, made from the signature of the kind's own function."""
+"""Configuration models of registered kinds, made from the signatures of their functions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, create_model, model_validator
 from pydantic_core import core_schema
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail, shown
+from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
 from mmm_xgen.errors import UnknownKindError
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import TRENDS
@@ -22,35 +24,46 @@ from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
 from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS
 
-# What the name of a callable that is not registered begins with.
+# Start of the name of a callable that is not registered.
 CUSTOM = "custom:"
 
 
 class Spec(FrozenConfig):
-    """Kind by name, and what it needs."""
+    """A registered kind, by its name and with its keys.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the kind.
+    """
 
     kind: str
     registry: ClassVar[Registry[Any]]
     registered: ClassVar[Kind]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The class is made at run time, so a pickle names what the class is made of.
+        # The class is created at run time, so the pickle holds the base class and the kind.
         kind = kind_to_send(self.registered, self.registry)
         return _spec_from, (type(self).__bases__[0], kind, self.__getstate__())
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Values of the numeric parameters; None where the library derives one."""
+        """Values of the numeric parameters; None if the library derives the value."""
         return {name: getattr(self, name) for name in self.registered.parameters}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Values of the arguments that are no numbers."""
+        """Values of the arguments that are not numbers."""
         return {name: getattr(self, name) for name in self.registered.settings}
 
     @classmethod
     def _keys(cls, data: Mapping[str, Any]) -> list[str]:
         return [key for key in cls.model_fields if key != "kind"]
+
+    @classmethod
+    def _descriptions(cls) -> dict[str, Description]:
+        base = cls.__bases__[0]
+        return parameters(Spec) | parameters(base) | keys_of_kind(cls.registered)
 
     @classmethod
     def _owner(cls) -> str:
@@ -68,16 +81,15 @@ class Spec(FrozenConfig):
 class AdstockSpec(Spec):
     """An adstock: its kind, length and parameters.
 
-    Attributes
+    Parameters
     ----------
-    l_max : int, optional
-        Number of kernel weights, lags 0 to l_max - 1; 56, 8 or 3 for daily, weekly or
-        monthly data by default.
-    normalize : bool
-        Whether the weights sum to 1.
+    l_max : int, periods, default 56, 8 or 3 for daily, weekly or monthly data
+        Number of weights. They belong to the lags 0 to ``l_max - 1``.
+    normalize : bool, default True
+        If True, the weights are scaled to sum to 1.
     half_life : str, optional
-        Time after its peak in which the weight falls to half of it, such as ``"10D"``; stands for
-        alpha.
+        Time after the peak in which the weight falls to half, such as ``"10D"``. Replaces
+        `alpha` in kinds that have a half-life.
     """
 
     registry = ADSTOCKS
@@ -108,8 +120,8 @@ class AdstockSpec(Spec):
 class SaturationSpec(Spec):
     """A saturation curve: its kind and parameters.
 
-    A parameter that carries the unit of spend and is not given is set from the base spend of
-    its channel: the half-saturation of a Hill curve, for instance, lies there.
+    A parameter in units of spend that is not set follows from the base spend of the channel.
+    The half-saturation of a Hill curve, for instance, is then the base spend.
     """
 
     registry = SATURATIONS
@@ -131,7 +143,7 @@ ABOVE_ZERO_TO_ONE = Domain(lower=0, upper=1, open_lower=True)
 
 
 def _number_or_list(domain: Domain) -> Callable[[Any], Any]:
-    """Validator for one number, or a list with one number a geo, inside `domain`."""
+    """Return a validator for one number, or a list with one number per geo, inside `domain`."""
 
     def validate(value: Any) -> Any:
         if value is None:
@@ -146,16 +158,20 @@ def _number_or_list(domain: Domain) -> Callable[[Any], Any]:
 
 
 class NoiseSpec(Spec):
-    """A noise family with one of three statements of its size.
+    """A noise family: its kind, parameters and size.
 
-    Attributes
+    Set the size with one of `sales_volatility`, `y_sigma` and `r_squared`.
+
+    Parameters
     ----------
-    sales_volatility : float, optional
-        Sd as a share of the base sales of the geo; 0.05 where nothing else is given.
-    y_sigma : float or list of float, optional
-        Sd in KPI units, for a geo of reference size or one a geo.
+    sales_volatility : float, share of base sales, default 0.05 unless another size is set
+        Standard deviation of the noise, relative to the base sales of the geo.
+    y_sigma : float or list of float, KPI units per period, optional
+        Standard deviation of the noise. One number is for a geo of reference size; a list has
+        one number per geo.
     r_squared : float or list of float, optional
-        Share of the variance of sales that is not noise, for all geos or one a geo.
+        Share of the variance of sales that is not noise: one number for all geos, or a list
+        with one number per geo.
     """
 
     registry = NOISES
@@ -174,7 +190,7 @@ class NoiseSpec(Spec):
 
 
 def days_in_half_life(text: Any) -> float:
-    """Days in a half-life written as a pandas time delta, such as ``"10D"``."""
+    """Return the days in a half-life written as a pandas time delta, such as ``"10D"``."""
     import pandas as pd
 
     try:
@@ -189,9 +205,9 @@ def days_in_half_life(text: Any) -> float:
 
 @functools.cache
 def spec_model(kind: Kind, base: Any) -> type[Spec]:
-    """Model of one kind: a field for each keyword-only argument of its function.
+    """Return the model of one kind, with a field for each keyword-only argument of its function.
 
-    The kind is hashed by identity, so registering another function makes another model.
+    The cache hashes the kind by identity, so a newly registered function gets a new model.
     """
     fields: dict[str, Any] = {}
     for name, parameter in kind.parameters.items():
@@ -202,16 +218,17 @@ def spec_model(kind: Kind, base: Any) -> type[Spec]:
     for name, setting in kind.settings.items():
         default = ... if setting.default is REQUIRED else setting.default
         fields[name] = (setting.annotation, default)
-    model: type[Spec] = create_model(f"{base.__name__}_{kind.name}", __base__=base, **fields)
+    name = f"{base.__name__}_{kind.name}"
+    model: type[Spec] = create_model(name, __base__=base, __doc__=kind.function.__doc__, **fields)
     model.registered = kind
     return model
 
 
 def kind_to_send(kind: Kind, registry: Registry[Any]) -> Any:
-    """Return what stands for a kind in a pickle: its name, and for a user's own kind itself.
+    """Return the kind as a pickle holds it: its name, or the kind itself if the user defined it.
 
-    So a worker process knows the kinds of a script or a notebook too. A kind whose functions a
-    pickle cannot name, such as a lambda, goes by its name: the worker must register it.
+    So a worker process also knows the kinds of a script or a notebook. A kind whose functions
+    cannot be pickled by name, such as a lambda, is sent by its name; the worker must register it.
     """
     if kind.name.startswith(CUSTOM):
         return kind.function
@@ -222,7 +239,7 @@ def kind_to_send(kind: Kind, registry: Registry[Any]) -> Any:
 
 
 def _has_address(function: Any) -> bool:
-    """Tell if the name of a function leads to it, as a pickle needs."""
+    """Tell if pickle can find a function by its module and name."""
     try:
         found = operator.attrgetter(function.__qualname__)(sys.modules[function.__module__])
     except (AttributeError, KeyError):
@@ -231,7 +248,7 @@ def _has_address(function: Any) -> bool:
 
 
 def received_kind(sent: Any, registry: Registry[Any]) -> Kind:
-    """Kind that a pickle names or contains; a user's own kind is registered if it is new here."""
+    """Return the kind that `kind_to_send` sent; register a user's kind if it is new here."""
     if isinstance(sent, Kind):
         if sent.name not in registry:
             registry.add(sent.name, sent)
@@ -249,17 +266,26 @@ def _spec_from(base: type[Spec], sent: Any, state: dict[str, Any]) -> Spec:
 
 @functools.cache
 def custom_pattern(function: Any) -> PatternKind:
-    """Kind of an unregistered callable, the same for the same callable."""
+    """Return the kind of an unregistered callable, always the same for the same callable."""
     name = f"{CUSTOM}{getattr(function, '__qualname__', type(function).__qualname__)}"
     return PatternKind(name=name, function=function, parameters={}, settings={}, by_geo=True)
 
 
 def _number_field(parameter: Parameter) -> tuple[Any, Any]:
     number: Any = Integer if parameter.domain.integer else Number
-    annotation = Annotated[number, AfterValidator(_inside(parameter.domain))]
+    bounds = Field(json_schema_extra=_bounds(parameter.domain))
+    annotation = Annotated[number, AfterValidator(_inside(parameter.domain)), bounds]
     if parameter.spend_power:
         return (annotation | None, None)
     return (annotation, ... if parameter.default is REQUIRED else parameter.default)
+
+
+def _bounds(domain: Domain) -> dict[str, Any]:
+    """Bounds of a number as JSON Schema spells them."""
+    lower = "exclusiveMinimum" if domain.open_lower else "minimum"
+    upper = "exclusiveMaximum" if domain.open_upper else "maximum"
+    bounds = {lower: domain.lower, upper: domain.upper}
+    return {key: bound for key, bound in bounds.items() if np.isfinite(bound)}
 
 
 def _inside(domain: Domain) -> Callable[[Any], Any]:
@@ -272,7 +298,7 @@ def _inside(domain: Domain) -> Callable[[Any], Any]:
 
 
 class KindOf:
-    """Annotation of a field that holds a spec of some registered kind.
+    """Annotation of a field that holds a spec of a registered kind.
 
     Accepts the name of the kind, a mapping with ``kind`` and its keys, or a spec.
     """
@@ -296,7 +322,7 @@ class KindOf:
         models = [spec_model(kind, self.base) for kind in self.registry.values()]
         branches = [model.model_json_schema() for model in models]
         for kind, branch in zip(self.registry.values(), branches, strict=True):
-            branch["properties"]["kind"] = {"const": kind.name, "type": "string"}
+            branch["properties"]["kind"] |= {"const": kind.name}
             branch.pop("title", None)
         return {"anyOf": [{"enum": list(self.registry), "type": "string"}, *branches]}
 
@@ -313,13 +339,13 @@ class KindOf:
             kind = self.registry[name if name is not None else self.default]
         except (UnknownKindError, TypeError) as error:
             raise fail(str(error), "kind") from None
-        # Pydantic's own door: it keeps the path below this one, which a ConfigError would end.
+        # Call pydantic directly to keep nested error paths; a ConfigError would cut them off.
         model = spec_model(kind, self.base)
         spec: Spec = model.__pydantic_validator__.validate_python({**value, "kind": kind.name})
         return spec
 
     def keys_of(self, value: Any) -> list[str]:
-        """Keys of the kind that `value` names, or of all kinds where it names none."""
+        """Return the keys of the kind that `value` names, or of all kinds if it names none."""
         name = value.get("kind") if isinstance(value, Mapping) else value
         name = self.default if name is None else name
         if not isinstance(name, str) or name not in self.registry:
@@ -328,28 +354,45 @@ class KindOf:
             key for key in spec_model(self.registry[name], self.base).model_fields if key != "kind"
         ]
 
-    def schemas_of_keys(self) -> dict[str, list[dict[str, Any]]]:
-        """Distinct JSON Schemas of every key of every kind."""
-        found: dict[str, list[dict[str, Any]]] = {}
+    def schemas_of_keys(self) -> dict[str, dict[str, Any]]:
+        """JSON Schema of every key of every kind, for the flat spelling."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
         for kind in self.registry.values():
             properties = spec_model(kind, self.base).model_json_schema()["properties"]
-            for key, schema in properties.items():
-                bare = {name: part for name, part in schema.items() if name != "default"}
-                if key != "kind" and bare not in found.setdefault(key, []):
-                    found[key].append(bare)
-        return found
+            for key in properties.keys() - {"kind"}:
+                found.setdefault(key, {})[kind.name] = properties[key]
+        return {key: _for_all_kinds(found[key], len(self.registry)) for key in sorted(found)}
 
     def flat_keys(self) -> set[str]:
-        """Keys of all kinds, which may be written beside the field instead of inside it."""
+        """Return the keys of all kinds, which may stand beside the field instead of inside it."""
         return {key for kind in self.registry.values() for key in kind.keys} | (
             set(self.base.model_fields) - {"kind"}
         )
 
 
+def _for_all_kinds(schemas: Mapping[str, dict[str, Any]], n_kinds: int) -> dict[str, Any]:
+    """JSON Schema of a key that several kinds may have, given the schema for each of them."""
+    texts: dict[str, list[str]] = {}
+    branches: list[dict[str, Any]] = []
+    for kind, schema in schemas.items():
+        texts.setdefault(schema["description"], []).append(kind)
+        branch = {
+            name: part for name, part in schema.items() if name not in ("default", "description")
+        }
+        if branch not in branches:
+            branches.append(branch)
+    described = [
+        text if len(kinds) == n_kinds else f"{', '.join(kinds)}: {text}"
+        for text, kinds in texts.items()
+    ]
+    merged = branches[0] if len(branches) == 1 else {"anyOf": branches}
+    return merged | {"description": "; ".join(described)}
+
+
 def flat_keys_schema(
     *folded: KindOf, functions: Mapping[str, KindOf] | None = None
 ) -> Callable[[dict[str, Any]], None]:
-    """JSON Schema of the flat spelling, to be added to that of the nested one.
+    """Return a function that adds the flat spelling to a JSON Schema with the nested one.
 
     Parameters
     ----------
@@ -362,10 +405,8 @@ def flat_keys_schema(
     def extend(schema: dict[str, Any]) -> None:
         properties = schema["properties"]
         for kind_of in folded:
-            for key, branches in kind_of.schemas_of_keys().items():
-                properties.setdefault(
-                    key, branches[0] if len(branches) == 1 else {"anyOf": branches}
-                )
+            for key, key_schema in kind_of.schemas_of_keys().items():
+                properties.setdefault(key, key_schema)
         for field, kind_of in (functions or {}).items():
             name = {"enum": [*kind_of.registry, None]}
             properties[f"{field}_fun"] = {"anyOf": [name, {"type": "array", "items": name}]}
@@ -376,7 +417,7 @@ def flat_keys_schema(
 
 
 def fold(data: Mapping[str, Any], field: str, flat: set[str]) -> dict[str, Any]:
-    """`data` with its `flat` keys moved into the spec under `field`."""
+    """Return `data` with its `flat` keys moved into the spec under `field`."""
     found = {key: data[key] for key in data if key in flat}
     if not found:
         return dict(data)
@@ -397,7 +438,7 @@ def fold(data: Mapping[str, Any], field: str, flat: set[str]) -> dict[str, Any]:
 
 
 def fold_function(data: Mapping[str, Any], field: str) -> dict[str, Any]:
-    """`data` with ``<field>_fun`` and ``<field>_kwargs`` joined into specs under `field`."""
+    """Return `data` with ``<field>_fun`` and ``<field>_kwargs`` joined to specs under `field`."""
     name, arguments = f"{field}_fun", f"{field}_kwargs"
     if name not in data and arguments not in data:
         return dict(data)

@@ -1,4 +1,4 @@
-"""YAML and JSON in and out."""
+"""Reading and writing of configurations as YAML and JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def parse_yaml(text: str) -> Any:
-    """Contents of YAML text, by safe loading.
+    """Return the contents of YAML text, by safe loading.
 
     Raises
     ------
     ConfigError
-        If the text is no YAML, has a key twice, a tag that would run code, or values that are
+        If the text is not YAML, has a key twice, a tag that would run code, or values that are
         nested too deep or repeated too often.
     """
     from mmm_xgen.config import safe_yaml
@@ -27,7 +27,13 @@ def parse_yaml(text: str) -> Any:
 
 
 def read_text(path: str | Path) -> str:
-    """Contents of a UTF-8 file, or a `ConfigError` that says why there are none."""
+    """Return the contents of a UTF-8 file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read. The message gives the reason.
+    """
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -49,7 +55,7 @@ def is_config_file(source: str | Path) -> bool:
 
 
 def name_of(source: str | Path) -> str:
-    """Stem of the files made from a preset or configuration file.
+    """Return the stem of the files made from a preset or configuration file.
 
     Examples
     --------
@@ -60,12 +66,12 @@ def name_of(source: str | Path) -> str:
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
-    """Contents of a YAML or JSON file that holds a configuration.
+    """Return the contents of a YAML or JSON file with a configuration.
 
     Raises
     ------
     ConfigError
-        If there is no such file, or it holds no mapping. It names the file.
+        If the file does not exist or does not hold a mapping. The message names the file.
     """
     path = Path(path)
     try:
@@ -90,7 +96,7 @@ def _mapping(data: Any) -> dict[str, Any]:
 
 
 class TextConfig(FrozenConfig):
-    """Configuration that reads and writes YAML and JSON."""
+    """Configuration that can be read from and written to YAML and JSON."""
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Self:
@@ -99,7 +105,7 @@ class TextConfig(FrozenConfig):
         Raises
         ------
         ConfigError
-            If the text is no YAML or no valid configuration.
+            If the text is not YAML or not a valid configuration.
 
         Examples
         --------
@@ -115,7 +121,7 @@ class TextConfig(FrozenConfig):
         return cls.from_dict(_mapping(parse_json(_text(source))))
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """YAML text of the configuration, also written to `path` if there is one.
+        """Return the configuration as YAML text, and write it to `path` if given.
 
         Raises
         ------
@@ -130,7 +136,7 @@ class TextConfig(FrozenConfig):
         return text
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Canonical JSON text of the configuration, also written to `path` if there is one.
+        """Return the configuration as canonical JSON text, and write it to `path` if given.
 
         Raises
         ------

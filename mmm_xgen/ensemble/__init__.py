@@ -1,4 +1,4 @@
-"""Ensembles: many datasets along a leading dim `dataset`, generated and stored chunk by chunk."""
+"""Ensembles: many datasets along a leading dim, generated and stored chunk by chunk."""
 
 import lazy_loader
 

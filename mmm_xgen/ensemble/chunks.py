@@ -1,4 +1,4 @@
-"""An ensemble chunk by chunk: where its numbers come from, who writes them, how far that is."""
+"""Writing of an ensemble chunk by chunk, on threads or Dask."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from mmm_xgen.storage.encoding import stored_attrs, stored_variable
 from mmm_xgen.storage.names import PathLike
 from mmm_xgen.version import __version__
 
-# Chunks that the threads of one process make at once: memory is bounded on any machine.
+# Number of threads of one process, and so of chunks in memory at once.
 THREADS = 2
-# Entry of a record with the checksum of its others, and that with those of files.
+# Entries of a record: the checksum of its other entries, and the checksums of files.
 OWN, FILES = "checksum", "files"
-# Words for what is recorded of an ensemble.
+# Recorded settings of an ensemble, and what a message calls a difference in them.
 RECORDED = {
     "config": "another configuration",
     "seeds": "other seeds",
@@ -50,15 +50,15 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class Job(Protocol):
-    """What is done with every chunk; it travels to the workers of a cluster."""
+    """Writer of chunks, which can be sent to the workers of a cluster."""
 
     def write(self, position: int, arrays: Arrays) -> None:
-        """Write a chunk, and then that it is written."""
+        """Write a chunk, then mark it as written."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Numbers of an ensemble by chunks of datasets.
+    """Numbers of an ensemble, in chunks of datasets.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ class Source:
     names : tuple of str
         Variables.
     recipe : Recipe or None
-        What makes them; None if something was done to the numbers since.
+        Recipe of the numbers; None if they were changed after generation.
     size : int
-        Datasets a chunk; the last one may have fewer.
+        Datasets per chunk; the last chunk may have fewer.
     """
 
     ds: xr.Dataset
@@ -86,17 +86,17 @@ class Source:
         return self.ds.sizes[DATASET]
 
     def bounds(self, position: int) -> tuple[int, int]:
-        """First dataset of a chunk, and the one after its last."""
+        """Return the first dataset of a chunk, and the one after its last."""
         start = position * self.size
         return start, min(start + self.size, self.datasets)
 
     def arrays(self, position: int) -> Arrays:
-        """Numbers of a chunk as the Dataset has them."""
+        """Return the numbers of a chunk, equal to those of the Dataset."""
         part = self.ds[list(self.names)].isel({DATASET: slice(*self.bounds(position))}).compute()
         return {name: part[name].to_numpy() for name in self.names}
 
     def identity(self) -> dict[str, Any]:
-        """What decides every byte, as short texts and numbers that JSON has."""
+        """Return everything that decides the bytes of the ensemble, as JSON data."""
         seeds = [self.ds[name].to_numpy() for name in (DATASET, "seed")]
         paths = varied_paths(self.ds)
         values = [self.ds[coordinate_of(path)].to_numpy() for path in paths]
@@ -114,12 +114,12 @@ class Source:
 
 
 def source_of(ds: xr.Dataset, names: Iterable[str] | None = None) -> Source:
-    """Numbers of an ensemble by chunks: those of the Dataset, of about 64 MB if it has none.
+    """Return the numbers of an ensemble in its chunks, or in chunks of about 64 MB if in memory.
 
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble, or its chunks of datasets have different lengths.
+        If `ds` is not an ensemble, or its chunks of datasets have different lengths.
     """
     require_ensemble(ds)
     kept = tuple(map(str, ds.data_vars)) if names is None else tuple(names)
@@ -141,8 +141,8 @@ def source_of(ds: xr.Dataset, names: Iterable[str] | None = None) -> Source:
     try:
         recipe: Recipe | None = recipe_of(ds)
     except (ConfigError, SchemaError):
-        # A pattern that only this session knows, or a selection of channels, dates or geos: the
-        # numbers are in the Dataset all the same.
+        # The Dataset has a pattern that only this session knows, or selected channels, dates or
+        # geos. Its numbers can be written without a recipe.
         recipe = None
     if recipe is not None and not recipe.makes(ds):
         recipe = None
@@ -157,9 +157,9 @@ def _digest(parts: Iterable[bytes | NDArray[Any]]) -> str:
 
 
 def labels_digest(ds: xr.Dataset) -> str:
-    """What tells the labels and attributes of a Dataset from others.
+    """Return a digest of the labels and attributes of a Dataset.
 
-    The configuration, the seeds and the numbers that vary are recorded on their own.
+    The configuration, the seeds and the numbers that vary are recorded separately.
     """
     own = {"config", VARIED}
     if VARIED in ds.attrs:
@@ -171,7 +171,7 @@ def labels_digest(ds: xr.Dataset) -> str:
         parts.append(_text([name, variable.dims, attrs]))
         if name in ds.coords:
             values: NDArray[Any] = variable.to_numpy()
-            # The bytes of a text depend on the longest one beside it.
+            # The bytes of a text depend on the longest text of its array.
             is_text = values.dtype.kind in "OUT"
             labels = stored_variable(variable, repr(name)).to_numpy() if is_text else values
             parts.append(_text(labels.tolist()) if is_text else labels)
@@ -192,7 +192,7 @@ def _plain(value: Any) -> Any:
 
 
 def _numbers(ds: xr.Dataset, names: Sequence[str]) -> str:
-    """What tells changed numbers from others: their bytes, or the names of lazy ones."""
+    """Return a digest of the numbers: of their bytes, or of the names of lazy arrays."""
     arrays = (ds[name].data for name in names)
     return _digest(
         each if isinstance(each, np.ndarray) else str(getattr(each, "name", "")).encode()
@@ -201,18 +201,18 @@ def _numbers(ds: xr.Dataset, names: Sequence[str]) -> str:
 
 
 def target_folder(path: PathLike) -> Path:
-    """Where an ensemble is written: a folder that is there, or could be made.
+    """Return the folder to write an ensemble to: an existing one, or one that can be made.
 
     Raises
     ------
     SchemaError
-        If it is an address, a file, or in a folder that is not there.
+        If the path is a URL or a file, or if its parent folder does not exist.
     XgenError
         If the system cannot look there.
     """
     if "://" in str(path):
         raise SchemaError(f"{path}: found an address, allowed: a folder of a file system")
-    # Workers of a cluster may have another current folder, and a link would be replaced itself.
+    # Workers may have another current folder. A link is resolved, so that it is not replaced.
     target = Path(os.path.realpath(path))
     with told_by_name(path):
         if target.exists() and not target.is_dir():
@@ -223,12 +223,12 @@ def target_folder(path: PathLike) -> Path:
 
 
 def refuse_other(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to go on with what another ensemble began.
+    """Raise if a call would continue an ensemble that was begun with other settings.
 
     Raises
     ------
     SchemaError
-        It says what differs.
+        The message names the differences.
     """
     other = [words for key, words in RECORDED.items() if found.get(key) != wanted.get(key)]
     if not other:
@@ -245,11 +245,11 @@ def refuse_other(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
     )
 
 
-# What was written ---------------------------------------------------------------------------
+# Checksums ----------------------------------------------------------------------------------
 
 
 def checksum(file: Path) -> int:
-    """CRC-32 of the bytes of a file; 0, as of an empty one, where there is no file."""
+    """Return the CRC-32 of the bytes of a file; 0 if the file is missing or empty."""
     try:
         return zlib.crc32(file.read_bytes())
     except FileNotFoundError:
@@ -257,12 +257,12 @@ def checksum(file: Path) -> int:
 
 
 def with_checksum(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Record with a checksum of its own entries."""
+    """Return the record with a checksum of its own entries."""
     return {**record, OWN: _digest([_text(dict(record))])}
 
 
 def is_whole(record: Mapping[str, Any]) -> bool:
-    """Tell if a record is as it was written.
+    """Tell if a record is undamaged.
 
     Examples
     --------
@@ -274,7 +274,7 @@ def is_whole(record: Mapping[str, Any]) -> bool:
 
 
 def damaged(path: PathLike, files: Sequence[str]) -> SchemaError:
-    """Error that names the first of some files that are not what was written."""
+    """Return an error that names the first of some damaged files."""
     more = f" (and {len(files) - 1} more)" if len(files) > 1 else ""
     return SchemaError(
         f"{path}: damaged: {files[0]!r} is lost, or is not what was written{more}; the call that "
@@ -282,7 +282,7 @@ def damaged(path: PathLike, files: Sequence[str]) -> SchemaError:
     )
 
 
-# Who writes --------------------------------------------------------------------------------
+# Writing -----------------------------------------------------------------------------------
 
 
 def write_chunks(
@@ -295,14 +295,14 @@ def write_chunks(
     source : Source
         Numbers.
     job : Job
-        What writes a chunk.
+        Writer of a chunk.
     done : set of int
-        Chunks that are there.
+        Chunks that are already written.
     client : distributed.Client, optional
-        Cluster whose workers generate and write; by default the one that is active, and threads
-        of this process where there is none.
+        Cluster whose workers generate and write. Default: the active client if there is one, else
+        threads of this process.
     progress : bool
-        Whether to show progress and time left on stderr, if it is a terminal.
+        If True, show progress and time left on stderr, provided that it is a terminal.
     """
     todo = [position for position in range(len(source)) if position not in done]
     lengths = {position: source.bounds(position) for position in range(len(source))}
@@ -316,10 +316,10 @@ def write_chunks(
 
 
 def _written(source: Source, job: Job, todo: list[int], client: Any) -> Iterator[int]:
-    """Chunks in the order in which they are written."""
+    """Yield chunks in the order in which they are written."""
     recipe = source.recipe
     if recipe is None:
-        # Dask computes a chunk wherever it computes; its numbers come here.
+        # Without a recipe, Dask computes each chunk and this process writes it.
         for position in todo:
             job.write(position, source.arrays(position))
             yield position
@@ -330,7 +330,7 @@ def _written(source: Source, job: Job, todo: list[int], client: Any) -> Iterator
 
 @dataclass(frozen=True)
 class Task:
-    """Generate and write any chunk: one task, so that no more chunks are held than are made."""
+    """Task that generates and writes one chunk, so that few chunks are in memory at once."""
 
     recipe: Recipe
     job: Job
@@ -338,7 +338,7 @@ class Task:
     size: int
 
     def __call__(self, position: int) -> int:
-        """Do it for one chunk; the chunk comes back."""
+        """Generate and write one chunk, and return its position."""
         start = position * self.size
         arrays = self.recipe.chunk(start, min(start + self.size, self.datasets))
         self.job.write(position, arrays)
@@ -359,7 +359,7 @@ def _on_cluster(task: Task, todo: list[int], client: Any) -> Iterator[int]:
     from distributed import as_completed as as_completed_there
 
     with warnings.catch_warnings():
-        # A recipe of a million datasets is large; it travels once to each worker.
+        # A recipe of a million datasets is large, so it is sent only once to each worker.
         warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
         shared = client.submit(_same, task, pure=False)
     futures = client.map(_told, todo, task=shared, pure=False, key="write-chunk")
@@ -383,14 +383,14 @@ def _same(task: Task) -> Task:
 
 
 def _told(position: int, task: Task) -> tuple[int, list[str]]:
-    """Write a chunk on a worker; what it warns of travels back."""
+    """Write a chunk on a worker, and return its warnings."""
     with collected_warnings() as messages:
         task(position)
     return position, messages
 
 
 def _active_client() -> Any:
-    """Client of a cluster that is active in this process, as Dask would use it."""
+    """Return the active client of a cluster in this process, as Dask would use it."""
     if "distributed" not in sys.modules:
         return None
     from distributed import default_client

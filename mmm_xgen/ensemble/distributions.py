@@ -1,4 +1,4 @@
-"""Distributions of numbers, in the forms that users have them, as quantile functions."""
+"""Quantile functions of distributions, from all the forms that users have them in."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ class Uniform:
             )
 
     def ppf(self, q: ArrayLike) -> FloatArray:
-        """Quantiles of the shares `q`."""
+        """Return the quantiles at the probabilities `q`."""
         return self.low + (self.high - self.low) * np.asarray(q, dtype=float)
 
 
 def is_list_of_numbers(distribution: Any) -> bool:
-    """Whether a distribution is a list of values, one after another."""
+    """Tell if a distribution is a list of values."""
     return isinstance(distribution, list | tuple | range | np.ndarray)
 
 
 def listed_values(distribution: Any, path: str) -> FloatArray:
-    """Values of a list.
+    """Return the values of a list.
 
     Raises
     ------
     ConfigError
-        If it is empty or holds anything but numbers.
+        If the list is empty or holds anything but numbers.
     """
     values = np.asarray(distribution)
     if values.ndim != 1 or not values.size or values.dtype.kind not in "iuf":
@@ -73,14 +73,14 @@ def listed_values(distribution: Any, path: str) -> FloatArray:
 
 
 def quantile(distribution: Any, path: str) -> Quantile:
-    """Quantile function of a distribution.
+    """Return the quantile function of a distribution.
 
     Raises
     ------
     ConfigError
-        If it is no distribution, or one without quantiles.
+        If it is not a distribution, or has no quantiles.
     UnknownKindError
-        If a description names a distribution that is not known.
+        If a description names an unknown distribution.
     """
     if isinstance(distribution, Mapping):
         return quantile(_described(distribution, path), path)
@@ -101,7 +101,7 @@ def quantile(distribution: Any, path: str) -> Quantile:
 
 
 def _described(description: Mapping[str, Any], path: str) -> Any:
-    """Frozen distribution of SciPy from PyMC's names of a distribution and its parameters."""
+    """Return a frozen distribution of SciPy, given PyMC's names of it and its parameters."""
     name, arguments = description.get("dist"), dict(description.get("kwargs") or {})
     unknown = sorted(set(description) - {"dist", "kwargs", "dims", "centered"})
     if unknown:
@@ -160,7 +160,7 @@ def _truncated_normal(
     return _scipy("truncnorm", (lower - mu) / sigma, (upper - mu) / sigma, loc=mu, scale=sigma)
 
 
-# PyMC's names and parameters.
+# Distributions by PyMC's names; their arguments are PyMC's parameters.
 DESCRIBED: dict[str, Callable[..., Any]] = {
     "Beta": _beta,
     "DiscreteUniform": lambda lower, upper: _scipy("randint", lower, upper + 1),

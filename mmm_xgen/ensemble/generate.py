@@ -1,4 +1,4 @@
-"""Ensembles: many datasets along a leading dim `dataset`, lazily, chunk by chunk."""
+"""Ensembles: many datasets along a leading dim `dataset`, generated lazily in chunks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from mmm_xgen.streams import stream
 
 __all__ = ["config_of_element", "element", "generate_ensemble", "regenerate_ensemble"]
 
-# Seeds are a coordinate of whole numbers with a sign, which every file format knows.
+# Largest seed: seeds are a coordinate of type int64, which every file format can hold.
 LARGEST_SEED = 2**63 - 1
-# What a recipe is for: it makes all of a dataset.
+# Advice in errors about a changed ensemble.
 ONLY = "only datasets may be selected"
 ONE_BY_ONE = (
     "an ensemble takes no plan; generate the datasets one by one, as in "
@@ -48,39 +48,39 @@ def generate_ensemble(
     drop: str | Sequence[str] = (),
     **overrides: Any,
 ) -> xr.Dataset:
-    """Many datasets whose every parameter is known, along a leading dim `dataset`.
+    """Generate many datasets with known parameters, along a leading dim `dataset`.
 
-    Each of them is identical in every bit to `generate_mmm_dataset` with its own numbers and
-    seed, `config_of_element`; how they are chunked changes nothing. Without Dask's ``compute``
-    nothing is generated.
+    Each dataset is identical in every bit to `generate_mmm_dataset` with its own numbers and seed,
+    `config_of_element`. The size of the chunks changes nothing. With `chunks`, nothing is
+    generated before Dask's ``compute``.
 
     Parameters
     ----------
     config : MMMDataConfig, str, Path or mapping, optional
-        What to generate, in the forms that `generate_mmm_dataset` takes; `DEFAULT_CONFIG` if
-        there is none. Its seed decides the seeds of the datasets and the numbers that vary. It
-        has no ``spend_plan``: an ensemble draws its spend.
+        Configuration, in any form that `generate_mmm_dataset` takes. Default: `DEFAULT_CONFIG`.
+        Its seed decides the seeds of the datasets and the numbers that vary. It cannot have a
+        ``spend_plan``.
     n : int, optional
-        Number of datasets; not needed where `seeds` or a full grid tells it.
+        Number of datasets. Not needed if `seeds` or a full grid gives it.
     seeds : sequence of int, optional
-        Seed of every dataset. Without them n different ones are drawn; fewer of them are the
-        first of more.
+        Seed of every dataset. Default: n different random seeds; a smaller n gives the first of
+        them.
     vary : mapping of str to distribution, optional
-        Numbers that differ between datasets, by dotted path, in which ``*`` stands for every
-        channel, control, event or population and draws for each: ``"channels.*.roas"``. A
-        distribution is `Uniform`, a frozen one of SciPy, a `Prior` or its description
+        Numbers that differ between datasets, by dotted path, such as ``"channels.*.roas"``. A
+        ``*`` stands for every channel, control, event or population, each with its own draw. A
+        distribution is `Uniform`, a frozen distribution of SciPy, a `Prior` or its description
         ``{"dist": "Beta", "kwargs": {"alpha": 1, "beta": 3}}``, or any object with a ``ppf``. A
-        list of numbers is one axis of a full factorial grid, through which the datasets go in
-        turn, the last axis fastest. Every path has a random stream of its own: another path
-        moves none of its draws.
+        list of numbers is one axis of a full factorial grid; the last axis changes fastest. Every
+        path has its own random stream, so a further path does not change the draws of the others.
     sampling : {"random", "latin_hypercube", "sobol", "grid"}
-        How the distributions are covered. ``"grid"`` takes evenly spaced quantiles of each.
-        Sobol' points give the paths dimensions in the order of `vary`: append further ones.
+        Design of the draws. ``"grid"`` takes evenly spaced quantiles of each distribution.
+        ``"sobol"`` gives the paths their dimensions in the order of `vary`, so append new paths at
+        the end.
     chunks : int, "auto" or None
-        Datasets a chunk; ``"auto"`` makes chunks of about 64 MB. None generates at once, with
+        Datasets per chunk; ``"auto"`` makes chunks of about 64 MB. None generates at once, with
         NumPy.
     variables, drop : str or sequence of str
-        Variables to keep, all by default, and to leave out; names or patterns such as
+        Variables to keep (default all) and to leave out: names, or patterns such as
         ``"adstock_*"``.
     **overrides
         Values of `config` to change, as in `customize_preset`.
@@ -88,24 +88,24 @@ def generate_ensemble(
     Returns
     -------
     Dataset
-        Variables of `generate_mmm_dataset` with the leading dim `dataset`, and the coordinates
-        ``dataset``, ``seed`` and one for each path of `vary`, of its name (that of a field of the
-        configuration itself begins with ``config.``), dims (dataset,) or, of a ``*``,
-        (dataset, channel).
+        Variables of `generate_mmm_dataset` with the leading dim `dataset`. The coordinates are
+        ``dataset``, ``seed`` and one for each path of `vary`, with the path as its name (with the
+        prefix ``config.`` if the path is a top-level field). Its dims are (dataset,), or
+        (dataset, channel) for a ``*``.
 
     Raises
     ------
     ConfigError
-        If a path leads to no number, or a value or argument is impossible. What only shows while
-        a dataset is generated names it and its numbers, when that happens.
+        If a path does not lead to a number, or if a value or argument is impossible. If generation
+        fails later, the message names the dataset and its numbers.
     MissingDependencyError
-        If `chunks` needs Dask and there is none.
+        If `chunks` needs Dask and it is not installed.
 
     Warns
     -----
     XgenWarning
-        Once for each kind of what is questionable, with the number of datasets among those that
-        were made together: those of a chunk, or some of them.
+        Once for each kind of questionable setting or result. The message gives the number of
+        datasets among those that were generated together.
 
     Examples
     --------
@@ -135,13 +135,13 @@ def generate_ensemble(
 
 
 def regenerate_ensemble(ds: xr.Dataset) -> xr.Dataset:
-    """Generate an ensemble again, or those of its datasets that are left.
+    """Generate an ensemble again, or the datasets of it that are left.
 
     Parameters
     ----------
     ds : Dataset
-        What `generate_ensemble` made, also after a selection of datasets or variables, saved and
-        loaded.
+        Ensemble from `generate_ensemble`. Datasets and variables may have been selected, and it
+        may have been saved and loaded.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def regenerate_ensemble(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble or has no dataset, or more was done to it: other dates, geos or
+        If `ds` is not an ensemble, has no datasets, or was changed otherwise: other dates, geos or
         channels were selected, labels changed, or dims reordered.
 
     Examples
@@ -171,12 +171,12 @@ def regenerate_ensemble(ds: xr.Dataset) -> xr.Dataset:
 
 
 def config_of_element(ds: xr.Dataset, position: int) -> MMMDataConfig:
-    """Configuration of one dataset of an ensemble, with its own numbers and seed.
+    """Return the configuration of one dataset of an ensemble, with its own numbers and seed.
 
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble.
+        If `ds` is not an ensemble.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def config_of_element(ds: xr.Dataset, position: int) -> MMMDataConfig:
 
 
 def element(ds: xr.Dataset, position: int) -> xr.Dataset:
-    """One dataset of an ensemble as `generate_mmm_dataset` makes it, without a trace of it.
+    """Return one dataset of an ensemble, identical to that of `generate_mmm_dataset`.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def element(ds: xr.Dataset, position: int) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble.
+        If `ds` is not an ensemble.
 
     Examples
     --------
@@ -248,7 +248,7 @@ def _check_counts(n: Any, seeds: Any, chunks: Any) -> None:
 
 
 def _drawn_seeds(seed: int, n: int) -> NDArray[np.int64]:
-    """Different seeds from a stream of their own: a seed plus one is a neighbour's."""
+    """Return different random seeds. Seed + 1 may already be the seed of another dataset."""
     rng = stream(seed, "ensemble", "seeds")
     seeds: dict[int, None] = {}
     while len(seeds) < n:
@@ -278,7 +278,7 @@ def _chosen(
 
 @takes_datasets
 def require_ensemble(ds: xr.Dataset) -> None:
-    """Refuse what is no ensemble of at least one dataset.
+    """Raise if a Dataset is not an ensemble of at least one dataset.
 
     Raises
     ------
@@ -295,7 +295,7 @@ def require_ensemble(ds: xr.Dataset) -> None:
 
 
 def one_chunking(ds: xr.Dataset, names: Iterable[Any]) -> tuple[int, ...] | None:
-    """Datasets a chunk of lazy variables; None if all are in memory.
+    """Return the datasets per chunk of lazy variables; None if all are in memory.
 
     Raises
     ------
@@ -313,13 +313,13 @@ def one_chunking(ds: xr.Dataset, names: Iterable[Any]) -> tuple[int, ...] | None
 
 
 def values_of(ds: xr.Dataset, path: str) -> NDArray[Any]:
-    """Numbers of a path that varies, dims (dataset, entry)."""
+    """Return the numbers of a path that varies, dims (dataset, entry)."""
     values = ds[coordinate_of(path)].transpose(DATASET, ...).to_numpy()
     return values.reshape(ds.sizes[DATASET], -1)
 
 
 def _refuse_other(ds: xr.Dataset, config: MMMDataConfig) -> None:
-    """Refuse variables, dims and lengths that are not those of the configuration."""
+    """Raise for variables, dims and lengths that differ from those of the configuration."""
     sizes, known = sizes_of(config), variable_names(config)
     for name in map(str, ds.data_vars):
         if name not in known:
@@ -333,12 +333,12 @@ def _refuse_other(ds: xr.Dataset, config: MMMDataConfig) -> None:
 
 
 def recipe_of(ds: xr.Dataset) -> Recipe:
-    """Recipe that made an ensemble, from its attributes and coordinates.
+    """Return the recipe of an ensemble, from its attributes and coordinates.
 
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble, or its variables are not those of its configuration.
+        If `ds` is not an ensemble, or its variables are not those of its configuration.
     ConfigError
         If its configuration is for a media plan, or has a callable or kind that is not
         registered.

@@ -1,4 +1,4 @@
-"""Wide frames of an ensemble as Parquet files, one a chunk."""
+"""Wide frames of an ensemble as Parquet files, one per chunk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mmm_xgen.schema import describe, require, takes_datasets
 from mmm_xgen.storage.folders import refuse_links
 from mmm_xgen.storage.names import PathLike
 
-# Names that begin so are no part of the data for those who read the folder as one table.
+# Readers of the whole folder skip files whose names begin with an underscore.
 RECORD, DATASETS, CHECKSUMS = "_ensemble.json", "_datasets.parquet", "_checksums"
 COLUMNS = ("y", "spend", "control_value")
 LABELS = ("date", "geo", "channel_column", "control_column")
@@ -56,40 +56,41 @@ def write_ensemble_frames(
 ) -> Path:
     """Write the wide frames of all datasets of an ensemble to a folder of Parquet files.
 
-    There is one file a chunk, written whole or not at all, and what was killed goes on with the
-    same call: files that are there stay as they are, and in the end every byte is that of a
-    folder which nothing interrupted.
+    Each chunk is one file, written whole or not at all. If the call is killed, the same call
+    continues: finished files stay, and in the end every byte is the same as without the
+    interruption.
 
     Parameters
     ----------
     ds : Dataset
-        What `generate_ensemble` made, or anything made of it that still has its coordinates.
+        Ensemble from `generate_ensemble`. It may have been changed, but must have its coordinates.
     folder : str or Path
-        Folder to write to, whose parent must exist, on a disk that all workers see.
+        Folder to write to, on a disk that all workers see. Its parent must exist.
     resume : bool
-        Whether to go on with what is there. If not, an ensemble that is there is replaced.
+        If True, continue an ensemble that is already there. If False, replace it.
     progress : bool
-        Whether to show progress and time left on stderr, if it is a terminal.
+        If True, show progress and time left on stderr, provided that it is a terminal.
     client : distributed.Client, optional
         Cluster whose workers generate and write, as for `write_ensemble`.
 
     Returns
     -------
     Path
-        `folder`. It has ``part-00000.parquet``, ..., with the column ``dataset`` and those of
-        `to_frame`; ``_datasets.parquet``, one row a dataset, with its seed and the numbers that
-        vary by their whole path; ``_ensemble.json``, what it was begun with; and the folder
-        ``_checksums``. As a name with an underscore is no data, ``pandas.read_parquet(folder)``
-        reads all frames as one; `read_ensemble_frames` does, too, and checks them.
+        `folder`. It contains ``part-00000.parquet``, ..., with the column ``dataset`` and those of
+        `to_frame`; ``_datasets.parquet``, one row per dataset, with its seed and the numbers that
+        vary by their whole path; ``_ensemble.json``, the settings it was begun with; and the folder
+        ``_checksums``. Readers skip names with an underscore, so ``pandas.read_parquet(folder)``
+        reads all frames as one. `read_ensemble_frames` does too, and checks them.
 
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble, `to_frame` refuses a dataset, or `folder` holds something else.
+        If `ds` is not an ensemble, `to_frame` raises for a dataset, or `folder` holds something
+        else.
     XgenError
         If `folder` cannot be written to.
     ConfigError
-        If a dataset cannot be generated; it names the dataset and its numbers.
+        If a dataset cannot be generated. The message names the dataset and its numbers.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def write_ensemble_frames(
             source, recipe=dataclasses.replace(source.recipe, names=COLUMNS)
         )
     labels = xr.Dataset(coords={name: ds[name].variable for name in LABELS})
-    # No other coordinate and no attribute is written.
+    # Compare only the coordinates that are written; no other and no attribute is.
     identity = {**source.identity(), "labels": labels_digest(labels.drop_attrs())}
     job = FrameWriter(target, labels, ds[DATASET].to_numpy(), source.size)
     with told_by_name(folder):
@@ -126,7 +127,7 @@ def read_ensemble_frames(folder: PathLike) -> pd.DataFrame:
     Parameters
     ----------
     folder : str or Path
-        What `write_ensemble_frames` wrote.
+        Folder from `write_ensemble_frames`.
 
     Returns
     -------
@@ -136,8 +137,8 @@ def read_ensemble_frames(folder: PathLike) -> pd.DataFrame:
     Raises
     ------
     SchemaError
-        If there is no such folder or it is not finished, or if a file is damaged, lost or
-        exchanged; it names the file.
+        If the folder does not exist or is not finished, or if a file is damaged, lost or
+        exchanged. The message names the file.
 
     Examples
     --------
@@ -170,18 +171,18 @@ def read_ensemble_frames(folder: PathLike) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class FrameWriter:
-    """Writes the frames of a chunk.
+    """Writer of the frames of a chunk.
 
     Parameters
     ----------
     folder : Path
-        Where to write.
+        Folder to write to.
     labels : Dataset
-        Coordinates that the columns and rows follow from.
+        Coordinates, from which the columns and rows follow.
     datasets : array, dims (dataset,)
         Names of the datasets.
     size : int
-        Datasets a chunk.
+        Datasets per chunk.
     """
 
     folder: Path
@@ -190,7 +191,7 @@ class FrameWriter:
     size: int
 
     def is_whole(self, position: int) -> bool:
-        """Tell if a chunk is there, as it was written."""
+        """Tell if a chunk is written and undamaged."""
         return _is_whole(self.folder, _part(position))
 
     def write(self, position: int, arrays: Arrays) -> None:
@@ -205,7 +206,7 @@ class FrameWriter:
 
 
 def _part(position: int) -> str:
-    """File of a chunk."""
+    """Return the file name of a chunk."""
     return f"part-{position:05d}.parquet"
 
 
@@ -228,7 +229,7 @@ def _is_whole(folder: Path, name: str) -> bool:
 
 
 def _recorded(folder: Path) -> dict[str, Any] | None:
-    """Record that a folder was begun with; None if there is none that can be read."""
+    """Return the record that a folder was begun with; None if it cannot be read."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -239,7 +240,7 @@ def _recorded(folder: Path) -> dict[str, Any] | None:
 def _begin(
     folder: Path, source: Source, identity: dict[str, Any], *, resume: bool, named: Path
 ) -> None:
-    """Make the folder, or see that it was begun with the same ensemble."""
+    """Make the folder, or check that it was begun with the same ensemble."""
     _forget(folder, ".part-*", f".{Path(RECORD).stem}*", f".{Path(DATASETS).stem}*")
     if (folder / RECORD).is_file():
         refuse_links(folder)
@@ -249,14 +250,14 @@ def _begin(
         if resume and record is not None:
             refuse_other(named, record, identity)
         if not resume:
-            # The record goes last: a folder without it is nobody's.
+            # Remove the record last: a folder without it does not belong to any ensemble.
             _forget(folder, "part-*.parquet", f"{CHECKSUMS}/*", DATASETS)
     elif folder.is_dir() and {file.name for file in folder.iterdir()} - {DATASETS, CHECKSUMS}:
         raise SchemaError(
             f"{named}: this folder has other files, and none of an ensemble; choose another one"
         )
     (folder / CHECKSUMS).mkdir(parents=True, exist_ok=True)
-    # Also on resuming: what was about to replace this ensemble may have got no further than this.
+    # Also on resuming: a call that was to replace this ensemble may have been killed here.
     _write(_table(source.ds), folder, DATASETS)
     with atomic_path(folder / RECORD) as temporary:
         text = json.dumps(with_checksum(identity), indent=2)
@@ -270,7 +271,7 @@ def _forget(folder: Path, *patterns: str) -> None:
 
 
 def _in_order(ds: xr.Dataset) -> xr.Dataset:
-    """Ensemble whose columns have the dims in the order in which they are written."""
+    """Return the ensemble with the dims of its columns in the order in which they are written."""
     ordered = {}
     for name in COLUMNS:
         found, wanted = ds[name].dims, (DATASET, *describe(name).dims)
@@ -281,7 +282,7 @@ def _in_order(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _table(ds: xr.Dataset) -> pd.DataFrame:
-    """Seed and numbers of every dataset, the latter by path, with names for ``*``."""
+    """Return seed and numbers of every dataset, by path, with names in place of ``*``."""
     config = config_of(ds)
     columns = {name: ds[name].to_numpy() for name in (DATASET, "seed")}
     for path in varied_paths(ds):
@@ -291,7 +292,7 @@ def _table(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def _paths_of(ds: xr.Dataset, config: MMMDataConfig, path: str) -> list[str]:
-    """Paths of the entries that the Dataset has, which may be others than the configuration's."""
+    """Return the paths of the entries in the Dataset, which may be a selection."""
     dim, paths = entries(config, path)
     if dim is None or dim not in ds.dims:
         return [path]

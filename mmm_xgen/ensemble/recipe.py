@@ -1,4 +1,4 @@
-"""The recipe of an ensemble: what decides its datasets, and how their chunks are made of it."""
+"""Recipe of an ensemble: the inputs that decide its datasets, and the generation of chunks."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from mmm_xgen.schema import describe
 from mmm_xgen.version import __version__
 
 DATASET = "dataset"
-# Bytes of a chunk, and of the variables, kept or not, that one broadcast makes.
+# Bytes of a chunk, and of all the variables that one broadcast generates.
 CHUNK_BYTES = 64_000_000
-# Numbers that an error message names.
+# Largest number of varied numbers that an error message names.
 NAMED = 6
 
 Chunks = int | Literal["auto"] | tuple[int, ...] | None
@@ -40,12 +40,12 @@ Arrays = dict[str, FloatArray]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """What decides an ensemble.
+    """Inputs that decide an ensemble.
 
     Parameters
     ----------
     config : MMMDataConfig
-        What the datasets share, with some number at every place that varies.
+        Configuration that the datasets share, with a number at every place that varies.
     labels, seeds : array of int, dims (dataset,)
         Name and seed of each dataset.
     varied : tuple of Varied
@@ -53,7 +53,7 @@ class Recipe:
     names : tuple of str
         Variables to keep.
     heard : dict
-        Kinds of warnings that were given already.
+        Kinds of warnings that were already issued.
     """
 
     config: MMMDataConfig
@@ -64,7 +64,7 @@ class Recipe:
     heard: dict[str, object] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What was warned of already stays here.
+        # Do not send the record of issued warnings.
         return Recipe._sent, (self.config, self.labels, self.seeds, self.varied, self.names)
 
     @classmethod
@@ -73,12 +73,12 @@ class Recipe:
         return cls(**dict(zip(names, parts, strict=True)))
 
     def dataset(self, chunks: Chunks) -> xr.Dataset:
-        """Datasets of the ensemble, lazy unless `chunks` is None."""
+        """Return the datasets of the ensemble, lazy unless `chunks` is None."""
         arrays = self.chunk(0, len(self.seeds)) if chunks is None else self._lazy(chunks)
         return self.labelled(arrays)
 
     def labelled(self, arrays: Mapping[str, Any]) -> xr.Dataset:
-        """Arrays of variables, dims (dataset, ...), with all coordinates of the ensemble."""
+        """Return arrays of variables, dims (dataset, ...), as a Dataset with all coordinates."""
         ds = label(self.config, arrays, given=[], spend_is_given=False, leading=(DATASET,))
         about = {"units": "1", "long_name": "dataset of the ensemble"}
         coordinates: dict[str, Any] = {
@@ -94,7 +94,7 @@ class Recipe:
         return ds.assign_coords(coordinates).assign_attrs({VARIED: paths})
 
     def makes(self, ds: xr.Dataset) -> bool:
-        """Whether a lazy Dataset is what this recipe makes, and nothing was done to its numbers."""
+        """Tell if a lazy Dataset is exactly what this recipe generates, without later changes."""
         found = chunk_lengths(ds, ds.data_vars)
         if len(found) != 1 or tuple(map(str, ds.data_vars)) != self._shown():
             return False
@@ -104,7 +104,7 @@ class Recipe:
         )
 
     def _shown(self) -> tuple[str, ...]:
-        """Variables that the Dataset has: `label` leaves out those without an entry."""
+        """Return the variables in the Dataset: `label` leaves out those without an entry."""
         return tuple(
             name
             for name in self.names
@@ -119,7 +119,7 @@ class Recipe:
         return tuple(self._sizes[dim] for dim in describe(name).dims)
 
     def _datasets_in(self, size: int, names: Sequence[str]) -> int:
-        """Datasets whose variables have `size` bytes together, at least one."""
+        """Return the number of datasets whose variables fill `size` bytes, at least one."""
         of_one = 8 * sum(prod(self._shape(name)) for name in names)
         return max(1, size // max(of_one, 1))
 
@@ -131,7 +131,7 @@ class Recipe:
     # ------------------------------------------------------------------ laziness
 
     def _lazy(self, chunks: int | Literal["auto"] | tuple[int, ...]) -> dict[str, Any]:
-        """Arrays of Dask: one task a chunk makes all variables, which then are taken out of it."""
+        """Return Dask arrays: one task per chunk generates all variables, others select them."""
         require_packages("an ensemble in chunks needs", "dask.array")
         import dask.array as da
         from dask.highlevelgraph import HighLevelGraph
@@ -164,7 +164,7 @@ class Recipe:
         return (size,) * whole + ((rest,) if rest else ())
 
     def _token(self, lengths: tuple[int, ...]) -> str:
-        """Name that equal ensembles share, and no others."""
+        """Return a name that only equal ensembles share."""
         from dask.base import tokenize
 
         values = [(each.path, each.values) for each in self.varied]
@@ -190,7 +190,7 @@ class Recipe:
         return arrays
 
     def _block(self, block: range) -> Arrays:
-        """Variables of as many datasets as one broadcast can make, if they are alike."""
+        """Return the variables of as many datasets as one broadcast can generate."""
         if len(block) == 1:
             return self._stacked(block, self._one_by_one(block))
         try:
@@ -198,8 +198,8 @@ class Recipe:
         except XgenWarning:
             raise
         except Exception:
-            # Alone, a dataset says what is wrong with it and that it is this one. A user's own
-            # kind that cannot serve many datasets at once gets them one by one.
+            # Generate the datasets one by one: the error then names the dataset, and a user's own
+            # kind need not be able to process many datasets at once.
             return self._stacked(block, self._one_by_one(block))
 
     def _stacked(self, block: range, parts: Iterable[tuple[Any, int, Arrays]]) -> Arrays:
@@ -215,7 +215,7 @@ class Recipe:
         return {name: in_dataset_order(name, values, 1) for name, values in arrays.items()}
 
     def _by_group(self, block: range) -> Iterator[tuple[Any, int, Arrays]]:
-        """Datasets that differ in nothing but what one broadcast can have different in each."""
+        """Group the datasets so that one broadcast can generate each group."""
         keys: list[tuple[Any, ...]] = [()] * len(block)
         broadcast = False
         for each in self.varied:
@@ -251,7 +251,7 @@ class Recipe:
         return Batch(configs, seeds, self.labels[own].tolist(), self.heard)
 
     def _named(self, dataset: int) -> str:
-        """Name, seed and numbers of one dataset, for a message."""
+        """Return name, seed and numbers of one dataset for a message."""
         numbers = numbers_at(self.varied, dataset).items()
         words = [f"{place.written} {value:.6g}" for place, value in numbers]
         listed = ", ".join([f"seed {self.seeds[dataset]}", *words[:NAMED]])
@@ -260,9 +260,9 @@ class Recipe:
 
 
 def chunk_lengths(ds: xr.Dataset, names: Iterable[Any]) -> set[tuple[int, ...]]:
-    """Datasets a chunk of the variables that are lazy: one tuple if these agree.
+    """Return the datasets per chunk of the lazy variables: one tuple if they agree.
 
-    Coordinates have no say: `Dataset.chunk` makes them lazy as well, in chunks of their own.
+    Coordinates are ignored: `Dataset.chunk` makes them lazy too, in other chunks.
     """
     found = (ds[name].variable.chunksizes for name in names)
     return {lengths[DATASET] for lengths in found if DATASET in lengths}
@@ -274,7 +274,7 @@ def _made(batch: Batch) -> Arrays:
 
 
 def _own_functions(config: MMMDataConfig) -> list[Any]:
-    """Functions of kinds from outside of the package, which may change under their names."""
+    """Return the functions of the user's own kinds; they may change and keep their names."""
     items: tuple[Any, ...] = (*config.channels, *config.control_variables)
     specs = (*(item.pattern for item in items), *config.adstocks, *config.saturations)
     kinds = [spec.registered for spec in (*specs, config.regions.trend, config.regions.noise)]

@@ -1,4 +1,4 @@
-"""What is where in the Zarr store of an ensemble."""
+"""Layout of the Zarr store of an ensemble: groups, arrays, records and checksums."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ from mmm_xgen.storage.encoding import stored_attrs, stored_variable
 from mmm_xgen.storage.folders import files_in
 from mmm_xgen.storage.names import stored_names
 
-# Group whose attributes are the record of the store: what it was begun with, and the checksums of
-# its metadata and coordinates. Its arrays say which chunks are written, and their checksums.
+# Group whose attributes are the record of the store: its settings, and the checksums of its
+# metadata and coordinates. Its arrays hold the marks of written chunks, and their checksums.
 PROGRESS, WRITTEN, CHECKSUM = "progress", "written", "checksum"
 RECORD = f"{PROGRESS}/zarr.json"
-# Attribute of the store that names this group, so that its loss is noticed.
+# Attribute of the store that names this group, so that its loss can be detected.
 MARK = "record"
-# Names that every file system has.
+# Names that every file system can hold.
 SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-# The fastest to write of those that make constants vanish.
+# Of the codecs that compress constants to almost nothing, the fastest to write.
 COMPRESSION: Any = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle"}
-# One file a chunk, in one folder.
+# One file per chunk, in one folder.
 KEYS: Any = {"name": "default", "separator": "."}
-# An entry of an uncompressed array of truth values, as Zarr stores it.
+# True in an uncompressed array of booleans, as Zarr stores it.
 TRUE = b"\x01"
-# Checksums as the uncompressed array of them has them.
+# Type of the checksums in their uncompressed array.
 CRC = "<u4"
 
 
-# Beginning --------------------------------------------------------------------------------------
+# Creation ---------------------------------------------------------------------------------------
 
 
 def create_store(target: Path, source: Source, dtype: str, identity: Mapping[str, Any]) -> None:
-    """Make the store with all but its numbers, whole or not at all, in place of any other."""
+    """Create the store without its numbers, whole or not at all, in place of any other store."""
     new, old = leftovers_of(target)
     with without_text_warning():
         _fill(new, source, dtype, identity)
@@ -66,12 +66,12 @@ def create_store(target: Path, source: Source, dtype: str, identity: Mapping[str
 
 
 def leftovers_of(target: Path) -> list[Path]:
-    """Folders beside the store that only a killed call leaves."""
+    """Return the folders beside the store that only a killed call leaves."""
     return [target.with_name(f".{target.name}.{word}") for word in ("new", "old")]
 
 
 def forget(paths: Iterable[Path]) -> None:
-    """Remove folders, where they are."""
+    """Remove folders that exist."""
     for path in paths:
         if path.is_dir():
             shutil.rmtree(path)
@@ -146,7 +146,7 @@ def _store_coordinate(group: Any, name: str, coordinate: xr.Variable) -> None:
         chunk_key_encoding=KEYS,
         dimension_names=tuple(map(str, coordinate.dims)),
         attributes=dict(coordinate.attrs),
-        # Zarr leaves out a chunk of zeros: then a lost one would not be noticed.
+        # By default Zarr leaves out chunks of zeros, and the loss of a chunk could not be detected.
         config={"write_empty_chunks": True},
     )
     if values.size:
@@ -164,26 +164,26 @@ def _checked(name: str) -> str:
 
 @dataclass(frozen=True)
 class ChunkWriter:
-    """Writes chunks of datasets.
+    """Writer of chunks of datasets.
 
     Parameters
     ----------
     path : Path
         The store.
     size : int
-        Datasets a chunk.
+        Datasets per chunk.
     """
 
     path: Path
     size: int
-    # Arrays that are open in this process.
+    # Arrays that are already open in this process.
     _arrays: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ChunkWriter, (self.path, self.size)
 
     def write(self, position: int, arrays: Arrays) -> None:
-        """Write a chunk of every variable, then its checksums, then that it is written."""
+        """Write a chunk of every variable, then its checksums, then mark it as written."""
         import zarr
 
         start = position * self.size
@@ -209,7 +209,7 @@ class ChunkWriter:
 
 
 def chunk_file(name: str, position: int, ndim: int) -> str:
-    """File of a chunk of a variable, by its path in the store."""
+    """Return the file of a chunk of a variable, by its path in the store."""
     return f"{name}/c.{position}" + ".0" * (ndim - 1)
 
 
@@ -223,11 +223,11 @@ def _as_stored(name: str, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
     return stored
 
 
-# What is there ------------------------------------------------------------------------------
+# Checks and repair --------------------------------------------------------------------------
 
 
 def recorded(path: Path) -> dict[str, Any] | None:
-    """Record of a store, which may be damaged; None if none can be read."""
+    """Return the record of a store, which may be damaged; None if it cannot be read."""
     try:
         record = _json_of(path / RECORD)["attributes"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -236,13 +236,13 @@ def recorded(path: Path) -> dict[str, Any] | None:
 
 
 def whole_record(path: Path) -> dict[str, Any] | None:
-    """Record of a store as it was written; None if it is lost or damaged."""
+    """Return the undamaged record of a store; None if it is lost or damaged."""
     record = recorded(path)
     return record if record is not None and is_whole(record) else None
 
 
 def is_store(path: Path) -> bool:
-    """Tell if `write_ensemble` began a folder, though its record may be lost."""
+    """Tell if `write_ensemble` created a folder, even if its record is lost."""
     if (path / PROGRESS / WRITTEN).is_dir() or (path / RECORD).exists():
         return True
     try:
@@ -252,7 +252,7 @@ def is_store(path: Path) -> bool:
 
 
 def chunks_written(path: Path) -> set[int]:
-    """Chunks that are done."""
+    """Return the chunks that are marked as written."""
     return {
         int(mark.name.removeprefix("c."))
         for mark in (path / PROGRESS / WRITTEN).glob("c.*")
@@ -261,7 +261,7 @@ def chunks_written(path: Path) -> set[int]:
 
 
 def damaged_metadata(path: Path, record: Mapping[str, Any]) -> list[str]:
-    """Metadata and coordinates that are not what was written."""
+    """Return the metadata and coordinates that differ from what was written."""
     files: dict[str, int] = record[FILES]
     return [name for name, known in files.items() if _file_checksum(path, name) != known]
 
@@ -269,10 +269,10 @@ def damaged_metadata(path: Path, record: Mapping[str, Any]) -> list[str]:
 def repair_metadata(
     target: Path, source: Source, dtype: str, identity: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Write damaged metadata and coordinates anew; the record comes back.
+    """Write damaged metadata and coordinates anew, and return the record.
 
-    Without its record, a store is known by its other metadata and coordinates. Where they, too,
-    are others, or numbers were changed after generation, None comes back.
+    If the record is lost, the other metadata and coordinates identify the store. If they differ
+    too, or if the numbers were changed after generation, None is returned.
     """
     record = whole_record(target)
     faults = [RECORD] if record is None else damaged_metadata(target, record)
@@ -295,7 +295,7 @@ def repair_metadata(
 
 
 def damaged_chunks(path: Path, record: Mapping[str, Any], done: Iterable[int]) -> dict[int, str]:
-    """The first damaged file of each chunk that is done and not what was written."""
+    """Return the first damaged file of each chunk that is marked as written."""
     names = sorted(record["variables"])
     dims = {name: len(_json_of(path / name / "zarr.json")["shape"]) for name in names}
 
@@ -311,7 +311,7 @@ def damaged_chunks(path: Path, record: Mapping[str, Any], done: Iterable[int]) -
 def damaged_files(
     path: Path, names: Sequence[str], dims: Mapping[str, int], position: int
 ) -> Iterator[str]:
-    """Files of a chunk that are not what was written.
+    """Return the files of a chunk that differ from what was written.
 
     Parameters
     ----------
@@ -335,7 +335,7 @@ def damaged_files(
 
 
 def _file_checksum(folder: Path, name: str) -> int:
-    """Checksum of a file, whose format and consolidated metadata do not count in JSON."""
+    """Return the checksum of a file; for JSON without its layout and consolidated metadata."""
     if not name.endswith("zarr.json"):
         return checksum(folder / name)
     try:
@@ -348,10 +348,10 @@ def _file_checksum(folder: Path, name: str) -> int:
 
 
 def clear_half_files(path: Path, names: Iterable[str]) -> None:
-    """Remove what a killed writer leaves beside the files of chunks.
+    """Remove the temporary files that a killed writer leaves beside the files of chunks.
 
-    Those of chunks that are not done stay: they are written anew, whole, and a worker that
-    outlived its caller for a moment may be about to say that it is done with one.
+    The files of chunks that are not marked as written stay: they are written anew, and a worker
+    that outlived its caller may be about to mark one of them as written.
     """
     for name in (*names, f"{PROGRESS}/{WRITTEN}", f"{PROGRESS}/{CHECKSUM}"):
         for file in (path / name).iterdir():
@@ -366,7 +366,7 @@ def _json_of(file: Path) -> Any:
 
 @contextmanager
 def without_text_warning() -> Iterator[None]:
-    """Releases of zarr warn that text is no part of the format yet, which all of them can read."""
+    """Silence zarr's warning that text is not yet part of the format; all releases read it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(Zarr V3|Zarr format 3|vlen-utf8)")
         yield

@@ -1,4 +1,4 @@
-"""Numbers that vary from dataset to dataset of an ensemble: how they are drawn and checked."""
+"""Numbers that vary between the datasets of an ensemble: their draws and checks."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from mmm_xgen.streams import stream
 Sampling = Literal["random", "latin_hypercube", "sobol", "grid"]
 # Binary digits of a Sobol' point, as SciPy has them.
 SOBOL_BITS = 30
-# Shares of a distribution that are drawn stay off its ends, which may lie at infinity.
+# Probabilities stay inside these bounds, because quantiles at 0 and 1 may be infinite.
 SMALLEST = 2.0**-54
-# Where a distribution is tried if its median is no value to have, as no change by a test is.
+# Quantile to try if the median is invalid, as a change of 0 in an experiment.
 OTHER_SHARE = 0.75
 
 
 @dataclass(frozen=True)
 class Varied:
-    """What one path of `vary` became.
+    """Numbers of one path of `vary`.
 
     Parameters
     ----------
     path : str
-        Path as the user wrote it, the name of the coordinate.
+        Path as the user wrote it, and name of the coordinate.
     dim : str or None
-        Dim that its ``*`` runs over.
+        Dim that its ``*`` stands for.
     places : tuple of Place
-        The numbers, one an entry of `dim`, or one.
+        Places of the numbers: one per entry of `dim`, or one.
     values : array, dims (dataset, entry)
         Values.
     """
@@ -58,18 +58,18 @@ def vary_config(
     n: int | None,
     sampling: Sampling = "random",
 ) -> tuple[MMMDataConfig, tuple[Varied, ...], int | None]:
-    """Draw the numbers of every dataset, and check them as far as that needs no generation.
+    """Draw the numbers of every dataset, and check them as far as possible without generation.
 
     Parameters
     ----------
     config : MMMDataConfig
-        Configuration of all that does not vary, and the seed of the draws.
+        Configuration of everything that does not vary, and the seed of the draws.
     vary : mapping of str to distribution
-        What varies.
+        Distribution of each path that varies.
     n : int, optional
-        Number of datasets; that of the grid where there is one and it is not given.
+        Number of datasets. Default: the size of the grid, if there is one.
     sampling : {"random", "latin_hypercube", "sobol", "grid"}
-        How distributions are covered.
+        Design of the draws.
 
     Returns
     -------
@@ -77,12 +77,13 @@ def vary_config(
         Configuration that has a number at every place that varies.
     varied : tuple of Varied
     n : int or None
-        Number of datasets, None where nothing says it.
+        Number of datasets; None if nothing gives it.
 
     Raises
     ------
     ConfigError
-        If a path leads to no number, if a distribution is none, or if a value is impossible.
+        If a path does not lead to a number, if a distribution is not one, or if a value is
+        impossible.
     """
     if not isinstance(vary, Mapping):
         raise ConfigError(f"found {shown(vary)}, allowed: a mapping of paths", path="vary")
@@ -111,7 +112,7 @@ def vary_config(
 
 
 def numbers_at(varied: tuple[Varied, ...], dataset: int) -> dict[Place, Any]:
-    """Number of every place in one dataset."""
+    """Return the number at every place in one dataset."""
     return {
         place: value
         for each in varied
@@ -122,7 +123,7 @@ def numbers_at(varied: tuple[Varied, ...], dataset: int) -> dict[Place, Any]:
 def configs_at(
     config: MMMDataConfig, varied: tuple[Varied, ...], datasets: Sequence[int]
 ) -> tuple[MMMDataConfig, ...]:
-    """Configuration of each of some datasets, with its own numbers; one for all if none vary.
+    """Return the configurations of some datasets, or one for all if no numbers vary.
 
     Raises
     ------
@@ -141,7 +142,7 @@ def configs_at(
 def _probed(
     config: MMMDataConfig, written: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, dict[str, Place]]:
-    """Configuration with a value at every path, to see that there is a number, and the places."""
+    """Return the configuration with a trial value at every path, and the places of the paths."""
     probes = [
         {path: _probe(distribution, path, share) for path, distribution in written.items()}
         for share in (0.5, OTHER_SHARE)
@@ -156,13 +157,13 @@ def _probed(
 
 
 def _probe(distribution: Any, path: str, share: float) -> float | int:
-    """One value of a distribution."""
+    """Return one value of a distribution."""
     if is_list_of_numbers(distribution):
         values = listed_values(distribution, path)
     else:
         values = np.ravel(quantile(distribution, path)(np.array([share])))
     value = float(values[0])
-    # A field of whole numbers takes no 3.0, while one of numbers takes a 3.
+    # A field of whole numbers rejects 3.0, but every field accepts 3.
     return int(value) if value.is_integer() else value
 
 
@@ -177,7 +178,7 @@ def _reject_twice(places: Mapping[str, Place]) -> None:
 
 
 def _size(written: Mapping[str, Any], n: int | None, sampling: str) -> int | None:
-    """Number of datasets: as many as asked for, which a full grid must divide."""
+    """Return the number of datasets, which must be a multiple of a full grid."""
     lists = {p: d for p, d in written.items() if is_list_of_numbers(d)}
     grid = prod(len(listed_values(each, path)) for path, each in lists.items())
     if n is None:
@@ -195,7 +196,7 @@ def _size(written: Mapping[str, Any], n: int | None, sampling: str) -> int | Non
 
 
 def _levels(n: int, axes: int) -> int | None:
-    """Number k of levels with ``k ** axes == n``, if there is one."""
+    """Return the number k of levels with ``k ** axes == n``, or None."""
     levels = round(n ** (1 / axes))
     return levels if levels**axes == n else None
 
@@ -203,7 +204,7 @@ def _levels(n: int, axes: int) -> int | None:
 def _values(
     config: MMMDataConfig, distributions: Mapping[Place, Any], n: int, sampling: Sampling
 ) -> dict[Place, NDArray[Any]]:
-    """Values of every place, dims (dataset,)."""
+    """Return the values of every place, dims (dataset,)."""
     drawn = [place for place, each in distributions.items() if not is_list_of_numbers(each)]
     axes = {
         place: listed_values(each, place.written)
@@ -220,7 +221,7 @@ def _values(
         shares = _shares(config, drawn, n, sampling)
         for place, share in zip(drawn, shares, strict=True):
             values[place] = np.ravel(quantile(distributions[place], place.written)(share))
-    # A full factorial, the last path fastest, and over again where n is a multiple of it.
+    # Full factorial, the last path fastest, repeated if n is a multiple of it.
     grid = np.unravel_index(
         np.arange(n) % prod(map(len, axes.values())), tuple(map(len, axes.values())) or (1,)
     )
@@ -230,7 +231,7 @@ def _values(
 
 
 def _typed(config: MMMDataConfig, place: Place, values: FloatArray) -> NDArray[Any]:
-    """Values as whole numbers where the configuration holds such."""
+    """Return the values as whole numbers if the configuration holds whole numbers."""
     wrong = ~np.isfinite(values)
     is_whole = _is_whole(config, place)
     if is_whole:
@@ -248,7 +249,7 @@ def _typed(config: MMMDataConfig, place: Place, values: FloatArray) -> NDArray[A
 
 
 def _is_whole(config: MMMDataConfig, place: Place) -> bool:
-    """Whether a place holds whole numbers only, and not a number that just is whole."""
+    """Tell if a place takes whole numbers only."""
     value = place.of(config)
     if not isinstance(value, int):
         return False
@@ -262,10 +263,10 @@ def _is_whole(config: MMMDataConfig, place: Place) -> bool:
 def _shares(
     config: MMMDataConfig, places: list[Place], n: int, sampling: Sampling
 ) -> list[FloatArray]:
-    """Shares of the distributions, dims (dataset,) each, every place from its own stream.
+    """Return the probabilities to draw quantiles at, dims (dataset,), one stream per place.
 
-    A place is known by names and not by positions, so that no other place, channel or spelling
-    moves its draws.
+    A place is identified by names and not by positions, so no other place, channel or spelling
+    changes its draws.
     """
     streams = [stream(config.seed, "ensemble", "vary", *_named(config, each)) for each in places]
     if sampling == "random":
@@ -279,7 +280,8 @@ def _shares(
         warn(f"{n} is no power of 2, so that Sobol' points lose their balance; better: {better}")
     points = qmc.Sobol(d=len(places), scramble=False, bits=SOBOL_BITS)
     integers = (points.random_base2(int(n - 1).bit_length())[:n] * 2**SOBOL_BITS).astype(np.int64)
-    # A digital shift from the place's own stream keeps the net and moves no other dimension.
+    # A digital shift by the place's own stream keeps the net property, and does not
+    # change other dimensions.
     return [
         ((row ^ rng.integers(2**SOBOL_BITS)) + np.maximum(rng.random(n), SMALLEST)) / 2**SOBOL_BITS
         for row, rng in zip(integers.T, streams, strict=True)
@@ -304,7 +306,7 @@ def _named(config: MMMDataConfig, place: Place) -> list[str]:
 def _reject_impossible(config: MMMDataConfig, varied: tuple[Varied, ...]) -> None:
     """Check the datasets that have the smallest and the largest value of each place.
 
-    What a number may be is an interval nearly everywhere; the rest is checked as the dataset is
+    The allowed values are nearly always an interval. The rest is checked when a dataset is
     generated.
     """
     wanted = _structure(config)
@@ -324,7 +326,7 @@ def _reject_impossible(config: MMMDataConfig, varied: tuple[Varied, ...]) -> Non
 
 
 def _reject_unfit_experiments(config: MMMDataConfig) -> None:
-    """Refuse experiments outside of the data, for which a changed number is not checked again."""
+    """Raise for experiments outside of the data; later steps do not check changed numbers again."""
     experiment_cells(
         config.experiments,
         channels=config.channel_names,
@@ -334,7 +336,7 @@ def _reject_unfit_experiments(config: MMMDataConfig) -> None:
 
 
 def _structure(config: MMMDataConfig) -> tuple[Any, ...]:
-    """What all datasets of an ensemble have in common."""
+    """Return the names and sizes that all datasets of an ensemble share."""
     specs = (*config.adstocks, *config.saturations)
     return (
         labels_of(config),

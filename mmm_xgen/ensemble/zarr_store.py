@@ -1,4 +1,4 @@
-"""Ensembles as Zarr stores: written chunk by chunk, resumable, and read back lazily."""
+"""Ensembles as Zarr stores: written chunk by chunk, resumable, and read lazily."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from mmm_xgen.storage.folders import metadata_in, refuse_codecs, refuse_links
 from mmm_xgen.storage.names import PathLike, with_own_names
 
 Number = Literal["float64", "float32"]
-# Bytes of numbers that are read in less than a second or so.
+# Bytes of numbers that can be read in about a second.
 CHECKED_AT_ONCE = 500_000_000
 
 
@@ -65,28 +65,28 @@ def write_ensemble(
 ) -> Path:
     """Write an ensemble to a Zarr store, chunk by chunk, in bounded memory.
 
-    A lazy ensemble is generated as it is written, and never is as a whole in memory. What was
-    killed, at whatever moment, goes on with the same call: chunks that were finished stay as
-    they are, one that was begun is written anew, and in the end every byte is that of a store
-    which nothing interrupted.
+    A lazy ensemble is generated while it is written, and is never in memory as a whole. If the call
+    is killed, the same call continues: finished chunks stay, unfinished ones are written anew, and
+    in the end every byte is the same as without the interruption.
 
     Parameters
     ----------
     ds : Dataset
-        What `generate_ensemble` made, or anything made of it that still has its coordinates and
-        `dataset` as the first dim of every variable. Its chunks of datasets are those of the
-        store; one in memory gets chunks of about 64 MB.
+        Ensemble from `generate_ensemble`. It may have been changed, but must have its coordinates,
+        and `dataset` as the first dim of every variable. Its chunks of datasets are those of the
+        store; an ensemble in memory gets chunks of about 64 MB.
     path : str or Path
-        Folder of the store, whose parent must exist, on a disk that all workers see.
+        Folder of the store, on a disk that all workers see. Its parent must exist.
     resume : bool
-        Whether to go on with what is there. If not, an ensemble that is there is replaced.
+        If True, continue an ensemble that is already there. If False, replace it.
     dtype : {"float64", "float32"}
-        Numbers of the store. Of float32, each has a relative error of at most 6e-8 (2**-24), or,
-        below 1.2e-38, an absolute one of 7e-46; sums of parts differ from the whole by as much.
+        Type of the numbers in the store. With float32, each number has a relative error of at most
+        6e-8 (2**-24), or, below 1.2e-38, an absolute error of 7e-46. Sums of parts differ from the
+        whole by as much.
     progress : bool
-        Whether to show progress and time left on stderr, if it is a terminal.
+        If True, show progress and time left on stderr, provided that it is a terminal.
     client : distributed.Client, optional
-        Cluster whose workers generate and write. By default the client that is active, or else
+        Cluster whose workers generate and write. Default: the active client if there is one, else
         two threads of this process.
 
     Returns
@@ -97,24 +97,24 @@ def write_ensemble(
     Raises
     ------
     SchemaError
-        If `ds` is no ensemble, or `path` holds another one or something else.
+        If `ds` is not an ensemble, or if `path` holds another ensemble or something else.
     XgenError
         If `path` cannot be written to.
     ConfigError
-        If a dataset cannot be generated; it names the dataset and its numbers. The chunks that
-        were written stay.
+        If a dataset cannot be generated. The message names the dataset and its numbers. The chunks
+        that were written stay.
     MissingDependencyError
         If zarr is not installed.
 
     Notes
     -----
-    The store is a Zarr group of format 3 whose arrays have the names of the Dataset, but for the
-    coordinates of the numbers that vary, such as ``channels.*.roas``, which no file system of
-    Windows could hold: they are ``vary_0``, ``vary_1``, ... in the order of the attribute
-    ``varied``. `open_ensemble` gives them their names back. A chunk is done once its entry in the
-    array ``progress/written`` says so, which is written after all else. Only one call may write
-    to a store at a time. It survives the end of the program, not of the machine: after a power
-    failure, begin anew with ``resume=False``.
+    The store is a Zarr group of format 3. Its arrays have the names of the Dataset, except the
+    coordinates of the numbers that vary: Windows cannot hold a file name such as
+    ``channels.*.roas``, so they are called ``vary_0``, ``vary_1``, ... in the order of the
+    attribute ``varied``. `open_ensemble` restores their names. A chunk counts as written once its
+    entry in the array ``progress/written`` says so, which is written last. Only one call may write
+    to a store at a time. The store survives a crash of the program, but not a power failure: after
+    one, begin again with ``resume=False``.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def write_ensemble(
             done = set()
         clear_half_files(target, source.names)
     write_chunks(source, ChunkWriter(target, source.size), done, client=client, progress=progress)
-    # A worker that was killed leaves half a file beside the whole one of its successor.
+    # A killed worker may leave a temporary file beside the finished one of its successor.
     clear_half_files(target, source.names)
     return Path(path)
 
@@ -153,7 +153,7 @@ def write_ensemble(
 def _resume(
     target: Path, source: Source, dtype: str, identity: Mapping[str, Any], *, named: Path
 ) -> set[int]:
-    """Repair the metadata of a store; the chunks that are done and not damaged come back."""
+    """Repair the metadata of a store, and return the chunks that are written and undamaged."""
     refuse_links(target)
     found = recorded(target)
     if found is not None:
@@ -166,29 +166,28 @@ def _resume(
 
 
 def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
-    """Open an ensemble that `write_ensemble` wrote, lazily, chunk by chunk.
+    """Open an ensemble from `write_ensemble` lazily, chunk by chunk.
 
     Parameters
     ----------
     path : str or Path
         Folder of the store.
     verify : bool
-        Whether to compare what is read with the checksums of the store. The metadata and the
-        coordinates are checked at once, and each chunk whenever it is read. The chunks of a store
-        of up to 500 MB of numbers are checked at once, too.
+        If True, compare all data with the checksums of the store: metadata and coordinates at once,
+        each chunk whenever it is read. In stores of up to 500 MB, check the chunks at once too.
 
     Returns
     -------
     Dataset
-        Identical to the one that was written, with numbers of the dtype of the store. Its numbers
-        are Dask arrays; `regenerate_ensemble` makes it again.
+        Identical to the ensemble that was written, with numbers of the dtype of the store. The
+        numbers are Dask arrays; `regenerate_ensemble` generates them again.
 
     Raises
     ------
     SchemaError
-        If there is no such store, or it is not finished; it says how much is missing. If a file
-        is damaged, lost or exchanged, also when Dask computes later; it names the file. If the
-        store has a link in it, or metadata that could run code.
+        If there is no such store, or if it is not finished; the message says how much is missing.
+        If a file is damaged, lost or exchanged, also when Dask computes later; the message names
+        the file. If the store has a link in it, or metadata that could run code.
     MissingDependencyError
         If zarr or Dask is not installed.
 
@@ -232,7 +231,7 @@ def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
 
 @dataclass(frozen=True)
 class StoredArray:
-    """Numbers of a variable, each chunk of which is checked whenever it is read.
+    """Numbers of a variable in a store, checked chunk by chunk whenever they are read.
 
     Parameters
     ----------
@@ -243,15 +242,15 @@ class StoredArray:
     shape : tuple of int
         Lengths of its dims.
     dtype : str
-        Its numbers.
+        Type of its numbers.
     size : int
-        Datasets a chunk.
+        Datasets per chunk.
     names : tuple of str
         All variables of the store, in the order of their checksums.
     record : str
-        Checksum of the record, which tells the store from another one at the same path.
+        Checksum of the record, which identifies the store at its path.
     verify : bool
-        Whether to check.
+        If True, check the chunks.
     """
 
     path: Path
@@ -281,7 +280,7 @@ class StoredArray:
         return np.asarray(values)
 
     def lazy(self) -> Any:
-        """Dask array with the chunks of the store."""
+        """Return a Dask array with the chunks of the store."""
         import dask.array
 
         # It is untyped.
@@ -292,10 +291,10 @@ class StoredArray:
 
 
 def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dataset:
-    """Dataset of a finished store, lazily."""
+    """Return the lazy Dataset of a finished store."""
     with without_text_warning():
         raw = xr.open_dataset(path, engine="zarr", chunks=None, consolidated=False, decode_cf=False)
-        # Whatever else was put into the store since is not part of the Dataset.
+        # Ignore arrays that were added to the store later.
         added = [name for name in raw.variables if f"{name}/zarr.json" not in record[FILES]]
         raw = raw.drop_vars(added)
         raw.attrs.pop(MARK, None)
@@ -312,10 +311,10 @@ def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dat
         )
         return xr.Variable(known.dims, stored.lazy(), known.attrs)
 
-    # Numbers become lazy before they are decoded, which would read them else.
+    # Make numbers lazy before decoding, which would otherwise read them.
     raw = raw.assign({name: lazy(name) for name in record["variables"]})
     ds = with_own_names(decoded_file(raw))
-    # A folder has no order; all coordinates stay, whatever variables were kept.
+    # A folder has no order, so restore the order of the variables. All coordinates stay.
     kept: list[str] = record["variables"]
     return ds[kept].assign_coords(ds.coords)
 

@@ -1,4 +1,4 @@
-"""Datasets for others: the wide frame, the nested ground truth, and files of all of them."""
+"""Export of a dataset and its truth to files and to other libraries."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""Datasets and what is made of them as files: NetCDF, CSV, Parquet and JSON.
+"""Files of a dataset: NetCDF, CSV, Parquet and JSON.
 
-Every file is written beside its place first and then takes it, so that an interrupted write
-leaves the old file or none. Nothing but the path given is written, and nothing is pickled.
+Every file is written to a temporary path first, so an interrupted write leaves the old file or
+none. Only the given path is written, and nothing is pickled.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from mmm_xgen.schema import SCHEMA_VERSION, require, takes_datasets
 from mmm_xgen.storage.encoding import decoded_file, stored
 from mmm_xgen.storage.names import PathLike, with_own_names, with_stored_names
 
-# What a file must have, so that what was written can be loaded.
+# Attributes that a file must have to be loaded.
 CORE = ("spend", "channel_contribution", "mu", "y")
 
 
 @takes_datasets
 def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
-    """Write a dataset with its whole truth to a NetCDF file, from which `load` gives it back.
+    """Write a dataset with its whole truth to a NetCDF file, which `load` reads.
 
     Parameters
     ----------
     ds : Dataset
         A generated or aggregated Dataset.
     path : str or Path
-        The file; its folder must exist. A file that is there is replaced.
+        Path of the file; its folder must exist. An existing file is replaced.
     compression : int, 0 to 9
         Level of lossless zlib compression; 0 for none, which is the fastest.
 
@@ -47,18 +47,18 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     Raises
     ------
     SchemaError
-        If `ds` is none of this package's, or a name, variable or attribute is of a kind that
-        could not be given back; it names it and says what is allowed.
+        If `ds` does not come from this package, or if a name, variable or attribute could not be
+        restored. The message names it and the allowed types.
     XgenError
-        If there is no such folder, or it cannot be written to.
+        If the folder does not exist or cannot be written to.
 
     Notes
     -----
     In the file, the coordinates of the numbers that vary in an ensemble, such as
-    ``channels.*.roas``, are ``vary_0``, ``vary_1``, ... in the order of the attribute ``varied``,
-    since a NetCDF file can have no blank or slash in a name. `load` gives them their names back.
-    What NetCDF has no place for, such as None, True, dictionaries, dates among the attributes, and
-    categories, is JSON in the file; the attribute ``mmm_xgen_encoding`` says so.
+    ``channels.*.roas``, are called ``vary_0``, ``vary_1``, ... in the order of the attribute
+    ``varied``, because NetCDF does not allow blanks or slashes in names. `load` restores the
+    names. Values that NetCDF cannot hold, such as None, True, dictionaries, dates in attributes,
+    and categories, are stored as JSON, which the attribute ``mmm_xgen_encoding`` records.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     _refuse_foreign(ds)
     if compression not in range(10):
         raise XgenError(f"compression: found {compression!r}, allowed: 0 (none) to 9")
-    # An encoding that a variable brought along from another file might cost digits.
+    # Drop the encoding from another file, which could lose digits.
     plain = stored(with_stored_names(ds))
     encoding = {
         name: {"zlib": True, "complevel": int(compression)}
@@ -84,23 +84,23 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
 
 
 def load(path: PathLike) -> xr.Dataset:
-    """Load a dataset that was saved as NetCDF, or as a Zarr directory.
+    """Load a dataset from a NetCDF file or a Zarr directory.
 
     Parameters
     ----------
     path : str or Path
-        A file that `to_netcdf` wrote, or a directory that ``ds.to_zarr`` or `write_ensemble` did.
+        File from `to_netcdf`, or directory from ``ds.to_zarr`` or `write_ensemble`.
 
     Returns
     -------
     Dataset
-        Identical to the one that was saved, in memory; `regenerate` makes it again.
+        Identical to the saved one, in memory; `regenerate` generates it again.
 
     Raises
     ------
     SchemaError
-        If there is no such file, it is broken, or it holds something else. If a folder has a link
-        in it, metadata that could run code, or, where `write_ensemble` wrote it, a damaged file.
+        If the file does not exist, is broken, or holds something else. If a folder has a link in
+        it, metadata that could run code, or a damaged file of `write_ensemble`.
     MissingDependencyError
         If `path` is a Zarr directory and zarr is not installed.
 
@@ -127,7 +127,7 @@ def load(path: PathLike) -> xr.Dataset:
         raise SchemaError(f"{source}: the file is empty; write it again")
     try:
         ds = _read(source, engine)
-    # The libraries below raise whatever they stumble over: the fault is the file's.
+    # The file libraries raise many types of exceptions for a broken file.
     except Exception as error:
         what = "NetCDF file" if engine == "netcdf4" else "Zarr directory"
         raise SchemaError(
@@ -143,18 +143,18 @@ def load(path: PathLike) -> xr.Dataset:
 
 
 def write_csv(ds: xr.Dataset, path: PathLike, *, escape_formulas: bool = False) -> Path:
-    """Write the wide frame as CSV: ISO dates, and numbers in the fewest digits that keep them.
+    """Write the wide frame as CSV: ISO dates, and numbers with the fewest digits that keep them.
 
     Parameters
     ----------
     ds : Dataset
-        See `to_frame`.
+        Dataset, as for `to_frame`.
     path : str or Path
-        The file; its folder must exist. A file that is there is replaced.
+        Path of the file; its folder must exist. An existing file is replaced.
     escape_formulas : bool
-        Whether to put an apostrophe before a label such as ``=1+1`` or ``@home``, which a
-        spreadsheet would run as a formula. Otherwise labels are written as they are, and such a
-        one is warned of.
+        If True, labels that a spreadsheet would run as a formula, such as ``=1+1`` or ``@home``,
+        get an apostrophe in front. If False, labels are written unchanged, with a warning for such
+        a label.
 
     Returns
     -------
@@ -164,14 +164,14 @@ def write_csv(ds: xr.Dataset, path: PathLike, *, escape_formulas: bool = False) 
     Raises
     ------
     XgenError
-        If `to_frame` refuses the data, or the folder is missing or cannot be written to.
+        If `to_frame` raises, or if the folder is missing or cannot be written to.
 
     Notes
     -----
-    ``pandas.read_csv(path, parse_dates=["date"], keep_default_na=False)`` reads it back, a geo
+    ``pandas.read_csv(path, parse_dates=["date"], keep_default_na=False)`` reads it, with a geo
     called NA as text; releases before 3 need ``float_precision="round_trip"`` for the last bit.
-    With `escape_formulas`, a label that begins with an apostrophe gets a second one: take the
-    first one away, with ``frame["geo"].str.removeprefix("'")``, to have the labels back.
+    With `escape_formulas`, a label that begins with an apostrophe gets a second one. Remove the
+    first one with ``frame["geo"].str.removeprefix("'")`` to restore the labels.
 
     Examples
     --------
@@ -307,7 +307,7 @@ def write_ground_truth(ds: xr.Dataset, path: PathLike, *, series: bool = False) 
 def _read(source: Path, engine: str) -> xr.Dataset:
     options: Any = {"engine": engine, "decode_cf": False, "chunks": None}
     if engine == "zarr":
-        # The metadata of each array are read, and not the copy of them that a group may have.
+        # Read the metadata of each array, not the consolidated copy.
         options["consolidated"] = False
     with NETCDF_LOCK, xr.open_dataset(source, **options) as raw:
         ds = decoded_file(raw.load())
@@ -321,7 +321,7 @@ def _refuse_foreign(ds: xr.Dataset) -> None:
     version = str(ds.attrs.get("schema_version", ""))
     if not version:
         raise SchemaError(
-            "no dataset of mmm-xgen: it has no attribute 'schema_version'; pass one that "
+            "not a dataset of mmm-xgen: it has no attribute 'schema_version'; pass one that "
             "generate_mmm_dataset made"
         )
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:

@@ -1,4 +1,4 @@
-"""The truth of a dataset as one nested dictionary of plain numbers and words."""
+"""Truth of a dataset as one nested dictionary of plain numbers and texts."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     >>> truth["parameters"]["Trend"]["saturation"]["parameters"]["slope"]["by_geo"]["geo_a"] > 0
     True
     """
-    # Only who asks pays for the import.
+    # Import only when it is used: it is slow.
     from mmm_xgen.truth.returns.estimands import (
         OUTCOMES,
         PARTS,
@@ -123,7 +123,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
 
 
 def _of_its_own(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset whose seed and configuration are not those that its ensemble shares."""
+    """Return the Dataset with its own seed and configuration, not those of its ensemble."""
     if "dataset" in ds.dims:
         raise SchemaError(
             "the Dataset has the dim 'dataset', allowed: one dataset, as in "
@@ -132,7 +132,7 @@ def _of_its_own(ds: xr.Dataset) -> xr.Dataset:
     if not is_element(ds) or "seed" not in ds.coords:
         return ds
     own: Nested = {"seed": int(ds["seed"])}
-    # What does not vary is shared, so that a callable without a name need not be read back.
+    # If no number varies, keep the text: a configuration with a callable could not be read.
     if "config" in ds.attrs and varied_paths(ds):
         own["config"] = config_of(ds).to_json()
     return ds.assign_attrs(own)
@@ -178,7 +178,7 @@ def _channel(ds: xr.Dataset, channel: Any) -> Nested:
 def _kind(one: xr.Dataset, prefix: str, registry: Mapping[str, Any]) -> Nested:
     """Return settings and parameters of one channel's adstock or saturation."""
     kind = str(one[f"{prefix}kind"].item())
-    # A user's own kind need not be registered where its data is read.
+    # The data may be read where the user's own kind is not registered.
     domains = registry[kind].parameters if kind in registry else {}
     settings, parameters = {}, {}
     for name in map(str, one.coords):
@@ -191,7 +191,7 @@ def _kind(one: xr.Dataset, prefix: str, registry: Mapping[str, Any]) -> Nested:
             continue
         # NaN in every geo: the parameter belongs to the kind of another channel.
         if bool(one[name].notnull().any()):
-            # What is no parameter of the curve is the scale that the effect was folded into.
+            # A name that is not a parameter of the function is the amplitude with the effect.
             link = domains[short].domain.link if short in domains else POSITIVE.link
             parameters[short] = _parameter(one, name, link)
     return {"settings": settings, "parameters": parameters}
@@ -217,7 +217,7 @@ def _control(ds: xr.Dataset, control: Any) -> Nested:
 def _baseline(ds: xr.Dataset, regions: Mapping[str, Any]) -> Nested:
     intercept = ds["intercept_contribution"]
     if "date" in intercept.dims:
-        # Of an aggregated dataset, where periods differ in length.
+        # In an aggregated dataset it has dates, because periods differ in length.
         intercept = intercept.mean("date")
     baseline: Nested = {
         "intercept": _nested(intercept),
@@ -237,7 +237,7 @@ def _baseline(ds: xr.Dataset, regions: Mapping[str, Any]) -> Nested:
 
 
 def _family(ds: xr.Dataset, prefix: str, spec: Mapping[str, Any]) -> Nested:
-    """Kind, settings and parameters by geo of the trend or the noise."""
+    """Return kind, settings and parameters by geo of the trend or the noise."""
     parameters = {
         str(name).removeprefix(prefix): _nested(variable)
         for name, variable in ds.data_vars.items()
@@ -252,7 +252,7 @@ def _optional(ds: xr.Dataset, name: str, *dims: str) -> Nested:
 
 
 def _contributions(ds: xr.Dataset, *last: str) -> Nested:
-    """Every part of sales and sales themselves, by geo, and over the dims `last` in lists."""
+    """Return every part of sales and sales themselves, by geo, with lists over the dims `last`."""
     from mmm_xgen.truth.returns.estimands import OUTCOMES
 
     parts = {
@@ -276,7 +276,7 @@ def _series(ds: xr.Dataset) -> Nested:
 
 
 def _nested(array: xr.DataArray, *dims: str) -> Any:
-    """Dictionaries by the labels of each dim, in order, but plain lists over dates."""
+    """Return nested dictionaries by the labels of each dim, with plain lists over dates."""
     ordered = array.transpose(*dims) if dims else array
     labels = [
         None if dim == "date" else [str(label) for label in ordered[dim].values]

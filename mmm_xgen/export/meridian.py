@@ -1,4 +1,4 @@
-"""The Dataset that Google Meridian's loader takes."""
+"""Data for Google Meridian's loader."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mmm_xgen.schema import require
 
 @in_memory
 def to_meridian(ds: xr.Dataset) -> xr.Dataset:
-    """Data as Meridian's ``XrDatasetDataLoader`` takes them, and nothing of the truth.
+    """Return the data that Meridian's ``XrDatasetDataLoader`` takes, without the truth.
 
-    Spend stands for media execution too. Spend before the window (``spend_history``) becomes
-    media at times before the first KPI, which Meridian carries over. A single geo makes a
-    national model, whose population Meridian takes as 1, so it is left out.
+    Spend also serves as media execution. Spend before the window (``spend_history``) becomes media
+    at times before the first KPI, which Meridian carries over. A single geo makes a national model.
+    Meridian sets the population of a national model to 1, so it is left out.
 
     Parameters
     ----------
@@ -28,14 +28,20 @@ def to_meridian(ds: xr.Dataset) -> xr.Dataset:
     Dataset, dims (geo, time, media_time, media_channel, control_variable)
         ``kpi`` (KPI units), ``revenue_per_kpi``, ``population``, ``media`` and ``media_spend``
         (currency per period), ``controls``. Times are ISO dates. The loader reads dims by
-        position, and they are in the positions that it expects: pass it the Dataset as it is,
-        with ``kpi_type="non_revenue"``. It sorts the geos naturally: align results by label.
+        position, and they are in the order that it expects: pass it the Dataset unchanged, with
+        ``kpi_type="non_revenue"``. The loader sorts the geos in natural order, so align results by
+        label.
 
     Raises
     ------
     SchemaError
-        If a variable is missing, a channel never spends, or a control never changes, which
-        Meridian refuses; if earlier spend reaches into the window; if `ds` is a whole ensemble.
+        If a variable is missing. If a channel never spends or a control never changes, which
+        Meridian does not accept. If earlier spend overlaps with the window. If `ds` is a whole
+        ensemble.
+
+    References
+    ----------
+    Google Meridian, `meridian.data.load.XrDatasetDataLoader`.
 
     Examples
     --------
@@ -98,7 +104,7 @@ def _refuse_constant(ds: xr.Dataset) -> None:
 
 
 def _refuse_overlap(earlier: np.ndarray, dates: np.ndarray) -> None:
-    """Refuse a period that lies half before the window and half inside it."""
+    """Raise for a period that lies partly before the window and partly inside it."""
     if earlier.size and dates.size and earlier[-1] >= dates[0]:
         raise SchemaError(
             f"'spend_history' ends with {str(earlier[-1])[:10]}, needed: a period before the "

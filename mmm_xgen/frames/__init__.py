@@ -1,1 +1,1 @@
-"""Wide and long frames: read any of them, say what is wrong in it, and write our own."""
+"""Wide and long data frames: reading, checking and writing."""

@@ -1,1 +1,1 @@
-"""The terms of the sales equation, one module each, for a whole batch of datasets at once."""
+"""Terms of the sales equation, one module each, for a batch of datasets at once."""

@@ -1,4 +1,4 @@
-"""The baseline over time: trend, seasons, events and controls, from their true parameters."""
+"""Baseline over time: trend, seasons, events and controls, from their true parameters."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mmm_xgen.kernels.domain import FloatArray
 
 
 def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
-    """Contribution of the trend, dims (..., geo, date)."""
+    """Return the contribution of the trend, dims (..., geo, date)."""
     spec = config.regions.trend
     base = truth["intercept_contribution"]
     values = {name: truth[f"trend_{name}"] for name in spec.parameters}
     shape = np.broadcast_shapes((1,) * base.ndim, *(each.shape for each in values.values()))
-    # To the kind, the geos of further datasets are further geos.
+    # To the function of the kind, the geos of further datasets are further geos.
     rows = {name: np.broadcast_to(each, shape).reshape(-1, 1) for name, each in values.items()}
     share = np.asarray(spec.registered.function(calendar.period, **rows, **spec.settings))
     share = np.broadcast_to(share, np.broadcast_shapes(share.shape, (np.prod(shape), 1)))
@@ -34,7 +34,7 @@ def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> Float
 
 
 def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
-    """Contribution of the yearly and all other seasons, dims (..., geo, date)."""
+    """Return the contribution of the yearly and all other seasons, dims (..., geo, date)."""
     regions = config.regions
     yearly = _weighted(truth["gamma_fourier"], yearly_basis(calendar, regions.fourier_modes))
     bases = [
@@ -49,12 +49,12 @@ def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) ->
 
 
 def events(truth: Parameters, intensity: FloatArray) -> FloatArray:
-    """Contribution of all events, dims (..., geo, date)."""
+    """Return the contribution of all events, dims (..., geo, date)."""
     return _weighted(truth["event_effect"], intensity)
 
 
 def _weighted(coefficients: FloatArray, basis: FloatArray) -> FloatArray:
-    """Sum of (..., geo, mode) times (mode, date), in an order that no other geo can change.
+    """Return (..., geo, mode) times (mode, date), summed over modes one by one.
 
     A matrix product would round differently with the number of geos.
     """
@@ -62,7 +62,7 @@ def _weighted(coefficients: FloatArray, basis: FloatArray) -> FloatArray:
 
 
 def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
-    """Intensity of every event in every period, dims (event, date)."""
+    """Return the intensity of every event in every period, dims (event, date)."""
     rows = []
     for event in config.events:
         shape = EVENT_SHAPES[event.shape].function
@@ -73,12 +73,12 @@ def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
 
 
 def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray) -> FloatArray:
-    """Contribution of every control, dims (..., control, geo, date).
+    """Return the contribution of every control, dims (..., control, geo, date).
 
     Raises
     ------
     ConfigError
-        If a control with an elasticity is 0 somewhere: no price of 0 has one.
+        If a control with an elasticity is 0 somewhere: an elasticity is not defined there.
     """
     reference = truth["control_reference"][..., None, None]
     elasticity = truth["control_elasticity"].swapaxes(-1, -2)[..., None]
@@ -102,7 +102,7 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
 
 
 def _log_ratio(value: FloatArray, reference: FloatArray) -> FloatArray:
-    """log(value / reference), with all digits also where the two are nearly equal."""
+    """Return log(value / reference), with all digits even if the two are nearly equal."""
     change = (value - reference) / reference
     is_near = np.abs(change) < 0.5
     far = np.log(np.where(is_near, 1.0, value / reference))

@@ -1,4 +1,4 @@
-"""A batch: datasets that one broadcast generates, since they differ in nothing but numbers."""
+"""Batch: datasets that differ only in numbers, so one broadcast can generate them all."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from mmm_xgen.streams import streams
 
 @dataclass(frozen=True)
 class Batch:
-    """Configurations that are alike but for numbers, and one seed a dataset.
+    """Configurations that differ only in numbers, and one seed per dataset.
 
-    Every array that is made of a batch has a leading axis `dataset`. It has length 1 where all
-    datasets share the values, so that nothing is computed twice, and a single dataset is a
-    batch of one.
+    Every array made from a batch has a leading axis `dataset`. Its length is 1 if all datasets
+    share the values, so nothing is computed twice. A single dataset is a batch of one.
 
     Parameters
     ----------
     configs : tuple of MMMDataConfig
         One for all datasets, or one for each.
     seeds : tuple of int
-        Seed of each dataset; those of the configurations have no say.
+        Seed of each dataset. Seeds in the configurations are ignored.
     labels : sequence of int, optional
-        Names of the datasets in their ensemble; None for a dataset that is in none.
+        Names of the datasets in their ensemble; None outside of an ensemble.
     heard : dict
-        Kinds of warnings that the ensemble has given already, shared by all of its batches.
+        Kinds of warnings that the ensemble has already issued, shared by all of its batches.
     """
 
     configs: tuple[MMMDataConfig, ...]
@@ -43,7 +42,7 @@ class Batch:
 
     @classmethod
     def of(cls, config: MMMDataConfig) -> Batch:
-        """Batch of the one dataset that a configuration describes."""
+        """Return the batch of the one dataset that a configuration describes."""
         return cls((config,), (config.seed,))
 
     def __len__(self) -> int:
@@ -51,15 +50,15 @@ class Batch:
 
     @property
     def shared(self) -> MMMDataConfig:
-        """What all datasets have in common: kinds, names, dates and sizes, not numbers."""
+        """Configuration for everything that all datasets share: kinds, names, dates and sizes."""
         return self.configs[0]
 
     def each(self, read: Callable[[MMMDataConfig], Any]) -> FloatArray:
-        """Numbers read off every configuration, dims (dataset, ...)."""
+        """Return numbers from every configuration, dims (dataset, ...)."""
         return np.array([read(config) for config in self.configs], dtype=float)
 
     def each_region(self, read: Callable[[RegionConfig], Any]) -> FloatArray:
-        """Numbers read off the geos of every configuration, once where they share them."""
+        """Return numbers from the geos of every configuration, once if all share them."""
         regions = [config.regions for config in self.configs]
         if all(each is regions[0] for each in regions):
             regions = regions[:1]
@@ -70,27 +69,27 @@ class Batch:
         return streams(self.seeds, *path)
 
     def normal(self, shape: tuple[int, ...], *path: str) -> FloatArray:
-        """Standard normal draws of a named place, dims (dataset, *shape)."""
+        """Return standard normal draws of a named place, dims (dataset, *shape)."""
         draws = np.empty((len(self), *shape))
         for rng, row in zip(self.streams(*path), draws, strict=True):
             rng.standard_normal(out=row)
         return draws
 
     def warn(self, kind: str, where: NDArray[np.bool_], say: Callable[[int], str] | str) -> None:
-        """Warn of the datasets where something is: in an ensemble once a kind, with their number.
+        """Warn about some datasets; in an ensemble once per kind, with the number of datasets.
 
-        The number is that of this batch: others may not have been made yet.
+        The number counts this batch only, because others may not be generated yet.
 
         Parameters
         ----------
         kind : str
-            What the warning is about.
+            Kind of the warning.
         where : array of bool, dims (dataset,)
-            Datasets that it is about.
+            Datasets that the warning is about.
         say : callable or str
-            Message about the dataset at one position, or about any.
+            Message, or a function that returns the message for the dataset at one position.
         """
-        # One step, not a look and an entry: the chunks of an ensemble are made by many threads.
+        # `setdefault` tests and enters in one step, which is safe if many threads do it.
         mine = object()
         if not where.any() or self.heard.setdefault(kind, mine) is not mine:
             return

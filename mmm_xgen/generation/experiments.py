@@ -1,4 +1,4 @@
-"""Geo experiments in the data: the spend with its tests."""
+"""Geo experiments: changes of the spend in some geos and periods."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def apply_experiments(
     changes: FloatArray | None = None,
     warn_where: Callable[[str, NDArray[np.bool_], str], None] | None = None,
 ) -> FloatArray:
-    r"""Spend with the experiments in it: :math:`s'_t = s_t (1 + \text{change})` in their cells.
+    r"""Return the spend with experiments: :math:`s'_t = s_t (1 + \text{change})` in their cells.
 
     Parameters
     ----------
     spend : array, dims (..., channel, geo, date)
-        Currency per period, inside the window; it stays as it is.
+        Spend in currency per period, inside the window. It is not modified.
     experiments : sequence of ExperimentConfig
-        Tests, of which no two share a channel, geo and period.
+        Tests. Two tests may not share a channel, geo and period.
     channels, geos : sequence of str
         Labels of `spend`.
     calendar : Calendar
         Dates of `spend`, without burn-in.
     changes : array, dims (..., experiment), optional
-        Relative changes in place of those of the experiments, where datasets differ in them.
+        Relative changes that replace those of the experiments, if datasets differ in them.
     warn_where : callable, optional
-        Warns in place of this function: of what, in which datasets, and in which words.
+        Function that warns instead: takes the kind, the datasets and the message.
 
     Returns
     -------
@@ -48,13 +48,13 @@ def apply_experiments(
     Raises
     ------
     ConfigError
-        If a channel, geo or date is not there, or two tests overlap; its path begins with
+        If a channel, geo or date does not exist, or two tests overlap. The path begins with
         ``experiments.0``.
 
     Warns
     -----
     XgenWarning
-        If a test changes nothing, as nothing is spent in its cells.
+        If a test changes nothing, because the spend in its cells is 0.
 
     Examples
     --------

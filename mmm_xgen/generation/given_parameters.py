@@ -1,4 +1,4 @@
-"""Parameters that the user gives in place of drawn ones."""
+"""Parameters from the user, which replace random ones."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from mmm_xgen.schema import VARIABLES, describe, require_dataset
 if TYPE_CHECKING:
     import xarray as xr
 
-# What every geo has, drawn or not.
+# Parameters that every geo has, even if they are not random.
 EVERYWHERE = ("y_sigma", "intercept_contribution")
 
 
 def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameters) -> Parameters:
-    """Arrays of `params`, aligned by label, with dims (dataset, ...) as the drawn ones have them.
+    """Return the arrays of `params`, aligned by label, with the dims of the random parameters.
 
     Parameters
     ----------
     config : MMMDataConfig
-        What is configured.
+        Configuration.
     params : Dataset
         Parameters under their names in the generated Dataset, with any subset of their dims.
-        Variables of the Dataset that are no parameters are passed over.
+        Variables of the Dataset that are not parameters are ignored.
     drawn : mapping of str to array
-        All parameters that this configuration has.
+        All parameters of this configuration.
 
     Raises
     ------
     AlignmentError
-        If a variable is unknown, a dim is not its own, a label is missing, or a value is
+        If a variable is unknown, a dim does not belong to it, a label is missing, or a value is
         missing or infinite.
     """
     require_dataset(params, "params")
@@ -58,7 +58,7 @@ def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameter
 
 
 def _is_other_variable(name: str) -> bool:
-    """Whether the Dataset has `name`, but not as a parameter that one may give."""
+    """Tell if `name` is a variable of the Dataset that `params` cannot set."""
     if name.endswith(("_mean", "_sd")):
         return True
     return name in VARIABLES and not VARIABLES[name].is_parameter
@@ -89,12 +89,12 @@ def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> F
     array = values.transpose(*[dim for dim in dims if dim in values.dims]).to_numpy()
     index = tuple(slice(None) if dim in values.dims else None for dim in dims)
     full = np.broadcast_to(np.asarray(array, dtype=float)[index], [len(labels[d]) for d in dims])
-    # All datasets of a batch share what is given.
+    # All datasets of a batch share the given parameters.
     return np.array(full)[None]
 
 
 def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> Parameters:
-    """Drawn parameters with the given ones in their place, checked against their domains.
+    """Replace random parameters by given ones, and check them against their domains.
 
     Saturation parameters are those of PyMC-Marketing's component, which contain the effect.
 
@@ -102,7 +102,7 @@ def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> P
     ------
     AlignmentError
         If a value lies outside its domain, the effect contradicts an amplitude, or a parameter
-        that the effect divides comes without it.
+        that the effect divides is given without it.
     """
     merged = {name: np.array(values) for name, values in {**drawn, **given}.items()}
     for name, values in given.items():
@@ -156,7 +156,7 @@ def _refuse_missing(name: str, values: FloatArray) -> None:
 
 
 def _forget_population(merged: Parameters, channel: int) -> None:
-    """Given effects of one channel have no known population mean and sd."""
+    """Set population mean and sd of one channel's effect to NaN: given effects do not have them."""
     for name in ("effect_mean", "effect_sd"):
         merged[name] = np.array(merged[name])
         merged[name][..., channel] = np.nan
@@ -192,5 +192,5 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
 
 
 def effect_is_given(config: MMMDataConfig, given: Parameters) -> list[bool]:
-    """Whether the effect of each channel is given, itself or inside an amplitude."""
+    """Tell for each channel if the effect is given, itself or inside an amplitude."""
     return ["effect" in given or name in given for name in _amplitudes(config)]

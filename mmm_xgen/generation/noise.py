@@ -1,4 +1,4 @@
-"""From expected to observed sales."""
+"""Noise: from expected to observed sales."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mmm_xgen.kernels.domain import FloatArray
 
 
 def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
-    r"""Root-mean-square sd of the noise, dims (dataset, geo).
+    r"""Return the root-mean-square standard deviation of the noise, dims (dataset, geo).
 
-    A target R² of a geo makes it :math:`\sigma^2 = \mathrm{var}(\mu) (1 - R^2) / R^2`.
+    A target R² of a geo gives :math:`\sigma^2 = \mathrm{var}(\mu) (1 - R^2) / R^2`.
     """
     sigma = truth["y_sigma"]
     if batch.shared.regions.noise.r_squared is None or not np.isnan(sigma).any():
@@ -26,17 +26,17 @@ def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
 def observe(
     batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters
 ) -> tuple[FloatArray, FloatArray]:
-    """Sales and noise, dims (dataset, geo, date); ``y - mu == noise`` to the last bit.
+    """Return sales and noise, dims (dataset, geo, date); ``y - mu == noise`` in every bit.
 
     Raises
     ------
     ConfigError
-        If the family needs positive expected sales and some are not.
+        If the family needs positive expected sales and some are not positive.
 
     Warns
     -----
     XgenWarning
-        If sales below zero had to be clipped; it counts the cells.
+        If sales below zero were clipped. The message counts the cells.
     """
     cells = mu[0].size
     spec = batch.shared.regions.noise
@@ -65,7 +65,7 @@ def observe(
 
 
 def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -> FloatArray:
-    """Noise before any clip: a family draws as it sees fit, hence one call a dataset."""
+    """Return the noise before clipping, from one call of the family per dataset."""
     spec = batch.shared.regions.noise
     geos = mu.shape[:2]
     sd = np.broadcast_to(sigma, geos)[..., None]

@@ -1,4 +1,4 @@
-"""The true parameters: configured means, and how the geos vary around them."""
+"""True parameters: configured means, and the variation of the geos around them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ FIRST_ADSTOCK_COLUMN, FIRST_SATURATION_COLUMN = 2, 10
 
 
 def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
-    """Parameters of size, base sales, trend, seasons, events and controls, by Dataset name.
+    """Return size, base sales, trend, seasons, events and controls, by Dataset name.
 
     Parameters
     ----------
     batch : Batch
-        What is configured.
+        Configurations and seeds.
     base : array, dims (dataset, geo), optional
-        Base sales in place of drawn ones.
+        Base sales that replace random ones.
 
     Returns
     -------
     dict of str to array
-        Dims (dataset, ...); `dataset` has length 1 where nothing depends on it.
+        Dims (dataset, ...); `dataset` has length 1 if the values do not depend on it.
     """
     regions = batch.shared.regions
     sizes = _sizes(batch)
@@ -73,12 +73,12 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
 
 
 def _variation(batch: Batch, factor: str) -> FloatArray:
-    """Sd on the link scale of one of the three variation factors, dims (dataset,)."""
+    """Return one of the three variations: sd on the link scale, dims (dataset,)."""
     return batch.each_region(lambda regions: regions.variation(factor))
 
 
 def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int], *path: str) -> FloatArray:
-    """Normal draws times their sd, dims (dataset, *shape); no draws where nothing varies."""
+    """Return normal draws times their sd, dims (dataset, *shape), or zeros if all are 0."""
     if not sd.any():
         return np.zeros((1, *shape))
     return sd[:, None, None] * batch.normal(shape, *path)
@@ -101,10 +101,10 @@ def _sizes(batch: Batch) -> Parameters:
 
 
 def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
-    """Coefficients of the yearly sines and cosines as a share of base sales, (..., geo, mode).
+    """Return the yearly Fourier coefficients as a share of base sales, (..., geo, mode).
 
-    The first harmonic has the configured phase; each further one half the amplitude of the one
-    before and a drawn phase. Together they swing by the configured amplitude.
+    The first harmonic has the configured phase. Each further harmonic has half the amplitude of the
+    one before and a random phase. Together they swing by the configured amplitude.
     """
     modes = batch.shared.regions.fourier_modes
     if modes == 0:
@@ -122,7 +122,7 @@ def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
     amplitude = batch.each_region(lambda regions: regions.seasonal_amplitude)
     if modes > 1:
         amplitude = amplitude / _swing(np.concatenate([sines, cosines], axis=-1))
-    # A shift of the whole curve in time turns harmonic k by k times the angle.
+    # A shift of the whole curve in time changes the angle of harmonic k by k times the shift.
     turn = harmonic * phase[..., None]
     sines, cosines = sines[:, None], cosines[:, None]
     turned = [
@@ -133,15 +133,15 @@ def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
 
 
 def _swing(shape: FloatArray) -> FloatArray:
-    """Half the distance from trough to peak over a year of curves, dims (dataset,)."""
+    """Return half the distance from trough to peak over a year of curves, dims (dataset,)."""
     basis = fourier_basis(np.arange(1.0, 367.0), DAYS_IN_YEAR, shape.shape[-1] // 2)
-    # One product a curve: a product of all together would round with their number.
+    # One product per curve: one product for all would round differently with their number.
     curve = (shape[:, None] @ basis)[:, 0]
     return np.asarray((curve.max(axis=-1) - curve.min(axis=-1)) / 2)
 
 
 def _other_seasons(regions: RegionConfig) -> FloatArray:
-    """Coefficients of the other seasons as a share of base sales, (mode,)."""
+    """Return the coefficients of the other seasons as a share of base sales, (mode,)."""
     coefficients: list[float] = []
     for season in regions.seasonalities:
         if season.weekday_effects is not None:
@@ -169,13 +169,13 @@ def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
 
 
 def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
-    """Parameters of the noise; ``y_sigma`` is NaN where a target R² decides it."""
+    """Return the parameters of the noise; ``y_sigma`` is NaN if a target R² decides it."""
     noise = batch.shared.regions.noise
     if noise.r_squared is not None:
         sigma = np.full_like(base, np.nan)
     elif noise.y_sigma is not None:
         stated = batch.each_region(lambda regions: regions.noise.y_sigma)
-        # A list states the sd of every geo, a number that of a geo of reference size.
+        # A list has the sd of every geo; a number is the sd of a geo of reference size.
         sigma = stated if stated.ndim == 2 else stated[:, None] * geo_scale
     else:
         sigma = base * batch.each_region(lambda regions: _volatility(regions.noise))[:, None]
@@ -197,7 +197,7 @@ def _noise_parameter(regions: RegionConfig, name: str) -> float:
 
 
 def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
-    """Parameters of the channels, dims (dataset, geo, channel), with population mean and sd.
+    """Return the parameters of channels, dims (dataset, geo, channel), with population mean and sd.
 
     The effect is inside the amplitudes of the curves. That of a channel with a `roas` is relative
     and solved on its contribution.
@@ -213,7 +213,7 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
     base_spend = batch.each(lambda config: [each.base_spend for each in config.channels])
     effectiveness = batch.each(lambda config: [each.effectiveness for each in config.channels])
     rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
-    # Base sales carry the size of the geo already, so each is scaled once.
+    # Base sales already scale with the size of the geo, so shares of them are not scaled again.
     sales = baseline["intercept_contribution"] if per_capita else rate
     effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if per_capita else 0.0)
     counts_base_spend = (config.transforms.spend_unit == "base_spend") & (base_spend > 0)
@@ -234,7 +234,7 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
 
 
 def _media_draws(batch: Batch, geos: int, *, any_varies: bool) -> FloatArray:
-    """Normal draws of every channel, dims (dataset, channel, geo, column); zeros if of no use."""
+    """Return normal draws of every channel, dims (dataset, channel, geo, column), or zeros."""
     names = batch.shared.channel_names
     if not any_varies:
         return np.zeros((1, len(names), geos, CHANNEL_COLUMNS))
@@ -285,7 +285,7 @@ def _with_amplitudes(
 
 
 def _saturation_means(spec: SaturationSpec, base_spend: float) -> dict[str, float]:
-    """Means of the parameters; one in units of spend that is not given follows base spend."""
+    """Return the means of the parameters; unset ones in units of spend follow the base spend."""
     means = spec.parameters
     for name, parameter in spec.registered.parameters.items():
         if means[name] is None:
@@ -302,7 +302,7 @@ def _varied(
     normal: FloatArray,
     sd: FloatArray,
 ) -> Parameters:
-    """Parameters of all kinds in use, NaN where a channel's kind has none of that name."""
+    """Return the parameters of all kinds in use; NaN if a channel's kind does not have one."""
     if not sd.any():
         normal = np.zeros((1, *normal.shape[1:]))
     n_channels, n_geos = normal.shape[1:3]
@@ -327,15 +327,15 @@ def _varied(
 
 
 def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...]) -> Parameters:
-    """Population mean and sd, on the log scale, of the effect and of what contains it.
+    """Return population mean and sd, on the log scale, of the effect and of what contains it.
 
     Parameters
     ----------
     truth : mapping of str to array
         Parameters, with the effect before the factor.
     factor : array, dims (dataset, channel)
-        What the effect was multiplied with to meet a ROAS.
-    kinds : tuple of str, one a channel
+        Factor that multiplied the effect to meet a target ROAS.
+    kinds : tuple of str, one per channel
         Kinds of saturation.
     """
     shift = POSITIVE.to_link(factor)
@@ -351,7 +351,7 @@ def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...
         else:
             _put(folded, truth, f"saturation_{kind.amplitude}", index, own)
         if kind.over_amplitude:
-            # A placebo has no effect to shrink by, and keeps the parameter as configured.
+            # The effect of a placebo is 0 and cannot divide; keep the parameter as configured.
             shrunk = np.where(np.isneginf(own[0]), 0, own) * [[[-1]], [[1]]]
             _put(folded, truth, f"saturation_{kind.over_amplitude}", index, shrunk)
     return folded
@@ -366,7 +366,7 @@ def _put(
     *,
     alone: bool = False,
 ) -> None:
-    """Add mean and variance of the effect to those of one parameter, or put them there alone."""
+    """Add mean and variance of the effect to those of one parameter, or store them alone."""
     mean, sd = f"{name}_mean", f"{name}_sd"
     for suffixed in (mean, sd):
         known = truth.get(suffixed, np.array(np.nan))

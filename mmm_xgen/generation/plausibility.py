@@ -1,4 +1,4 @@
-"""Warnings of results that are legal but that no marketer would believe."""
+"""Warnings of results that are legal but implausible."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
 
 Names = NDArray[np.str_]
-# Datasets of a batch in which something is, and the message about one of them.
+# Datasets of a batch that a warning is about, and the function for its message.
 Finding = tuple[NDArray[np.bool_], Callable[[int], str]]
 
 LARGEST_MEDIA_SHARE = 0.6
 PLAUSIBLE_ROAS = (0.1, 20.0)
 LARGEST_CORRELATION = 0.95
-# Channels that one message names.
+# Largest number of channels that one message names.
 NAMED = 3
-# Geos on which twins are looked for.
+# Number of geos in which twins are searched for.
 TELLING_GEOS = 8
 # Multiplications up to which OpenBLAS keeps a matrix product in one thread (its
 # GEMM_MULTITHREAD_THRESHOLD). Threads wait for each other, on a busy core for milliseconds.
 IN_ONE_THREAD = 2**18
 LARGEST_LOSS = 0.05
-# Lags beyond l_max on which the lost mass is measured, as a multiple of l_max.
+# Number of lags beyond l_max that count as lost mass, as a multiple of l_max.
 TAIL = 8
 
 
 def reject_overflow(*arrays: FloatArray) -> None:
-    """Refuse numbers that grew beyond what a float can hold.
+    """Raise if numbers exceeded the range of floats.
 
     Raises
     ------
     ConfigError
         If any number is infinite or undefined.
     """
-    # Dataset by dataset: many numbers together may overflow where none is too large.
+    # Sum each dataset alone: the sum of many large numbers may overflow.
     sums = (values.sum(axis=tuple(range(1, values.ndim))) for values in arrays)
     if not all(np.isfinite(each).all() for each in sums):
         raise ConfigError(
@@ -78,7 +78,7 @@ def warn_of_implausible(
 
 
 def warn_of_absent_events(batch: Batch, intensity: FloatArray) -> None:
-    """Warn of events, with intensities of dims (event, date), that touch no period."""
+    """Warn of events that touch no period, given intensities of dims (event, date)."""
     events = batch.shared.events
     absent = [event.name for event, row in zip(events, intensity, strict=True) if not row.any()]
     names = ", ".join(map(repr, absent))
@@ -123,11 +123,11 @@ def _odd_return(names: Names, spend: FloatArray, revenue: FloatArray) -> Finding
 
 
 def _twins(names: Names, spend: FloatArray) -> Finding:
-    """Find the two channels whose spend moves most alike, over dates and geos."""
+    """Find the two channels whose spend is most correlated over dates and geos."""
     datasets, channels, geos, dates = spend.shape
     if channels < 2 or dates < 8:
         return np.zeros(1, dtype=bool), lambda _: ""
-    # Twins are twins in every geo: some of them tell it at a fraction of the cost.
+    # Twins are alike in every geo, so a few geos are enough and cheaper.
     spend = spend[:, :, :: max(1, geos // TELLING_GEOS)]
     level = spend.mean(axis=3, keepdims=True)
     moves = spend / np.where(level > 0, level, 1) - (level > 0)
@@ -157,7 +157,7 @@ def _inner_products(rows: FloatArray) -> FloatArray:
 
 
 def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> Finding:
-    """Find the adstock that loses the largest share of its mass to its l_max."""
+    """Find the adstock that loses the largest share of its mass beyond l_max."""
     keys = [
         (spec.registered, l_max, tuple(spec.settings.items()))
         for spec, l_max in zip(config.adstocks, config.l_max, strict=True)
@@ -165,7 +165,7 @@ def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> Finding:
     parts: list[tuple[Any, FloatArray]] = []
     for (kind, l_max, settings), index in members(keys):
         if not kind.fits_l_max:
-            # The mean over the geos tells enough: long kernels of all geos cost more than they say.
+            # Use the mean over the geos: long kernels of all geos would take much longer.
             mean = {name: truth[f"adstock_{name}"].mean(axis=1) for name in kind.parameters}
             values = {name: each[:, index, None] for name, each in mean.items()}
             lags = np.arange(l_max * (TAIL + 1), dtype=float)

@@ -1,4 +1,4 @@
-"""The factor that gives a channel the return on ad spend it is configured to have."""
+"""Factor on the effect of a channel that makes its return on ad spend the target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def factor_for_roas(
     response: FloatArray,
     fixed: list[bool],
 ) -> FloatArray:
-    r"""Factor on the effect of each channel that makes its ROAS over all geos the target.
+    r"""Return the factor on each channel's effect that makes its ROAS over all geos the target.
 
     Contributions are linear in the amplitude, so the factor has a closed form:
 
@@ -38,7 +38,7 @@ def factor_for_roas(
     Returns
     -------
     array, dims (dataset, channel)
-        1 where a channel has no target, or where its effect is given.
+        1 if a channel has no target, or if its effect is given.
 
     Raises
     ------

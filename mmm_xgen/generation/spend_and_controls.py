@@ -1,4 +1,4 @@
-"""Draws of what varies over time: spend of the channels, values of the controls."""
+"""Random draws over time: spend of the channels, values of the controls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Items = Sequence[ChannelConfig | ControlConfig]
 
 
 def draw_spend(batch: Batch, base_spend: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Spend of every channel: base spend x level of its pattern x campaign noise.
+    """Return the spend of every channel: base spend x level of its pattern x campaign noise.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _noise(
 
 
 def draw_controls(batch: Batch, n_geos: int) -> FloatArray:
-    """Values of every control: base value x level of its pattern x persistent noise.
+    """Return the values of every control: base value x level of its pattern x persistent noise.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def draw_controls(batch: Batch, n_geos: int) -> FloatArray:
     values = np.empty((len(batch), len(names), n_geos, calendar.n_periods))
     if not names:
         return values
-    # Row 0 belongs to all geos together, so that the rows of the geos stay as geos are added.
+    # Row 0 is for all geos together, so the rows of single geos do not move with their number.
     normal = np.empty((len(batch), len(names), n_geos + 1, calendar.n_periods))
     for position, name in enumerate(names):
         for rng, draws in zip(batch.streams("control", name), normal[:, position], strict=True):
@@ -118,7 +118,7 @@ def _multiply_by_level(
 ) -> None:
     """Multiply ``(dataset, item, geo, date)`` values by the levels of their patterns.
 
-    A kind is called once for all of its items and datasets.
+    The function of a kind is called once for all of its items and datasets.
     """
     items = items_of(batch.shared)
     place, names = places
@@ -162,7 +162,7 @@ def _level(
     uniform: FloatArray | None,
     calendar: Calendar,
 ) -> FloatArray:
-    """Levels of one kind; to its function the items of further datasets are further items."""
+    """Return the levels of one kind; to its function, further datasets are further items."""
     datasets = len(specs) if uniform is None else len(uniform)
     rows = datasets * len(specs[0])
 
@@ -185,7 +185,7 @@ def _level_by_geo(
     calendar: Calendar,
     shape: tuple[int, int, int],
 ) -> FloatArray:
-    """Levels of a plain ``f(dates, rng)``, called once a geo, with one stream a channel."""
+    """Return the levels of a plain ``f(dates, rng)``: one call per geo, one stream per channel."""
     import pandas as pd
 
     dates = pd.DatetimeIndex(calendar.dates)

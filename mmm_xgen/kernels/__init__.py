@@ -1,1 +1,1 @@
-"""The arithmetic, on plain NumPy arrays; a kind is one function in one of these modules."""
+"""Functions on NumPy arrays for adstock, saturation, spend patterns, trends, events and noise."""

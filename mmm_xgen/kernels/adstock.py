@@ -168,6 +168,15 @@ def weibull_adstock(
 
     ``PDF``: the density at ``l + 1``, scaled to the range 0 to 1 over the lags, which allows a
     delayed peak. ``CDF``: the running product of the survival function, which never rises.
+
+    Parameters
+    ----------
+    lam : float, periods
+        Scale of the Weibull distribution. Large values give a slow decay.
+    k : float
+        Shape of the Weibull distribution. With ``PDF``, a value above 1 delays the peak.
+    type : {"PDF", "CDF"}
+        Form of the weights: the density, or the running product of the survival function.
     """
     if type == "PDF":
         with np.errstate(over="ignore"):
@@ -199,6 +208,13 @@ def beta_gamma_adstock(
     r"""Gamma-shaped decay: :math:`w_l = v_l / \max_j v_j, v_l = (l + 1)^{a - 1} e^{-b (l + 1)}`.
 
     The largest weight is 1, unless the weights are normalised.
+
+    Parameters
+    ----------
+    shape : float
+        Shape a of the gamma density. Large values delay the peak.
+    rate : float, 1 / periods
+        Rate b of the decay.
     """
     time = lag + 1
     log_weight = (np.asarray(shape) - 1) * np.log(time) - rate * time

@@ -40,7 +40,13 @@ def register_event_shape(name: str) -> Callable[[Function], Function]:
 def linear(
     period: FloatArray, *, sales_trend: Annotated[Real, SLOPE, Unit("1 / periods")] = 0.0
 ) -> FloatArray:
-    """Add the share `sales_trend` each period; base sales and trend never go below zero."""
+    """Add the same share of base sales each period; base sales and trend never go below 0.
+
+    Parameters
+    ----------
+    sales_trend : float, share of base sales per period
+        Change from period to period. Negative values shrink the sales.
+    """
     return np.maximum(sales_trend * period, -1.0)
 
 
@@ -63,7 +69,17 @@ def piecewise_linear(
     change_periods: tuple[Annotated[int, Ge(0)], ...] = (),
     trend_changes: tuple[float, ...] = (),
 ) -> FloatArray:
-    """Add `sales_trend` each period, and from each of `change_periods` on its change more."""
+    """Add a share of base sales each period, with changes of the slope at given periods.
+
+    Parameters
+    ----------
+    sales_trend : float, share of base sales per period
+        Slope at the start.
+    change_periods : list of int, periods
+        Periods at which the slope changes, counted from 0.
+    trend_changes : list of float, share of base sales per period
+        Change of the slope at each of `change_periods`.
+    """
     bends = np.maximum(period[:, None] - np.array(change_periods, dtype=float), 0)
     slopes = np.array(trend_changes, dtype=float)
     return np.asarray(np.maximum(sales_trend * period + bends @ slopes, -1.0))
@@ -77,7 +93,17 @@ def logistic_growth(
     growth_rate: Annotated[Positive, "rate of growth", Unit("1 / periods")] = 0.05,
     growth_midpoint: Annotated[Real, "period of fastest growth", Unit("periods")] = 52.0,
 ) -> FloatArray:
-    """Grow in an S-curve by the share `growth_capacity`, fastest at `growth_midpoint`."""
+    """Grow along an S-curve from 0 at period 0.
+
+    Parameters
+    ----------
+    growth_capacity : float, share of base sales
+        Distance between the two ends of the S-curve. Negative values give a decline.
+    growth_rate : float, 1 / periods
+        Steepness of the curve.
+    growth_midpoint : float, periods
+        Period of the fastest growth.
+    """
     rise = hill_saturation_sigmoid(
         period, sigma=growth_capacity, beta=growth_rate, lam=growth_midpoint
     )
@@ -117,19 +143,37 @@ def weekday_basis(calendar: Calendar) -> FloatArray:
 
 @register_event_shape("pulse")
 def pulse(days: FloatArray, *, width_days: Positive = 1.0) -> FloatArray:
-    """Full effect for `width_days` days, none before and after."""
+    """Full effect for some days, none before and after.
+
+    Parameters
+    ----------
+    width_days : float, days
+        Length of the effect.
+    """
     return np.asarray((days >= 0) & (days < width_days), dtype=float)
 
 
 @register_event_shape("gaussian")
 def gaussian_bump(days: FloatArray, *, width_days: Positive = 7.0) -> FloatArray:
-    """Rise and fall around the day, with standard deviation `width_days`."""
+    """Rise and fall around the day as a normal density does, with value 1 on the day.
+
+    Parameters
+    ----------
+    width_days : float, days
+        Standard deviation of the normal density.
+    """
     return np.asarray(np.exp(-0.5 * (days / width_days) ** 2))
 
 
 @register_event_shape("decay")
 def decay(days: FloatArray, *, width_days: Positive = 7.0) -> FloatArray:
-    """Full effect on the day, fading with time constant `width_days` after it."""
+    """Full effect on the day, then exponential decay.
+
+    Parameters
+    ----------
+    width_days : float, days
+        Time constant: the days in which the effect falls to 37%.
+    """
     return np.where(days >= 0, np.exp(-np.maximum(days, 0) / width_days), 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The dates of a dataset and what patterns, seasons and events read off them."""
+"""Calendar: the dates of a dataset, for patterns, seasons and events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WORDS = {"daily": "D", "weekly": "W", "monthly": "MS"}
 
 @dataclass(frozen=True, eq=False)
 class Calendar:
-    """Regular dates, the first `burn_in` of them before the window.
+    """Regular dates. The first `burn_in` of them come before the window.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ class Calendar:
 
     @property
     def default_l_max(self) -> int:
-        """Number of adstock weights where the config gives none: eight weeks or three months."""
+        """Default number of adstock weights: eight weeks or three months."""
         return {"day": 56, "week": 8, "month": 3}[self.step]
 
     @property
     def campaign_periods(self) -> int:
-        """Length of a campaign: four weeks, or a quarter where a period is a month."""
+        """Length of a campaign: four weeks, or three months for monthly data."""
         return {"day": 28, "week": 4, "month": 3}[self.step]
 
     @cached_property
@@ -94,25 +94,24 @@ class Calendar:
         return Calendar(self.dates[self.burn_in :], self.step) if self.burn_in else self
 
     def days_since(self, moments: Dates) -> tuple[FloatArray, FloatArray]:
-        """Days from each moment to the first and to the last day of every period.
+        """Return the days from each moment to the first and to the last day of every period.
 
         Parameters
         ----------
         moments : array of datetime64[D], dims (moment,)
-            Days on which something happens.
+            Days of the moments.
 
         Returns
         -------
         first, last : array, dims (date, moment)
-            Negative before the moment. A period contains the moment where
-            ``first <= 0 <= last``.
+            Negative before the moment. A period contains the moment if ``first <= 0 <= last``.
         """
         first = (self.dates[:, None] - moments).astype(float)
         last = (self.ends[:, None] - moments).astype(float) - 1
         return first, last
 
     def moments(self, written: tuple[str, ...]) -> Dates:
-        """Days meant by ISO dates and by yearly ``"MM-DD"`` dates, one a year and one around."""
+        """Return the days of ISO dates, and of yearly ``"MM-DD"`` dates in and around the years."""
         years = np.arange(
             self.dates[0].astype("datetime64[Y]") - 1, self.ends[-1].astype("datetime64[Y]") + 2
         )
@@ -126,9 +125,9 @@ class Calendar:
 
 
 def frequency_code(text: str) -> str:
-    """Code of a frequency that is written as a code or as a word, in whichever case.
+    """Return the code of a frequency, given a code or a word in upper or lower case.
 
-    Text that means no frequency comes back in upper case.
+    Unknown text is returned in upper case.
 
     Examples
     --------
@@ -139,7 +138,7 @@ def frequency_code(text: str) -> str:
 
 
 def weekday(dates: Dates | np.datetime64) -> NDArray[np.int64]:
-    """Day of the week of every date, 0 for Monday.
+    """Return the day of the week of every date, 0 for Monday.
 
     Examples
     --------
@@ -152,7 +151,7 @@ def weekday(dates: Dates | np.datetime64) -> NDArray[np.int64]:
 
 
 def is_day(text: str) -> bool:
-    """Whether `text` is an ISO date, or ``"MM-DD"`` for every year, that exists.
+    """Tell if `text` is an existing ISO date, or ``"MM-DD"`` for every year.
 
     Examples
     --------
@@ -170,7 +169,7 @@ def is_day(text: str) -> bool:
 
 
 def is_leap(year: np.datetime64) -> bool:
-    """Whether `year` has a 29 February."""
+    """Tell if `year` has a 29 February."""
     length = (year + 1).astype("datetime64[D]") - year.astype("datetime64[D]")
     return bool(length == np.timedelta64(366, "D"))
 
@@ -193,7 +192,7 @@ def shift(dates: Dates, periods: int, step: Step) -> Dates:
 
 
 def regular(start: np.datetime64, n_periods: int, step: Step, burn_in: int = 0) -> Calendar:
-    """Calendar of `n_periods` from `start`, with `burn_in` more before it.
+    """Return a calendar of `n_periods` from `start`, with `burn_in` more before it.
 
     Examples
     --------

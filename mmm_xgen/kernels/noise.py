@@ -87,7 +87,7 @@ def register_noise(
 
 @register_noise("gaussian")
 def gaussian(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> FloatArray:
-    """Normal noise with sd `sigma`."""
+    """Normal noise with standard deviation `sigma`."""
     return sigma * rng.standard_normal(mu.shape)
 
 
@@ -109,7 +109,13 @@ def student_t(
     *,
     degrees_of_freedom: Annotated[AboveTwo, "degrees of freedom"] = 4.0,
 ) -> FloatArray:
-    """Heavy-tailed noise, scaled to sd `sigma`."""
+    """Heavy-tailed noise of Student's t distribution, scaled to standard deviation `sigma`.
+
+    Parameters
+    ----------
+    degrees_of_freedom : float
+        Degrees of freedom of the t distribution. Small values give heavy tails.
+    """
     degrees = np.asarray(degrees_of_freedom)
     scale = sigma * np.sqrt((degrees - 2) / degrees)
     return np.asarray(scale * rng.standard_t(degrees, mu.shape))
@@ -200,7 +206,13 @@ def ar1(
     *,
     autocorrelation: Annotated[Correlation, "correlation with the period before"] = 0.5,
 ) -> FloatArray:
-    """Normal noise with sd `sigma` that remembers the period before; starts stationary."""
+    """Normal noise with standard deviation `sigma` that is correlated over time, stationary AR(1).
+
+    Parameters
+    ----------
+    autocorrelation : float, correlation
+        Correlation of the noise of neighbouring periods.
+    """
     return sigma * autoregressive(rng.standard_normal(mu.shape), autocorrelation)
 
 

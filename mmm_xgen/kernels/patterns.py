@@ -102,7 +102,13 @@ def register_pattern(
 
 @register_pattern("linear_trend")
 def linear_trend(calendar: Calendar, *, spend_trend: Real = 0.0) -> FloatArray:
-    """Add the share `spend_trend` of base spend each period, never going below zero."""
+    """Add the same share of base spend each period; the level never goes below 0.
+
+    Parameters
+    ----------
+    spend_trend : float, share of base spend per period
+        Change of the level from period to period. Negative values shrink the spend.
+    """
     return np.maximum(1 + spend_trend * calendar.period, 0)
 
 
@@ -110,7 +116,15 @@ def linear_trend(calendar: Calendar, *, spend_trend: Real = 0.0) -> FloatArray:
 def seasonal(
     calendar: Calendar, *, seasonal_amplitude: Share = 0.3, seasonal_phase: Real = 0.0
 ) -> FloatArray:
-    """Swing once a year; phase 0 peaks at the start of July, a positive phase later."""
+    """Swing once a year as a cosine.
+
+    Parameters
+    ----------
+    seasonal_amplitude : float, share of base spend
+        Half the distance between peak and trough.
+    seasonal_phase : float, radians
+        Shift of the peak. At 0 the peak is at the start of July; a positive shift moves it later.
+    """
     turn = 2 * np.pi * (calendar.day_of_year - PEAK_DAY) / DAYS_IN_YEAR
     return np.asarray(1 + seasonal_amplitude * np.cos(turn - seasonal_phase))
 
@@ -129,7 +143,17 @@ def delayed_start(
     ramp_up_periods: Count = 4,
     end_period: Annotated[int, Ge(0)] | None = None,
 ) -> FloatArray:
-    """Nothing before `start_period`, full level after the ramp, nothing from `end_period` on."""
+    """Start late, rise over a ramp to the full level, and stop at an end if one is set.
+
+    Parameters
+    ----------
+    start_period : int, periods
+        First period with spend, counted from 0.
+    ramp_up_periods : int, periods
+        Number of periods below the full level at the start.
+    end_period : int, periods, optional
+        First period without spend again. None: spend goes on to the end of the data.
+    """
     ramp = (calendar.period - start_period + 1) / (np.asarray(ramp_up_periods) + 1)
     level = np.clip(ramp, 0, 1)
     last = np.inf if end_period is None else end_period
@@ -154,10 +178,24 @@ def on_off(
     min_active_periods: PositiveCount = 2,
     max_active_periods: PositiveCount = 8,
 ) -> FloatArray:
-    """Run at full level at random times; the window opens as if it had always been so.
+    """Run at full level at random times, with pauses of level 0 between the runs.
 
-    While off, a run starts with `activation_probability` each period, lasts uniformly from
-    `min_active_periods` to `max_active_periods`, and is followed by at least one period off.
+    In a pause, a run starts with `activation_probability` each period. It lasts uniformly from
+    `min_active_periods` to `max_active_periods`, and at least one period of pause follows. The
+    first period of the window finds the process in equilibrium, as if it had always run [1]_.
+
+    Parameters
+    ----------
+    activation_probability : float, probability per period
+        Chance that a run starts in a period of a pause.
+    min_active_periods : int, periods
+        Length of the shortest run.
+    max_active_periods : int, periods
+        Length of the longest run.
+
+    References
+    ----------
+    .. [1] Cox, D. R. (1962). Renewal Theory. Methuen.
     """
     # A renewal process: the number of failures before a start is geometric, so waiting times
     # and run lengths come from one uniform each and no loop over dates is needed.
@@ -252,7 +290,15 @@ def step(
     step_periods: tuple[Annotated[int, Ge(0)], ...] = (26,),
     step_levels: tuple[Annotated[float, Ge(0)], ...] = (1.5,),
 ) -> FloatArray:
-    """Level 1 up to the first of `step_periods`, then the level that belongs to each step."""
+    """Keep the level constant between steps: 1 before the first step, then that of the last step.
+
+    Parameters
+    ----------
+    step_periods : list of int, periods
+        Periods at which the level changes, counted from 0, in rising order.
+    step_levels : list of float, multiples of base spend
+        Level from each step on, one entry per step.
+    """
     levels = np.array([1.0, *step_levels])
     return levels[np.searchsorted(np.asarray(step_periods), calendar.period, side="right")]
 
@@ -265,7 +311,17 @@ def cyclical(
     cycle_amplitude: Share = 0.3,
     cycle_phase: Real = 0.0,
 ) -> FloatArray:
-    """Swing with a cycle of `cycle_periods` periods; phase 0 peaks at period 0."""
+    """Swing as a cosine with a cycle of any length.
+
+    Parameters
+    ----------
+    cycle_periods : float, periods
+        Length of the cycle.
+    cycle_amplitude : float, share of base spend
+        Half the distance between peak and trough.
+    cycle_phase : float, radians
+        Shift of the peak. At 0 the peak is at period 0; a positive shift moves it later.
+    """
     turn = 2 * np.pi * calendar.period / cycle_periods
     return np.asarray(1 + cycle_amplitude * np.cos(turn - cycle_phase))
 
@@ -286,10 +342,21 @@ def event_spikes(
     spike_periods: PositiveCount = 2,
     rest_level: NonNegative = 1.0,
 ) -> FloatArray:
-    """Rise to `spike_height` in the period of each date and the `spike_periods - 1` before it.
+    """Rise before each of some dates, since advertising leads up to its event.
 
-    `spike_dates` are ISO dates, or ``"MM-DD"`` for every year. Advertising leads up to its
-    event, hence before.
+    The level is `spike_height` in the period of each date and the ``spike_periods - 1`` periods
+    before it.
+
+    Parameters
+    ----------
+    spike_dates : list of str
+        ISO dates such as ``"2024-11-29"``, or ``"MM-DD"`` for every year.
+    spike_height : float, multiples of base spend
+        Level in a spike.
+    spike_periods : int, periods
+        Length of a spike. It ends in the period of the date.
+    rest_level : float, multiples of base spend
+        Level between the spikes.
     """
     moments = calendar.moments(spike_dates)
     inside = np.searchsorted(calendar.dates, moments, side="right") - 1.0
@@ -310,9 +377,20 @@ def pulsed(
     pulse_offset: Count = 0,
     rest_level: NonNegative = 0.0,
 ) -> FloatArray:
-    """Flights of `pulse_on_periods` at full level, `pulse_off_periods` apart at `rest_level`.
+    """Run in flights of equal length, with equal pauses between them.
 
-    A `rest_level` of 0 is flighting, one above it pulsing.
+    A `rest_level` of 0 gives flighting, one above 0 pulsing.
+
+    Parameters
+    ----------
+    pulse_on_periods : int, periods
+        Length of a flight, in which the level is 1.
+    pulse_off_periods : int, periods
+        Length of the pause between two flights.
+    pulse_offset : int, periods
+        First period of a flight.
+    rest_level : float, multiples of base spend
+        Level between the flights.
     """
     cycle = np.asarray(pulse_on_periods) + pulse_off_periods
     position = (calendar.period - pulse_offset) % cycle
@@ -328,7 +406,17 @@ def always_on(
     burst_height: NonNegative = 2.5,
     burst_periods: PositiveCount = 2,
 ) -> FloatArray:
-    """Level 1 always, and on top of it bursts to `burst_height` for `burst_periods`."""
+    """Run at level 1 always, with random bursts on top.
+
+    Parameters
+    ----------
+    burst_probability : float, probability per period
+        Chance that a burst starts in a period outside a burst.
+    burst_height : float, multiples of base spend
+        Level in a burst.
+    burst_periods : int, periods
+        Length of a burst.
+    """
     bursts = on_off(
         calendar,
         uniform,
@@ -347,7 +435,15 @@ def _low_below_high(*, low: float, high: float) -> str | None:
 def uniform_level(
     calendar: Calendar, uniform: FloatArray, *, low: NonNegative = 0.5, high: NonNegative = 1.5
 ) -> FloatArray:
-    """Level drawn afresh each period, uniformly between `low` and `high`."""
+    """Draw a new level each period from a uniform distribution.
+
+    Parameters
+    ----------
+    low : float, multiples of base spend
+        Lowest level.
+    high : float, multiples of base spend
+        Highest level.
+    """
     draws = uniform[..., : calendar.n_periods]
     return np.asarray(low + (np.asarray(high) - low) * draws)
 

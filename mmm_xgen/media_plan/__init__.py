@@ -1,1 +1,1 @@
-"""A user's media plan: read, checked, and fitted to a configuration."""
+"""Media plans of users: reading, checking and fitting to a configuration."""

@@ -1,4 +1,4 @@
-"""Ready configurations, one YAML file each: sizes, patterns and economics of typical businesses.
+"""Ready configurations of typical businesses, one YAML file each.
 
 A file has a `description`, the `bands` that its economics keep to for any seed, and the
 `config`.
@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 SUFFIX = ".yaml"
-# Ends the head of a file; all below belongs to the configuration.
+# Line that ends the head of a file; the configuration follows.
 CONFIG_LINE = "\nconfig:\n"
 
 
 def list_available_presets() -> dict[str, str]:
-    """Return every preset by name, with one sentence on what it is.
+    """Return all presets by name, with one sentence on each.
 
     Returns
     -------
@@ -89,23 +89,23 @@ def customize_preset(name: str, **overrides: Any) -> MMMDataConfig:
     name : str
         One of `list_available_presets`.
     **overrides
-        New values by field of `MMMDataConfig`, or by dotted path, in which entries of a list go
-        by position or by name. A mapping is merged into what the preset has; any other value,
-        a list too, takes the place of the old one. A value that excludes another removes it
-        (`roas` and `base_effectiveness`), a new kind drops the keys of the old one, and a
+        New values by field of `MMMDataConfig`, or by dotted path, in which entries of a list are
+        found by position or by name. A mapping is merged into the mapping of the preset; any other
+        value, also a list, replaces the old one. A value removes another that cannot stand beside
+        it (`roas` and `base_effectiveness`), a new kind removes the keys of the old one, and a
         smaller `n_regions` keeps the first geos.
 
     Returns
     -------
     MMMDataConfig
-        Validated as a whole; the preset itself never changes.
+        The whole configuration, validated. The preset itself does not change.
 
     Raises
     ------
     UnknownKindError
         If there is no such preset.
     ConfigError
-        If a path leads nowhere or a value is impossible; it names the path that was given.
+        If a path does not exist or a value is impossible. The message names the path.
 
     Examples
     --------
@@ -123,15 +123,15 @@ def customize_preset(name: str, **overrides: Any) -> MMMDataConfig:
 
 
 def config_from(source: Config, overrides: Mapping[str, Any] | None = None) -> MMMDataConfig:
-    """Return the configuration that a user named or gave, with some of its values changed.
+    """Return a configuration from any form of it, with some of its values changed.
 
     Parameters
     ----------
     source : str, Path, mapping, MMMDataConfig or None
-        Name of a preset; path of a YAML or JSON file; what such a file holds; a configuration;
-        None for `DEFAULT_CONFIG`.
+        Name of a preset, path of a YAML or JSON file, mapping with the contents of such a file, or
+        a configuration. None: `DEFAULT_CONFIG`.
     overrides : mapping of str to anything, optional
-        New values as `customize_preset` takes them.
+        New values, as for `customize_preset`.
 
     Returns
     -------
@@ -140,9 +140,10 @@ def config_from(source: Config, overrides: Mapping[str, Any] | None = None) -> M
     Raises
     ------
     UnknownKindError
-        If a text is neither a preset nor the path of such a file; it names the nearest preset.
+        If a text is neither a preset nor the path of such a file. The message names the nearest
+        preset.
     ConfigError
-        If a file cannot be read, or the result is no valid configuration.
+        If a file cannot be read, or the result is not a valid configuration.
 
     Examples
     --------
@@ -175,7 +176,7 @@ def config_from(source: Config, overrides: Mapping[str, Any] | None = None) -> M
 
 
 def preset_bands(name: str) -> dict[str, Any]:
-    """Return what the economics of a preset keep to, whatever the seed.
+    """Return the ranges that the economics of a preset stay in, for any seed.
 
     Parameters
     ----------
@@ -185,10 +186,10 @@ def preset_bands(name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``media_share`` (of expected sales), ``roas_median`` and ``roas_channel`` as [lowest,
-        highest]; ``saturated`` and ``headroom`` say whether at least one channel has a marginal
-        return on ad spend below and above 1. Empty for ``"reference_notebook"``, which is kept
-        as it was published.
+        ``media_share`` (share of expected sales), ``roas_median`` and ``roas_channel`` as [lowest,
+        highest]; ``saturated`` and ``headroom`` are True if at least one channel has a marginal
+        return on ad spend below and above 1. Empty for ``"reference_notebook"``, which is kept as
+        it was published.
 
     Examples
     --------
@@ -199,7 +200,7 @@ def preset_bands(name: str) -> dict[str, Any]:
 
 
 def preset_yaml(name: str) -> str:
-    """Return the configuration of a preset as YAML with its comments, ready to be edited.
+    """Return the configuration of a preset as YAML with comments, ready to edit.
 
     Parameters
     ----------
@@ -223,8 +224,8 @@ def _names() -> tuple[str, ...]:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Head and configuration of a preset, as text."""
-    # Comparing, not hashing, lets any object be refused with a sentence.
+    """Return head and configuration of a preset, as text."""
+    # Compare and do not hash, so that any object gets the error below.
     if name not in list(_names()):
         found, known = shown(name), nearest(str(name), _names())
         files = ", ".join(SUFFIXES)
@@ -243,7 +244,7 @@ def _read(name: str) -> tuple[str, str]:
 
 @functools.cache
 def _parsed(text: str) -> dict[str, Any]:
-    """Contents of one part of a file; every reader must copy what it gives away."""
+    """Return the contents of one part of a file, from a cache: copy before passing it on."""
     return dict(parse_yaml(text))
 
 
@@ -252,5 +253,5 @@ def _head(name: str) -> dict[str, Any]:
 
 
 def _written(name: str) -> dict[str, Any]:
-    """Return the configuration as the file spells it; `with_overrides` copies it."""
+    """Return the configuration in the spelling of its file; `with_overrides` copies it."""
     return _parsed(_parts(name)[1])

@@ -1,4 +1,4 @@
-"""Check any modelling dataset, ours or not, before a model is fitted to it."""
+"""Quality checks of a dataset, generated or not, before a model is fitted."""
 
 from mmm_xgen.quality.checks import CHECKS, Check, check_data_quality
 from mmm_xgen.quality.report import DataQualityReport, Finding, suggest_fixes

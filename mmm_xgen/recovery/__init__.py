@@ -1,6 +1,6 @@
-"""Fits of real models, scored against the truth that the generator knows.
+"""Benchmark of real models, scored against the true parameters and returns.
 
-Importing this is light: a library is imported when its model is fitted.
+Each library is imported only when its model is fitted.
 """
 
 from mmm_xgen.recovery.alignment.meridian import (

@@ -1,1 +1,1 @@
-"""Datasets as NetCDF and Zarr can hold them, and checks of files from strangers."""
+"""Storage of a dataset as NetCDF or Zarr, and safety checks of files from others."""

@@ -1,6 +1,7 @@
-"""Variables and attributes as NetCDF and Zarr can hold them, and back as they were.
+"""Conversion of variables and attributes to forms that NetCDF and Zarr can hold, and back.
 
-What a format cannot hold is written as JSON. The reserved attribute `MARK` says what it was.
+A value that a format cannot hold is written as JSON. The reserved attribute `MARK` records the
+original form.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 
 from mmm_xgen.errors import SchemaError
 
-# Attribute that holds the attributes and the dtype that a format has no place for.
+# Attribute that holds the attributes and dtypes that a format cannot hold.
 MARK = "mmm_xgen_encoding"
-# Attributes that xarray or the libraries below give a meaning of their own.
+# Attributes that have a special meaning for xarray or the file libraries.
 RESERVED = {
     *("_FillValue", "missing_value", "scale_factor", "add_offset", "dtype", "coordinates"),
     *("calendar", "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "dimensions", MARK),
@@ -31,7 +32,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 LARGEST_INTEGER = np.iinfo(np.int64).max
 LONGEST_NAME = 255
 TOO_DEEP = "something that is nested too deep"
-# Numbers that every format holds.
+# Number types that every format can hold.
 NUMBERS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 ALLOWED = (
     "text, numbers, True, False, None, dates, times, bytes, intervals, and lists, tuples, "
@@ -42,7 +43,7 @@ UNITS = {
     **{"ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"},
 }
 CALENDAR = "proleptic_gregorian"
-# Dates that are dates in a file without `MARK`.
+# Dates that a file without `MARK` holds as dates.
 DATES = ("date", "history_date")
 
 Attributes = Mapping[Any, Any]
@@ -52,12 +53,12 @@ Attributes = Mapping[Any, Any]
 
 
 def encoded(value: Any) -> Any:
-    """Value as JSON has it; what JSON does not know is an object with its kind as the only key.
+    """Return a value as JSON data; other types become an object with the type as the only key.
 
     Raises
     ------
     TypeError
-        If it cannot be given back as it is.
+        If the value could not be restored exactly.
 
     Examples
     --------
@@ -89,7 +90,7 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(node: Any) -> Any:
-    """Value that `encoded` was given."""
+    """Return the value that `encoded` encoded."""
     if isinstance(node, list):
         return [decoded(each) for each in node]
     if not isinstance(node, dict):
@@ -107,11 +108,11 @@ def decoded(node: Any) -> Any:
 
 
 def _encoded_array(values: NDArray[Any]) -> list[Any]:
-    """Dtype, shape and values of an array."""
+    """Return dtype, shape and values of an array as JSON data."""
     dtype = values.dtype
     numbers = values.ravel().view(np.int64) if dtype.kind in "Mm" else values.ravel()
     flat = numbers.tolist()
-    # Numbers of more than 64 bits stay those of NumPy; a record is a tuple.
+    # `tolist` leaves numbers of more than 64 bits as NumPy scalars, and makes records tuples.
     if dtype.kind == "V" or (dtype.kind in "fc" and any(isinstance(e, np.generic) for e in flat)):
         raise TypeError(f"numbers of {dtype}")
     return [dtype.str, list(values.shape), [encoded(each) for each in flat]]
@@ -123,7 +124,7 @@ def _filled(dtype: np.dtype[Any], shape: tuple[int, ...], flat: list[Any]) -> ND
     if dtype.kind != "O":
         return np.array(flat, dtype=dtype).reshape(shape)
     values: NDArray[Any] = np.empty(len(flat), dtype=object)
-    # One by one: NumPy would make further dims of lists in a list.
+    # Assign one by one: NumPy would turn nested lists into further dims.
     for position, each in enumerate(flat):
         values[position] = each
     return values.reshape(shape)
@@ -171,23 +172,23 @@ def _timestamp(text: str, unit: Any, zone: str | None) -> pd.Timestamp:
 def stored_attrs(
     attrs: Attributes, whose: str, *, taken: Attributes | None = None, **about: Any
 ) -> dict[str, Any]:
-    """Attributes that a file can hold: text and numbers as they are, all else under `MARK`.
+    """Return attributes that a file can hold: text and numbers unchanged, the rest under `MARK`.
 
     Parameters
     ----------
     attrs : mapping
         Attributes.
     whose : str
-        Whose they are, for messages.
+        Owner of the attributes, for messages.
     taken : mapping, optional
-        Attributes that the file needs beside them.
+        Attributes that the file needs as well.
     **about
-        What else `MARK` shall say.
+        Further entries of `MARK`.
 
     Raises
     ------
     SchemaError
-        If one of them is nothing that `restored_attrs` could give back.
+        If `restored_attrs` could not restore one of them.
 
     Examples
     --------
@@ -214,7 +215,7 @@ def stored_attrs(
 
 
 def restored_attrs(attrs: Attributes) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """Attributes as they were before `stored_attrs`, and what else `MARK` said."""
+    """Return the attributes from before `stored_attrs`, and the further entries of `MARK`."""
     plain = {
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in attrs.items()
@@ -227,7 +228,7 @@ def restored_attrs(attrs: Attributes) -> tuple[dict[Any, Any], dict[str, Any]]:
 
 
 def _is_plain(name: Any, value: Any) -> bool:
-    """Tell if every format gives an attribute back as it is."""
+    """Tell if every format returns an attribute unchanged."""
     if type(name) is not str or PLAIN_NAME.fullmatch(name) is None or name in RESERVED:
         return False
     if type(value) is str:
@@ -250,12 +251,12 @@ def _reason(error: Exception) -> str:
 
 
 def stored(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset that a file can hold, from which `restored` makes `ds` again.
+    """Return a Dataset that a file can hold, and that `restored` turns into `ds` again.
 
     Raises
     ------
     SchemaError
-        If a name, variable or attribute is nothing that a file can hold; it names it.
+        If a file cannot hold a name, variable or attribute. The message names it.
 
     Examples
     --------
@@ -270,14 +271,14 @@ def stored(ds: xr.Dataset) -> xr.Dataset:
                 f"the coordinate {name!r} has the index {type(index).__name__}, allowed: one "
                 f"label a position; call ds.reset_index({name!r}) first"
             )
-    # NetCDF lists coordinates in one text, with blanks between them.
+    # NetCDF lists coordinates in one text, separated by blanks.
     spaced = [str(name) for name in ds.coords if name not in ds.dims and " " in str(name)]
     bare = [name for name in ds.dims if name in ds.coords and name not in ds.xindexes]
     variables = {
         name: stored_variable(variable, repr(name)) for name, variable in ds.variables.items()
     }
     coordinates = {name: variables.pop(name) for name in ds.coords if name not in spaced}
-    # An index would make dates of their numbers again.
+    # An index would turn the numbers into dates again.
     return xr.Dataset(
         variables,
         coords=xr.Coordinates(coordinates, indexes={}),
@@ -286,18 +287,18 @@ def stored(ds: xr.Dataset) -> xr.Dataset:
 
 
 def decoded_file(raw: xr.Dataset) -> xr.Dataset:
-    """Dataset as it was before `stored`, of what a file holds as it is.
+    """Return the Dataset from before `stored`, given the raw contents of a file.
 
     Parameters
     ----------
     raw : Dataset
-        Opened with ``decode_cf=False``. It may be a file that xarray wrote.
+        Dataset opened with ``decode_cf=False``. The file may come from xarray itself.
     """
     marks = {name: restored_attrs(each.attrs)[1] for name, each in raw.variables.items()}
     dates, spans = {}, {}
     for name, variable in raw.variables.items():
         attrs, is_own = variable.attrs, "dtype" in marks[name]
-        # Units of days alone are those of a number, and a KPI may be called "days since".
+        # Dates have a calendar too. Units alone may belong to a KPI called "days since".
         is_date = "calendar" in attrs and " since " in str(attrs.get("units"))
         dates[str(name)] = not is_own and (name in DATES or is_date)
         spans[str(name)] = not is_own and str(attrs.get("dtype")).startswith("timedelta64")
@@ -306,7 +307,7 @@ def decoded_file(raw: xr.Dataset) -> xr.Dataset:
 
 
 def restored(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset as it was before `stored`."""
+    """Return the Dataset from before `stored`."""
     attrs, mark = restored_attrs(ds.attrs)
     names = {*ds.coords, *mark.get("coordinates", [])}
     variables = {name: restored_variable(each) for name, each in ds.variables.items()}
@@ -315,12 +316,12 @@ def restored(ds: xr.Dataset) -> xr.Dataset:
 
 
 def check_names(names: Iterable[Hashable]) -> None:
-    """Refuse names of variables and dims that come back as others, or not at all.
+    """Raise if a name of a variable or dim would be lost or changed in a file.
 
     Raises
     ------
     SchemaError
-        It says what is allowed.
+        The message says which names are allowed.
     """
     for name in names:
         if (
@@ -342,12 +343,12 @@ def check_names(names: Iterable[Hashable]) -> None:
 
 
 def stored_variable(variable: xr.Variable, whose: str) -> xr.Variable:
-    """Variable that a file can hold: numbers, or text without a null character.
+    """Return a variable that a file can hold: numbers, or text without a null character.
 
     Raises
     ------
     SchemaError
-        If there is no such variable; it says what is allowed.
+        If there is no such variable. The message says which types are allowed.
     """
     dtype: Any = variable.dtype
     if dtype.kind == "V":
@@ -379,7 +380,7 @@ def stored_variable(variable: xr.Variable, whose: str) -> xr.Variable:
 
 
 def restored_variable(variable: xr.Variable) -> xr.Variable:
-    """Variable as it was before `stored_variable`."""
+    """Return the variable from before `stored_variable`."""
     attrs, mark = restored_attrs(variable.attrs)
     text = mark.get("dtype", "")
     if text[1:] in NUMBERS:
@@ -394,7 +395,7 @@ def restored_variable(variable: xr.Variable) -> xr.Variable:
     if mark.get("json"):
         flat = [decoded(json.loads(each)) for each in flat]
     if "extension" not in mark:
-        # The longest text says how long a text may be, where nothing else does.
+        # Without a recorded length, the longest text gives the dtype its length.
         dtype = np.dtype(text) if text else np.array(flat, dtype=str).dtype
         return xr.Variable(variable.dims, _filled(dtype, variable.shape, flat), attrs)
     if "categories" in mark:
@@ -406,11 +407,11 @@ def restored_variable(variable: xr.Variable) -> xr.Variable:
 
 
 def _stored_times(variable: xr.Variable, whose: str) -> xr.Variable:
-    """Dates or spans of time as whole numbers of days or, if they are none, of their own unit."""
+    """Return dates or time spans as whole numbers of days, or else of their own unit."""
     values: NDArray[Any] = variable.to_numpy()
     kind, unit = values.dtype.kind, np.datetime_data(values.dtype)[0]
     by_day = values.astype(f"{kind}8[D]")
-    # The words of a missing one are the same in all units.
+    # NaT is the same number in all units.
     if np.array_equal(by_day.astype(values.dtype), values, equal_nan=True):
         values, unit = by_day, "D"
     words = {"units": UNITS[unit]}
@@ -421,7 +422,7 @@ def _stored_times(variable: xr.Variable, whose: str) -> xr.Variable:
 
 
 def _stored_labels(variable: xr.Variable, whose: str) -> xr.Variable:
-    """Text as it is and all else as JSON, one text an entry."""
+    """Return text unchanged and everything else as JSON, one text per entry."""
     dtype: Any = variable.dtype
     flat = _entries(variable)
     about: dict[str, Any] = {"extension": str(dtype)}
@@ -443,7 +444,7 @@ def _stored_labels(variable: xr.Variable, whose: str) -> xr.Variable:
 
 
 def _entries(variable: xr.Variable) -> list[Any]:
-    """Entries of a variable in one list, with those that are missing in an extension array."""
+    """Return the entries of a variable in one list, with missing values of an extension array."""
     if isinstance(variable.dtype, np.dtype):
         entries: list[Any] = variable.to_numpy().ravel().tolist()
         return entries

@@ -1,4 +1,4 @@
-"""Folders of many files, which may come from a stranger: what is refused before any is decoded."""
+"""Safety checks of folders from others, before any file in them is decoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmm_xgen.errors import VALUE, SchemaError, XgenError, require_packages, sho
 
 MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 METADATA = ("zarr.json", ".zarray", ".zmetadata")
-# Codecs that only rearrange bytes, numbers or text. Any other may run code, or load a plugin.
+# Codecs that only rearrange bytes, numbers or text. Any other codec may run code.
 CODECS = frozenset({
     "adler32", "astype", "bitround", "blosc", "bytes", "bz2", "crc32", "crc32c", "delta",
     "fixedscaleoffset", "fletcher32", "gzip", "jenkins_lookup3", "lz4", "lzma", "packbits",
@@ -22,17 +22,17 @@ CODECS = frozenset({
 
 
 def check_zarr(source: Path) -> None:
-    """Refuse a folder that is not a Zarr directory, has links, or names an unknown codec.
+    """Raise if a folder is not a Zarr directory, has links, or names an unknown codec.
 
     Parameters
     ----------
     source : Path
-        The folder. It may be a link itself; what is in it may not.
+        The folder. It may itself be a link, but may not contain one.
 
     Raises
     ------
     SchemaError
-        If it is refused.
+        If a check fails.
     MissingDependencyError
         If zarr is not installed.
     """
@@ -43,18 +43,18 @@ def check_zarr(source: Path) -> None:
 
 
 def metadata_in(source: Path) -> list[str]:
-    """Files of metadata by their path in a folder, which is refused as by `files_in`."""
-    # Some file systems do not tell capitals from small letters.
+    """Return the metadata files of a folder by path, after the checks of `files_in`."""
+    # Some file systems do not distinguish upper and lower case.
     return [name for name in files_in(source) if Path(name).name.lower() in METADATA]
 
 
 def files_in(source: Path) -> Iterator[str]:
-    """Files below a folder, by their path in it.
+    """Yield the files below a folder, by their path in it.
 
     Raises
     ------
     SchemaError
-        If the folder has a link in it, or anything else that is not a file or a folder.
+        If the folder contains a link, or anything else that is not a file or a folder.
     XgenError
         If the system cannot read the folder.
 
@@ -75,7 +75,7 @@ def files_in(source: Path) -> Iterator[str]:
                 for entry in entries:
                     name = Path(entry.path).relative_to(top).as_posix()
                     is_folder = entry.is_dir(follow_symlinks=False)
-                    # A junction of Windows is a folder that lies elsewhere.
+                    # A junction of Windows is a link to another folder.
                     is_there = not is_folder or os.path.realpath(entry.path) == entry.path
                     if entry.is_symlink() or not is_there:
                         raise SchemaError(
@@ -92,18 +92,18 @@ def files_in(source: Path) -> Iterator[str]:
 
 
 def refuse_links(source: Path) -> None:
-    """Refuse a folder as `files_in` does."""
+    """Raise if a folder contains a link, as `files_in` does."""
     for _ in files_in(source):
         pass
 
 
 def refuse_codecs(source: Path, metadata: Iterable[str]) -> None:
-    """Refuse metadata that cannot be read, or that name a codec other than `CODECS`.
+    """Raise for metadata that cannot be read, or that name a codec that is not in `CODECS`.
 
     Raises
     ------
     SchemaError
-        If it is refused; it names the file.
+        If a check fails. The message names the file.
     """
     for name in metadata:
         try:
@@ -120,7 +120,7 @@ def refuse_codecs(source: Path, metadata: Iterable[str]) -> None:
 
 
 def _codecs_of(node: Any) -> Iterator[str]:
-    """Names of all codecs in metadata of format 2 or 3, consolidated or not."""
+    """Yield the names of all codecs in metadata of format 2 or 3, consolidated or not."""
     if not isinstance(node, Mapping):
         return
     keys = ("codecs", "index_codecs", "filters", "compressor", "storage_transformers")
@@ -132,7 +132,7 @@ def _codecs_of(node: Any) -> Iterator[str]:
                 yield from _codecs_of(codec.get("configuration"))
             else:
                 yield str(codec)
-    # Consolidated metadata has those of every array below the group.
+    # Consolidated metadata contain the metadata of every array below the group.
     yield from _codecs_of(node.get("consolidated_metadata"))
     arrays = node.get("metadata")
     for array in arrays.values() if isinstance(arrays, Mapping) else ():

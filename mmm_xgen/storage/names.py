@@ -1,4 +1,4 @@
-"""Names of coordinates on disk, where the names in a Dataset may not be allowed."""
+"""Names of coordinates on disk, for names in a Dataset that a file cannot hold."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 
 def stored_names(ds: xr.Dataset) -> dict[str, str]:
-    """Names on disk, by name in the Dataset, of the coordinates of the numbers that vary.
+    """Return the names on disk of the coordinates of numbers that vary, by name in the Dataset.
 
-    Their own, such as ``channels.*.roas``, may be nothing that a file can hold.
+    A file may not be able to hold their own names, such as ``channels.*.roas``.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def stored_names(ds: xr.Dataset) -> dict[str, str]:
 
 
 def with_stored_names(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset whose coordinates of the numbers that vary have their names on disk.
+    """Return the Dataset with the names on disk for the coordinates of numbers that vary.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def with_stored_names(ds: xr.Dataset) -> xr.Dataset:
 
 
 def with_own_names(ds: xr.Dataset) -> xr.Dataset:
-    """Dataset from disk whose coordinates of the numbers that vary have their names again."""
+    """Return a Dataset from disk with the own names of the coordinates of numbers that vary."""
     names = stored_names(ds)
     ds = ds.rename({stored: name for name, stored in names.items() if stored in ds.variables})
     return ds.set_coords([name for name in names if name in ds.variables])

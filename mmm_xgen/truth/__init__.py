@@ -1,4 +1,4 @@
-"""What is true of a dataset beyond what it stores, exactly, from the one response function."""
+"""Exact truth of a dataset: returns, counterfactuals, the best budget and the information bound."""
 
 from mmm_xgen.truth.budget.curves import efficiency_frontier, response_curve
 from mmm_xgen.truth.budget.optimum import optimize_allocation, regret

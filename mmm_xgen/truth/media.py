@@ -1,4 +1,4 @@
-"""The true response of a Dataset as plain arrays, for the estimands that work on arrays."""
+"""True response of a Dataset as plain arrays, for estimands that work on arrays."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from mmm_xgen.response import (
 )
 from mmm_xgen.schema import describe, require
 
-# So small that its square vanishes beside 1: the complex step is exact to the last digits.
+# The square of the step vanishes beside 1, so the derivative is exact to the last digits.
 COMPLEX_STEP = 1e-30
 CENTRAL_STEP = 1e-6
-# Level next to 0 at which a central difference stands for the slope from the right.
+# Level near 0 at which a central difference approximates the slope from the right.
 NEXT_TO_NOTHING = 1e-9
-# Slopes that only `mmm_xgen.kernels.saturation.STEEPEST`, which stands for infinity, can make.
+# Larger slopes only come from `mmm_xgen.kernels.saturation.STEEPEST`, which stands for infinity.
 STEEP = 1e150
 
 
 def variable_of(
     ds: xr.Dataset, name: str, *dims: str, leading: tuple[str, ...] = ()
 ) -> xr.DataArray:
-    """Return a variable of one dataset, dims in the given order, after those of `leading`.
+    """Return a variable of one dataset, with its dims in canonical order after those of `leading`.
 
     Raises
     ------
     SchemaError
-        If the variable is missing or has other dims, as a ``dataset`` that is not in `leading`.
+        If the variable is missing, or has other dims, such as ``dataset``, that `leading` lacks.
     """
     require(ds, name)
     for dim in ds[name].dims:
@@ -50,12 +50,12 @@ def variable_of(
 
 
 def array_of(ds: xr.Dataset, name: str, *dims: str) -> FloatArray:
-    """Values of a variable of one dataset; see `variable_of`."""
+    """Return the values of a variable of one dataset; see `variable_of`."""
     return np.asarray(variable_of(ds, name, *dims).to_numpy())
 
 
 def media_from(ds: xr.Dataset) -> Media:
-    """True response of all channels of a Dataset, parameters with dims (geo, channel).
+    """Return the true response of all channels, with parameters of dims (geo, channel).
 
     Raises
     ------
@@ -69,12 +69,12 @@ def media_from(ds: xr.Dataset) -> Media:
 
 
 def spend_of(ds: xr.Dataset) -> FloatArray:
-    """Spend of a Dataset as an array with dims (channel, geo, date)."""
+    """Return the spend of a Dataset as an array with dims (channel, geo, date)."""
     return array_of(ds, "spend", "channel", "geo", "date").astype(float, copy=False)
 
 
 def history_of(ds: xr.Dataset) -> FloatArray | None:
-    """Spend before the window, dims (channel, geo, history_date); None where there is none."""
+    """Return the spend before the window, dims (channel, geo, history_date), or None."""
     if "spend_history" not in ds:
         return None
     history = array_of(ds, "spend_history", "channel", "geo", "history_date")
@@ -82,18 +82,18 @@ def history_of(ds: xr.Dataset) -> FloatArray | None:
 
 
 def contribution(spend: FloatArray, media: Media, history: FloatArray | None = None) -> FloatArray:
-    """Contribution of spend, dims (..., channel, geo, date), on plain arrays."""
+    """Return the contribution of spend, dims (..., channel, geo, date), on plain arrays."""
     return contribute(stages(spend, media, lag_weights(media), history)[-1], media)
 
 
 def carryout_periods(ds: xr.Dataset) -> xr.DataArray:
-    """Number of periods after its own in which the effect of spend arrives, dims (channel,)."""
+    """Return the number of periods that the effect of spend lasts after it, dims (channel,)."""
     lags: xr.DataArray = (ds["l_max"] - 1).where(ds["adstock_kind"] != "no_adstock", 0)
     return lags.reset_coords(drop=True)
 
 
 def outlasts_data(ds: xr.Dataset) -> xr.DataArray:
-    """Dates and channels whose spend still has an effect after the last date, as bool."""
+    """Return True for dates and channels whose spend still has an effect after the last date."""
     date = ds["date"]
     position = xr.DataArray(np.arange(date.size), coords={"date": date}, dims="date")
     return position + carryout_periods(ds) >= date.size
@@ -102,16 +102,16 @@ def outlasts_data(ds: xr.Dataset) -> xr.DataArray:
 def after_the_last(
     spend: FloatArray, revenue: FloatArray, n_dates: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Spend and revenue per KPI unit, with dates after the last one on which carry-over arrives.
+    """Append dates for the carry-out to spend and to revenue per KPI unit.
 
-    Nothing is spent there, and a unit of the KPI is worth what it was on the last date.
+    On these dates spend is 0 and the revenue per KPI unit stays at its last value.
 
     Parameters
     ----------
     spend, revenue : array, dims (..., date)
         Currency per period, and currency per unit of the KPI.
     n_dates : int
-        Number of dates to add.
+        Number of dates to append.
 
     Examples
     --------
@@ -128,17 +128,23 @@ def after_the_last(
 def derivative(
     function: Callable[[complex], FloatArray], *, apart: int | None = None
 ) -> FloatArray:
-    """Derivative of `function` at 0, by a complex step; infinite where a curve rises that steeply.
+    """Return the derivative of `function` at 0, by a complex step [1]_.
 
-    A kind that cannot take complex numbers, which a user may have registered, is differentiated
-    by a central difference; so is a dataset whose numbers leave their range.
+    It is infinite if a curve rises infinitely steeply. A user's kind that cannot take complex
+    numbers is differentiated by a central difference, and so is a dataset whose complex numbers
+    overflow.
 
     Parameters
     ----------
     function : callable
-        Takes the step and gives an array.
+        Takes the step and returns an array.
     apart : int, optional
-        Axis of the array along which entries are of different datasets.
+        Axis of the array along which the entries belong to different datasets.
+
+    References
+    ----------
+    .. [1] Squire, W. and Trapp, G. (1998). Using complex variables to estimate derivatives of real
+       functions. SIAM Review, 40(1), 110-112.
 
     Examples
     --------
@@ -160,9 +166,9 @@ def derivative(
 def value_and_slope(
     function: Callable[[FloatArray], FloatArray], level: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Value of a function of a level that is never negative, and its slope, at 0 from the right.
+    """Return value and slope of a function of a level; at level 0, the slope from the right.
 
-    One call serves both, but for levels of 0, where the kinds take complex numbers.
+    Levels are at least 0. If the kinds take complex numbers, one call gives both, except at 0.
 
     Examples
     --------
@@ -171,15 +177,15 @@ def value_and_slope(
     """
     stepped = _stepped(lambda step: function(np.asarray(level + step)))
     if stepped is not None:
-        # Of nothing, the square of the step is more than rounding.
+        # At level 0 the complex step changes the value; evaluate again.
         return (stepped[0] if np.all(level) else function(level)), stepped[1]
-    # At 0 a central difference would leave the curve, so it starts beside it.
+    # At 0 a central difference would need negative levels, so take it beside 0.
     base = np.maximum(level, NEXT_TO_NOTHING)
     return function(level), _central(lambda step: function(np.asarray(base * (1 + step)))) / base
 
 
 def _stepped(function: Callable[[complex], FloatArray]) -> tuple[FloatArray, FloatArray] | None:
-    """Value and derivative at 0 by a complex step; None where the numbers do not carry it."""
+    """Return value and derivative at 0 by a complex step; None if the derivative is lost."""
     made = _with_step(function)
     if made is None or not np.all(np.isfinite(made)):
         return None
@@ -187,10 +193,10 @@ def _stepped(function: Callable[[complex], FloatArray]) -> tuple[FloatArray, Flo
 
 
 def _with_step(function: Callable[[complex], FloatArray]) -> FloatArray | None:
-    """What a function gives for a complex step; None where a kind does not take one."""
+    """Return the result of a function for a complex step; None if a kind does not take one."""
     try:
         with warnings.catch_warnings():
-            # What drops an imaginary part drops the derivative, with no more than a warning.
+            # NumPy only warns if a function drops the imaginary part, and with it the derivative.
             warnings.simplefilter("error", np.exceptions.ComplexWarning)
             return np.asarray(function(1j * COMPLEX_STEP))
     except (TypeError, np.exceptions.ComplexWarning):
@@ -208,12 +214,12 @@ def _central(function: Callable[[complex], FloatArray]) -> FloatArray:
 
 
 def channel_label(ds: xr.Dataset, name: str) -> str:
-    """Coordinate label of a channel written as ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
+    """Return the label of a channel written as ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
 
     Raises
     ------
     AlignmentError
-        If there is no such channel; it lists those there are.
+        If there is no such channel. The message lists the channels.
     """
     known = [str(channel) for channel in ds["channel"].values]
     columns = dict(zip(map(str, ds["channel_column"].values), known, strict=True))

@@ -444,7 +444,7 @@ def test_a_file_that_has_no_truth_is_refused(command, ds, tmp_path):
         "nowhere.nc": "no such file",
         "frame.csv": "'.csv', allowed: .nc",
         "text.nc": "cannot be read",
-        "weather.nc": "no dataset of mmm-xgen",
+        "weather.nc": "not a dataset of mmm-xgen",
         "monthly.nc": "no parameters, as after an aggregation (sum over",
         "cut.nc": "after a cut of its dates",
         "nameless.nc": "no 'channel_column'",

@@ -421,7 +421,7 @@ def test_something_else_under_the_name(tmp_path, content):
 def test_a_netcdf_file_of_someone_else(tmp_path, ds):
     path = tmp_path / "a.nc"
     xr.Dataset({"t": ("x", [1.0, 2.0])}).to_netcdf(path, engine="netcdf4")
-    with pytest.raises(m.SchemaError, match=r"a\.nc: no dataset of mmm-xgen"):
+    with pytest.raises(m.SchemaError, match=r"a\.nc: not a dataset of mmm-xgen"):
         load(path)
     ds.drop_vars("mu").to_netcdf(path, engine="netcdf4")
     with pytest.raises(m.SchemaError, match=r"a\.nc: the Dataset has no 'mu'"):

@@ -1,1 +1,1 @@
-"""Truth and posteriors in one another's names, labels and scales."""
+"""Truth and posteriors in each other's names, labels and scales."""

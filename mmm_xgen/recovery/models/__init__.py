@@ -1,1 +1,1 @@
-"""The models of the benchmark."""
+"""Models of the benchmark."""

@@ -1,1 +1,1 @@
-"""Studies: many fits, each a unit of its own on disk, and the tables that compare them."""
+"""Studies of many fits, each with its own folder on disk, and tables that compare them."""

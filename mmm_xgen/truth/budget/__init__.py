@@ -1,1 +1,1 @@
-"""The best split of a budget: response curves, constraints, and the global optimum."""
+"""Response curves of the budget, constraints on it, and the best split over channels."""

@@ -1,1 +1,1 @@
-"""The information bound: how precisely the data can tell their own parameters."""
+"""Information bound: the smallest standard errors that the data allow."""

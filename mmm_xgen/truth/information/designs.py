@@ -1,4 +1,4 @@
-"""Designs that could tell a channel's effect better, and the information under each."""
+"""Designs that could make a channel's effect easier to estimate, and their information."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ HALF_YEAR = {"day": 182, "week": 26, "month": 6}
 
 
 def geo_test(model: Model, channel: int, population: FloatArray) -> FloatArray:
-    """Spend of one channel in all geos if it were tested, dims (geo, date).
+    """Return the spend of one channel under a geo test, dims (geo, date).
 
-    For two campaigns' time (8 weeks), where it spends most, it spends half more and half less in
-    turn in every other geo by population. In a single geo it is off and then doubled.
+    The test lasts as long as two campaigns (8 weeks), where the channel spends most. Geos in the
+    order of population get half more and half less in turn. A single geo is off, then doubled.
     """
     spend = np.array(model.spend[channel])
     length = min(2 * model.calendar.campaign_periods, spend.shape[-1])
@@ -42,21 +42,21 @@ def geo_test(model: Model, channel: int, population: FloatArray) -> FloatArray:
 
 
 def pulsed(model: Model, channel: int) -> FloatArray:
-    """Spend of one channel in flights: one campaign's time on, one off, at the same total.
+    """Return the spend of one channel in flights: one campaign on, one off, with the same total.
 
-    It is flat over the flights in a geo whose spend would all lie between them.
+    In a geo whose spend all lies in the pauses, the spend is constant over the flights.
     """
     spend = model.spend[channel]
     is_on = np.arange(spend.shape[-1]) // model.calendar.campaign_periods % 2 == 0
     flown = spend * is_on
-    # Where all spend lies in the flights that are off, the others have no pattern to keep.
+    # If all spend lies in the pauses, the flights have no pattern to keep.
     flown = np.where(flown.any(axis=-1, keepdims=True), flown, is_on)
     scale = spend.sum(axis=-1, keepdims=True) / flown.sum(axis=-1, keepdims=True)
     return np.asarray(flown * scale)
 
 
 def with_spend(information: Information, channel: int, spend: FloatArray) -> Information:
-    """Information with other spend of one channel, dims (geo, date); only its columns move."""
+    """Return the information with another spend of one channel, dims (geo, date)."""
     model = information.model
     changed = model.spend.copy()
     changed[channel] = spend
@@ -71,7 +71,7 @@ def with_spend(information: Information, channel: int, spend: FloatArray) -> Inf
 
 
 def with_plan(ds: xr.Dataset, information: Information, name: str, plan: object) -> Information:
-    """Information with the spend of a plan, dims (date, geo, channel), or of a part of it."""
+    """Return the information with the spend of a plan, dims (date, geo, channel), or of a part."""
     if not isinstance(plan, xr.DataArray):
         raise ConfigError(
             f"found {type(plan).__name__}, allowed: a DataArray of spend with dims (date, geo, "
@@ -89,7 +89,7 @@ def with_plan(ds: xr.Dataset, information: Information, name: str, plan: object)
 
 
 def with_more_periods(information: Information, periods: int) -> Information:
-    """Information if the panel went on: spend and controls repeat from its start."""
+    """Return the information of a longer dataset: spend and controls repeat from its start."""
     model, calendar = information.model, information.model.calendar
     more = np.arange(periods) % calendar.n_periods
     longer = replace(
@@ -102,7 +102,7 @@ def with_more_periods(information: Information, periods: int) -> Information:
 
 
 def _with_model(information: Information, model: Model) -> Information:
-    """Information of another panel of the same parameters."""
+    """Return the information of another dataset with the same parameters."""
     media, baseline = media_columns(model), baseline_columns(model)
     return replace(
         information,
@@ -114,13 +114,13 @@ def _with_model(information: Information, model: Model) -> Information:
 
 
 def _the_same(columns: Columns, wanted: Columns) -> Columns:
-    """Columns in the order of others, without those that are known."""
+    """Return the columns in the order of others, without those that are known."""
     kept = [columns.labels.index(label) for label in wanted.labels]
     return replace(wanted, values=columns.values[..., kept])
 
 
 def with_half_the_noise(information: Information) -> Information:
-    """Four times the information."""
+    """Return four times the information."""
     return replace(
         information,
         media=replace(information.media, values=2 * information.media.values),

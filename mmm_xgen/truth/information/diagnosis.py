@@ -1,4 +1,4 @@
-"""What keeps a channel's return from being told: a ladder of bounds, and the spend behind it."""
+"""Reasons for an imprecise return: a ladder of bounds, and figures of the spend."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mmm_xgen.truth.media import contribution, derivative
 
 # Largest relative standard error of the ROAS for a grade.
 GOOD, FAIR = 0.10, 0.25
-# From which on a local bound on the log ROAS means nothing.
+# A local bound on the log ROAS above this is meaningless.
 MEANINGLESS = 1.0
 RUNGS = ("effect", "and baseline", "and own curve", "and other channels")
-# Bounds of the diagnostics that put a reason into words.
+# Limits of the diagnostics that decide the words of a reason.
 OFF_TOO_LONG = 0.7
 LITTLE_VARIATION = 0.2
 LINEAR, SATURATED = 0.9, 0.2
@@ -27,11 +27,18 @@ NEVER_OFF = 0.2
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What the spend of the channels looks like; arrays have dims (channel,).
+    """Figures of the channels' spend; arrays have dims (channel,).
 
-    `off` is the share of cells without spend, `variation` the sd of spend over time by its
-    mean, `lowest` the lowest contribution by the mean one, `elasticity` the percent change of
-    contribution by one percent more spend, 1 on the linear part of a curve.
+    Parameters
+    ----------
+    off : array
+        Share of cells without spend.
+    variation : array
+        Standard deviation of spend over time, divided by its mean.
+    lowest : array
+        Lowest contribution, divided by the mean one.
+    elasticity : array
+        Percent change of the contribution for one percent more spend; 1 if the curve is linear.
     """
 
     off: FloatArray
@@ -41,7 +48,7 @@ class Diagnostics:
 
 
 def diagnose(information: Information) -> Diagnostics:
-    """Figures of the channels' spend and curves."""
+    """Return figures of the channels' spend and curves."""
     model = information.model
     kpis = contribution(model.spend, model.media, model.history)
 
@@ -69,7 +76,7 @@ def _by(values: FloatArray, divisor: FloatArray) -> FloatArray:
 def ladder_of(
     information: Information, bound: Bound, gradient: FloatArray, final: FloatArray
 ) -> FloatArray:
-    """Bound on log ROAS with more and more unknown, dims (unknown, channel)."""
+    """Return the bound on log ROAS with more and more unknown, dims (unknown, channel)."""
     model, media = information.model, information.media
     prior = information.precision[0][0]
     whitened = whiten(media.values, information.noise, information.mu)
@@ -88,7 +95,7 @@ def ladder_of(
 
 
 def _error(columns: FloatArray, gradient: FloatArray) -> float:
-    """Standard error of a function of some parameters, in units of their columns' lengths."""
+    """Return the standard error of a function of some parameters, given whitened columns."""
     if not gradient.size:
         return 0.0
     _, values, axes = np.linalg.svd(columns, full_matrices=False)
@@ -101,7 +108,7 @@ def _error(columns: FloatArray, gradient: FloatArray) -> float:
 
 
 def partners_of(information: Information, bound: Bound, gradient: FloatArray) -> list[str]:
-    """For each channel the other one that would help most if it were known; "" if alone."""
+    """Return for each channel the other one whose knowledge would help most; "" if alone."""
     names, media = information.model.channels, information.media
     covariance = bound.covariance[0]
     moved = gradient @ covariance
@@ -110,7 +117,7 @@ def partners_of(information: Information, bound: Bound, gradient: FloatArray) ->
         block = media.positions_at(name)
         inverse = np.linalg.pinv(covariance[np.ix_(block, block)], hermitian=True)
         gain[:, other] = np.einsum("ci,ij,cj->c", moved[:, block], inverse, moved[:, block])
-    # What no prior and no data pin down has no covariance; there the columns themselves speak.
+    # Directions without prior and data have no covariance; compare the columns instead.
     alike = _alignment(information, bound)
     gain = np.where(alike > 1 - 1e-9, np.inf, gain)
     np.fill_diagonal(gain, -1)
@@ -118,7 +125,7 @@ def partners_of(information: Information, bound: Bound, gradient: FloatArray) ->
 
 
 def _alignment(information: Information, bound: Bound) -> FloatArray:
-    """Correlation of the channels' amplitude columns, the baseline unknown."""
+    """Return the correlation of the channels' amplitude columns, with the baseline unknown."""
     model, media = information.model, information.media
     columns = np.zeros((len(bound.residual[0]), len(model.channels)))
     for channel, name in enumerate(model.channels):
@@ -135,7 +142,7 @@ def _alignment(information: Information, bound: Bound) -> FloatArray:
 def reason_of(
     information: Information, seen: Diagnostics, ladder: FloatArray, partner: str, channel: int
 ) -> str:
-    """Words for what costs most precision."""
+    """Describe in words what costs most precision."""
     model = information.model
     if not model.spend[channel].any():
         return "no spend in the window"
@@ -145,7 +152,7 @@ def reason_of(
         return "enough variation against the noise"
     with np.errstate(invalid="ignore", divide="ignore"):
         cost = np.diff(np.log(np.concatenate([[GOOD], ladder])))
-    # A rung above an infinite one costs nothing more.
+    # After an infinite rung, further rungs add nothing.
     rung = int(np.argmax(np.nan_to_num(cost, nan=-np.inf, posinf=np.inf)))
     off, variation = seen.off[channel], seen.variation[channel]
     if rung == 0:

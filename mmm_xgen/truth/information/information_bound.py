@@ -1,4 +1,4 @@
-"""Information bound: how precisely a dataset can tell its own parameters."""
+"""Information bound: the smallest standard errors that a dataset allows."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from mmm_xgen.truth.information.linear_algebra import (
 )
 from mmm_xgen.truth.information.priors import Prior, named, prior_precision
 
-# Standard error of a parameter on the link scale from which on fits leave the neighbourhood of
-# the truth: with three channels and a growing noise, the spread of least squares follows the
-# bound up to here, and runs off along the curve's amplitude and scale from 0.22 on.
+# Largest standard error on the link scale at which the local bound describes fits. Measured with
+# three channels and growing noise: the spread of least squares follows the bound up to here, and
+# grows along the curve's amplitude and scale from 0.22 on.
 LOCAL = 0.2
-# Parameters of a direction that are spelled out.
+# Largest number of parameters of a direction that are named.
 TERMS = 6
 
 
 @dataclass(frozen=True)
 class Information:
-    """All that the bound of a Dataset follows from.
+    """Inputs from which the bound of a Dataset follows.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Information:
     precision : pair of array, dims (geo, column)
         Square roots of the prior precision of media and baseline.
     pooled : bool
-        Whether the geos share the media parameters.
+        True if the geos share the media parameters.
     """
 
     model: Model
@@ -68,7 +68,7 @@ class Information:
     pooled: bool
 
     def bound(self) -> Bound:
-        """Bound of this information."""
+        """Return the bound of this information."""
         media, baseline = (
             whiten(columns.values, self.noise, self.mu) for columns in (self.media, self.baseline)
         )
@@ -76,7 +76,7 @@ class Information:
             return bound_of(media, baseline, *self.precision, pooled=self.pooled)
 
     def totals(self, worth: FloatArray) -> FloatArray:
-        """Derivative of each channel's weighted total contribution by every media parameter.
+        """Return the derivative of each channel's weighted total contribution by media parameters.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Information:
 def information_of(
     ds: xr.Dataset, *, prior: Prior = None, pooled: bool = True, known: Sequence[str] = ()
 ) -> Information:
-    """Derivatives, noise and prior of a Dataset; see `information_bound` for the arguments."""
+    """Return derivatives, noise and prior of a Dataset; arguments as for `information_bound`."""
     if not isinstance(pooled, bool | np.bool_):
         raise ConfigError(f"found {shown(pooled)}, allowed: True, False", path="pooled")
     model = model_of(ds)
@@ -135,30 +135,30 @@ def _known_names(known: Any, names: list[str]) -> tuple[str, ...]:
 def information_bound(
     ds: xr.Dataset, *, prior: Prior = None, pooled: bool = True, known: Sequence[str] = ()
 ) -> xr.Dataset:
-    r"""Smallest standard error that any unbiased fit of this dataset can have: Cramér-Rao.
+    r"""Compute the smallest standard errors of any unbiased fit: the Cramér-Rao bound [1]_ [2]_.
 
     .. math:: \mathrm{Cov}(\hat\theta) \ge (I + P)^{-1}, \qquad
         I = \sum_g J_g^\top \Sigma_g^{-1} J_g
 
     J is the Jacobian of mu at the truth by all free parameters on their link scale, exact by
-    complex steps through the one response function; :math:`\Sigma^{-1}` is the noise model's
-    information about mu; P is the prior precision, 0 without a prior. Without a prior it is the
-    local bound for unbiased estimators; with one the Bayesian bound, which is what a posterior
-    sd can be held against. It is local: from standard errors of some 0.2 on the log or logit
-    scale on, the curvature at the truth says little about what a fit does with such a parameter,
-    and ``weak`` says so. That of the ROAS holds for longer (it was the spread of a fit up to 0.4).
+    complex steps. :math:`\Sigma^{-1}` is the information of the noise model about mu. P is the
+    prior precision, 0 without a prior. Without a prior the result is the bound for unbiased
+    estimators. With a prior it is the Bayesian bound [3]_, which a posterior sd can be compared
+    with. The bound is local: above standard errors of about 0.2 on the log or logit scale, the
+    curvature at the truth does not describe fits, and ``weak`` is True. The bound of the ROAS
+    holds for longer (it matched the spread of fits up to 0.4).
 
     Parameters
     ----------
     ds : Dataset
         A generated Dataset, dims (date, geo, channel).
     prior : mapping of str to float or DataArray, or "pymc-marketing", optional
-        Prior sd on the link scale by parameter name; what is not named has a flat prior. The
-        library's defaults have one for intercept, ``gamma_control``, ``gamma_fourier`` and all
-        media parameters of its own components, independent of each other.
+        Prior sd on the link scale by parameter name; other parameters have a flat prior.
+        ``"pymc-marketing"`` takes the library's default priors of intercept, ``gamma_control``,
+        ``gamma_fourier`` and all media parameters of its components, independent of each other.
     pooled : bool
-        Whether the geos share the media parameters: one shift on the link scale a channel.
-        Otherwise every geo has its own, and one geo tells nothing about another.
+        If True, the geos share the media parameters: one shift on the link scale per channel. If
+        False, every geo has its own, and geos do not inform each other.
     known : sequence of str
         Parameters taken as known, such as ``trend_sales_trend`` for a model without trend.
 
@@ -167,48 +167,54 @@ def information_bound(
     Dataset
         Standard errors, each under the name of its parameter, on its link scale
         (``attrs["scale"]``): media parameters (channel) or (geo, channel), those of the baseline
-        with their own dims; NaN where there is no such parameter, inf where it is not
-        identified. Besides:
+        with their own dims; NaN if there is no such parameter, inf if it is not identified.
+        Further variables:
 
         ``effect``
-            That of the amplitude (``saturation_beta``, or the curve's own), whatever its name.
+            Standard error of the amplitude (``saturation_beta``, or the curve's own name for it).
         ``roas``, ``channel_contribution``
-            Of the ROAS over the window (all contributions of the window over its spend: carry-in
+            Standard errors of the ROAS (contribution of the window over its spend: carry-in
             counts, carry-out does not) and of the total contribution, by the delta method, as a
             share of the true value (log scale); ``*_in_units`` in currency per currency and in
-            KPI units. Over all geos if pooled, else of each.
+            KPI units. Over all geos if pooled, else for each geo.
         ``weak``
-            Whether some parameter of the channel has a standard error above 0.2. The ``weak`` of
-            `mmm_xgen.truth.recoverability` is another: the ROAS, without the prior, above 1.
+            True if some parameter of the channel has a standard error above 0.2. The ``weak`` of
+            `mmm_xgen.truth.recoverability` is different: the ROAS, without the prior, above 1.
         ``condition_number``
-            Of the media information in correlation form, the baseline unknown; inf if singular.
+            Condition number of the media information in correlation form, with the baseline
+            unknown; inf if singular.
 
-        ``attrs["unidentified"]`` names every direction along which sales do not change at all,
-        in steps on the link scale.
+        ``attrs["unidentified"]`` names every direction along which sales do not change, in steps
+        on the link scale.
 
     Raises
     ------
     ConfigError
-        If a prior or a known name is no free parameter, or if a geo has no noise.
+        If a prior or a known name is not a free parameter, or if a geo has no noise.
     SchemaError
         If `ds` lacks parameters, channels or dates.
 
     Notes
     -----
-    Parametrisation. The amplitude is free and the other parameters of a channel keep it fixed,
-    so that base sales move no channel, under ``per_capita`` too. The intercept (log scale) moves
-    trend and elastic controls, which are shares of it; coefficients in KPI units
-    (``gamma_*``, ``event_effect``) stay. Settings (bends of the trend, dates of events, l_max,
-    eps, control references) are known. The noise's own parameters may be unknown: they
-    are orthogonal to mu (lognormal: taken out, see
-    `mmm_xgen.truth.information.likelihood`). A clip at zero
-    is ignored.
+    Parametrisation. The amplitude of a channel is a free parameter, so base sales do not change
+    contributions, even under ``per_capita``. The intercept (log scale) moves trend and elastic
+    controls, which are shares of it; coefficients in KPI units (``gamma_*``, ``event_effect``)
+    stay. Settings (bends of the trend, dates of events, l_max, eps, control references) are known.
+    The parameters of the noise may be unknown: they are orthogonal to mu (lognormal: projected
+    out, see `mmm_xgen.truth.information.likelihood`). A clip at zero is ignored.
 
-    A channel with effect 0 has no log amplitude: its standard error there is inf, ``*_in_units``
-    are finite, and its shape is not identified.
+    A channel with effect 0 has no log amplitude: its standard error is inf, ``*_in_units`` are
+    finite, and its shape is not identified.
 
-    No pseudo-inverse: a parameter or total is inf as soon as a direction without information
-    moves it, and finite if no such direction does.
+    No pseudo-inverse is used: a parameter or total is inf if a direction without information
+    changes it, and finite otherwise.
+
+    References
+    ----------
+    .. [1] Rao, C. R. (1945). Information and the accuracy attainable in the estimation of
+       statistical parameters. Bulletin of the Calcutta Mathematical Society, 37, 81-91.
+    .. [2] Cramér, H. (1946). Mathematical methods of statistics. Princeton University Press.
+    .. [3] Van Trees, H. L. (1968). Detection, estimation, and modulation theory, part I. Wiley.
 
     Examples
     --------
@@ -248,7 +254,7 @@ def information_bound(
 
 
 def _media_errors(ds: xr.Dataset, information: Information, bound: Bound) -> dict[str, xr.Variable]:
-    """Standard errors of the media parameters, of the effect, and where they mean nothing."""
+    """Return the standard errors of media parameters and effect, and which are meaningless."""
     model, media = information.model, information.media
     deviation = np.sqrt(bound.parameter_variance())
     channels = [model.channels.index(label) for _, label in media.labels]
@@ -309,7 +315,7 @@ def _error(
 
 
 def _total_errors(ds: xr.Dataset, information: Information, bound: Bound) -> dict[str, xr.Variable]:
-    """Standard errors of contribution and ROAS, as shares and in units."""
+    """Return the standard errors of contribution and ROAS, as shares and in units."""
     currency, kpi = str(ds.attrs.get("currency", "")), str(ds.attrs.get("kpi", ""))
     dims, row = (("channel",), 0) if information.pooled else (("geo", "channel"), slice(None))
     over = ("date", "geo") if information.pooled else ("date",)
@@ -337,9 +343,9 @@ def _total_errors(ds: xr.Dataset, information: Information, bound: Bound) -> dic
 
 
 def unidentified(information: Information, bound: Bound, geos: list[str]) -> list[str]:
-    """Words for every direction along which expected sales do not change.
+    """Describe every direction along which expected sales do not change.
 
-    A direction is a sum of steps on the link scales; ``saturation_beta[TV] - 1
+    A direction is a sum of steps on the link scales. ``saturation_beta[TV] - 1
     saturation_beta[Radio]`` says that one can rise as the other falls.
     """
     media = [f"{name}[{label}]" for name, label in information.media.labels]
@@ -372,7 +378,7 @@ def _baseline_names(information: Information, geo: str) -> list[str]:
 
 
 def _in_words(names: list[str], sizes: FloatArray, values: FloatArray) -> str:
-    """Sum of steps, the largest first and scaled to 1; `sizes` decide what is large."""
+    """Return a sum of steps as text, the largest step first and scaled to 1."""
     order = [int(i) for i in np.argsort(-np.abs(sizes), kind="stable") if abs(sizes[i]) > 1e-6]
     parts = [names[order[0]]]
     for position in order[1:TERMS]:

@@ -1,7 +1,7 @@
 """Derivatives of expected sales by every free parameter, on its link scale.
 
-Everything goes through the functions that generate: the one response function for media, those
-of `mmm_xgen.generation.baseline` for the rest. Derivatives are complex steps, exact to the last
+They are taken through the functions that generate: the response function for media, and those of
+`mmm_xgen.generation.baseline` for the rest. Derivatives are complex steps, exact to the last
 digits.
 """
 
@@ -38,12 +38,11 @@ class Columns:
 
     Parameters
     ----------
-    labels : tuple of (str, str), one a column
-        Name of the variable, and its label along channel, control, mode or event; no label
-        where it has none.
+    labels : tuple of (str, str), one per column
+        Name of the variable, and its label along channel, control, mode or event, or "".
     values : array, dims (geo, date, column)
         Change of expected sales by a unit change on the link scale, in KPI units per period.
-    links : tuple of str, one a column
+    links : tuple of str, one per column
         Link scale: ``log``, ``logit`` or ``identity``.
     """
 
@@ -52,15 +51,15 @@ class Columns:
     links: tuple[str, ...]
 
     def positions(self, name: str) -> list[int]:
-        """Columns of the variable `name`."""
+        """Return the columns of the variable `name`."""
         return [column for column, label in enumerate(self.labels) if label[0] == name]
 
     def positions_at(self, label: str) -> list[int]:
-        """Columns of all variables at one label, such as a channel."""
+        """Return the columns of all variables at one label, such as a channel."""
         return [column for column, each in enumerate(self.labels) if each[1] == label]
 
     def without(self, names: Iterable[str]) -> Columns:
-        """All columns but those of some variables."""
+        """Return all columns except those of some variables."""
         left = set(names)
         kept = [column for column, (name, _) in enumerate(self.labels) if name not in left]
         return Columns(
@@ -72,7 +71,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Model:
-    """The true model of a Dataset, as arrays.
+    """True model of a Dataset, as arrays.
 
     Parameters
     ----------
@@ -118,8 +117,8 @@ def model_of(ds: xr.Dataset) -> Model:
     Raises
     ------
     SchemaError
-        If `ds` lacks a parameter, a channel or a date of its window, as after an aggregation, or
-        its spend does not make its contributions.
+        If `ds` lacks a parameter, a channel or a date of its window, as after an aggregation, or if
+        its contributions do not follow from its spend.
     """
     config = config_of(ds)
     calendar = config.calendar.window()
@@ -156,7 +155,7 @@ def model_of(ds: xr.Dataset) -> Model:
 
 
 def _baseline_truth(ds: xr.Dataset, config: MMMDataConfig) -> dict[str, FloatArray]:
-    """Parameters of the baseline, also those that a Dataset of size 0 does not show."""
+    """Return the parameters of the baseline, also those that a Dataset leaves out as empty."""
     trend = [f"trend_{name}" for name in config.regions.trend.parameters]
     truth = {}
     for name in (*BASELINE, *CONTROLS, "control_reference", *trend):
@@ -180,7 +179,7 @@ def _reject_unknown_truth(ds: xr.Dataset, media: Media) -> None:
 
 
 def baseline_sales(model: Model, truth: Mapping[str, FloatArray]) -> FloatArray:
-    """Expected sales without media, dims (geo, date), for given parameters of the baseline."""
+    """Return expected sales without media, dims (geo, date), for given baseline parameters."""
     config, calendar = model.config, model.calendar
     values = _of_one_dtype(truth)
     events = baseline.events(values, baseline.intensities(config, calendar))
@@ -194,17 +193,17 @@ def baseline_sales(model: Model, truth: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def _of_one_dtype(truth: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """All complex if one is: a function that fills an array of the others' would lose the step."""
+    """Return all arrays as complex if one is, so that functions do not lose the complex step."""
     dtype = np.result_type(*truth.values())
     return {name: values.astype(dtype) for name, values in truth.items()}
 
 
 def media_columns(model: Model, channels: list[int] | None = None) -> Columns:
-    """Derivatives by the media parameters, one response a parameter name.
+    """Return derivatives by the media parameters, with one evaluation per parameter name.
 
-    The columns of one name come from one evaluation for all channels and geos, which do not
-    act on each other. The amplitude of a channel without effect has no log scale; its column
-    is the response to one unit of effect (times the size of the geo under ``per_capita``).
+    One evaluation serves all channels and geos, because they do not affect each other. The
+    amplitude of a channel without effect has no log scale; its column is the response to one unit
+    of effect (times the size of the geo under ``per_capita``).
     """
     index = list(range(len(model.channels))) if channels is None else channels
     media = _of_channels(model.media, index)
@@ -234,7 +233,7 @@ def amplitude_of(media: Media, channel: int) -> str:
 
 
 def _size(model: Model) -> FloatArray:
-    """Size of the geos that a common effect has, dims (geo,)."""
+    """Return the size of the geos that scales a common effect, dims (geo,)."""
     base = model.truth["intercept_contribution"]
     if model.config.regions.geo_response == "per_capita":
         return np.asarray(base / base.mean())
@@ -266,7 +265,7 @@ def _moved_response(
     history: FloatArray | None,
     step: complex,
 ) -> FloatArray:
-    """Contribution with one parameter of all channels moved by `step` on its link scale."""
+    """Return the contribution with one parameter of all channels moved on its link scale."""
     dtype = np.result_type(type(step), float)
     values = np.array(media.parameters[name], dtype=dtype)
     for channel, each in domain.items():
@@ -293,10 +292,10 @@ def _of_channels(media: Media, index: list[int]) -> Media:
 
 
 def baseline_columns(model: Model) -> Columns:
-    """Derivatives by the parameters of the baseline, each geo's own.
+    """Return derivatives by the parameters of the baseline, separate for each geo.
 
-    The intercept moves base sales together with what is stated as a share of it, trend and
-    elastic controls; coefficients in KPI units stay where they are.
+    The intercept scales base sales and everything that is a share of it: trend and elastic
+    controls. Coefficients in KPI units stay.
     """
     parts = [_of_geos(model), *_of_modes(model), *_of_controls(model)]
     return Columns(
@@ -307,7 +306,7 @@ def baseline_columns(model: Model) -> Columns:
 
 
 def _of_geos(model: Model) -> Columns:
-    """Intercept and trend: one number a geo each."""
+    """Return the columns of intercept and trend: one number per geo each."""
     kind = model.config.regions.trend.registered
     domains = {
         "intercept_contribution": POSITIVE,
@@ -324,7 +323,7 @@ def _of_geos(model: Model) -> Columns:
 
 
 def _of_modes(model: Model) -> list[Columns]:
-    """Seasons and events: the basis, which is the baseline of unit coefficients."""
+    """Return the columns of seasons and events: the baseline of unit coefficients."""
     yearly, other = len(model.labels["fourier_mode"]), len(model.labels["seasonal_mode"])
     unit = np.eye(yearly + other)
     coefficients = {"gamma_fourier": unit[:, :yearly], "gamma_seasonal": unit[:, yearly:]}
@@ -349,7 +348,7 @@ def _of_modes(model: Model) -> list[Columns]:
 
 
 def _of_controls(model: Model) -> list[Columns]:
-    """Controls: each has a linear effect or an elasticity."""
+    """Return the columns of the controls, each with a linear effect or an elasticity."""
     if not len(model.control):
         return []
 

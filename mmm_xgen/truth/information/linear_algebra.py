@@ -1,9 +1,9 @@
-r"""Linear algebra of the information bound: covariance, and what is not identified at all.
+r"""Linear algebra of the information bound: covariance, and directions without information.
 
-Information is never formed: with whitened columns :math:`A`, and prior precisions as further
-rows of it, the covariance is :math:`(A^\top A)^{-1}` by singular values, at half the loss of
-digits. The baseline of each geo is projected out first (the Schur complement), in stacked
-decompositions, so that the problem left has the size of the media parameters.
+The information matrix is never formed. With whitened columns :math:`A`, and prior precisions as
+further rows of it, the covariance is :math:`(A^\top A)^{-1}` by singular values, which loses half
+as many digits. The baseline of each geo is projected out first (the Schur complement), in stacked
+decompositions, so the remaining problem has the size of the media parameters.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from mmm_xgen.kernels.domain import FloatArray
 
-# A direction with less than this share of a column's information (as a length) has none.
+# A direction with less than this share of a column's length has no information.
 RANK_TOLERANCE = 1e-10
-# Share of a parameter (squared length) inside such directions from which on it is infinite.
+# A parameter is infinite if more than this share of it (squared length) is in such directions.
 NULL_SHARE = 1e-9
 
 
@@ -60,7 +60,7 @@ class Bound:
     condition: FloatArray
 
     def variance(self, gradient: FloatArray) -> FloatArray:
-        """Variance of functions of the media parameters by the delta method.
+        """Return the variance of functions of the media parameters by the delta method.
 
         Parameters
         ----------
@@ -70,27 +70,27 @@ class Bound:
         Returns
         -------
         array, dims (fit, function)
-            Infinite where the function changes along a direction of no information.
+            Infinite if the function changes along a direction without information.
         """
         variance = np.einsum("fqi,fij,fqj->fq", gradient, self.covariance, gradient)
-        # The gradient in coordinates in which every column has unit length.
+        # Scale the gradient to columns of unit length.
         scaled = gradient / self.scale[:, None]
         with in_one_thread():
             lost = np.square(scaled @ self.null.swapaxes(-1, -2)).sum(axis=-1)
         return np.where(lost > NULL_SHARE * np.square(scaled).sum(axis=-1), np.inf, variance)
 
     def parameter_variance(self) -> FloatArray:
-        """Variance of every media parameter, dims (fit, media column)."""
+        """Return the variance of every media parameter, dims (fit, media column)."""
         n_columns = self.scale.shape[-1]
         unit = np.broadcast_to(np.eye(n_columns), (len(self.scale), n_columns, n_columns))
         return self.variance(unit)
 
 
 def in_one_thread() -> AbstractContextManager[Any]:
-    """Context in which linear algebra does not use several threads.
+    """Return a context in which linear algebra uses one thread.
 
-    Decompositions of many small matrices gain nothing by threads, which wait for each other at
-    every column, and tens of seconds where other processes keep the cores busy.
+    Decompositions of many small matrices do not gain from threads, which wait for each other at
+    every column. If other processes keep the cores busy, they lose tens of seconds.
     """
     limit: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="blas")
     return limit
@@ -98,7 +98,7 @@ def in_one_thread() -> AbstractContextManager[Any]:
 
 @cache
 def _thread_pools() -> Any:
-    """Thread pools of the libraries loaded, which take milliseconds to find."""
+    """Return the thread pools of the loaded libraries; finding them takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -112,16 +112,16 @@ def bound_of(
     *,
     pooled: bool,
 ) -> Bound:
-    """Bound from whitened columns and prior precisions.
+    """Return the bound from whitened columns and prior precisions.
 
     Parameters
     ----------
     media, baseline : array, dims (geo, date, column)
         Whitened columns.
     media_precision, baseline_precision : array, dims (geo, column)
-        Square root of the prior precision; 0 where flat.
+        Square root of the prior precision; 0 for a flat prior.
     pooled : bool
-        Whether the geos share the media parameters: one fit over all, or one fit a geo.
+        If True, the geos share the media parameters: one fit over all, else one fit per geo.
     """
     baseline = _with_prior(baseline, baseline_precision)
     unmoved = np.zeros((*media.shape[:1], baseline.shape[-1], media.shape[-1]))
@@ -130,7 +130,7 @@ def bound_of(
     left, inverse, right, baseline_null = _decomposed(baseline / baseline_scale[:, None])
     inside = left.swapaxes(-1, -2) @ media
     residual = media - left @ inside
-    # Twice is enough: what rounding left of the projection goes as well.
+    # Project twice: the second time removes the rounding errors of the first.
     residual = residual - left @ (left.swapaxes(-1, -2) @ residual)
     answer = right.swapaxes(-1, -2) @ (inverse[..., None] * inside) / baseline_scale[..., None]
 
@@ -139,7 +139,7 @@ def bound_of(
         media_precision = media_precision[:1]
     scale = _lengths(_with_prior(media, media_precision))
     residual = _with_prior(residual, media_precision)
-    # Only lengths and angles of the columns count from here on: a square matrix has them all.
+    # Reduce to a square matrix with the same lengths and angles of the columns.
     square = np.linalg.qr(residual, mode="r")
     _, spread, axes, null = _decomposed(square / scale[:, None])
     factor = axes.swapaxes(-1, -2) * spread[:, None] / scale[..., None]
@@ -163,7 +163,7 @@ def bound_of(
 
 
 def _with_prior(columns: FloatArray, precision: FloatArray) -> FloatArray:
-    """Columns with one more row for each prior; so there are never fewer rows than columns."""
+    """Append one row per prior to the columns, so there are never fewer rows than columns."""
     rows = precision[..., None] * np.eye(precision.shape[-1])
     return np.concatenate([columns, rows], axis=-2)
 
@@ -174,7 +174,7 @@ def _lengths(columns: FloatArray) -> FloatArray:
 
 
 def _decomposed(columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Singular vectors, inverse singular values, and the directions of none, zero elsewhere."""
+    """Return singular vectors, inverse singular values, and directions without information."""
     left, values, right = np.linalg.svd(columns, full_matrices=False)
     kept = values > RANK_TOLERANCE
     inverse = np.where(kept, 1 / np.where(kept, values, 1), 0)

@@ -1,4 +1,4 @@
-"""Can this dataset tell its channels' returns, why not, and what would help."""
+"""Recoverability: can the data tell the channels' returns, why not, and what would help."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DESIGNS = ("geo_test", "pulsed", "more_weeks", "half_noise")
 def recoverability(
     ds: xr.Dataset, *, prior: Prior = "pymc-marketing", known: Sequence[str] = ()
 ) -> xr.Dataset:
-    r"""How well the ROAS of each channel can be told from this dataset at best, and why not better.
+    """Grade how precisely the ROAS of each channel can be estimated at best, and give the reason.
 
     The grade follows the bound on log ROAS of a model with the true structure whose media
     parameters are shared across geos (`information_bound` with the prior):
@@ -55,16 +55,17 @@ def recoverability(
     ``good``             relative standard error of at most 10%
     ``fair``             at most 25%
     ``poor``             more
-    ``weak``             without the prior it is above 1 (log scale): a local bound then means
-                         nothing, and what a fit says of the ROAS is its prior (not the ``weak``
-                         of `information_bound`: some parameter's bound above 0.2)
-    ``not identified``   without the prior it is infinite, or there is no ROAS to tell
+    ``weak``             without the prior it is above 1 (log scale). A local bound is then
+                         meaningless, and an estimate of the ROAS is its prior. (The ``weak`` of
+                         `information_bound` is different: some parameter's bound above 0.2)
+    ``not identified``   without the prior it is infinite, or there is no ROAS
     ===================  =====================================================================
 
-    The reason is read off a ladder of bounds: with all else known, with the baseline unknown,
-    with the channel's own adstock and curve unknown, with the other channels unknown; without
-    the prior where the grade is ``weak`` or ``not identified``. The rung that costs most (the
-    first: by how much it exceeds 10%) gives it, and simple figures of the spend put it into words.
+    The reason comes from a ladder of bounds, in which more and more is unknown: first only the
+    effect, then the baseline, the channel's own adstock and curve, and the other channels. For the
+    grades ``weak`` and ``not identified`` the ladder has no prior. The rung that adds most to the
+    bound is the reason (for the first rung, the excess over 10%). Simple figures of the spend put
+    the reason into words.
 
     Parameters
     ----------
@@ -78,22 +79,22 @@ def recoverability(
     Returns
     -------
     Dataset, dims (channel)
-        ``grade``, ``reason``; ``roas_bound`` with and ``roas_bound_without_prior`` without the
-        prior, as shares of the ROAS (log scale); ``weak`` (whether the latter is above 1, as in
+        ``grade`` and ``reason``; ``roas_bound`` with and ``roas_bound_without_prior`` without the
+        prior, as shares of the ROAS (log scale); ``weak`` (True if the latter is above 1, as in
         the grades ``weak`` and ``not identified``); ``ladder`` (unknown, channel), the bounds
-        that the reason comes from; and the figures behind the words: ``off`` (share of
-        date-geo cells without spend), ``spend_variation`` (sd of spend over time by its
-        mean), ``lowest`` (lowest contribution by the mean one), ``elasticity`` (of contribution
-        to spend) and ``collinear_with`` (the channel whose knowledge would help most).
+        behind the reason. Figures of the spend: ``off`` (share of date-geo cells without spend),
+        ``spend_variation`` (sd of spend over time, divided by its mean), ``lowest`` (lowest
+        contribution, divided by the mean one), ``elasticity`` (of contribution to spend) and
+        ``collinear_with`` (the channel whose knowledge would help most).
 
     Raises
     ------
     ConfigError
-        If a prior or known name is no free parameter, or if a geo has no noise.
+        If a prior or known name is not a free parameter, or if a geo has no noise.
 
     See Also
     --------
-    what_would_help : What would shrink these bounds.
+    what_would_help : Designs that would shrink these bounds.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def _grade(with_prior: float, without: float) -> str:
 def _log_gradient(
     information: Information, revenue: FloatArray
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Derivatives of log ROAS, dims (fit, channel, column), and where the ROAS is 0."""
+    """Return the derivatives of log ROAS, dims (fit, channel, column), and where the ROAS is 0."""
     model = information.model
     kpis = contribution(model.spend, model.media, model.history)
     total = np.einsum("cgt,gt->c", kpis, revenue)
@@ -174,22 +175,22 @@ def what_would_help(
     designs: Sequence[str] | Mapping[str, xr.DataArray] | None = None,
     known: Sequence[str] = (),
 ) -> xr.Dataset:
-    r"""By how much a few designs would shrink the bound on each channel's ROAS.
+    """Compute how much some designs would shrink the bound on each channel's ROAS.
 
     ================  ========================================================================
-    ``geo_test``      For two campaigns' time (8 weeks), where the channel spends most, half more
-                      and half less spend in turn in every other geo by population; in a single
-                      geo off, then doubled. One design a channel.
-    ``pulsed``        The channel in flights, a campaign's time on and one off (4 weeks each), in
-                      all geos, with the same total in each. One design a channel.
-    ``more_weeks``    Half a year more (26 weeks): trend and season go on, spend and controls
-                      repeat from the start of the panel.
+    ``geo_test``      For the length of two campaigns (8 weeks), where the channel spends most,
+                      half more and half less spend in turn in geos ordered by population; a
+                      single geo is off, then doubled. One design per channel.
+    ``pulsed``        The channel in flights, one campaign on and one off (4 weeks each), in all
+                      geos, with the same total in each. One design per channel.
+    ``more_weeks``    Half a year more (26 weeks): trend and season continue, spend and controls
+                      repeat from the start of the data.
     ``half_noise``    Half the sd of the noise: four times the information.
     ================  ========================================================================
 
-    The ROAS is always that of the panel as it is, so that only its standard error moves; a ratio
-    of 0.5 halves it. Model and prior are those of `recoverability`. A ratio of 1 says that
-    the design tells nothing new of that channel, one above 1 that it takes away what told of it.
+    The ROAS is always that of the present data, so only its standard error changes; a ratio of 0.5
+    halves it. Model and prior are those of `recoverability`. With a ratio of 1 the design adds no
+    information on that channel; above 1 it removes information.
 
     Parameters
     ----------
@@ -198,19 +199,19 @@ def what_would_help(
     prior : mapping of str to float or DataArray, or "pymc-marketing", optional
         Prior sd on the link scale, as for `information_bound`.
     designs : sequence of str, or mapping of str to DataArray, optional
-        Which of the designs above, all by default; or other plans to compare: a spend, dims
-        (date, geo, channel), in currency per period, under any name. Dates, geos and channels
-        that it lacks keep today's spend, as for `simulate`.
+        Names of the designs above, all by default; or other plans to compare, under any name. A
+        plan is a spend, dims (date, geo, channel), in currency per period. Missing dates, geos and
+        channels keep today's spend, as for `simulate`.
     known : sequence of str
         Parameters taken as known.
 
     Returns
     -------
     Dataset, dims (design, channel)
-        ``bound_ratio``: bound under the design by the bound now; ``bound_now`` (channel), as a
-        share of the ROAS (log scale). A bound that stays infinite has the ratio 1, one that
-        becomes finite 0. Coordinates ``design_kind`` and ``design_channel`` (design), the latter
-        empty for what concerns all channels.
+        ``bound_ratio``: bound under the design, divided by the bound now; ``bound_now`` (channel),
+        as a share of the ROAS (log scale). The ratio is 1 if the bound stays infinite, and 0 if it
+        becomes finite. Coordinates ``design_kind`` and ``design_channel`` (design); the latter is
+        empty for designs of all channels.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Returns on spend: ROAS, marginal ROAS, attribution, and shapes of the curves."""
+"""Returns on spend: ROAS, marginal ROAS, attribution and shape of the response curves."""

@@ -1,4 +1,4 @@
-"""All estimands of a dataset at once, and the totals that they are made of."""
+"""All estimands of a dataset at once, and total contributions."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def estimands(
 ) -> xr.Dataset:
     r"""Compute every estimand of a dataset, on the noise-free mean and without sampling error.
 
-    With :math:`W` the window, :math:`r` the revenue per KPI unit, :math:`C` the contribution
-    and sums over what `by` does not tell apart:
+    :math:`W` is the window, :math:`r` the revenue per KPI unit and :math:`C` the contribution.
+    Sums run over the dims that are not in `by`:
 
     ========================  ===================================================================
     variable                  definition
@@ -131,19 +131,19 @@ def estimands(
     ``attribution_of_media``  ``contribution`` over that of all channels
     ``adstock_half_life``     periods after its peak in which the weight of the kernel falls to
                               half the peak, as ``half_life`` in a configuration: for a geometric
-                              adstock :math:`\log 0.5 / \log \alpha`, whatever l_max is; where a
-                              kind has no ``half_life``, interpolated between lags on the log scale
-    ``half_of_effect``        periods until half of the mass of the kernel really used, which
-                              ends at l_max, has arrived, interpolated likewise
-    ``half_saturation``       constant spend per period under which a channel makes, in the long
-                              run, half of the limit of its curve; NaN where there is none
-    ``saturation_level``      mean over W of the curve over its limit; NaN where there is none
+                              adstock :math:`\log 0.5 / \log \alpha`, for any l_max. For kinds
+                              without ``half_life``, interpolated between lags on the log scale
+    ``half_of_effect``        periods until half of the mass of the kernel has arrived. The
+                              kernel ends at l_max; interpolated in the same way
+    ``half_saturation``       constant spend per period at which a channel reaches, in the long
+                              run, half of the limit of its curve; NaN without a limit
+    ``saturation_level``      mean over W of the curve over its limit; NaN without a limit
     ========================  ===================================================================
 
-    Nothing is spent after the last date, and a unit of the KPI is worth what it was on that date.
-    Over several geos, ``half_saturation`` is the spend of all of them, split as on all dates (by
-    population where nothing was spent); ``saturation_level`` is the share of what they could
-    make together; the two half-lives are means by spend.
+    After the last date, spend is 0 and the revenue per KPI unit stays at its last value.
+    Over several geos, ``half_saturation`` is the total spend, split as the spend of all dates (by
+    population if there is none). ``saturation_level`` is the share of their limits together. The
+    two half-lives are means weighted by spend.
 
     Parameters
     ----------
@@ -151,23 +151,24 @@ def estimands(
         A generated Dataset with all its dates, or an ensemble of them, lazily if it is lazy; it
         may be a selection of geos or channels.
     by : {"channel", "geo"} or both, default both
-        What to tell apart. Without ``"channel"`` the last four, which are of a channel, are
-        left out.
+        Dims of the result; the others are summed. Without ``"channel"`` the last four variables
+        are left out.
     window : str, slice, pair or date, optional
         Dates, as for `mmm_xgen.truth.what_if.counterfactual.window_periods`; all by default.
     freq : {"D", "W-MON", ..., "W-SUN", "MS", "QS", "YS"}, optional
-        One figure for every such period of the window. A date belongs to where it lies.
+        One figure for every such period of the window. A date belongs to the period that
+        contains it.
     delta : float, optional
         ``mroas`` by a finite relative change, such as 0.01, instead of the derivative.
     within_data : bool, default False
-        Whether carry-out ends at the last date, as in PyMC-Marketing's incrementality.
+        If True, carry-out ends at the last date, as in PyMC-Marketing's incrementality.
 
     Returns
     -------
     Dataset, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
-        The variables above; half-lives and half-saturation do not depend on the window. Periods
-        are labelled by their first day on the calendar, beside ``first_date`` and ``last_date``.
-        The coordinate ``complete`` says where all carry-out arrives by the last date, so that
+        The variables above. Half-lives and half-saturation do not depend on the window. Periods
+        are labelled by their first day, with the coordinates ``first_date`` and ``last_date``.
+        The coordinate ``complete`` is True if all carry-out arrives by the last date, so
         `within_data` makes no difference.
 
         *Window*: `window`, or each period. *Carry-over*: as in the table. The figures of several
@@ -178,8 +179,8 @@ def estimands(
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, or its spend does not make its contributions, as after a cut
-        of dates or an aggregation.
+        If `ds` lacks a variable, or if its contributions do not follow from its spend, as after
+        a cut of dates or an aggregation.
     ConfigError
         If `by`, the window, `freq` or `delta` is not valid.
 
@@ -246,7 +247,7 @@ def estimands(
 def _shapes(
     response: Response, population: FloatArray, windows: Windows, *, together: bool
 ) -> list[FloatArray]:
-    """Estimands `SHAPES`; over all geos if they are taken together."""
+    """Return the estimands in `SHAPES`, for single geos or for all geos together."""
     media, weights = response.media, response.weights
     split = response.spend[..., response.n_past :].sum(axis=-1)
     split = np.where(split.any(axis=-1, keepdims=True), split, population[..., None, :])
@@ -255,7 +256,7 @@ def _shapes(
         if not together:
             return values
         share = split / split.sum(axis=-1, keepdims=True)
-        # A geo without spend has no weight, even if its half-life is infinite.
+        # A geo without spend has weight 0, even if its half-life is infinite.
         parts = np.multiply(share, values, out=np.zeros_like(share), where=share > 0)
         return np.asarray(parts.sum(axis=-1, keepdims=True))
 
@@ -283,9 +284,9 @@ def _stamped(
     *,
     within_data: bool,
 ) -> xr.Dataset:
-    """Estimands with units and meaning, and without the coordinates of the Dataset's kinds."""
+    """Return estimands with units and meaning, without the coordinates of the kinds."""
     units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
-    # Of an ensemble, what tells its datasets apart stays.
+    # Keep the coordinates that identify the datasets of an ensemble.
     told = {"first_date", "last_date"}
     if VARIED in ds.attrs and "dataset" in ds.dims:
         told |= {"seed", *map(coordinate_of, varied_paths(ds))}
@@ -309,7 +310,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset, or an ensemble of them, lazily if it is lazy.
+        A generated Dataset, or an ensemble, which may be lazy.
 
     Returns
     -------
@@ -324,7 +325,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, or its spend does not make its contributions.
+        If `ds` lacks a variable, or if its contributions do not follow from its spend.
 
     Examples
     --------

@@ -1,6 +1,7 @@
-"""Revenue that the spend of a window earns: all of it, and its next unit.
+"""Revenue that the spend of a window earns: in total, and for its next unit.
 
-Only what a window can reach is computed anew, so that many windows cost little more than one.
+Only the periods that a window can reach are computed again, so many windows cost little more
+than one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ NEEDED = (
     "spend_unit",
 )
 MEDIA = ("geo", "channel")
-# Dims that a Dataset may have before those of `schema`.
+# Dims that may come before those of `schema`.
 LEADING = ("dataset",)
 # Dims of the contributions that a Dataset stores, as kernels have them.
 STORED = ("channel", "geo", "date")
@@ -43,20 +44,19 @@ Arrays: TypeAlias = Mapping[str, FloatArray]
 
 @dataclass(frozen=True)
 class Response:
-    """Response to spend of one dataset or several, and what today's spend makes of it.
+    """Response to the spend of one dataset or several, and its values for today's spend.
 
     Parameters
     ----------
     media, weights : Media and its lag weights
         True response.
     spend : array, dims (..., channel, geo, date)
-        Currency per period, with the spend before the first date in front and dates without
-        spend after the last one.
+        Currency per period. It begins with the spend before the first date, and ends with dates
+        of zero spend after the last one.
     n_past, n_after : int
         Number of dates before the first date of the data and after its last.
     revenue : array, dims (..., geo, date)
-        Revenue per unit of the KPI, from the first date on; after the last date it stays as it
-        was there.
+        Revenue per unit of the KPI, from the first date on. After the last date it stays constant.
     saturated : array, dims (..., channel, geo, date)
         Value of the curves today, from the first date on.
     contribution : array, dims (..., channel, geo, date)
@@ -73,7 +73,7 @@ class Response:
     contribution: FloatArray
 
     def lost(self, periods: slice) -> FloatArray:
-        """Revenue lost, carry-out included, if the spend of a window were zero.
+        """Return the revenue lost, carry-out included, if the spend of a window were zero.
 
         Returns
         -------
@@ -82,14 +82,14 @@ class Response:
         return self._earned_today(periods) - self._earned(periods, 0.0)
 
     def marginal(self, periods: slice, delta: float | None = None) -> FloatArray:
-        """Revenue, carry-out included, by relative change of the spend of a window.
+        """Return the revenue, carry-out included, per relative change of the spend of a window.
 
         Parameters
         ----------
         periods : slice
             Positions of the window's dates.
         delta : float, optional
-            Relative change; the derivative without it.
+            Relative change. Default: the derivative.
 
         Returns
         -------
@@ -102,14 +102,14 @@ class Response:
         return np.asarray(rise / delta)
 
     def marginal_of_all_spend(self, windows: Windows, delta: float | None = None) -> FloatArray:
-        """Revenue in each window by relative change of spend on all dates, earlier ones included.
+        """Return the revenue in each window per relative change of all spend, also before it.
 
         Parameters
         ----------
         windows : Windows
             Dates whose revenue counts.
         delta : float, optional
-            Relative change; the derivative without it.
+            Relative change. Default: the derivative.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class Response:
 
     @property
     def _apart(self) -> int | None:
-        """Axis of several datasets in what a window earns."""
+        """Axis of the datasets in the revenue of a window, if there are several datasets."""
         return 0 if self.contribution.ndim > 3 else None
 
     def _reached(self, periods: slice) -> slice:
@@ -148,17 +148,17 @@ class Response:
         return np.asarray(revenue.sum(axis=-1))
 
     def _earned(self, periods: slice, factor: complex) -> FloatArray:
-        """Revenue, dims (..., channel, geo), if the window's spend had another size."""
+        """Return the revenue, dims (..., channel, geo), with the window's spend times a factor."""
         reached, length = self._reached(periods), periods.stop - periods.start
         start = reached.start + self.n_past
         # Spend by date times 1, or times the factor within the window.
         factors = np.where(np.arange(reached.stop - reached.start) < length, factor, 1)
         spend = self.spend[..., start : reached.stop + self.n_past] * factors
         history = self.spend[..., max(0, start - self.weights.shape[-1] + 1) : start]
-        # Where a curve leaves the range of complex numbers, `derivative` differences instead.
+        # If complex numbers overflow, `derivative` uses a central difference.
         with np.errstate(over="ignore", invalid="ignore"):
             *_, response = stages(spend, self.media, self.weights, history)
-        # The effect multiplies all dates alike, so their sum can come first.
+        # The effect is the same on all dates, so sum over dates first.
         sums = np.einsum("...cgt,...gt->...cg", response, self.revenue[..., reached])
         return contribute(sums[..., None], self.media)[..., 0]
 
@@ -171,33 +171,33 @@ def of_response(
     *,
     within_data: bool = False,
 ) -> tuple[xr.DataArray, ...]:
-    """Apply a function to the response of a Dataset, or of each chunk of an ensemble, lazily.
+    """Apply a function to the response of a Dataset, or lazily to each chunk of an ensemble.
 
     Parameters
     ----------
     ds : Dataset
-        With all its dates; it may have a leading dim ``dataset``.
+        Dataset with all its dates; it may have a leading dim ``dataset``.
     function : callable
-        Takes the response and the arrays of `NEEDED` by name; gives arrays, whose first dim is
-        that of the datasets, if there is one.
+        Takes the response and the arrays of `NEEDED` by name, and returns arrays. Their first dim
+        is that of the datasets, if there is one.
     outputs : sequence of sequence of str
         Dims of each array.
     sizes : mapping of str to int, optional
         Lengths of dims that `ds` does not have.
     within_data : bool, default False
-        Whether the response ends at the last date; by default it goes on without further spend,
+        If True, the response ends at the last date. If False, it continues without further spend
         until the last carry-over has arrived.
 
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, has other dims, or its spend does not make its contributions;
-        of what is lazy, when it is computed.
+        If `ds` lacks a variable, has other dims, or has contributions that do not follow from its
+        spend. For lazy data, this is raised at the computation.
     """
     require(ds, *NEEDED)
     names = [*NEEDED, *response_parameters(ds)]
     names += ["spend_history"] if "spend_history" in ds else []
-    # The kernel travels with its tasks: it has labels, and no numbers.
+    # The function is sent with each task, so it holds labels only and no numbers.
     labels = xr.Dataset(
         coords={name: each for name, each in ds.coords.items() if each.dims == ("channel",)},
         attrs={name: ds.attrs[name] for name in ("adstock_first",) if name in ds.attrs},
@@ -225,7 +225,7 @@ def of_response(
 
 
 def _order(name: str) -> tuple[str, ...]:
-    """Dims of a variable as the kernels have them, dates last."""
+    """Return the dims of a variable in the order of the kernels, dates last."""
     dims = describe(name).dims
     return tuple(reversed(dims)) if dims[0] in ("date", "history_date") else dims
 
@@ -259,15 +259,15 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
 
 
 def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
-    """Contribution of the channels, after a check that the spend of `ds` makes it.
+    """Return the contribution of the channels, after a check that it follows from the spend.
 
-    An aggregated Dataset has no response, so its sums are taken as they are.
+    An aggregated Dataset has no response, so its sums are returned unchecked.
 
     Raises
     ------
     SchemaError
-        If the spend and the parameters of `ds` make other contributions; of what is lazy, when
-        it is computed.
+        If the contributions do not follow from the spend and the parameters. For lazy data, this is
+        raised at the computation.
     """
     require(ds, "spend", "channel_contribution")
     if "reason" in ds.variables.get("effect", xr.Variable((), 0.0)).attrs:

@@ -22,7 +22,7 @@ BY = ("geo", "channel")
 By: TypeAlias = str | Iterable[str]
 Figures = TypeVar("Figures", xr.DataArray, xr.Dataset)
 
-# Dims of revenue by window, as `mmm_xgen.truth.returns.incremental.Response` is asked for it.
+# Dims of the revenue by window from `mmm_xgen.truth.returns.incremental.Response`.
 EARNED = ("channel", "geo", "period")
 
 
@@ -52,32 +52,32 @@ def roas(
         \sum_{t \in W^+, g} \text{revenue per KPI}_{tg}\,
         \bigl(\text{contribution}_{tgc} - \text{contribution without } W_{tgc}\bigr)
 
-    After the last date nothing is spent, and a unit of the KPI is worth what it was on that date.
+    After the last date, spend is 0 and the revenue per KPI unit stays at its last value.
 
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset with all its dates, an aggregated one, or an ensemble, lazily if it
-        is lazy.
+        A generated Dataset with all its dates, an aggregated one, or an ensemble, which
+        may be lazy.
     by : {"channel", "geo"} or both, default "channel"
-        What to tell apart; sums run over the rest. ``("geo", "channel")`` for one figure a geo
+        Dims of the result; the others are summed. ``("geo", "channel")`` for one figure a geo
         and channel, ``"geo"`` for all media of a geo together.
     window : str, slice, pair or date, optional
         Dates, as for `mmm_xgen.truth.what_if.counterfactual.window_periods`; all by default.
     freq : {"D", "W-MON", ..., "W-SUN", "MS", "QS", "YS"}, optional
         One figure for every such period of the window.
     with_carryout : bool, default False
-        Whether sales after the window count and earlier spend does not.
+        If True, sales after the window count and the effect of earlier spend does not.
     within_data : bool, default False
-        Whether the carry-out ends at the last date, as in PyMC-Marketing's incrementality. Only
+        If True, the carry-out ends at the last date, as in PyMC-Marketing's incrementality. Only
         with `with_carryout`.
 
     Returns
     -------
     DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
-        Currency of revenue per currency of spend; NaN where nothing was spent. With
+        Currency of revenue per currency of spend; NaN without spend. With
         `with_carryout` its coordinate ``complete`` says where all carry-out arrives by the last
-        date, so that `within_data` makes no difference.
+        date, so `within_data` makes no difference.
 
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend
         (``spend_history``) counts, that of the window's spend after its end does not; with
@@ -87,9 +87,9 @@ def roas(
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, or its spend does not make its contributions.
+        If `ds` lacks a variable, or if its contributions do not follow from its spend.
     ConfigError
-        If `by` names something else than a geo or channel, a window has no dates, or
+        If `by` names something other than a geo or channel, a window has no dates, or
         `within_data` has no carry-out to cut.
 
     References
@@ -139,7 +139,7 @@ def mroas(
     with_carryout: bool = False,
     within_data: bool = False,
 ) -> xr.DataArray:
-    r"""Compute the true marginal return: revenue that the next unit of spend earns.
+    r"""Compute the true marginal return: the revenue of the next unit of spend.
 
     With :math:`R(h)` the revenue in the window W if the channel had spent :math:`1 + h` times as
     much on *all* dates, earlier ones included, and in every geo:
@@ -149,17 +149,17 @@ def mroas(
         \text{mROAS}_c = \frac{R'(0)}{\sum_{t \in W, g} \text{spend}_{tgc}}
         \qquad\text{or}\qquad \frac{R(\delta) - R(0)}{\delta \sum_{t \in W, g} \text{spend}_{tgc}}
 
-    With carry-out spend changes *in the window only*, and :math:`R(h)` counts revenue until
+    With carry-out, spend changes *in the window only*, and :math:`R(h)` counts revenue until
     ``l_max - 1`` periods after the window. Each of the two is the derivative of the return of the
-    same rule (`roas`), so that for a channel with a linear curve both are equal. The derivative
-    is exact, by a complex step.
+    same rule (`roas`), so both are equal if the curve of the channel is linear. The derivative is
+    exact, by a complex step.
 
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset with all its dates, or an ensemble of them, lazily if it is lazy.
+        A generated Dataset with all its dates, or an ensemble, which may be lazy.
     by : {"channel", "geo"} or both, default "channel"
-        What to tell apart; all spend of the rest changes together, in equal proportion.
+        Dims of the result. The spend of all others changes in equal proportion.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
     delta : float, optional
@@ -171,7 +171,7 @@ def mroas(
     Returns
     -------
     DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
-        Currency of revenue per currency of spend; NaN where nothing was spent. With
+        Currency of revenue per currency of spend; NaN without spend. With
         `with_carryout` it has the coordinate ``complete``, as `roas` has.
 
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts and
@@ -182,7 +182,7 @@ def mroas(
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable or its spend does not make its contributions.
+        If `ds` lacks a variable or if its contributions do not follow from its spend.
     ConfigError
         If `by`, the window or `delta` is not valid, or `within_data` has no carry-out to cut.
 
@@ -229,7 +229,7 @@ def attribution(
     window: Window = None,
     freq: str | None = None,
 ) -> xr.DataArray:
-    r"""Compute the share of expected sales, or of media's part of them, that each channel makes.
+    r"""Compute each channel's share of expected sales, or of the contribution of all media.
 
     .. math::
 
@@ -238,9 +238,9 @@ def attribution(
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset, or an ensemble of them, lazily if it is lazy.
+        A generated Dataset, or an ensemble, which may be lazy.
     by : {"channel", "geo"} or both, default "channel"
-        What to tell apart. With geos, the shares are of the geo's own sales or media.
+        Dims of the result. With geos, the shares are of the geo's own sales or media.
     of : {"sales", "media"}
         Whole that the share is of: the sum of ``mu``, or of all channels' contributions.
     window, freq : optional
@@ -259,9 +259,9 @@ def attribution(
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, or its spend does not make its contributions.
+        If `ds` lacks a variable, or if its contributions do not follow from its spend.
     ConfigError
-        If `by`, `of` or the window is something else.
+        If `by`, `of` or the window is not valid.
 
     Examples
     --------
@@ -289,7 +289,7 @@ def cost_per_incremental(
     window: Window = None,
     freq: str | None = None,
 ) -> xr.DataArray:
-    r"""Compute what a unit of the KPI costs that would not have been without the channel.
+    r"""Compute the spend per incremental unit of the KPI.
 
     .. math::
 
@@ -298,17 +298,16 @@ def cost_per_incremental(
     Parameters
     ----------
     ds : Dataset
-        A generated Dataset, or an ensemble of them, lazily if it is lazy.
+        A generated Dataset, or an ensemble, which may be lazy.
     by : {"channel", "geo"} or both, default "channel"
-        What to tell apart; sums run over the rest.
+        Dims of the result; the others are summed.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
 
     Returns
     -------
     DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
-        Currency per unit of the KPI; NaN where nothing was spent, infinite where spend adds
-        nothing.
+        Currency per unit of the KPI; NaN without spend, infinite if spend adds nothing.
 
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
         that of the window's spend after its end does not. *Sign*: positive where spend adds
@@ -317,9 +316,9 @@ def cost_per_incremental(
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, or its spend does not make its contributions.
+        If `ds` lacks a variable, or if its contributions do not follow from its spend.
     ConfigError
-        If `by` or the window is something else.
+        If `by` or the window is not valid.
 
     Examples
     --------
@@ -342,12 +341,12 @@ def cost_per_incremental(
 
 
 def summed_over(by: By) -> list[str]:
-    """Dims of media that are not told apart.
+    """Return the dims of media that are summed.
 
     Raises
     ------
     ConfigError
-        If `by` names something else than a geo or channel.
+        If `by` names something other than a geo or channel.
     """
     names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
     for name in names:
@@ -357,24 +356,24 @@ def summed_over(by: By) -> list[str]:
 
 
 def total(array: xr.DataArray, over: list[str], windows: Windows) -> xr.DataArray:
-    """Sum over dims, and over the dates of each window."""
+    """Return the sum over dims, and over the dates of each window."""
     apart = [dim for dim in over if dim != "date" and dim in array.dims]
     return in_order(windows.sum(array.astype(float, copy=False).sum(apart, skipna=False)))
 
 
 def by_window(windows: Windows, function: Callable[[slice], FloatArray]) -> FloatArray:
-    """Results of `function` for each window, dims (..., period)."""
+    """Return the results of `function` for each window, dims (..., period)."""
     return np.stack([function(period) for period in windows.periods], axis=-1)
 
 
 def summed(array: xr.DataArray, windows: Windows, over: list[str]) -> xr.DataArray:
-    """Array with the dims `EARNED` summed over dims, and labelled by period."""
+    """Return an array with the dims `EARNED`, summed over dims and labelled by period."""
     apart = [dim for dim in over if dim != "date"]
     return in_order(windows.label(array.sum(apart, skipna=False)))
 
 
 def with_complete(figures: Figures, ds: xr.Dataset, over: list[str], windows: Windows) -> Figures:
-    """Figures with the coordinate ``complete``: whether all carry-out arrives by the last date."""
+    """Add the coordinate ``complete``: True if all carry-out arrives by the last date."""
     late = (ds["spend"] > 0) & outlasts_data(ds)
     attrs = {"units": "1", "long_name": "whether all carry-out arrives by the last date"}
     complete = total(late, over, windows) == 0
@@ -384,7 +383,7 @@ def with_complete(figures: Figures, ds: xr.Dataset, over: list[str], windows: Wi
 def share(
     contribution: xr.DataArray, mu: xr.DataArray | None, over: list[str], windows: Windows
 ) -> xr.DataArray:
-    """Share of `mu` that contributions are, or of all contributions where it is None."""
+    """Return contributions as a share of `mu`, or of all contributions if `mu` is None."""
     if mu is None:
         whole = total(contribution, [*{*over, "channel"}], windows)
     else:
@@ -393,30 +392,30 @@ def share(
 
 
 def in_order(array: xr.DataArray) -> xr.DataArray:
-    """Array with period, geo and channel last."""
+    """Return an array with period, geo and channel last."""
     dims = [dim for dim in ("period", *BY) if dim in array.dims]
     return array.transpose(..., *dims)
 
 
 def ratio(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
-    """Ratio; NaN where the denominator is not above 0."""
+    """Return the ratio; NaN if the denominator is not above 0."""
     return in_order(above / below.where(below > 0))
 
 
 def cost(spend: xr.DataArray, contribution: xr.DataArray) -> xr.DataArray:
-    """Spend per unit; NaN where nothing was spent, infinite where it adds nothing."""
-    # Without a division by zero, of which NumPy would warn when it is computed.
+    """Return spend per unit; NaN without spend, infinite if spend adds nothing."""
+    # Avoid a division by zero: NumPy would warn, for lazy data only at the computation.
     finite = spend.where(spend > 0) / contribution.where(contribution != 0)
     return in_order(finite.where((contribution != 0) | ~(spend > 0), np.inf))
 
 
 def checked_delta(delta: Any) -> float | None:
-    """Relative change of spend, or an error that says what is allowed.
+    """Return a relative change of spend, after a check.
 
     Raises
     ------
     ConfigError
-        If it is not a number, is 0, or leaves negative spend.
+        If it is not a number, is 0, or would make spend negative.
     """
     if delta is None:
         return None
@@ -432,12 +431,12 @@ def checked_delta(delta: Any) -> float | None:
 
 
 def check_carryout(with_carryout: bool, within_data: bool) -> None:
-    """Check that only a carry-out is cut at the last date.
+    """Raise if `within_data` is used without carry-out.
 
     Raises
     ------
     ConfigError
-        If `within_data` stands without `with_carryout`.
+        If `within_data` is True and `with_carryout` is False.
     """
     if within_data and not with_carryout:
         raise ConfigError(
@@ -448,12 +447,12 @@ def check_carryout(with_carryout: bool, within_data: bool) -> None:
 
 
 def meaning_of_carryout(where: str, within_data: bool) -> str:
-    """Text on where the carry-out of a figure ends."""
+    """Return a text on the end of the carry-out of a figure."""
     return f"{where}, up to the last date" if within_data else where
 
 
 def meaning_of_mroas(delta: float | None, with_carryout: bool, within_data: bool = False) -> str:
-    """Text on a marginal return."""
+    """Return a text on a marginal return."""
     change = "one more unit of spend" if delta is None else f"spend changed by {delta:+.4g} times"
     if not with_carryout:
         return (

@@ -1,4 +1,4 @@
-"""What the shape of a kernel or curve says in words: half-lives, limits, half-saturation."""
+"""Estimands of adstock and saturation shape: half-lives, limits and half-saturation."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, stages
 
-# Levels of spend between which every curve does its rising.
+# Levels of spend between which every curve rises.
 LOWEST, HIGHEST = 1e-100, 1e300
-# Powers of ten at which the end of a curve is looked for, and with which it is then found.
+# Powers of ten for the search of the end of a curve, first coarse, then fine.
 COARSE, FINE = range(-100, 301, 5), range(1, 5)
-# A curve has arrived at its limit if a doubling of spend changes it by this share at most.
+# A curve is at its limit if a doubling of spend changes it by at most this share.
 ARRIVED = 1e-9
-# Factor between three levels whose rises say if a slow curve has a limit. The rises must shrink
-# to this share: those of log(log(x)), which has none, shrink to 0.82.
+# Factor between three levels that show if a slow curve has a limit: its rises must shrink to this
+# share. The rises of log(log(x)), which has no limit, shrink to 0.82.
 FAR, CONVERGING = 1e50, 0.75
 # Share of a limit that may be extrapolated.
 EXTRAPOLATED = 1e-3
 ROUNDING = 1e-12
-# Halvings of an interval of logarithms down to the last digits.
+# Number of bisections down to the last digits.
 HALVINGS = 64
 
 
 def half_life(media: Media, weights: FloatArray) -> FloatArray:
-    """Periods after its peak in which the weight of a kernel falls to half the peak.
+    """Return the periods after its peak in which the weight of a kernel falls to half the peak.
 
-    This is what ``half_life`` means in a configuration, exactly where a kind has one. Elsewhere
-    the weights are interpolated on the log scale between lags, and end at l_max.
+    For kinds that can be configured by ``half_life`` it is exactly that number. For the others the
+    weights are interpolated on the log scale between lags, and end at l_max.
 
     Returns
     -------
@@ -53,10 +53,10 @@ def half_life(media: Media, weights: FloatArray) -> FloatArray:
 
 
 def half_of_effect(weights: FloatArray) -> FloatArray:
-    """Periods from the start of the spend until half of a kernel's mass has arrived.
+    """Return the periods from the spend until half of a kernel's mass has arrived.
 
-    The mass still to come is interpolated on the log scale between periods, which is exact for
-    a geometric kernel that l_max does not cut.
+    The remaining mass is interpolated on the log scale between periods. This is exact for a
+    geometric kernel that l_max does not cut.
 
     Returns
     -------
@@ -66,21 +66,21 @@ def half_of_effect(weights: FloatArray) -> FloatArray:
 
 
 def _halved(falling: FloatArray) -> FloatArray:
-    """Position on the last axis where falling values reach half of the first one."""
+    """Return the position on the last axis where falling values reach half of the first one."""
     first = falling[..., :1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Twice the values in units of the first; there is nothing after the last.
+        # Twice the values in units of the first value, with 0 after the last.
         values = np.append(2 * falling / first, np.zeros_like(first), axis=-1)
         after = (values <= 1).argmax(axis=-1)[..., None]
         above = np.take_along_axis(values, np.maximum(after - 1, 0), axis=-1)
         below = np.take_along_axis(values, after, axis=-1)
-        # A value of 0 is reached at once: its logarithm is minus infinity.
+        # The logarithm of 0 is minus infinity: the position is exact there.
         position = after - 1 + np.log(above) / (np.log(above) - np.log(below))
     return np.asarray(np.where(first > 0, position, np.nan)[..., 0])
 
 
 def _half_life_of(alpha_at: Callable[[float], float], alpha: FloatArray) -> FloatArray:
-    """Half-life that makes alpha what it is, by halving an interval of its logarithm."""
+    """Return the half-life that gives alpha, by bisection of its logarithm."""
     low, high = np.full(alpha.shape, -40.0), np.full(alpha.shape, 40.0)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -91,7 +91,7 @@ def _half_life_of(alpha_at: Callable[[float], float], alpha: FloatArray) -> Floa
 
 
 def _applied(function: Callable[[float], float], values: FloatArray) -> FloatArray:
-    """Function of each value; those of the library take arrays, a user's own need not."""
+    """Return a function of each value, one by one if a user's function takes no arrays."""
     whole: Callable[[Any], Any] = function
     try:
         return np.asarray(whole(values))
@@ -100,10 +100,11 @@ def _applied(function: Callable[[float], float], values: FloatArray) -> FloatArr
 
 
 def limits(media: Media) -> FloatArray:
-    """Limit of each curve of amplitude 1; NaN where there is no finite one.
+    """Return the limit of each curve of amplitude 1; NaN if it has no finite limit.
 
-    It is the value at infinite spend. A curve that has none there, as ``x / (1 + x)`` in floating
-    point, is followed to the largest levels: NaN where it rises on, or is not near its limit.
+    The limit is the value at infinite spend. Some curves have no value there in floating point,
+    such as ``x / (1 + x)``. These are followed to the largest levels: NaN if they still rise there,
+    or are not near a limit.
 
     Returns
     -------
@@ -116,7 +117,7 @@ def limits(media: Media) -> FloatArray:
 def half_saturation(
     media: Media, weights: FloatArray, split: FloatArray, *, together: bool
 ) -> FloatArray:
-    """Spend per period that makes, in the long run, half of what any spend could make.
+    """Return the constant spend per period that makes half of the limit in the long run.
 
     Parameters
     ----------
@@ -127,20 +128,20 @@ def half_saturation(
     split : array, dims (channel, geo)
         Spend in each geo, in any unit, if the geos are taken together.
     together : bool
-        Whether the geos are taken together.
+        If True, the geos are taken together.
 
     Returns
     -------
     array, dims (..., channel, geo)
-        Currency per period, constant over time; of all geos, in a dim of length 1, if they are
-        taken together. NaN where there is no finite limit.
+        Currency per period. The dim of the geos has length 1 if they are taken together. NaN if
+        there is no finite limit.
     """
     mass = weights.sum(axis=-1, keepdims=True)
     share = split / split.sum(axis=-1, keepdims=True) if together else np.ones_like(split)
     weight = amplitude_weights(media) if together else np.ones_like(split)
 
     def made(level: FloatArray | float) -> FloatArray:
-        # A geo without a share spends nothing, even of an infinite level.
+        # A geo with share 0 has spend 0, even if the level is infinite.
         spend = np.where(share > 0, level * share, 0.0)
         by_geo = weight * _steady(spend, media, mass)[1]
         return np.asarray(by_geo.sum(axis=-1, keepdims=True) if together else by_geo)
@@ -163,28 +164,28 @@ def amplitude_weights(media: Media) -> FloatArray:
 def _steady(spend: FloatArray, media: Media, mass: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Curve, and response of amplitude 1, under constant spend, dims (..., channel, geo)."""
     with np.errstate(all="ignore"):
-        # Under constant spend a kernel acts as its mass on one date.
+        # Under constant spend, a kernel multiplies the spend by its mass.
         _, saturated, response = stages(spend[..., None], media, mass)
     return saturated[..., 0], response[..., 0]
 
 
 def _limit(function: Callable[[Any], FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Limit of curves, NaN where there is no finite one, and a level that comes near to it."""
+    """Return the limit of curves, NaN if not finite, and a level that comes near to it."""
     with np.errstate(all="ignore"):
         limit = np.array(_at_infinity(function))
         last = np.full(limit.shape, HIGHEST)
         unknown = np.isnan(limit)
         if unknown.any():
-            # Infinity over infinity, as of x / (1 + x), has no value; larger and larger x have.
+            # Infinity over infinity, as in x / (1 + x), is NaN; large x have a value.
             last = np.where(unknown, _last_level(function, limit.shape), last)
             limit = np.where(unknown, _extrapolated(function, last), limit)
-    # A number near the end of the range has overflowed.
+    # Treat numbers near the largest float as overflowed.
     is_limit = (np.abs(limit) < HIGHEST) & (limit != 0)
     return np.where(is_limit, limit, np.nan), last
 
 
 def _at_infinity(function: Callable[[Any], FloatArray]) -> FloatArray:
-    """Values of curves at infinite spend; NaN where a curve refuses it, as a user's own may."""
+    """Return curves at infinite spend; NaN if a user's curve cannot take it."""
     refusals = (ValueError, ArithmeticError)
     try:
         return function(np.inf)
@@ -199,7 +200,7 @@ def _at_infinity(function: Callable[[Any], FloatArray]) -> FloatArray:
 
 
 def _last_level(function: Callable[[Any], FloatArray], shape: tuple[int, ...]) -> FloatArray:
-    """Largest level up to which curves do not fall, as they do where a part of them overflows."""
+    """Return the largest level at which no part of a curve has overflowed."""
     level, largest = np.ones(shape), np.zeros(shape)
     for exponents in (COARSE, FINE):
         start = level
@@ -213,10 +214,10 @@ def _last_level(function: Callable[[Any], FloatArray], shape: tuple[int, ...]) -
 
 
 def _extrapolated(function: Callable[[Any], FloatArray], last: FloatArray) -> FloatArray:
-    """Limit of curves from their values up to a level; NaN where they do not come near one."""
+    """Return the limit of curves from values up to a level; NaN if they are not near one."""
     value = function(last)
     has_arrived = np.abs(value - function(last / 2)) <= ARRIVED * np.abs(value)
-    # Aitken's method: rises that shrink by a constant factor are a geometric series.
+    # Aitken's delta-squared method: rises that shrink by a constant factor are a geometric series.
     middle = function(last / FAR)
     rise = value - middle
     factor = rise / (middle - function(last / FAR**2))

@@ -1,4 +1,4 @@
-"""The dates that a figure is of: one window, or every period of a frequency within it."""
+"""Windows of dates: one window, or every period of a frequency within it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FREQUENCIES = ("D", *TARGETS)
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows that follow one another without a gap.
+    """Windows that follow each other without a gap.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ class Windows:
         return np.array([float(period.stop - period.start) for period in self.periods])
 
     def sum_last(self, values: FloatArray) -> FloatArray:
-        """Values with dims (..., date) summed within each window, dims (..., period)."""
+        """Return values with dims (..., date) summed within each window, dims (..., period)."""
         first, last = self.periods[0].start, self.periods[-1].stop
         starts = [period.start - first for period in self.periods]
         return np.asarray(np.add.reduceat(values[..., first:last], starts, axis=-1))
 
     def sum(self, array: xr.DataArray) -> xr.DataArray:
-        """Sum over the date; with labels, over that of each window, along a dim ``period``.
+        """Return an array summed over its dates; with labels, over each window, along ``period``.
 
-        A missing number is not skipped.
+        Missing numbers are not skipped.
         """
         if self.labels is None:
             return array.isel(date=self.periods[0]).sum("date", skipna=False)
@@ -68,7 +68,7 @@ class Windows:
         return self.label(summed)
 
     def label(self, array: xr.DataArray) -> xr.DataArray:
-        """Array whose dim ``period``, if it has one, gets its labels; without labels it goes."""
+        """Return an array with labels on its dim ``period``; without labels, drop the dim."""
         if "period" not in array.dims:
             return array
         if self.labels is None:
@@ -89,7 +89,7 @@ class Windows:
         return array.transpose("period", ...).assign_coords(coords)
 
     def describe(self) -> str:
-        """First and last date."""
+        """Return first and last date as text."""
         ends = self.dates[[self.periods[0].start, self.periods[-1].stop - 1]]
         return " to ".join(np.datetime_as_string(ends, unit="D"))
 

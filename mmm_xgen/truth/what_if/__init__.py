@@ -1,1 +1,1 @@
-"""Changes of spend: counterfactuals, scenarios, and lift tests."""
+"""Changes of spend: counterfactuals, scenarios and lift tests."""

@@ -1,4 +1,4 @@
-"""What would have been: a Dataset under another spend."""
+"""Counterfactuals: a Dataset under another spend."""
 
 from __future__ import annotations
 
@@ -31,54 +31,54 @@ from mmm_xgen.truth.media import (
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
 MEDIA_DIMS = ("date", "geo", "channel")
-# What spend changes, apart from itself.
+# Variables that change with the spend.
 RESPONSES = ("carryover", "saturated", "channel_contribution")
-# Letters of the longest text that is a date.
+# Number of letters of the longest text that can be a date.
 LONGEST_DATE = 40
-# A stored contribution may differ by this much, relatively, from what its spend makes.
+# Largest relative difference between stored contributions and those computed from the spend.
 TOLERANCE = 1e-7
-# The same where the file has 7 digits, of the parameters too.
+# The same for files of float32, whose parameters have 7 digits too.
 TOLERANCE_OF_FLOAT32 = 1e-4
 
 
 @in_memory
 def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
-    r"""Return the Dataset as it would have been under another spend.
+    r"""Return the Dataset under another spend, with everything else unchanged.
 
     With :math:`C` the contributions of the channels under today's spend and :math:`C'` those
-    under the other:
+    under the other spend:
 
     .. math:: \mu'_t = \mu_t + \sum_c (C'_{tc} - C_{tc}), \qquad y'_t = \mu'_t + \text{noise}_t
 
-    Baseline, controls, noise, parameters and the spend before the window stay as they are, and
-    y is not clipped at 0 again. Cells that no change of spend reaches, not even by carry-over,
-    keep every bit of theirs, so that ``simulate(ds, spend=ds.spend)`` is identical to `ds`.
+    Baseline, controls, noise, parameters and the spend before the window stay, and y is not clipped
+    at 0 again. Cells that the change does not reach, even by carry-over, keep every bit, so
+    ``simulate(ds, spend=ds.spend)`` is identical to `ds`.
 
     Parameters
     ----------
     ds : Dataset
         A generated Dataset with all its dates; it may be a selection of geos or channels.
     spend : DataArray, dims (date, geo, channel) and more
-        Currency per period. Dates, geos and channels that it does not have keep today's spend;
-        instead of a dim it may have a scalar coordinate, as ``ds.spend.sel(channel="TV")``
-        does. Further dims (scenario, draw) lead the results. It is taken as it is: experiments
-        of the configuration are in ``ds.spend`` already and change nothing here.
+        Currency per period. Missing dates, geos and channels keep today's spend. A scalar
+        coordinate can replace a dim, as in ``ds.spend.sel(channel="TV")``. Further dims (scenario,
+        draw) come first in the results. Experiments of the configuration are part of ``ds.spend``
+        and are not applied again.
 
     Returns
     -------
     Dataset
         `ds` with other ``spend``, ``carryover``, ``saturated``, ``channel_contribution``,
-        ``mu`` and ``y``. If anything changed, ``attrs["counterfactual"]`` says what, and the
-        configuration moves to ``attrs["factual_config"]``: it made `ds`, not this.
+        ``mu`` and ``y``. If anything changed, ``attrs["counterfactual"]`` describes it, and the
+        configuration moves to ``attrs["factual_config"]``, because it does not generate this.
 
     Raises
     ------
     ConfigError
-        If spend is negative, missing or infinite; it names date, geo and channel.
+        If spend is negative, missing or infinite. The message names date, geo and channel.
     AlignmentError
-        If `spend` has a label that `ds` does not have, or a label twice, or no labels at all.
+        If `spend` has a label that `ds` does not have, a label twice, or no labels.
     SchemaError
-        If the contributions of `ds` are not what its spend makes, as after a cut of dates.
+        If the contributions of `ds` do not follow from its spend, as after a cut of dates.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     effect, weights = array_of(ds, "effect", "geo", "channel"), lag_weights(media)
     stored = {name: array_of(ds, name, "channel", "geo", "date") for name in RESPONSES}
     carryover, saturated, response = stages(new_spend, media, weights, history)
-    # Rounding must not move what no change reaches, so those cells are kept, not recomputed.
+    # Keep the cells that the change does not reach, so that rounding does not change them.
     reached = convolve(changed.astype(float), (weights != 0).astype(float)) > 0
     made = (*per_effect((carryover, saturated), media, effect), contribute(response, media))
     new = dict(zip(RESPONSES, made, strict=True))
@@ -121,7 +121,7 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
 
 
 def _labelled(ds: xr.Dataset, plan: xr.DataArray, name: str, values: FloatArray) -> xr.DataArray:
-    """Arrays with the date last, as the variable of that name in `ds` is."""
+    """Return arrays with dates last, labelled like the variable of that name in `ds`."""
     extra = plan.dims[:-3]
     dims = (*extra, *reversed(describe(name).dims))
     coords = {key: coord for key, coord in plan.coords.items() if set(coord.dims) <= {*extra}}
@@ -130,7 +130,7 @@ def _labelled(ds: xr.Dataset, plan: xr.DataArray, name: str, values: FloatArray)
 
 
 def _stamped(simulated: xr.Dataset, plan: xr.DataArray, changed: NDArray[np.bool_]) -> xr.Dataset:
-    """Say that the Dataset is a counterfactual and that its configuration did not make it."""
+    """Mark the Dataset as a counterfactual, which its configuration does not generate."""
     cells = changed.reshape(-1, *changed.shape[-3:]).any(axis=0)
     channel, geo, date = (np.unique(positions) for positions in np.nonzero(cells))
     channels, geos, dates = (
@@ -152,7 +152,7 @@ def _stamped(simulated: xr.Dataset, plan: xr.DataArray, changed: NDArray[np.bool
 
 
 def refuse_foreign_contribution(ds: xr.Dataset) -> None:
-    """Refuse a Dataset whose spend does not make its contributions: any what-if would be wrong.
+    """Raise if contributions do not follow from the spend: every what-if would be wrong.
 
     Parameters
     ----------
@@ -171,12 +171,12 @@ def refuse_foreign_contribution(ds: xr.Dataset) -> None:
 
 
 def refuse_unequal(stored: FloatArray, today: FloatArray) -> None:
-    """Refuse contributions that spend does not make, dims (..., channel, geo, date).
+    """Raise if contributions, dims (..., channel, geo, date), do not follow from the spend.
 
     Raises
     ------
     SchemaError
-        If they differ by more than rounding, that of a file of float32 included.
+        If they differ by more than rounding. The tolerance allows for files of float32.
     """
     tolerance = TOLERANCE if stored.dtype == float else TOLERANCE_OF_FLOAT32
     sizes, known = np.abs(stored), np.isfinite(stored)
@@ -190,16 +190,16 @@ def refuse_unequal(stored: FloatArray, today: FloatArray) -> None:
         )
 
 
-# What the words of a caller mean --------------------------------------------------------------
+# Arguments -------------------------------------------------------------------------------------
 
 
 def window_periods(ds: xr.Dataset, window: Window) -> slice:
-    """Positions of the dates in a window, which both ends belong to.
+    """Return the positions of the dates in a window; both ends belong to it.
 
     Raises
     ------
     ConfigError
-        If the window is no window, or no date is in it.
+        If the window is not valid, or contains no date.
 
     Examples
     --------
@@ -225,7 +225,7 @@ def window_periods(ds: xr.Dataset, window: Window) -> slice:
         ends = [window, window]
     if len(ends) != 2 or any(isinstance(end, Real) for end in ends):
         raise problem
-    # The time to read a text as a date grows with its length.
+    # Reading a long text as a date would take long.
     if any(isinstance(end, str) and len(end) > LONGEST_DATE for end in ends):
         raise problem
     try:
@@ -244,14 +244,14 @@ def window_periods(ds: xr.Dataset, window: Window) -> slice:
 
 
 def geo_positions(ds: xr.Dataset, geo: str | Sequence[str] | None) -> list[int]:
-    """Positions of one geo, of several, or of all.
+    """Return the positions of one geo, of several, or of all.
 
     Raises
     ------
     AlignmentError
         If there is no such geo.
     ConfigError
-        If it is no label and no list of labels, or the list is empty.
+        If it is neither a label nor a list of labels, or the list is empty.
     """
     known = [str(name) for name in ds["geo"].values]
     if geo is None:
@@ -268,14 +268,14 @@ def geo_positions(ds: xr.Dataset, geo: str | Sequence[str] | None) -> list[int]:
 
 
 def full_plan(ds: xr.Dataset, spend: xr.DataArray) -> xr.DataArray:
-    """Spend of every date, geo and channel: that of a plan where it has one, else today's.
+    """Complete a plan: the spend of every date, geo and channel, today's if the plan lacks it.
 
     Parameters
     ----------
     ds : Dataset
         A generated Dataset.
     spend : DataArray
-        As for `simulate`.
+        Plan, as for `simulate`.
 
     Returns
     -------
@@ -316,7 +316,7 @@ def full_plan(ds: xr.Dataset, spend: xr.DataArray) -> xr.DataArray:
 
 
 def _positions(ds: xr.Dataset, spend: xr.DataArray, dim: str) -> list[int]:
-    """Where in `ds` the labels of a plan are."""
+    """Return the positions in `ds` of the labels of a plan."""
     if dim not in spend.coords:
         if spend.sizes[dim] != ds.sizes[dim]:
             raise AlignmentError(
@@ -350,7 +350,7 @@ def _positions(ds: xr.Dataset, spend: xr.DataArray, dim: str) -> list[int]:
 
 
 def _checked_values(spend: xr.DataArray) -> FloatArray:
-    """Values of a plan, or an error that names the first bad one."""
+    """Return the values of a plan, after a check that names the first bad one."""
     raw = spend.to_numpy()
     if raw.dtype.kind not in "iuf":
         raise ConfigError(f"found spend of type {raw.dtype}, allowed: numbers")

@@ -1,4 +1,4 @@
-"""Lift tests whose truth is known, in the forms in which models take them."""
+"""Lift tests with known truth, in the forms that models take."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from mmm_xgen.truth.what_if.counterfactual import (
 
 Estimand: TypeAlias = Literal["steady_state", "in_test", "in_test_and_cooldown"]
 
-# Columns in which the rows of one test agree.
+# Columns that identify a test.
 TEST = ["channel", "start", "end", "change", "estimand"]
 
 
@@ -56,10 +56,11 @@ def lift_test(
     allow_any_sign: bool = False,
     within_data: bool = False,
 ) -> pd.DataFrame:
-    r"""Geo test of one channel: its true lift, and an estimate of it with a known error.
+    r"""Run a geo test of one channel: its true lift, and an estimate with a known error.
 
-    Spend s without the test becomes :math:`s (1 + \text{change})` in the window. With n periods
-    in the window, C and C' the contributions without and with the test, and f the curve:
+    In the window, the spend s without the test becomes :math:`s (1 + \text{change})`. n is the
+    number of periods in the window, C and C' are the contributions without and with the test, and
+    f is the curve:
 
     ========================  =================================================================
     `estimand`                true lift per period of the test, in each geo
@@ -76,16 +77,16 @@ def lift_test(
                               divided by n
     ========================  =================================================================
 
-    Nothing is spent after the last date, and a unit of the KPI is worth what it was on that date.
+    After the last date, spend is 0 and the revenue per KPI unit stays at its last value.
 
     More sales count positive: the lift of a channel that is switched off is negative. The
-    estimate is :math:`\text{true lift} + \text{se} \cdot z` with z standard normal, from a stream
-    of its own name, so that neither the panel's noise nor another test knows it; a geo has the
-    same z whichever geos are tested with it.
+    estimate is :math:`\text{true lift} + \text{se} \cdot z` with z standard normal. It has its own
+    random stream, so it is independent of the noise of the data and of other tests. A geo has the
+    same z, whichever geos are tested with it.
 
-    PyMC-Marketing's likelihood of a lift, :math:`\beta (f(x + \Delta x) - f(x))`, knows no
-    adstock. So the frame has :math:`x = \bar s W` and the lift, or with ``adstock_first=False``
-    :math:`x = \bar s` and the lift divided by W, which ``lift_factor`` then is (1 elsewhere).
+    PyMC-Marketing's likelihood of a lift, :math:`\beta (f(x + \Delta x) - f(x))`, has no adstock.
+    So the frame has :math:`x = \bar s W` and the lift. With ``adstock_first=False`` it has
+    :math:`x = \bar s` and the lift divided by W, and ``lift_factor`` is W (otherwise 1).
 
     Parameters
     ----------
@@ -102,29 +103,29 @@ def lift_test(
     geos : str or list of str, optional
         Geos in the test; all of them by default.
     estimand : {"steady_state", "in_test", "in_test_and_cooldown"}
-        What the test measures.
+        Definition of the lift, as above.
     spend : DataArray, optional
-        Spend without the test, as for `simulate`, where `ds` has the test in it already;
-        today's by default. A Dataset with ``experiments`` in its configuration has it without
-        them as ``generate_mmm_dataset(config.replace(experiments=())).spend``.
+        Spend without the test, as for `simulate`, if `ds` already contains the test. Default:
+        the spend of `ds`. For a configuration with ``experiments``, the spend without them is
+        ``generate_mmm_dataset(config.replace(experiments=())).spend``.
     seed : int
         Seed of the estimates.
     labels : {"column", "channel"}
-        What the channel is called: its column in the wide frame (``x1-TV``), or its label.
+        Name of the channel in the result: its column in the wide frame (``x1-TV``), or its label.
     allow_any_sign : bool
-        Whether an estimate may contradict the sign of the change, as it often does for a
-        channel with little effect, and half the time for a placebo.
+        If True, an estimate may contradict the sign of the change. This is frequent for a channel
+        with little effect, and happens half the time for a placebo.
     within_data : bool, default False
-        Whether the cool-down ends at the last date, as in PyMC-Marketing's incrementality.
+        If True, the cool-down ends at the last date, as in PyMC-Marketing's incrementality.
 
     Returns
     -------
-    DataFrame, one row a geo
-        What PyMC-Marketing's ``add_lift_test_measurements`` takes, in original units:
+    DataFrame, one row per geo
+        Columns for PyMC-Marketing's ``add_lift_test_measurements``, in original units:
         ``channel``, ``geo``, ``x`` and ``delta_x`` (currency per period), ``delta_y`` (estimate)
-        and ``sigma`` (KPI units per period). Beside it the truth: ``true_delta_y``; ``true_roi``
+        and ``sigma`` (KPI units per period). Columns with the truth: ``true_delta_y``; ``true_roi``
         (revenue of the lift per currency of the change); ``true_roas_with_carryout`` (of all
-        spend in the window, Meridian's estimand); and what the test was: ``spend``,
+        spend in the window, Meridian's estimand). Columns on the test: ``spend``,
         ``delta_spend``, ``lift_factor`` (lift per ``delta_y``), ``revenue_per_kpi`` (mean over
         the dates that count, weighted by their lift; of a steady state the plain mean of the
         window), ``start``, ``end``, ``n_periods``, ``change``, ``estimand``, ``complete``
@@ -136,13 +137,13 @@ def lift_test(
     ------
     ConfigError
         If an argument is impossible, a geo spends nothing in the window, or an estimate
-        contradicts the sign of the change: releases of PyMC-Marketing such as 0.19 refuse such a
-        frame. With `allow_any_sign` it is kept as it is, for releases from 1.3 on, whose
-        likelihood is normal. Trying seeds until one fits would bias the estimates upwards.
+        contradicts the sign of the change, which releases of PyMC-Marketing such as 0.19 do not
+        accept. With `allow_any_sign` it is kept, for releases from 1.3 on, whose likelihood is
+        normal. Trying seeds until one fits would bias the estimates upwards.
     AlignmentError
         If there is no such channel or geo.
     SchemaError
-        If the contributions of `ds` are not what its spend makes.
+        If the contributions of `ds` do not follow from its spend.
 
     Examples
     --------
@@ -232,7 +233,7 @@ def _check(change: Any, estimand: str, seed: Any, labels: str) -> None:
 
 
 def _errors(se: float | Mapping[str, float], geos: list[str]) -> FloatArray:
-    """Standard error of every geo of the test."""
+    """Return the standard error of every geo of the test."""
     if isinstance(se, Mapping):
         for geo in geos:
             if geo not in se:
@@ -277,7 +278,7 @@ def _refuse_wrong_sign(estimate: FloatArray, change: float, channel: str, geos: 
 
 
 def _steady_lift(media: Media, level: FloatArray, change: float) -> FloatArray:
-    """Lift per period at constant spend, dims (geo,): the response after the longest carry-over."""
+    """Return the lift per period at constant spend, dims (geo,), after the longest carry-over."""
     constant = np.broadcast_to(level[:, None], (1, level.size, media.l_max[0]))
     made = contribution(np.stack([constant, constant * (1 + change)]), media)[:, 0, :, -1]
     return np.asarray(made[1] - made[0])
@@ -286,7 +287,7 @@ def _steady_lift(media: Media, level: FloatArray, change: float) -> FloatArray:
 def _dynamic_lift(
     part: xr.Dataset, base: FloatArray, periods: slice, change: float, after: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Lift and price from the window's start to the end of the cooldown, dims (geo, date).
+    """Return lift and revenue per KPI unit from the start to the end of the cool-down, (geo, date).
 
     And the revenue lost without the spend of the window, dims (geo,). `base` has dims
     (channel, geo, date) with one channel; `after` dates without spend follow the last one.
@@ -304,7 +305,7 @@ def _dynamic_lift(
 
 
 def _price_of(rise: FloatArray, price: FloatArray, length: int) -> FloatArray:
-    """Revenue per KPI unit of a lift, dims (geo,); of one that is 0, the mean of the window."""
+    """Return the revenue per KPI unit of a lift, dims (geo,), or the window's mean if it is 0."""
     total = rise.sum(axis=-1)
     weighted = (np.ptp(price, axis=-1) > 0) & (total != 0)
     revenue = (rise * price).sum(axis=-1)
@@ -313,12 +314,12 @@ def _price_of(rise: FloatArray, price: FloatArray, length: int) -> FloatArray:
 
 
 def _carried(media: Media) -> tuple[FloatArray, FloatArray]:
-    """What adstock multiplies constant spend by, and what it multiplies the curve by."""
+    """Return the factors of adstock under constant spend: inside the curve, and outside of it."""
     ones = np.ones(media.amplitude.shape[0])
     if media.normalize[0]:
         return ones, ones
     weight = np.asarray(lag_weights(media)[0].sum(axis=-1))
-    # Where the curve comes first, its argument is the spend itself.
+    # If the curve comes first, its argument is the spend itself.
     return (weight, ones) if media.adstock_first else (ones, weight)
 
 
@@ -332,11 +333,11 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     .. math:: \text{mean} = \frac{\sum_g n\, \Delta y_g\, r_g}{\sum_g n\, \Delta s_g}, \qquad
         \text{sd} = \frac{\sqrt{\sum_g (n\, \sigma_g\, r_g)^2}}{|\sum_g n\, \Delta s_g|}
 
-    Meridian's ROI in a calibration window is the revenue lost, carry-out included, if spend
-    were 0 *in the window only*, over that spend. A test of it switches the channel off
+    Meridian's ROI in a calibration window is the revenue lost, carry-out included, if spend were 0
+    *in the window only*, divided by that spend. A test measures it if it switches the channel off
     (``change=-1``) in all geos and has the estimand ``in_test_and_cooldown``: then ``true_mean``
-    equals ``true_roas_with_carryout``. Any other test measures something else, a marginal
-    return for one, and the two columns show by how much such a prior is off.
+    equals ``true_roas_with_carryout``. Any other test measures something else, such as a marginal
+    return. The difference of the two columns is the bias of such a prior.
 
     Parameters
     ----------
@@ -346,12 +347,12 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row a test
+    DataFrame, one row per test
         ``channel``, ``mean``, ``sd``, ``true_mean`` and ``true_roas_with_carryout`` in revenue
         per currency; ``start`` and ``end`` of the window, ``change``, ``n_geos``, ``estimand``,
         ``complete``.
-        A mean that is not positive, as half of all tests of a placebo give, has no lognormal
-        prior: take ``Normal(mean, sd)`` there.
+        A mean that is not positive, as in half of all tests of a placebo, has no lognormal prior;
+        use ``Normal(mean, sd)``.
 
     Raises
     ------

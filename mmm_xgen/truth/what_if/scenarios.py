@@ -1,4 +1,4 @@
-"""What-ifs in one line, and several of them side by side in a table."""
+"""Changes of the spend in one line, and scenarios side by side in a table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Scenario: TypeAlias = xr.DataArray | Change | Sequence[Change]
 KEYS = ("channel", "geo", "window", "to", "by")
 ROUNDING = 1e-12
 
-# Units and meaning of every figure of a table, in the order of its columns.
+# Units and meaning of every column of a table, in order.
 FIGURES = {
     "spend": ("{currency}", "spend"),
     "sales": ("{kpi}", "expected sales"),
@@ -58,7 +58,7 @@ def change_investment(
     to: float | None = None,
     by: float | None = None,
 ) -> xr.DataArray:
-    """Today's spend with that of one channel changed, for `simulate` and for generation.
+    """Return today's spend with a change of one channel, for `simulate` and for generation.
 
     Parameters
     ----------
@@ -75,8 +75,7 @@ def change_investment(
     to : float, optional
         New spend, in currency per period *in every chosen geo*.
     by : float, optional
-        Relative change: 0.1 is 10% more, -1 nothing at all. It changes nothing where nothing
-        is spent.
+        Relative change: 0.1 is 10% more, -1 switches the channel off. Spend of 0 stays 0.
 
     Returns
     -------
@@ -141,7 +140,7 @@ def predict_impact(
 ) -> xr.Dataset:
     r"""Compute the effect of a change of one channel's spend on sales, exactly and without noise.
 
-    With :math:`C` today's contribution and :math:`C'` that under the changed spend, summed over
+    :math:`C` is today's contribution and :math:`C'` that under the changed spend. Sums run over
     the chosen geos and the dates from :math:`t_0` to :math:`t_1`:
 
     .. math:: \text{incremental sales} = \sum_{t, g} (C'_{tg} - C_{tg}), \qquad
@@ -152,25 +151,25 @@ def predict_impact(
         \text{incremental ROAS} = \frac{\text{incremental revenue}}{\text{incremental spend}}
 
     Variables without suffix end at the last date of the window; those with the suffix
-    ``_with_carryout`` end `l_max` - 1 periods later. After the last date nothing is spent, and a
-    unit of the KPI is worth what it was on that date. Spend before the window carries into both
-    sides alike. More spend counts positive.
+    ``_with_carryout`` end `l_max` - 1 periods later. After the last date, spend is 0 and the
+    revenue per KPI unit stays at its last value. Spend before the window is in both terms. More
+    spend counts positive.
 
     Parameters
     ----------
     ds, channel, geo, window, to, by
         As for `change_investment`.
     within_data : bool, default False
-        Whether carry-out ends at the last date.
+        If True, carry-out ends at the last date.
 
     Returns
     -------
     Dataset
         Scalars ``incremental_spend``, ``incremental_sales``, ``incremental_revenue``,
         ``incremental_profit``, ``incremental_roas``, and the last four with ``_with_carryout``.
-        The ratio is NaN unless spend rises by more than rounding and falls on no date in no geo:
-        its sign would mislead. Attributes: what was changed, and ``carryout_periods`` counted.
-        The coordinate ``complete`` says whether all carry-out arrives by the last date, so that
+        The ratio is NaN unless spend rises by more than rounding and falls on no date in any geo,
+        because its sign would mislead. Attributes: the change, and ``carryout_periods``. The
+        coordinate ``complete`` is True if all carry-out arrives by the last date, so
         `within_data` makes no difference.
 
     Raises
@@ -245,8 +244,8 @@ def predict_impact(
 def _rise_with_carryout(
     part: xr.Dataset, changed: xr.DataArray, after: int
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Rise of contributions and revenue per KPI unit, with `after` dates after the last one."""
-    # Dates after the last one have no labels.
+    """Return rise of contributions and revenue per KPI unit, with `after` dates after the last."""
+    # The dates after the last one have no labels.
     part, changed = part.drop_vars("date"), changed.drop_vars("date")
     plans = (spend.pad(date=(0, after), constant_values=0) for spend in (changed, part["spend"]))
     made, today = (respond(plan, part) for plan in plans)
@@ -255,11 +254,11 @@ def _rise_with_carryout(
 
 @in_memory
 def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.Dataset:
-    r"""Named scenarios side by side: what each spends, sells and adds to today, without noise.
+    r"""Compare named scenarios: spend, sales and the difference to today, without noise.
 
-    All sums run over all dates and geos of `ds`. Incremental is the scenario less today, so
-    that more counts positive; what a change in the last periods would still do after the last
-    date is not in it. With :math:`C` the contributions under a scenario:
+    Sums run over all dates and geos of `ds`. Incremental is the scenario minus today, so more
+    counts positive. Effects after the last date are not counted. :math:`C` are the contributions
+    under a scenario:
 
     .. math:: \text{sales} = \sum_{t, g} \mu_{tg} + \sum_{t, g, c} (C_{tgc} - C^{today}_{tgc}),
         \qquad \text{ROAS}_c = \frac{\sum_{t, g} C_{tgc}\, \text{revenue}_{tg}}
@@ -270,8 +269,8 @@ def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.D
     ds : Dataset
         A generated Dataset with all its dates.
     scenarios : mapping of str to DataArray, mapping or list of mappings
-        By name, a spend plan as for `simulate`, or one or more changes with the arguments of
-        `change_investment`, of which each starts from what those before it made:
+        Scenarios by name. A scenario is a spend plan as for `simulate`, or one or more changes
+        with the arguments of `change_investment`, each applied to the result of the one before:
         ``{"more TV": {"channel": "TV", "by": 0.2}}``. An empty list is today.
 
     Returns
@@ -282,8 +281,8 @@ def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.D
         revenue less incremental spend), ``incremental_roas`` (incremental revenue per unit of
         added spend) and ``roas`` (of all media). By channel (scenario, channel): the same with
         the prefix ``channel_``, and ``channel_contribution`` for sales. ``incremental_roas`` is
-        NaN unless spend rises and no spend falls, on any date, in any geo or channel: else its
-        sign would mislead. ``roas`` is NaN where spend is 0.
+        NaN unless spend rises and does not fall on any date, in any geo or channel, because its
+        sign would mislead. ``roas`` is NaN if spend is 0.
 
     Raises
     ------
@@ -313,7 +312,7 @@ def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.D
 
 
 def _row(ds: xr.Dataset, plan: xr.DataArray, today: xr.DataArray) -> xr.Dataset:
-    """Figures of one scenario by channel, dims (channel,)."""
+    """Return the figures of one scenario by channel, dims (channel,)."""
     made, rate = respond(plan, ds), ds["revenue_per_kpi"]
     rise = made - today
     figures = {
@@ -334,18 +333,18 @@ def _fall(plan: xr.DataArray, today: xr.DataArray) -> xr.DataArray:
 
 
 def _only_rises(added: Any, fall: Any, spend: Any) -> Any:
-    """Tell where total spend rises and no part of it falls, by more than rounding.
+    """Tell if total spend rises and no part of it falls, by more than rounding.
 
-    Only there a ratio of added revenue to added spend is a return. Where spend falls, saving
-    money at a gain has a negative ratio, and losing more than is saved a high one.
+    Only then is the ratio of added revenue to added spend a return. If spend falls, the ratio is
+    negative for a saving that gains, and high for a loss that exceeds the saving.
     """
-    # What a shift adds in one channel and takes from another leaves rounding behind.
+    # A shift between channels leaves a total change of the size of rounding.
     rounding = ROUNDING * (spend + abs(added))
     return (added > rounding) & (fall <= rounding)
 
 
 def _table(ds: xr.Dataset, by_channel: xr.Dataset) -> xr.Dataset:
-    """Totals beside the figures of the channels, labelled."""
+    """Return totals and the figures of the channels, labelled."""
     total = by_channel.sum("channel")
     media_revenue = total["revenue"]
     total["sales"] = ds["mu"].sum() + total["incremental_sales"]
@@ -377,7 +376,7 @@ def _table(ds: xr.Dataset, by_channel: xr.Dataset) -> xr.Dataset:
 
 
 def _plan(ds: xr.Dataset, name: str, scenario: Scenario) -> xr.DataArray:
-    """Spend under one scenario, dims (date, geo, channel)."""
+    """Return the spend under one scenario, dims (date, geo, channel)."""
     try:
         if isinstance(scenario, xr.DataArray):
             plan = full_plan(ds, scenario)
@@ -407,7 +406,7 @@ def _check_keys(change: Any) -> None:
 
 @in_memory
 def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
-    """Write a table of scenarios as CSV, one row a scenario, or as NetCDF.
+    """Write a table of scenarios as CSV, one row per scenario, or as NetCDF.
 
     Parameters
     ----------
@@ -446,7 +445,10 @@ def write_scenarios(table: xr.Dataset, path: str | Path) -> None:
 
 
 def scenario_frame(table: xr.Dataset) -> pd.DataFrame:
-    """Table of scenarios as a frame: one row a scenario, totals, then ``channel_spend:TV`` ..."""
+    """Return a table of scenarios as a frame with one row per scenario.
+
+    The columns are the totals, then those of the channels, such as ``channel_spend:TV``.
+    """
     if "scenario" not in table.dims or "spend" not in table:
         raise ConfigError("found no table of scenarios; pass one that compare_scenarios made")
     columns = {}
