@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,14 @@ def _value(value: Any, kind: str) -> str:
 
 
 # Dataset ---------------------------------------------------------------------------------------
+
+
+FAMILIES: dict[str, Mapping[str, Any]] = {
+    "adstock": ADSTOCKS,
+    "saturation": SATURATIONS,
+    "trend": TRENDS,
+    "noise": NOISES,
+}
 
 
 def _schema() -> str:

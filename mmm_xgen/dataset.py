@@ -194,7 +194,7 @@ def _array(values: Any) -> Any:
 
 
 def _meanings(config: MMMDataConfig) -> dict[str, list[Meaning]]:
-    """What the kinds in use say of their parameters, by Dataset name."""
+    """Return the units and meaning that the kinds in use give their parameters, by Dataset name."""
     found: dict[str, list[Meaning]] = {}
     stages: dict[str, Sequence[Any]] = {
         "adstock": config.adstocks,

@@ -148,7 +148,7 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
 def stages(
     spend: FloatArray, media: Media, weights: FloatArray, history: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return carry-over, saturated response, and the later of the two, which the amplitude multiplies.
+    """Return carry-over, saturated response, and the later of the two, to be scaled by amplitude.
 
     Parameters
     ----------

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from mmm_xgen.formatting.words import count
 from mmm_xgen.frames.panel import Panel, listed
 from mmm_xgen.frames.statistics import BoolArray, is_constant, moments
 from mmm_xgen.quality.grouping import Case, Trace
-from mmm_xgen.quality.report import count
 
 VIF_LIMIT = 10.0
 CORRELATION_LIMIT = 0.95
