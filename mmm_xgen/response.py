@@ -63,6 +63,8 @@ class Media:
     def amplitude(self) -> FloatArray:
         """Contribution where a curve of amplitude 1 is 1, dims (..., geo, channel)."""
         own = [self.parameters[name] for name in amplitude_names(self.saturation_kind)]
+        if not own:
+            return np.empty_like(self.spend_unit)
         shape = np.broadcast_shapes(*(values.shape for values in own))
         whole = np.empty(shape, dtype=np.result_type(*own))
         for channel, values in enumerate(own):
