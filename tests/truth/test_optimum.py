@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from mmm_xgen.truth.budget.curves import response_curve
 from mmm_xgen.truth.budget.global_search import maximize, smooth_above, steps_above
 from mmm_xgen.truth.budget.local_search import Problem
 from mmm_xgen.truth.budget.optimum import optimize_allocation, regret
+from mmm_xgen.truth.budget.piecewise_linear import Curves, maximize_curves, relax
 from mmm_xgen.truth.what_if.counterfactual import simulate
 
 HILL = "hill_function"
@@ -375,6 +377,39 @@ def test_the_bound_holds_for_curves_that_jump_between_the_levels_tried() -> None
         assert found.value <= exact + 1e-12
         assert found.bound >= exact - 1e-12
         assert found.spend.sum() <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_piecewise_linear_curves_against_every_allocation_of_a_grid(seed: int) -> None:
+    """Curves of any shape, falling ones included, groups with bounds, against brute force."""
+    rng = np.random.default_rng(seed)
+    levels, total = np.arange(5), 7
+    value = rng.normal(size=(4, len(levels))) + rng.choice([0.0, 1.0]) * np.sqrt(levels)
+    group, lower, upper = np.array([0, 0, 1, 1]), np.array([1.0, 2.0]), np.array([4.0, 5.0])
+    splits = np.stack(np.meshgrid(*[levels] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
+    sums = splits.reshape(-1, 2, 2).sum(axis=-1)
+    allowed = (
+        (sums >= lower).all(axis=1) & (sums <= upper).all(axis=1) & (sums.sum(axis=1) <= total)
+    )
+    # The best split of whole levels is the best of all, as bounds and nodes are whole numbers.
+    best = value[np.arange(4), splits[allowed]].sum(axis=1).max()
+    curves = Curves(
+        spend=np.tile(levels.astype(float), (4, 1)),
+        value=value,
+        budget=float(total),
+        group=group,
+        group_lower=lower,
+        group_upper=upper,
+        first=np.zeros(4, dtype=np.intp),
+        last=np.full(4, len(levels) - 1),
+    )
+    bound, _, found = maximize_curves(curves, 1e-12)
+    assert found.reached == pytest.approx(best, abs=1e-9)
+    assert bound == pytest.approx(best, abs=1e-9)
+    assert found.spend.sum() <= total + 1e-9
+    by_group = found.spend.reshape(2, 2).sum(axis=1)
+    assert (by_group >= lower - 1e-9).all() and (by_group <= upper + 1e-9).all()
+    assert relax(replace(curves, budget=2.0)) is None
 
 
 def test_steps_that_the_table_hides_need_the_bound_that_supposes_nothing() -> None:

@@ -12,6 +12,7 @@ from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.scoring.samples import samples
 from mmm_xgen.response import respond
 from mmm_xgen.truth.budget.optimum import optimize_allocation
+from mmm_xgen.truth.budget.piecewise_linear import Curves, maximize_curves
 from mmm_xgen.truth.what_if.counterfactual import Window
 
 # No channel's budget moves by more than this share of today's, for model and oracle alike.
@@ -20,8 +21,8 @@ CONSTRAINTS = {"*": {"min_change": -MOST_CHANGE, "max_change": MOST_CHANGE}}
 # Of splits whose contributions differ by less than this share of them, that nearest to today's
 # is recommended: a model that sees no difference has no reason to move a budget.
 INDIFFERENT = 1e-5
-# The solver's tolerances are absolute; today's total contribution counts as this many units.
-UNITS = 1e6
+# Gap of the search, as a share of the value.
+TOLERANCE = 1e-9
 
 
 def window_of(ds: xr.Dataset, settings: FitSettings) -> Window:
@@ -42,8 +43,7 @@ def recommended_multipliers(
 
     with :math:`\bar C_c` the mean curve, linear between the given multipliers, :math:`v_c` the
     mean revenue per KPI unit, weighted by the channel's spend, and :math:`S_c` today's spend in
-    the training window. It is a mixed-integer linear programme: global for curves of any
-    shape, falling ones included.
+    the training window. The optimum is global for curves of any shape, also for curves that fall.
 
     Parameters
     ----------
@@ -110,48 +110,26 @@ def _within_bounds(ds: xr.Dataset, curves: xr.DataArray) -> tuple[FloatArray, Fl
 
 
 def _best(nodes: FloatArray, value: FloatArray, spend: FloatArray) -> FloatArray:
-    """Multipliers, dims (channel,), of the best split: one unknown a channel and interval.
-
-    Each says how far the interval is filled; where chords do not flatten out, a binary one
-    beside it keeps an interval empty until the one before is full.
-    """
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import coo_array, eye_array, hstack, kron
-
-    n_channels, n_steps = len(spend), len(nodes) - 1
+    """Multipliers, dims (channel,), of the best split of exactly today's spend."""
     size = np.abs(value[:, np.argmin(np.abs(nodes - 1))]).sum()
     if size == 0:
-        return np.ones(n_channels)
-    dislike = INDIFFERENT * np.abs(nodes - 1) * (spend / spend.sum())[:, None]
-    gain = np.diff(value / size - dislike, axis=1) * UNITS
-    width = np.diff(nodes)
-    cost = (spend / spend.sum())[:, None] * width
-    bent = np.any(np.diff(gain / width, axis=1) > 0, axis=1)
-
-    filled, order = n_channels * n_steps, n_channels * (n_steps - 1)
-    now, later = (
-        kron(eye_array(n_channels), eye_array(n_steps - 1, n_steps, k=step)) for step in (0, 1)
+        return np.ones(len(spend))
+    share = spend / spend.sum()
+    dislike = INDIFFERENT * np.abs(nodes - 1) * share[:, None]
+    first = np.zeros(len(spend), dtype=np.intp)
+    # All channels are one group, which has to spend the budget even where curves fall.
+    curves = Curves(
+        spend=share[:, None] * nodes,
+        value=value / size - dislike,
+        budget=1.0,
+        group=first,
+        group_lower=np.ones(1),
+        group_upper=np.ones(1),
+        first=first,
+        last=np.full(len(spend), len(nodes) - 1),
     )
-    switch = eye_array(order)
-    none = coo_array((1, order))
-    budget = hstack([coo_array(cost.ravel()[None]), none])
-    rows = (
-        LinearConstraint(budget, MOST_CHANGE, MOST_CHANGE),
-        LinearConstraint(hstack([now, -switch]).tocsc(), 0, np.inf),
-        LinearConstraint(hstack([-later, switch]).tocsc(), 0, np.inf),
-    )
-    binary = np.concatenate([np.zeros(filled), np.repeat(bent, n_steps - 1).astype(float)])
-    objective = np.concatenate([-gain.ravel(), np.zeros(order)])
-    answer = milp(
-        objective,
-        constraints=rows,
-        bounds=Bounds(0, 1),
-        integrality=binary,
-        options={"mip_rel_gap": 1e-9},
-    )
-    if answer.x is None:
-        raise ArithmeticError(f"no split of the budget was found: {answer.message}")
-    return np.asarray(nodes[0] + answer.x[:filled].reshape(n_channels, n_steps) @ width)
+    _, _, best = maximize_curves(curves, TOLERANCE)
+    return np.asarray(np.clip(best.spend / share, nodes[0], nodes[-1]))
 
 
 def decision_scores(

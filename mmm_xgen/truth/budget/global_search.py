@@ -10,17 +10,15 @@ all curves that never fall (`steps_above`), which proves how much better any oth
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.truth.budget.local_search import Problem, nearest_allowed, polish, sums
-from mmm_xgen.truth.budget.relaxation import Curves, Relaxed, relax
+from mmm_xgen.truth.budget.piecewise_linear import Curves, Relaxed, maximize_curves
 
 FIRST_POINTS = 48
 # First search: rounds, intervals of each curve that a round refines, and the gap, as a share of
@@ -31,8 +29,6 @@ FOUND = 2e-6
 # Second search: levels that a round adds, and the gap at which it stops.
 LEVELS = 64
 PROVEN = 1e-4
-# Most sub-problems of a round.
-BRANCHES = 300
 
 
 @dataclass(frozen=True)
@@ -195,7 +191,7 @@ def _find(search: _Search) -> float:
     bound = np.inf
     for _ in range(ROUNDS):
         curves = _curves(search, smooth_above)
-        limit, _, relaxed = _branch_and_bound(curves, FOUND)
+        limit, _, relaxed = maximize_curves(curves, FOUND)
         bound = min(bound, limit + search.fixed)
         search.price = relaxed.price
         _offer(search, relaxed)
@@ -212,7 +208,7 @@ def _prove(search: _Search) -> float:
     bound = np.inf
     for _ in range(search.problem.proofs):
         _evaluate(search, _where_steps_matter(search.value, part, price))
-        limit, part, relaxed = _branch_and_bound(_curves(search, steps_above), PROVEN)
+        limit, part, relaxed = maximize_curves(_curves(search, steps_above), PROVEN)
         price = relaxed.price
         bound = min(bound, limit + search.fixed)
         _offer(search, relaxed)
@@ -281,56 +277,6 @@ def _curves(search: _Search, above: Callable[[FloatArray, FloatArray], FloatArra
         first=np.zeros(len(members), dtype=np.intp),
         last=np.full(len(members), search.spend.shape[1] - 1, dtype=np.intp),
     )
-
-
-def _branch_and_bound(curves: Curves, enough: float) -> tuple[float, Curves, Relaxed]:
-    """Upper bound on the sum of the tabulated curves, and the part of them that nearly reaches it.
-
-    The relaxation replaces every curve by its concave hull, which only errs in the few items that
-    end up on a chord of theirs. Such an item is split there into less and more.
-    """
-    root = relax(curves)
-    if root is None:
-        raise ArithmeticError("the bounds leave no feasible allocation")
-    number = count(1)
-    best, solved, leaf = root, 1, -np.inf
-    part = curves
-    queue = [(-root.bound, 0, curves, root)]
-    while queue:
-        bound = -queue[0][0]
-        hopeless = best.reached + 0.1 * enough * abs(best.reached)
-        if max(bound, leaf) <= hopeless or solved >= BRANCHES:
-            break
-        _, _, parent, relaxed = heapq.heappop(queue)
-        children = _children(parent, relaxed)
-        if not children:
-            # Hull and curve agree here, up to rounding.
-            leaf = max(leaf, bound)
-        for child in children:
-            solved += 1
-            answer = relax(child)
-            if answer is None:
-                continue
-            # A part cannot hold more than the whole, whatever rounding says.
-            limit = min(answer.bound, bound)
-            heapq.heappush(queue, (-limit, next(number), child, answer))
-            if answer.reached > best.reached:
-                part, best = child, answer
-    limit = -queue[0][0] if queue else -np.inf
-    return max(limit, leaf, best.reached), part, best
-
-
-def _children(curves: Curves, relaxed: Relaxed) -> list[Curves]:
-    wide = relaxed.high - relaxed.low > 1
-    if not wide.any():
-        return []
-    item = int(np.argmax(np.where(wide, relaxed.excess, -1.0)))
-    row, spent = curves.spend[item], relaxed.spend[item]
-    least, most = relaxed.low[item] + 1, relaxed.high[item]
-    nearest = least + int(np.argmin(np.abs(row[least:most] - spent)))
-    last, first = curves.last.copy(), curves.first.copy()
-    last[item] = first[item] = nearest
-    return [replace(curves, last=last), replace(curves, first=first)]
 
 
 def _near_answer(spend: FloatArray, curves: Curves, relaxed: Relaxed) -> FloatArray:
