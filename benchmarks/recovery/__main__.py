@@ -1,6 +1,7 @@
 """Run a tier of the recovery benchmark: ``python -m benchmarks.recovery tier_a --seeds 50``.
 
-It goes on where it stopped, so it can be killed and started again at will. ``calibration`` is the
+It goes on where it stopped, so it can be killed and started again at will. What every fit says of
+itself is collected in ``summary/units.parquet``, which the repository keeps. ``calibration`` is the
 study of its own that the protocol speaks of; ``hypotheses`` judges those of the protocol by what
 there is.
 """
@@ -20,6 +21,7 @@ from mmm_xgen.atomic import atomic_path
 from mmm_xgen.recovery import FitSettings
 from mmm_xgen.recovery.fit import SAMPLERS
 from mmm_xgen.recovery.run import run_study
+from mmm_xgen.recovery.study.results import collect_units
 from mmm_xgen.recovery.study.unit import SUMMARY
 
 HERE = Path(__file__).parent
@@ -56,6 +58,7 @@ def main() -> None:
     if arguments.tier == "calibration":
         out = arguments.out or HERE / "calibration_results"
         print(calibration.run(out, seeds, jobs=arguments.jobs).to_string())
+        collect_units(out)
         return
     out = arguments.out or HERE / "results"
     if arguments.tier == "hypotheses":
@@ -69,10 +72,11 @@ def main() -> None:
     study["protocol"] = HERE / "PROTOCOL.md"
     if arguments.tier == "tier_c":
         presets(study, meridian=arguments.meridian_seeds > 0)
-        return
-    for block in (seeds[start : start + BLOCK] for start in range(0, len(seeds), BLOCK)):
-        meridian = [seed for seed in block if seed <= arguments.meridian_seeds]
-        drawn(arguments.tier, block, meridian, study)
+    else:
+        for block in (seeds[start : start + BLOCK] for start in range(0, len(seeds), BLOCK)):
+            meridian = [seed for seed in block if seed <= arguments.meridian_seeds]
+            drawn(arguments.tier, block, meridian, study)
+    collect_units(out)
 
 
 def drawn(tier: str, seeds: Iterable[int], meridian: list[int], study: dict[str, Any]) -> None:

@@ -61,9 +61,10 @@ def ranked(out: Path) -> pd.DataFrame:
     folder = out / SUMMARY
     scores = read_scores(read_units(out), folder / COLLECTED)
     ranks = {
-        str(quantity): found[0]
+        str(quantity): of_models[0]
         for quantity in scores["quantity"].unique()
-        if quantity != SAME and (found := list(independent_ranks(scores, str(quantity)).values()))
+        if quantity != SAME
+        and (of_models := list(independent_ranks(scores, str(quantity)).values()))
     }
     rows = []
     for quantity, values in ranks.items():

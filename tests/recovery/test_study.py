@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -55,7 +56,13 @@ from mmm_xgen.recovery.study.memory import (
     peak_memory,
 )
 from mmm_xgen.recovery.study.progress import Clock
-from mmm_xgen.recovery.study.results import converged, newest, read_scores, read_units
+from mmm_xgen.recovery.study.results import (
+    collect_units,
+    converged,
+    newest,
+    read_scores,
+    read_units,
+)
 from mmm_xgen.recovery.study.saved import read_posterior, thinned, write_posterior
 from mmm_xgen.recovery.study.storage import StorageError
 from mmm_xgen.recovery.study.tables import (
@@ -69,6 +76,7 @@ from mmm_xgen.recovery.study.tables import (
 )
 from mmm_xgen.recovery.study.unit import (
     Unit,
+    read_stats,
     remove_leftovers,
     whole_folder,
     write_stats,
@@ -161,6 +169,28 @@ def test_finished_units_are_not_touched(tmp_path):
     more = study(tmp_path, ["fake-instant", "fake-failing"], seeds=range(1, 4))
     assert before.items() <= contents(tmp_path).items()
     assert len(more.units) == 6
+
+
+def test_a_study_goes_on_from_its_table_of_units(tmp_path):
+    first = study(tmp_path, ["fake-instant", "fake-failing"])
+    before = read_units(tmp_path)
+    stats = [read_stats(folder) for folder in before["folder"]]
+    table = pd.read_parquet(collect_units(tmp_path))
+    assert table["status"].tolist() == before["status"].tolist()
+    shutil.rmtree(tmp_path / "tiny")
+    pd.testing.assert_frame_equal(read_units(tmp_path), before)
+    assert [read_stats(folder) for folder in before["folder"]] == stats
+    again = study(tmp_path, ["fake-instant", "fake-failing"])
+    assert contents(tmp_path) == {}
+    assert_same_tables(again.tables, first.tables)
+    # What is fitted anew has a folder again, which counts, and the table is brought up to date.
+    study(tmp_path, ["fake-instant", "fake-failing"], retry_failed=True)
+    assert {name.split("/")[1] for name in contents(tmp_path)} == {"fake-failing-nutpie"}
+    newer = read_units(tmp_path)
+    assert (newer["began"] > before["began"]).tolist() == [True, False, False, False]
+    collect_units(tmp_path)
+    shutil.rmtree(tmp_path / "tiny")
+    pd.testing.assert_frame_equal(read_units(tmp_path), newer)
 
 
 def test_what_failed_is_done_again_on_request_and_all_by_force(tmp_path):

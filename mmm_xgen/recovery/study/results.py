@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,15 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.atomic import NETCDF_LOCK, atomic_path
-from mmm_xgen.recovery.study.unit import DONE, Unit, digest, read_stats
+from mmm_xgen.recovery.study.unit import (
+    DONE,
+    SUMMARY,
+    UNITS,
+    Unit,
+    collected_stats,
+    digest,
+    read_stats,
+)
 from mmm_xgen.recovery.study.work import SCORES
 
 LARGEST_RHAT = 1.01
@@ -78,11 +87,49 @@ def read_units(out: Path) -> pd.DataFrame:
         was the first fit of its process; sizes ``n_date``, ``n_geo``, ``n_channel``,
         ``n_control``.
     """
-    rows = []
-    for folder in sorted(out.glob("*/*/[0-9]*-*")):
-        if stats := read_stats(folder):
-            rows.append({**_row(stats), "folder": folder})
+    found = _all_stats(out)
+    rows = [{**_row(stats), "folder": folder} for folder, stats in found.items()]
     return pd.DataFrame(rows, columns=None if rows else [*_row({"status": DONE}), "folder"])
+
+
+def collect_units(out: Path) -> Path:
+    """Write one table with the `stats.json` of every unit of a study.
+
+    The study goes on from it where folders of units are missing, so that the table can stand for
+    them in a repository. Delete a unit's row, or the table, to fit the unit again.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+
+    Returns
+    -------
+    Path
+        Parquet file in the folder of the summary, one row a unit: ``folder`` (within the study),
+        ``dataset``, ``model`` (with its sampler), ``seed``, ``status``, ``converged`` and
+        ``stats``, the text of `stats.json`.
+    """
+    found = _all_stats(out)
+    columns = ("dataset", "model", "seed", "status", "converged")
+    rows = []
+    for folder, stats in found.items():
+        row = _row(stats)
+        about = {name: row[name] for name in columns}
+        text = json.dumps(stats, ensure_ascii=False)
+        rows.append({"folder": folder.relative_to(out).as_posix(), **about, "stats": text})
+    path = out / SUMMARY / UNITS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        table = pd.DataFrame(rows, columns=["folder", *columns, "stats"])
+        table.to_parquet(temporary, index=False, compression="zstd")
+    return path
+
+
+def _all_stats(out: Path) -> dict[Path, dict[str, Any]]:
+    """Content of `stats.json` by unit's folder, those that only the table of units has too."""
+    folders = {*out.glob("*/*/[0-9]*-*"), *(out / name for name in collected_stats(out))}
+    return {folder: stats for folder in sorted(folders) if (stats := read_stats(folder))}
 
 
 def converged(stats: Mapping[str, Any]) -> bool:

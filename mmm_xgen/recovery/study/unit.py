@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from mmm_xgen.version import __version__
 DONE, FAILED, TIMED_OUT, SKIPPED = "done", "failed", "timed out", "skipped"
 STATUSES = (DONE, FAILED, TIMED_OUT, SKIPPED)
 STATS = "stats.json"
+UNITS = "units.parquet"
 PLOTS = "plots"
 SUMMARY = "summary"
 DAY = 86_400.0
@@ -257,13 +258,39 @@ def finished(unit: Unit, out: Path) -> dict[str, Any] | None:
 
 
 def read_stats(folder: Path) -> dict[str, Any] | None:
-    """Content of `stats.json`, nothing if it is missing or somebody broke it."""
+    """Content of `stats.json`, None if there is no valid one.
+
+    Without the file, the study's table of units counts; see `collected_stats`.
+    """
     try:
         stats = json.loads((folder / STATS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        out = folder.parent.parent.parent
+        text = collected_stats(out).get(folder.relative_to(out).as_posix())
+        stats = None if text is None else json.loads(text)
     known = isinstance(stats, dict) and stats.get("status") in STATUSES
     return stats if known else None
+
+
+def collected_stats(out: Path) -> Mapping[str, str]:
+    """Text of every `stats.json` in a study's table of units, by the folder within the study.
+
+    See `mmm_xgen.recovery.study.results.collect_units`.
+    """
+    path = out / SUMMARY / UNITS
+    try:
+        modified = path.stat().st_mtime_ns
+    except OSError:
+        return {}
+    return _stats_in_table(path, modified)
+
+
+@lru_cache(maxsize=4)
+def _stats_in_table(path: Path, modified: int) -> dict[str, str]:
+    import pandas as pd
+
+    table = pd.read_parquet(path, columns=["folder", "stats"])
+    return dict(zip(table["folder"], table["stats"], strict=True))
 
 
 def write_stats(folder: Path, stats: Mapping[str, Any]) -> None:
