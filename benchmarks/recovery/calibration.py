@@ -11,11 +11,11 @@ from mmm_xgen.recovery.models.pymc_calibration import calibration_config
 from mmm_xgen.recovery.plots import plot_ranks
 from mmm_xgen.recovery.plots.panels import save
 from mmm_xgen.recovery.plots.ranks import independent_ranks
-from mmm_xgen.recovery.report import COLLECTED, PLOTS
+from mmm_xgen.recovery.report import COLLECTED
 from mmm_xgen.recovery.run import run_study
 from mmm_xgen.recovery.scoring.calibration import uniformity
 from mmm_xgen.recovery.study.results import read_scores, read_units
-from mmm_xgen.recovery.study.unit import SUMMARY
+from mmm_xgen.recovery.study.unit import PLOTS, SUMMARY
 
 MODEL = "pymc-calibration"
 DATASET = "calibration"

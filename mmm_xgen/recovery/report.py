@@ -47,11 +47,7 @@ COMPARED = (
     ("roas", "interval_score_94"),
     ("regret_recommended_percent", "value"),
 )
-COUNTS = (
-    "G geos, C channels, K controls, D dates; A and S parameters of the adstock and saturation "
-    "that made the data, T 1 with a trend, M seasonal modes, N knots. `counted` is what fits "
-    "report."
-)
+COUNTS = "G geos, C channels, K controls, D dates; `counted` are the parameters that fits report."
 
 HEAD = """# Recovery report
 

@@ -16,12 +16,10 @@ from mmm_xgen.errors import ConfigError, require_packages
 from mmm_xgen.media_plan.fitting import require_no_plan
 from mmm_xgen.presets import config_from
 from mmm_xgen.recovery.fit import MODELS, FitSettings, about, seen_of
-from mmm_xgen.recovery.study.progress import Clock, shown
+from mmm_xgen.recovery.study.progress import progress_of
 from mmm_xgen.recovery.study.storage import NO_ROOM, storing
 from mmm_xgen.recovery.study.unit import (
     DONE,
-    NOT_APPLICABLE,
-    SKIPPED,
     TIMED_OUT,
     Unit,
     check_name,
@@ -93,8 +91,8 @@ def run_study(
     force : bool
         Whether to do again what is there.
     retry_failed : bool
-        Whether to do again what failed or took too long. What was skipped for lack of memory,
-        or took longer than a smaller `timeout`, is tried again in any case.
+        Whether to do again what failed or took too long. What took longer than a smaller
+        `timeout` is tried again in any case.
     progress : bool or callable
         Whether to show progress and time left on stderr, if it is a terminal. If it is not, a
         callable gets a plain line for each fit.
@@ -124,9 +122,6 @@ def run_study(
     ``force=True`` or another name.
 
     A worker process is used for several fits, so that libraries are imported and compiled once.
-    Peak memory is that of the process while it fitted, where the system can forget the peak before
-    (Linux); elsewhere `stats.json` says ``peak_memory_of: process``, and it is the largest so
-    far. What earlier fits left in the process is in it; ``before`` says how much that was.
 
     Examples
     --------
@@ -163,20 +158,18 @@ def run_study(
         if force or _to_do(found[unit.hash], timeout, retry_failed=retry_failed)
     ]
     _check_installed(waiting, pool=executor is None and jobs > 0)
-    kept = [stats for stats in found.values() if stats]
-    clock = Clock(waiting, kept, jobs)
     again = {unit.hash for unit in waiting if force or found[unit.hash] is not None}
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
-        with shown(clock, len(units), len(units) - len(waiting), wanted=progress) as tell:
+        with progress_of(len(units), len(units) - len(waiting), show=progress) as report:
             if executor is not None:
-                with_executor(waiting, folder, executor, tell, again=again)
+                with_executor(waiting, folder, executor, report, again=again)
             elif jobs == 0:
                 for unit in waiting:
-                    tell(unit, run_unit(unit, folder, again=unit.hash in again))
+                    report(unit, run_unit(unit, folder, again=unit.hash in again))
             elif waiting:
-                with_workers(waiting, folder, jobs, timeout, tell, again=again)
+                with_workers(waiting, folder, jobs, timeout, report, again=again)
     return summarise(folder, units)
 
 
@@ -184,9 +177,6 @@ def _to_do(stats: Mapping[str, Any] | None, timeout: float | None, *, retry_fail
     """Whether a unit of which `stats.json` says this is fitted, if not all are."""
     if stats is None or stats["status"] == DONE:
         return stats is None
-    if stats["status"] == SKIPPED and not stats["reason"].startswith(NOT_APPLICABLE):
-        # There may be more memory now.
-        return True
     if any(os.strerror(number) in stats["reason"] for number in NO_ROOM):
         # A full disk was no fault of the model.
         return True

@@ -68,7 +68,6 @@ from mmm_xgen.recovery.models.meridian_arms import (
 from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, meridian_python
 from mmm_xgen.recovery.scoring import score
 from mmm_xgen.recovery.study.results import converged
-from mmm_xgen.recovery.study.tables import FORMULAS
 from mmm_xgen.response import respond
 from mmm_xgen.truth import mroas, roas
 
@@ -472,10 +471,6 @@ def test_the_components_on_the_page_add_up_to_the_number_of_parameters(model, si
     column = components()[model]
     parts = sum(counted(formula, **sizes) for formula in column.drop("all"))
     assert parts == counted(column["all"], **sizes)
-    formula, count = FORMULAS[model]
-    assert column["all"] == formula.rpartition("if G > 1 ")[2]
-    if count is not None:
-        assert parts == count(sizes["G"], sizes["C"], sizes["K"], 104)
 
 
 def test_matched_arm_follows_the_truth(ds):
@@ -701,7 +696,7 @@ def test_a_fit_means_to_us_what_it_means_to_meridian():
         atol=1e-6,
     )
     assert fit.estimates.sizes["date"] == 60
-    assert {"import", "build", "compile", "sample", "total"} <= fit.timings.keys()
+    assert {"import", "build", "sample", "total"} <= fit.timings.keys()
     assert fit.diagnostics["n_parameters"] > 20
 
 

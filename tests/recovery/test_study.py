@@ -46,16 +46,7 @@ from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, regis
 from mmm_xgen.recovery.plots import read_returns
 from mmm_xgen.recovery.report import markdown
 from mmm_xgen.recovery.run import _to_do, planned_units, run_study
-from mmm_xgen.recovery.study import memory, work
-from mmm_xgen.recovery.study.memory import (
-    Sizes,
-    available_memory,
-    begin_peak,
-    estimated_memory,
-    parameters_at_most,
-    peak_memory,
-)
-from mmm_xgen.recovery.study.progress import Clock
+from mmm_xgen.recovery.study import work
 from mmm_xgen.recovery.study.results import (
     collect_units,
     converged,
@@ -68,9 +59,7 @@ from mmm_xgen.recovery.study.storage import StorageError
 from mmm_xgen.recovery.study.tables import (
     CONVERGED,
     EVERY,
-    FORMULAS,
     paired,
-    parameter_counts,
     populations,
     summary_tables,
 )
@@ -154,7 +143,7 @@ def test_a_unit_has_what_it_needs_and_nothing_else(tmp_path):
     assert stats["sizes"] == {"date": 30, "geo": 1, "channel": 2, "control": 1}
     assert stats["versions"]["mmm-xgen"] == mmm_xgen.__version__
     assert stats["timings"] == {"sample": 0.5, "total": 1.0}
-    assert stats["peak_memory"]["process"] > 10 and stats["fit_seed"] != stats["settings"]["seed"]
+    assert stats["fit_seed"] != stats["settings"]["seed"]
     ds = mmm_xgen.load(folder / "data.nc")
     assert ds.identical(mmm_xgen.generate_mmm_dataset(CONFIG, seed=3))
     assert not list(tmp_path.rglob("*.pkl"))
@@ -563,46 +552,6 @@ def test_a_posterior_is_kept_small(tmp_path):
     xr.testing.assert_equal(read_posterior(path, "sample_stats"), stats[["diverging"]])
     assert float(read_posterior(path, "truth")["beta"]) == 1 / 3
     assert thinned(own, 800).sizes["draw"] == 50
-
-
-# --- memory
-
-
-def test_memory_is_estimated_from_draws_and_sizes():
-    sizes = Sizes(dates=100, geos=2, channels=3, controls=1)
-    assert parameters_at_most(sizes) == 3 * (7 + 2 * 2) + 2 * (1 + 7) + 1
-    settings = FitSettings(chains=2, draws=500, scored_draws=400)
-    draws = 2 * 1000 * (50 + 200)
-    series = 4 * 400 * 200 * 5
-    assert estimated_memory("pymc-default", settings, sizes) == 1.5e9 + 8 * (draws + series)
-    assert estimated_memory("ols", settings, sizes) == 0.4e9 + 8 * series
-    jax = replace(settings, sampler="numpyro")
-    assert estimated_memory("pymc-default", jax, sizes) == 1.5e9 + 8 * (2 * draws + series)
-    assert 1e6 < available_memory() < 1e15
-
-
-def test_memory_of_idle_files_is_free(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmm_xgen.recovery.study.memory.CGROUP", tmp_path)
-    (tmp_path / "memory.max").write_text("9000000\n")
-    (tmp_path / "memory.current").write_text("8000000\n")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 500000\nactive_file 7\n")
-    assert available_memory() == 1_500_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert available_memory() > 9_000_000
-
-
-def test_what_does_not_fit_is_skipped_with_the_estimate(tmp_path, monkeypatch):
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
-    stats = work.run_unit(unit, tmp_path, memory=1e8)
-    assert stats["status"] == "skipped"
-    assert stats["reason"] == "needs about 0.4 GB of memory, 0.1 GB are there"
-    with monkeypatch.context() as patch:
-        patch.setattr(work, "available_memory", lambda: 1e8)
-        found = study(tmp_path, ["fake-instant", "fake-unconverged"], seeds=[1])
-    text = found.report.read_text()
-    assert "skipped" in text.split("## What was too expensive")[1].split("##")[0]
-    # There may be more memory the next time.
-    assert study(tmp_path, seeds=[1]).units["status"].item() == "done"
 
 
 # --- workers
@@ -1115,13 +1064,6 @@ def test_a_time_out_is_newer_than_what_was_done_before(tmp_path):
     assert units["began"][units["status"] == "timed out"].item() > first["began"].item()
 
 
-def test_memory_of_children_of_earlier_fits_is_not_counted(monkeypatch):
-    held = iter([{"process": 1.0, "largest_child": child} for child in (0.0, 500.0, 500.0, 500.0)])
-    monkeypatch.setattr(memory, "_high_water", lambda: next(held))
-    first, second = (peak_memory(begin_peak()) for _ in range(2))
-    assert first["largest_child"] == 500.0 and math.isnan(second["largest_child"])
-
-
 def test_a_fit_that_came_to_nothing_counts_as_the_prior():
     units = pd.DataFrame(
         {
@@ -1167,45 +1109,10 @@ def test_convergence_is_small_r_hat_and_no_divergence(diagnostics, expected):
     assert not converged({"status": "failed", "diagnostics": diagnostics})
 
 
-@pytest.mark.parametrize(
-    ("model", "sizes", "expected"),
-    [
-        ("pymc-default", (8, 8, 4), 272),
-        ("pymc-default", (1, 4, 2), 20),
-        ("pymc-published", (8, 8, 4), 149),
-        ("pymc-published", (1, 4, 2), 29),
-        ("meridian-default", (1, 4, 1), 15),
-    ],
-)
-def test_parameters_are_counted_as_built_models_have_them(model, sizes, expected):
-    # What the free variables of the built models of medium_business and small_business have, and
-    # what a fit of Meridian to a dataset of tier A counted.
-    sizes = (*sizes, 104)
-    assert FORMULAS[model][1](*sizes) == expected
-    columns = dict(zip(("n_geo", "n_channel", "n_control", "n_date"), sizes, strict=True))
-    units = pd.DataFrame([{"dataset": "a", "model": f"{model}-nutpie", **columns}])
-    table = parameter_counts(units.assign(n_parameters=float(expected)))
-    assert table[["by_formula", "counted"]].values.tolist() == [[expected, expected]]
-
-
 def test_an_empty_folder_makes_empty_tables(tmp_path):
     units = read_units(tmp_path)
     tables = summary_tables(units, read_scores(units))
     assert all(table.empty for table in tables.values())
-
-
-def test_time_left_is_by_kind_of_fit():
-    units = [
-        Unit(dataset="a", config="{}", model=model, seed=seed)
-        for seed in (1, 2)
-        for model in ("fake-instant", "fake-sleeping")
-    ]
-    clock = Clock(units, [], 2)
-    clock.finished(units[0], {"seconds": 1.0})
-    clock.finished(units[1], {"seconds": 99.0})
-    assert clock.left == (1 + 99) / 2
-    known = [{"dataset": "a", "label": "fake-instant-nutpie", "seconds": 10.0}]
-    assert Clock(units[:1], known).left == 10
 
 
 def test_markdown_keeps_bars_out_of_cells():

@@ -207,7 +207,6 @@ def fit_meridian(
     diagnostics = {
         **_diagnostics(posterior),
         "divergences": total(sampler, "diverging"),
-        "peak_memory_mb": float(reply.attrs["peak_memory_mb"]),
     }
     truth = to_meridian_truth(
         seen, max_lag=model.max_lag, hill_before_adstock=model.hill_before_adstock

@@ -35,27 +35,6 @@ def end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-class CompileClock:
-    """Seconds that JAX spends on tracing and compiling, overlapping events counted once."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[float, float]] = []
-
-    def heard(self, event: str, duration_secs: float, **_: Any) -> None:
-        """Keep an event that JAX tells of at its end."""
-        if event.startswith("/jax/core/compile"):
-            end = time.perf_counter()
-            self.spans.append((end - duration_secs, end))
-
-    def since(self, start: float) -> float:
-        """Seconds of compilation after a moment of `time.perf_counter`."""
-        total, reached = 0.0, start
-        for begin, end in sorted(self.spans):
-            total += max(0.0, end - max(begin, reached))
-            reached = max(reached, end)
-        return total
-
-
 class HashableDict(dict[str, float]):
     """Keywords that JAX can compare: Meridian 2.1 makes them a static argument as they are."""
 
@@ -90,12 +69,8 @@ def built(request: Any, settings: dict[str, Any]) -> Any:
     return Meridian(loaded, ModelSpec(prior=PriorDistribution(**priors), **settings["model"]))
 
 
-def sampled(model: Any, sampling: dict[str, Any]) -> tuple[Any, dict[str, float]]:
-    """Posterior of a model, statistics of the sampler among its variables, and seconds."""
-    from jax import monitoring
-
-    clock = CompileClock()
-    monitoring.register_event_duration_secs_listener(clock.heard)
+def sampled(model: Any, sampling: dict[str, Any]) -> tuple[Any, float]:
+    """Posterior of a model with statistics of the sampler, and seconds, compilation included."""
     start = time.perf_counter()
     model.sample_posterior(
         n_chains=sampling["n_chains"],
@@ -105,8 +80,7 @@ def sampled(model: Any, sampling: dict[str, Any]) -> tuple[Any, dict[str, float]
         seed=sampling["seed"],
         dual_averaging_kwargs=HashableDict(target_accept_prob=sampling["target_accept"]),
     )
-    total = time.perf_counter() - start
-    compiled = clock.since(start)
+    seconds = time.perf_counter() - start
     statistics = model.inference_data.sample_stats
     kept = {
         f"sample_stats_{name}": statistics[name]
@@ -114,7 +88,7 @@ def sampled(model: Any, sampling: dict[str, Any]) -> tuple[Any, dict[str, float]
         if name in statistics
     }
     posterior = model.inference_data.posterior.assign(kept)
-    return posterior, {"compile": compiled, "sample": total - compiled}
+    return posterior, seconds
 
 
 def given(model: Any, request: Any) -> Any:
@@ -159,17 +133,6 @@ def analyzed(model: Any, windows: dict[str, list[str]]) -> dict[str, Any]:
     return results
 
 
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process, in MB; NaN where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return float("nan")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes where Linux counts units of 1,024.
-    return float(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
 def main(request_path: str, reply_path: str, parent: str) -> None:
     """Answer one request."""
     threading.Thread(target=end_with_parent, args=(int(parent),), daemon=True).start()
@@ -191,8 +154,7 @@ def main(request_path: str, reply_path: str, parent: str) -> None:
     if settings["sampling"] is None:
         reply = given(model, request)
     else:
-        reply, seconds = sampled(model, settings["sampling"])
-        timings |= seconds
+        reply, timings["sample"] = sampled(model, settings["sampling"])
     reply = reply.assign(
         media_scale=(("geo", "media_channel"), _media_scale(model)),
         kpi_scale=(("geo",), _kpi_scale(model)),
@@ -203,7 +165,6 @@ def main(request_path: str, reply_path: str, parent: str) -> None:
     reply.attrs = {
         "timings": json.dumps(timings),
         "meridian": str(meridian.__version__),
-        "peak_memory_mb": peak_memory_mb(),
     }
     whole = reply.map(lambda array: array.astype("int8") if array.dtype == bool else array)
     temporary = Path(reply_path + ".part")

@@ -47,7 +47,6 @@ from mmm_xgen.recovery.models.convergence import (
     parameters_of,
     total,
 )
-from mmm_xgen.recovery.models.sampling_time import ON_JAX, jax_clock
 
 Build: TypeAlias = Callable[[xr.Dataset], Any]
 
@@ -104,7 +103,8 @@ def posterior_model(build: Build) -> Model:
 def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     """Fit what `build` specifies to the training window of a Dataset.
 
-    The sampler ``pymc`` compiles some of the model in its processes, which counts as sampling.
+    What a sampler compiles in its own processes (``pymc``) or with JAX (``numpyro``,
+    ``blackjax``) counts as sampling.
 
     Raises
     ------
@@ -114,15 +114,12 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     require_packages(f"the sampler {settings.sampler!r} needs", *SAMPLERS[settings.sampler])
     # Libraries are imported once in a process, which is no time of this fit.
     model_class()
-    clock = jax_clock() if settings.sampler in ON_JAX else None
     started = time.perf_counter()
     mmm = built_model(training_data(ds, settings), settings, build)
     built = time.perf_counter()
     idata = _sample(mmm, settings)
     sampled = time.perf_counter()
     sampling = float(group(idata, "posterior").attrs.get("sampling_time", np.nan))
-    if clock is not None:
-        sampling = clock.sampling(built, sampled)
     fit = fit_of(
         ds,
         settings,

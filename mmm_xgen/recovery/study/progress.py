@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -14,136 +13,77 @@ from mmm_xgen.errors import printable
 from mmm_xgen.recovery.study.unit import DONE, Unit
 
 
-class Tell(Protocol):
-    """What is told of every unit that is finished."""
+class Report(Protocol):
+    """Called with every unit that is finished."""
 
     def __call__(self, unit: Unit, stats: Mapping[str, Any]) -> None:
-        """Tell of one."""
-
-
-class Clock:
-    """Time left, by how long the fits of each label took so far.
-
-    Parameters
-    ----------
-    waiting : iterable of Unit
-        Units to do.
-    known : iterable of mapping
-        What `stats.json` says of fits that are there.
-    at_once : int
-        Number of fits that run at once.
-
-    Examples
-    --------
-    >>> one, two = (Unit(dataset="d", config="{}", model="ols", seed=s) for s in (1, 2))
-    >>> clock = Clock([one, two], [])
-    >>> clock.left is None
-    True
-    >>> clock.finished(one, {"seconds": 30.0})
-    >>> clock.left
-    30.0
-    """
-
-    def __init__(
-        self, waiting: Iterable[Unit], known: Iterable[Mapping[str, Any]], at_once: int = 1
-    ) -> None:
-        self._waiting = {unit.hash: (unit.dataset, unit.label) for unit in waiting}
-        self._took: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._at_once = max(at_once, 1)
-        for stats in known:
-            self._learn((stats.get("dataset", ""), stats.get("label", "")), stats)
-
-    def finished(self, unit: Unit, stats: Mapping[str, Any]) -> None:
-        """Take note of a finished unit."""
-        self._waiting.pop(unit.hash, None)
-        self._learn((unit.dataset, unit.label), stats)
-
-    @property
-    def left(self) -> float | None:
-        """Seconds; nothing is known before the first fit."""
-        every = [seconds for took in self._took.values() for seconds in took]
-        if not every:
-            return None
-        overall = sum(every) / len(every)
-        needed = 0.0
-        for kind in self._waiting.values():
-            took = self._took.get(kind)
-            needed += sum(took) / len(took) if took else overall
-        return needed / self._at_once
-
-    def _learn(self, kind: tuple[str, str], stats: Mapping[str, Any]) -> None:
-        if isinstance(seconds := stats.get("seconds"), int | float):
-            self._took[kind].append(float(seconds))
+        """Report a unit and the content of its `stats.json`."""
 
 
 @contextmanager
-def shown(
-    clock: Clock, units: int, done: int, *, wanted: bool | Callable[[str], object]
-) -> Iterator[Tell]:
-    """Bar on a terminal's stderr, or lines; calling what it yields tells of a finished unit.
+def progress_of(
+    n_units: int, n_done: int, *, show: bool | Callable[[str], object]
+) -> Iterator[Report]:
+    """Show a bar on a terminal's stderr, or write lines.
 
     Parameters
     ----------
-    clock : Clock
-        What knows the time left.
-    units, done : int
-        Number of units, and of those that were there before.
-    wanted : bool or callable
-        Whether to show it; a callable gets a plain line a fit where stderr is not a terminal.
+    n_units, n_done : int
+        Number of units, and of those that were done before.
+    show : bool or callable
+        Whether to show progress. A callable gets a plain line for each fit where stderr is not a
+        terminal.
+
+    Yields
+    ------
+    Report
+        To be called with each finished unit.
     """
-    if callable(wanted) and not sys.stderr.isatty():
-        yield _in_lines(clock, units, done, wanted)
+    began, done = time.monotonic(), n_done
+
+    def line(unit: Unit, stats: Mapping[str, Any]) -> str:
+        """Text of a finished unit, with the time left if the others take as long on average."""
+        nonlocal done
+        done += 1
+        mark = "" if stats["status"] == DONE else f" {stats['status']}"
+        average = (time.monotonic() - began) / (done - n_done)
+        left = f", {duration(average * (n_units - done))} left" if done < n_units else ""
+        return printable(f"{unit.dataset} {unit.label} seed {unit.seed}{mark}{left}")
+
+    if not show or (show is True and not sys.stderr.isatty()):
+        yield lambda unit, stats: None
         return
-    if not (wanted and sys.stderr.isatty()):
-        yield clock.finished
+    if callable(show) and not sys.stderr.isatty():
+        written = -math.inf
+
+        def write(unit: Unit, stats: Mapping[str, Any]) -> None:
+            """Write at most one line a second, and one for the last unit."""
+            nonlocal written
+            text = line(unit, stats)
+            if done == n_units or time.monotonic() >= written + 1:
+                written = time.monotonic()
+                show(f"{done} of {n_units}: {text}")
+
+        yield write
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Elapsed(),
-        TextColumn("{task.fields[left]}", markup=False),
-    )
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("fitting", total=units, completed=done, left="")
-
-        def tell(unit: Unit, stats: Mapping[str, Any]) -> None:
-            clock.finished(unit, stats)
-            description = printable(_fit(unit, stats))
-            bar.update(task, advance=1, description=description, left=_words(clock.left))
-
-        yield tell
+        task = bar.add_task("fitting", total=n_units, completed=n_done)
+        yield lambda unit, stats: bar.update(task, advance=1, description=line(unit, stats))
 
 
-def _in_lines(clock: Clock, units: int, done: int, write: Callable[[str], object]) -> Tell:
-    """Write a line for each fit, but not more than one a second, and one for the last."""
-    written = -math.inf
+def duration(seconds: float) -> str:
+    """Seconds as minutes and seconds, or hours too.
 
-    def tell(unit: Unit, stats: Mapping[str, Any]) -> None:
-        nonlocal done, written
-        clock.finished(unit, stats)
-        done += 1
-        if done < units and time.monotonic() < written + 1:
-            return
-        written = time.monotonic()
-        left = f", {_words(clock.left)}" if done < units else ""
-        write(f"{done} of {units}: {_fit(unit, stats)}{left}")
-
-    return tell
-
-
-def _fit(unit: Unit, stats: Mapping[str, Any]) -> str:
-    mark = "" if stats["status"] == DONE else f" {stats['status']}"
-    return f"{unit.dataset} {unit.label} seed {unit.seed}{mark}"
-
-
-def _words(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+    Examples
+    --------
+    >>> duration(65.2), duration(3665)
+    ('1:05', '1:01:05')
+    """
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left"
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -82,10 +82,8 @@ def read_units(out: Path) -> pd.DataFrame:
         ``began``, ``folder``; seconds ``build``, ``compile``, ``sample``, ``total`` of the fit,
         ``seconds`` of all; ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, ``divergences``,
         ``n_parameters``; ``ess_per_second`` of sampling and ``ess_per_second_of_all``, building
-        and compiling included; in megabytes ``peak_memory``, ``grown_memory``, what the peak is
-        above the memory that the process had before, and ``estimated_memory``; ``cold``, 1 if it
-        was the first fit of its process; sizes ``n_date``, ``n_geo``, ``n_channel``,
-        ``n_control``.
+        and compiling included; ``cold``, 1 if it was the first fit of its process; sizes
+        ``n_date``, ``n_geo``, ``n_channel``, ``n_control``.
     """
     found = _all_stats(out)
     rows = [{**_row(stats), "folder": folder} for folder, stats in found.items()]
@@ -312,16 +310,11 @@ def _read_collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
 
 
 def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
-    timings, diagnostics, sizes, peak = (
-        stats.get(name) or {} for name in ("timings", "diagnostics", "sizes", "peak_memory")
+    timings, diagnostics, sizes = (
+        stats.get(name) or {} for name in ("timings", "diagnostics", "sizes")
     )
     sampling, total = timings.get("sample"), timings.get("total")
     ess = diagnostics.get("ess_bulk_min")
-    before = peak.get("before")
-    # The last is of a library that has a process of its own.
-    all_peaks = (peak.get("process"), peak.get("largest_child"), diagnostics.get("peak_memory_mb"))
-    highest = [each for each in all_peaks if each is not None]
-    memory = float(max(highest)) if highest else float("nan")
     return {
         "dataset": stats.get("dataset", ""),
         "model": stats.get("label", ""),
@@ -338,9 +331,6 @@ def _row(stats: Mapping[str, Any]) -> dict[str, Any]:
         **{name: _number(diagnostics.get(name)) for name in DIAGNOSTICS},
         "ess_per_second": ess / sampling if ess and sampling else float("nan"),
         "ess_per_second_of_all": ess / total if ess and total else float("nan"),
-        "peak_memory": memory,
-        "grown_memory": float("nan") if before is None else max(memory - before, 0.0),
-        "estimated_memory": _number(stats.get("estimated_memory")),
         "cold": float(stats.get("units_before") == 0),
         **{f"n_{name}": _number(sizes.get(name)) for name in SIZES},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -42,30 +42,6 @@ PRIMARY = (
     ("training_crps", "value"),
     ("holdout_crps", "value"),
 )
-
-# Number of parameters with G geos, C channels, K controls and D dates. N is the number of
-# Meridian's knots; A and S are those of the adstock and the saturation that made the data,
-# amplitude included, T is 1 with a trend, M the number of seasonal modes.
-FORMULAS: dict[str, tuple[str, Callable[[float, float, float, float], float] | None]] = {
-    "pymc-default": ("3 C G + K G + 6 G", lambda g, c, k, d: 3 * c * g + k * g + 6 * g),
-    "pymc-published": (
-        "C G + 4 C + 1 + K + 6 G",
-        lambda g, c, k, d: c * g + 4 * c + 1 + k + 6 * g,
-    ),
-    "pymc-matched": ("(A + S) C + (K + T + 2 M + 2) G", None),
-    "meridian-published": (
-        "3 C + K + 1 + N, if G > 1 (4 + G) C + (2 + G) K + 2 G - 1 + N",
-        None,
-    ),
-    "meridian-documented": (
-        "4 C + K + 1 + N, if G > 1 (5 + G) C + (2 + G) K + 2 G - 1 + N",
-        None,
-    ),
-    "meridian-default": (
-        "3 C + K + 2, if G > 1 (4 + G) C + (2 + G) K + G + D",
-        lambda g, c, k, d: (4 + g) * c + (2 + g) * k + g + d if g > 1 else 3 * c + k + 2,
-    ),
-}
 
 
 def summary_tables(units: pd.DataFrame, scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -252,32 +228,17 @@ def diagnostics_summary(units: pd.DataFrame) -> pd.DataFrame:
         ("fits_with_divergences", "divergences", lambda values: (values > 0).sum()),
         ("ess_bulk_min", "ess_bulk_min", "min"),
         ("cold_fits", "cold", "sum"),
-        ("peak_memory_mb", "peak_memory", "max"),
-        ("grown_memory_mb", "grown_memory", "max"),
-        ("estimated_memory_mb", "estimated_memory", "max"),
     ):
         table[name] = groups[column].agg(how)
     return table.reset_index()
 
 
 def parameter_counts(units: pd.DataFrame) -> pd.DataFrame:
-    """Number of parameters as a formula, by the formula, and as the fits say."""
-    rows = []
-    for (dataset, model), group in units.groupby(KEYS, sort=False):
-        base = next((name for name in FORMULAS if str(model).startswith(name)), "")
-        formula, count = FORMULAS.get(base, ("", None))
-        sizes = [group[f"n_{dim}"].median() for dim in ("geo", "channel", "control", "date")]
-        rows.append(
-            {
-                "dataset": dataset,
-                "model": model,
-                **dict(zip("GCKD", sizes, strict=True)),
-                "formula": formula,
-                "by_formula": count(*sizes) if count else np.nan,
-                "counted": group["n_parameters"].median(),
-            }
-        )
-    return pd.DataFrame(rows)
+    """Count the parameters of each model, beside the sizes of the data; medians over seeds."""
+    names = {"n_geo": "G", "n_channel": "C", "n_control": "K", "n_date": "D"}
+    columns = {**names, "n_parameters": "counted"}
+    table = units.groupby(KEYS, sort=False)[[*columns]].median()
+    return table.rename(columns=columns).reset_index()
 
 
 def failures(units: pd.DataFrame) -> pd.DataFrame:

@@ -30,14 +30,6 @@ from mmm_xgen.errors import (
 from mmm_xgen.export.files import to_netcdf
 from mmm_xgen.generate import generate_mmm_dataset
 from mmm_xgen.recovery.fit import MODELS, Fit, Model
-from mmm_xgen.recovery.study.memory import (
-    MEGABYTE,
-    Sizes,
-    available_memory,
-    begin_peak,
-    estimated_memory,
-    peak_memory,
-)
 from mmm_xgen.recovery.study.saved import POSTERIOR, write_posterior
 from mmm_xgen.recovery.study.storage import StorageError, storage_fault, storing
 from mmm_xgen.recovery.study.unit import (
@@ -66,9 +58,7 @@ class _Past:
 _PAST = _Past()
 
 
-def run_unit(
-    unit: Unit, out: Path, *, module: str = "", memory: float | None = None, again: bool = False
-) -> dict[str, Any]:
+def run_unit(unit: Unit, out: Path, *, module: str = "", again: bool = False) -> dict[str, Any]:
     """Do a unit and keep it, whatever becomes of it.
 
     Parameters
@@ -79,8 +69,6 @@ def run_unit(
         Folder of the study.
     module : str
         Module that registers the model, imported if the model is not known here.
-    memory : float, optional
-        Bytes that the fit may take; what there is on this machine by default.
     again : bool
         Whether to replace a unit that is there.
 
@@ -110,7 +98,7 @@ def run_unit(
     with storing(out), whole_folder(unit.folder(out), again=again) as folder:
         try:
             with _kept_warnings(stats):
-                _work(unit, out, folder, stats, module, memory)
+                _work(unit, out, folder, stats, module)
         except (MissingDependencyError, StorageError):
             raise
         except NotApplicableError as error:
@@ -182,33 +170,18 @@ def without_machine(text: str) -> str:
     return re.sub(r'File "([^"<>]+)"', named, text)
 
 
-def _work(
-    unit: Unit, out: Path, folder: Path, stats: dict[str, Any], module: str, memory: float | None
-) -> None:
+def _work(unit: Unit, out: Path, folder: Path, stats: dict[str, Any], module: str) -> None:
     model = model_named(unit.model, module)
-    config = MMMDataConfig.from_json(unit.config)
-    needed = estimated_memory(unit.model, unit.settings, Sizes.of(config))
-    there = available_memory() if memory is None else memory
-    stats["estimated_memory"] = needed / MEGABYTE
-    if needed > there:
-        stats["status"] = SKIPPED
-        stats["reason"] = (
-            f"needs about {needed / 1e9:.1f} GB of memory, {there / 1e9:.1f} GB are there"
-        )
-        return
-    ds = generate_mmm_dataset(config)
+    ds = generate_mmm_dataset(MMMDataConfig.from_json(unit.config))
     _check_truth(ds, unit)
     with storing(out, ours=True):
         to_netcdf(ds, folder / DATA)
     stats["sizes"] = {dim: ds.sizes.get(dim, 0) for dim in ("date", "geo", "channel", "control")}
-    memory_before = begin_peak()
     before = time.perf_counter()
     fit = model(ds, unit.fit_settings)
     if not isinstance(fit, Fit):
         raise ConfigError(f"model {unit.model!r} returned {type(fit).__name__}, needed: Fit")
     stats["timings"] = {"total": time.perf_counter() - before, **fit.timings}
-    stats["peak_memory"] = peak_memory(memory_before)
-    stats["peak_memory_of"] = "fit" if memory_before.forgotten else "process"
     stats["diagnostics"] = dict(fit.diagnostics)
     stats["not_computed"] = dict(fit.not_computed)
     stats["no_single_truth"] = dict(fit.no_single_truth)

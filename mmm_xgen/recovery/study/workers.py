@@ -17,8 +17,7 @@ from typing import Any
 
 from mmm_xgen.errors import ConfigError, MissingDependencyError, XgenError
 from mmm_xgen.recovery.fit import MODELS
-from mmm_xgen.recovery.study.memory import available_memory
-from mmm_xgen.recovery.study.progress import Tell
+from mmm_xgen.recovery.study.progress import Report
 from mmm_xgen.recovery.study.storage import StorageError, storage_fault
 from mmm_xgen.recovery.study.unit import (
     FAILED,
@@ -66,7 +65,7 @@ def _module(unit: Unit) -> str:
 
 
 def with_executor(
-    units: Sequence[Unit], out: Path, executor: Any, tell: Tell, *, again: Container[str]
+    units: Sequence[Unit], out: Path, executor: Any, report: Report, *, again: Container[str]
 ) -> None:
     """Fit units by a dask ``Client`` or an executor."""
     # A dask Client gives out an Executor of the standard sort; fits are no pure functions.
@@ -76,7 +75,7 @@ def with_executor(
         for unit in units
     }
     try:
-        collect(futures, out, tell, again=again)
+        collect(futures, out, report, again=again)
     except BaseException:
         # The pool is somebody else's, and goes on with what it has been given.
         for future in futures:
@@ -89,7 +88,7 @@ def with_workers(
     out: Path,
     jobs: int,
     timeout: float | None,
-    tell: Tell,
+    report: Report,
     *,
     again: Container[str],
 ) -> None:
@@ -99,7 +98,6 @@ def with_workers(
     from pebble import ProcessPool
 
     modules = {unit.model: _module(unit) for unit in units}
-    share = available_memory() / jobs
     workers = Path(tempfile.mkdtemp())
     pool = ProcessPool(
         max_workers=min(jobs, len(units)),
@@ -110,7 +108,7 @@ def with_workers(
     )
 
     def begun(unit: Unit) -> Future[Any]:
-        options = {"module": modules[unit.model], "memory": share, "again": unit.hash in again}
+        options = {"module": modules[unit.model], "again": unit.hash in again}
         try:
             return pool.schedule(run_unit, (unit, out.absolute()), options, timeout)
         except RuntimeError as error:
@@ -119,7 +117,7 @@ def with_workers(
 
     try:
         futures = {begun(unit): unit for unit in units}
-        collect(futures, out, tell, again=again, workers=workers)
+        collect(futures, out, report, again=again, workers=workers)
         pool.close()
     except BaseException:
         pool.stop()
@@ -133,7 +131,7 @@ def with_workers(
 def collect(
     futures: Mapping[Future[Any], Unit],
     out: Path,
-    tell: Tell,
+    report: Report,
     *,
     again: Container[str],
     workers: Path | None = None,
@@ -161,7 +159,7 @@ def collect(
             died = "(the process was killed; was memory short?)" if code == KILLED else ""
             reason = f"{reason_of(error)} {died}".strip()
             stats = record(unit, out, status=FAILED, reason=reason, again=redone)
-        tell(unit, stats)
+        report(unit, stats)
 
 
 def drop(unit: Unit, out: Path, workers: Path | None) -> None:
