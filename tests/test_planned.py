@@ -22,7 +22,7 @@ from mmm_xgen import (
 )
 from mmm_xgen.dataset import config_of
 from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
-from mmm_xgen.recovery.run import planned_units
+from mmm_xgen.recovery.run import study_units
 from mmm_xgen.truth import simulate
 
 
@@ -107,8 +107,8 @@ def test_it_regenerates_from_itself_also_after_a_file(tmp_path: Path) -> None:
         lambda config: generate_mmm_dataset(config_of(generate_mmm_dataset(config, spend=plan()))),
         lambda config: generate_ensemble(config, n=2),
         lambda config: generate_ensemble("basic", n=2, spend_plan={"date": "week"}),
-        lambda config: planned_units(config, "ols", [1]),
-        lambda config: planned_units({"mine": lambda seed: config}, "ols", [1]),
+        lambda config: study_units(config, "ols", [1]),
+        lambda config: study_units({"mine": lambda seed: config}, "ols", [1]),
     ],
 )
 def test_spend_is_not_drawn_for_a_configuration_of_a_plan(draw) -> None:  # type: ignore[no-untyped-def]

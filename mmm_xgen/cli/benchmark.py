@@ -160,7 +160,7 @@ def benchmark(
     What is there is not fitted again: a command that was interrupted goes on where it stopped.
     """
     from mmm_xgen.recovery.report import summarise
-    from mmm_xgen.recovery.run import planned_units, run_study
+    from mmm_xgen.recovery.run import run_study, study_units
     from mmm_xgen.recovery.study.unit import DONE
 
     models = chosen_models(libraries or ["pymc", "ols"], arms or list(ARMS), floors=floors)
@@ -177,7 +177,7 @@ def benchmark(
         raise ConfigError(f"no such file: {str(protocol)!r}", path="--protocol")
     what = (_read(datasets), models, range(seed, seed + seeds), settings)
     if plots_only:
-        study = summarise(out, planned_units(*what, protocol=protocol))
+        study = summarise(out, study_units(*what, protocol=protocol))
     else:
         study = run_study(
             *what,

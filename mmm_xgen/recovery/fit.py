@@ -1,4 +1,4 @@
-"""What a model is to the benchmark: a function from data and settings to a `Fit`."""
+"""Interface of benchmark models: a function from data and settings to a `Fit`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SAMPLERS = {
     "blackjax": ("blackjax", "jax"),
 }
 LOWEST = {"chains": 1, "draws": 1, "tune": 1, "scored_draws": 1, "cores": 1, "seed": 0}
-# Settings that every result hangs on: scores do.
-ALWAYS_HEEDED = ("seed", "train_end", "scored_draws")
+# Settings that matter to every model, because scores depend on them.
+ALWAYS_USED = ("seed", "train_end", "scored_draws")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +168,10 @@ MODELS: Registry[Model] = Registry("model")
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a model said of itself when it was registered; see `register_model`."""
+    """Details given when a model was registered; see `register_model`."""
 
     model: Model | None = None
-    heeds: tuple[str, ...] = tuple(each.name for each in fields(FitSettings))
+    uses_settings: tuple[str, ...] = tuple(each.name for each in fields(FitSettings))
     needs: tuple[str, ...] = ()
     runs_on: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], object] | None = None
@@ -181,11 +181,11 @@ _ABOUT: dict[str, About] = {}
 
 
 def about(name: str) -> About:
-    """What the model of a name said of itself; one that said nothing heeds every setting.
+    """Registration of a model by name; a model registered without details uses every setting.
 
     Examples
     --------
-    >>> "sampler" in about("pymc-default").heeds, "sampler" in about("ols").heeds
+    >>> "sampler" in about("pymc-default").uses_settings, "sampler" in about("ols").uses_settings
     (True, False)
     """
     found = _ABOUT.get(name, About())
@@ -195,7 +195,7 @@ def about(name: str) -> About:
 def register_model(
     name: str,
     *,
-    heeds: Iterable[str] | None = None,
+    uses_settings: Iterable[str] | None = None,
     needs: Iterable[str] = (),
     runs_on: Mapping[str, str] | None = None,
     prepare: Callable[[], object] | None = None,
@@ -206,7 +206,7 @@ def register_model(
     ----------
     name : str
         Name in studies and results.
-    heeds : iterable of str, optional
+    uses_settings : iterable of str, optional
         Fields of `FitSettings` that matter to the model, all by default; fits that differ in
         nothing else are the same fit. ``seed``, ``train_end`` and ``scored_draws`` always
         matter.
@@ -234,18 +234,18 @@ def register_model(
     >>> fit.estimates.roas.values.tolist()
     [[[0.5, 0.5, 0.5]]]
     """
-    known = About().heeds
-    heeded = known if heeds is None else (*heeds, *ALWAYS_HEEDED)
-    if unknown := [each for each in heeded if each not in known]:
+    known = About().uses_settings
+    used = known if uses_settings is None else (*uses_settings, *ALWAYS_USED)
+    if unknown := [each for each in used if each not in known]:
         raise ConfigError(
-            f"no setting named {unknown[0]!r}; {nearest(unknown[0], known)}", path="heeds"
+            f"no setting named {unknown[0]!r}; {nearest(unknown[0], known)}", path="uses_settings"
         )
 
     def keep(model: Model) -> Model:
         MODELS.add(name, model)
         _ABOUT[name] = About(
             model=model,
-            heeds=heeded,
+            uses_settings=used,
             needs=tuple(needs),
             runs_on=dict(runs_on or {}),
             prepare=prepare,

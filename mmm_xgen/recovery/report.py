@@ -1,4 +1,4 @@
-"""The summary of a study on disk: CSV files, and one Markdown report that says it plainly."""
+"""Summary of a study: CSV files and a Markdown report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmm_xgen.recovery.study.results import (
     LARGEST_RHAT,
     NOT_COMPUTED,
     Study,
-    beside_each_other,
+    comparable_units,
     read_scores,
     read_units,
 )
@@ -35,7 +35,7 @@ from mmm_xgen.recovery.study.unit import (
 
 REPORT = "report.md"
 COLLECTED = "scores.parquet"
-# A channel's ROAS counts as recovered if it is off by less, and intervals cover as they say.
+# A channel's ROAS counts as recovered if the error of its logarithm is smaller.
 RECOVERED_WITHIN = 0.25
 NOMINAL = 0.94
 ERRORS = 2.0
@@ -86,14 +86,14 @@ MAIN = {
 
 
 def summarise(out: Path, units: Sequence[Unit]) -> Study:
-    """Write tables and report of what a study's folder has, and draw its plots.
+    """Write the tables, the plots and the report of a study.
 
     Parameters
     ----------
     out : Path
         Folder of the study.
     units : sequence of Unit
-        What was asked for.
+        The requested units.
 
     Returns
     -------
@@ -102,9 +102,9 @@ def summarise(out: Path, units: Sequence[Unit]) -> Study:
     Raises
     ------
     ConfigError
-        If none of the units is there.
+        If none of the units is in the folder.
     StorageError
-        If there is no room for it.
+        If the disk is full or not writable.
     """
     with storing(out):
         return _summarised(out, units)
@@ -114,9 +114,9 @@ def _summarised(out: Path, units: Sequence[Unit]) -> Study:
     from mmm_xgen.recovery import plots
 
     found = read_units(out)
-    chosen = beside_each_other(found, units)
-    if not chosen["asked"].any():
-        raise ConfigError(f"{str(out)!r} has none of the fits asked for; run them first")
+    chosen = comparable_units(found, units)
+    if not chosen["requested"].any():
+        raise ConfigError(f"{str(out)!r} has none of the requested fits; run them first")
     folder = out / SUMMARY
     folder.mkdir(parents=True, exist_ok=True)
     scores = read_scores(chosen, folder / COLLECTED)
@@ -124,8 +124,8 @@ def _summarised(out: Path, units: Sequence[Unit]) -> Study:
     for name, table in tables.items():
         with atomic_path(folder / f"{name}.csv") as temporary:
             csv_of(table, temporary)
-    asked = chosen[chosen["asked"]].drop(columns="asked").reset_index(drop=True)
-    study = Study(out=out, units=asked, tables=tables, report=folder / REPORT)
+    requested = chosen[chosen["requested"]].drop(columns="requested").reset_index(drop=True)
+    study = Study(out=out, units=requested, tables=tables, report=folder / REPORT)
     plots.plot_study(chosen, scores, folder)
     with atomic_path(study.report) as temporary:
         temporary.write_text(report_of(chosen, tables, folder), encoding="utf-8")
@@ -133,7 +133,7 @@ def _summarised(out: Path, units: Sequence[Unit]) -> Study:
 
 
 def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: Path) -> str:
-    """Text of the report.
+    """Write the text of the report.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
     tables : mapping of str to DataFrame
         See `mmm_xgen.recovery.study.tables.summary_tables`.
     folder : Path
-        Where it is written; plots in its folder ``plots`` are linked.
+        Folder of the report; plots in its folder ``plots`` are linked.
     """
     has_floor = (units["model"] == FLOOR).any()
     parts = [
@@ -194,7 +194,7 @@ def report_of(units: pd.DataFrame, tables: Mapping[str, pd.DataFrame], folder: P
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Table in Markdown; numbers in four digits.
+    """Format a table as Markdown, numbers with four digits.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def cell(value: Any) -> str:
-    """Text of a value: numbers in four digits, a bar out of the way of a table's.
+    """Format a value, numbers with four digits; bars are escaped.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def _section(title: str, table: pd.DataFrame, about: str = "") -> str:
 
 
 def main_figures(rows: pd.DataFrame) -> pd.DataFrame:
-    """Main figures in the words of a reader, each with its error."""
+    """Format the main figures with their errors, under readable titles."""
     shown = {}
     for name, title in MAIN.items():
         error = rows.get(f"{name}_mc_error")
@@ -257,7 +257,7 @@ def _with_error(value: float, error: float) -> str:
 
 
 def _medians(table: pd.DataFrame) -> pd.DataFrame:
-    """Medians with a column a figure, in the order in which the table has them."""
+    """Pivot medians to one column for each figure, in the order of the table."""
     if table.empty:
         return table
     figures = list(table["figure"].unique())
@@ -269,7 +269,7 @@ def _paired(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return table
     keys = ["population", "dataset", "quantity", "metric", "model", "reference", "units"]
-    # The file has more.
+    # The CSV file has all quantities.
     named = pd.MultiIndex.from_frame(table[["quantity", "metric"]])
     table = table[named.isin(COMPARED)]
     shown = table[keys].assign(
@@ -286,7 +286,7 @@ def _paired(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _not_recovered(tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
-    """Sentences on ROAS that is off, intervals that miss, and parameters only told on a ridge."""
+    """List wrong ROAS, intervals that cover too little, and parameters along a ridge."""
     found = tables["roas_recovery"]
     if found.empty:
         return ["No ROAS was scored."]
@@ -310,7 +310,7 @@ def _not_recovered(tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
         for dataset, group in ridge.groupby(ridge["dataset"].astype(str), sort=False):
             names = ", ".join(f"`{name}`" for name in group["quantity"].unique())
             lines.append(
-                f"- {dataset}: the data tell {names} along a ridge only, in some channels."
+                f"- {dataset}: the data identify {names} only along a ridge, in some channels."
             )
     limit = f"more than {RECOVERED_WITHIN:g} in log ROAS, or intervals that cover too little"
     return lines or [f"Nothing by this rule: {limit}."]
@@ -327,16 +327,16 @@ def _too_expensive(failures: pd.DataFrame) -> str:
 
 
 def _settings(units: pd.DataFrame) -> str:
-    """Settings, versions and protocol that the fits say they were made with."""
+    """Describe the settings, versions and protocol of the fits."""
     stats = [read_stats(Path(str(folder))) or {} for folder in units["folder"]]
     lines = []
     for title, key in (("Settings", "settings"), ("Versions", "versions")):
         values: dict[str, set[str]] = {}
         for each in stats:
-            # What a model makes nothing of says nothing of its fit.
-            heeds = about(str(each.get("model"))).heeds
+            # Leave out settings that the model does not use.
+            used = about(str(each.get("model"))).uses_settings
             for name, value in (each.get(key) or {}).items():
-                if key != "settings" or name in heeds:
+                if key != "settings" or name in used:
                     values.setdefault(name, set()).add(str(value))
         words = (f"{name} {' or '.join(sorted(found))}" for name, found in values.items())
         lines.append(f"{title}: {', '.join(words)}.")

@@ -1,4 +1,4 @@
-"""Studies: every model on every dataset and seed, each fit once, whatever happens meanwhile."""
+"""Studies: fit every model to every dataset and seed, once, and go on after an interruption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mmm_xgen.recovery.study.unit import (
     Unit,
     check_name,
     digest,
-    finished,
+    finished_stats,
     remove_leftovers,
 )
 from mmm_xgen.recovery.study.work import run_unit
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Template: TypeAlias = str | Path | MMMDataConfig
 Source: TypeAlias = Template | Mapping[str, Any] | Callable[[int], MMMDataConfig]
 Datasets: TypeAlias = Template | Iterable[Template] | Mapping[str, Source]
-# How data of a media plan are fitted.
+# Advice for configurations with a media plan.
 NO_PLAN = (
     "a study takes no plan; generate the dataset with generate_mmm_dataset(config, "
     "spend='plan.csv') and fit it with mmm_xgen.recovery.fit"
@@ -58,47 +58,47 @@ def run_study(
     progress: bool | Callable[[str], object] = True,
     protocol: str | Path | None = None,
 ) -> Study:
-    """Fit models to datasets, score them against the truth, and keep it all in a folder.
+    """Fit models to datasets, score them against the truth, and save everything in a folder.
 
-    A fit that is there is not done again: a study that was killed goes on where it stopped, and
-    a study that is asked for more does only that.
+    Finished fits are not repeated. A study that was interrupted continues where it stopped, and
+    a study called with more datasets, models or seeds fits only what is new.
 
     Parameters
     ----------
     datasets : preset name, path, MMMDataConfig, several of them, or a mapping by name
-        What to generate. A path is that of a YAML or JSON file. Configurations have no
-        ``spend_plan``: a study draws its spend. A mapping's values may also be functions of a
-        seed that return a configuration, so that each seed draws its own truth; of the others
-        each seed redraws all that the configuration leaves to chance.
+        Datasets to generate. A path is that of a YAML or JSON file. Configurations must not have
+        a ``spend_plan``, as a study draws its spend. A value of a mapping can also be a function
+        of a seed that returns a configuration, so that each seed has a truth of its own. With a
+        fixed configuration, a seed only redraws what the configuration leaves random.
     models : str or iterable of str
         Names of registered models.
     seeds : iterable of int
         Seeds of the data.
     settings : FitSettings or several, optional
-        Settings of the fits. What a model makes nothing of, such as the sampler of one that does
-        not sample, does not make it fit twice.
+        Settings of the fits. A model is not fitted twice for settings that it does not use, such
+        as the sampler of a model without sampling.
     out : path
         Folder of the study.
     jobs : int, optional
-        Number of fits at once, each in a worker process; 0 to fit in this process, as is done
-        by default unless there is a `timeout`. A script that has worker processes calls this
-        under ``if __name__ == "__main__":``, since they import it.
+        Number of fits at once, each in a worker process. 0 fits in this process, which is the
+        default without `timeout`. A script with worker processes must call this function under
+        ``if __name__ == "__main__":``, as the workers import the script.
     timeout : float, optional
-        Seconds after which a fit is ended; needs worker processes.
+        Seconds after which a fit is ended. It needs worker processes.
     executor : optional
-        Where to fit instead: a dask ``Client``, or a `concurrent.futures.Executor`. `out` must
-        be a folder that its workers share; give dask's workers one thread each.
+        A dask ``Client`` or a `concurrent.futures.Executor` that runs the fits. Its workers must
+        share the folder `out`. Workers of dask should have one thread each.
     force : bool
-        Whether to do again what is there.
+        Whether to repeat finished fits.
     retry_failed : bool
-        Whether to do again what failed or took too long. What took longer than a smaller
-        `timeout` is tried again in any case.
+        Whether to repeat fits that failed or took too long. Fits that took longer than a smaller
+        `timeout` are always repeated.
     progress : bool or callable
-        Whether to show progress and time left on stderr, if it is a terminal. If it is not, a
-        callable gets a plain line for each fit.
+        Whether to show progress and time left on stderr if it is a terminal. If it is not, a
+        callable receives a line of text for each fit.
     protocol : path, optional
-        The study's protocol, whose hash is kept with every result: none that was made under
-        another one is taken for one that was made under this.
+        Protocol of the study. Its hash is saved with every result, so that results of another
+        protocol are never used.
 
     Returns
     -------
@@ -107,21 +107,21 @@ def run_study(
     Raises
     ------
     ConfigError
-        If there is no such preset or model, nothing to do, a configuration is for a media plan,
-        or `timeout` cannot be kept.
+        If a preset or model does not exist, there is nothing to do, a configuration has a media
+        plan, or `timeout` is given without worker processes.
     MissingDependencyError
         If a model's library or sampler is not installed.
     WorkerError
         If worker processes cannot start.
     StorageError
-        If the disk is full or cannot be written to. No fit counts as failed for that.
+        If the disk is full or not writable. No fit counts as failed for this reason.
 
     Notes
     -----
-    The code of a model of your own is no part of what a fit is known by: after a change, give
-    ``force=True`` or another name.
+    Fits do not know the source code of your own models. After changing one, use ``force=True`` or
+    another name.
 
-    A worker process is used for several fits, so that libraries are imported and compiled once.
+    A worker process runs several fits, so that libraries are imported and compiled once.
 
     Examples
     --------
@@ -149,9 +149,9 @@ def run_study(
             "no executor",
             path="timeout",
         )
-    units = planned_units(datasets, models, seeds, settings, protocol=protocol)
+    units = study_units(datasets, models, seeds, settings, protocol=protocol)
     folder = Path(out)
-    found = {unit.hash: finished(unit, folder) for unit in units}
+    found = {unit.hash: finished_stats(unit, folder) for unit in units}
     waiting = [
         unit
         for unit in units
@@ -174,11 +174,11 @@ def run_study(
 
 
 def _to_do(stats: Mapping[str, Any] | None, timeout: float | None, *, retry_failed: bool) -> bool:
-    """Whether a unit of which `stats.json` says this is fitted, if not all are."""
+    """Return whether to fit a unit again, given the content of its `stats.json`."""
     if stats is None or stats["status"] == DONE:
         return stats is None
     if any(os.strerror(number) in stats["reason"] for number in NO_ROOM):
-        # A full disk was no fault of the model.
+        # A full disk says nothing about the model.
         return True
     limit = stats.get("timeout")
     longer = limit is not None and (timeout is None or timeout > limit)
@@ -186,7 +186,7 @@ def _to_do(stats: Mapping[str, Any] | None, timeout: float | None, *, retry_fail
 
 
 def _check_installed(units: Iterable[Unit], *, pool: bool) -> None:
-    """Refuse to begin what would end for lack of a package."""
+    """Raise an error before the first fit if a package is missing."""
     needed = dict.fromkeys(["psutil", *(["pebble"] if pool else [])], "studies need")
     for unit in units:
         needed |= {package: f"{unit.label} needs" for package in unit.needs}
@@ -197,7 +197,7 @@ def _check_installed(units: Iterable[Unit], *, pool: bool) -> None:
             prepare()
 
 
-def planned_units(
+def study_units(
     datasets: Datasets,
     models: str | Iterable[str],
     seeds: Iterable[int],
@@ -205,7 +205,7 @@ def planned_units(
     *,
     protocol: str | Path | None = None,
 ) -> list[Unit]:
-    """Units of a study in the order in which they are done: all models on a seed, then the next.
+    """List the units of a study in the order of fitting: all models of a seed, then the next seed.
 
     Parameters
     ----------
@@ -215,13 +215,13 @@ def planned_units(
     Returns
     -------
     list of Unit
-        Each once.
+        Without duplicates.
 
     Examples
     --------
     >>> from mmm_xgen.recovery.fit import MODELS, register_model
     >>> _ = register_model("nothing")(lambda ds, settings: None)
-    >>> units = planned_units(["basic", "demo"], "nothing", range(2), FitSettings(sampler="pymc"))
+    >>> units = study_units(["basic", "demo"], "nothing", range(2), FitSettings(sampler="pymc"))
     >>> [(unit.dataset, unit.seed, unit.label) for unit in units[:3]]
     [('basic', 0, 'nothing-pymc'), ('basic', 1, 'nothing-pymc'), ('demo', 0, 'nothing-pymc')]
     >>> MODELS.remove("nothing")
@@ -281,7 +281,7 @@ def _named(datasets: Datasets) -> dict[str, Source]:
 
 
 def _config(source: Source, seed: int) -> tuple[MMMDataConfig, str]:
-    """Configuration of a seed, and the hash of what is the same for all seeds."""
+    """Configuration of a seed, and the hash of the part that all seeds share."""
     if not callable(source):
         template = config_from(source)
         require_no_plan(template, NO_PLAN)

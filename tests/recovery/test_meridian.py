@@ -598,7 +598,7 @@ def test_an_interpreter_without_meridian_is_refused(monkeypatch):
 
 
 def test_an_interpreter_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(MissingDependencyError, match="which is no Python"):
+    with pytest.raises(MissingDependencyError, match="which is not a Python"):
         meridian_python(tmp_path / "nowhere")
 
 

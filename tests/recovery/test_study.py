@@ -45,7 +45,7 @@ from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.fit import _ABOUT, MODELS, About, Fit, FitSettings, register_model
 from mmm_xgen.recovery.plots import read_returns
 from mmm_xgen.recovery.report import markdown
-from mmm_xgen.recovery.run import _to_do, planned_units, run_study
+from mmm_xgen.recovery.run import _to_do, run_study, study_units
 from mmm_xgen.recovery.study import work
 from mmm_xgen.recovery.study.results import (
     collect_units,
@@ -70,7 +70,7 @@ from mmm_xgen.recovery.study.unit import (
     whole_folder,
     write_stats,
 )
-from mmm_xgen.recovery.study.workers import collect, drop
+from mmm_xgen.recovery.study.workers import collect, remove_unfinished
 from tests.recovery import fake_models
 
 ROOT = Path(__file__).parents[2]
@@ -221,10 +221,10 @@ def test_versions_are_in_the_hash(monkeypatch):
     assert replace(unit).hash != before
 
 
-def test_settings_that_a_model_does_not_heed_make_no_second_fit():
+def test_settings_that_a_model_does_not_use_make_no_second_fit():
     every = [FitSettings(sampler=name) for name in ("nutpie", "numpyro")]
-    register_model("plain", heeds=())(fake_models.instant)
-    units = planned_units({"tiny": CONFIG}, ["plain", "fake-instant"], [1], every)
+    register_model("plain", uses_settings=())(fake_models.instant)
+    units = study_units({"tiny": CONFIG}, ["plain", "fake-instant"], [1], every)
     labels = [unit.label for unit in units]
     MODELS.remove("plain")
     assert labels == ["plain", "fake-instant-nutpie", "fake-instant-numpyro"]
@@ -242,7 +242,7 @@ OURS = {
 
 
 @pytest.mark.parametrize("model", OURS)
-def test_our_models_are_fitted_again_by_what_they_heed(model):
+def test_our_models_are_fitted_again_if_settings_that_they_use_change(model):
     others = {"chains": 2, "draws": 60, "tune": 70, "cores": 1, "target_accept": 0.8}
     others |= {"sampler": "numpyro", "lift_tests": True}
     always = {"seed": 9, "train_end": "2022-06", "scored_draws": 7}
@@ -259,15 +259,15 @@ def test_our_models_are_fitted_again_by_what_they_heed(model):
 def test_a_model_of_a_user_keeps_its_settings_whatever_its_name():
     name = "ols-with-experiments"
     register_model(name)(fake_models.instant)
-    units = planned_units({"tiny": CONFIG}, name, [1], FitSettings(lift_tests=True, draws=60))
+    units = study_units({"tiny": CONFIG}, name, [1], FitSettings(lift_tests=True, draws=60))
     MODELS.remove(name)
     assert units[0].fit_settings.lift_tests and units[0].fit_settings.draws == 60
     with pytest.raises(ConfigError, match="did you mean 'draws'"):
-        register_model(name, heeds=["drawz"])
+        register_model(name, uses_settings=["drawz"])
 
 
 def test_models_without_settings_stand_beside_those_that_have_them(tmp_path):
-    register_model("plain", heeds=())(fake_models.instant)
+    register_model("plain", uses_settings=())(fake_models.instant)
     study(tmp_path, ["plain", "fake-instant"], seeds=[1])
     found = study(tmp_path, "fake-instant", seeds=[1])
     MODELS.remove("plain")
@@ -275,7 +275,7 @@ def test_models_without_settings_stand_beside_those_that_have_them(tmp_path):
 
 
 def test_versions_of_what_a_model_runs_on_are_its_own():
-    units = planned_units({"tiny": CONFIG}, ["meridian-default", "ols"], [1])
+    units = study_units({"tiny": CONFIG}, ["meridian-default", "ols"], [1])
     assert units[0].versions["google-meridian"] and "google-meridian" not in units[1].versions
 
 
@@ -292,7 +292,7 @@ def test_a_model_that_does_not_exist_for_the_data_is_skipped_and_not_imputed(tmp
     def picky(ds, settings):
         raise NotApplicableError("found kinds a, b, allowed: one")
 
-    floor = About(model=fake_models.instant, heeds=())
+    floor = About(model=fake_models.instant, uses_settings=())
     monkeypatch.setitem(MODELS._entries, "prior-only", fake_models.instant)
     monkeypatch.setitem(_ABOUT, "prior-only", floor)
     MODELS.add("picky", picky)
@@ -328,7 +328,7 @@ def test_tracebacks_name_no_folder_of_the_machine(tmp_path):
 
 
 def test_seeds_of_fits_differ_between_datasets_and_repeat():
-    units = planned_units({"a": CONFIG, "b": CONFIG}, "fake-instant", range(20), FEW)
+    units = study_units({"a": CONFIG, "b": CONFIG}, "fake-instant", range(20), FEW)
     seeds = [unit.fit_settings.seed for unit in units]
     assert len(set(seeds)) == 40
     assert seeds == [replace(unit).fit_settings.seed for unit in units]
@@ -338,7 +338,7 @@ def test_datasets_may_be_presets_configurations_or_functions(tmp_path):
     def drawn(seed: int) -> mmm_xgen.MMMDataConfig:
         return CONFIG.model_copy(update={"seed": seed, "n_periods": 20 + seed})
 
-    units = planned_units(["basic", CONFIG], "fake-instant", [1])
+    units = study_units(["basic", CONFIG], "fake-instant", [1])
     assert units[0].dataset == "basic" and units[1].dataset.startswith("data-")
     assert units[0].config == mmm_xgen.get_preset_config("basic", seed=1).to_json()
     found = run_study({"drawn": drawn}, "fake-instant", [1, 2], FEW, out=tmp_path, jobs=0)
@@ -359,13 +359,13 @@ def test_datasets_may_be_presets_configurations_or_functions(tmp_path):
 )
 def test_what_cannot_be_done_is_refused_before_anything_is(datasets, models, seeds, fault):
     with pytest.raises((ConfigError, UnknownKindError), match=fault):
-        planned_units(datasets, models, seeds)
+        study_units(datasets, models, seeds)
 
 
 @pytest.mark.parametrize("end", ["2021-12", "2021-12-31"])
 def test_a_window_before_all_dates_is_refused_before_anything_is(end):
     with pytest.raises(ConfigError, match=r"settings\.train_end: found 2021-12"):
-        planned_units({"tiny": CONFIG}, "fake-instant", [1], FitSettings(train_end=end))
+        study_units({"tiny": CONFIG}, "fake-instant", [1], FitSettings(train_end=end))
 
 
 @pytest.mark.parametrize("module", ["mmm_xgen.atomic", "mmm_xgen.recovery.study.unit"])
@@ -399,7 +399,7 @@ def test_a_corrupted_truth_is_not_scored_against(tmp_path, monkeypatch):
         return ds.assign(channel_contribution=1.1 * ds.channel_contribution)
 
     monkeypatch.setattr(work, "generate_mmm_dataset", corrupted)
-    monkeypatch.setattr(work._PAST, "checked", None)
+    monkeypatch.setattr(work._PROCESS, "checked", None)
     found = study(tmp_path, seeds=[1])
     assert found.units["status"].tolist() == ["failed"]
     assert "self-check" in found.units["reason"].item()
@@ -561,7 +561,7 @@ def test_what_ended_a_process_is_recorded(tmp_path):
     from pebble import ProcessExpired
 
     ends = [TimeoutError("Task timeout", 5.0), ProcessExpired("ended", code=-9), None]
-    units = planned_units({"tiny": CONFIG}, "fake-instant", range(3), FEW)
+    units = study_units({"tiny": CONFIG}, "fake-instant", range(3), FEW)
     futures = {}
     for unit, end in zip(units, ends, strict=True):
         futures[future := Future()] = unit
@@ -579,7 +579,7 @@ def test_what_ended_a_process_is_recorded(tmp_path):
 
 
 def test_what_took_too_long_is_tried_again_with_more_time(tmp_path):
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     future = Future()
     future.set_exception(TimeoutError("Task timeout", 5.0))
     collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
@@ -594,7 +594,7 @@ def test_what_took_too_long_is_tried_again_with_more_time(tmp_path):
 
 @pytest.mark.parametrize("error", [BrokenExecutor("b"), MissingDependencyError("no nutpie")])
 def test_what_says_nothing_about_a_model_is_raised(tmp_path, error):
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     future = Future()
     future.set_exception(error)
     # The command says an error of this package in one line.
@@ -640,7 +640,7 @@ def full_in(place: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_a_full_disk_is_no_result(tmp_path, monkeypatch, place, error):
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     full_in(place, error, monkeypatch)
     with pytest.raises(StorageError, match=r"cannot be written: .*; the study stopped") as told:
         work.run_unit(unit, tmp_path)
@@ -671,7 +671,7 @@ def test_a_study_goes_on_where_a_full_disk_stopped_it(tmp_path, monkeypatch):
 
 
 def test_what_a_library_makes_of_a_full_disk_is_found_by_trying(tmp_path, monkeypatch):
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     full_in("to_netcdf", RuntimeError("NetCDF: HDF error"), monkeypatch)
     assert work.run_unit(unit, tmp_path / "room")["status"] == "failed"
     full_in("sync", FULL[0], monkeypatch)
@@ -680,7 +680,7 @@ def test_what_a_library_makes_of_a_full_disk_is_found_by_trying(tmp_path, monkey
 
 
 def test_an_error_of_the_model_s_own_files_stays_its_own(tmp_path, monkeypatch):
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     full_in("model", FileNotFoundError(errno.ENOENT, "No such file", "prior.csv"), monkeypatch)
     stats = work.run_unit(unit, tmp_path)
     assert stats["status"] == "failed" and "prior.csv" in stats["reason"]
@@ -693,7 +693,7 @@ def test_a_full_disk_that_counted_as_a_failure_is_tried_again():
 
 
 def test_the_worker_of_a_full_disk_is_no_result_either(tmp_path):
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     for error in (FULL[0], pickle.loads(pickle.dumps(StorageError("out: cannot be written")))):
         future = Future()
         future.set_exception(error)
@@ -761,7 +761,7 @@ def test_a_plain_script_fits_or_says_what_it_lacks(tmp_path, more, said):
 def test_only_this_pool_s_own_workers_are_ended(tmp_path, monkeypatch):
     ended = []
     monkeypatch.setattr("mmm_xgen.recovery.study.workers._end_group", ended.append)
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     folder = unit.folder(tmp_path)
     host, workers = socket.gethostname(), tmp_path / "workers"
     workers.mkdir()
@@ -770,9 +770,9 @@ def test_only_this_pool_s_own_workers_are_ended(tmp_path, monkeypatch):
     temporary = [folder.parent / f".{folder.name}~{name}~x" for name in names]
     for each in temporary:
         each.mkdir(parents=True)
-    drop(unit, tmp_path, None)
+    remove_unfinished(unit, tmp_path, None)
     assert ended == [] and all(each.exists() for each in temporary)
-    drop(unit, tmp_path, workers)
+    remove_unfinished(unit, tmp_path, workers)
     assert ended == [41]
     assert [each.exists() for each in temporary] == [False, True, True]
 
@@ -1052,13 +1052,13 @@ def test_fits_of_other_packages_do_not_stand_together():
         ["ols", "old", "2"],
         ["pymc", "new", "3"],
     ]
-    asked = newest(found.assign(asked=found["versions"] == "old"), first=("asked", "began"))
+    asked = newest(found.assign(requested=found["versions"] == "old"), first=("requested", "began"))
     assert asked[asked["model"] == "pymc"]["seed"].tolist() == [1, 2]
 
 
 def test_a_time_out_is_newer_than_what_was_done_before(tmp_path):
     first = study(tmp_path, seeds=[1]).units
-    (unit,) = planned_units({"tiny": CONFIG}, "fake-failing", [1], FEW)
+    (unit,) = study_units({"tiny": CONFIG}, "fake-failing", [1], FEW)
     work.record(unit, tmp_path, status="timed out", reason="took more than 1 s")
     units = read_units(tmp_path)
     assert units["began"][units["status"] == "timed out"].item() > first["began"].item()

@@ -30,7 +30,7 @@ __all__ = ["LeastSquares", "TransformGrid", "coefficient_draws", "fit_least_squa
 PANEL = (*SAMPLE, "geo", "channel")
 
 
-@register_model("ols", heeds=())
+@register_model("ols", uses_settings=())
 def ols(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Least squares with transforms searched on a grid; it sees nothing of the truth.
 
@@ -44,7 +44,7 @@ def ols(ds: xr.Dataset, settings: FitSettings) -> Fit:
     return _fitted(ds, settings, "ols", "searched")
 
 
-@register_model("ols-oracle", heeds=())
+@register_model("ols-oracle", uses_settings=())
 def ols_oracle(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Least squares with the true adstock and curve of every channel and geo.
 
@@ -54,7 +54,7 @@ def ols_oracle(ds: xr.Dataset, settings: FitSettings) -> Fit:
     return _fitted(ds, settings, "ols-oracle", "true")
 
 
-@register_model("spend-share", heeds=())
+@register_model("spend-share", uses_settings=())
 def spend_share(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Least squares on total spend: media is credited in proportion to spend.
 

@@ -1,10 +1,11 @@
-"""Google Meridian as models of the benchmark: a request, and what the reply means."""
+"""Models of the benchmark that are fitted by Google Meridian, in a process of its own."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,13 @@ from mmm_xgen.recovery.models.meridian_environment import (
 )
 
 STATISTICS = "sample_stats_"
-# Meridian has one sampler.
-HEEDS = ("chains", "draws", "tune", "target_accept", "lift_tests", "cores")
-RUNS_ON = {"google-meridian": VERSION}
+# Meridian has one sampler, so that the setting of the sampler does not matter.
+register = partial(
+    register_model,
+    uses_settings=("chains", "draws", "tune", "target_accept", "lift_tests", "cores"),
+    runs_on={"google-meridian": VERSION},
+    prepare=meridian_python,
+)
 
 
 def request_of(
@@ -71,13 +76,13 @@ def request_of(
         "seed": settings.seed,
         "target_accept": settings.target_accept,
     }
-    told = {
+    instructions = {
         "model": model.specification(),
         "priors": dict(model.priors),
         "sampling": sampling,
         "analyze": None,
     }
-    return request.assign_attrs(settings=json.dumps(told))
+    return request.assign_attrs(settings=json.dumps(instructions))
 
 
 @in_memory
@@ -89,18 +94,18 @@ def ask_analyzer(
     windows: Mapping[str, Sequence[Any]] | None = None,
     python: PathLike | None = None,
 ) -> xr.Dataset:
-    """What Meridian's own Analyzer makes of given parameters, the true ones for instance.
+    """Ask Meridian's own Analyzer for results at given parameters, such as the true ones.
 
     Parameters
     ----------
     ds : Dataset
         A generated Dataset, cut to the dates that the model sees.
     parameters : Dataset, dims (chain, draw, ...) or without them
-        All that the model has, under Meridian's names, as `to_meridian_truth` gives it.
+        All parameters of the model under Meridian's names, as from `to_meridian_truth`.
     model : MeridianModel
-        The model that they belong to.
+        The model of these parameters.
     windows : mapping of str to list of dates, optional
-        Windows to give returns of, by name.
+        Windows of additional returns, by name.
     python : path, optional
         An interpreter that has Meridian.
 
@@ -113,7 +118,7 @@ def ask_analyzer(
         media_channel) in KPI units.
     """
     request = request_of(ds, FitSettings(), model)
-    told = json.loads(request.attrs["settings"]) | {
+    instructions = json.loads(request.attrs["settings"]) | {
         "sampling": None,
         "analyze": {
             name: [str(day) for day in np.asarray(dates, dtype="datetime64[D]")]
@@ -123,8 +128,8 @@ def ask_analyzer(
     missing = [dim for dim in SAMPLE if dim not in parameters.dims]
     draws = parameters.expand_dims(missing).drop_attrs()
     draws = draws.transpose(*SAMPLE, "geo", "time", ..., missing_dims="ignore")
-    request = request.assign({f"given_{name}": draws[name] for name in draws.data_vars})
-    reply = ask_worker(request.assign_attrs(settings=json.dumps(told)), python=python)
+    request = request.assign({f"parameter_{name}": draws[name] for name in draws.data_vars})
+    reply = ask_worker(request.assign_attrs(settings=json.dumps(instructions)), python=python)
     geos = [str(geo) for geo in ds["geo"].values]
     named = reply.sel(geo=geos) if len(geos) > 1 else reply.assign_coords(geo=geos)
     if windows:
@@ -159,7 +164,7 @@ def fit_meridian(
     Returns
     -------
     Fit
-        Dates after the training window have the last time effect that the model knows.
+        Dates after the training window have the last time effect of the model.
 
     Raises
     ------
@@ -184,7 +189,7 @@ def fit_meridian(
     request = request_of(seen, settings, model)
     reply = ask_worker(request, python=python, timeout=timeout, cores=settings.cores)
     timings = json.loads(reply.attrs["timings"])
-    # Imports are no time of a fit, here as with other libraries.
+    # Importing libraries does not count as fitting, as for other libraries.
     timings["total"] = time.perf_counter() - start - timings["import"]
     statistics = [str(name) for name in reply.data_vars if str(name).startswith(STATISTICS)]
     posterior = reply.drop_vars([*statistics, "media_scale", "kpi_scale", "knot_locations"])
@@ -226,7 +231,7 @@ def fit_meridian(
 
 
 def _comparable(draws: xr.Dataset, ds: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
-    """Draws of what has a single truth, which is NaN in channels where it has none."""
+    """Draws of parameters with a single true value; NaN in channels without one."""
     hill = (ds["saturation_kind"] == "hill_function").drop_vars("saturation_kind")
     geometric = ds["adstock_kind"] == "geometric_adstock"
     known = {
@@ -235,7 +240,7 @@ def _comparable(draws: xr.Dataset, ds: xr.Dataset, truth: xr.Dataset) -> xr.Data
     }
     height = truth["beta_gm"].notnull().all("geo").rename(media_channel="channel")
     height = height.assign_coords(channel=ds["channel"].values)
-    # Ours are in our own spend units, and for kernels that are not normalised.
+    # The Dataset has its own spend units, and adstock that may not be normalised.
     kappa = draws["saturation_kappa"] * draws["spend_unit"] / ds["spend_unit"]
     normalized = ds["normalize"] | (ds["adstock_kind"] == "no_adstock")
     parameters = {
@@ -262,35 +267,35 @@ def _diagnostics(posterior: xr.Dataset) -> dict[str, float]:
 
 
 def _sampled(posterior: xr.Dataset) -> xr.DataArray:
-    """Draws of what was sampled, dims (chain, draw, parameter)."""
+    """Draws of sampled parameters, dims (chain, draw, parameter)."""
     derived = {"mu_t", "beta_m"} if "roi_m" in posterior else {"mu_t"}
     if posterior.sizes["geo"] == 1:
         derived |= {"beta_gm", "gamma_gc"}
     draws = parameters_of(posterior.drop_vars(derived, errors="ignore"))
-    # Meridian keeps the constants of its priors among the draws. NaN equals nothing, and stays.
+    # Drop constants of priors, which Meridian keeps among the draws. Draws of NaN stay.
     constant = (draws == draws[:1, :1].values).all(SAMPLE)
     return draws[..., ~constant.values]
 
 
-@register_model("meridian-published", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
+@register("meridian-published")
 def meridian_published(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian with the priors of the published benchmark's code: see `published`."""
     return fit_meridian(ds, settings, published(training_data(ds, settings)))
 
 
-@register_model("meridian-documented", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
+@register("meridian-documented")
 def meridian_documented(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian with the priors of the published benchmark's documentation: see `documented`."""
     return fit_meridian(ds, settings, documented(training_data(ds, settings)))
 
 
-@register_model("meridian-default", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
+@register("meridian-default")
 def meridian_default(ds: xr.Dataset, settings: FitSettings) -> Fit:
-    """Meridian as it comes."""
+    """Meridian with its defaults."""
     return fit_meridian(ds, settings, MeridianModel())
 
 
-@register_model("meridian-matched", heeds=HEEDS, runs_on=RUNS_ON, prepare=meridian_python)
+@register("meridian-matched")
 def meridian_matched(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """Meridian with the kinds that made the data: see `matched`."""
     return fit_meridian(ds, settings, matched(training_data(ds, settings)))

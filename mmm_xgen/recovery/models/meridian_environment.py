@@ -1,7 +1,7 @@
-"""The environment that Meridian runs in, and the process that a fit is.
+"""Environment and process of a Meridian fit.
 
-Meridian's requirements contradict those of recent releases of PyMC-Marketing, so it lives in a
-virtual environment of its own, made on first use, and is spoken to through NetCDF files.
+Meridian's requirements conflict with those of recent releases of PyMC-Marketing. It therefore has
+a virtual environment of its own, made on first use, and is called through NetCDF files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REQUIREMENTS = (f"google-meridian[jax]=={VERSION}", "h5netcdf>=1.3")
 # Name of the variable that holds the path of a Python that has Meridian.
 VARIABLE = "MMM_XGEN_MERIDIAN_PYTHON"
 WORKER = Path(__file__).with_name("meridian_worker.py")
-# Last lines of what a failed process has said that an error repeats.
+# Number of last lines of a failed process that an error repeats.
 LINES = 8
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -32,21 +32,21 @@ SETTINGS = {
     "MERIDIAN_BACKEND": "jax",
     "MERIDIAN_ENABLE_JAX_X64": "true",
     "JAX_PLATFORMS": "cpu",
-    # Words of TensorFlow about the machine would bury the error in a failed fit's last lines.
+    # TensorFlow's messages on the machine would hide the error in the last lines.
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
 
 def meridian_python(python: PathLike | None = None) -> Path:
-    """Path of a Python that has Meridian, installed on first use.
+    """Find a Python with Meridian, or install one on first use.
 
     Parameters
     ----------
     python : path, optional
-        An interpreter that has it; the environment variable ``MMM_XGEN_MERIDIAN_PYTHON`` by
-        default, else one in the user's cache folder
-        (``$XDG_CACHE_HOME/mmm-xgen/meridian-<version>-py<x.y>``), which is made with pip if it
-        is not there (2 GB; some minutes).
+        An interpreter with Meridian. By default that of the environment variable
+        ``MMM_XGEN_MERIDIAN_PYTHON``, or else one in the user's cache folder
+        (``$XDG_CACHE_HOME/mmm-xgen/meridian-<version>-py<x.y>``), which pip installs if it does
+        not exist (2 GB; some minutes).
 
     Returns
     -------
@@ -55,12 +55,12 @@ def meridian_python(python: PathLike | None = None) -> Path:
     Raises
     ------
     MissingDependencyError
-        If the interpreter does not have the release that results are pinned to, or there is
-        none and pip cannot get it.
+        If the interpreter does not have the required release of Meridian, or pip cannot install
+        it.
     """
-    given = python or os.environ.get(VARIABLE)
-    if given:
-        return _checked(Path(given), "the argument python" if python else VARIABLE)
+    path = python or os.environ.get(VARIABLE)
+    if path:
+        return _check_python(Path(path), "the argument python" if python else VARIABLE)
     home = _cache() / f"meridian-{VERSION}-py{sys.version_info[0]}.{sys.version_info[1]}"
     if not home.exists():
         _make(home)
@@ -74,7 +74,7 @@ def ask_worker(
     timeout: float | None = None,
     cores: int | None = None,
 ) -> xr.Dataset:
-    """Reply of Meridian's own Python to a request.
+    """Send a request to Meridian's own Python, and read its reply.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def ask_worker(
     python : path, optional
         As for `meridian_python`.
     timeout : float, optional
-        Seconds after which the process is ended; it may take its time by default.
+        Seconds after which the process is ended; no limit by default.
     cores : int, optional
         Threads of its computations.
 
@@ -98,7 +98,7 @@ def ask_worker(
     TimeoutError
         If it takes longer than `timeout`.
     XgenError
-        If it fails, with the last lines that it wrote.
+        If it fails; the error has the last lines of its output.
     """
     interpreter = meridian_python(python)
     environment = {**os.environ, **SETTINGS}
@@ -121,9 +121,9 @@ def ask_worker(
                 "or fewer draws"
             ) from None
         if done.returncode != 0 or not Path(paths[1]).exists():
-            said = _last_lines(done.stderr or done.stdout, LINES)
+            message = _last_lines(done.stderr or done.stdout, LINES)
             raise XgenError(
-                f"Meridian failed with exit status {done.returncode}; its last lines: {said}"
+                f"Meridian failed with exit status {done.returncode}; its last lines: {message}"
             )
         with NETCDF_LOCK, xr.open_dataset(paths[1], engine="netcdf4") as reply:
             return reply.load()
@@ -137,7 +137,7 @@ def _interpreter(home: Path) -> Path:
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _checked(python: Path, source: str) -> Path:
+def _check_python(python: Path, source: str) -> Path:
     code = "import importlib.metadata as m; print(m.version('google-meridian'), end='')"
     try:
         done = subprocess.run(
@@ -145,7 +145,7 @@ def _checked(python: Path, source: str) -> Path:
         )
     except OSError as error:
         raise MissingDependencyError(
-            f"{source} is {str(python)!r}, which is no Python: {error.strerror}"
+            f"{source} is {str(python)!r}, which is not a Python: {error.strerror}"
         ) from None
     found = done.stdout if done.returncode == 0 else "no Meridian"
     if found != VERSION:
@@ -157,7 +157,7 @@ def _checked(python: Path, source: str) -> Path:
 
 
 def _make(home: Path) -> None:
-    """Make the environment beside its place, then move it there: it is there whole, or not."""
+    """Make the environment in a temporary folder and move it into place when it is complete."""
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=f".{home.name}-") as folder:
         fresh = Path(folder) / "environment"
@@ -173,7 +173,7 @@ def _make(home: Path) -> None:
         try:
             fresh.rename(home)
         except OSError:
-            # Another process was quicker, and its environment is as good.
+            # Another process made the same environment first.
             if not home.exists():
                 raise
 

@@ -1,8 +1,8 @@
 """Fit Meridian to the data of a file: a script for the Python that has Meridian.
 
-It runs in an environment of its own and knows nothing of this package. What it reads and writes
-is NetCDF: the request is the Dataset that `XrDatasetDataLoader` takes, with the model as JSON in
-``attrs["settings"]``; the reply holds the posterior under Meridian's names.
+It runs in an environment of its own, without this package. Request and reply are NetCDF files. The
+request is the Dataset that `XrDatasetDataLoader` takes, with the model as JSON in
+``attrs["settings"]``. The reply has the posterior under Meridian's names.
 
     python meridian_worker.py request.nc reply.nc <process id of the parent>
 """
@@ -25,18 +25,18 @@ REQUEST_ARRAYS = (
     "media_spend",
     "controls",
 )
-GIVEN = "given_"
+PARAMETER = "parameter_"
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process when its parent is gone: a fit that nobody waits for would go on."""
+    """End this process after its parent has ended."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
 
 
 class HashableDict(dict[str, float]):
-    """Keywords that JAX can compare: Meridian 2.1 makes them a static argument as they are."""
+    """Keyword arguments that can be hashed, as Meridian 2.1 passes them to JAX as static."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -91,13 +91,13 @@ def sampled(model: Any, sampling: dict[str, Any]) -> tuple[Any, float]:
     return posterior, seconds
 
 
-def given(model: Any, request: Any) -> Any:
-    """Parameters of the request in place of a posterior."""
+def with_parameters(model: Any, request: Any) -> Any:
+    """Take the parameters of the request as the posterior."""
     import arviz as az
 
-    names = [str(name) for name in request.data_vars if str(name).startswith(GIVEN)]
-    posterior = request[names].rename({name: name.removeprefix(GIVEN) for name in names})
-    # Meridian sorts the geos, and calls a single one by a name of its own.
+    names = [str(name) for name in request.data_vars if str(name).startswith(PARAMETER)]
+    posterior = request[names].rename({name: name.removeprefix(PARAMETER) for name in names})
+    # Meridian sorts the geos, and renames a single one.
     geos = model.input_data.geo.values
     alone = len(geos) == 1
     posterior = posterior.assign_coords(geo=geos) if alone else posterior.sel(geo=geos)
@@ -106,7 +106,7 @@ def given(model: Any, request: Any) -> Any:
 
 
 def analyzed(model: Any, windows: dict[str, list[str]]) -> dict[str, Any]:
-    """What Meridian's own Analyzer makes of the draws, as dims and values by name."""
+    """Results of Meridian's own Analyzer, as dims and values by name."""
     import numpy as np
     from meridian.analysis.analyzer import Analyzer
 
@@ -152,7 +152,7 @@ def main(request_path: str, reply_path: str, parent: str) -> None:
     model = built(request, settings)
     timings["build"] = time.perf_counter() - start
     if settings["sampling"] is None:
-        reply = given(model, request)
+        reply = with_parameters(model, request)
     else:
         reply, timings["sample"] = sampled(model, settings["sampling"])
     reply = reply.assign(

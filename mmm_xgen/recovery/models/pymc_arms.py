@@ -132,7 +132,7 @@ def matched(ds: xr.Dataset) -> Any:
     )
 
 
-@register_model("prior-only", heeds=(), needs=("pymc_marketing",))
+@register_model("prior-only", uses_settings=(), needs=("pymc_marketing",))
 def prior_only(ds: xr.Dataset, settings: FitSettings) -> Fit:
     """The prior of `default`, not fitted: what a model says before it has seen any sales."""
     started = time.perf_counter()

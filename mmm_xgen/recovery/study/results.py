@@ -1,4 +1,4 @@
-"""What a study's folder holds: one row a unit, and one row a score."""
+"""Tables of a study's folder: one row for each unit, and one row for each score."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mmm_xgen.recovery.study.unit import (
 from mmm_xgen.recovery.study.work import SCORES
 
 LARGEST_RHAT = 1.01
-# Diagnostics of a fit that has converged: the first two have limits, the others need to be known.
+# Largest diagnostics of a converged fit. Without a limit, a diagnostic must only be finite.
 CONVERGED_AT_MOST = {
     "rhat_max": LARGEST_RHAT,
     "divergences": 0.0,
@@ -36,7 +36,7 @@ CONVERGED_AT_MOST = {
 NOT_COMPUTED = "cannot be computed"
 TIMINGS = ("build", "compile", "sample", "total")
 DIAGNOSTICS = ("rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "n_parameters")
-# What tells a fit from an earlier one of the same unit.
+# Columns that identify a fit, also among fits of the same unit.
 FIT = ["hash", "began"]
 UNIT = ["dataset", "model", "seed"]
 SIZES = ("date", "geo", "channel", "control")
@@ -44,19 +44,19 @@ SIZES = ("date", "geo", "channel", "control")
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What a study found.
+    """Results of a study.
 
     Parameters
     ----------
     out : Path
-        Its folder.
+        Folder of the study.
     units : DataFrame
-        One row a unit that was asked for; see `read_units`.
+        One row for each requested unit; see `read_units`.
     tables : mapping of str to DataFrame
-        The summary; see `mmm_xgen.recovery.study.tables.summary_tables`. It has what was asked
-        for, and what earlier calls left in `out` that may stand beside it.
+        The summary; see `mmm_xgen.recovery.study.tables.summary_tables`. It has the requested
+        units, and units of earlier calls in `out` that can be compared with them.
     report : Path
-        All of it in one Markdown file.
+        Markdown file with the report.
     """
 
     out: Path
@@ -66,7 +66,7 @@ class Study:
 
 
 def read_units(out: Path) -> pd.DataFrame:
-    """Every unit that is in a study's folder.
+    """Read all units in a study's folder.
 
     Parameters
     ----------
@@ -131,10 +131,10 @@ def _all_stats(out: Path) -> dict[Path, dict[str, Any]]:
 
 
 def converged(stats: Mapping[str, Any]) -> bool:
-    """Whether a fit is done, its R-hat at most 1.01 and without divergences.
+    """Return whether a fit is done, has R-hat of at most 1.01 and no divergences.
 
-    A model that does not sample has neither. A diagnostic that could not be computed is not a
-    good one; see `why_not_converged`.
+    A model that does not sample always counts as converged. A fit whose diagnostics could not be
+    computed has not converged; see `why_not_converged`.
 
     Examples
     --------
@@ -147,12 +147,12 @@ def converged(stats: Mapping[str, Any]) -> bool:
 
 
 def why_not_converged(stats: Mapping[str, Any]) -> str:
-    """Why a fit has not converged, empty if it has.
+    """Explain why a fit has not converged; empty if it has.
 
     Parameters
     ----------
     stats : mapping
-        What `stats.json` says of the fit.
+        Content of `stats.json`.
 
     Examples
     --------
@@ -175,41 +175,43 @@ def why_not_converged(stats: Mapping[str, Any]) -> str:
     return "; ".join(faults)
 
 
-def beside_each_other(found: pd.DataFrame, units: Iterable[Unit]) -> pd.DataFrame:
-    """Of all units in a folder, those asked for and those that may stand in a table with them.
+def comparable_units(found: pd.DataFrame, units: Iterable[Unit]) -> pd.DataFrame:
+    """Choose the requested units, and all others that can be compared with them in one table.
 
-    These have the same settings (but for sampler and lift tests) and protocol. Of one dataset all
-    have data of the same configuration, and of one of its models all have the same versions of
-    packages: those of what was asked for, or else of the newest.
+    Comparable units have the same protocol and the same settings, apart from sampler and lift
+    tests. Units of one dataset have the same configuration, and units of one model the same
+    versions of packages. Where there are several, requested units decide, then the newest.
 
     Parameters
     ----------
     found : DataFrame
         See `read_units`.
     units : iterable of Unit
-        Those asked for.
+        The requested units.
 
     Returns
     -------
     DataFrame
-        Rows of `found`, with ``asked``.
+        Rows of `found`, with ``requested``.
     """
     units = list(units)
-    asked = found["hash"].isin({unit.hash for unit in units})
+    requested = found["hash"].isin({unit.hash for unit in units})
     alike = found["context"].isin({unit.context for unit in units})
-    return newest(found.assign(asked=asked)[asked | alike], first=("asked", "began"))
+    return newest(
+        found.assign(requested=requested)[requested | alike], first=("requested", "began")
+    )
 
 
 def newest(found: pd.DataFrame, first: Iterable[str] = ("began",)) -> pd.DataFrame:
-    """One unit for each dataset, model and seed, of those that may be averaged.
+    """Choose one unit for each dataset, model and seed, such that they can be averaged.
 
     Parameters
     ----------
     found : DataFrame
         See `read_units`.
     first : iterable of str
-        Columns whose largest values decide which configuration of a dataset, which versions of a
-        model's packages and which of two units are taken.
+        Columns to sort by. The largest values decide which configuration of a dataset, which
+        versions of a model's packages and which of two units are chosen.
 
     Returns
     -------
@@ -230,15 +232,15 @@ def newest(found: pd.DataFrame, first: Iterable[str] = ("began",)) -> pd.DataFra
 
 
 def read_scores(units: pd.DataFrame, collected: Path | None = None) -> pd.DataFrame:
-    """Scores of units, one value a row.
+    """Read the scores of units, one value in a row.
 
     Parameters
     ----------
     units : DataFrame
         See `read_units`.
     collected : Path, optional
-        Parquet file that has them together, read and brought up to date: many small files take
-        minutes to read.
+        Parquet file with the scores of many units, which is read and updated. Many small files
+        would take minutes to read.
 
     Returns
     -------
@@ -261,19 +263,19 @@ def read_together(
     columns: Iterable[str],
     of_unit: Callable[[Mapping[Any, Any]], pd.DataFrame],
 ) -> pd.DataFrame:
-    """What every unit that is done has, from one file as far as that has it.
+    """Read tables of all units that are done, from one file as far as possible.
 
     Parameters
     ----------
     units : DataFrame
         See `read_units`.
     collected : Path, optional
-        Parquet file that has them together, brought up to date. It keeps what it has of units
-        that are not asked for.
+        Parquet file with the tables of many units, which is updated. Rows of units that are not
+        in `units` stay in it.
     columns : iterable of str
-        What a unit has.
+        Columns of a unit's table.
     of_unit : callable
-        Reads it from a unit's own folder.
+        Reads the table from a unit's own folder.
 
     Returns
     -------
@@ -292,7 +294,7 @@ def read_together(
     about = done[[*FIT, "dataset", "model", "seed", "converged"]]
     rows = pd.concat([part for part in (known, *new) if len(part)] or [known], ignore_index=True)
     if collected is not None and new:
-        # Of a unit that was fitted again the earlier fit goes.
+        # A new fit of a unit replaces the earlier one.
         others = rows[~rows["hash"].isin(about["hash"])]
         with atomic_path(collected) as temporary:
             pd.concat([others, about[FIT].merge(rows, on=FIT)]).to_parquet(temporary, index=False)
@@ -300,7 +302,7 @@ def read_together(
 
 
 def _read_collected(path: Path | None, columns: list[str]) -> pd.DataFrame:
-    """Table of a Parquet file; empty where it is missing or broken, as it is made again then."""
+    """Read a Parquet file; empty if it is missing or broken, as it is then written again."""
     if path is not None and path.exists():
         try:
             return pd.read_parquet(path)[columns]

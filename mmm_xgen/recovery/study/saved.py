@@ -1,4 +1,4 @@
-"""What a unit keeps of a fit: draws of what is small, bands of what is long."""
+"""Files of a fit: draws of small variables, quantiles of long series."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from mmm_xgen.recovery.scoring.holdout import predictive_draws
 
 POSTERIOR = "posterior.nc"
 QUANTILES = (0.03, 0.25, 0.5, 0.75, 0.97)
-# Bytes of one group of a file; what is larger is kept with fewer draws.
+# Most bytes of one group of a file; larger groups are saved with fewer draws.
 LARGEST = 8_000_000
-# Groups of the library's own result that are kept.
+# Groups of the library's own result that are saved.
 OWN = ("posterior", "sample_stats", "truth")
 
 
 def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
-    """Write what plots and later questions need of a fit, as one NetCDF file.
+    """Write the results of a fit that plots and later analyses need into one NetCDF file.
 
     Parameters
     ----------
     fit : Fit
-        What the model said.
+        Result of a model.
     path : Path
         The file.
     seed : int
@@ -38,29 +38,29 @@ def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
     Returns
     -------
     Path
-        `path`. Its groups are there if they have a variable:
+        `path`. A group without variables is left out:
 
         ``estimates``
             Draws of all estimates without dim date.
         ``series`` (quantile, date, ...)
-            Mean and quantiles of those with one, and of the KPI predicted (``y``).
+            Mean and quantiles of estimates with dim date, and of the predicted KPI (``y``).
         ``parameters``
             Draws of the parameters under the Dataset's names.
         ``posterior``
-            Draws of the library's own variables without dim date, in its own scale.
+            Draws of the library's own variables without dim date, on its own scale.
         ``sample_stats``
-            What the sampler said of each draw.
+            Statistics of the sampler for each draw.
         ``truth``
-            True values under the names of ``posterior``, in its scale.
+            True values under the names of ``posterior``, on its scale.
 
-        Draws are 32-bit numbers; scores are made from full ones.
+        Draws are saved as 32-bit numbers. Scores are computed before that.
     """
     long = [name for name, array in fit.estimates.data_vars.items() if "date" in array.dims]
     groups = {
         "estimates": fit.estimates.drop_vars([*long, "date"], errors="ignore"),
         "series": series_of(fit.estimates, seed=seed),
         "parameters": fit.parameters,
-        **{name: _without_dates(own_group(fit.inference, name)) for name in OWN},
+        **{name: _without_dates(numeric_group(fit.inference, name)) for name in OWN},
     }
     mode = "w"
     for name, group in groups.items():
@@ -73,7 +73,7 @@ def write_posterior(fit: Fit, path: Path, *, seed: int) -> Path:
 
 
 def read_posterior(path: Path, group: str) -> xr.Dataset | None:
-    """One group of the file, in memory; nothing if it has none of that name."""
+    """Load one group of the file; None if there is no such group."""
     try:
         with NETCDF_LOCK, xr.open_dataset(path, group=group, engine="netcdf4") as found:
             return found.load()
@@ -83,7 +83,7 @@ def read_posterior(path: Path, group: str) -> xr.Dataset | None:
 
 @in_memory
 def series_of(estimates: xr.Dataset, *, seed: int) -> xr.Dataset:
-    """Mean and quantiles over draws of what has a dim date, and of the KPI predicted.
+    """Compute mean and quantiles over draws of estimates with dim date, and of the predicted KPI.
 
     Parameters
     ----------
@@ -111,8 +111,8 @@ def series_of(estimates: xr.Dataset, *, seed: int) -> xr.Dataset:
     return xr.Dataset(kept)
 
 
-def own_group(inference: Any, name: str) -> xr.Dataset:
-    """Numbers in one group of an InferenceData or a DataTree; empty if there is no such group."""
+def numeric_group(inference: Any, name: str) -> xr.Dataset:
+    """Numeric variables in a group of an InferenceData or DataTree; empty without the group."""
     group = getattr(inference, name, None)
     if group is None:
         return xr.Dataset()
@@ -121,7 +121,7 @@ def own_group(inference: Any, name: str) -> xr.Dataset:
 
 
 def thinned(draws: xr.Dataset, largest: int) -> xr.Dataset:
-    """Draws, evenly fewer of them if all take more than `largest` bytes; one at least.
+    """Take evenly fewer draws if all take more than `largest` bytes, but at least one.
 
     Examples
     --------
@@ -132,8 +132,8 @@ def thinned(draws: xr.Dataset, largest: int) -> xr.Dataset:
     if draws.nbytes <= largest or "draw" not in draws.dims:
         return draws
     kept = max(1, int(draws.sizes["draw"] * largest / draws.nbytes))
-    places = np.linspace(0, draws.sizes["draw"] - 1, kept).round().astype(int)
-    return draws.isel(draw=places)
+    positions = np.linspace(0, draws.sizes["draw"] - 1, kept).round().astype(int)
+    return draws.isel(draw=positions)
 
 
 def _without_dates(posterior: xr.Dataset) -> xr.Dataset:

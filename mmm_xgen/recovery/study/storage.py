@@ -1,4 +1,4 @@
-"""Faults of a disk, which say nothing about the model that was being fitted."""
+"""Errors of the disk, which must not count as failures of a model."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from pathlib import Path
 
 from mmm_xgen.errors import XgenError
 
-# No room, and what else hinders all writing: not every system knows a quota.
+# Errors of a full disk, and other errors that stop all writing. Some systems have no quotas.
 NO_ROOM = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name))
 UNWRITABLE = (*NO_ROOM, errno.EFBIG, errno.EROFS, errno.EIO)
-# Bytes that tell a full disk from another fault of a file, which HDF5 does not.
+# Bytes written to find out whether the disk is full, as HDF5 does not say why it fails.
 PROBE = 65_536
 
 
 class StorageError(XgenError):
-    """Files that cannot be written, for a reason that says nothing about any model."""
+    """The disk is full or not writable."""
 
 
 @contextmanager
-def storing(out: Path, *, ours: bool = False) -> Iterator[None]:
-    """Raise what is no fault of a model as a `StorageError` of one line.
+def storing(out: Path, *, own_files: bool = False) -> Iterator[None]:
+    """Raise errors of the disk inside the block as a `StorageError` with one line.
 
     Parameters
     ----------
     out : Path
         Folder of the study.
-    ours : bool
-        Whether all that the block does is to write files of the study; see `storage_fault`.
+    own_files : bool
+        Whether the block only writes files of the study; see `storage_fault`.
 
     Raises
     ------
     StorageError
-        In place of the error that a full disk led to.
+        If an error inside the block comes from the disk.
 
     Examples
     --------
@@ -50,32 +50,37 @@ def storing(out: Path, *, ours: bool = False) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        if fault := storage_fault(error, out, ours=ours):
+        if fault := storage_fault(error, out, own_files=own_files):
             raise StorageError(fault) from error
         raise
 
 
-def storage_fault(error: BaseException, out: Path, *, ours: bool = False) -> str:
-    """Reason why nothing can be written, in one line, if an error comes from it; else empty.
+def storage_fault(error: BaseException, out: Path, *, own_files: bool = False) -> str:
+    """Describe in one line why the disk cannot be written to, if that caused an error.
 
     Parameters
     ----------
     error : BaseException
-        Any error; what it was raised from is looked at too.
+        Any error; its causes are checked too.
     out : Path
         Folder of the study.
-    ours : bool
-        Whether any error of the system counts, since the study was writing its own files; else
-        those of a disk that is full, has a quota, is broken or cannot be written to.
+    own_files : bool
+        Whether the study was writing its own files, so that any error of the system counts. By
+        default only a disk counts that is full, over its quota, broken or read-only.
+
+    Returns
+    -------
+    str
+        Empty if the error has another cause.
     """
     place, reason = str(out), ""
     for each in _causes(error):
         number = each.errno if isinstance(each, OSError) else None
-        said = next((os.strerror(n) for n in NO_ROOM if os.strerror(n) in str(each)), "")
-        if number in UNWRITABLE or (ours and (number or 0) > 0) or said:
-            reason = said or getattr(each, "strerror", None) or os.strerror(number or 0)
+        known = next((os.strerror(n) for n in NO_ROOM if os.strerror(n) in str(each)), "")
+        if number in UNWRITABLE or (own_files and (number or 0) > 0) or known:
+            reason = known or getattr(each, "strerror", None) or os.strerror(number or 0)
             name = getattr(each, "filename", None)
-            # Names of temporary files in the study's folder say nothing to its user.
+            # Names of temporary files in the study's folder mean nothing to its user.
             if name and not Path(os.fsdecode(name)).absolute().is_relative_to(out.absolute()):
                 place = os.fsdecode(name)
             break
@@ -97,7 +102,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _no_room(out: Path) -> str:
-    """Why a small file cannot be written to a folder, empty if it can."""
+    """Reason why a small file cannot be written to a folder, empty if it can."""
     try:
         with tempfile.TemporaryFile(dir=out) as probe:
             probe.write(bytes(PROBE))

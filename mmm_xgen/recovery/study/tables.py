@@ -13,12 +13,12 @@ from mmm_xgen.recovery.study.unit import DONE, FAILED, NOT_APPLICABLE, SKIPPED, 
 
 EVERY, CONVERGED = "every fit", "converged"
 KEYS = ["dataset", "model"]
-# What a fit that came to nothing leaves its user with.
+# Model whose scores count for fits without result.
 FLOOR = "prior-only"
-# What others are compared with, the first that there is.
+# Models to compare others with; the first that the study has is used.
 REFERENCES = ("spend-share", "ols", "prior-only")
-# Compared with each other besides, whatever the sampler; so is every model with itself with lift
-# tests.
+# Other pairs to compare, for every sampler. Every model with lift tests is compared with itself
+# without them.
 PAIRS = (("pymc-matched", "pymc-default"), ("pymc-default", "pymc-published"))
 LIFT = "-lift"
 
@@ -45,7 +45,7 @@ PRIMARY = (
 
 
 def summary_tables(units: pd.DataFrame, scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Make every table of a study's summary.
+    """Compute all tables of a study's summary.
 
     Parameters
     ----------
@@ -57,16 +57,16 @@ def summary_tables(units: pd.DataFrame, scores: pd.DataFrame) -> dict[str, pd.Da
     Returns
     -------
     dict of str to DataFrame
-        ``recovery`` (who recovered what, the main figures), ``runtime_comparison``,
+        ``recovery`` (the main figures), ``runtime_comparison``,
         ``ess_comparison``, ``ess_per_second``, ``diagnostics_summary``, ``performance_metrics``,
         ``parameter_recovery``, ``contribution_recovery``, ``roas_recovery``,
         ``decision_regret``, ``paired_differences``, ``parameter_counts``, ``failures``.
 
-        Aggregated scores are there twice, by ``population``: ``"every fit"`` is
-        intention-to-score, where a fit that came to nothing counts as the model ``prior-only``
-        on the same data, if the study has it (``imputed`` counts them); ``"converged"`` has
-        only fits with R-hat of at most 1.01 and no divergences. Rows without ``channel`` are
-        over all channels. Errors are Monte Carlo errors over datasets.
+        Scores are aggregated over two populations. In ``"every fit"``, a fit without result has
+        the scores of the model ``prior-only`` on the same data, if the study has it; ``imputed``
+        counts these fits. ``"converged"`` has only fits with R-hat of at most 1.01 and no
+        divergences. Rows without ``channel`` are over all channels. Errors are Monte Carlo errors
+        over datasets.
     """
     long = populations(units, scores)
     quantity = long["quantity"].astype(str)
@@ -95,7 +95,7 @@ def summary_tables(units: pd.DataFrame, scores: pd.DataFrame) -> dict[str, pd.Da
 
 
 def populations(units: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of every fit and of the converged ones, with ``population`` and ``imputed``.
+    """Collect the scores of all fits and of converged fits, with ``population`` and ``imputed``.
 
     Parameters
     ----------
@@ -103,15 +103,15 @@ def populations(units: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         As for `summary_tables`.
     """
     what = ["model", "quantity", "metric"]
-    # A model that does not exist for the data is nothing that a user is left with.
+    # A model that does not exist for the data is not a failed fit.
     exists = ~units["reason"].astype(str).str.startswith(NOT_APPLICABLE)
     lost = units.loc[exists & (units["status"] != DONE), ["dataset", "model", "seed"]]
     floor = scores[scores["model"] == FLOOR].drop(columns="model")
     imputed = lost.merge(floor, on=["dataset", "seed"]).assign(converged=False, imputed=1)
-    # A model is not credited with what it never says anything about.
-    said = scores[what].drop_duplicates()
-    silent = ~imputed["model"].isin(said["model"])
-    imputed = pd.concat([imputed[silent], imputed[~silent].merge(said, on=what)])
+    # A model has imputed scores only for quantities that its other fits have scores for.
+    known = scores[what].drop_duplicates()
+    never_scored = ~imputed["model"].isin(known["model"])
+    imputed = pd.concat([imputed[never_scored], imputed[~never_scored].merge(known, on=what)])
     every = pd.concat([scores.assign(imputed=0), imputed], ignore_index=True)
     return pd.concat(
         [
@@ -123,7 +123,7 @@ def populations(units: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def aggregated(long: pd.DataFrame, *, channels: bool = False) -> pd.DataFrame:
-    """Figures over datasets with their Monte Carlo errors, also by channel if wanted."""
+    """Aggregate scores over datasets, with Monte Carlo errors; by channel too if requested."""
     by = ("population", *KEYS, "quantity", "metric")
     columns = [*by, "channel", "units", "imputed", "missing", "mean", "standard_error"]
     if long.empty:
@@ -133,7 +133,7 @@ def aggregated(long: pd.DataFrame, *, channels: bool = False) -> pd.DataFrame:
     if channels and len(by_channel):
         parts.append(_with_imputed(by_channel, (*by, "channel")))
     table = pd.concat(parts, ignore_index=True)
-    # A metric that means nothing for a quantity has no figure anywhere.
+    # Drop metrics that are not defined for a quantity.
     table = table[table["units"] > 0]
     others = [name for name in table.columns if name not in columns]
     return table[[*columns, *others]].reset_index(drop=True)
@@ -146,12 +146,12 @@ def _with_imputed(long: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _scored(parameters: pd.DataFrame) -> pd.Series:
-    """Rows that are scores of parameters, and not what is said about them."""
+    """Mark rows that are scores of parameters, and not properties of parameters."""
     return (parameters["metric"] != "value") | parameters["quantity"].str.startswith("contraction")
 
 
 def with_ridge(table: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
-    """Table of parameters with the share of channels of which the data tell a ridge only."""
+    """Add the share of channels in which the data identify a parameter only along a ridge."""
     about = parameters[(parameters["quantity"] == RIDGE) & (parameters["value"] >= 0)]
     shares = about.groupby(["dataset", "label"])["value"].mean().rename("ridge_share")
     keyed = shares.reset_index().rename(columns={"label": "quantity"})
@@ -159,9 +159,9 @@ def with_ridge(table: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(long: pd.DataFrame) -> pd.DataFrame:
-    """Differences of the main scores from a reference model, on the datasets that both have.
+    """Compute differences of main scores from a reference model, on datasets that both have.
 
-    Besides, those of the pairs of models that have been asked about.
+    The pairs of `compared_pairs` are added.
     """
     pairs = pd.MultiIndex.from_frame(long[["quantity", "metric"]]).isin(PRIMARY)
     table = long[pairs]
@@ -178,7 +178,7 @@ def paired(long: pd.DataFrame) -> pd.DataFrame:
 
 
 def compared_pairs(models: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of a model and what it is compared with, of those that there are.
+    """List pairs of a model and the model to compare it with, among the given models.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def compared_pairs(models: Iterable[str]) -> list[tuple[str, str]]:
     known = sorted(models)
     pairs = [(name, name.removesuffix(LIFT)) for name in known if name.endswith(LIFT)]
     for model, other in PAIRS:
-        # What follows the name is the sampler and the lift tests.
+        # Sampler and lift tests follow the name.
         pairs += [
             (name, other + name.removeprefix(model))
             for name in known
@@ -198,7 +198,7 @@ def compared_pairs(models: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def over_seeds(units: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Mean and median over seeds with their Monte Carlo errors, least and most, of done fits."""
+    """Compute mean and median over seeds of finished fits, with errors, minimum and maximum."""
     done = units[units["status"] == DONE]
     keys = [*KEYS, "figure"]
     long = done.melt(id_vars=[*KEYS, "seed"], value_vars=columns, var_name="figure").dropna()
@@ -209,7 +209,7 @@ def over_seeds(units: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def diagnostics_summary(units: pd.DataFrame) -> pd.DataFrame:
-    """How many fits were asked for, done and converged, and the worst diagnostics."""
+    """Count fits that are done and converged, and find the worst diagnostics."""
     statuses = (DONE, FAILED, TIMED_OUT, SKIPPED)
     is_status = {status.replace(" ", "_"): units["status"] == status for status in statuses}
     groups = units.assign(**is_status).groupby(KEYS, sort=False)
@@ -218,7 +218,7 @@ def diagnostics_summary(units: pd.DataFrame) -> pd.DataFrame:
     share = table["converged"] / table["units"]
     table["converged_share"] = share
     table["converged_share_error"] = np.sqrt(share * (1 - share) / table["units"])
-    # The worst figures below are of the fits that have one.
+    # The worst figures below leave out fits without them.
     unknown = units["not_converged"].astype(str).str.contains(NOT_COMPUTED, regex=False)
     table["not_computed"] = units.assign(unknown=unknown).groupby(KEYS, sort=False)["unknown"].sum()
     for name, column, how in (
@@ -242,14 +242,14 @@ def parameter_counts(units: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(units: pd.DataFrame) -> pd.DataFrame:
-    """What was not done, with its reasons; the same reason of several seeds is one row."""
+    """List units without result and the reasons; seeds with the same reason share a row."""
     lost = units[units["status"] != DONE]
     groups = lost.groupby([*KEYS, "status", "reason"], sort=False)["seed"]
     return groups.agg(units="size", seeds=lambda s: ", ".join(map(str, s))).reset_index()
 
 
 def recovery(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Who recovered what: one row a dataset, model and population, with the main figures."""
+    """Collect the main figures, one row for each dataset, model and population."""
     main = {
         "log_roas_error": ("roas_recovery", "roas", "absolute_error"),
         "log_roas_rmse": ("roas_recovery", "roas", "rmse"),
@@ -277,7 +277,7 @@ def recovery(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     ):
         figures = tables[source]
         found = figures.loc[figures["figure"] == figure, [*KEYS, "median"]]
-        # They are of every fit, converged or not.
+        # These figures are over all fits.
         found = found.rename(columns={"median": name}).assign(population=EVERY)
         table = table.merge(found, on=["population", *KEYS], how="left")
     return table.sort_values(["population", *KEYS], ascending=[False, True, True])

@@ -1,8 +1,8 @@
-"""What one fit of a study is: its name, its hash, its folder, and the folder's life.
+"""Unit of a study: one fit, with its name, its hash and its folder.
 
-A unit's folder exists whole or not at all: it is made under a temporary name beside its place
-and renamed at the end. What a killed process leaves is a temporary folder, which the next start
-removes.
+The folder of a unit exists complete or not at all. It is made under a temporary name beside its
+final place, and renamed at the end. A killed process leaves the temporary folder behind, which
+the next start of the study removes.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ UNITS = "units.parquet"
 PLOTS = "plots"
 SUMMARY = "summary"
 DAY = 86_400.0
-# As `mmm_xgen.atomic.owned_prefix` names the maker of something temporary.
+# Process and host in the name of a temporary file; see `mmm_xgen.atomic.owned_prefix`.
 OWNER = re.compile(r"~(?P<process>\d+)@(?P<host>[^~]*)~")
 FILE_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
-# What the reason of a skipped unit begins with where the model does not exist for the data.
+# Start of the reason of a unit that is skipped because the model does not exist for the data.
 NOT_APPLICABLE = "not applicable"
 
 PACKAGE = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ class Unit:
     Parameters
     ----------
     dataset : str
-        Name of the sort of data.
+        Name of the dataset in the study.
     config : str
         Configuration of the data, as JSON.
     model : str
@@ -64,13 +64,14 @@ class Unit:
     seed : int
         Seed of the data; the seed of the fit is drawn from it and ``settings.seed``.
     settings : FitSettings
-        What the model heeds of those given, the others as by default; see `fit_settings`.
-    given : FitSettings, optional
-        As given, if others: what its study is known by.
+        Settings of the fit. Settings that the model does not use have their default.
     template : str
-        What `config` is made from but for the seed, hashed; empty where each seed redraws it.
+        Hash of the configuration without its seed; empty where every seed has a configuration of
+        its own.
     protocol : str, optional
-        Hash of the protocol that the study was promised to follow.
+        Hash of the protocol of the study.
+    requested : FitSettings, optional
+        Settings that the study was called with; `settings` by default.
 
     Examples
     --------
@@ -88,45 +89,46 @@ class Unit:
     settings: FitSettings = field(default_factory=FitSettings)
     template: str = ""
     protocol: str | None = None
-    given: FitSettings | None = None
+    requested: FitSettings | None = None
 
     @classmethod
     def of(cls, config: MMMDataConfig, *, settings: FitSettings, model: str, **more: Any) -> Unit:
-        """Unit whose settings are those that the model heeds."""
-        own = heeded(model, settings)
-        return cls(config=config.to_json(), model=model, settings=own, given=settings, **more)
+        """Make a unit; settings that the model does not use are set to their default."""
+        own = used_settings(model, settings)
+        return cls(config=config.to_json(), model=model, settings=own, requested=settings, **more)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A process that gets the unit may not know the model yet, nor what it heeds.
+        # The hash depends on the model, which the receiving process may not have imported yet.
         _ = self.label, self.versions, self.hash, self.context
         return dict(vars(self))
 
     @cached_property
     def label(self) -> str:
-        """Model, its sampler if it lets one choose, and whether it saw lift tests."""
-        sampler = f"-{self.settings.sampler}" if "sampler" in about(self.model).heeds else ""
+        """Name of the model, followed by its sampler and by ``-lift`` if these matter to it."""
+        has_sampler = "sampler" in about(self.model).uses_settings
+        sampler = f"-{self.settings.sampler}" if has_sampler else ""
         return f"{self.model}{sampler}{'-lift' if self.settings.lift_tests else ''}"
 
     @property
     def fit_settings(self) -> FitSettings:
-        """Settings with a seed that all models of a dataset share, and no other dataset has."""
+        """Settings with the seed of the fit, the same for all models of a dataset and seed."""
         seed = stream(self.settings.seed, "fit", self.dataset, str(self.seed)).integers(2**31 - 1)
         return replace(self.settings, seed=int(seed))
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """Versions of the packages that the result hangs on."""
+        """Versions of the packages that decide the result."""
         packages: tuple[str, ...] = BASE_PACKAGES
         model = about(self.model)
-        if self.model == "prior-only" or "sampler" in model.heeds:
+        if self.model == "prior-only" or "sampler" in model.uses_settings:
             packages += PYMC_PACKAGES + SAMPLERS[self.settings.sampler]
         return {**installed(packages), **model.runs_on}
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Modules without which the model cannot be fitted."""
+        """Modules that have to be installed to fit the model."""
         model = about(self.model)
-        sampled = "pymc_marketing" in model.needs and "sampler" in model.heeds
+        sampled = "pymc_marketing" in model.needs and "sampler" in model.uses_settings
         return model.needs + (SAMPLERS[self.settings.sampler] if sampled else ())
 
     @cached_property
@@ -144,18 +146,18 @@ class Unit:
 
     @cached_property
     def context(self) -> str:
-        """Hash of what units have in common that may stand in one table."""
-        given = self.given or self.settings
-        settings = asdict(replace(given, sampler="nutpie", lift_tests=False))
+        """Hash that is the same for units that can be compared in one table."""
+        requested = self.requested or self.settings
+        settings = asdict(replace(requested, sampler="nutpie", lift_tests=False))
         versions = installed(BASE_PACKAGES)
         return digest(settings=settings, versions=versions, protocol=self.protocol)
 
     def folder(self, out: Path) -> Path:
-        """Where the unit is kept."""
+        """Folder of the unit in a study's folder."""
         return out / self.dataset / self.label / f"{self.seed:04d}-{self.hash[:8]}"
 
     def identity(self) -> dict[str, Any]:
-        """What `stats.json` says about which fit this is."""
+        """Entries of `stats.json` that identify the fit."""
         return {
             "dataset": self.dataset,
             "model": self.model,
@@ -172,20 +174,20 @@ class Unit:
         }
 
 
-def heeded(model: str, settings: FitSettings) -> FitSettings:
-    """Settings, those that the model makes nothing of put back to what they are by default.
+def used_settings(model: str, settings: FitSettings) -> FitSettings:
+    """Set settings that the model does not use to their default.
 
     Examples
     --------
-    >>> heeded("ols", FitSettings(sampler="numpyro", draws=500))
+    >>> used_settings("ols", FitSettings(sampler="numpyro", draws=500))
     FitSettings(sampler='nutpie', chains=4, draws=1000, ...)
     """
-    return FitSettings(**{name: getattr(settings, name) for name in about(model).heeds})
+    return FitSettings(**{name: getattr(settings, name) for name in about(model).uses_settings})
 
 
 @cache
 def code_digest() -> str:
-    """Hash of this package's own source, which changes more often than its version.
+    """Hash of this package's source, which changes more often than its version.
 
     Examples
     --------
@@ -201,7 +203,7 @@ def code_digest() -> str:
 
 @cache
 def installed(packages: tuple[str, ...]) -> dict[str, str]:
-    """Versions of packages, with this one's; ``"none"`` where one is not installed.
+    """Versions of packages and of this package; ``"none"`` where one is not installed.
 
     Examples
     --------
@@ -218,7 +220,7 @@ def installed(packages: tuple[str, ...]) -> dict[str, str]:
 
 
 def digest(**content: Any) -> str:
-    """Hash of whatever JSON can hold.
+    """Hash of arguments that JSON can hold.
 
     Examples
     --------
@@ -230,12 +232,12 @@ def digest(**content: Any) -> str:
 
 
 def check_name(name: str, path: str) -> str:
-    """Name, if it can be that of a folder.
+    """Return a name that is valid for a folder.
 
     Raises
     ------
     ConfigError
-        If it cannot.
+        If the name is not valid.
 
     Examples
     --------
@@ -251,8 +253,8 @@ def check_name(name: str, path: str) -> str:
     return name
 
 
-def finished(unit: Unit, out: Path) -> dict[str, Any] | None:
-    """What a unit's `stats.json` says, if there is such a unit; it is whole if it is there."""
+def finished_stats(unit: Unit, out: Path) -> dict[str, Any] | None:
+    """Content of `stats.json` of a unit, None if the unit is not finished."""
     stats = read_stats(unit.folder(out))
     return stats if stats and stats.get("hash") == unit.hash else None
 
@@ -294,7 +296,7 @@ def _stats_in_table(path: Path, modified: int) -> dict[str, str]:
 
 
 def write_stats(folder: Path, stats: Mapping[str, Any]) -> None:
-    """Write `stats.json`; numbers that are none become null."""
+    """Write `stats.json`; NaN and infinity become null."""
     text = json.dumps(_plain(stats), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / STATS).write_text(text + "\n", encoding="utf-8")
 
@@ -313,23 +315,22 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def whole_folder(folder: Path, *, again: bool = False) -> Iterator[Path]:
-    """Temporary folder that takes the place of `folder` when the block ends well.
+    """Write into a temporary folder, which becomes `folder` if the block ends without error.
 
     Parameters
     ----------
     folder : Path
-        Where the folder shall be.
+        The final folder.
     again : bool
-        Whether a finished unit that is there is replaced; else it stays as it is, and what was
-        made is dropped.
+        Whether to replace a finished unit. By default it stays, and the new files are dropped.
 
     Yields
     ------
     Path
-        Where to write.
+        The temporary folder.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Whose it is is in the name, so that the next start knows what nobody works on any more.
+    # The name holds the process, so that the next start can remove folders of ended processes.
     temporary = Path(tempfile.mkdtemp(prefix=owned_prefix(folder.name), dir=folder.parent))
     temporary.chmod(folder.parent.stat().st_mode)
     try:
@@ -353,10 +354,10 @@ def _take_place(temporary: Path, folder: Path) -> None:
 
 
 def remove_leftovers(out: Path) -> int:
-    """Remove what processes that are no more left half done; return how many there were."""
+    """Remove temporary files and folders of ended processes; return their number."""
     # Files of the summary, units and pictures of the summary, pictures of a unit.
-    places = ("*/.*~*~*", "*/*/.*~*~*", "*/*/*/.*~*~*")
-    left = [path for place in places for path in out.glob(place) if not _in_use(path)]
+    patterns = ("*/.*~*~*", "*/*/.*~*~*", "*/*/*/.*~*~*")
+    left = [path for each in patterns for path in out.glob(each) if not _in_use(path)]
     for path in left:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -380,13 +381,13 @@ def _in_use(temporary: Path) -> bool:
     except FileNotFoundError:
         return True
     if owner is None:
-        # None of ours, whatever it is.
+        # Not a temporary file of this package.
         return True
     if owner[1] != socket.gethostname():
-        # Nothing tells whether a process elsewhere still runs.
+        # It is unknown whether a process on another host still runs.
         return time.time() - made < DAY
     try:
-        # A process that began after the folder was last touched only has the number of its maker.
+        # A process that began after the last change is another one with the same number.
         return bool(psutil.Process(owner[0]).create_time() <= made)
     except psutil.NoSuchProcess:
         return False

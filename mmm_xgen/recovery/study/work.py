@@ -1,4 +1,4 @@
-"""The work on one unit: generate, check, fit, score and keep, or say why not."""
+"""Work on one unit: generate data, check the truth, fit, score and save."""
 
 from __future__ import annotations
 
@@ -48,52 +48,52 @@ MOST_WARNINGS = 20
 
 
 @dataclass
-class _Past:
-    """What this process did before, which tells warm fits from cold ones."""
+class _Process:
+    """Number of units that this process began, and the dataset that it checked last."""
 
     units: int = 0
     checked: tuple[str, str | None] | None = None
 
 
-_PAST = _Past()
+_PROCESS = _Process()
 
 
 def run_unit(unit: Unit, out: Path, *, module: str = "", again: bool = False) -> dict[str, Any]:
-    """Do a unit and keep it, whatever becomes of it.
+    """Fit a unit and save the result, also if the fit fails.
 
     Parameters
     ----------
     unit : Unit
-        What to do.
+        The fit.
     out : Path
         Folder of the study.
     module : str
-        Module that registers the model, imported if the model is not known here.
+        Module that registers the model; imported if this process does not know the model.
     again : bool
-        Whether to replace a unit that is there.
+        Whether to replace a finished unit.
 
     Returns
     -------
     dict
-        What `stats.json` says. A model that fails, or data that cannot be generated, is a result
-        too: its ``status`` is ``"failed"`` and its ``reason`` says why.
+        Content of `stats.json`. If the model fails or the data cannot be generated, ``status`` is
+        ``"failed"`` and ``reason`` says why.
 
     Raises
     ------
     MissingDependencyError
-        If a package is missing, which says nothing about the model.
+        If a package is missing.
     StorageError
-        If the disk is full or cannot be written to, which says nothing about it either.
+        If the disk is full or not writable.
     """
     stats: dict[str, Any] = {
         **unit.identity(),
         "status": FAILED,
         "reason": "",
         "python": platform.python_version(),
-        "units_before": _PAST.units,
+        "units_before": _PROCESS.units,
         "began": _now(),
     }
-    _PAST.units += 1
+    _PROCESS.units += 1
     began = time.perf_counter()
     with storing(out), whole_folder(unit.folder(out), again=again) as folder:
         try:
@@ -104,15 +104,15 @@ def run_unit(unit: Unit, out: Path, *, module: str = "", again: bool = False) ->
         except NotApplicableError as error:
             stats["status"] = SKIPPED
             stats["reason"] = f"{NOT_APPLICABLE}: {error}"
-        # Whatever a library raises is the result of its fit; the study goes on.
+        # Any error of a library is the result of this fit; the study goes on.
         except Exception as error:
             if storage_fault(error, out):
                 raise
             stats["reason"] = reason_of(error)
-            stats["traceback"] = without_machine(traceback.format_exc())
+            stats["traceback"] = without_local_paths(traceback.format_exc())
         stats["seconds"] = time.perf_counter() - began
         write_stats(folder, stats)
-    # Models are large and full of cycles; the next fit's peak shall not be this one's.
+    # Models are large and full of reference cycles; free them before the next fit.
     gc.collect()
     return stats
 
@@ -120,8 +120,8 @@ def run_unit(unit: Unit, out: Path, *, module: str = "", again: bool = False) ->
 def record(
     unit: Unit, out: Path, *, status: str, reason: str, again: bool = False, **more: Any
 ) -> dict[str, Any]:
-    """Keep a unit that came to nothing, such as one that took too long."""
-    # When it really began its process knew, which is gone; it is newer than what is there.
+    """Save a unit without result, such as one that took too long."""
+    # The ended process knew when the unit began. The present is later than any earlier fit.
     stats = {**unit.identity(), "status": status, "reason": reason, "began": _now(), **more}
     with storing(out), whole_folder(unit.folder(out), again=again) as folder:
         write_stats(folder, stats)
@@ -133,7 +133,7 @@ def _now() -> str:
 
 
 def model_named(name: str, module: str = "") -> Model:
-    """Model of a name; `module` is imported if it has to be registered first."""
+    """Model with a name; `module` is imported if the model is not registered."""
     if name not in MODELS and module:
         import_module(module)
     return MODELS[name]
@@ -152,12 +152,12 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def without_machine(text: str) -> str:
-    """Traceback whose files are named from where they are imported from.
+def without_local_paths(text: str) -> str:
+    """Shorten the paths of a traceback to the part below the import folder.
 
     Examples
     --------
-    >>> without_machine(f'File "{__file__}", line 1')
+    >>> without_local_paths(f'File "{__file__}", line 1')
     'File "mmm_xgen/recovery/study/work.py", line 1'
     """
     folders = sorted(filter(None, {*sys.path, str(PACKAGE.parent)}), key=len, reverse=True)
@@ -174,7 +174,7 @@ def _work(unit: Unit, out: Path, folder: Path, stats: dict[str, Any], module: st
     model = model_named(unit.model, module)
     ds = generate_mmm_dataset(MMMDataConfig.from_json(unit.config))
     _check_truth(ds, unit)
-    with storing(out, ours=True):
+    with storing(out, own_files=True):
         to_netcdf(ds, folder / DATA)
     stats["sizes"] = {dim: ds.sizes.get(dim, 0) for dim in ("date", "geo", "channel", "control")}
     before = time.perf_counter()
@@ -185,29 +185,29 @@ def _work(unit: Unit, out: Path, folder: Path, stats: dict[str, Any], module: st
     stats["diagnostics"] = dict(fit.diagnostics)
     stats["not_computed"] = dict(fit.not_computed)
     stats["no_single_truth"] = dict(fit.no_single_truth)
-    with storing(out, ours=True):
+    with storing(out, own_files=True):
         write_posterior(fit, folder / POSTERIOR, seed=unit.fit_settings.seed)
     scores = score_fit(ds, fit, unit)
-    with storing(out, ours=True), NETCDF_LOCK:
+    with storing(out, own_files=True), NETCDF_LOCK:
         scores.to_netcdf(folder / SCORES, engine="netcdf4")
     stats["status"] = DONE
 
 
 def _check_truth(ds: xr.Dataset, unit: Unit) -> None:
-    """Refuse to score against a truth that a fit placed at it does not match."""
+    """Raise SchemaError if a fit at the truth does not have perfect scores."""
     from mmm_xgen.recovery.scoring.self_check import self_check
 
     known = (unit.config, unit.settings.train_end)
-    if known != _PAST.checked:
+    if known != _PROCESS.checked:
         if faults := self_check(ds, unit.fit_settings):
             raise SchemaError(f"self-check: {'; '.join(faults)}")
-        # All models have their turn on a dataset before the next one.
-        _PAST.checked = known
+        # All models are fitted to a dataset before the next dataset.
+        _PROCESS.checked = known
 
 
 @contextmanager
 def _kept_warnings(stats: dict[str, Any]) -> Iterator[None]:
-    """Keep what libraries warn about in the unit, where it can be read, and off the screen."""
+    """Collect warnings in ``stats["warnings"]`` instead of showing them."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

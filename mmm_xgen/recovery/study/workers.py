@@ -1,4 +1,4 @@
-"""Fits in other processes: those that a study starts and ends itself, and those of others."""
+"""Fits in worker processes of the study, or on an executor of the user."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KILLED = -9
 
 
 class WorkerError(XgenError, BrokenProcessPool):
-    """Worker processes that end before they take a fit, which says nothing about any model."""
+    """Worker processes that cannot start, or end without a fit."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -44,12 +44,12 @@ class WorkerError(XgenError, BrokenProcessPool):
 
 
 def _module(unit: Unit) -> str:
-    """Module that another process imports to know the model too.
+    """Module that a worker process imports to register the model.
 
     Raises
     ------
     ConfigError
-        If the model is of an interactive session, which no other process can import.
+        If the model is defined in an interactive session, which other processes cannot import.
     """
     import sys
 
@@ -57,7 +57,7 @@ def _module(unit: Unit) -> str:
     module = str(getattr(model, "__module__", ""))
     if module == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
         raise ConfigError(
-            f"the model {unit.model!r} is of this session, which worker processes do not know; "
+            f"the model {unit.model!r} is defined in this session, which workers cannot import; "
             "put it into a module, or fit in this process with jobs=0",
             path="jobs",
         )
@@ -67,8 +67,8 @@ def _module(unit: Unit) -> str:
 def with_executor(
     units: Sequence[Unit], out: Path, executor: Any, report: Report, *, again: Container[str]
 ) -> None:
-    """Fit units by a dask ``Client`` or an executor."""
-    # A dask Client gives out an Executor of the standard sort; fits are no pure functions.
+    """Fit units with a dask ``Client`` or an executor."""
+    # Fits are not pure functions, as they write files.
     pool = executor.get_executor(pure=False) if hasattr(executor, "get_executor") else executor
     futures = {
         pool.submit(run_unit, unit, out, module=_module(unit), again=unit.hash in again): unit
@@ -77,7 +77,7 @@ def with_executor(
     try:
         collect(futures, out, report, again=again)
     except BaseException:
-        # The pool is somebody else's, and goes on with what it has been given.
+        # The pool belongs to the user and would go on with the submitted fits.
         for future in futures:
             future.cancel()
         raise
@@ -92,7 +92,7 @@ def with_workers(
     *,
     again: Container[str],
 ) -> None:
-    """Fit units in worker processes, each ended after `timeout` seconds."""
+    """Fit units in worker processes; a fit is ended after `timeout` seconds."""
     import multiprocessing
 
     from pebble import ProcessPool
@@ -107,16 +107,16 @@ def with_workers(
         context=multiprocessing.get_context("spawn"),
     )
 
-    def begun(unit: Unit) -> Future[Any]:
+    def schedule(unit: Unit) -> Future[Any]:
         options = {"module": modules[unit.model], "again": unit.hash in again}
         try:
             return pool.schedule(run_unit, (unit, out.absolute()), options, timeout)
         except RuntimeError as error:
-            # The pool is broken before all fits are given out.
+            # The pool broke before all fits were scheduled.
             raise WorkerError from error
 
     try:
-        futures = {begun(unit): unit for unit in units}
+        futures = {schedule(unit): unit for unit in units}
         collect(futures, out, report, again=again, workers=workers)
         pool.close()
     except BaseException:
@@ -136,7 +136,7 @@ def collect(
     again: Container[str],
     workers: Path | None = None,
 ) -> None:
-    """Take note of fits as they end; what ended their process is a result too."""
+    """Report fits as they end, and save a result for each fit whose process was ended."""
     for future in as_completed(futures):
         unit = futures[future]
         redone = unit.hash in again
@@ -147,12 +147,12 @@ def collect(
         except (MissingDependencyError, StorageError):
             raise
         except TimeoutError as error:
-            drop(unit, out, workers)
+            remove_unfinished(unit, out, workers)
             limit = error.args[-1] if error.args else None
             reason = reason_of(error) if limit is None else f"took more than {limit:g} s"
             stats = record(unit, out, status=TIMED_OUT, reason=reason, again=redone, timeout=limit)
         except Exception as error:
-            drop(unit, out, workers)
+            remove_unfinished(unit, out, workers)
             if fault := storage_fault(error, out):
                 raise StorageError(fault) from error
             code = getattr(error, "exitcode", None)
@@ -162,10 +162,10 @@ def collect(
         report(unit, stats)
 
 
-def drop(unit: Unit, out: Path, workers: Path | None) -> None:
-    """Remove what the ended worker of a unit left: its children and its temporary folder.
+def remove_unfinished(unit: Unit, out: Path, workers: Path | None) -> None:
+    """End the child processes of an ended worker, and remove the temporary folder of its unit.
 
-    Nothing else is touched: another study, here or elsewhere, may do the same unit.
+    Files of other processes stay, as another study may fit the same unit.
     """
     folder = unit.folder(out)
     for temporary in folder.parent.glob(f".{folder.name}~*"):
@@ -178,10 +178,11 @@ def drop(unit: Unit, out: Path, workers: Path | None) -> None:
 
 
 def _begin_worker(workers: Path) -> None:
-    """Let a worker, and what it started, end as soon as the study's process does.
+    """Make a worker and its child processes end together with the process of the study.
 
-    A killed process cannot tell its workers; a fit that went on would race with the one that
-    the next start makes. The worker leaves its number in `workers`, once it leads a group.
+    A killed process cannot end its workers. A fit that continued would race with the same fit
+    after the next start. A worker that leads a process group creates a file named after its
+    process number in `workers`.
     """
     import multiprocessing
     from multiprocessing.connection import wait
