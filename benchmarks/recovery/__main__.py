@@ -1,9 +1,8 @@
 """Run a tier of the recovery benchmark: ``python -m benchmarks.recovery tier_a --seeds 50``.
 
-It goes on where it stopped, so it can be killed and started again at will. What every fit says of
-itself is collected in ``summary/units.parquet``, which the repository keeps. ``calibration`` is the
-study of its own that the protocol speaks of; ``hypotheses`` judges those of the protocol by what
-there is.
+It continues where it stopped, so that it can be interrupted at any time. The `stats.json` of every
+fit is collected in ``summary/units.parquet``, which the repository keeps. ``calibration`` runs the
+calibration study of the protocol. ``hypotheses`` computes the results on its hypotheses.
 """
 
 from __future__ import annotations
@@ -29,29 +28,31 @@ PYMC = ("pymc-default", "pymc-matched", "pymc-published")
 FLOORS = ("spend-share", "prior-only")
 OTHERS = ("ols", "ols-oracle", *FLOORS)
 MERIDIAN = ("meridian-default", "meridian-matched", "meridian-published")
-# Seeds after which lift tests and Meridian come: a study cut short is balanced.
+# Lift tests and Meridian follow after so many seeds, so that an interrupted study is balanced.
 BLOCK = 10
-# Minutes, as the protocol says; tier C has those of the larger tier.
+# Minutes, as in the protocol.
 TIMEOUT = {"tier_a": 15, "tier_b": 45, "tier_c": 45}
-# What the protocol says; tier C has the one seed that presets are shipped with.
+# Number of seeds in the protocol; tier C has the one seed of the presets.
 SEEDS = {"tier_a": 50, "tier_b": 10, "tier_c": 1, "calibration": 200, "hypotheses": 0}
 TIER_C = ("small_business", "medium_business", "large_business", "growing_business")
 
 
 def main() -> None:
-    """Fit some seeds with everything, then the next."""
+    """Run a tier, calibration or the hypotheses."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tier", choices=list(SEEDS))
     parser.add_argument(
-        "--seeds", type=int, help="seeds 1 to this one; by default as many as the protocol says"
+        "--seeds", type=int, help="last seed, from 1; by default that of the protocol"
     )
     parser.add_argument(
         "--meridian-seeds",
         type=int,
         default=0,
-        help="seeds 1 to this one for Meridian too; of tier_c 1 is all there is",
+        help="last seed for Meridian, from 1; tier_c has only one",
     )
-    parser.add_argument("--out", type=Path, help="folder of the study; by default that committed")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the study; by default that of the repository"
+    )
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
     seeds = range(1, (arguments.seeds or SEEDS[arguments.tier]) + 1)
@@ -80,7 +81,7 @@ def main() -> None:
 
 
 def drawn(tier: str, seeds: Iterable[int], meridian: list[int], study: dict[str, Any]) -> None:
-    """Fit some seeds of a tier with every model, Meridian those of its own."""
+    """Fit all models to seeds of a tier, Meridian to seeds of its own."""
     datasets = {tier: TIERS[tier]}
     run_study(datasets, (*OTHERS, *PYMC), seeds, FitSettings(), **study)
     run_study(datasets, PYMC, seeds, FitSettings(lift_tests=True), **study)
@@ -89,7 +90,7 @@ def drawn(tier: str, seeds: Iterable[int], meridian: list[int], study: dict[str,
 
 
 def presets(study: dict[str, Any], *, meridian: bool) -> None:
-    """Fit the business presets, seed as shipped: each library once, and each sampler."""
+    """Fit the business presets with their own seed, with each library and each sampler."""
     for name in TIER_C:
         config = get_preset_config(name)
         samplers = [FitSettings(sampler=sampler) for sampler in SAMPLERS]

@@ -1,4 +1,4 @@
-"""Whether PyMC-Marketing's posterior is computed rightly: ranks of truths from its own prior."""
+"""Simulation-based calibration of PyMC-Marketing: ranks of truths drawn from its own prior."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mmm_xgen.recovery.study.unit import PLOTS, SUMMARY
 
 MODEL = "pymc-calibration"
 DATASET = "calibration"
-# Its ranks are those of the ROAS, which is the same but for known spend.
+# Left out, as it has the ranks of the ROAS: the two differ by known spend only.
 SAME = "contribution_total"
-# Of each band: a few quantities are looked at.
+# Probability of each band, which is high as there are several quantities.
 PROBABILITY = 0.99
 TABLE = "rank_uniformity.csv"
 PICTURE = "ranks_by_quantity.png"
@@ -49,13 +49,13 @@ def run(out: Path, seeds: range, *, jobs: int = 1) -> pd.DataFrame:
 
 
 def ranked(out: Path) -> pd.DataFrame:
-    """Test and draw the ranks of all that was scored, one rank a fit.
+    """Test and plot the ranks of all scored quantities, one rank for each fit.
 
     Returns
     -------
     DataFrame
         ``quantity``; ``n`` ranks; p values of chi-square (``chi_square_p``) and of the largest
-        departure of the distribution (``ecdf_p``), for one quantity looked at alone;
+        departure of the distribution (``ecdf_p``), each for a single quantity;
         ``miscalibration`` in words.
     """
     folder = out / SUMMARY

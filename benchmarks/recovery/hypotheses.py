@@ -1,4 +1,4 @@
-"""What the study says of the hypotheses of PROTOCOL.md: one function each, one table for all."""
+"""Results on the hypotheses of PROTOCOL.md: one function each, one table for all."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from mmm_xgen.truth import information_bound, roas
 PROTOCOL = Path(__file__).with_name("PROTOCOL.md")
 HYPOTHESES = "hypotheses.csv"
 LIFT = "-lift"
-# Above it, says hypothesis 2, the data cannot tell a ROAS well enough for its interval to hold.
+# Hypothesis 2: if the bound is larger, data say too little of a ROAS for its interval to cover.
 TELLING = 0.2
 FIGURES = ["units", "mean", "standard_error", "lower", "upper"]
 COLUMNS = ["hypothesis", "dataset", "model", "figure", *FIGURES]
 
 
 def judged(out: Path) -> pd.DataFrame:
-    """Figures on every hypothesis, from what a study's folder has collected.
+    """Compute the figures of all hypotheses from the scores of a study.
 
     Parameters
     ----------
     out : Path
-        Folder of the study; its summary has the collected scores.
+        Folder of the study, with its summary.
 
     Returns
     -------
     DataFrame
         ``hypothesis`` (its number in the protocol), ``dataset``, ``model``, ``figure``; the mean
-        over ``units`` datasets, its standard error and 94% bootstrap interval. Every fit of the
-        protocol counts, with the settings and versions of the newest; one that came to nothing
+        over ``units`` datasets, its standard error and 94% bootstrap interval. All fits of the
+        protocol count that have the settings and versions of the newest. A fit without result
         counts as ``prior-only``.
     """
     units = read_units(out)
-    promised = hashlib.sha256(PROTOCOL.read_bytes()).hexdigest()
-    units = units[units["dataset"].isin(TIERS) & (units["protocol"] == promised)]
+    protocol = hashlib.sha256(PROTOCOL.read_bytes()).hexdigest()
+    units = units[units["dataset"].isin(TIERS) & (units["protocol"] == protocol)]
     latest = units.sort_values("began", kind="stable")["context"].iloc[-1]
     units = newest(units[units["context"] == latest])
     scores = read_scores(units, out / SUMMARY / COLLECTED)

@@ -61,10 +61,10 @@ def _drawn(tier: str, seed: int, *, n_geos: int, n_channels: int, n_periods: int
     trend = rng.uniform(-0.1, 0.2) if rng.random() < 0.5 else 0.0
     control = rng.uniform(0.5, 1.5) * (1 if rng.random() < 0.5 else -1)
 
-    # Hill curves for even seeds, logistic ones for odd seeds: each library meets curves that
-    # its defaults have and curves that they have not.
+    # Hill curves for even seeds, logistic ones for odd seeds: each library gets curves of its
+    # default kind and of another kind.
     hill = seed % 2 == 0
-    # Mean level of the patterns, near enough: the share of media is a target, not a promise.
+    # Approximate mean level of the patterns, so that the share of media is close to its target.
     level = np.array([(1.0, 1.0, 0.5, 0.44)[c % len(PATTERNS)] for c in range(n_channels)])
     base_sales = float((roas * spend * level).sum() * (1 - share) / share)
     channels = []
@@ -90,7 +90,7 @@ def _drawn(tier: str, seed: int, *, n_geos: int, n_channels: int, n_periods: int
                 **pattern,
             )
         )
-    # A control of mean 10 and sd 1, which moves sales by as many noise sds as drawn.
+    # A control of mean 10 and sd 1, whose effect is a drawn number of noise sds.
     driver = ControlConfig(
         name="c-Economy",
         pattern="linear_trend",

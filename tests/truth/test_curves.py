@@ -14,7 +14,7 @@ from mmm_xgen.dataset import config_of
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.truth import curves
+from mmm_xgen.truth.budget import curves
 from mmm_xgen.truth.budget.curves import efficiency_frontier, response_curve
 from mmm_xgen.truth.budget.optimum import optimize_allocation
 from mmm_xgen.truth.returns.estimands import estimands, mroas

@@ -1,4 +1,4 @@
-"""What a user may ask of a budget: bounds in shares, in currency and against today's spend."""
+"""Constraints on a budget: bounds in shares, in currency and against today's spend."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mmm_xgen.truth.media import channel_label
 Constraints: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 EVERY_CHANNEL = "*"
-# Key of a lower bound, of the upper bound beside it, and the values that both may have.
+# Keys of a lower and an upper bound, the allowed values, and their description.
 PAIRS = (
     ("min", "max", (0.0, 1.0), "a share of the budget from 0 to 1"),
     ("min_currency", "max_currency", (0.0, np.inf), "currency, at least 0"),
     ("min_change", "max_change", (-1.0, np.inf), "a relative change, at least -1 (nothing left)"),
 )
 KEYS = (*(key for pair in PAIRS for key in pair[:2]), "locked")
-# A bound in currency, the words for it, and by how much it moves with a unit of budget.
+# Bound in currency, its description, and its change with a unit of budget.
 Limit: TypeAlias = tuple[float, str, float]
 # Sums of shares such as 0.1 and 0.7 may miss the budget by rounding.
 ROUNDING = 1e-9
@@ -46,7 +46,7 @@ class Bounds:
     maximum : array, dims (channel,)
         Currency that the constraints allow; infinite without one.
     lower_share, upper_share : array, dims (channel,)
-        By how much a bound moves with a unit of budget: the share where it is one, else 0.
+        Change of a bound with a unit of budget: the share if the bound is a share, else 0.
     """
 
     budget: float
@@ -65,7 +65,7 @@ def bounds_of(
     total_budget: float | None,
     constraints: Constraints | None,
 ) -> Bounds:
-    """Bounds of each channel, or an error that says which constraints conflict.
+    """Compute the bounds of each channel.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def bounds_of(
     Raises
     ------
     ConfigError
-        If a constraint is no constraint, or if no allocation satisfies all of them.
+        If a constraint is invalid, or no allocation satisfies all constraints.
     """
     budget = _budget(total_budget, today)
     names = [str(name) for name in ds["channel"].values]
@@ -126,7 +126,7 @@ def _by_channel(ds: xr.Dataset, constraints: Constraints | None) -> dict[str, di
     written: dict[str, str] = {}
     own: dict[str, dict[str, Any]] = {}
     for name, rule in constraints.items():
-        checked = _checked_rule(name, rule)
+        checked = _check_rule(name, rule)
         label = EVERY_CHANNEL if name == EVERY_CHANNEL else _label(ds, name)
         if label in own:
             raise ConfigError(
@@ -140,7 +140,7 @@ def _by_channel(ds: xr.Dataset, constraints: Constraints | None) -> dict[str, di
 
 
 def _merged(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """A channel's own rule before the common one; a lock and a bound do not mix."""
+    """Combine a channel's own rule with the common one; a lock replaces all other keys."""
     if own and (own.get("locked") or common.get("locked")):
         return own
     return {**common, **own}
@@ -153,7 +153,7 @@ def _label(ds: xr.Dataset, name: Any) -> str:
         raise ConfigError(str(error), path=f"constraints.{name}") from None
 
 
-def _checked_rule(name: Any, rule: Any) -> dict[str, Any]:
+def _check_rule(name: Any, rule: Any) -> dict[str, Any]:
     path = f"constraints.{name}"
     if not isinstance(rule, Mapping):
         raise ConfigError(
@@ -193,7 +193,7 @@ def _is_number(value: Any) -> bool:
 def _of_channel(
     name: str, rule: Mapping[str, Any], today: float, budget: float
 ) -> tuple[Limit, Limit]:
-    """Tightest lower and upper bound."""
+    """Find the tightest lower and upper bound of a channel."""
     if rule.get("locked"):
         words = f"{name} locked at {today:.10g}"
         return (today, words, 0.0), (today, words, 0.0)
@@ -206,7 +206,7 @@ def _of_channel(
     }
     for least, most, *_ in PAIRS:
         for key, tightest in ((least, max), (most, min)):
-            # All of the budget is no maximum.
+            # A maximum of the whole budget does not limit the channel.
             if key not in rule or (key == "max" and rule[key] == 1):
                 continue
             amount = float(currency[least](float(rule[key])))
@@ -231,7 +231,7 @@ def _check_sums(
     lower: FloatArray,
     upper: FloatArray,
 ) -> None:
-    """Refuse minima above the budget and maxima below it."""
+    """Raise ConfigError if minima sum to more than the budget, or maxima to less."""
     slack = ROUNDING * budget
     if lower.sum() > budget + slack:
         listed = "; ".join(low for low, _ in sources if low)

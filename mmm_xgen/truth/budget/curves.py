@@ -30,7 +30,7 @@ Grid: TypeAlias = Iterable[float] | xr.DataArray | None
 MULTIPLIERS = np.concatenate([np.linspace(0, 1, 25), np.linspace(1, 2, 26)[1:]])
 BUDGETS = np.linspace(0.2, 2.0, 10)
 WAYS = {"total": (), "channel": ("channel",), "geo and channel": ("geo", "channel")}
-# Numbers of the panel that one call of the response function may make.
+# Most numbers that one call of the response function returns.
 CHUNK = 400_000
 
 FIGURES = {
@@ -60,7 +60,7 @@ def response_curve(
     by: str | Iterable[str] = "channel",
     window: Window = None,
 ) -> xr.Dataset:
-    r"""Compute what each level of spend makes, and the marginal and average return on it.
+    r"""Compute contribution, marginal and average return at levels of spend.
 
     .. math::
 
@@ -106,8 +106,8 @@ def response_curve(
     Raises
     ------
     ConfigError
-        If a grid is no list of finite numbers of at least 0, if there are two, or `by` is
-        something else.
+        If a grid is not a list of finite numbers of at least 0, both grids are given, or `by` is
+        unknown.
     SchemaError
         If `ds` lacks a variable, or its spend does not make its contributions.
 
@@ -128,7 +128,7 @@ def response_curve(
     kept = _kept(by)
     name = "multiplier" if spend is None else "spend"
     chosen = multipliers if spend is None else spend
-    grid = MULTIPLIERS if chosen is None else _checked_grid(name, chosen)
+    grid = MULTIPLIERS if chosen is None else _check_grid(name, chosen)
     refuse_foreign_contribution(ds)
     periods = window_periods(ds, window)
     panel = panel_of(ds, periods, per_geo="geo" in kept)
@@ -208,7 +208,7 @@ def efficiency_frontier(
     require(ds, "spend", "mu")
     periods = window_periods(ds, window)
     today = float(spend_of(ds)[..., periods].sum())
-    grid = BUDGETS * today if budgets is None else _checked_grid("budgets", budgets)
+    grid = BUDGETS * today if budgets is None else _check_grid("budgets", budgets)
     parts = [
         optimize_allocation(ds, total_budget=float(each), constraints=constraints, window=window)
         for each in grid
@@ -234,7 +234,7 @@ def efficiency_frontier(
 
 
 def _kept(by: Any) -> tuple[str, ...]:
-    """Dims that the curves have."""
+    """Dims of the curves."""
     names = (by,) if isinstance(by, str) or not isinstance(by, Iterable) else tuple(by)
     if names == ("total",):
         return ()
@@ -247,8 +247,8 @@ def _kept(by: Any) -> tuple[str, ...]:
     )
 
 
-def _checked_grid(name: str, grid: Any) -> FloatArray:
-    """Grid as an array, or an error that says what is wrong with it."""
+def _check_grid(name: str, grid: Any) -> FloatArray:
+    """Return a grid as an array; raise ConfigError if it is invalid."""
     wrong = ConfigError(
         f"found {shown(grid)}, allowed: a list of finite numbers, at least 0", path=name
     )

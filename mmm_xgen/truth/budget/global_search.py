@@ -1,11 +1,11 @@
 """Global maximum of a sum of one-dimensional curves under one budget, with a bound on the gap.
 
-The curves may be S-shaped, so that a local search ends in the wrong place. Here every curve is
-tabulated, a curve above it is maximised by branch and bound, and the table is refined where that
-optimistic answer lies. Twice: first above smooth curves, which finds the place
-(`smooth_above`); then, after a climb with exact derivatives
-(`mmm_xgen.truth.budget.local_search`), above
-all curves that never fall (`steps_above`), which proves how much better any other place can be.
+The curves may be S-shaped, so that a local search can end in a poor local maximum. Every curve is
+tabulated. Branch and bound (`mmm_xgen.truth.budget.piecewise_linear`) maximises piecewise linear
+curves above the table, and the table is refined near the result. This happens twice. The first
+search assumes smooth curves (`smooth_above`) and finds the best allocation, which a local search
+with exact derivatives refines (`mmm_xgen.truth.budget.local_search`). The second search allows all
+curves that never fall (`steps_above`). It proves how much better another allocation can be.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from mmm_xgen.truth.budget.local_search import Problem, nearest_allowed, polish,
 from mmm_xgen.truth.budget.piecewise_linear import Curves, Relaxed, maximize_curves
 
 FIRST_POINTS = 48
-# First search: rounds, intervals of each curve that a round refines, and the gap, as a share of
-# the value, at which it stops.
+# First search: rounds, intervals of each curve that a round refines, and the gap at which it
+# stops, as a share of the value.
 ROUNDS = 10
 REFINED = 4
 FOUND = 2e-6
-# Second search: levels that a round adds, and the gap at which it stops.
+# Second search: levels that a round adds to each curve, and the gap at which it stops.
 LEVELS = 64
 PROVEN = 1e-4
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What `maximize` found.
+    """Result of `maximize`.
 
     Parameters
     ----------
     spend : array, dims (item,)
         Best spend found; it satisfies all bounds.
     value : float
-        Sum of the curves there.
+        Sum of the curves at this spend.
     bound : float
-        No allowed spend has a larger sum than this, whatever the curves, if they never fall.
+        Upper bound on the sum for every allowed spend, for all curves that never fall.
     estimate : float
-        The same for curves that bend no more often than the table shows.
+        The same for smooth curves; see `smooth_above`.
     """
 
     spend: FloatArray
@@ -54,7 +54,7 @@ class Solution:
 
 
 def smooth_above(spend: FloatArray, value: FloatArray) -> FloatArray:
-    r"""Values at the nodes whose linear interpolation is nowhere below a smooth curve.
+    r"""Compute values at the nodes whose linear interpolation lies above a smooth curve.
 
     With :math:`\sigma_k` the slope of the chord over interval :math:`k` and :math:`h_k` its width,
     a curve that turns from convex to concave, or back, at most once in any three neighbouring
@@ -80,16 +80,16 @@ def smooth_above(spend: FloatArray, value: FloatArray) -> FloatArray:
     excess = np.zeros_like(value)
     excess[:, :-2] = width[:, :-1] * fall
     excess[:, 2:] = np.maximum(excess[:, 2:], width[:, 1:] * fall)
-    # The first and the last interval lack a neighbour; there the curve may be all steps.
+    # The first and the last interval lack a neighbour, so that the curve may have steps there.
     ends = np.maximum(np.diff(value, axis=1)[:, [0, -1]], 0.0)
     excess[:, [0, -2]] = np.maximum(excess[:, [0, -2]], ends)
     return value + excess
 
 
 def steps_above(spend: FloatArray, value: FloatArray) -> FloatArray:
-    """Values at the nodes whose linear interpolation is nowhere below a curve that never falls.
+    """Compute values at the nodes whose linear interpolation lies above a curve that never falls.
 
-    Over an interval such a curve is at most what it is at the right end.
+    Over an interval such a curve is at most its value at the right end.
 
     Parameters
     ----------
@@ -107,24 +107,24 @@ def steps_above(spend: FloatArray, value: FloatArray) -> FloatArray:
 
 @dataclass
 class _Search:
-    """State of a search: table of the curves, best spend so far, and limits on what is possible.
+    """State of a search: table of the curves and best spend so far.
 
     Parameters
     ----------
     problem : Problem
         Curves, budget and bounds.
     free : array of bool, dims (item,)
-        Items that can move; the table has only these.
+        Items whose spend can change; the table has only these.
     spend, value : array, dims (free item, node)
         Table of the curves.
     best : array, dims (item,)
         Best spend found, all items.
     reached : float
-        Sum of all curves there.
+        Sum of all curves at the best spend.
     fixed : float
-        Sum of the curves of the items that cannot move.
+        Sum of the curves of the items whose spend is fixed.
     price : array, dims (free item,)
-        Marginal value of spend where the best is.
+        Marginal value of spend at the last result of branch and bound.
     """
 
     problem: Problem
@@ -187,7 +187,7 @@ def _polish(search: _Search) -> None:
 
 
 def _find(search: _Search) -> float:
-    """Refine the table where the best spend may be; how good any may be if curves are smooth."""
+    """Refine the table near the best spend; return an upper bound for smooth curves."""
     bound = np.inf
     for _ in range(ROUNDS):
         curves = _curves(search, smooth_above)
@@ -202,8 +202,8 @@ def _find(search: _Search) -> float:
 
 
 def _prove(search: _Search) -> float:
-    """Refine the table where steps would promise too much; how good any spend may be."""
-    # First around the best spend, then wherever the optimistic answer has gone.
+    """Refine the table where possible steps loosen the bound; return the upper bound."""
+    # First near the best spend, then near the results of branch and bound.
     part, price = _curves(search, steps_above), search.price
     bound = np.inf
     for _ in range(search.problem.proofs):
@@ -218,10 +218,10 @@ def _prove(search: _Search) -> float:
 
 
 def _offer(search: _Search, relaxed: Relaxed) -> None:
-    """See how good an optimistic answer really is."""
+    """Evaluate the curves at a result of branch and bound, and keep it if it is the best."""
     candidate = search.problem.lower.copy()
     candidate[search.free] = relaxed.spend
-    # Ties may leave that answer a little outside the bounds of groups.
+    # Rounding may leave the result slightly outside the bounds of groups.
     candidate = nearest_allowed(search.problem, candidate)
     search.offer(candidate, search.problem.value(candidate[:, None])[:, 0])
 
@@ -237,7 +237,7 @@ def _evaluate(search: _Search, levels: FloatArray) -> None:
 
 
 def _first_grid(problem: Problem, free: NDArray[np.bool_]) -> FloatArray:
-    """Spend at the first nodes, in equal ratios from far below today's to all that may be."""
+    """First nodes, in equal ratios from far below today's spend to the most that is allowed."""
     lower, upper = problem.lower[free][:, None], problem.upper[free][:, None]
     width = upper - lower
     even = problem.budget / len(lower)
@@ -250,14 +250,14 @@ def _first_grid(problem: Problem, free: NDArray[np.bool_]) -> FloatArray:
 
 
 def _values(search: _Search, spend: FloatArray) -> FloatArray:
-    """Curves of all items at a spend of the free ones; the others come along where they are."""
+    """Curves of all items at levels of the free ones; the others have their fixed spend."""
     everything = np.repeat(search.problem.lower[:, None], spend.shape[1], axis=1)
     everything[search.free] = spend
     return search.problem.value(everything)
 
 
 def _curves(search: _Search, above: Callable[[FloatArray, FloatArray], FloatArray]) -> Curves:
-    """Table of what lies above the free items, with what the others leave of every bound."""
+    """Table of curves above the free items; budget and bounds without the fixed items."""
     problem, free, groups = search.problem, search.free, len(search.problem.group_lower)
     fixed = sums(problem.group[~free], problem.lower[~free], groups)
     members = problem.group[free]
@@ -265,7 +265,7 @@ def _curves(search: _Search, above: Callable[[FloatArray, FloatArray], FloatArra
     most = sums(members, problem.upper[free], groups)
     least = sums(members, problem.lower[free], groups)
     budget = problem.budget - float(fixed.sum())
-    # What the items' own intervals or the budget see to anyway is no bound of a group.
+    # Drop bounds of groups that follow from the budget or from the intervals of the items.
     upper = np.where(upper >= np.minimum(most, budget) * (1 - 1e-12), np.inf, upper)
     return Curves(
         spend=search.spend,
@@ -280,7 +280,7 @@ def _curves(search: _Search, above: Callable[[FloatArray, FloatArray], FloatArra
 
 
 def _near_answer(spend: FloatArray, curves: Curves, relaxed: Relaxed) -> FloatArray:
-    """Thirds of the few intervals of each curve in which the optimistic answer may lie."""
+    """Split the few most promising intervals of each curve into thirds; return new levels."""
     width = np.diff(spend, axis=1)
     profit = curves.value - relaxed.price[:, None] * spend
     promise = np.maximum(profit[:, :-1], profit[:, 1:])
@@ -288,7 +288,7 @@ def _near_answer(spend: FloatArray, curves: Curves, relaxed: Relaxed) -> FloatAr
     rows = np.arange(len(spend))
     promise[rows, position] = np.inf
     promise[rows, np.maximum(position - 1, 0)] = np.inf
-    # Intervals as narrow as rounding would make chords meaningless.
+    # Intervals as narrow as rounding have no meaningful chords.
     promise = np.where(width > 1e-9 * spend[:, 1:], promise, -np.inf)
     chosen = np.argpartition(-promise, REFINED - 1, axis=1)[:, :REFINED]
     start = np.take_along_axis(spend, chosen, axis=1)
@@ -298,11 +298,12 @@ def _near_answer(spend: FloatArray, curves: Curves, relaxed: Relaxed) -> FloatAr
 
 
 def _where_steps_matter(value: FloatArray, part: Curves, price: FloatArray) -> FloatArray:
-    r"""Levels so dense that no step of the table promises more than the others.
+    r"""Choose levels such that all intervals loosen the bound about equally.
 
-    At price :math:`\lambda` a step of width :math:`h` promises :math:`\lambda h` too much, which
-    matters unless spending there earns less than the best by more than that. So the width goes
-    with a tolerance plus that shortfall; the tolerance is what gives the wanted number.
+    At price :math:`\lambda` an interval of width :math:`h` adds at most :math:`\lambda h` to the
+    bound. It matters only if spending there earns less than the best by not more than that. The
+    width is therefore proportional to a tolerance plus this shortfall. The tolerance is such that
+    every curve gets `LEVELS` new levels.
     """
     spend, price = part.spend, np.maximum(price, 0.0)[:, None]
     nodes = np.arange(spend.shape[1])
@@ -319,7 +320,7 @@ def _where_steps_matter(value: FloatArray, part: Curves, price: FloatArray) -> F
         many = np.floor(excess / (tolerance + shortfall)).sum(axis=1, keepdims=True) > LEVELS
         low, high = np.where(many, tolerance, low), np.where(many, high, tolerance)
     wanted = np.floor(excess / (high + shortfall)).astype(np.intp)
-    # Equally many in each curve: what rounding left over goes where a step promises most.
+    # Every curve has the same number; the remainder goes to the interval that matters most.
     rows = np.arange(len(spend))
     wanted[rows, np.argmax(excess - shortfall, axis=1)] += LEVELS - wanted.sum(axis=1)
     counts = wanted.ravel()

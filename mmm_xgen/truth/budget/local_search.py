@@ -1,4 +1,4 @@
-"""Local maximum of a sum of one-dimensional curves under one budget, from exact slopes."""
+"""Local maximum of a sum of one-dimensional curves under one budget, with exact slopes."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Problem:
     lower, upper : array, dims (item,)
         Bounds of each item.
     scale : array, dims (item,)
-        Spend that is usual for each item; 0 where none is.
+        Usual spend of each item, 0 if it has none.
     group : array of int, dims (item,)
         Group of each item.
     group_lower, group_upper : array, dims (group,)
         Bounds of the sum over each group.
     proofs : int
-        Rounds that may be spent on the proof that nothing is better.
+        Most rounds of the proof that no other allocation is better.
     """
 
     value: Callable[[FloatArray], FloatArray]
@@ -53,17 +53,17 @@ class Problem:
 
 
 def polish(problem: Problem, start: FloatArray) -> FloatArray:
-    """Climb from `start`, made feasible, to the next local maximum.
+    """Search for the next local maximum from `start`.
 
-    A step maximises the sum of one parabola an item, exactly under all bounds, with the slope from
-    the curve and the curvature from how the slope changed along the last step.
+    Each step maximises a sum of parabolas, one for each item, under all bounds. A parabola has the
+    slope of its curve, and the curvature from the change of the slope in the last step.
 
     Parameters
     ----------
     problem : Problem
         Curves and bounds.
     start : array, dims (item,)
-        Spend, in or near the feasible set.
+        Spend; the search begins at the nearest allowed allocation.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def polish(problem: Problem, start: FloatArray) -> FloatArray:
 
 
 def nearest_allowed(problem: Problem, spend: FloatArray) -> FloatArray:
-    """Allocation within all bounds that is nearest to a given one."""
+    """Find the allocation within all bounds that is nearest to `spend`."""
     return _best_parabolas(problem, spend, np.zeros_like(spend), np.full_like(spend, -1.0))
 
 
@@ -118,7 +118,7 @@ def _total(problem: Problem, spend: FloatArray) -> float:
 def _best_parabolas(
     problem: Problem, spend: FloatArray, slope: FloatArray, curvature: FloatArray
 ) -> FloatArray:
-    """Allocation within all bounds at which the sum of one parabola an item is largest."""
+    """Maximise a sum of parabolas, one for each item, within all bounds."""
     groups = len(problem.group_lower)
     alone = np.bincount(problem.group, minlength=groups) <= 1
 
@@ -133,7 +133,7 @@ def _best_parabolas(
     bracket = (np.full(groups, -4 * steep), np.full(groups, 4 * steep))
     ceiling, floor = np.full(groups, np.inf), np.full(groups, -np.inf)
     if not alone.all():
-        # Above these prices a group spends less than it must, below those more than it may.
+        # Above `ceiling` a group spends less than its minimum, below `floor` more than its maximum.
         held = _halved(lambda price: of_groups(price) >= problem.group_lower, *bracket)[0]
         ceiling = np.where(alone, ceiling, held)
         held = _halved(lambda price: of_groups(price) > problem.group_upper, *bracket)[1]
@@ -157,7 +157,7 @@ def _best_parabolas(
 def _halved(
     above: Callable[[FloatArray], Any], low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Narrowest bracket of the prices where a falling demand stops being `above`."""
+    """Halve brackets of the prices at which a falling demand stops being `above`."""
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         is_above = above(middle)

@@ -1,4 +1,4 @@
-"""The best split of a budget over channels, globally, and what another split loses against it."""
+"""Globally best split of a budget over channels, and the regret of other splits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mmm_xgen.truth.what_if.counterfactual import (
     window_periods,
 )
 
-# Numbers of the panel for which one more round of the proof is worth its time.
+# Panels of at most this size, divided by the size, decide the rounds of the proof.
 PROOF_EFFORT = 1_000_000
 NEEDED = ("spend", "channel_contribution", "revenue_per_kpi", "population")
 
@@ -50,10 +50,11 @@ def optimize_allocation(
         \text{contribution}_{tgc}\!\left(\frac{s_c}{S_c}\, \text{pattern}_{tgc}\right)
 
     The decision is one multiplier for each channel, or each geo of a channel, of its historical
-    pattern of spend, whose sum is :math:`S_c`; where there is no history the pattern is flat over
-    dates and by population over geos. S-shaped curves make this non-concave. As it is separable,
-    the curves are tabulated, maximised by branch and bound over their concave hulls, and the
-    result is polished with exact derivatives until marginal returns are equal.
+    pattern of spend, whose sum is :math:`S_c`. Without history the pattern is flat over dates and
+    proportional to population over geos. S-shaped curves make the problem non-concave, but it is
+    separable. The curves are therefore tabulated and maximised by branch and bound over their
+    concave hulls. A local search with exact derivatives refines the result until marginal returns
+    are equal.
 
     Parameters
     ----------
@@ -61,13 +62,14 @@ def optimize_allocation(
         A generated Dataset with all its dates.
     total_budget : float, optional
         Currency for all dates of the window, channels and geos together; today's spend by
-        default. All of it is spent unless more spend can earn nothing anywhere. 0 is allowed.
+        default. All of it is spent, unless more spend earns nothing in any channel. 0 is allowed.
     constraints : mapping of mappings, optional
         ``{"TV": {"min": 0.2, "max": 0.5}}``, shares of the budget; ``min_currency`` and
         ``max_currency``; ``min_change`` and ``max_change`` against today's spend (0.3 is at most
         30% more, -0.3 at least 70% of today); ``locked`` keeps today's spend, and today's
-        multiplier in every geo. ``"*"`` stands for every channel, whose own keys come first.
-        They hold for a channel over all geos, also with `per_geo`. The tightest bound counts.
+        multiplier in every geo. ``"*"`` stands for all channels; keys of a channel's own come
+        first. Constraints hold for a channel over all geos, also with `per_geo`. The tightest
+        bound counts.
     per_geo : bool, default False
         Whether every geo of a channel has a multiplier of its own.
     window : str, slice, pair or date, optional
@@ -81,11 +83,11 @@ def optimize_allocation(
         nothing is spent today), ``contribution``, ``current_contribution`` (KPI units),
         ``revenue``, ``current_revenue`` (currency), ``roas``, ``mroas`` (what one more unit of
         currency earns; at 0 from the right, infinite where a curve starts vertically), ``lower``
-        and ``upper`` (channel; currency); ``shadow_price``: what one more unit of budget earns,
-        with which bounds in shares move; ``gap_bound``: currency of revenue by which no allowed
-        split can be better, ``gap_estimate``: the same for curves that bend no more often than
-        was looked at; ``spend`` (date, geo, channel): the plan, for `simulate` and `respond`.
-        ``attrs`` tell budget, what is left unspent, status.
+        and ``upper`` (channel; currency); ``shadow_price``: revenue of one more unit of budget,
+        where bounds in shares move with the budget; ``gap_bound``: largest revenue (currency) that
+        any allowed split can have more; ``gap_estimate``: the same for smooth curves, see Notes;
+        ``spend`` (date, geo, channel): the plan, for `simulate` and `respond`. ``attrs`` has the
+        budget, unspent currency and the status.
 
         *Window*: spend and sales of the same dates. *Carry-over*: the effect of earlier spend
         counts, that of the window's spend after its end does not. *Sign*: positive where spend
@@ -94,19 +96,19 @@ def optimize_allocation(
     Raises
     ------
     ConfigError
-        If the budget is negative, if there is no such channel or constraint, or if constraints
-        conflict; it says which.
+        If the budget is negative, a channel or constraint does not exist, or constraints
+        conflict.
     SchemaError
         If `ds` lacks a variable or a value of ``revenue_per_kpi``, or its spend does not make its
         contributions.
 
     Notes
     -----
-    ``gap_bound`` is a proof for any response that never falls as spend rises, smooth or not: over
-    an interval of the table it is at most what it is at the right end. Its size, mostly under a
-    tenth of a percent of media's revenue, is the price of supposing nothing else.
-    ``gap_estimate`` supposes that a curve turns from convex to concave, or back, at most once
-    within three neighbouring intervals, and is some hundred times smaller.
+    ``gap_bound`` is proven for every response that never falls as spend rises. Between two
+    tabulated levels such a response is at most its value at the upper one. The bound is mostly
+    below 0.1% of the revenue of media. ``gap_estimate`` assumes in addition that a curve turns
+    from convex to concave, or back, at most once within three neighbouring intervals. It is about
+    a hundred times smaller.
 
     Examples
     --------
@@ -128,8 +130,8 @@ def optimize_allocation(
     panel = panel_of(ds, periods, per_geo=per_geo)
     if not np.isfinite(panel.revenue).all():
         raise SchemaError(
-            "'revenue_per_kpi' has missing values in the window, so no split is known to be the "
-            "best; fill them, or choose a window without"
+            "'revenue_per_kpi' has missing values in the window, so the best split is unknown; "
+            "fill them, or choose a window without missing values"
         )
     now = spend_of(ds)[..., periods]
     bounds = bounds_of(
@@ -150,7 +152,7 @@ def regret(
     per_geo: bool | None = None,
     window: Window = None,
 ) -> xr.Dataset:
-    r"""Compute what a split of the budget loses against the best split of the same budget.
+    r"""Compute the loss of a split of the budget against the best split of the same budget.
 
     .. math::
 
@@ -162,34 +164,33 @@ def regret(
     ds : Dataset
         A generated Dataset with all its dates.
     allocation : DataArray or Dataset
-        Spend over the window, in currency, with dims (channel,) or (geo, channel), spread over
-        dates (and geos) as `optimize_allocation` does; or a plan with dims (date, geo, channel),
-        of which the dates in the window count; or a Dataset of `optimize_allocation`.
+        Spend over the window, in currency, with dims (channel,) or (geo, channel). It is spread
+        over dates (and geos) as by `optimize_allocation`. Or a plan with dims (date, geo,
+        channel), of which only dates in the window count, or a Dataset of `optimize_allocation`.
     constraints : mapping of mappings, optional
-        What the best split must satisfy, as for `optimize_allocation`, shares being of the budget
-        of `allocation`. `allocation` itself need not satisfy it.
+        Constraints on the best split, as for `optimize_allocation`. Shares are of the budget of
+        `allocation`, which need not satisfy the constraints itself.
     per_geo : bool, optional
-        Whether the best split tells geos apart; by default if `allocation` has dims
-        (geo, channel).
+        Whether the best split has a multiplier for every geo; by default if `allocation` has
+        dims (geo, channel).
     window : str, slice, pair or date, optional
-        As for `optimize_allocation`. Spend outside it is today's for both.
+        As for `optimize_allocation`. Both splits have today's spend outside the window.
 
     Returns
     -------
     Dataset
-        ``regret`` (KPI units), ``regret_revenue`` (currency), ``regret_percent_of_media`` (the
-        revenue lost, of the revenue of media under the best split), ``regret_percent_of_sales``
-        (``regret``, of expected sales under it), ``allocated_spend`` and ``optimal_spend``
-        (channel) or (geo, channel), ``gap_bound`` (currency): by how much more the revenue lost
-        may be.
+        ``regret`` (KPI units), ``regret_revenue`` (currency), ``regret_percent_of_media`` (lost
+        revenue in percent of media's revenue under the best split), ``regret_percent_of_sales``
+        (``regret`` in percent of expected sales under the best split), ``allocated_spend`` and
+        ``optimal_spend`` (channel) or (geo, channel), ``gap_bound`` (currency): by how much the
+        lost revenue may be larger.
 
         *Window* and *carry-over*: as for `optimize_allocation`. *Sign*: positive where the best
         split sells more. It can be negative for a split that breaks `constraints`, or for a plan
-        (date, geo, channel), which may time its spend better than the historical pattern that
-        the best split keeps. ``regret`` in KPI units and its share of sales can also be negative
-        where revenue per KPI unit differs between geos or dates, for the best split is that of
-        revenue and may sell fewer units at a higher price. *Scale*: original units, noise-free,
-        sums over the window.
+        (date, geo, channel) with a better timing than the historical pattern. ``regret`` in KPI
+        units can also be negative where revenue per KPI unit differs between geos or dates: the
+        split with the most revenue may sell fewer units at a higher price. *Scale*: original
+        units, noise-free, sums over the window.
 
     Raises
     ------
@@ -213,8 +214,8 @@ def regret(
     if not isinstance(per_geo, bool | None):
         raise ConfigError(f"found {shown(per_geo)}, allowed: True, False, None", path="per_geo")
     periods = window_periods(ds, window)
-    spend, tells_geos = _given_plan(ds, allocation, periods)
-    per_geo = tells_geos if per_geo is None else per_geo
+    spend, has_geos = _plan_of(ds, allocation, periods)
+    per_geo = has_geos if per_geo is None else per_geo
     best = optimize_allocation(
         ds,
         total_budget=float(spend.isel(date=periods).sum()),
@@ -224,11 +225,11 @@ def regret(
     )
     dims = best["optimal_spend"].dims
     inside = {"date": periods}
-    given, ideal, today = (
+    allocated, ideal, today = (
         respond(plan, ds)[inside] for plan in (spend, best["spend"], ds["spend"])
     )
     rate = ds["revenue_per_kpi"][inside]
-    lost, lost_revenue = (_lost(ideal * worth, given * worth) for worth in (1.0, rate))
+    lost, lost_revenue = (_lost(ideal * worth, allocated * worth) for worth in (1.0, rate))
     media = (ideal * rate).sum()
     sales = ds["mu"][inside].sum() + (ideal - today).sum()
     result = xr.Dataset(
@@ -245,20 +246,20 @@ def regret(
     return stamped(ds, result).assign_attrs(best.attrs)
 
 
-def _lost(ideal: xr.DataArray, given: xr.DataArray) -> xr.DataArray:
-    """Sum of what is lost; the best split loses nothing, not the rounding of two sums."""
-    lost = (ideal - given).sum()
+def _lost(ideal: xr.DataArray, allocated: xr.DataArray) -> xr.DataArray:
+    """Sum over all dims of the loss; 0 if it is only rounding."""
+    lost = (ideal - allocated).sum()
     return lost.where(abs(lost) > ROUNDING * abs(ideal).sum(), 0.0)
 
 
-def _given_plan(
+def _plan_of(
     ds: xr.Dataset, allocation: xr.DataArray | xr.Dataset, periods: slice
 ) -> tuple[xr.DataArray, bool]:
-    """Plan that an allocation stands for, and whether it tells geos apart."""
-    tells_geos = False
+    """Plan of an allocation, and whether the allocation has dim geo."""
+    has_geos = False
     if isinstance(allocation, xr.Dataset):
         require(allocation, "spend")
-        tells_geos = "geo" in allocation.get("optimal_spend", xr.DataArray()).dims
+        has_geos = "geo" in allocation.get("optimal_spend", xr.DataArray()).dims
         allocation = allocation["spend"]
     if not isinstance(allocation, xr.DataArray):
         raise SchemaError(
@@ -269,7 +270,7 @@ def _given_plan(
     dims = set(map(str, allocation.dims))
     if dims == {*MEDIA_DIMS}:
         plan[periods] = full_plan(ds, allocation)[periods]
-        return plan, tells_geos
+        return plan, has_geos
     if dims not in ({"channel"}, {"geo", "channel"}):
         raise AlignmentError(
             f"the allocation has dims {tuple(allocation.dims)}, needed: (channel), (geo, channel) "
@@ -319,7 +320,7 @@ def _problem(panel: Panel, bounds: Bounds, current: FloatArray) -> Problem:
     most = np.maximum(most, bounds.lower)
     lower = bounds.lower if geos == 1 else np.zeros(len(bounds.lower))
     locked = bounds.locked[group]
-    # Where a curve starts vertically, no parabola touches it, but one does next to its start.
+    # A curve that starts vertically has no finite slope at 0, but it has one next to 0.
     least = NEXT_TO_NOTHING * panel.unit
     return Problem(
         value=panel.value,
@@ -331,6 +332,6 @@ def _problem(panel: Panel, bounds: Bounds, current: FloatArray) -> Problem:
         group=group,
         group_lower=bounds.lower,
         group_upper=most,
-        # A small panel is cheap to evaluate, so that the bound can be tighter.
+        # Small panels are cheap to evaluate, so that they can have a tighter bound.
         proofs=int(np.clip(PROOF_EFFORT // panel.pattern.size, 3, 12)),
     )

@@ -1,4 +1,4 @@
-"""The figures of an optimum, labelled."""
+"""Dataset of an optimum, with labels and units."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ FIGURES = {
     "upper": ("{currency}", "most spend of the channel that is allowed"),
     "shadow_price": ("1", "revenue that one more unit of budget earns"),
     "gap_bound": ("{currency}", "revenue by which no allowed split can be better"),
-    "gap_estimate": ("{currency}", "the same for curves without bends between the levels tried"),
+    "gap_estimate": ("{currency}", "the same for smooth curves"),
     "spend": ("{currency}", "spend per period under the best split"),
-    "allocated_spend": ("{currency}", "spend under the given split"),
-    "regret": ("{kpi}", "sales lost by the given split against the best"),
-    "regret_revenue": ("{currency}", "revenue lost by the given split against the best"),
+    "allocated_spend": ("{currency}", "spend under the allocation"),
+    "regret": ("{kpi}", "sales lost by the allocation against the best split"),
+    "regret_revenue": ("{currency}", "revenue lost by the allocation against the best split"),
     "regret_percent_of_media": ("percent", "revenue lost over media's revenue at its best"),
     "regret_percent_of_sales": ("percent", "regret over expected sales at their best"),
 }
-# Beyond this share of its revenue a gap is called open.
+# Largest gap, as a share of the revenue, of a status "optimal".
 CLOSED = 2e-3
 
 
@@ -48,7 +48,7 @@ def labelled_optimum(
     problem: Problem,
     solution: Solution,
 ) -> xr.Dataset:
-    """Dataset that `mmm_xgen.truth.budget.optimum.optimize_allocation` returns."""
+    """Make the Dataset of `mmm_xgen.truth.budget.optimum.optimize_allocation`."""
     spend, current = solution.spend, problem.scale
     ones = np.ones_like(panel.revenue)
     figures = {
@@ -100,10 +100,10 @@ def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
 
 
 def _shadow_price(problem: Problem, bounds: Bounds, spend: FloatArray, slope: FloatArray) -> float:
-    """Revenue that one more unit of budget earns, by the envelope theorem.
+    """Compute the revenue of one more unit of budget, by the envelope theorem.
 
-    The part of the unit that moves a bound in shares goes to the channel at that bound, at its
-    own marginal return; the rest goes where spend is free.
+    A part of the unit moves bounds in shares, and goes to the channels at these bounds, at their
+    own marginal returns. The rest goes to channels that are at no bound.
     """
     size = 1e-9 * problem.budget
     of_group = sums(problem.group, spend, len(problem.group_lower))
@@ -119,14 +119,14 @@ def _shadow_price(problem: Problem, bounds: Bounds, spend: FloatArray, slope: Fl
     # The next unit in a channel goes to its best geo.
     best = [slope[problem.group == group].max() for group in np.flatnonzero(held)]
     moved, rest = float(share[held] @ np.array(best, dtype=float)), 1.0 - float(share.sum())
-    # Shares that sum to 1 leave nothing to the free, whatever that would earn.
+    # Shares that sum to 1 leave nothing for channels at no bound.
     return moved + (rest * of_free if rest > ROUNDING else 0.0)
 
 
 def _free_return(slope: FloatArray, rises: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
-    """Common marginal return of what is at no bound; else the best of what may still rise.
+    """Marginal return of items at no bound, or else the largest of items that can still rise.
 
-    A channel that has all of the budget may rise: the next unit of budget can go to it.
+    A channel that has the whole budget can rise, as the next unit of budget can go to it.
     """
     if inside.any():
         return float(np.median(slope[inside]))
@@ -134,7 +134,7 @@ def _free_return(slope: FloatArray, rises: NDArray[np.bool_], inside: NDArray[np
 
 
 def stamped(ds: xr.Dataset, result: xr.Dataset) -> xr.Dataset:
-    """Give every figure its units and meaning, and the currency and KPI to the whole."""
+    """Add units and meaning to every variable, and currency and KPI to the Dataset."""
     units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
     for name in result.data_vars:
         unit, meaning = FIGURES[str(name)]

@@ -1,4 +1,4 @@
-"""Revenue that each channel, or each geo of a channel, earns at any level of its spend."""
+"""Revenue of each channel, or each geo of a channel, at any level of its spend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, stages
 from mmm_xgen.truth.media import history_of, media_from, spend_of, value_and_slope
 
-# Numbers of the panel that one call of the response function may make.
+# Most numbers that one call of the response function returns.
 CHUNK = 1_500_000
 
 
@@ -48,7 +48,7 @@ class Panel:
         return self.by_item(self.pattern.sum(axis=-1))
 
     def by_item(self, values: FloatArray) -> FloatArray:
-        """Values with dims (..., channel, geo) summed over what is not told apart."""
+        """Values with dims (..., channel, geo) by item; summed over geos unless `per_geo`."""
         if self.per_geo:
             return values.reshape(*values.shape[:-2], -1)
         return np.asarray(values.sum(axis=-1))
@@ -95,7 +95,7 @@ def panel_of(ds: xr.Dataset, periods: slice, *, per_geo: bool) -> Panel:
     before = spend[..., : periods.start]
     history = before if past is None else np.concatenate([past, before], axis=-1)
     pattern = spend[..., periods].copy()
-    # A size that is usual for a channel; the pattern alone has no unit.
+    # Flat patterns have the average size of spend.
     usual = float(pattern.mean()) or 1.0
     population = ds["population"].to_numpy().astype(float)
     flat = np.broadcast_to((usual * population / population.mean())[:, None], pattern.shape[1:])
