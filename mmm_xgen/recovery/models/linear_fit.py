@@ -24,7 +24,6 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import hill_function
-from mmm_xgen.recovery.models.fit_table import table_of
 from mmm_xgen.recovery.models.panel import (
     GeoResponse,
     Panel,
@@ -154,25 +153,6 @@ class LeastSquares:
         }
         return replace(self, **own)
 
-    def summary(self) -> str:
-        """Table of the fit of one dataset, for reading.
-
-        Raises
-        ------
-        ConfigError
-            If it is a fit of many datasets.
-
-        Examples
-        --------
-        >>> import mmm_xgen
-        >>> print(fit_least_squares(mmm_xgen.generate_mmm_dataset()).summary())
-        Least squares: 208 rows, 12 coefficients, 196 degrees of freedom
-        ...
-        """
-        return table_of(
-            self.statistics, self.coefficients, self.roas(), self.transforms, self.level
-        )
-
 
 @in_memory
 def fit_least_squares(
@@ -237,6 +217,8 @@ def fit_least_squares(
     >>> fit = fit_least_squares(mmm_xgen.generate_mmm_dataset())
     >>> dict(fit.roas().sizes), list(fit.transforms)
     ({'channel': 3}, ['adstock_alpha', 'half_point', 'l_max'])
+    >>> list(fit.coefficients.to_dataframe().columns[:3])
+    ['estimate', 'standard_error', 't_value']
     """
     _check(transforms, l_max, fourier_modes, level)
     panel = panel_of(ds, train_end=train_end, geo_response=geo_response)
