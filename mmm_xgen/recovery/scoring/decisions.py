@@ -1,4 +1,4 @@
-"""The budget that a model would recommend, and what following it costs."""
+"""Budget that a model recommends, and the revenue lost by following it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from mmm_xgen.truth.what_if.counterfactual import Window
 # No channel's budget moves by more than this share of today's, for model and oracle alike.
 MOST_CHANGE = 0.3
 CONSTRAINTS = {"*": {"min_change": -MOST_CHANGE, "max_change": MOST_CHANGE}}
-# Of splits whose contributions differ by less than this share of them, that nearest to today's
-# is recommended: a model that sees no difference has no reason to move a budget.
+# Splits whose contributions differ by less than this share count as equal. The one nearest to
+# today's is recommended, as a model without differences gives no reason to move a budget.
 INDIFFERENT = 1e-5
 # Gap of the search, as a share of the value.
 TOLERANCE = 1e-9
 
 
 def window_of(ds: xr.Dataset, settings: FitSettings) -> Window:
-    """Dates of the training window, as `mmm_xgen.truth` takes them."""
+    """Dates of the training window, in the form that `mmm_xgen.truth` takes."""
     dates = training_dates(ds, settings)
     return None if len(dates) == ds.sizes["date"] else slice(dates[0], dates[-1])
 
@@ -57,7 +57,7 @@ def recommended_multipliers(
     Returns
     -------
     DataArray, dims (channel)
-        Multiples of today's spend; 1 where nothing is spent, whose curve is not looked at.
+        Multiples of today's spend; 1 for channels without spend.
 
     Raises
     ------
@@ -135,10 +135,10 @@ def _best(nodes: FloatArray, value: FloatArray, spend: FloatArray) -> FloatArray
 def decision_scores(
     ds: xr.Dataset, curves: xr.DataArray, settings: FitSettings
 ) -> dict[str, xr.DataArray]:
-    """Regret of the recommended budget, of today's and of the oracle's, under the same bounds.
+    """Compute the regret of the recommended budget, of today's and of the oracle's.
 
-    All are sums over the training window, against the best split that is known: the oracle's,
-    or, should its search have missed something, one of the others.
+    All have the same bounds. Regrets are sums over the training window against the best split
+    that is known, which is that of the oracle, unless its search missed a better one.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def decision_scores(
     inside = {"date": slice(len(training_dates(ds, settings)))}
     multipliers = recommended_multipliers(ds, curves, settings)
     best = optimize_allocation(ds, constraints=CONSTRAINTS, window=window)
-    # As `mmm_xgen.truth.regret`, but one search for the best split serves all plans.
+    # As `mmm_xgen.truth.regret`, but with one search for the best split of all plans.
     plan = ds["spend"].copy()
     plan[inside] = plan[inside] * multipliers
     made = {
