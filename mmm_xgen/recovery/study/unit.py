@@ -297,7 +297,7 @@ def _stats_in_table(path: Path, modified: int) -> dict[str, str]:
 
 
 def write_stats(folder: Path, stats: Mapping[str, Any]) -> None:
-    """Write `stats.json`; numbers that are none become null."""
+    """Write `stats.json`; NaN and infinity become null."""
     text = json.dumps(plain(stats), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / STATS).write_text(text + "\n", encoding="utf-8")
 

@@ -126,7 +126,7 @@ def maximize_curves(
         _, _, parent, relaxed = heapq.heappop(queue)
         children = _children(parent, relaxed)
         if not children:
-            # Hull and curve agree here, up to rounding.
+            # Hulls and curves agree, up to rounding.
             leaf = max(leaf, bound)
         for child in children:
             solved += 1
@@ -153,8 +153,8 @@ def relax(curves: Curves) -> Relaxed | None:
     least = curves.spend[rows, curves.first]
     item, node = _hull_nodes(curves)
     joined = item[1:] == item[:-1]
-    begins = np.concatenate([[True], ~joined])
-    start = float(curves.value[item[begins], node[begins]].sum())
+    is_first = np.concatenate([[True], ~joined])
+    start = float(curves.value[item[is_first], node[is_first]].sum())
     item, left, right = item[1:][joined], node[:-1][joined], node[1:][joined]
     width = curves.spend[item, right] - curves.spend[item, left]
     slope = (curves.value[item, right] - curves.value[item, left]) / width
@@ -164,7 +164,7 @@ def relax(curves: Curves) -> Relaxed | None:
     group = curves.group[item]
     grouped = np.argsort(group, kind="stable")
 
-    # Spend of a group on pieces before each of its own.
+    # Spend of a group on pieces before each of its pieces.
     before = np.empty_like(width)
     before[grouped] = np.cumsum(width[grouped]) - width[grouped]
     begin = np.searchsorted(group[grouped], np.arange(groups))
@@ -230,6 +230,7 @@ def _hull_nodes(curves: Curves) -> tuple[IntArray, IntArray]:
 
 
 def _children(curves: Curves, relaxed: Relaxed) -> list[Curves]:
+    """Split the range of the item with the largest excess; empty if hulls and curves agree."""
     wide = relaxed.high - relaxed.low > 1
     if not wide.any():
         return []
