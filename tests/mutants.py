@@ -109,7 +109,7 @@ MUTANTS = (
            '(ds["control_value"] / ds.sizes["geo"])', "test_aggregate.py"),
     Mutant("sign of a bias", "recovery/scoring/metrics.py",
            "asarray((draws - truth[:, None])", "asarray((truth[:, None] - draws)",
-           "recovery/scoring/test_metrics.py"),
+           "recovery/scoring/test_scores.py"),
     Mutant("crps of few draws", "recovery/scoring/metrics.py", "(n * max(n - 1, 1) if fair",
            "(n * n if fair", "recovery/scoring/test_metrics.py"),
     Mutant("coverage of half the tail", "recovery/scoring/metrics.py",

@@ -168,20 +168,27 @@ def moved(value: float, path: str) -> list[float]:
     return [value, 0.01] if value == 0 else [value, value * 0.75]
 
 
-def places() -> Iterator[Any]:
-    """Every path; one that is as another but for its channel is slow."""
-    known: set[str] = set()
-    for path in PATHS:
-        kind = re.sub(r"^channels\.\d+", "channels.*", path)
-        yield pytest.param(path, marks=pytest.mark.slow if kind in known else ())
-        known.add(kind)
+# One of each kind of path: another one is as it is but for its channel.
+KINDS = {re.sub(r"^channels\.\d+", "channels.*", path): path for path in PATHS}
+WHOLE = [path for path in KINDS.values() if isinstance(PATHS[path], int)]
+OTHER = [path for path in KINDS.values() if path not in WHOLE]
 
 
-@pytest.mark.parametrize("path", list(places()))
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=() if path in WHOLE else pytest.mark.slow) for path in PATHS]
+)
 def test_every_number_of_a_configuration_may_vary(path: str) -> None:
     values = moved(PATHS[path], path)
     ds = ensemble(RICH, vary={path: values}, seeds=[3, 4])
     assert ds[coordinate_of(path)].values.tolist() == values
+    assert_elements_are_single_calls(ds)
+
+
+@pytest.mark.parametrize("start", range(8))
+def test_every_number_may_vary_with_others(start: int) -> None:
+    vary = {path: m.Uniform(*sorted(moved(PATHS[path], path))) for path in OTHER[start::8]}
+    ds = ensemble(RICH, vary=vary, seeds=[3, 4])
+    assert all(np.unique(ds[coordinate_of(path)]).size == 2 for path in vary)
     assert_elements_are_single_calls(ds)
 
 

@@ -874,7 +874,10 @@ def kill_and_start_again(tmp_path: Path, waits: list[float], jobs: str) -> None:
         assert known.items() <= after.items()
         assert all(is_whole(folder) for folder in disturbed.glob("tiny/*/[0-9]*"))
     known = contents(disturbed)
-    assert run_command(disturbed, config, "--jobs", jobs).wait() == 0
+    if jobs == "0":
+        run_study({"tiny": CONFIG}, models, range(1, 4), settings, out=disturbed, jobs=0)
+    else:
+        assert run_command(disturbed, config, "--jobs", jobs).wait() == 0
     assert known.items() <= contents(disturbed).items()
     assert not list(disturbed.rglob(".*"))
     reference = run_study({"tiny": CONFIG}, models, range(1, 4), settings, out=quiet, jobs=0)
