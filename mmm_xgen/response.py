@@ -63,10 +63,8 @@ class Media:
     def amplitude(self) -> FloatArray:
         """Contribution where a curve of amplitude 1 is 1, dims (..., geo, channel)."""
         own = [self.parameters[name] for name in amplitude_names(self.saturation_kind)]
-        if not own:
-            return np.empty_like(self.spend_unit)
-        shape = np.broadcast_shapes(*(values.shape for values in own))
-        whole = np.empty(shape, dtype=np.result_type(*own))
+        shape = np.broadcast_shapes(self.spend_unit.shape, *(values.shape for values in own))
+        whole = np.empty(shape, dtype=np.result_type(float, *own))
         for channel, values in enumerate(own):
             whole[..., channel] = values[..., channel]
         return whole
@@ -282,7 +280,9 @@ def with_amplitudes(params: xr.Dataset) -> xr.Dataset:
     """Parameters with `effect` in place of an amplitude that is missing."""
     names = amplitude_names(map(str, params["saturation_kind"].values))
     missing = [name for name in dict.fromkeys(names) if name not in params]
-    return params.assign({name: params["effect"] for name in missing if "effect" in params})
+    if not missing or "effect" not in params:
+        return params
+    return params.assign({name: params["effect"] for name in missing})
 
 
 def media_of(params: xr.Dataset, parameters: Mapping[str, FloatArray], unit: FloatArray) -> Media:
