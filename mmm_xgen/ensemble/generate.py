@@ -237,7 +237,7 @@ def _check_counts(n: Any, seeds: Any, chunks: Any) -> None:
         return
     if not isinstance(seeds, Sequence | np.ndarray) or not len(seeds):
         raise ConfigError(f"found {shown(seeds)}, allowed: a list of seeds", path="seeds")
-    plain = set(map(type, seeds)) == {int} and 0 <= min(seeds) and max(seeds) <= LARGEST_SEED
+    plain = set(map(type, seeds)) == {int} and min(seeds) >= 0 and max(seeds) <= LARGEST_SEED
     wrong = [] if plain else [k for k, seed in enumerate(seeds) if not is_count(seed, 0)]
     if wrong:
         found = shown(seeds[wrong[0]])
