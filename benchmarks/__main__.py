@@ -84,9 +84,10 @@ def markdown(figures: Sequence[Figure]) -> str:
         "# Benchmarks",
         "",
         f"Written by `make bench` on {datetime.now():%Y-%m-%d}: mmm_xgen {mmm_xgen.__version__}, "
-        f"{versions}, {os.cpu_count()} cores. Least wall time of several "
-        "runs; the floor of each is measured in the same run, in turn with it, and the ratio of "
-        "the two is what counts on a machine that others use too. A cell is one number of spend.",
+        f"{versions}, {os.cpu_count()} cores. Least time of several runs: wall time, unless the "
+        "name says CPU time. The floor of each is measured in the same run, in turn with it, and "
+        "the ratio of the two is what counts on a machine that others use too. A cell is one "
+        "number of spend.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|---" + "|--:" * (len(COLUMNS) - 1) + "|",

@@ -90,15 +90,21 @@ def single_calls(config: mmm_xgen.MMMDataConfig, n: int) -> Callable[[], object]
     return call
 
 
-def against_draws(preset: str = "basic", n: int = 2000, runs: int = 5) -> Figure:
+def against_draws(preset: str = "basic", n: int = 4000, runs: int = 5) -> Figure:
     config = mmm_xgen.get_preset_config(preset)
-    name = f"ensemble of {n} {preset}, against its own random draws"
-    figure = paired(name, lambda: generate(config, n), draws(config, n), limit=3, runs=runs)
+    figure = paired(
+        f"ensemble of {n} {preset}, CPU time, against its own random draws",
+        lambda: generate(config, n),
+        draws(config, n),
+        limit=2.2,
+        runs=runs,
+        clock=time.process_time,
+    )
     return _made(figure, preset, n)
 
 
 def against_draws_alone(
-    preset: str, n: int = 2000, *, limit: float | None = None, runs: int = 5
+    preset: str, n: int = 4000, *, limit: float | None = None, runs: int = 5
 ) -> Figure:
     config = mmm_xgen.get_preset_config(preset)
     figure = paired(
@@ -126,9 +132,14 @@ def against_single_calls(
 def of_numbers_that_vary(preset: str = "basic", n: int = 1000, runs: int = 5) -> Figure:
     config = mmm_xgen.get_preset_config(preset)
     vary = {"channels.*.adstock_kwargs.alpha": mmm_xgen.Uniform(0.1, 0.6)}
-    name = f"ensemble of {n} {preset} whose alphas vary, against its own random draws"
+    name = f"ensemble of {n} {preset} whose alphas vary, CPU time, against its own random draws"
     figure = paired(
-        name, lambda: generate(config, n, vary=vary), draws(config, n), limit=3, runs=runs
+        name,
+        lambda: generate(config, n, vary=vary),
+        draws(config, n),
+        limit=7,
+        runs=runs,
+        clock=time.process_time,
     )
     return _made(figure, preset, n)
 

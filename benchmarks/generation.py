@@ -14,7 +14,9 @@ import xarray as xr
 
 import mmm_xgen
 from benchmarks.timing import Figure, busy_core, in_process, paired, processor_time_of_children
+from mmm_xgen.truth.returns.incremental import checked_contribution
 
+CPU = time.process_time
 IMPORT_FLOOR = "import xarray, pandas, pydantic"
 GROWTH_SIZES = ((104, 10, 10), (208, 50, 30), (500, 100, 50))
 
@@ -107,7 +109,7 @@ def measured(
     ground: Callable[[], object],
     *,
     busy: bool,
-    clock: Callable[[], float] = time.process_time,
+    clock: Callable[[], float] = CPU,
     limit: float | None,
     runs: int,
 ) -> Figure:
@@ -116,7 +118,7 @@ def measured(
     Threads that wait for each other show in CPU time and, beside a busy core, in wall time; in
     the wall time of an idle machine they do not.
     """
-    words = "CPU time" if clock is time.process_time else "wall time"
+    words = "CPU time" if clock is CPU else "wall time"
     where = "beside a busy core" if busy else "alone"
     with busy_core() if busy else nullcontext():
         return paired(
@@ -129,7 +131,7 @@ def presets() -> list[Figure]:
     return [
         *small,
         preset("large_business", limit=6),
-        *(large(busy=busy, clock=time.process_time, limit=3.5) for busy in (False, True)),
+        *(large(busy=busy, clock=CPU, limit=3.5) for busy in (False, True)),
         large(busy=True, clock=time.perf_counter, limit=4),
         *(labels("basic", busy=busy) for busy in (False, True)),
     ]
@@ -195,6 +197,35 @@ def memory(n_dates: int, n_geos: int, n_channels: int) -> Figure:
     return Figure(name, peak_memory(*size) * array, array, limit=12, unit="MB")
 
 
+def check_of_contributions(name: str, runs: int = 7) -> list[Figure]:
+    """ROAS against its sums alone, and its check that spend makes the contributions that it sums.
+
+    The check computes the response of every channel again: most of the time of a figure goes
+    into it.
+    """
+    config = mmm_xgen.get_preset_config(name)
+    ds = generate(config)
+
+    def sums() -> object:
+        revenue = (ds["channel_contribution"] * ds["revenue_per_kpi"]).sum(("date", "geo"))
+        return revenue / ds["spend"].sum(("date", "geo"))
+
+    def check() -> object:
+        return checked_contribution(ds)
+
+    return [
+        paired("roas, CPU time, against its sums", ds.mmm.roas, sums, runs=runs, clock=CPU),
+        paired(
+            "check of contributions, CPU time, against one generation",
+            check,
+            lambda: generate(config),
+            limit=1,
+            runs=runs,
+            clock=CPU,
+        ),
+    ]
+
+
 def truth() -> list[Figure]:
     """Estimands and the rest of the oracle, against one generation of the same dataset."""
     large = mmm_xgen.get_preset_config("large_business")
@@ -220,4 +251,4 @@ def truth() -> list[Figure]:
             ),
             ("what would help, medium", some.mmm.what_would_help, lambda: generate(medium), None),
         )
-    ]
+    ] + check_of_contributions("large_business")

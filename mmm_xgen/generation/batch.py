@@ -65,7 +65,7 @@ class Batch:
         return np.array([read(each) for each in regions], dtype=float)
 
     def streams(self, *path: str) -> Iterator[np.random.Generator]:
-        """Random stream of a named place, dataset by dataset."""
+        """Random stream of a named place, dataset by dataset: draw before you go on to the next."""
         return streams(self.seeds, *path)
 
     def normal(self, shape: tuple[int, ...], *path: str) -> FloatArray:

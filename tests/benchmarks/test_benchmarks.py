@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from math import prod
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import mmm_xgen
 from benchmarks import __main__ as command
 from benchmarks import generation, roofline
 from benchmarks.bench_ensemble import places_of
-from benchmarks.timing import Figure, in_process, paired, processor_time_of_children
+from benchmarks.timing import Figure, busy_core, in_process, paired, processor_time_of_children
 
 
 def test_a_floor_and_a_generation_of_the_same_size_are_paired() -> None:
@@ -57,6 +58,29 @@ def test_the_table_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_figures_of_generation_run() -> None:
     assert generation.preset("basic", runs=1).cells == 52 * 3
     assert generation.memory(100, 20, 5).unit == "MB"
+
+
+def test_figures_alone_and_beside_a_busy_core() -> None:
+    alone, beside = (generation.labels("basic", busy=busy, runs=2) for busy in (False, True))
+    assert alone.name.endswith("CPU time alone")
+    assert beside.name.endswith("CPU time beside a busy core")
+    assert min(alone.ratio, beside.ratio) > 0
+    wall = generation.large(busy=False, clock=time.perf_counter, limit=4, runs=1)
+    assert (wall.limit, "wall time alone" in wall.name) == (4, True)
+
+
+def test_a_busy_core_is_kept_busy_and_left_alone_after() -> None:
+    before = processor_time_of_children()
+    with busy_core():
+        time.sleep(0.2)
+    # The time of a child is known once it has ended.
+    assert processor_time_of_children() - before > 0.01
+
+
+def test_the_check_of_contributions_is_measured() -> None:
+    roas, check = generation.check_of_contributions("basic", runs=2)
+    assert roas.ratio > 1
+    assert check.limit == 1
 
 
 def test_the_processor_time_of_a_process_is_counted() -> None:
