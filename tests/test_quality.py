@@ -551,7 +551,7 @@ def test_one_date_with_a_time_of_day_is_the_irregular_one():
     frame["date"] = frame["date"].where(frame.index >= 3, frame["date"] + pd.Timedelta(hours=5))
     finding = only(check_data_quality(frame), "irregular-dates")
     assert finding.where == "date at 2022-01-03"
-    assert finding.message == "1 of 60 dates are off"
+    assert finding.message == "1 of 60 dates are not on the calendar"
 
 
 def test_number_of_lost_periods():
