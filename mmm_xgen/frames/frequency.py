@@ -77,7 +77,8 @@ def best_fit(dates: Dates, allowed: Iterable[Any]) -> Fit:
     ('W-MON', [1, 2])
     """
     # The time of day is the same in regular dates, but one date may have another.
-    moments = pd.DatetimeIndex(dates - most_frequent(dates - dates.astype("datetime64[D]")))
+    time = most_frequent(dates - dates.astype("datetime64[D]"))
+    moments = pd.DatetimeIndex(dates - time).as_unit("ns")
     best: Fit | None = None
     for freq in allowed:
         grid = pd.date_range(moments[0], moments[-1], freq=freq, normalize=True)
