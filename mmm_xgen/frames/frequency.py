@@ -76,10 +76,13 @@ def best_fit(dates: Dates, allowed: Iterable[Any]) -> Fit:
     >>> fit.freq, fit.steps.tolist()
     ('W-MON', [1, 2])
     """
+    # The time of day is the same in regular dates, but one date may have another.
+    time = most_frequent(dates - dates.astype("datetime64[D]"))
+    moments = pd.DatetimeIndex(dates - time).as_unit("ns")
     best: Fit | None = None
     for freq in allowed:
-        grid = pd.date_range(dates[0], dates[-1], freq=freq)
-        fit = Fit(str(freq), grid, grid.get_indexer(pd.DatetimeIndex(dates)))
+        grid = pd.date_range(moments[0], moments[-1], freq=freq, normalize=True)
+        fit = Fit(str(freq), grid, grid.get_indexer(moments))
         if best is None or (fit.steps == 1).sum() > (best.steps == 1).sum():
             best = fit
         if (best.steps == 1).all():
@@ -87,6 +90,18 @@ def best_fit(dates: Dates, allowed: Iterable[Any]) -> Fit:
     if best is None:
         raise ValueError("no frequency is allowed")
     return best
+
+
+def most_frequent(values: NDArray[Any]) -> Any:
+    """Most frequent value, the smallest of several.
+
+    Examples
+    --------
+    >>> most_frequent(np.array([7, 1, 7, 1, 3])).item()
+    1
+    """
+    unique, counts = np.unique(values, return_counts=True)
+    return unique[counts.argmax()]
 
 
 def fitted_frequency(dates: Dates, allowed: Sequence[str]) -> tuple[str, Misfit | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import shown
 from mmm_xgen.frames.cells import DateArray, read_dates, read_names, read_numbers, text_of
-from mmm_xgen.frames.frequency import REGULAR, Fit, best_fit
+from mmm_xgen.frames.frequency import REGULAR, Fit, best_fit, most_frequent
 from mmm_xgen.frames.statistics import (
     BoolArray,
     FloatArray,
@@ -261,9 +261,9 @@ class Panel:
         dates = self.unique_dates
         if len(dates) < 3:
             return None
-        months = _usual(np.diff(dates.astype("datetime64[M]").astype(int)))
+        months = most_frequent(np.diff(dates.astype("datetime64[M]").astype(int)))
         own = [pd.DateOffset(months=int(months))] if months else []
-        return best_fit(dates, (*REGULAR, *own, pd.Timedelta(_usual(np.diff(dates)))))
+        return best_fit(dates, (*REGULAR, *own, pd.Timedelta(most_frequent(np.diff(dates)))))
 
     @cached_property
     def moments(self) -> Moments:
@@ -371,12 +371,6 @@ class Panel:
         if entries is None:
             return np.zeros(len(self.dates), dtype=np.int64), np.array([], dtype=object)
         return _factor(read_names(entries))
-
-
-def _usual(values: NDArray[Any]) -> Any:
-    """Most frequent value, the smallest of several."""
-    unique, counts = np.unique(values, return_counts=True)
-    return unique[counts.argmax()]
 
 
 def listed(items: Iterable[object], total: int | None = None) -> str:

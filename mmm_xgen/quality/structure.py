@@ -1,4 +1,4 @@
-"""Checks of rows, dates, geos, names and types. Each yields (where, message) pairs."""
+"""Checks of rows, dates, geos, names and types. Each yields (where, message) or cases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CONTRIBUTIONS = tuple(
 def absent_variables(panel: Panel) -> Iterator[Trace]:
     """Find variables and columns that a model needs and the data lack."""
     for name in panel.absent:
-        yield name, f"{name!r} is needed and is not there"
+        yield name, f"{name!r} is needed and missing"
 
 
 def wrong_dims(panel: Panel) -> Iterator[Trace]:
@@ -48,11 +48,11 @@ def wrong_dims(panel: Panel) -> Iterator[Trace]:
 def no_rows(panel: Panel) -> Iterator[Trace]:
     """Find data without a single row."""
     if not len(panel.cells):
-        yield "date", "there is no row"
+        yield "date", "there are no rows"
 
 
 def duplicate_columns(panel: Panel) -> Iterator[Trace]:
-    """Find names that occur twice, and columns that name the same, as x1-TV and x2-TV do."""
+    """Find names that occur twice, and columns of one name such as x1-TV and x2-TV."""
     for label, count in Counter(panel.labels).items():
         if count > 1:
             yield label, f"the name occurs {count} times; only the first was checked further"
@@ -96,7 +96,7 @@ def unsorted_rows(panel: Panel) -> Iterator[Trace]:
     if least.any():
         after = np.flatnonzero(usable)[np.flatnonzero(least) + 1]
         where = f"(date, geo) at {panel.places_of(after)}"
-        yield where, f"{after.size} rows come before their turn"
+        yield where, f"{after.size} rows are not in order"
 
 
 def unbalanced_geos(panel: Panel) -> Iterator[Trace]:
@@ -128,7 +128,10 @@ def irregular_dates(panel: Panel) -> Iterator[Trace]:
     fit = panel.calendar
     if fit is not None and (fit.places < 0).any():
         off = panel.unique_dates[fit.places < 0]
-        yield f"date at {_some_dates(off)}", f"{off.size} of {fit.places.size} dates are off"
+        yield (
+            f"date at {_some_dates(off)}",
+            f"{off.size} of {fit.places.size} dates are not on the calendar",
+        )
 
 
 def _some_dates(dates: DateArray) -> str:
@@ -143,13 +146,13 @@ def object_dtype(panel: Panel) -> Iterator[Case]:
 
 
 def leaked_truth(panel: Panel) -> Iterator[Trace]:
-    """Find names that say a column is the truth, which a model must not see.
+    """Find names of columns that look like the truth, which a model must not see.
 
-    Never grouped: each of them has to go, so each is named.
+    Each of them is named, because each has to be removed.
     """
     unexpected = set(panel.unexpected)
     for label in dict.fromkeys(panel.labels):
-        # camelCase, snake_case and x1-TV all fall into words.
+        # camelCase, snake_case and x1-TV are split into words.
         words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", label)}
         taboo = words & _TRUTH_WORDS
         if label in unexpected:

@@ -1,4 +1,4 @@
-"""Checks of the numbers of y, channels and controls. Each yields (where, message) pairs."""
+"""Checks of the numbers of y, channels and controls. Each yields a case for each variable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cells_with(code: str) -> Callable[[Panel], Iterator[Case]]:
 
 
 def constant_overall(role: str, *, zero: bool = False) -> Callable[[Panel], Iterator[Case]]:
-    """Make the check for variables of a role with one value everywhere: zero, or another one.
+    """Make the check for variables of a role that are zero, or another constant, in all rows.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def constant_overall(role: str, *, zero: bool = False) -> Callable[[Panel], Iter
 
 
 def constant_in_geos(role: str) -> Callable[[Panel], Iterator[Case]]:
-    """Make the check for variables of a role that vary, but in some geos not over time.
+    """Make the check for variables of a role that do not change over time in some of the geos.
 
     Examples
     --------
@@ -146,8 +146,8 @@ def _strong_pairs(
 def spend_gaps(panel: Panel) -> Iterator[Case]:
     """Find channels that stop for long in a geo where they run at other times.
 
-    A gap in a channel that otherwise always runs is named before a pause of one that comes and
-    goes, and both before the time ahead of a launch.
+    Gaps in a channel that otherwise always runs come first, then pauses of a channel that often
+    pauses, then the time before a launch.
     """
     n_dates = len(panel.cube)
     longest = panel.zero_runs.max(axis=0, initial=0)

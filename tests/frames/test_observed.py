@@ -84,6 +84,31 @@ def test_other_frequencies_than_ours():
     assert from_frame(frame, freq="ME").attrs["freq"] == "ME"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_many_irregular_days_follow_no_frequency(seed):
+    days = np.sort(np.random.default_rng(seed).choice(900, size=400, replace=False))
+    dates = np.datetime64("2022-01-03") + days
+    frame = pd.DataFrame({"date": dates, "y": 1.0, "x1-TV": 2.0})
+    assert from_frame(frame).attrs["freq"] == ""
+    assert "the dates do not follow it" in refused(frame, ConfigError, freq="D")
+
+
+def test_business_days_and_dates_at_noon():
+    dates = pd.date_range("2022-01-03", periods=300, freq="B")
+    frame = pd.DataFrame({"date": dates, "y": 1.0, "x1-TV": 2.0})
+    assert from_frame(frame).attrs["freq"] == "B"
+    noon = frame.assign(date=frame.date + pd.Timedelta(hours=12))
+    assert from_frame(noon).attrs["freq"] == "B"
+    noon.loc[0, "date"] -= pd.Timedelta(hours=5)
+    assert from_frame(noon).attrs["freq"] == ""
+
+
+@pytest.mark.parametrize("text", ["now", "2024", "today", "202401"])
+def test_text_that_is_not_a_date_is_not_guessed(frame, text):
+    dates = frame.date.astype(str).where(frame.index != 3, text)
+    assert f"index label 3, column 'date': found {text!r}" in refused(frame.assign(date=dates))
+
+
 def test_rows_columns_and_keys_in_any_order(frame):
     wanted = from_frame(frame)
     shuffled = frame.sample(frac=1, random_state=1)[frame.columns[::-1]]

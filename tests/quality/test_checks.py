@@ -539,6 +539,14 @@ def test_calendar_defects_are_told_apart(dates, code):
     assert found == ({code} if code else set())
 
 
+def test_one_date_with_a_time_of_day_is_the_irregular_one():
+    frame = clean_frame()
+    frame["date"] = frame["date"].where(frame.index >= 3, frame["date"] + pd.Timedelta(hours=5))
+    finding = only(check_data_quality(frame), "irregular-dates")
+    assert finding.where == "date at 2022-01-03"
+    assert finding.message == "1 of 60 dates are not on the calendar"
+
+
 def test_number_of_lost_periods():
     frame = clean_frame()
     lost = pd.to_datetime(["2022-03-07", "2022-03-14", "2022-06-06"])
