@@ -67,7 +67,7 @@ def check_new(targets: Iterable[Path], inputs: Iterable[Path] = (), *, force: bo
                 )
     for target in targets:
         if target.exists() and not force:
-            raise ConfigError(f"{str(target)!r} is there; {OVERWRITE}")
+            raise ConfigError(f"{str(target)!r} exists; {OVERWRITE}")
 
 
 def read_window(ds: xr.Dataset, text: str | None) -> Period | None:

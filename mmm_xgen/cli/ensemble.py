@@ -135,7 +135,7 @@ def ensemble(
         raise ConfigError("found --workers and --scheduler; give one of them")
     forms = choices(formats or [Store.ZARR.value], Store, "--format")
     if Store.PARQUET in forms and dtype is Number.FLOAT32:
-        raise ConfigError("frames have float64; drop it, or use --format zarr", path="--dtype")
+        raise ConfigError("frames are float64 only; drop it, or use --format zarr", path="--dtype")
     if out is not None and len(forms) > 1:
         raise ConfigError("found several formats; drop it, or give one format", path="--out")
     targets = {form: out or Path(name_of(source) + SUFFIXES[form.value]) for form in forms}

@@ -86,7 +86,7 @@ def _read(source: str, seed: int | None) -> xr.Dataset | pd.DataFrame:
     if Path(source).suffix.lower() in DATA:
         if seed is not None:
             raise ConfigError(
-                "these data are there; a seed is for what is generated", path="--seed"
+                "this file has its data; drop the seed, or name a preset", path="--seed"
             )
         return read_any_data(Path(source))
     from mmm_xgen.generate import generate_mmm_dataset

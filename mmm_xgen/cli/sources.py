@@ -135,8 +135,8 @@ def read_with_parameters(path: Path) -> xr.Dataset:
     if ds["effect"].isnull().any():
         what = str(ds.attrs.get("aggregation", "its 'effect' is missing")).split(";")[0]
         raise SchemaError(
-            f"{path}: the dataset has no parameters, as after an aggregation ({what}), whose sums "
-            "follow no curve; pass the dataset as it was generated"
+            f"{path}: the dataset has no parameters, as after an aggregation ({what}), and its "
+            "sums do not follow a curve; pass the dataset as it was generated"
         )
     with naming(path):
         for prefix, registry in (("adstock_", ADSTOCKS), ("saturation_", SATURATIONS)):

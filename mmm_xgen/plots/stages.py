@@ -185,7 +185,7 @@ def plot_adstock_kernels(
     check_panel(ds, "adstock_weights", "spend", "population")
     if not bool(np.isfinite(ds["adstock_weights"]).all()):
         raise SchemaError(
-            "the Dataset has no kernels, as after an aggregation; pass the one that was aggregated"
+            "the Dataset has no kernels, as after an aggregation; pass it as it was generated"
         )
     colours = _colours(ds, channels)
     cells = page_of(list(colours), page, MOST_PANELS, "channels")

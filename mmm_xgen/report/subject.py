@@ -125,7 +125,7 @@ def _labelled(ds: xr.Dataset) -> xr.Dataset:
                 f"{name!r} has the dim {extra[0]!r}; take one entry: ds.isel({extra[0]}=0)"
             )
         if ds[name].dtype.kind not in "fiu" or not np.isfinite(ds[name].to_numpy()).all():
-            raise SchemaError(f"{name!r} has values that are missing or no finite numbers")
+            raise SchemaError(f"{name!r} has values that are missing, infinite or not numbers")
     if ds["date"].dtype.kind != "M":
         raise SchemaError(f"'date' has dtype {ds['date'].dtype}, needed: dates")
     empty = [name for name in LABELS[:3] if not ds.sizes[name]]

@@ -139,7 +139,7 @@ def test_a_file_is_replaced_only_with_force(config_file, out):
     words = ("generate", config_file, "--out", out, "--no-plot", "--seed")
     ran(*words, 1)
     found = refused(*words, 2)
-    rest = "is there; replace it with --force, or choose another place with --out"
+    rest = "exists; replace it with --force, or choose another place with --out"
     assert found == f"'{out}/small.csv' {rest}"
     assert load(out / "small.nc").attrs["seed"] == 1
     ran(*words, 2, "--force")
