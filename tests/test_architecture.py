@@ -79,8 +79,6 @@ BANNED_CALLS = {"__import__", "compile", "eval", "exec"}
 BANNED_METHODS = {"read_pickle", "to_pickle", "full_load", "unsafe_load", "full_load_all"}
 # A docstring opens with the thing or the action itself.
 BANNED_OPENINGS = {"How", "Of", "Those", "What", "Whether", "Words"}
-# Parts of the package that still have such docstrings.
-OPENINGS_LEFT = ("cli", "kernels", "recovery", "truth.information.priors")
 BANNED_STEMS = {"common", "helper", "helpers", "manager", "misc", "util", "utils"}
 SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
 NETCDF_METHODS = {"to_netcdf", "open_dataset", "open_datatree", "open_mfdataset", "from_netcdf"}
@@ -412,8 +410,6 @@ def docstring_lines(node: ast.Module | ast.ClassDef | Function) -> int:
 
 
 def riddling(module: Module) -> Iterator[str]:
-    if f"{module.name}.".startswith(tuple(f"{part}." for part in OPENINGS_LEFT)):
-        return
     for node in ast.walk(module.tree):
         text = ast.get_docstring(node) if isinstance(node, Documented) else None
         opening = text.split()[0].strip(",:") if text else ""
@@ -440,14 +436,6 @@ def test_modules_and_functions_are_short():
 
 def test_docstrings_open_with_the_thing():
     report(line for module in MODULES for line in riddling(module))
-
-
-def test_parts_with_old_openings_still_have_them():
-    """An exception that is not needed any more goes away."""
-    for part in OPENINGS_LEFT:
-        sources = [m.source for m in MODULES if f"{m.name}.".startswith(f"{part}.")]
-        found = [line for source in sources for line in riddling(module_of(source))]
-        assert found, f"remove {part!r} from OPENINGS_LEFT"
 
 
 def test_the_readme_says_of_each_folder_what_its_docstring_says():

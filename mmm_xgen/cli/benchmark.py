@@ -110,7 +110,7 @@ class ManyValues(TyperCommand):
 
 
 def repeated(words: list[str], flags: set[str]) -> list[str]:
-    """Words of a command line with a flag of `flags` before each of its values.
+    """Return the arguments of a command line with a flag of `flags` before each of its values.
 
     Examples
     --------

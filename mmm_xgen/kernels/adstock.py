@@ -38,7 +38,7 @@ class AdstockKind(TransformKind):
 
     @cached_property
     def takes_complex(self) -> bool:
-        """Whether complex numbers carry derivatives through the weights, tried at the defaults."""
+        """True if complex numbers carry derivatives through the weights, tried at the defaults."""
         names = self.parameters
         return carries_derivatives(
             lambda *values: self.function(LAGS, **dict(zip(names, values, strict=True))),

@@ -43,14 +43,14 @@ class Domain:
     integer: bool = False
 
     def contains(self, values: Any) -> bool:
-        """Whether every value is finite and inside the interval."""
+        """Check that every value is finite and inside the interval."""
         values = np.asarray(values, dtype=float)
         above = values > self.lower if self.open_lower else values >= self.lower
         below = values < self.upper if self.open_upper else values <= self.upper
         return bool(np.all(above & below & np.isfinite(values)))
 
     def describe(self) -> str:
-        """Words for the interval, for messages and documentation."""
+        """Describe the interval in words, for messages and documentation."""
         noun = "a whole number" if self.integer else "a number"
         parts = []
         if np.isfinite(self.lower):

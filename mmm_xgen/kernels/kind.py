@@ -177,7 +177,7 @@ def signature_of(
 
 
 def _is_taken(name: str) -> bool:
-    """Whether a variable of this name means something else in the Dataset."""
+    """True if a variable of this name means something else in the Dataset."""
     known = name in VARIABLES or name in COORDINATES
     return known or name.endswith(tuple(POPULATION_SUFFIXES))
 
@@ -208,7 +208,7 @@ def defaults_of(parameters: Mapping[str, Parameter], required: float) -> dict[st
 
 
 def carries_derivatives(function: Callable[..., Any], *arguments: FloatArray) -> bool:
-    """Whether a complex step of every argument gives the same as a central difference.
+    """True if a complex step of every argument gives the same as a central difference.
 
     Not so if a function takes real parts or absolute values, which no error need tell.
 

@@ -105,7 +105,7 @@ def registering(
 
 
 def _is_redefinition(old: object, new: object) -> bool:
-    """Whether both are of one function of the user's session, written again."""
+    """True if both are one function of the user's session that was defined again."""
     functions = [getattr(kind, "function", kind) for kind in (old, new)]
     places = {(getattr(f, "__module__", ""), getattr(f, "__qualname__", "")) for f in functions}
     return len(places) == 1 and places.pop()[0] == "__main__"

@@ -106,7 +106,7 @@ class SaturationKind(TransformKind):
 
     @cached_property
     def takes_complex(self) -> bool:
-        """Whether complex numbers carry derivatives through the curve, tried at its defaults."""
+        """True if complex numbers carry derivatives through the curve, tried at its defaults."""
         names = self.parameters
         return carries_derivatives(
             lambda x, *values: self.function(x, **dict(zip(names, values, strict=True))),

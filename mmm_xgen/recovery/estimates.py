@@ -36,7 +36,7 @@ def estimates_of(
     baseline: xr.DataArray | None = None,
     y_sigma: xr.DataArray | None = None,
 ) -> xr.Dataset:
-    r"""What draws of a model's parameters say about a dataset.
+    r"""Estimates of a dataset's returns, contributions and sales, from draws of parameters.
 
     All comes from the one response function that made the data, so that a model with the true
     parameters has the true estimates, to rounding.

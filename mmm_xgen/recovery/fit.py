@@ -112,7 +112,7 @@ def _check_date(text: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What a model says about a dataset, in original units and the dataset's own labels.
+    """Result of a fitted model, in original units and the dataset's own labels.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def training_dates(ds: xr.Dataset, settings: FitSettings) -> pd.DatetimeIndex:
 
 
 def seen_of(dates: pd.DatetimeIndex, settings: FitSettings) -> pd.DatetimeIndex:
-    """Those of some dates that a model may see; see `training_dates`."""
+    """Return the dates that a model may see; see `training_dates`."""
     if settings.train_end is None:
         return dates
     # As xarray's slices have it, "2023-06" is the whole month.

@@ -1,4 +1,4 @@
-"""What a built model of PyMC-Marketing says about itself, the same for both generations."""
+"""Names, dims and scales of a built model of PyMC-Marketing, the same for both generations."""
 
 from __future__ import annotations
 
@@ -141,5 +141,5 @@ def _n_weights(mmm: Any, type_: str) -> int:
 
 
 def is_older() -> bool:
-    """Whether the installed PyMC-Marketing is of the generation before 1.0."""
+    """True if the installed PyMC-Marketing is of the generation before 1.0."""
     return version("pymc-marketing").startswith("0.")

@@ -42,7 +42,7 @@ EQUAL = 1e-9
 
 
 def meridian_scales(ds: xr.Dataset) -> xr.Dataset:
-    """What Meridian divides its data by.
+    """Scales that Meridian divides its data by.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ class LeastSquares:
     level: float
 
     def of_channels(self, by_term: xr.DataArray) -> xr.DataArray:
-        """What belongs to the terms of the channels, dims (..., channel) in place of term."""
+        """Select the terms of the channels, dims (..., channel) in place of term."""
         channels = self.response["channel"]
         pooled = TOTAL in by_term["term"].values
         terms = [TOTAL if pooled else f"media: {channel}" for channel in channels.values]

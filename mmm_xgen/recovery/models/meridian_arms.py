@@ -1,4 +1,4 @@
-"""What Meridian is told about the model, by arm of the benchmark, and about lift tests."""
+"""Specification of Meridian's model, by arm of the benchmark, and its lift tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DOCUMENTED: Mapping[str, Prior] = {
 
 @dataclass(frozen=True, kw_only=True)
 class MeridianModel:
-    """What Meridian is told about the model; its own defaults are the defaults.
+    """Specification of Meridian's model; its own defaults are the defaults.
 
     Parameters
     ----------

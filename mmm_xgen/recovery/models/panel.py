@@ -1,4 +1,4 @@
-"""What a least-squares model sees of a Dataset, as checked arrays, and its baseline columns."""
+"""Data of a least-squares model as checked arrays, and its baseline columns."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
 
 
 def prior_fit(ds: xr.Dataset, settings: FitSettings, mmm: Any) -> Fit:
-    """What a built model says before it has seen any sales: draws of its prior."""
+    """Fit made of draws from the prior of a built model, before it has seen any sales."""
     import pymc as pm
 
     free = [variable.name for variable in mmm.model.free_RVs]
@@ -157,7 +157,7 @@ def fit_of(
     diagnostics: Mapping[str, float] | None = None,
     timings: Mapping[str, float] | None = None,
 ) -> Fit:
-    """What draws of a built model's free parameters say about a Dataset.
+    """Fit of a Dataset, from draws of the free parameters of a built model.
 
     Spend before the first date, which the model does not know, carries over here.
     """

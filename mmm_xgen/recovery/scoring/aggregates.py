@@ -214,5 +214,5 @@ def _summary(
 
 
 def _standard_error(values: FloatArray) -> float:
-    """Of a mean; NaN of a single value."""
+    """Standard error of a mean; NaN for a single value."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")

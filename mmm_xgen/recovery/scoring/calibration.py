@@ -32,7 +32,7 @@ SHAPES = ("estimates too low", "estimates too high", "intervals too narrow", "in
 
 @dataclass(frozen=True)
 class Uniformity:
-    """Whether ranks are uniform.
+    """Test of the uniformity of ranks.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _smallest_tail(below: NDArray[np.intp], n: int) -> FloatArray:
 
 
 def _shape(ranks: FloatArray) -> str:
-    """Words for a departure of the mean, or else of the variance, in their sds."""
+    """Describe a departure of the mean, or else of the variance, in their sds."""
     away = ranks - 0.5
     shift = away.mean() * np.sqrt(12 * len(ranks))
     width = (np.square(away).mean() - 1 / 12) * np.sqrt(180 * len(ranks))

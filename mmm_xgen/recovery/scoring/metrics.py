@@ -60,7 +60,7 @@ class Metric:
         return float(np.sqrt(np.square(values).mean()))
 
     def loss(self, values: FloatArray) -> FloatArray:
-        """How far values are from the best one; less is better whatever the orientation."""
+        """Distance of values from the best one; less is better whatever the orientation."""
         if self.orientation == "target":
             return np.asarray(np.abs(values - self.perfect))
         return np.asarray(values if self.orientation == "lower" else -values)

@@ -1,4 +1,4 @@
-"""How sharp a posterior is against its prior, and against what the data can tell at best."""
+"""Sharpness of a posterior, against its prior and against the information bound of the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmm_xgen.truth.information.information_bound import LOCAL, Information, inf
 
 @dataclass(frozen=True)
 class Precision:
-    """What the training window can tell, from `mmm_xgen.truth.information_bound`.
+    """Precision that the training window allows, from `mmm_xgen.truth.information_bound`.
 
     Parameters
     ----------

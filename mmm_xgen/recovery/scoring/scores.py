@@ -273,7 +273,7 @@ def _of_series(values: FloatArray, by: Mapping[str, list[str]], meaning: str) ->
 
 
 def _idle(ds: xr.Dataset, settings: FitSettings) -> NDArray[np.bool_]:
-    """Whether a channel has no spend in the training window, dims (channel)."""
+    """True for channels without spend in the training window, dims (channel)."""
     seen = ds["spend"].isel(date=slice(len(training_dates(ds, settings))))
     return np.asarray(seen.sum(("date", "geo")) == 0)
 
@@ -344,7 +344,7 @@ def _missing_parts(ds: xr.Dataset, parameters: xr.Dataset) -> dict[str, str]:
 
 
 def _with_all_parts(ds: xr.Dataset, fit: Fit) -> Fit:
-    """What a model says, NaN where it has no parameter that the data have."""
+    """Estimates of a model, NaN where it has no parameter that the data have."""
     own = fit.parameters.indexes
     parts = {dim: ds[dim].values for dim in PARTS if dim in own and dim in ds.indexes}
     return replace(fit, parameters=fit.parameters.reindex(parts))

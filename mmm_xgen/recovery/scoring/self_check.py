@@ -53,7 +53,7 @@ def fit_at_truth(ds: xr.Dataset, settings: FitSettings) -> Fit:
 
 
 def _is_estimated(name: str) -> bool:
-    """Whether a model can estimate it: a parameter, but no unit or setting."""
+    """True for a parameter that a model can estimate, and not for a unit or a setting."""
     settings = ("spend_unit", "base_spend", "control_reference")
     return describe(name).is_parameter and name not in settings
 

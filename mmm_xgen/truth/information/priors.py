@@ -191,7 +191,7 @@ def _sd_of(ds: xr.Dataset, name: str, sd: Any) -> FloatArray:
 
 
 def named(prior: Prior) -> str:
-    """Words for a prior, for the attributes of a result."""
+    """Describe a prior in words, for the attributes of a result."""
     if prior is None:
         return "none"
     return prior if isinstance(prior, str) else ", ".join(prior) or "none"
