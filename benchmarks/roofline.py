@@ -164,9 +164,12 @@ def _with_slope(config: mmm_xgen.MMMDataConfig) -> int:
 # Stages, and the functions that make them: the first minus the others, which are inside of it.
 PARTS: dict[str, tuple[str, ...]] = {
     "parameters": ("generate.true_parameters",),
-    "spend: noise": ("generate.draw_spend", "draws._multiply_by_level of spend"),
-    "spend: patterns": ("draws._multiply_by_level of spend",),
-    "controls": ("generate.draw_controls",),
+    "spend: noise": (
+        "spend_and_controls.draw_spend",
+        "spend_and_controls._multiply_by_level of spend",
+    ),
+    "spend: patterns": ("spend_and_controls._multiply_by_level of spend",),
+    "controls": ("spend_and_controls.draw_controls",),
     "carry-over": ("response.convolve",),
     "saturation": ("response.saturate",),
     "contribution": ("generate.factor_for_roas",),
@@ -175,8 +178,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 TIMED: tuple[tuple[Any, str], ...] = (
     (generate, "true_parameters"),
-    (generate, "draw_spend"),
-    (generate, "draw_controls"),
+    (draws, "draw_spend"),
+    (draws, "draw_controls"),
     (generate, "factor_for_roas"),
     (generate, "contribute"),
     (generate, "reject_overflow"),
@@ -194,7 +197,9 @@ def stopwatch(seconds: dict[str, float]) -> Iterator[None]:
 
     def watched(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
-            of_spend = name == "draws._multiply_by_level" and args[3][0] == "spend-pattern"
+            of_spend = (
+                name == "spend_and_controls._multiply_by_level" and args[3][0] == "spend-pattern"
+            )
             key = f"{name} of spend" if of_spend else name
             start = time.process_time()
             try:

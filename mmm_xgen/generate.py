@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,28 +12,20 @@ from mmm_xgen.dataset import config_of, in_dataset_order, is_element, label
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.batch import Batch
-from mmm_xgen.generation.experiments import apply_experiments
-from mmm_xgen.generation.given_parameters import effect_is_given, given_parameters, with_given
+from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
+from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media
 from mmm_xgen.generation.noise import noise_sd, observe
-from mmm_xgen.generation.parameters import Parameters, draw_baseline, draw_media, fold_population
+from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
     reject_overflow,
     warn_of_absent_events,
     warn_of_implausible,
 )
 from mmm_xgen.generation.roas_target import factor_for_roas
-from mmm_xgen.generation.spend_and_controls import draw_controls, draw_spend
-from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.media_plan.fitting import given_spend, planned
+from mmm_xgen.generation.spend_and_controls import spend_and_controls
+from mmm_xgen.media_plan.fitting import planned
 from mmm_xgen.presets import Config
-from mmm_xgen.response import (
-    Media,
-    contribute,
-    lag_weights,
-    per_effect,
-    scaled_curves,
-    stages,
-)
+from mmm_xgen.response import contribute, lag_weights, per_effect, stages
 from mmm_xgen.schema import require, takes_datasets
 
 if TYPE_CHECKING:
@@ -290,86 +281,8 @@ def sales_equation(
     }
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def true_parameters(batch: Batch, params: xr.Dataset | None) -> tuple[Parameters, Parameters]:
-    """Return all parameters, and those that the user gave."""
-    drawn = draw_baseline(batch)
-    drawn |= draw_media(batch, drawn)
-    if params is None:
-        return drawn, {}
-    given = given_parameters(batch.shared, params, drawn)
-    if "intercept_contribution" in given:
-        # Recompute shares from the given base sales.
-        drawn = draw_baseline(batch, base=given["intercept_contribution"])
-        drawn |= draw_media(batch, drawn)
-    return with_given(batch.shared, drawn, given), given
-
-
 def variable_names(config: MMMDataConfig) -> list[str]:
     """Return the names of all variables of the sales equation, without computing it."""
     truth, _ = true_parameters(Batch.of(config), None)
     media = true_media(config, truth)
     return [*SERIES, *shown_parameters(truth, media, np.ones_like(truth["effect_mean"]))]
-
-
-def shown_parameters(truth: Parameters, media: Media, factor: FloatArray) -> Parameters:
-    """True parameters, with the factor on the effects in the curves and beside them."""
-    return {
-        **truth,
-        **media.parameters,
-        **fold_population(truth, factor, media.saturation_kind),
-        "effect": truth["effect"] * factor[:, None],
-    }
-
-
-def spend_and_controls(
-    batch: Batch, plan: xr.Dataset | None, truth: Parameters
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return spend before and inside the window, with experiments, and control values."""
-    config = batch.shared
-    value = draw_controls(batch, truth["geo_scale"].shape[1])
-    if plan is None:
-        history, spent = draw_spend(batch, truth["base_spend"])
-    else:
-        history, spent, value = given_spend(plan, config, value)
-        # The configured base spend is not true of a plan.
-        del truth["base_spend"]
-    if config.experiments and (plan is None or not plan.attrs["contains_experiments"]):
-        spent = apply_experiments(
-            spent,
-            config.experiments,
-            channels=config.channel_names,
-            geos=config.regions.names,
-            calendar=config.calendar.window(),
-            changes=batch.each(lambda config: [each.change for each in config.experiments]),
-            warn_where=batch.warn,
-        )
-    return history, spent, value
-
-
-def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
-    """Return the response of all channels, from their configured kinds and true parameters."""
-    adstocks, saturations = config.adstocks, config.saturations
-    return Media(
-        adstock_kind=tuple(spec.kind for spec in adstocks),
-        saturation_kind=tuple(spec.kind for spec in saturations),
-        adstock_settings=tuple(tuple(spec.settings.items()) for spec in adstocks),
-        saturation_settings=tuple(tuple(spec.settings.items()) for spec in saturations),
-        l_max=tuple(config.l_max),
-        normalize=tuple(spec.normalize for spec in adstocks),
-        parameters={
-            name: values
-            for name, values in truth.items()
-            if name.startswith(("adstock_", "saturation_")) and not name.endswith(("_mean", "_sd"))
-        },
-        spend_unit=truth["spend_unit"],
-        adstock_first=config.transforms.adstock_first,
-    )
-
-
-def scaled_media(media: Media, factor: FloatArray) -> Media:
-    """Response whose amplitudes are `factor` times as high, dims (dataset, channel)."""
-    if np.all(factor == 1):
-        return media
-    by = np.broadcast_to(factor[:, None], (len(factor), *media.amplitude.shape[1:]))
-    return replace(media, parameters=scaled_curves(media.parameters, by, media.saturation_kind))

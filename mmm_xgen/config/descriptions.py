@@ -11,7 +11,6 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from mmm_xgen import schema
 from mmm_xgen.kernels.kind import REQUIRED, Kind, Parameter, Setting
 from mmm_xgen.schema import NONE
 
@@ -90,9 +89,8 @@ def keys_of_kind(kind: Kind) -> dict[str, Description]:
 def _annotated(kind: Kind, name: str) -> tuple[str, str]:
     """Units and meaning that the annotation of a parameter gives; empty where it gives none."""
     parameter = kind.parameters[name]
-    found = (getattr(parameter, "units", NONE), getattr(parameter, "meaning", ""))
-    units, meaning = getattr(schema, "MEANINGS", {}).get(kind.name, {}).get(name, found)
-    return "" if units == NONE else units.format(kpi="KPI unit", currency="currency"), meaning
+    units = parameter.units.format(kpi="KPI unit", currency="currency")
+    return "" if units == NONE else units, parameter.meaning
 
 
 def _sentence(text: str) -> str:

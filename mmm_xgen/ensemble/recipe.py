@@ -20,8 +20,9 @@ from mmm_xgen.config.paths import with_numbers
 from mmm_xgen.dataset import VARIED, coordinate_of, in_dataset_order, label, sizes_of
 from mmm_xgen.ensemble.vary import Varied, configs_at, numbers_at
 from mmm_xgen.errors import ConfigError, XgenError, XgenWarning, require_packages
-from mmm_xgen.generate import sales_equation, true_parameters, variable_names
+from mmm_xgen.generate import sales_equation, variable_names
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.given_parameters import true_parameters
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members

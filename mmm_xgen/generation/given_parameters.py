@@ -9,7 +9,8 @@ import numpy as np
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.dataset import labels_of
 from mmm_xgen.errors import AlignmentError, nearest
-from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.parameters import Parameters, draw_baseline, draw_media
 from mmm_xgen.kernels.domain import NON_NEGATIVE, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.response import amplitude_names
@@ -194,3 +195,18 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
 def effect_is_given(config: MMMDataConfig, given: Parameters) -> list[bool]:
     """Tell for each channel if the effect is given, itself or inside an amplitude."""
     return ["effect" in given or name in given for name in _amplitudes(config)]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def true_parameters(batch: Batch, params: xr.Dataset | None) -> tuple[Parameters, Parameters]:
+    """Return all parameters, and those that the user gave."""
+    drawn = draw_baseline(batch)
+    drawn |= draw_media(batch, drawn)
+    if params is None:
+        return drawn, {}
+    given = given_parameters(batch.shared, params, drawn)
+    if "intercept_contribution" in given:
+        # Recompute shares from the given base sales.
+        drawn = draw_baseline(batch, base=given["intercept_contribution"])
+        drawn |= draw_media(batch, drawn)
+    return with_given(batch.shared, drawn, given), given

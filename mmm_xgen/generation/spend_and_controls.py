@@ -12,16 +12,46 @@ from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.experiments import apply_experiments
+from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
 from mmm_xgen.kernels.noise import autoregressive
 from mmm_xgen.kernels.patterns import PatternKind, campaign_noise, noise_draws, switch_draws
+from mmm_xgen.media_plan.fitting import given_spend
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from mmm_xgen.config.specs import PatternSpec
 
 Items = Sequence[ChannelConfig | ControlConfig]
+
+
+def spend_and_controls(
+    batch: Batch, plan: xr.Dataset | None, truth: Parameters
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return spend before and inside the window, with experiments, and control values."""
+    config = batch.shared
+    value = draw_controls(batch, truth["geo_scale"].shape[1])
+    if plan is None:
+        history, spent = draw_spend(batch, truth["base_spend"])
+    else:
+        history, spent, value = given_spend(plan, config, value)
+        # The configured base spend is not true of a plan.
+        del truth["base_spend"]
+    if config.experiments and (plan is None or not plan.attrs["contains_experiments"]):
+        spent = apply_experiments(
+            spent,
+            config.experiments,
+            channels=config.channel_names,
+            geos=config.regions.names,
+            calendar=config.calendar.window(),
+            changes=batch.each(lambda config: [each.change for each in config.experiments]),
+            warn_where=batch.warn,
+        )
+    return history, spent, value
 
 
 def draw_spend(batch: Batch, base_spend: FloatArray) -> tuple[FloatArray, FloatArray]:

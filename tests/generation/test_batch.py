@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import mmm_xgen as m
-from mmm_xgen.generate import SERIES, sales_equation, true_parameters, variable_names
+from mmm_xgen.generate import SERIES, sales_equation, variable_names
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.given_parameters import true_parameters
 from mmm_xgen.kernels.noise import autoregressive
 from mmm_xgen.streams import stream, streams
 from tests.strategies import config_with, steady, warnings_of

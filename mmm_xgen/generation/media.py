@@ -1,0 +1,50 @@
+"""Response of the channels of a batch, from their configured kinds and true parameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.generation.parameters import Parameters, fold_population
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.response import Media, scaled_curves
+
+
+def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
+    """Return the response of all channels, from their configured kinds and true parameters."""
+    adstocks, saturations = config.adstocks, config.saturations
+    return Media(
+        adstock_kind=tuple(spec.kind for spec in adstocks),
+        saturation_kind=tuple(spec.kind for spec in saturations),
+        adstock_settings=tuple(tuple(spec.settings.items()) for spec in adstocks),
+        saturation_settings=tuple(tuple(spec.settings.items()) for spec in saturations),
+        l_max=tuple(config.l_max),
+        normalize=tuple(spec.normalize for spec in adstocks),
+        parameters={
+            name: values
+            for name, values in truth.items()
+            if name.startswith(("adstock_", "saturation_")) and not name.endswith(("_mean", "_sd"))
+        },
+        spend_unit=truth["spend_unit"],
+        adstock_first=config.transforms.adstock_first,
+    )
+
+
+def scaled_media(media: Media, factor: FloatArray) -> Media:
+    """Response whose amplitudes are `factor` times as high, dims (dataset, channel)."""
+    if np.all(factor == 1):
+        return media
+    by = np.broadcast_to(factor[:, None], (len(factor), *media.amplitude.shape[1:]))
+    return replace(media, parameters=scaled_curves(media.parameters, by, media.saturation_kind))
+
+
+def shown_parameters(truth: Parameters, media: Media, factor: FloatArray) -> Parameters:
+    """True parameters, with the factor on the effects in the curves and beside them."""
+    return {
+        **truth,
+        **media.parameters,
+        **fold_population(truth, factor, media.saturation_kind),
+        "effect": truth["effect"] * factor[:, None],
+    }
