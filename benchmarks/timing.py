@@ -80,8 +80,12 @@ def timed(call: Callable[[], object], clock: Callable[[], float] = time.perf_cou
 
 @contextmanager
 def busy_core() -> Iterator[None]:
-    """Context in which a process of its own keeps one core busy, as a neighbour would."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
+    """Context in which a process of its own keeps one core busy, as a neighbour would.
+
+    It ends with this process, however that ends.
+    """
+    code = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(10**5))"
+    with subprocess.Popen([sys.executable, "-c", code]) as neighbour:
         try:
             yield
         finally:
