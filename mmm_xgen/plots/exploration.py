@@ -23,6 +23,7 @@ from mmm_xgen.plots.panels import (
     canvas,
     headed,
     label_edges,
+    log_axis,
     name_rows,
     new_panels,
     page_of,
@@ -125,8 +126,12 @@ def plot_spend_distribution(
     with canvas(ax, figsize, height=height) as (figure, axes):
         rows = np.repeat(np.arange(len(spent)), list(map(len, spent)))
         if rows.size:
+            every = np.concatenate(spent)
+            ends = (0.8 * every.min(), 1.25 * every.max())
+            # A single value would leave the axis without a width.
+            log_axis(axes, "x", ends)
             sns.violinplot(
-                x=np.concatenate(spent),
+                x=every,
                 y=rows,
                 hue=rows,
                 order=range(len(values)),
@@ -142,8 +147,9 @@ def plot_spend_distribution(
                 legend=False,
                 ax=axes,
             )
+            # Seaborn has replaced its ticks.
+            log_axis(axes, "x", ends)
         name_rows(axes, [texts[name] for name in chosen.names])
-        format_numbers(axes, "x")
         axes.set_ylabel("")
         axes.set_xlabel(f"{per_period(currency_of(ds), ds)} and geo (log scale)")
         medians = [np.median(row[row > 0]) if (row > 0).any() else np.nan for row in values]
@@ -210,7 +216,7 @@ def plot_spend_against_sales(
     >>> import mmm_xgen
     >>> figure = plot_spend_against_sales(mmm_xgen.generate_mmm_dataset())
     >>> [axes.get_title(loc="left") for axes in figure.axes]
-    ['Seasonal: r = 0.45', 'On-Off: r = 0.21', 'Trend: r = 0.18']
+    ['Seasonal: r = 0.74', 'On-Off: r = 0.17', 'Trend: r = 0.19']
     """
     import seaborn as sns
 

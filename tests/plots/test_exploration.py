@@ -211,7 +211,10 @@ def test_each_is_a_method_of_the_dataset_and_independent_of_pyplot(plot, ds):
 
 
 @pytest.mark.parametrize("plot", ALL)
-@pytest.mark.parametrize("sizes", [{"date": 1}, {"date": 2, "geo": 1}, {"channel": 1}])
+@pytest.mark.parametrize(
+    "sizes",
+    [{"date": 1}, {"date": 2, "geo": 1}, {"channel": 1}, {"date": 1, "geo": 1, "channel": 1}],
+)
 def test_every_size_is_drawn(plot, sizes, ds):
     drawn(plot(ds.isel({dim: slice(0, size) for dim, size in sizes.items()})))
 
