@@ -162,6 +162,7 @@ def _with_slope(config: mmm_xgen.MMMDataConfig) -> int:
 # ---------------------------------------------------------------------- what is done
 
 # Stages, and the functions that make them: the first minus the others, which are inside of it.
+LEVEL = "spend_and_controls._multiply_by_level"
 PARTS: dict[str, tuple[str, ...]] = {
     "parameters": ("generate.true_parameters",),
     "spend: noise": (
@@ -197,9 +198,7 @@ def stopwatch(seconds: dict[str, float]) -> Iterator[None]:
 
     def watched(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
-            of_spend = (
-                name == "spend_and_controls._multiply_by_level" and args[3][0] == "spend-pattern"
-            )
+            of_spend = name == LEVEL and args[3][0] == "spend-pattern"
             key = f"{name} of spend" if of_spend else name
             start = time.process_time()
             try:
