@@ -96,10 +96,10 @@ MUTANTS = (
     Mutant("noise of a counterfactual", "truth/what_if/counterfactual.py",
            "np.where(new_mu == mu, y, new_mu + noise)", "np.where(new_mu == mu, y, new_mu)",
            "truth/what_if/test_counterfactual.py"),
-    Mutant("information of correlated noise", "truth/information/likelihood.py",
+    Mutant("information of correlated noise", "kernels/noise.py",
            "- kept * whitened[:, :-1]", "+ kept * whitened[:, :-1]",
            "truth/information/test_information_bound.py"),
-    Mutant("gain of heavy tails", "truth/information/likelihood.py",
+    Mutant("gain of heavy tails", "kernels/noise.py",
            "(degrees + 1) / (degrees + 3) * ", "", "truth/information/test_information_bound.py"),
     # Export, aggregation and the scores of what a model recovers.
     Mutant("effect in units of the target", "export/pymc_marketing.py",
