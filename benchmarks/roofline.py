@@ -174,7 +174,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "carry-over": ("response.convolve",),
     "saturation": ("response.saturate",),
     "contribution": ("generate.factor_for_roas",),
-    "checks": ("generate.reject_overflow+generate.warn_of_implausible",),
+    "checks": ("generate.check_overflow+generate.warn_of_implausible",),
     "labels": ("generate.label",),
 }
 TIMED: tuple[tuple[Any, str], ...] = (
@@ -183,7 +183,7 @@ TIMED: tuple[tuple[Any, str], ...] = (
     (draws, "draw_controls"),
     (generate, "factor_for_roas"),
     (generate, "contribute"),
-    (generate, "reject_overflow"),
+    (generate, "check_overflow"),
     (generate, "warn_of_implausible"),
     (generate, "label"),
     (draws, "_multiply_by_level"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.calendar import ANCHORS, weekday
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 
 Dates: TypeAlias = NDArray[np.datetime64]
 
@@ -125,12 +125,12 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     """
     if geo is not None and not (isinstance(geo, str) and geo):
         raise ConfigError(f"found {geo!r}, allowed: a label, or None to keep the geos", path="geo")
-    require(ds, *REQUIRED, *OWN_RULE, "population", "date", "geo")
+    check_variables(ds, *REQUIRED, *OWN_RULE, "population", "date", "geo")
     result, steps = ds, []
     if freq is not None:
         source = _source_freq(ds)
         if freq != source:
-            _refuse_freq(freq, source)
+            _check_freq(freq, source)
             result = _over_time(result, freq, source)
             steps.append(f"over time ({source} to {freq})")
     n_geos = ds.sizes["geo"]
@@ -245,7 +245,7 @@ def _source_freq(ds: xr.Dataset) -> str:
     return freq
 
 
-def _refuse_freq(freq: str, source: str) -> None:
+def _check_freq(freq: str, source: str) -> None:
     if freq not in TARGETS:
         raise ConfigError(f"found {freq!r}, {nearest(str(freq), TARGETS)}", path="freq")
     if LENGTHS[freq] > LENGTHS[source]:

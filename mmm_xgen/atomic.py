@@ -129,12 +129,12 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     check_target(target)
-    with told_by_name(target), atomic_path(target) as temporary:
+    with with_user_path(target), atomic_path(target) as temporary:
         yield temporary
 
 
 @contextmanager
-def told_by_name(path: str | os.PathLike[str]) -> Iterator[None]:
+def with_user_path(path: str | os.PathLike[str]) -> Iterator[None]:
     """Re-raise OSError with the user's path, not the temporary file's.
 
     Raises

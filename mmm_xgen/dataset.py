@@ -91,7 +91,7 @@ def of_this_schema(ds: xr.Dataset) -> xr.Dataset:
     return kept.assign_attrs(schema_version=SCHEMA_VERSION)
 
 
-def label(
+def as_dataset(
     config: MMMDataConfig,
     variables: Mapping[str, Any],
     *,

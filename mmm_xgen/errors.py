@@ -144,7 +144,7 @@ class MissingDependencyError(XgenError, ImportError):
     """An optional dependency that a call needs and that is not installed."""
 
 
-def require_packages(what: str, *modules: str) -> None:
+def check_packages(what: str, *modules: str) -> None:
     """Raise if a package that a task needs is not installed.
 
     Parameters
@@ -161,8 +161,8 @@ def require_packages(what: str, *modules: str) -> None:
 
     Examples
     --------
-    >>> require_packages("reports need", "jinja2")
-    >>> require_packages("my-model needs", "no_such_package")
+    >>> check_packages("reports need", "jinja2")
+    >>> check_packages("my-model needs", "no_such_package")
     Traceback (most recent call last):
     mmm_xgen.errors.MissingDependencyError: my-model needs no_such_package, which is not installed
     """

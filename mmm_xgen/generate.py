@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.dataset import config_of, in_dataset_order, is_element, label
+from mmm_xgen.dataset import as_dataset, config_of, in_dataset_order, is_element
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.batch import Batch
@@ -17,16 +17,16 @@ from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media
 from mmm_xgen.generation.noise import noise_sd, observe
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
-    reject_overflow,
+    check_overflow,
     warn_of_absent_events,
     warn_of_implausible,
 )
 from mmm_xgen.generation.roas_target import factor_for_roas
 from mmm_xgen.generation.spend_and_controls import spend_and_controls
-from mmm_xgen.media_plan.fitting import planned
+from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import contribute, lag_weights, per_effect, stages
-from mmm_xgen.schema import require, takes_datasets
+from mmm_xgen.schema import check_variables, takes_datasets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -110,11 +110,11 @@ def generate_mmm_dataset(
     >>> ds.sizes["date"], round(ds.mmm.roas().sel(channel="TV").item(), 6)
     (104, 2.5)
     """
-    config, plan = planned(config, seed, spend, overrides)
+    config, plan = config_and_plan(config, seed, spend, overrides)
     batch = Batch.of(config)
     truth, given = true_parameters(batch, params)
     variables = sales_equation(batch, truth, given, plan)
-    ds = label(
+    ds = as_dataset(
         config,
         {name: in_dataset_order(name, values[0]) for name, values in variables.items()},
         given=list(given),
@@ -166,7 +166,7 @@ def regenerate(ds: xr.Dataset) -> xr.Dataset:
             "regenerate(ds.isel(dataset=0)), or all with mmm_xgen.ensemble.regenerate_ensemble(ds)"
         )
     names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
-    require(ds, *names)
+    check_variables(ds, *names)
     kept = [name for name in ("spend", "spend_history", "control_value") if name in ds]
     with warnings.catch_warnings():
         # The warnings were already issued when the dataset was generated.
@@ -209,7 +209,7 @@ SERIES = (
 )
 
 
-# `reject_overflow` raises for numbers too large for a float, so NumPy need not warn of each.
+# `check_overflow` raises for numbers too large for a float, so NumPy need not warn of each.
 @np.errstate(over="ignore", invalid="ignore")
 def sales_equation(
     batch: Batch, truth: Parameters, given: Parameters, plan: xr.Dataset | None = None
@@ -254,7 +254,7 @@ def sales_equation(
     mu = intercept + trend + seasonality + events + controls.sum(axis=1) + channels.sum(axis=1)
     sigma = noise_sd(batch, mu, truth)
     y, noise = observe(batch, mu, sigma, truth)
-    reject_overflow(spent, mu, y)
+    check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
     warn_of_absent_events(batch, intensity)
 

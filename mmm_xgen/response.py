@@ -19,7 +19,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import Kind, members
 from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.schema import how_to_keep, require, takes_datasets
+from mmm_xgen.schema import check_variables, how_to_keep, takes_datasets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -234,8 +234,8 @@ def respond(
     import xarray as xr
 
     if not isinstance(spend, xr.DataArray):
-        raise AlignmentError(f"found {type(spend).__name__} as spend, needed: DataArray")
-    require(params, "spend_unit")
+        raise AlignmentError(f"found {type(spend).__name__} as spend, allowed: DataArray")
+    check_variables(params, "spend_unit")
     params = with_amplitudes(_matching(params, spend))
     if history is None:
         history = params.get("spend_history")
@@ -402,10 +402,10 @@ def response_parameters(params: xr.Dataset) -> list[str]:
     """
     registries: dict[str, Registry[Any]] = {"adstock": ADSTOCKS, "saturation": SATURATIONS}
     for stage, registry in registries.items():
-        require(params, f"{stage}_kind")
+        check_variables(params, f"{stage}_kind")
         for kind in dict.fromkeys(map(str, params[f"{stage}_kind"].values)):
             names = [f"{stage}_{name}" for name in registry[kind].shown]
-            require(params, *(name for name in names if name not in params))
+            check_variables(params, *(name for name in names if name not in params))
     return [
         name
         for name in map(str, params.data_vars)
@@ -419,7 +419,7 @@ def _matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
     lost = [dim for dim in ("date", "geo", "channel") if dim not in spend.dims]
     if lost:
         raise AlignmentError(
-            f"spend has dims {spend.dims}, needed: date, geo and channel{how_to_keep(spend, lost)}"
+            f"spend has dims {spend.dims}, allowed: date, geo and channel{how_to_keep(spend, lost)}"
         )
     for dim in ("geo", "channel"):
         known = set(params[dim].values)

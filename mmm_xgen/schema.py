@@ -47,7 +47,7 @@ class Variable:
     is_parameter: bool = False
 
 
-PANEL = ("date", "geo")
+SALES = ("date", "geo")
 MEDIA = ("date", "geo", "channel")
 CONTROLS = ("date", "geo", "control")
 
@@ -62,13 +62,13 @@ VARIABLES: dict[str, Variable] = {
     "control_value": Variable(CONTROLS, NONE, "value of the control"),
     "control_contribution": Variable(CONTROLS, KPI, "contribution of the control"),
     "intercept_contribution": Variable(("geo",), KPI, "base sales per period", True),
-    "trend_contribution": Variable(PANEL, KPI, "contribution of the trend"),
-    "seasonality_contribution": Variable(PANEL, KPI, "contribution of all seasons"),
-    "event_contribution": Variable(PANEL, KPI, "contribution of holidays and events"),
-    "mu": Variable(PANEL, KPI, "expected sales"),
-    "noise": Variable(PANEL, KPI, "sales minus expected sales"),
-    "y": Variable(PANEL, KPI, "sales"),
-    "revenue_per_kpi": Variable(PANEL, CURRENCY + " / " + KPI, "revenue per unit of the KPI"),
+    "trend_contribution": Variable(SALES, KPI, "contribution of the trend"),
+    "seasonality_contribution": Variable(SALES, KPI, "contribution of all seasons"),
+    "event_contribution": Variable(SALES, KPI, "contribution of holidays and events"),
+    "mu": Variable(SALES, KPI, "expected sales"),
+    "noise": Variable(SALES, KPI, "sales minus expected sales"),
+    "y": Variable(SALES, KPI, "sales"),
+    "revenue_per_kpi": Variable(SALES, CURRENCY + " / " + KPI, "revenue per unit of the KPI"),
     "effect": Variable(
         ("geo", "channel"), KPI, "contribution per period where `saturated` is 1", True
     ),
@@ -186,7 +186,7 @@ def attributes(
     return {"units": units.format(currency=currency, kpi=kpi), "long_name": meaning}
 
 
-def require(ds: xr.Dataset, *names: str) -> None:
+def check_variables(ds: xr.Dataset, *names: str) -> None:
     """Raise if a value is not a Dataset, lacks a variable, or has it with other dims.
 
     Raises
@@ -196,11 +196,11 @@ def require(ds: xr.Dataset, *names: str) -> None:
 
     Examples
     --------
-    >>> require("sales.nc", "y")
+    >>> check_variables("sales.nc", "y")
     Traceback (most recent call last):
-    mmm_xgen.errors.SchemaError: found a path, needed: an xarray.Dataset; load(path) reads one
+    mmm_xgen.errors.SchemaError: found a path, allowed: an xarray.Dataset; load(path) reads one
     """
-    require_dataset(ds)
+    check_dataset(ds)
     for name in names:
         if name not in ds.variables:
             raise SchemaError(
@@ -211,7 +211,7 @@ def require(ds: xr.Dataset, *names: str) -> None:
         found = set(map(str, ds[name].dims))
         if not wanted <= found:
             raise SchemaError(
-                f"{name!r} has dims {sorted(found)}, needed: {sorted(wanted)}"
+                f"{name!r} has dims {sorted(found)}, allowed: {sorted(wanted)}"
                 + how_to_keep(ds, wanted - found)
             )
 
@@ -240,7 +240,7 @@ def how_to_keep(data: Labelled, dims: Iterable[str]) -> str:
     return f"; select with a list, which keeps the dim: .isel({kept})"
 
 
-def require_whole(ds: xr.Dataset) -> None:
+def check_whole(ds: xr.Dataset) -> None:
     """Raise if dims, labels, types or missing values differ from those of a generated Dataset.
 
     Variables that are not in the table are not checked. Parameters may be missing, as after an
@@ -254,11 +254,11 @@ def require_whole(ds: xr.Dataset) -> None:
     Examples
     --------
     >>> import mmm_xgen
-    >>> require_whole(mmm_xgen.generate_mmm_dataset().isel(date=[0, 0]))
+    >>> check_whole(mmm_xgen.generate_mmm_dataset().isel(date=[0, 0]))
     Traceback (most recent call last):
-    mmm_xgen.errors.SchemaError: 'date' has the label '2022-01-03' twice, needed: each once
+    mmm_xgen.errors.SchemaError: 'date' has the label '2022-01-03' twice, allowed: each once
     """
-    require_dataset(ds)
+    check_dataset(ds)
     if "dataset" in ds.dims:
         raise SchemaError(
             f"this is an ensemble of {ds.sizes['dataset']} datasets; save one of them with "
@@ -281,11 +281,11 @@ def _check_labels(ds: xr.Dataset, dim: str) -> None:
     import pandas as pd
 
     if dim not in ds.indexes:
-        raise SchemaError(f"the dim {dim!r} has no labels, needed: one for each entry")
+        raise SchemaError(f"the dim {dim!r} has no labels, allowed: one for each entry")
     index = ds.indexes[dim]
     if not len(index):
         if dim in MEDIA:
-            raise SchemaError(f"{dim!r} has no entry, needed: at least 1")
+            raise SchemaError(f"{dim!r} has no entry, allowed: at least 1")
         return
     found, needed = pd.api.types.infer_dtype(index, skipna=False), "string"
     if dim in ("date", "history_date"):
@@ -293,12 +293,12 @@ def _check_labels(ds: xr.Dataset, dim: str) -> None:
     elif dim == "lag":
         needed = "integer"
     if found != needed or index.hasnans:
-        raise SchemaError(f"{dim!r} has labels of type {found}, needed: {needed}, none missing")
+        raise SchemaError(f"{dim!r} has labels of type {found}, allowed: {needed}, none missing")
     if not index.is_unique:
         twice = str(index[index.duplicated()][0]).removesuffix(" 00:00:00")
-        raise SchemaError(f"{dim!r} has the label {twice[:40]!r} twice, needed: each once")
+        raise SchemaError(f"{dim!r} has the label {twice[:40]!r} twice, allowed: each once")
     if needed == "datetime64" and not index.is_monotonic_increasing:
-        raise SchemaError(f"{dim!r} is not in order, needed: the earliest first")
+        raise SchemaError(f"{dim!r} is not in order, allowed: the earliest first")
 
 
 def _check_values(values: xr.DataArray, name: str) -> None:
@@ -308,18 +308,18 @@ def _check_values(values: xr.DataArray, name: str) -> None:
     dims, found = {*describe(name).dims}, {*map(str, values.dims)}
     # After an aggregation over time, variables that are otherwise constant have dates.
     if not dims <= found <= dims | {"date"}:
-        raise SchemaError(f"{name!r} has dims {sorted(found)}, needed: {sorted(dims)}")
+        raise SchemaError(f"{name!r} has dims {sorted(found)}, allowed: {sorted(dims)}")
     if name in COORDINATES:
         return
     if values.dtype.kind not in "fiu":
-        raise SchemaError(f"{name!r} has values of type {values.dtype}, needed: numbers")
+        raise SchemaError(f"{name!r} has values of type {values.dtype}, allowed: numbers")
     # After an aggregation, the stages of the response are missing.
     whole = "date" in dims and name not in ("carryover", "saturated")
     if whole and not np.isfinite(values.to_numpy()).all():
-        raise SchemaError(f"{name!r} has values that are missing or infinite, needed: none")
+        raise SchemaError(f"{name!r} has values that are missing or infinite, allowed: none")
 
 
-def require_dataset(value: object, argument: str = "") -> None:
+def check_dataset(value: object, argument: str = "") -> None:
     """Raise if a value is not a Dataset, with advice on how to get one from it.
 
     Parameters
@@ -336,9 +336,9 @@ def require_dataset(value: object, argument: str = "") -> None:
 
     Examples
     --------
-    >>> require_dataset({"y": 1}, "params")
+    >>> check_dataset({"y": 1}, "params")
     Traceback (most recent call last):
-    mmm_xgen.errors.SchemaError: params: found a dict, needed: an xarray.Dataset
+    mmm_xgen.errors.SchemaError: params: found a dict, allowed: an xarray.Dataset
     """
     import pandas as pd
     import xarray as xr
@@ -357,7 +357,7 @@ def require_dataset(value: object, argument: str = "") -> None:
     elif isinstance(value, xr.DataTree):
         hint = "; take a group of the tree with .to_dataset()"
     begin = f"{argument}: " if argument else ""
-    raise SchemaError(f"{begin}found {found}, needed: an xarray.Dataset{hint}")
+    raise SchemaError(f"{begin}found {found}, allowed: an xarray.Dataset{hint}")
 
 
 def takes_datasets(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -373,7 +373,7 @@ def takes_datasets(function: Callable[Arguments, Result]) -> Callable[Arguments,
     ...     return ds["y"]
     >>> sales(None)
     Traceback (most recent call last):
-    mmm_xgen.errors.SchemaError: ds: found None, needed: an xarray.Dataset
+    mmm_xgen.errors.SchemaError: ds: found None, allowed: an xarray.Dataset
     """
     signature = inspect.signature(function)
     optional = {
@@ -387,7 +387,7 @@ def takes_datasets(function: Callable[Arguments, Result]) -> Callable[Arguments,
         given = {**dict(zip(signature.parameters, args, strict=False)), **kwargs}
         for name, may_be_none in optional.items():
             if name in given and not (may_be_none and given[name] is None):
-                require_dataset(given[name], name)
+                check_dataset(given[name], name)
         return function(*args, **kwargs)
 
     return checked

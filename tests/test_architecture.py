@@ -524,7 +524,7 @@ def test_rule_catches(rule, name, source):
         (unlocked, "export.files", "with writing(p) as to, NETCDF_LOCK:\n    ds.to_netcdf(to)"),
         (unlocked, "export.files", "xr.open_dataset(path, engine='zarr')"),
         (prints, "cli", "print(1)"),
-        (riddling, "generate", '"""Whatever."""\nx = """What is no docstring."""'),
+        (riddling, "generate", '"""Whatever."""\nx = """What is not a docstring."""'),
         (
             too_long,
             "generate",

@@ -71,7 +71,7 @@ def snippets(text: str) -> list[Snippet]:
 
 
 def with_outputs(text: str) -> Iterator[tuple[Snippet, Snippet | None]]:
-    """Every snippet that is no output, with the one that shows its output, if there is one."""
+    """Every snippet that is not an output, with the one that shows its output, if there is one."""
     found = snippets(text)
     for position, snippet in enumerate(found):
         if snippet.language == "text":

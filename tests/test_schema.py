@@ -85,7 +85,7 @@ def test_what_is_not_a_dataset_is_refused(function, argument, words, tmp_path):
         if ALSO_TAKEN.get(kind) in words:
             continue
         given.arguments[argument] = value
-        with pytest.raises(SchemaError, match=r"found .*needed: .*an xarray\.Dataset") as refusal:
+        with pytest.raises(SchemaError, match=r"found .*allowed: .*an xarray\.Dataset") as refusal:
             function(*given.args, **given.kwargs)
         assert "\n" not in str(refusal.value)
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ import typer
 
 from mmm_xgen.cli.arguments import OVERWRITE, Force, choices
 from mmm_xgen.cli.terminal import say, warnings_in_one_line
-from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
+from mmm_xgen.errors import ConfigError, SchemaError, check_packages, nearest
 from mmm_xgen.formatting.amounts import amount
 from mmm_xgen.formatting.words import count
 
@@ -297,7 +297,7 @@ def _client(workers: int | None, scheduler: str | None) -> Iterator[Any]:
     if workers is None and scheduler is None:
         yield None
         return
-    require_packages("--workers and --scheduler need", "distributed")
+    check_packages("--workers and --scheduler need", "distributed")
     import distributed
 
     # Their classes are untyped.

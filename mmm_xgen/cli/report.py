@@ -51,7 +51,7 @@ def report(
     import xarray as xr
 
     from mmm_xgen.atomic import check_target
-    from mmm_xgen.cli.sources import DATA, naming, require_unharmed
+    from mmm_xgen.cli.sources import DATA, check_unharmed, naming
     from mmm_xgen.report.page import chosen_sections, write_report
 
     names = [name.strip() for text in sections or () for name in text.split(",")]
@@ -64,7 +64,7 @@ def report(
         data = _read(source, seed)
         with naming(given) if given.suffix.lower() in DATA else nullcontext():
             if isinstance(data, xr.Dataset) and "schema_version" in data.attrs:
-                require_unharmed(data)
+                check_unharmed(data)
             path = write_report(
                 data, out, title=title or given.stem, sections=chosen, captions=captions
             )

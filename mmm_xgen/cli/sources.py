@@ -15,7 +15,7 @@ from mmm_xgen.config.text import SUFFIXES, parse_yaml
 from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.schema import require, require_whole
+from mmm_xgen.schema import check_variables, check_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def read_generated(path: Path) -> xr.Dataset:
         raise SchemaError(f"{path}: found the suffix {path.suffix!r}, allowed: .nc")
     ds = load(path)
     with naming(path):
-        require_generated(ds)
+        check_generated(ds)
     return ds
 
 
@@ -141,11 +141,11 @@ def read_with_parameters(path: Path) -> xr.Dataset:
     with naming(path):
         for prefix, registry in (("adstock_", ADSTOCKS), ("saturation_", SATURATIONS)):
             for kind in dict.fromkeys(map(str, ds[f"{prefix}kind"].to_numpy())):
-                require(ds, *(prefix + name for name in registry[kind].parameters))
+                check_variables(ds, *(prefix + name for name in registry[kind].parameters))
     return ds
 
 
-def require_generated(ds: xr.Dataset) -> None:
+def check_generated(ds: xr.Dataset) -> None:
     """Refuse a Dataset that was not generated, or is not as it was generated.
 
     Raises
@@ -153,8 +153,8 @@ def require_generated(ds: xr.Dataset) -> None:
     SchemaError
         It names what is missing, or what differs.
     """
-    require_unharmed(ds)
-    require(ds, *GENERATED)
+    check_unharmed(ds)
+    check_variables(ds, *GENERATED)
     for name in ("currency", "kpi", "freq"):
         if not isinstance(ds.attrs.get(name), str):
             raise SchemaError(f"the Dataset has no text as its attribute {name!r}; keep it")
@@ -163,7 +163,7 @@ def require_generated(ds: xr.Dataset) -> None:
         raise SchemaError(f"'l_max' has values that are not whole numbers from 1 to {MOST}")
 
 
-def require_unharmed(ds: xr.Dataset) -> None:
+def check_unharmed(ds: xr.Dataset) -> None:
     """Refuse a Dataset of this package that is damaged, or whose configuration is another one's.
 
     Raises
@@ -173,7 +173,7 @@ def require_unharmed(ds: xr.Dataset) -> None:
     """
     from mmm_xgen.dataset import config_of, labels_of
 
-    require_whole(ds)
+    check_whole(ds)
     if "config" not in ds.attrs:
         return
     try:
@@ -241,7 +241,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     # Spreadsheets write semicolons where numbers have decimal commas.
     for mark in ";\t":
         if len(names) == 1 and mark in names[0]:
-            raise SchemaError(f"columns are divided by {mark!r}, needed: ','")
+            raise SchemaError(f"columns are divided by {mark!r}, allowed: ','")
     # In one piece, so that every column gets one type.
     frame = pd.read_csv(path, low_memory=False)
     if "geo" in frame and frame["geo"].isna().any():

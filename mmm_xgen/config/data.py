@@ -12,7 +12,7 @@ from mmm_xgen.config.base import Day, Integer, Number, fail
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig, check_experiments
-from mmm_xgen.config.names import label
+from mmm_xgen.config.names import coordinate_label
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
@@ -162,7 +162,7 @@ class MMMDataConfig(TextConfig):
             if isinstance(specs, tuple) and len(specs) != len(self.channels):
                 raise fail(
                     f"found a list of {len(specs)} for {len(self.channels)} channels, "
-                    "allowed: one entry for all, or a list with one a channel",
+                    "allowed: one entry for all, or a list with one per channel",
                     "transforms",
                     field,
                 )
@@ -218,12 +218,15 @@ class MMMDataConfig(TextConfig):
     @property
     def channel_names(self) -> list[str]:
         """Labels of the channels."""
-        return [label(channel.name, "x", i) for i, channel in enumerate(self.channels)]
+        return [coordinate_label(channel.name, "x", i) for i, channel in enumerate(self.channels)]
 
     @property
     def control_names(self) -> list[str]:
         """Labels of the controls."""
-        return [label(control.name, "c", i) for i, control in enumerate(self.control_variables)]
+        return [
+            coordinate_label(control.name, "c", i)
+            for i, control in enumerate(self.control_variables)
+        ]
 
     @property
     def adstocks(self) -> list[AdstockSpec]:

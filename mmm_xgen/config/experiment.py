@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from mmm_xgen.config.base import Day, FrozenConfig, Integer, Number, fail, shown
-from mmm_xgen.config.names import label, split_path
+from mmm_xgen.config.names import coordinate_label, split_path
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.calendar import Calendar
 
@@ -157,14 +157,14 @@ def experiment_cells(
             stop,
         )
         for other, earlier in enumerate(found):
-            _refuse_overlap(cells, earlier, (geos, path, other))
+            _check_overlap(cells, earlier, (geos, path, other))
         found.append(cells)
     return found
 
 
 def _position(name: str, channels: Sequence[str], path: str) -> int:
     known = [str(channel) for channel in channels]
-    for written in (name, label(name, "x", 0)):
+    for written in (name, coordinate_label(name, "x", 0)):
         if written in known:
             return known.index(written)
     raise ConfigError(f"no channel named {name!r}; {nearest(name, known)}", path=f"{path}.channel")
@@ -221,7 +221,7 @@ def _periods(experiment: ExperimentConfig, calendar: Calendar, path: str) -> tup
     return start, stop
 
 
-def _refuse_overlap(
+def _check_overlap(
     cells: ExperimentCells, earlier: ExperimentCells, place: tuple[Sequence[str], str, int]
 ) -> None:
     geos, path, other = place

@@ -9,7 +9,7 @@ from typing import Any
 from mmm_xgen.errors import ConfigError
 
 
-def label(name: str | None, prefix: str, position: int) -> str:
+def coordinate_label(name: str | None, prefix: str, position: int) -> str:
     """Return the coordinate label of a channel or control.
 
     Parameters
@@ -23,7 +23,7 @@ def label(name: str | None, prefix: str, position: int) -> str:
 
     Examples
     --------
-    >>> label("x-TV", "x", 0), label(None, "x", 0)
+    >>> coordinate_label("x-TV", "x", 0), coordinate_label(None, "x", 0)
     ('TV', 'x1')
     """
     if name is None:
@@ -36,7 +36,7 @@ def checked_name(prefix: str) -> Callable[[str], str]:
     """Return a validator for names: without prefix and blanks, a label must be left."""
 
     def check(name: str) -> str:
-        if name != name.strip() or not name.isprintable() or not label(name, prefix, 0):
+        if name != name.strip() or not name.isprintable() or not coordinate_label(name, prefix, 0):
             raise ValueError(f"a name such as 'TV' or '{prefix}-TV', without blanks at its ends")
         return name
 
@@ -73,7 +73,7 @@ def entry_names(items: Iterable[Any], prefix: str) -> list[str]:
     for position, item in enumerate(items):
         name = item.get("name") if isinstance(item, Mapping) else getattr(item, "name", None)
         text = None if name is None else str(name)
-        names.append(label(text, prefix, position) if prefix else text or "")
+        names.append(coordinate_label(text, prefix, position) if prefix else text or "")
     return names
 
 
@@ -190,7 +190,7 @@ def find_entry(names: Sequence[str], parts: Sequence[str | int], prefix: str) ->
     is_quoted = isinstance(first, Quoted)
     for used in range(1 if is_quoted else len(parts), 0, -1):
         text = ".".join(map(str, parts[:used]))
-        for wanted in (text, label(text, prefix, 0) if prefix else text):
+        for wanted in (text, coordinate_label(text, prefix, 0) if prefix else text):
             if wanted in names:
                 return names.index(wanted), used
     is_position = not is_quoted and first.isdecimal() and int(first) < len(names)

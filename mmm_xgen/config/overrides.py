@@ -20,10 +20,10 @@ from mmm_xgen.config.names import (
     NAMED_LISTS,
     KeyPath,
     Quoted,
+    coordinate_label,
     entry_names,
     find_entry,
     join_path,
-    label,
     split_path,
 )
 from mmm_xgen.config.region import NOISE, TREND, VARIATIONS
@@ -226,7 +226,7 @@ def _position(items: list[Any], rest: KeyPath, place: KeyPath) -> tuple[int, int
         raise ConfigError(
             f"found {str(part)!r}, allowed: a position in the list, from 0", path=path
         )
-    known = nearest(label(part, prefix, 0), names)
+    known = nearest(coordinate_label(part, prefix, 0), names)
     raise ConfigError(f"no entry has that name or position; {known}", path=path)
 
 

@@ -53,7 +53,9 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, Hashable):
-            raise ConfigError(f"line {key_node.start_mark.line + 1}: found a key that is no word")
+            raise ConfigError(
+                f"line {key_node.start_mark.line + 1}: found a key that is not a word"
+            )
         if key in keys:
             raise ConfigError(f"line {key_node.start_mark.line + 1}: found the key {key!r} twice")
         keys.add(key)
@@ -112,19 +114,19 @@ def parse_yaml(text: str) -> Any:
             node = loader.get_single_node()
             if node is None:
                 return None
-            _refuse_expansion(node)
+            _check_expansion(node)
             return loader.construct_document(node)
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or getattr(error, "reason", "no valid YAML")
+        problem = getattr(error, "problem", None) or getattr(error, "reason", "not valid YAML")
         where = _where(getattr(error, "problem_mark", None))
         raise ConfigError(f"{where}{problem}; write plain YAML") from None
     except RecursionError:
         raise too_deep() from None
 
 
-def _refuse_expansion(root: yaml.Node) -> None:
+def _check_expansion(root: yaml.Node) -> None:
     """Raise for values nested too deep, inside themselves, or too large with all aliases."""
     sizes: dict[int, int] = {}
     above: set[int] = set()

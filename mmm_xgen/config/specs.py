@@ -151,7 +151,7 @@ def _number_or_list(domain: Domain) -> Callable[[Any], Any]:
         values = value if isinstance(value, list | tuple) else [value]
         numbers = [isinstance(each, int | float) and not isinstance(each, bool) for each in values]
         if not values or not all(numbers) or not domain.contains(values):
-            raise ValueError(f"{domain.describe()}, or a list with one a geo")
+            raise ValueError(f"{domain.describe()}, or a list with one per geo")
         return tuple(values) if isinstance(value, list | tuple) else value
 
     return validate

@@ -18,9 +18,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.atomic import told_by_name
+from mmm_xgen.atomic import with_user_path
 from mmm_xgen.dataset import VARIED, coordinate_of, varied_paths
-from mmm_xgen.ensemble.generate import one_chunking, recipe_of, require_ensemble
+from mmm_xgen.ensemble.generate import check_ensemble, one_chunking, recipe_of
 from mmm_xgen.ensemble.recipe import CHUNK_BYTES, DATASET, Recipe
 from mmm_xgen.errors import ConfigError, SchemaError, collected_warnings, warn
 from mmm_xgen.formatting.progress import progress_bar
@@ -121,11 +121,11 @@ def source_of(ds: xr.Dataset, names: Iterable[str] | None = None) -> Source:
     SchemaError
         If `ds` is not an ensemble, or its chunks of datasets have different lengths.
     """
-    require_ensemble(ds)
+    check_ensemble(ds)
     kept = tuple(map(str, ds.data_vars)) if names is None else tuple(names)
     strange = [name for name in kept if ds[name].dims[:1] != (DATASET,)]
     if strange:
-        raise SchemaError(f"{strange[0]!r} has dims {ds[strange[0]].dims}, needed: dataset first")
+        raise SchemaError(f"{strange[0]!r} has dims {ds[strange[0]].dims}, allowed: dataset first")
     lengths = one_chunking(ds, kept) or ()
     n = ds.sizes[DATASET]
     if len(set(lengths[:-1])) > 1 or (len(lengths) > 1 and lengths[-1] > lengths[0]):
@@ -214,7 +214,7 @@ def target_folder(path: PathLike) -> Path:
         raise SchemaError(f"{path}: found an address, allowed: a folder of a file system")
     # Workers may have another current folder. A link is resolved, so that it is not replaced.
     target = Path(os.path.realpath(path))
-    with told_by_name(path):
+    with with_user_path(path):
         if target.exists() and not target.is_dir():
             raise SchemaError(f"{path}: this is a file; give the path of a folder")
         if not target.parent.is_dir():
@@ -222,7 +222,7 @@ def target_folder(path: PathLike) -> Path:
     return target
 
 
-def refuse_other(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def check_same_ensemble(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise if a call would continue an ensemble that was begun with other settings.
 
     Raises
@@ -363,15 +363,15 @@ def _on_cluster(task: Task, todo: list[int], client: Any) -> Iterator[int]:
         warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
         shared = client.submit(_same, task, pure=False)
     futures = client.map(_told, todo, task=shared, pure=False, key="write-chunk")
-    heard: set[str] = set()
+    warned: set[str] = set()
     try:
         finished: Any = as_completed_there(  # type: ignore[no-untyped-call]
             futures, loop=client.loop, with_results=True
         )
         for _, (position, messages) in finished:
             for message in messages:
-                if message not in heard:
-                    heard.add(message)
+                if message not in warned:
+                    warned.add(message)
                     warn(message)
             yield position
     finally:

@@ -19,7 +19,7 @@ from mmm_xgen.ensemble.recipe import DATASET, Chunks, Recipe, chunk_lengths
 from mmm_xgen.ensemble.vary import Sampling, Varied, vary_config
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.generate import variable_names
-from mmm_xgen.media_plan.fitting import require_no_plan
+from mmm_xgen.media_plan.fitting import check_no_plan
 from mmm_xgen.presets import Config, config_from
 from mmm_xgen.schema import describe, takes_datasets
 from mmm_xgen.streams import stream
@@ -117,7 +117,7 @@ def generate_ensemble(
     ('dataset', 'channel')
     """
     config = config_from(config, overrides)
-    require_no_plan(config, ONE_BY_ONE)
+    check_no_plan(config, ONE_BY_ONE)
     _check_counts(n, seeds, chunks)
     if n is None and seeds is not None:
         n = len(seeds)
@@ -162,7 +162,7 @@ def regenerate_ensemble(ds: xr.Dataset) -> xr.Dataset:
     """
     recipe = recipe_of(ds)
     lengths = one_chunking(ds, ds.data_vars)
-    wanted = recipe.labelled({}).variables
+    wanted = recipe.as_dataset({}).variables
     for name, values in ds.coords.items():
         if name not in wanted or not values.variable.equals(wanted[name]):
             raise SchemaError(f"the coordinate {name!r} is not the one of the ensemble; {ONLY}")
@@ -184,7 +184,7 @@ def config_of_element(ds: xr.Dataset, position: int) -> MMMDataConfig:
     >>> config_of_element(ds, 1).seed
     6
     """
-    require_ensemble(ds)
+    check_ensemble(ds)
     return config_of(ds.isel({DATASET: position}))
 
 
@@ -277,7 +277,7 @@ def _chosen(
 
 
 @takes_datasets
-def require_ensemble(ds: xr.Dataset) -> None:
+def check_ensemble(ds: xr.Dataset) -> None:
     """Raise if a Dataset is not an ensemble of at least one dataset.
 
     Raises
@@ -286,7 +286,7 @@ def require_ensemble(ds: xr.Dataset) -> None:
         If an attribute, the dim or a coordinate of an ensemble is missing, or no dataset is left.
     """
     if VARIED not in ds.attrs or "config" not in ds.attrs or DATASET not in ds.dims:
-        raise SchemaError("the Dataset is no ensemble; pass what generate_ensemble made")
+        raise SchemaError("the Dataset is not an ensemble; pass what generate_ensemble made")
     for name in (DATASET, "seed", *map(coordinate_of, varied_paths(ds))):
         if name not in ds.coords:
             raise SchemaError(f"the Dataset has lost its coordinate {name!r}; keep it")
@@ -318,15 +318,15 @@ def values_of(ds: xr.Dataset, path: str) -> NDArray[Any]:
     return values.reshape(ds.sizes[DATASET], -1)
 
 
-def _refuse_other(ds: xr.Dataset, config: MMMDataConfig) -> None:
+def _check_other(ds: xr.Dataset, config: MMMDataConfig) -> None:
     """Raise for variables, dims and lengths that differ from those of the configuration."""
     sizes, known = sizes_of(config), variable_names(config)
     for name in map(str, ds.data_vars):
         if name not in known:
-            raise SchemaError(f"{name!r} is no variable of the ensemble; {ONLY}")
+            raise SchemaError(f"{name!r} is not a variable of the ensemble; {ONLY}")
         found, wanted = ds[name].dims, (DATASET, *describe(name).dims)
         if found != wanted:
-            raise SchemaError(f"{name!r} has dims {found}, needed: {wanted}; {ONLY}")
+            raise SchemaError(f"{name!r} has dims {found}, allowed: {wanted}; {ONLY}")
     for dim, size in ds.sizes.items():
         if size != sizes.get(str(dim), size):
             raise SchemaError(f"{str(dim)!r} has {size} of {sizes[str(dim)]} entries; {ONLY}")
@@ -343,10 +343,10 @@ def recipe_of(ds: xr.Dataset) -> Recipe:
         If its configuration is for a media plan, or has a callable or kind that is not
         registered.
     """
-    require_ensemble(ds)
+    check_ensemble(ds)
     config = config_of(ds)
-    require_no_plan(config, ONE_BY_ONE)
-    _refuse_other(ds, config)
+    check_no_plan(config, ONE_BY_ONE)
+    _check_other(ds, config)
     written: dict[str, list[str]] = {}
     dims: dict[str, str | None] = {}
     for path in varied_paths(ds):

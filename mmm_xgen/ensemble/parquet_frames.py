@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.atomic import atomic_path, told_by_name
+from mmm_xgen.atomic import atomic_path, with_user_path
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.names import as_part, join_path, split_path
 from mmm_xgen.config.paths import EVERY, entries
@@ -21,22 +21,22 @@ from mmm_xgen.dataset import config_of, labels_of, varied_paths
 from mmm_xgen.ensemble.chunks import (
     Arrays,
     Source,
+    check_same_ensemble,
     checksum,
     damaged,
     is_whole,
     labels_digest,
-    refuse_other,
     source_of,
     target_folder,
     with_checksum,
     write_chunks,
 )
-from mmm_xgen.ensemble.generate import require_ensemble, values_of
+from mmm_xgen.ensemble.generate import check_ensemble, values_of
 from mmm_xgen.ensemble.recipe import DATASET
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.wide import ensemble_frame
-from mmm_xgen.schema import describe, require, takes_datasets
-from mmm_xgen.storage.folders import refuse_links
+from mmm_xgen.schema import check_variables, describe, takes_datasets
+from mmm_xgen.storage.folders import check_links
 from mmm_xgen.storage.names import PathLike
 
 # Readers of the whole folder skip files whose names begin with an underscore.
@@ -102,8 +102,8 @@ def write_ensemble_frames(
     [0, 1]
     """
     target = target_folder(folder)
-    require_ensemble(ds)
-    require(ds, *COLUMNS, *LABELS)
+    check_ensemble(ds)
+    check_variables(ds, *COLUMNS, *LABELS)
     source = source_of(_in_order(ds), COLUMNS)
     if source.recipe is not None:
         source = dataclasses.replace(
@@ -113,7 +113,7 @@ def write_ensemble_frames(
     # Compare only the coordinates that are written; no other and no attribute is.
     identity = {**source.identity(), "labels": labels_digest(labels.drop_attrs())}
     job = FrameWriter(target, labels, ds[DATASET].to_numpy(), source.size)
-    with told_by_name(folder):
+    with with_user_path(folder):
         _begin(target, source, identity, resume=resume, named=Path(folder))
     done = {position for position in range(len(source)) if job.is_whole(position)}
     write_chunks(source, job, done, client=client, progress=progress)
@@ -151,7 +151,7 @@ def read_ensemble_frames(folder: PathLike) -> pd.DataFrame:
     source = Path(folder)
     if not source.is_dir():
         raise SchemaError(f"{folder}: no such folder")
-    refuse_links(source)
+    check_links(source)
     record = _recorded(source)
     if record is None:
         raise SchemaError(f"{folder}: write_ensemble_frames wrote no {RECORD!r} here")
@@ -201,7 +201,7 @@ class FrameWriter:
         chunk = self.labels.assign(
             {name: ((DATASET, "date", "geo", *dims[name]), arrays[name]) for name in COLUMNS}
         ).assign_coords({DATASET: self.datasets[start : start + len(arrays["y"])]})
-        with told_by_name(self.folder / _part(position)):
+        with with_user_path(self.folder / _part(position)):
             _write(ensemble_frame(chunk), self.folder, _part(position))
 
 
@@ -243,12 +243,12 @@ def _begin(
     """Make the folder, or check that it was begun with the same ensemble."""
     _forget(folder, ".part-*", f".{Path(RECORD).stem}*", f".{Path(DATASETS).stem}*")
     if (folder / RECORD).is_file():
-        refuse_links(folder)
+        check_links(folder)
         record = _recorded(folder)
         if resume and record is None:
             raise damaged(named, [RECORD])
         if resume and record is not None:
-            refuse_other(named, record, identity)
+            check_same_ensemble(named, record, identity)
         if not resume:
             # Remove the record last: a folder without it does not belong to any ensemble.
             _forget(folder, "part-*.parquet", f"{CHECKSUMS}/*", DATASETS)
@@ -276,7 +276,7 @@ def _in_order(ds: xr.Dataset) -> xr.Dataset:
     for name in COLUMNS:
         found, wanted = ds[name].dims, (DATASET, *describe(name).dims)
         if set(found) != set(wanted):
-            raise SchemaError(f"{name!r} has dims {found}, needed: {wanted}")
+            raise SchemaError(f"{name!r} has dims {found}, allowed: {wanted}")
         ordered[name] = ds[name].transpose(*wanted)
     return ds.assign(ordered)
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.paths import with_numbers
-from mmm_xgen.dataset import VARIED, coordinate_of, in_dataset_order, label, sizes_of
+from mmm_xgen.dataset import VARIED, as_dataset, coordinate_of, in_dataset_order, sizes_of
 from mmm_xgen.ensemble.vary import Varied, configs_at, numbers_at
-from mmm_xgen.errors import ConfigError, XgenError, XgenWarning, require_packages
+from mmm_xgen.errors import ConfigError, XgenError, XgenWarning, check_packages
 from mmm_xgen.generate import sales_equation, variable_names
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.given_parameters import true_parameters
@@ -53,7 +53,7 @@ class Recipe:
         Numbers that vary.
     names : tuple of str
         Variables to keep.
-    heard : dict
+    warned : dict
         Kinds of warnings that were already issued.
     """
 
@@ -62,7 +62,7 @@ class Recipe:
     seeds: NDArray[np.int64]
     varied: tuple[Varied, ...]
     names: tuple[str, ...]
-    heard: dict[str, object] = field(default_factory=dict)
+    warned: dict[str, object] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Do not send the record of issued warnings.
@@ -76,11 +76,11 @@ class Recipe:
     def dataset(self, chunks: Chunks) -> xr.Dataset:
         """Return the datasets of the ensemble, lazy unless `chunks` is None."""
         arrays = self.chunk(0, len(self.seeds)) if chunks is None else self._lazy(chunks)
-        return self.labelled(arrays)
+        return self.as_dataset(arrays)
 
-    def labelled(self, arrays: Mapping[str, Any]) -> xr.Dataset:
+    def as_dataset(self, arrays: Mapping[str, Any]) -> xr.Dataset:
         """Return arrays of variables, dims (dataset, ...), as a Dataset with all coordinates."""
-        ds = label(self.config, arrays, given=[], spend_is_given=False, leading=(DATASET,))
+        ds = as_dataset(self.config, arrays, given=[], spend_is_given=False, leading=(DATASET,))
         about = {"units": "1", "long_name": "dataset of the ensemble"}
         coordinates: dict[str, Any] = {
             DATASET: (DATASET, self.labels, about),
@@ -105,7 +105,7 @@ class Recipe:
         )
 
     def _shown(self) -> tuple[str, ...]:
-        """Return the variables in the Dataset: `label` leaves out those without an entry."""
+        """Return the variables in the Dataset: `as_dataset` leaves out those without an entry."""
         return tuple(
             name
             for name in self.names
@@ -133,7 +133,7 @@ class Recipe:
 
     def _lazy(self, chunks: int | Literal["auto"] | tuple[int, ...]) -> dict[str, Any]:
         """Return Dask arrays: one task per chunk generates all variables, others select them."""
-        require_packages("an ensemble in chunks needs", "dask.array")
+        check_packages("an ensemble in chunks needs", "dask.array")
         import dask.array as da
         from dask.highlevelgraph import HighLevelGraph
 
@@ -249,7 +249,7 @@ class Recipe:
     def _batch(self, datasets: Sequence[int], configs: tuple[MMMDataConfig, ...]) -> Batch:
         own = list(datasets)
         seeds = tuple(self.seeds[own].tolist())
-        return Batch(configs, seeds, self.labels[own].tolist(), self.heard)
+        return Batch(configs, seeds, self.labels[own].tolist(), self.warned)
 
     def _named(self, dataset: int) -> str:
         """Return name, seed and numbers of one dataset for a message."""

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.atomic import atomic_path, told_by_name
+from mmm_xgen.atomic import atomic_path, with_user_path
 from mmm_xgen.ensemble.chunks import (
     FILES,
     THREADS,
@@ -155,7 +155,7 @@ def _store_coordinate(group: Any, name: str, coordinate: xr.Variable) -> None:
 
 def _checked(name: str) -> str:
     if SAFE.fullmatch(name) is None:
-        raise SchemaError(f"{name!r} is no name for a file; rename it with ds.rename")
+        raise SchemaError(f"{name!r} is not a name for a file; rename it with ds.rename")
     return name
 
 
@@ -187,7 +187,7 @@ class ChunkWriter:
         import zarr
 
         start = position * self.size
-        with told_by_name(self.path):
+        with with_user_path(self.path):
             for name, values in arrays.items():
                 if not values.size:
                     continue

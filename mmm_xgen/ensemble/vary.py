@@ -96,7 +96,7 @@ def vary_config(
     if n is None or not written:
         return config, (), n
     prototype, places = _probed(config, written)
-    _reject_twice(places)
+    _check_twice(places)
     values = _values(prototype, {places[path]: each for path, each in written.items()}, n, sampling)
     varied = tuple(
         Varied(
@@ -107,7 +107,7 @@ def vary_config(
         )
         for path, (dim, paths) in expanded.items()
     )
-    _reject_impossible(prototype, varied)
+    _check_impossible(prototype, varied)
     return prototype, varied, n
 
 
@@ -167,7 +167,7 @@ def _probe(distribution: Any, path: str, share: float) -> float | int:
     return int(value) if value.is_integer() else value
 
 
-def _reject_twice(places: Mapping[str, Place]) -> None:
+def _check_twice(places: Mapping[str, Place]) -> None:
     seen: dict[Any, str] = {}
     for path, place in places.items():
         if place.keys in seen:
@@ -277,7 +277,7 @@ def _shares(
         return [qmc.LatinHypercube(d=1, rng=rng).random(n)[:, 0] for rng in streams]
     if n & (n - 1):
         better = 2 ** n.bit_length()
-        warn(f"{n} is no power of 2, so that Sobol' points lose their balance; better: {better}")
+        warn(f"{n} is not a power of 2, so that Sobol' points lose their balance; better: {better}")
     points = qmc.Sobol(d=len(places), scramble=False, bits=SOBOL_BITS)
     integers = (points.random_base2(int(n - 1).bit_length())[:n] * 2**SOBOL_BITS).astype(np.int64)
     # A digital shift by the place's own stream keeps the net property, and does not
@@ -303,7 +303,7 @@ def _named(config: MMMDataConfig, place: Place) -> list[str]:
     ]
 
 
-def _reject_impossible(config: MMMDataConfig, varied: tuple[Varied, ...]) -> None:
+def _check_impossible(config: MMMDataConfig, varied: tuple[Varied, ...]) -> None:
     """Check the datasets that have the smallest and the largest value of each place.
 
     The allowed values are nearly always an interval. The rest is checked when a dataset is
@@ -316,7 +316,7 @@ def _reject_impossible(config: MMMDataConfig, varied: tuple[Varied, ...]) -> Non
             for dataset in {int(np.argmin(column)), int(np.argmax(column))}:
                 found = with_numbers(config, numbers_at(varied, dataset))
                 if place.keys[0] == "experiments":
-                    _reject_unfit_experiments(found)
+                    _check_unfit_experiments(found)
                 if _structure(found) != wanted:
                     raise ConfigError(
                         f"{column[dataset]:g} gives dataset {dataset} other names or sizes than "
@@ -325,7 +325,7 @@ def _reject_impossible(config: MMMDataConfig, varied: tuple[Varied, ...]) -> Non
                     )
 
 
-def _reject_unfit_experiments(config: MMMDataConfig) -> None:
+def _check_unfit_experiments(config: MMMDataConfig) -> None:
     """Raise for experiments outside of the data; later steps do not check changed numbers again."""
     experiment_cells(
         config.experiments,

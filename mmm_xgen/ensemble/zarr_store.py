@@ -12,14 +12,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmm_xgen.atomic import is_there, told_by_name
+from mmm_xgen.atomic import is_there, with_user_path
 from mmm_xgen.dataset import of_this_schema
 from mmm_xgen.ensemble.chunks import (
     FILES,
     OWN,
     Source,
+    check_same_ensemble,
     damaged,
-    refuse_other,
     source_of,
     target_folder,
     write_chunks,
@@ -42,10 +42,10 @@ from mmm_xgen.ensemble.store_layout import (
     whole_record,
     without_text_warning,
 )
-from mmm_xgen.errors import ConfigError, SchemaError, nearest, require_packages
+from mmm_xgen.errors import ConfigError, SchemaError, check_packages, nearest
 from mmm_xgen.schema import takes_datasets
 from mmm_xgen.storage.encoding import decoded_file
-from mmm_xgen.storage.folders import metadata_in, refuse_codecs, refuse_links
+from mmm_xgen.storage.folders import check_codecs, check_links, metadata_in
 from mmm_xgen.storage.names import PathLike, with_own_names
 
 Number = Literal["float64", "float32"]
@@ -128,15 +128,15 @@ def write_ensemble(
     if dtype not in get_args(Number):
         raise ConfigError(f"found {dtype!r}; {nearest(str(dtype), get_args(Number))}", path="dtype")
     target = target_folder(path)
-    _require_zarr()
+    _check_zarr()
     source = source_of(ds)
     identity = {**source.identity(), "dtype": dtype}
-    with told_by_name(path):
+    with with_user_path(path):
         forget(leftovers_of(target))
         there = target.is_dir() and any(target.iterdir())
         if there and not is_store(target):
             raise SchemaError(
-                f"{path}: this folder is no store that write_ensemble began; choose another path"
+                f"{path}: this folder is not a store that write_ensemble began; choose another path"
             )
         if there and resume:
             done = _resume(target, source, dtype, identity, named=Path(path))
@@ -154,10 +154,10 @@ def _resume(
     target: Path, source: Source, dtype: str, identity: Mapping[str, Any], *, named: Path
 ) -> set[int]:
     """Repair the metadata of a store, and return the chunks that are written and undamaged."""
-    refuse_links(target)
+    check_links(target)
     found = recorded(target)
     if found is not None:
-        refuse_other(named, found, identity)
+        check_same_ensemble(named, found, identity)
     record = repair_metadata(target, source, dtype, identity)
     if record is None:
         raise damaged(named, [RECORD])
@@ -199,7 +199,7 @@ def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
     """
     if not (is_there(Path(path)) and Path(path).is_dir()):
         raise SchemaError(f"{path}: no such folder")
-    _require_zarr()
+    _check_zarr()
     # Workers of a cluster may have another current folder.
     source = Path(os.path.realpath(path))
     if not is_store(source):
@@ -210,7 +210,7 @@ def open_ensemble(path: PathLike, *, verify: bool = True) -> xr.Dataset:
         raise damaged(path, [RECORD])
     if verify and (faults := damaged_metadata(source, record)):
         raise damaged(path, faults)
-    refuse_codecs(source, metadata)
+    check_codecs(source, metadata)
     chunks = -(-int(record["datasets"]) // int(record["chunk"]))
     done = chunks_written(source)
     missing = chunks - len(done)
@@ -319,5 +319,5 @@ def dataset_in(path: Path, record: Mapping[str, Any], *, verify: bool) -> xr.Dat
     return ds[kept].assign_coords(ds.coords)
 
 
-def _require_zarr() -> None:
-    require_packages("a Zarr store of an ensemble needs", "zarr", "dask.array")
+def _check_zarr() -> None:
+    check_packages("a Zarr store of an ensemble needs", "zarr", "dask.array")

@@ -18,7 +18,7 @@ from mmm_xgen.dataset import of_this_schema
 from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.frames.wide import to_frame as to_frame
-from mmm_xgen.schema import SCHEMA_VERSION, require, takes_datasets
+from mmm_xgen.schema import SCHEMA_VERSION, check_variables, takes_datasets
 from mmm_xgen.storage.encoding import decoded_file, stored
 from mmm_xgen.storage.names import PathLike, with_own_names, with_stored_names
 
@@ -68,7 +68,7 @@ def to_netcdf(ds: xr.Dataset, path: PathLike, *, compression: int = 0) -> Path:
     ...     load(to_netcdf(ds, Path(folder) / "sales.nc")).identical(ds)
     True
     """
-    _refuse_foreign(ds)
+    _check_foreign(ds)
     if compression not in range(10):
         raise XgenError(f"compression: found {compression!r}, allowed: 0 (none) to 9")
     # Drop the encoding from another file, which could lose digits.
@@ -136,7 +136,7 @@ def load(path: PathLike) -> xr.Dataset:
         ) from error
     ds = of_this_schema(ds)
     try:
-        _refuse_foreign(ds)
+        _check_foreign(ds)
     except SchemaError as error:
         raise SchemaError(f"{source}: {error}") from None
     return ds
@@ -317,7 +317,7 @@ def _read(source: Path, engine: str) -> xr.Dataset:
     return with_own_names(ds)
 
 
-def _refuse_foreign(ds: xr.Dataset) -> None:
+def _check_foreign(ds: xr.Dataset) -> None:
     version = str(ds.attrs.get("schema_version", ""))
     if not version:
         raise SchemaError(
@@ -329,7 +329,7 @@ def _refuse_foreign(ds: xr.Dataset) -> None:
             f"found schema version {version}, allowed: {SCHEMA_VERSION.split('.')[0]}.x, or 1.x in "
             "a file; generate it again, or use the release of mmm-xgen that wrote it"
         )
-    require(ds, *CORE)
+    check_variables(ds, *CORE)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from mmm_xgen.formatting.plain import plain
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import POSITIVE
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 
 Nested: TypeAlias = dict[str, Any]
 
@@ -100,7 +100,9 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     )
 
     ds = _of_its_own(ds)
-    require(ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *PARTS, *OUTCOMES)
+    check_variables(
+        ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *PARTS, *OUTCOMES
+    )
     config = json.loads(str(ds.attrs.get("config", "{}")))
     truth = {
         "metadata": _metadata(ds),

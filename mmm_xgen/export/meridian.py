@@ -7,7 +7,7 @@ import xarray as xr
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import SchemaError
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 
 
 @in_memory
@@ -57,14 +57,14 @@ def to_meridian(ds: xr.Dataset) -> xr.Dataset:
             "the Dataset has the dim 'dataset', allowed: one dataset, as in "
             "to_meridian(ds.isel(dataset=0))"
         )
-    require(ds, "y", "spend", "control_value", "population", "revenue_per_kpi")
-    _refuse_constant(ds)
+    check_variables(ds, "y", "spend", "control_value", "population", "revenue_per_kpi")
+    _check_constant(ds)
     spend = ds["spend"].transpose("geo", "date", "channel")
     media, media_time = spend.to_numpy(), ds["date"].to_numpy()
     if "spend_history" in ds:
         history = ds["spend_history"].transpose("geo", "history_date", "channel")
         earlier = history["history_date"].to_numpy()
-        _refuse_overlap(earlier, media_time)
+        _check_overlap(earlier, media_time)
         media_time = np.concatenate([earlier, media_time])
         media = np.concatenate([history.to_numpy(), media], axis=1)
     panel = ("geo", "time")
@@ -89,7 +89,7 @@ def to_meridian(ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(variables, coords)
 
 
-def _refuse_constant(ds: xr.Dataset) -> None:
+def _check_constant(ds: xr.Dataset) -> None:
     for name, dim, what in (("spend", "channel", "spends"), ("control_value", "control", "is")):
         values = ds[name]
         nothing = (values == values.isel(date=0)).all(("date", "geo"))
@@ -103,11 +103,11 @@ def _refuse_constant(ds: xr.Dataset) -> None:
             )
 
 
-def _refuse_overlap(earlier: np.ndarray, dates: np.ndarray) -> None:
+def _check_overlap(earlier: np.ndarray, dates: np.ndarray) -> None:
     """Raise for a period that lies partly before the window and partly inside it."""
     if earlier.size and dates.size and earlier[-1] >= dates[0]:
         raise SchemaError(
-            f"'spend_history' ends with {str(earlier[-1])[:10]}, needed: a period before the "
+            f"'spend_history' ends with {str(earlier[-1])[:10]}, allowed: a period before the "
             f"first date, {str(dates[0])[:10]}; begin the window on a whole period before "
             "aggregate(), or drop_dims('history_date')"
         )

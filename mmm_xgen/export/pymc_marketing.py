@@ -19,7 +19,7 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.kind import component_names
 from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import check_variables, describe
 
 Scale: TypeAlias = float | xr.DataArray
 Parameters: TypeAlias = dict[str, xr.DataArray]
@@ -133,12 +133,12 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
     >>> truth.saturation_kappa.item() == ds.saturation_kappa.item() / 2000.0
     True
     """
-    require(ds, "effect", "spend_unit", "intercept_contribution", "y_sigma")
+    check_variables(ds, "effect", "spend_unit", "intercept_contribution", "y_sigma")
     channel = aligned_scale(channel_scale, ds, "channel_scale", ("geo", "channel"))
     target = aligned_scale(target_scale, ds, "target_scale", ("geo",))
     components = _components(ds)
     saturation = SATURATIONS[str(ds["saturation_kind"].values[0])]
-    require(ds, *(f"saturation_{name}" for name in saturation.shown))
+    check_variables(ds, *(f"saturation_{name}" for name in saturation.shown))
     scaled = {
         **{name: ds[name] / target for name in ("intercept_contribution", "y_sigma")},
         **_gammas(ds, target),
@@ -170,7 +170,7 @@ def _components(ds: xr.Dataset) -> dict[str, str | int]:
     coordinates = ["adstock_kind", "saturation_kind", "l_max", "normalize"]
     if "adstock_type" in ds.coords:
         coordinates.append("adstock_type")
-    require(ds, "adstock_kind", "saturation_kind", "l_max", "normalize")
+    check_variables(ds, "adstock_kind", "saturation_kind", "l_max", "normalize")
     for name in coordinates:
         found = list(dict.fromkeys(map(str, ds[name].values)))
         if len(found) != 1:
@@ -203,7 +203,7 @@ def _component(registry: Registry[Any], kind: str, type_: str = "") -> str:
 
 def _adstock(ds: xr.Dataset, kind: str) -> Parameters:
     names = [f"adstock_{name}" for name in ADSTOCKS[kind].parameters]
-    require(ds, *names)
+    check_variables(ds, *names)
     return {name: ds[name] for name in names}
 
 
@@ -232,16 +232,16 @@ def rescaled_curve(
 def _gammas(ds: xr.Dataset, target: xr.DataArray) -> Parameters:
     gammas = {}
     if ds.sizes.get("control", 0):
-        require(ds, "gamma_control", "control_reference")
-        _reject_other_than_linear_controls(ds)
+        check_variables(ds, "gamma_control", "control_reference")
+        _check_other_than_linear_controls(ds)
         gammas["gamma_control"] = ds["gamma_control"] / target
     if ds.sizes.get("fourier_mode", 0):
-        require(ds, "gamma_fourier")
+        check_variables(ds, "gamma_fourier")
         gammas["gamma_fourier"] = ds["gamma_fourier"] / target
     return gammas
 
 
-def _reject_other_than_linear_controls(ds: xr.Dataset) -> None:
+def _check_other_than_linear_controls(ds: xr.Dataset) -> None:
     for position, control in enumerate(map(str, ds["control"].values)):
         here = ds.isel(control=position)
         if "control_elasticity" in here and bool(here["control_elasticity"].notnull().any()):

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from mmm_xgen.config.names import label
+from mmm_xgen.config.names import coordinate_label
 from mmm_xgen.config.spend_plan import Selection
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.table import nearest_found
@@ -60,7 +60,9 @@ def chosen_columns(
         shape = "'x1-TV'" if selection is None else repr(selection)
         found = nearest_found("", names)
         raise SchemaError(f"no {what} like {shape} (set spend_plan.{field}); {found}")
-    chosen = {name: label(wanted[name], prefix, 0) or name for name in names if name in wanted}
+    chosen = {
+        name: coordinate_label(wanted[name], prefix, 0) or name for name in names if name in wanted
+    }
     twice = [text for text, count in Counter(chosen.values()).items() if count > 1]
     if twice:
         twins = ", ".join(repr(name) for name in chosen if chosen[name] == twice[0])

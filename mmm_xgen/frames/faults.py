@@ -11,7 +11,7 @@ from mmm_xgen.frames.panel import CellFault, Panel
 from mmm_xgen.frames.statistics import IntArray
 
 
-def refuse_faults(panel: Panel) -> None:
+def check_faults(panel: Panel) -> None:
     """Raise the first fault: of dates, of geos, of repeated or lacking rows, of numbers.
 
     Raises
@@ -35,7 +35,7 @@ def refuse_faults(panel: Panel) -> None:
         _refuse(panel, nowhere, geo, "the name is missing")
     if panel.repeated_rows.size:
         _refuse(panel, panel.repeated_rows, date, _repetition(panel, panel.repeated_rows[0]))
-    _refuse_hole(panel)
+    _check_hole(panel)
     for fault in panel.cell_faults:
         if fault.code != "negative-control" or panel.strict:
             row, column = fault.rows[0], panel.table.names[panel.variables[fault.position].place]
@@ -73,7 +73,7 @@ def _repetition(panel: Panel, row: int) -> str:
     return f"{', '.join(found)} is there already ({earlier}), allowed: once{advice}"
 
 
-def _refuse_hole(panel: Panel) -> None:
+def _check_hole(panel: Panel) -> None:
     """Raise if a geo, or a channel of a geo, lacks a date which others have."""
     counts = np.bincount(panel.series_codes, minlength=panel.n_series)
     if (counts == panel.n_dates).all():

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
-from mmm_xgen.frames.faults import refuse_faults
+from mmm_xgen.frames.faults import check_faults
 from mmm_xgen.frames.frequency import REGULAR, declared_frequency, fitted_frequency
 from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import VARIABLES, labels_of, read, same_labels
@@ -66,10 +66,10 @@ def from_frame(
     True
     """
     if not isinstance(frame, pd.DataFrame):
-        raise SchemaError(f"found {type(frame).__name__!r}, needed: a wide DataFrame of pandas")
+        raise SchemaError(f"found {type(frame).__name__!r}, allowed: a wide DataFrame of pandas")
     panel = read(frame)
-    _refuse_columns(panel)
-    refuse_faults(panel)
+    _check_columns(panel)
+    check_faults(panel)
     dates = pd.DatetimeIndex(panel.unique_dates).as_unit("ns")
     by_geo = np.argsort(panel.geo_labels.astype(str), kind="stable")
     # (date, geo, variable), the geos sorted.
@@ -93,11 +93,11 @@ def from_frame(
     return xr.Dataset(variables, coordinates, {"freq": _frequency(dates, freq), **units})
 
 
-def _refuse_columns(panel: Panel) -> None:
+def _check_columns(panel: Panel) -> None:
     """Raise if a column is there twice, is missing, or is one that a wide frame does not have."""
-    panel.table.require_different_names()
+    panel.table.check_different_names()
     for name in panel.absent:
-        panel.table.require(name)
+        panel.table.check_variables(name)
     for name in panel.unexpected:
         raise panel.table.header_fault(
             f"the column {name!r} is neither date, geo, y, a channel (x1-...) nor a control "

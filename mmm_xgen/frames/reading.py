@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.config.names import label
+from mmm_xgen.config.names import coordinate_label
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.panel import Panel, Variable
@@ -61,8 +61,8 @@ def read(data: object) -> Panel:
     if isinstance(data, pd.DataFrame):
         return _read_frame(data)
     raise SchemaError(
-        f"found a {type(data).__name__}, needed: an xarray.Dataset with spend (date, geo, channel) "
-        "and y (date, geo), or a wide pandas.DataFrame with columns date, geo, y, x1-..., c1-..."
+        f"found a {type(data).__name__}, allowed: an xarray.Dataset with spend (date, geo, "
+        "channel) and y (date, geo), or a wide DataFrame with columns date, geo, y, x1-..., c1-..."
     )
 
 
@@ -115,7 +115,7 @@ def labels_of(panel: Panel, role: str) -> dict[str, str]:
     {'x1-TV': 'TV', 'x2': 'x2'}
     """
     columns = [name for name, own in zip(panel.names, panel.roles, strict=True) if own == role]
-    return {name: label(name, PREFIXES[role], 0) for name in columns}
+    return {name: coordinate_label(name, PREFIXES[role], 0) for name in columns}
 
 
 def same_labels(panel: Panel) -> Iterator[tuple[str, str, list[str]]]:

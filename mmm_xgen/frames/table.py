@@ -70,13 +70,13 @@ class Table:
         """Error about the columns or the table as a whole."""
         return SchemaError(f"{self.origin}{self.header}: {message}")
 
-    def require(self, name: str, setting: str = "") -> None:
+    def check_variables(self, name: str, setting: str = "") -> None:
         """Raise unless there is a column of that name."""
         if name not in self.names:
             wanted = f"no column {name!r}{setting}"
             raise self.header_fault(f"{wanted}; {nearest_found(name, self.names)}")
 
-    def require_different_names(self) -> None:
+    def check_different_names(self) -> None:
         """Raise if two columns have the same name."""
         for name in self.names:
             if name and self.names.count(name) > 1:

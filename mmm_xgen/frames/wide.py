@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import PANEL, describe, require
+from mmm_xgen.schema import SALES, check_variables, describe
 
 
 @in_memory
@@ -85,16 +85,18 @@ def ensemble_frame(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def _flat(ds: xr.Dataset, leading: tuple[str, ...]) -> pd.DataFrame:
-    require(ds, "y", "spend", "control_value", "channel_column", "control_column", "date", "geo")
+    check_variables(
+        ds, "y", "spend", "control_value", "channel_column", "control_column", "date", "geo"
+    )
     for name in ("y", "spend", "control_value"):
-        _refuse_other_dims(ds[name], name, leading)
+        _check_other_dims(ds[name], name, leading)
     columns = ["y", *_labels(ds["channel_column"]), *_labels(ds["control_column"])]
-    _refuse_twice("column", np.array([*leading, "date", "geo", *columns]))
+    _check_twice("column", np.array([*leading, "date", "geo", *columns]))
     dates, geos = ds["date"].to_numpy(), np.array(_labels(ds["geo"]), dtype=str)
     if dates.dtype.kind != "M" or np.isnat(dates).any():
-        raise SchemaError(f"'date' has missing values or dtype {dates.dtype}, needed: dates")
-    _refuse_twice("date", dates)
-    _refuse_twice("geo", geos)
+        raise SchemaError(f"'date' has missing values or dtype {dates.dtype}, allowed: dates")
+    _check_twice("date", dates)
+    _check_twice("geo", geos)
     by_date = np.argsort(dates, kind="stable")
     by_geo = np.argsort(geos, kind="stable")
     sorted_ds = ds[["y", "spend", "control_value"]].isel(date=by_date, geo=by_geo)
@@ -102,7 +104,7 @@ def _flat(ds: xr.Dataset, leading: tuple[str, ...]) -> pd.DataFrame:
     keys = {**leads, "date": dates[by_date], "geo": geos[by_geo]}
     # (column, row), the layout of a pandas block.
     block = np.concatenate(list(_by_column(sorted_ds, leading)), dtype=np.float64)
-    _refuse_bad_number(block, columns, keys)
+    _check_bad_number(block, columns, keys)
     frame = pd.DataFrame(block.reshape(len(columns), -1).T, columns=columns, copy=False)
     for position, (name, labels) in enumerate(keys.items()):
         shape = [len(labels) if name == other else 1 for other in keys]
@@ -112,16 +114,16 @@ def _flat(ds: xr.Dataset, leading: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _by_column(ds: xr.Dataset, leading: tuple[str, ...]) -> Iterator[FloatArray]:
-    yield ds["y"].transpose(*leading, *PANEL).to_numpy()[None]
+    yield ds["y"].transpose(*leading, *SALES).to_numpy()[None]
     for name, dim in (("spend", "channel"), ("control_value", "control")):
-        yield ds[name].transpose(dim, *leading, *PANEL).to_numpy()
+        yield ds[name].transpose(dim, *leading, *SALES).to_numpy()
 
 
 def _labels(coordinate: xr.DataArray) -> list[str]:
     return [str(label) for label in coordinate.to_numpy()]
 
 
-def _refuse_other_dims(variable: xr.DataArray, name: str, leading: tuple[str, ...]) -> None:
+def _check_other_dims(variable: xr.DataArray, name: str, leading: tuple[str, ...]) -> None:
     allowed = (*leading, *describe(name).dims)
     extra = [str(dim) for dim in variable.dims if dim not in allowed]
     if extra:
@@ -130,10 +132,10 @@ def _refuse_other_dims(variable: xr.DataArray, name: str, leading: tuple[str, ..
             f"one of it first, such as ds.isel({extra[0]}=0)"
         )
     if variable.dtype.kind not in "fiu":
-        raise SchemaError(f"{name!r} has dtype {variable.dtype}, needed: numbers")
+        raise SchemaError(f"{name!r} has dtype {variable.dtype}, allowed: numbers")
 
 
-def _refuse_twice(noun: str, labels: NDArray[np.generic]) -> None:
+def _check_twice(noun: str, labels: NDArray[np.generic]) -> None:
     known, counts = np.unique(labels, return_counts=True)
     if np.any(counts > 1):
         raise SchemaError(
@@ -141,7 +143,7 @@ def _refuse_twice(noun: str, labels: NDArray[np.generic]) -> None:
         )
 
 
-def _refuse_bad_number(
+def _check_bad_number(
     block: FloatArray, columns: list[str], keys: dict[str, NDArray[np.generic]]
 ) -> None:
     # One pass that a NaN fails too.

@@ -31,14 +31,14 @@ class Batch:
         Seed of each dataset. Seeds in the configurations are ignored.
     labels : sequence of int, optional
         Names of the datasets in their ensemble; None outside of an ensemble.
-    heard : dict
+    warned : dict
         Kinds of warnings that the ensemble has already issued, shared by all of its batches.
     """
 
     configs: tuple[MMMDataConfig, ...]
     seeds: tuple[int, ...]
     labels: Sequence[int] | None = None
-    heard: dict[str, object] = field(default_factory=dict)
+    warned: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: MMMDataConfig) -> Batch:
@@ -91,7 +91,7 @@ class Batch:
         """
         # `setdefault` tests and enters in one step, which is safe if many threads do it.
         mine = object()
-        if not where.any() or self.heard.setdefault(kind, mine) is not mine:
+        if not where.any() or self.warned.setdefault(kind, mine) is not mine:
             return
         position = int(np.argmax(where))
         message = say if isinstance(say, str) else say(position)

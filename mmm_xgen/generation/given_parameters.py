@@ -14,7 +14,7 @@ from mmm_xgen.generation.parameters import Parameters, draw_baseline, draw_media
 from mmm_xgen.kernels.domain import NON_NEGATIVE, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.response import amplitude_names
-from mmm_xgen.schema import VARIABLES, describe, require_dataset
+from mmm_xgen.schema import VARIABLES, check_dataset, describe
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +42,7 @@ def given_parameters(config: MMMDataConfig, params: xr.Dataset, drawn: Parameter
         If a variable is unknown, a dim does not belong to it, a label is missing, or a value is
         missing or infinite.
     """
-    require_dataset(params, "params")
+    check_dataset(params, "params")
     given: Parameters = {}
     labels = labels_of(config)
     known = [name for name in drawn if not _is_other_variable(name)]
@@ -66,7 +66,7 @@ def _is_other_variable(name: str) -> bool:
 
 
 def _amplitudes(config: MMMDataConfig) -> list[str]:
-    """Parameter that contains the effect, one a channel."""
+    """Parameter that contains the effect, one per channel."""
     return amplitude_names(spec.kind for spec in config.saturations)
 
 
@@ -80,7 +80,7 @@ def _aligned(values: xr.DataArray, name: str, labels: dict[str, list[str]]) -> F
             if values.sizes[dim] != len(labels[dim]):
                 raise AlignmentError(
                     f"params[{name!r}] has {values.sizes[dim]} entries along {dim!r}, "
-                    f"needed: {len(labels[dim])}"
+                    f"allowed: {len(labels[dim])}"
                 )
             continue
         missing = [label for label in labels[dim] if label not in values[dim].values]
@@ -108,7 +108,7 @@ def with_given(config: MMMDataConfig, drawn: Parameters, given: Parameters) -> P
     merged = {name: np.array(values) for name, values in {**drawn, **given}.items()}
     for name, values in given.items():
         own = ~np.isnan(drawn[name]) | (name in EVERYWHERE)
-        _refuse_missing(name, values[own])
+        _check_missing(name, values[own])
         merged[name] = np.where(own, values, np.nan)
         for suffix in ("_mean", "_sd"):
             if f"{name}{suffix}" in merged:
@@ -151,7 +151,7 @@ def _put_effect_inside(
             merged[against][..., channel] = drawn[against][..., channel] * ratio
 
 
-def _refuse_missing(name: str, values: FloatArray) -> None:
+def _check_missing(name: str, values: FloatArray) -> None:
     if not np.all(np.isfinite(values)):
         raise AlignmentError(f"params[{name!r}] has a missing or infinite value")
 

@@ -34,7 +34,7 @@ LARGEST_LOSS = 0.05
 TAIL = 8
 
 
-def reject_overflow(*arrays: FloatArray) -> None:
+def check_overflow(*arrays: FloatArray) -> None:
     """Raise if numbers exceeded the range of floats.
 
     Raises

@@ -32,7 +32,7 @@ def factor_for_roas(
         Amplitude before the factor, in KPI units per period.
     spend, response : array, dims (dataset, channel, geo, date)
         Spend in currency per period, and what the amplitude multiplies.
-    fixed : list of bool, one a channel
+    fixed : list of bool, one per channel
         Channels whose effect is given and stays.
 
     Returns

@@ -241,7 +241,7 @@ def _checked(returned: Any, function: str, name: str, place: str, calendar: Cale
     if problem:
         raise ConfigError(
             f"the pattern {function!r} of {name!r} returned {problem}, allowed: an array of "
-            f"shape ({calendar.n_periods},) of numbers at least 0, one a date",
+            f"shape ({calendar.n_periods},) of numbers at least 0, one per date",
             path="channels" if place == "spend-pattern" else "control_variables",
         )
     return level

@@ -46,7 +46,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Setting:
-    """An argument of a kind that is no number: a choice, a list, a date."""
+    """An argument of a kind that is not a number: a choice, a list, a date."""
 
     annotation: Any
     default: Any = REQUIRED

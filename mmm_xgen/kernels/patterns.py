@@ -457,7 +457,7 @@ def campaign_noise(normal: FloatArray, volatility: Numbers, calendar: Calendar) 
     Parameters
     ----------
     normal : array, dims (channel, geo, draw)
-        Standard normal draws, `noise_draws` of them, one a period and one a campaign.
+        Standard normal draws, `noise_draws` of them, one per period and one per campaign.
     volatility : array, dims (channel, 1, 1)
         Coefficient of variation v of the result, at least 0.
     calendar : Calendar

@@ -259,7 +259,7 @@ def _with_eps_of_component(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _without_eps(values: Values, ratio: Any) -> Values:
-    """`lam` takes up an eps that is not the component's, which then is no parameter."""
+    """`lam` takes up an eps that is not the component's, which then is not a parameter."""
     return {"lam": values["lam"] * (LOG_3 / values["eps"]), "beta": values["beta"]}
 
 

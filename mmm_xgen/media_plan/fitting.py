@@ -27,7 +27,7 @@ from mmm_xgen.presets import Config, config_from
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
 
 
-def planned(
+def config_and_plan(
     source: Config, seed: int | None, spend: Any, overrides: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, xr.Dataset | None]:
     """Configuration with the seed and, if there is a plan, its channels, dates and geos.
@@ -44,7 +44,7 @@ def planned(
     if seed is not None:
         config = config.replace(seed=seed)
     if spend is None:
-        require_no_plan(
+        check_no_plan(
             config,
             "pass the plan, as in generate_mmm_dataset(config, spend='plan.csv') or "
             "'mmm-xgen generate config.yaml --spend plan.csv'",
@@ -84,7 +84,7 @@ def planned(
     return planned_config, plan
 
 
-def require_no_plan(config: MMMDataConfig, instead: str) -> None:
+def check_no_plan(config: MMMDataConfig, instead: str) -> None:
     """Raise if a configuration has a `spend_plan`: its spend is to be read, not drawn.
 
     Parameters
@@ -147,7 +147,7 @@ def _history(history: xr.DataArray, plan: xr.Dataset, mapping: SpendPlanConfig) 
     """Read the spend before the first date, with the labels of the plan."""
     needed = {"history_date", "geo", "channel"}
     if set(history.dims) != needed:
-        raise SchemaError(f"'spend_history' has dims {history.dims}, needed: {sorted(needed)}")
+        raise SchemaError(f"'spend_history' has dims {history.dims}, allowed: {sorted(needed)}")
     written = [str(name) for name in history["channel"].values]
     geos = [str(geo) for geo in history["geo"].values]
     if set(geos) != set(plan["geo"].values):
@@ -159,18 +159,18 @@ def _history(history: xr.DataArray, plan: xr.Dataset, mapping: SpendPlanConfig) 
     if not np.all(np.isfinite(history)) or np.any(history < 0):
         raise SchemaError("'spend_history' has a negative or missing value")
     if "history_date" in history.coords:
-        _refuse_a_gap(history["history_date"].to_numpy(), plan)
+        _check_a_gap(history["history_date"].to_numpy(), plan)
     return history
 
 
-def _refuse_a_gap(dates: Dates, plan: xr.Dataset) -> None:
+def _check_a_gap(dates: Dates, plan: xr.Dataset) -> None:
     """Raise unless the history ends one period before the plan begins."""
     first = plan["date"].values[0].astype("datetime64[D]")
     step = FREQUENCIES[str(plan.attrs["freq"])]
     needed = regular(first, 0, step, burn_in=len(dates)).dates
     if not np.array_equal(dates.astype("datetime64[D]"), needed):
         raise SchemaError(
-            f"'spend_history' ends with {str(dates[-1])[:10]}, needed: every period up to "
+            f"'spend_history' ends with {str(dates[-1])[:10]}, allowed: every period up to "
             f"{needed[-1]}, the one before the first date; drop it, or give all dates after it"
         )
 
@@ -264,7 +264,7 @@ def given_spend(
     plan : Dataset
         As `read_plan` returns it.
     config : MMMDataConfig
-        Configuration that `planned` fitted to the plan.
+        Configuration that `config_and_plan` fitted to the plan.
     value : array, dims (dataset, control, geo, date)
         Drawn values, used for the controls that are not in the plan.
 

@@ -13,7 +13,7 @@ from mmm_xgen.config.spend_plan import Selection, SpendPlanConfig
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.cells import read_names
 from mmm_xgen.frames.columns import chosen_columns
-from mmm_xgen.frames.faults import refuse_faults
+from mmm_xgen.frames.faults import check_faults
 from mmm_xgen.frames.frequency import GENERATED, declared_frequency, fitted_frequency
 from mmm_xgen.frames.panel import Panel, Variable
 from mmm_xgen.frames.reading import dataset_table
@@ -75,10 +75,10 @@ def read_plan(
     if isinstance(source, xr.Dataset):
         return _read_xarray(source, mapping)
     table = read_table(source, (mapping.date, mapping.geo, mapping.channel))
-    table.require_different_names()
+    table.check_different_names()
     for field in ("date", "geo", "channel", *(["spend"] if mapping.channel else [])):
         if (name := getattr(mapping, field)) is not None:
-            table.require(name, f" (spend_plan.{field})")
+            table.check_variables(name, f" (spend_plan.{field})")
     keys = {mapping.date, mapping.geo, mapping.channel}
     keys |= {mapping.spend} if mapping.channel else set()
     columns = [name for name in table.names if name not in keys]
@@ -107,7 +107,7 @@ def _read_xarray(source: xr.Dataset, mapping: SpendPlanConfig) -> xr.Dataset:
     if "control_value" in source and mapping.controls != ():
         arrays["control"] = source["control_value"]
     for dim, array in arrays.items():
-        _require_labels(array, dim)
+        _check_labels(array, dim)
     has_geo = {dim: "geo" in array.dims for dim, array in arrays.items()}
     if has_geo.get("control") and not has_geo["channel"]:
         raise SchemaError("'control_value' has the dim 'geo' and 'spend' has not; give it to both")
@@ -122,7 +122,7 @@ def _read_xarray(source: xr.Dataset, mapping: SpendPlanConfig) -> xr.Dataset:
     return _plan(table, named, chosen["channel"], chosen["control"])
 
 
-def _require_labels(array: xr.DataArray, dim: str) -> None:
+def _check_labels(array: xr.DataArray, dim: str) -> None:
     """Raise unless an array has the dims of a plan, and labels along them."""
     if set(array.dims) not in ({"date", dim}, {"date", "geo", dim}):
         raise SchemaError(
@@ -158,13 +158,13 @@ def _plan(
         for name in columns
     ]
     panel = Panel(table, variables, mapping, strict=True)
-    refuse_faults(panel)
+    check_faults(panel)
     freq = _frequency(panel, mapping.freq)
     # (date, geo, channel of a long table, variable)
     shape = (panel.n_dates, len(panel.geo_labels), -1, len(variables))
     cube = panel.cube.reshape(shape)
     control = cube[..., len(variables) - len(controls) :]
-    _refuse_two_values(panel, control, list(controls))
+    _check_two_values(panel, control, list(controls))
     spend = cube[..., 0] if mapping.channel else cube[:, :, 0, : len(channels)]
     data = {"spend": (MEDIA, np.ascontiguousarray(spend))}
     labels = {"channel": list(channels.values())}
@@ -191,7 +191,7 @@ def _frequency(panel: Panel, declared: str | None) -> str:
     return freq
 
 
-def _refuse_two_values(panel: Panel, controls: FloatArray, names: Sequence[str]) -> None:
+def _check_two_values(panel: Panel, controls: FloatArray, names: Sequence[str]) -> None:
     """Raise unless the channels of a date and geo have the same controls (date, geo, channel)."""
     last = controls[:, :, -1:]
     for position, name in enumerate(names):

@@ -38,7 +38,7 @@ from mmm_xgen.plots.timelines import (
     trace,
     without_panels,
 )
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 
 BASELINE = (
     "intercept_contribution",
@@ -85,7 +85,7 @@ def plot_baseline(
     >>> [axes.get_label() for axes in figure.axes]
     ['baseline', 'trend', 'seasonality']
     """
-    require(ds, "intercept_contribution")
+    check_variables(ds, "intercept_contribution")
     # An aggregated dataset has base sales by date; check_panel would refuse that dim.
     check_panel(ds, *BASELINE[1:])
     check_sizes(ds[["intercept_contribution"]])

@@ -15,7 +15,7 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.formatting.words import first_to_last, period_word
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, plain_texts
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import channel_label
 
 MOST_CHANNELS = 8
@@ -124,7 +124,7 @@ def check_panel(ds: xr.Dataset, *names: str) -> None:
     >>> import mmm_xgen
     >>> check_panel(mmm_xgen.generate_mmm_dataset(), "spend", "y")
     """
-    require(ds, *names)
+    check_variables(ds, *names)
     for name in names:
         # Sums over dates of a dataset leave its intercept with a dim date.
         allowed = {"date", *describe(name).dims}
@@ -136,7 +136,7 @@ def check_panel(ds: xr.Dataset, *names: str) -> None:
         empty = [str(dim) for dim, size in ds[name].sizes.items() if not size and dim != "control"]
         if empty:
             raise SchemaError(
-                f"{name!r} has no {empty[0]}: found 0, needed: at least 1; select some"
+                f"{name!r} has no {empty[0]}: found 0, allowed: at least 1; select some"
             )
     check_sizes(ds[list(names)])
 

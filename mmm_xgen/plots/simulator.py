@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
-from mmm_xgen.errors import require_packages
+from mmm_xgen.errors import check_packages
 from mmm_xgen.formatting.amounts import ratio, short_number, signed
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import DASHED, area, band, blank, headed, legend_below, line, name_rows
@@ -243,7 +243,7 @@ def what_if_simulator(ds: xr.Dataset) -> Any:
     'VBox'
     """
     check_panel(ds, *NEEDED)
-    require_packages("the simulator needs", "ipywidgets")
+    check_packages("the simulator needs", "ipywidgets")
     import ipywidgets
 
     return _Simulator(ds, ipywidgets).view

@@ -268,7 +268,7 @@ def training_dates(ds: xr.Dataset, settings: FitSettings) -> pd.DatetimeIndex:
     """
     dates = ds.indexes["date"]
     if not isinstance(dates, pd.DatetimeIndex):
-        raise ConfigError("found no dates, needed: a Dataset with dim 'date'", path="ds")
+        raise ConfigError("found no dates, allowed: a Dataset with dim 'date'", path="ds")
     return seen_of(dates, settings)
 
 

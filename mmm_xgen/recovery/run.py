@@ -12,8 +12,8 @@ import pandas as pd
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.text import name_of
-from mmm_xgen.errors import ConfigError, require_packages
-from mmm_xgen.media_plan.fitting import require_no_plan
+from mmm_xgen.errors import ConfigError, check_packages
+from mmm_xgen.media_plan.fitting import check_no_plan
 from mmm_xgen.presets import config_from
 from mmm_xgen.recovery.fit import MODELS, FitSettings, about, seen_of
 from mmm_xgen.recovery.study.progress import progress_of
@@ -191,7 +191,7 @@ def _check_installed(units: Iterable[Unit], *, pool: bool) -> None:
     for unit in units:
         needed |= {package: f"{unit.label} needs" for package in unit.needs}
     for package, who in needed.items():
-        require_packages(who, package)
+        check_packages(who, package)
     for prepare in dict.fromkeys(about(unit.model).prepare for unit in units):
         if prepare is not None:
             prepare()
@@ -257,7 +257,7 @@ def study_units(
                     )
                     units[unit.hash] = unit
     if not units:
-        raise ConfigError("found no dataset, model, seed or settings, needed: one of each")
+        raise ConfigError("found no dataset, model, seed or settings, allowed: one of each")
     return list(units.values())
 
 
@@ -284,14 +284,14 @@ def _config(source: Source, seed: int) -> tuple[MMMDataConfig, str]:
     """Configuration of a seed, and the hash of the part that all seeds share."""
     if not callable(source):
         template = config_from(source)
-        require_no_plan(template, NO_PLAN)
+        check_no_plan(template, NO_PLAN)
         return template.model_copy(update={"seed": seed}), _template(template)
     drawn = source(seed)
     if not isinstance(drawn, MMMDataConfig):
         raise ConfigError(
-            f"a function returned {type(drawn).__name__}, needed: MMMDataConfig", path="datasets"
+            f"a function returned {type(drawn).__name__}, allowed: MMMDataConfig", path="datasets"
         )
-    require_no_plan(drawn, NO_PLAN)
+    check_no_plan(drawn, NO_PLAN)
     return drawn, ""
 
 

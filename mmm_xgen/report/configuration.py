@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mmm_xgen.config.names import label
+from mmm_xgen.config.names import coordinate_label
 from mmm_xgen.config.region import LARGEST_VARIATION
 from mmm_xgen.formatting.amounts import MISSING, amount, share, short_number
 from mmm_xgen.report.content import Block, Code, Column, Text, kind_words, number, table
@@ -108,7 +108,7 @@ def _channels(config: Nested) -> Block:
     for place, channel in enumerate(channels):
         rows.append(
             [
-                label(channel.get("name"), "x", place),
+                coordinate_label(channel.get("name"), "x", place),
                 _part(channel.get("pattern")),
                 amount(float(channel.get("base_spend", 0.0))),
                 share(float(channel.get("spend_volatility", 0.0))),
@@ -147,7 +147,7 @@ def _target(channel: Nested) -> str:
 def _controls(config: Nested) -> list[Block]:
     rows = [
         [
-            label(control.get("name"), "c", place),
+            coordinate_label(control.get("name"), "c", place),
             _part(control.get("pattern")),
             amount(float(control.get("base_value", 0.0))),
             f"elasticity {control['elasticity']:g}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Pages of a picture that a report shows.
 MOST_PAGES = 3
-# Curves, one a geo and channel, over which a best split is looked for.
+# Curves, one per geo and channel, over which a best split is looked for.
 MOST_CURVES = 300
 
 

@@ -16,7 +16,7 @@ from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.observed import from_frame
 from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import DataQualityReport, check_data_quality
-from mmm_xgen.schema import CONTROLS, describe, require
+from mmm_xgen.schema import CONTROLS, check_variables, describe
 from mmm_xgen.truth.information.recoverability import recoverability
 from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS
 
@@ -113,7 +113,7 @@ def _labelled(ds: xr.Dataset) -> xr.Dataset:
     SchemaError
         If it does not have the observed variables in a form that can be shown.
     """
-    require(ds, *OBSERVED, "date", "geo", "channel")
+    check_variables(ds, *OBSERVED, "date", "geo", "channel")
     if "control_value" not in ds:
         sizes = tuple(ds.sizes.get(dim, 0) for dim in CONTROLS)
         ds = ds.assign_coords(control=np.array([], dtype=str)) if "control" not in ds.dims else ds
@@ -127,7 +127,7 @@ def _labelled(ds: xr.Dataset) -> xr.Dataset:
         if ds[name].dtype.kind not in "fiu" or not np.isfinite(ds[name].to_numpy()).all():
             raise SchemaError(f"{name!r} has values that are missing, infinite or not numbers")
     if ds["date"].dtype.kind != "M":
-        raise SchemaError(f"'date' has dtype {ds['date'].dtype}, needed: dates")
+        raise SchemaError(f"'date' has dtype {ds['date'].dtype}, allowed: dates")
     empty = [name for name in LABELS[:3] if not ds.sizes[name]]
     if empty:
         raise SchemaError(f"there is no {empty[0]}")

@@ -333,7 +333,7 @@ def check_names(names: Iterable[Hashable]) -> None:
             or len(name.encode()) > LONGEST_NAME
         ):
             raise SchemaError(
-                f"{str(name)[:100]!r} ({type(name).__name__}) is no name for a file, allowed: "
+                f"{str(name)[:100]!r} ({type(name).__name__}) is not a name for a file, allowed: "
                 "text of composed letters, digits and signs but '/', that begins with a letter; "
                 "rename it with ds.rename"
             )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmm_xgen.errors import VALUE, SchemaError, XgenError, require_packages, shown
+from mmm_xgen.errors import VALUE, SchemaError, XgenError, check_packages, shown
 
 MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 METADATA = ("zarr.json", ".zarray", ".zmetadata")
@@ -38,8 +38,8 @@ def check_zarr(source: Path) -> None:
     """
     if not any((source / mark).exists() for mark in MARKS):
         raise SchemaError(f"{source}: this is a folder, and no Zarr directory; give a file in it")
-    require_packages(f"{source}: a Zarr directory needs", "zarr")
-    refuse_codecs(source, metadata_in(source))
+    check_packages(f"{source}: a Zarr directory needs", "zarr")
+    check_codecs(source, metadata_in(source))
 
 
 def metadata_in(source: Path) -> list[str]:
@@ -91,13 +91,13 @@ def files_in(source: Path) -> Iterator[str]:
         raise XgenError(f"{source}: cannot be read: {error.strerror or error}") from error
 
 
-def refuse_links(source: Path) -> None:
+def check_links(source: Path) -> None:
     """Raise if a folder contains a link, as `files_in` does."""
     for _ in files_in(source):
         pass
 
 
-def refuse_codecs(source: Path, metadata: Iterable[str]) -> None:
+def check_codecs(source: Path, metadata: Iterable[str]) -> None:
     """Raise for metadata that cannot be read, or that name a codec that is not in `CODECS`.
 
     Raises

@@ -18,7 +18,7 @@ from mmm_xgen.response import (
     response_parameters,
     stages,
 )
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import check_variables, describe
 
 # The square of the step vanishes beside 1, so the derivative is exact to the last digits.
 COMPLEX_STEP = 1e-30
@@ -39,7 +39,7 @@ def variable_of(
     SchemaError
         If the variable is missing, or has other dims, such as ``dataset``, that `leading` lacks.
     """
-    require(ds, name)
+    check_variables(ds, name)
     for dim in ds[name].dims:
         if dim not in (*leading, *dims):
             raise SchemaError(

@@ -522,7 +522,7 @@ def test_columns_divided_by_something_else_are_named(mark, command, tmp_path):
     # As Excel writes it where numbers have decimal commas.
     rows = ["date y x1-TV", "2024-01-01 1,5 2", "2024-01-08 2,5 3,25"]
     path.write_text("\n".join(rows).replace(" ", mark))
-    assert refused(command, path).endswith(f"columns are divided by {mark!r}, needed: ','")
+    assert refused(command, path).endswith(f"columns are divided by {mark!r}, allowed: ','")
 
 
 def test_describe_shows_what_is_in_a_dataset(config_file, out):

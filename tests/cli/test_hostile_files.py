@@ -317,16 +317,16 @@ def test_a_hostile_file_gives_one_line(seed, tmp_path, monkeypatch):
 ONE = DATASETS["one"]
 KINDS = {
     "ensemble": (DATASETS["ensemble"], "this is an ensemble of 2 datasets"),
-    "lost dim": (ONE.isel(geo=0, drop=True), "'spend' has dims ['channel', 'date'], needed"),
+    "lost dim": (ONE.isel(geo=0, drop=True), "'spend' has dims ['channel', 'date'], allowed"),
     "extra dim": (
         ONE.expand_dims(draw=2),
-        "has dims ['date', 'draw', 'geo'], needed: ['date', 'geo']",
+        "has dims ['date', 'draw', 'geo'], allowed: ['date', 'geo']",
     ),
     "coordinate reset": (ONE.drop_vars("channel"), "the dim 'channel' has no labels"),
     "geo twice": (ONE.assign_coords(geo=["north", "north"]), "'geo' has the label 'north' twice"),
     "dates backwards": (ONE.isel(date=slice(None, None, -1)), "'date' is not in order"),
     "dates as numbers": (ONE.assign_coords(date=range(12)), "'date' has labels of type integer"),
-    "scalar": (ONE.assign(mu=1.0), "'mu' has dims [], needed: ['date', 'geo']"),
+    "scalar": (ONE.assign(mu=1.0), "'mu' has dims [], allowed: ['date', 'geo']"),
     "text": (ONE.assign(y=ONE.y.astype(str)), "'y' has values of type"),
     "gap": (ONE.assign(spend=ONE.spend.where(ONE.date > ONE.date[0])), "'spend' has values that"),
     "no unit": (ONE.assign_attrs(kpi=3), "as its attribute 'kpi'"),

@@ -80,7 +80,7 @@ def ds(file):
 
 
 def same(figure, expected):
-    """Whether JSON has exactly this number, with null for what is no number."""
+    """Whether JSON has exactly this number, with null for what is not a number."""
     if not np.isfinite(expected):
         return figure is None
     return figure == float(expected)

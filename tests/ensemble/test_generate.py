@@ -489,20 +489,20 @@ def test_a_selection_of_an_ensemble_regenerates(chunks: Any) -> None:
     again = regenerate_ensemble(some)
     assert again.identical(some)
     assert again.chunksizes == some.chunksizes
-    with pytest.raises(m.SchemaError, match="no ensemble"):
+    with pytest.raises(m.SchemaError, match="not an ensemble"):
         regenerate_ensemble(m.generate_mmm_dataset())
 
 
 CHANGES: dict[str, tuple[Any, str]] = {
     "dates": (lambda ds: ds.isel(date=slice(10)), "'date' has 10 of 104 entries"),
     "geo": (lambda ds: ds.isel(geo=[0]), "'geo' has 1 of 2 entries"),
-    "one geo": (lambda ds: ds.isel(geo=0), r"needed: \('dataset', 'date', 'geo'.*"),
+    "one geo": (lambda ds: ds.isel(geo=0), r"allowed: \('dataset', 'date', 'geo'.*"),
     "channels": (lambda ds: ds.isel(channel=[0, 1]), "'channel' has 2 of 3 entries"),
     "order": (lambda ds: ds.isel(geo=[1, 0]), "the coordinate 'geo' is not the one"),
     "labels": (lambda ds: ds.assign_coords(geo=["a", "b"]), "the coordinate 'geo' is not the one"),
     "note": (lambda ds: ds.assign_coords(note=1), "the coordinate 'note' is not the one"),
-    "dims": (lambda ds: ds.transpose("geo", ...), r"needed: \('dataset', "),
-    "variable": (lambda ds: ds.assign(share=2 * ds["y"]), "'share' is no variable"),
+    "dims": (lambda ds: ds.transpose("geo", ...), r"allowed: \('dataset', "),
+    "variable": (lambda ds: ds.assign(share=2 * ds["y"]), "'share' is not a variable"),
 }
 
 
@@ -541,9 +541,9 @@ def test_without_a_dataset_there_is_no_ensemble() -> None:
     with pytest.raises(m.SchemaError, match="no datasets left"):
         regenerate_ensemble(ds.isel(dataset=[]))
     for call in (element, config_of_element):
-        with pytest.raises(m.SchemaError, match="no ensemble"):
+        with pytest.raises(m.SchemaError, match="not an ensemble"):
             call(m.generate_mmm_dataset(), 0)
-        with pytest.raises(m.SchemaError, match="no ensemble"):
+        with pytest.raises(m.SchemaError, match="not an ensemble"):
             call(ds.isel(dataset=0), 0)
 
 

@@ -290,7 +290,7 @@ def endless() -> list[Any]:
             "'mine' has the index PandasMultiIndex",
         ),
         *(
-            (lambda ds, name=name: ds.assign({name: ("geo", [1, 2])}), "is no name for a file")
+            (lambda ds, name=name: ds.assign({name: ("geo", [1, 2])}), "is not a name for a file")
             for name in ("a/b", "e\u0301", " a", "a ", "", 1, None, "a\nb", "x" * 300)
         ),
     ],

@@ -67,9 +67,9 @@ def test_arrays_have_a_leading_axis_of_length_1_where_datasets_share_them() -> N
 
 
 def test_a_single_dataset_warns_plainly_and_an_ensemble_once_with_counts() -> None:
-    single, heard = Batch.of(config()), {}
+    single, warned = Batch.of(config()), {}
     where = np.array([False, True, True])
-    many = [Batch((config(),), (4, 5, 6), labels=[7, 8, 9], heard=heard) for _ in range(2)]
+    many = [Batch((config(),), (4, 5, 6), labels=[7, 8, 9], warned=warned) for _ in range(2)]
     assert warnings_of(lambda: single.warn("a", np.array([True]), lambda _: "odd")) == ["odd"]
     assert warnings_of(lambda: many[0].warn("a", ~where & where, "odd")) == []
     words = ["in 2 of 3 datasets made together, as in dataset 8 (seed 5): odd 1"]

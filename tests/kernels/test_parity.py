@@ -460,7 +460,7 @@ def older_is_right(case: Case, x: Values, parameters: Mapping[str, Values]) -> A
         return right
     if case.kind == "hill_function":
         # x**slope and kappa**slope overflow or vanish together, and give inf / inf or 0 / 0;
-        # below zero x**slope is no number, or has the wrong sign.
+        # below zero x**slope is not a number, or has the wrong sign.
         slope, kappa = columns["slope"], columns["kappa"]
         with np.errstate(divide="ignore"):
             largest = slope * np.maximum(np.log10(np.maximum(x, kappa)), 0)

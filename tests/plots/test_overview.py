@@ -340,7 +340,7 @@ def test_a_dataset_without_dates_channels_or_geos_is_refused(name, dim, ds):
     if dim == "channel" and name in ("plot_baseline", "plot_controls"):
         assert getattr(plots, name)(ds.isel(channel=slice(0, 0)))
         return
-    with pytest.raises(SchemaError, match=f"has no {dim}: found 0, needed: at least 1"):
+    with pytest.raises(SchemaError, match=f"has no {dim}: found 0, allowed: at least 1"):
         getattr(plots, name)(ds.isel({dim: slice(0, 0)}), *more)
 
 

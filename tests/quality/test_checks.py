@@ -398,7 +398,7 @@ def test_no_dataset_raises(data, sizes, drop):
     [None, 3, "frame.csv", {"y": [1.0]}, np.zeros((3, 3)), pd.Series([1.0]), xr.DataArray([1.0])],
 )
 def test_only_what_is_no_dataset_raises(data):
-    with pytest.raises(SchemaError, match=r"found a .*needed: an xarray.Dataset with spend"):
+    with pytest.raises(SchemaError, match=r"found a .*allowed: an xarray.Dataset with spend"):
         check_data_quality(data)
 
 

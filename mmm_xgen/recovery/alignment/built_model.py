@@ -81,12 +81,12 @@ def built(mmm: Any) -> Built:
     model, scalers = getattr(mmm, "model", None), getattr(mmm, "scalers", None)
     if model is None or scalers is None:
         raise AlignmentError(
-            f"found {type(mmm).__name__} that is not built, needed: an MMM after "
+            f"found {type(mmm).__name__} that is not built, allowed: an MMM after "
             "build_model(features, target)"
         )
     if tuple(mmm.dims) != ("geo",):
         raise AlignmentError(
-            f"found a model with the dims {tuple(mmm.dims)}, needed: MMM(dims=('geo',), ...), "
+            f"found a model with the dims {tuple(mmm.dims)}, allowed: MMM(dims=('geo',), ...), "
             "also for one geo"
         )
     kind, type_ = _kind(ADSTOCKS, mmm.adstock)

@@ -29,7 +29,7 @@ def group(idata: Any, name: str) -> xr.Dataset:
         return idata
     if not isinstance(idata, xr.DataTree) and not hasattr(idata, "groups"):
         raise AlignmentError(
-            f"found {type(idata).__name__}, needed: an InferenceData, a DataTree or a Dataset"
+            f"found {type(idata).__name__}, allowed: an InferenceData, a DataTree or a Dataset"
         )
     known = groups_of(idata)
     if name not in known:
@@ -50,7 +50,7 @@ def one_draw(prior: Any) -> xr.Dataset:
     for dim in ("chain", "draw"):
         if draws.sizes.get(dim, 1) != 1:
             raise AlignmentError(
-                f"found {draws.sizes[dim]} along {dim!r}, needed: one draw, as in "
+                f"found {draws.sizes[dim]} along {dim!r}, allowed: one draw, as in "
                 f"prior.isel({dim}=0)"
             )
         if dim not in draws.dims:

@@ -233,7 +233,7 @@ def from_meridian_prior(draw: Any, ds: xr.Dataset, *, max_lag: int = DEFAULT_MAX
     if bool((abs(standing - standing.mean("date")) > EQUAL * abs(standing).max()).any()):
         raise AlignmentError(
             "the draw has a time effect that moves, which the generator has no parameter for, "
-            "needed: a model with one knot (knots=1)"
+            "allowed: a model with one knot (knots=1)"
         )
     return xr.Dataset({name: each.reset_coords(drop=True) for name, each in params.items()})
 
@@ -250,7 +250,7 @@ def _check_kinds(ds: xr.Dataset, max_lag: int) -> None:
         for label, found in zip(ds["channel"].values, ds[name].values, strict=True):
             if found != value:
                 raise AlignmentError(
-                    f"found {name} {found} of channel {str(label)!r}, needed: {value}, which is "
+                    f"found {name} {found} of channel {str(label)!r}, allowed: {value}, which is "
                     f"what Meridian has with max_lag {max_lag}"
                 )
 

@@ -17,7 +17,7 @@ from mmm_xgen.export.pymc_marketing import aligned_scale, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 
 # A control that a model may have besides those of the data: how far the window has gone by. No
 # control of the data is called so.
@@ -135,7 +135,7 @@ def _adstock_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found
 
 def _other_adstocks(ds: xr.Dataset, model: Built) -> Reasons:
     """Channels whose carry-over is not the model's, with the reason."""
-    require(ds, "adstock_kind", "l_max", "normalize")
+    check_variables(ds, "adstock_kind", "l_max", "normalize")
     reasons: Reasons = {}
     same_order = _same_order(ds, model)
     for channel in ds["channel"].values:
@@ -164,7 +164,7 @@ def _same_order(ds: xr.Dataset, model: Built) -> bool:
 
 
 def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, Reasons]:
-    require(ds, "saturation_kind", "effect", "spend_unit")
+    check_variables(ds, "saturation_kind", "effect", "spend_unit")
     if not model.saturation:
         return {}, {}
     kind = SATURATIONS[model.saturation]
@@ -189,7 +189,7 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     found = {f"saturation_{name}": empty for name in kind.shown if name not in kind.constants}
     if not same:
         return _masked(found, reasons)
-    require(ds, *(f"saturation_{name}" for name in kind.shown))
+    check_variables(ds, *(f"saturation_{name}" for name in kind.shown))
     part = ds.sel(channel=same)
     channel = aligned_scale(model.channel_scale, part, "channel_scale", ("geo", "channel"))
     target = aligned_scale(model.target_scale, part, "target_scale", ("geo",))
@@ -217,7 +217,7 @@ def _masked(found: Found, reasons: Reasons) -> tuple[Found, Reasons]:
 
 def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     """Intercept: base sales less what the controls count from."""
-    require(ds, "intercept_contribution")
+    check_variables(ds, "intercept_contribution")
     target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
     intercept = ds["intercept_contribution"]
     reasons = []
@@ -293,7 +293,7 @@ def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     if not ds.sizes.get("fourier_mode", 0):
         zero = (0.0 * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
         return {"gamma_fourier": zero}, {}
-    require(ds, "gamma_fourier")
+    check_variables(ds, "gamma_fourier")
     known = [str(mode) for mode in ds["fourier_mode"].values]
     truth = ds["gamma_fourier"] / target
     # A mode that the data lack has a coefficient of zero.
@@ -308,7 +308,7 @@ def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
 
 
 def _noise_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
-    require(ds, "y_sigma")
+    check_variables(ds, "y_sigma")
     target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
     sigma = ds["y_sigma"] / target
     noise = noise_kind(ds)

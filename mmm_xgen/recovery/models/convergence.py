@@ -91,21 +91,21 @@ def not_computed(draws: xr.DataArray) -> dict[str, str]:
     --------
     >>> values = np.random.default_rng(1).normal(size=(1, 100, 1))
     >>> not_computed(xr.DataArray(values, dims=("chain", "draw", "parameter")))
-    {'rhat_max': 'found 1 chain, needed: 2 or more'}
+    {'rhat_max': 'found 1 chain, allowed: 2 or more'}
     """
     values = draws.transpose(*SAMPLE, "parameter").to_numpy()
     n_chains, n_draws, n_parameters = values.shape
     if not n_parameters:
         return dict.fromkeys(FIGURES, "no parameter was sampled")
     if n_draws < DRAWS:
-        return dict.fromkeys(FIGURES, f"found {n_draws} draws in a chain, needed: {DRAWS} or more")
+        return dict.fromkeys(FIGURES, f"found {n_draws} draws in a chain, allowed: {DRAWS} or more")
     # ArviZ ranks draws, and so takes infinity for a number.
     broken = ~np.isfinite(values).all(axis=(0, 1))
     if broken.any():
         why = f"draws that are not finite: {_named(draws, broken)}"
         return dict.fromkeys(FIGURES, why)
     if n_chains < CHAINS:
-        return {"rhat_max": f"found {n_chains} chain, needed: {CHAINS} or more"}
+        return {"rhat_max": f"found {n_chains} chain, allowed: {CHAINS} or more"}
     still = (values == values[:1, :1]).all(axis=(0, 1))
     if still.any():
         return {"rhat_max": f"the same value in all draws: {_named(draws, still)}"}

@@ -22,7 +22,7 @@ def table_of(
         If the fit has a dim `dataset`.
     """
     if "dataset" in statistics.dims:
-        raise ConfigError("found a fit of many datasets, needed: of one; take fit.at(label) first")
+        raise ConfigError("found a fit of many datasets, allowed: of one; take fit.at(label) first")
     figures = {str(name): float(value) for name, value in statistics.items()}
     rank = int(coefficients["kept"].sum())
     lines = [

@@ -38,7 +38,7 @@ from mmm_xgen.recovery.models.transform_search import (
     carried_over,
     search_transforms,
 )
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 
 Transforms = Literal["searched", "true", "total-spend"]
 TRANSFORMS: tuple[Transforms, ...] = ("searched", "true", "total-spend")
@@ -140,7 +140,7 @@ class LeastSquares:
             If there is no such dataset.
         """
         if "dataset" not in self.statistics.dims:
-            raise ConfigError("found a fit of one dataset, needed: one of many", path="dataset")
+            raise ConfigError("found a fit of one dataset, allowed: one of many", path="dataset")
         labels = self.statistics["dataset"].values.tolist()
         if dataset not in labels:
             known = nearest(str(dataset), map(str, labels))
@@ -261,7 +261,7 @@ def fit_least_squares(
     rows = seen.reshape(panel.n_datasets, -1, len(terms))
     y = panel.y / panel.size[..., None]
     regression = regress(rows, y.reshape(panel.n_datasets, -1), names=terms)
-    _require_told_apart(regression, rows, terms, len(own), panel)
+    _check_told_apart(regression, rows, terms, len(own), panel)
     return _labelled(panel, regression, columns, response, found, terms, level)
 
 
@@ -305,12 +305,12 @@ def _response(
 def _true_response(ds: xr.Dataset, panel: Panel) -> FloatArray:
     # What the effect multiplies is the last stage of the response.
     stage = "saturated" if ds.attrs.get("adstock_first", 1) else "carryover"
-    require(ds, stage)
+    check_variables(ds, stage)
     true = stacked(ds[stage], ("channel", "geo", "date"))
     return np.asarray(true * panel.unit[:, None, :, None])
 
 
-def _require_told_apart(
+def _check_told_apart(
     regression: Regression, rows: FloatArray, terms: list[str], n_media: int, panel: Panel
 ) -> None:
     has_spend = np.any(rows != 0, axis=-2)

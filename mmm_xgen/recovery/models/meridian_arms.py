@@ -45,7 +45,7 @@ class MeridianModel:
         Lags of the carry-over, 0 included on top.
     knots : tuple of int, optional
         Positions of the knots of the time effect; Meridian's choice by default: one knot in a
-        national model, one a period where there are several geos.
+        national model, one per period where there are several geos.
     media_prior_type : {"roi", "coefficient"}
         What the prior of a channel's strength is about: ``roi_m`` or ``beta_m``.
     unique_sigma_for_each_geo, hill_before_adstock : bool
@@ -54,7 +54,7 @@ class MeridianModel:
         Channels without saturation.
     priors : mapping of str to tuple
         By parameter, a distribution of TensorFlow Probability and its arguments, numbers or
-        lists with one a channel: ``{"alpha_m": ("Beta", 1.0, 3.0)}``.
+        lists with one per channel: ``{"alpha_m": ("Beta", 1.0, 3.0)}``.
     adapt_share : float
         Share of the ``tune`` draws that the sampler adapts in; the others are burn-in.
     """
@@ -240,7 +240,7 @@ def with_lift_tests(model: MeridianModel, tests: pd.DataFrame) -> MeridianModel:
 
     if model.media_prior_type != "roi":
         raise NotApplicableError(
-            "found lift_tests with priors on coefficients, needed: priors on ROI, the one thing "
+            "found lift_tests with priors on coefficients, allowed: priors on ROI, the one thing "
             "that a lift test tells Meridian; take meridian-default or meridian-matched",
             path="settings.lift_tests",
         )

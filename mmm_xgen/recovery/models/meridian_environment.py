@@ -150,7 +150,7 @@ def _check_python(python: Path, source: str) -> Path:
     found = done.stdout if done.returncode == 0 else "no Meridian"
     if found != VERSION:
         raise MissingDependencyError(
-            f"{source} is {str(python)!r}, which has {found}, needed: google-meridian {VERSION}; "
+            f"{source} is {str(python)!r}, which has {found}, allowed: google-meridian {VERSION}; "
             f"install it there with: {python} -m pip install {' '.join(map(repr, REQUIREMENTS))}"
         )
     return python

@@ -15,7 +15,7 @@ from mmm_xgen.kernels.baseline import yearly_basis
 from mmm_xgen.kernels.calendar import Calendar, Step
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.fit import FitSettings, training_dates
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 
 GeoResponse = Literal["per_capita", "common"]
 RESPONSES: tuple[GeoResponse, ...] = ("per_capita", "common")
@@ -75,14 +75,14 @@ def panel_of(ds: xr.Dataset, *, train_end: str | None, geo_response: GeoResponse
         If there is no such geo response, or `train_end` leaves no date.
     """
     if not isinstance(ds, xr.Dataset):
-        raise SchemaError(f"found {type(ds).__name__}, needed: an xarray.Dataset")
-    require(ds, "date", "y", "spend")
+        raise SchemaError(f"found {type(ds).__name__}, allowed: an xarray.Dataset")
+    check_variables(ds, "date", "y", "spend")
     for dim in ("geo", "channel", "control"):
         if dim in ds.indexes and not ds.indexes[dim].is_unique:
-            raise SchemaError(f"found two entries of one name along {dim!r}, needed: own names")
+            raise SchemaError(f"found two entries of one name along {dim!r}, allowed: own names")
     many = ds.sizes.get("dataset", 1)
     if not (many and ds.sizes["date"] and ds.sizes["geo"] and ds.sizes["channel"]):
-        raise SchemaError(f"found sizes {dict(ds.sizes)}, needed: 1 or more of each but controls")
+        raise SchemaError(f"found sizes {dict(ds.sizes)}, allowed: 1 or more of each but controls")
     n_train = len(training_dates(ds, FitSettings(train_end=train_end)))
     calendar = _calendar(ds)
     spend = _array(ds, "spend", ("channel", "geo", "date"), lowest=0)
@@ -175,7 +175,7 @@ def _array(
     open_lowest: bool = False,
 ) -> FloatArray:
     """A variable as checked numbers with dims (dataset, *dims)."""
-    require(ds, name)
+    check_variables(ds, name)
     values = stacked(ds[name], dims)
     wrong = ~np.isfinite(values) | (values < lowest) | (open_lowest & (values == lowest))
     if wrong.any():
@@ -190,7 +190,7 @@ def _array(
             for dim, label in known.items()
         )
         bound = "" if lowest == -np.inf else f" {'above' if open_lowest else 'at least'} {lowest:g}"
-        raise SchemaError(f"{name!r} is {values[place]:g} at {at}; needed: a finite number{bound}")
+        raise SchemaError(f"{name!r} is {values[place]:g} at {at}; allowed: a finite number{bound}")
     return values
 
 

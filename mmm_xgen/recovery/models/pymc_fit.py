@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from mmm_xgen.dataset import in_memory
-from mmm_xgen.errors import ConfigError, NotApplicableError, nearest, require_packages
+from mmm_xgen.errors import ConfigError, NotApplicableError, check_packages, nearest
 from mmm_xgen.export.pymc_marketing import model_inputs
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import fourier_basis
@@ -110,7 +110,7 @@ def fit_pymc(ds: xr.Dataset, settings: FitSettings, build: Build) -> Fit:
     MissingDependencyError
         If the sampler is not installed.
     """
-    require_packages(f"the sampler {settings.sampler!r} needs", *SAMPLERS[settings.sampler])
+    check_packages(f"the sampler {settings.sampler!r} needs", *SAMPLERS[settings.sampler])
     # Libraries are imported once in a process, which is no time of this fit.
     model_class()
     started = time.perf_counter()

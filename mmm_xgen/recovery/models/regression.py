@@ -107,7 +107,7 @@ def regress(columns: FloatArray, y: FloatArray, *, names: list[str]) -> Regressi
     columns : array, dims (..., row, column)
         Their order is that of precedence.
     y : array, dims (..., row)
-    names : list of str, one a column
+    names : list of str, one per column
         What the columns are called in messages.
 
     Raises
@@ -128,7 +128,7 @@ def regress(columns: FloatArray, y: FloatArray, *, names: list[str]) -> Regressi
     kept = independent(columns)
     if n_rows <= kept.sum(axis=-1).max(initial=0):
         raise SchemaError(
-            f"found {n_rows} rows (dates x geos) for {n_columns} columns, needed: more rows than "
+            f"found {n_rows} rows (dates x geos) for {n_columns} columns, allowed: more rows than "
             f"columns; give more dates, or fewer of: {', '.join(names)}"
         )
     q, r = np.linalg.qr(_augmented(columns, kept))

@@ -32,7 +32,7 @@ from mmm_xgen.recovery.plots.panels import ESTIMATE, draw_intervals, interval_le
 from mmm_xgen.recovery.plots.series import by_size, known
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.returns.roas import roas
 
 # Intervals are cut at this multiple of the largest truth or median.
@@ -85,7 +85,7 @@ def plot_roas(
     >>> [label.get_text() for label in axes.get_yticklabels()]
     ['Seasonal', 'Trend', 'On-Off']
     """
-    require(ds, "spend")
+    check_variables(ds, "spend")
     known(estimates, "roas")
     truth = roas(ds, window=window_of(ds, FitSettings(train_end=train_end)))
     quantiles = estimates["roas"].quantile(list(QUANTILES), dim=SAMPLE, skipna=False)
@@ -185,7 +185,7 @@ def plot_parameters(
 
 @dataclass(frozen=True)
 class _Forest:
-    """Intervals of one parameter, one a row, with the truths."""
+    """Intervals of one parameter, one per row, with the truths."""
 
     title: str
     names: list[str]

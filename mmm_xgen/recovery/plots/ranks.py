@@ -42,7 +42,7 @@ def plot_ranks(
     Parameters
     ----------
     ranks : mapping of str to array, dims (fit,)
-        Values of the metric ``rank`` by the name of what they are of, one a fit; see
+        Values of the metric ``rank`` by the name of what they are of, one per fit; see
         `independent_ranks`.
     probability : float
         Of the bands: for each bar on its own, and for the whole curve at once.
@@ -71,7 +71,7 @@ def plot_ranks(
     ['none detected (p = 1)', 'estimates too high (p < 0.001)']
     """
     if not ranks:
-        raise ConfigError("found no ranks, needed: at least one name with its ranks", path="ranks")
+        raise ConfigError("found no ranks, allowed: at least one name with its ranks", path="ranks")
     chosen = page_of(list(ranks), page, PAIRS, "ranks")
     n = len(chosen.names)
     with blank(figsize, 1.4 + 1.75 * n, 0.85 * WIDTH) as figure:

@@ -28,7 +28,7 @@ from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.plots.panels import BAND, ESTIMATE, OPAQUE, SHADE, TRUTH
 from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.curves import response_curve
 
 # Series of more dates get smaller dots.
@@ -79,7 +79,7 @@ def plot_predictive(
     >>> [axes.get_title(loc="left") for axes in plot_predictive(ds, series).axes]
     ['geo_a', 'geo_b']
     """
-    require(ds, "y", "mu")
+    check_variables(ds, "y", "mu")
     name = "y" if "y" in series else "mu"
     known(series, name, f"{name}_mean")
     geos = page_of(by_size(ds["mu"].sum("date")), page, MOST_PANELS, "geos")
@@ -153,7 +153,7 @@ def plot_contributions(
     >>> [axes.get_title(loc="left") for axes in figure.axes]
     ['Seasonal', 'On-Off', 'Trend']
     """
-    require(ds, "mu", "channel_contribution")
+    check_variables(ds, "mu", "channel_contribution")
     name = "channel_contribution"
     known(series, name, f"{name}_mean")
     geos = by_size(ds["mu"].sum("date"))
@@ -227,7 +227,7 @@ def plot_response_curves(
     >>> [axes.get_title(loc="left") for axes in figure.axes]
     ['Seasonal', 'On-Off', 'Trend']
     """
-    require(ds, "spend", "channel_contribution")
+    check_variables(ds, "spend", "channel_contribution")
     known(estimates, "response_curve")
     settings = FitSettings(train_end=train_end)
     grid = np.asarray(estimates["multiplier"].values, dtype=float)

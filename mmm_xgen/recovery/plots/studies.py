@@ -286,7 +286,7 @@ def row_names(table: pd.DataFrame, of: str = MODEL) -> pd.Series:
 def filled(table: pd.DataFrame, what: str) -> pd.DataFrame:
     """Return the table if it has a row."""
     if table.empty:
-        raise ConfigError(f"found no {what}, needed: one row at least")
+        raise ConfigError(f"found no {what}, allowed: one row at least")
     return table
 
 

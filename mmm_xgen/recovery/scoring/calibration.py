@@ -77,7 +77,7 @@ def uniformity(
     ----------
     ranks : array, dims (fit,)
         Values of the metric ``rank``, between 0 and 1; missing ones do not count. They should
-        be independent: one a fit, not several channels of one.
+        be independent: one per fit, not several channels of one.
     bins : int
         Bins of the chi-square test; fewer if there are not 5 ranks a bin.
     probability : float
@@ -109,7 +109,7 @@ def uniformity(
     n = len(ranks)
     if n < 2 * EXPECTED or not np.all((ranks >= 0) & (ranks <= 1)):
         raise ConfigError(
-            f"found {n} ranks, needed: at least {2 * EXPECTED}, all from 0 to 1", path="ranks"
+            f"found {n} ranks, allowed: at least {2 * EXPECTED}, all from 0 to 1", path="ranks"
         )
     if not 0 < probability < 1:
         raise ConfigError(f"found {probability}, allowed: between 0 and 1", path="probability")

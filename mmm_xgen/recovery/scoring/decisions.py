@@ -95,7 +95,7 @@ def _within_bounds(ds: xr.Dataset, curves: xr.DataArray) -> tuple[FloatArray, Fl
     low, high = 1 - MOST_CHANGE, 1 + MOST_CHANGE
     if not (grid[0] <= low + 1e-9 and grid[-1] >= high - 1e-9 and np.isclose(grid, 1).any()):
         raise SchemaError(
-            f"found response curves at the multipliers {grid.tolist()}, needed: from {low:g} or "
+            f"found response curves at the multipliers {grid.tolist()}, allowed: from {low:g} or "
             f"less to {high:g} or more, with 1"
         )
     like = xr.DataArray(

@@ -33,7 +33,7 @@ def samples(draws: xr.DataArray, like: xr.DataArray) -> FloatArray:
     missing = [str(dim) for dim in like.dims if dim not in draws.dims]
     if extra or missing:
         raise AlignmentError(
-            f"the draws of {name!r} have dims {tuple(map(str, draws.dims))}, needed: "
+            f"the draws of {name!r} have dims {tuple(map(str, draws.dims))}, allowed: "
             f"{(*SAMPLE, *map(str, like.dims))}"
         )
     for dim in like.dims:

@@ -22,7 +22,7 @@ POSITIVE = ("effect", "intercept_contribution", "y_sigma", "saturation_beta")
 
 
 def scale_of(ds: xr.Dataset, name: str) -> xr.DataArray:
-    """Link scale of a parameter, one a channel where kinds differ: log, logit or identity.
+    """Link scale of a parameter, one per channel where kinds differ: log, logit or identity.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def scale_of(ds: xr.Dataset, name: str) -> xr.DataArray:
             getattr(kinds[stage][str(kind)].parameters.get(parameter), "domain", None)
             for kind in ds[f"{stage}_kind"].values
         ]
-        # A kind's own amplitude, as far as it is no parameter of the curve, is positive.
+        # A kind's own amplitude, as far as it is not a parameter of the curve, is positive.
         links = [getattr(domain, "link", "identity") for domain in domains]
         return xr.DataArray(links, dims="channel", coords={"channel": ds["channel"].values})
     if stage in ("trend", "noise"):

@@ -370,7 +370,7 @@ def _parameters(
                 continue
             truth = _bare(truth.isel(geo=0))
         if "geo" in draws.dims and "geo" not in truth.dims:
-            not_scored[name] = "one a geo, but its truth is one for all geos"
+            not_scored[name] = "one per geo, but its truth is one for all geos"
             continue
         scale = scale_of(ds, name)
         dims = (*truth.dims, "sample")

@@ -180,7 +180,7 @@ def _work(unit: Unit, out: Path, folder: Path, stats: dict[str, Any], module: st
     before = time.perf_counter()
     fit = model(ds, unit.fit_settings)
     if not isinstance(fit, Fit):
-        raise ConfigError(f"model {unit.model!r} returned {type(fit).__name__}, needed: Fit")
+        raise ConfigError(f"model {unit.model!r} returned {type(fit).__name__}, allowed: Fit")
     stats["timings"] = {"total": time.perf_counter() - before, **fit.timings}
     stats["diagnostics"] = dict(fit.diagnostics)
     stats["not_computed"] = dict(fit.not_computed)

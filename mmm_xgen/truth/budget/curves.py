@@ -14,13 +14,13 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute, stages
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import Constraints
 from mmm_xgen.truth.budget.revenue_curves import Panel, panel_of
 from mmm_xgen.truth.media import spend_of, value_and_slope
 from mmm_xgen.truth.what_if.counterfactual import (
     Window,
-    refuse_foreign_contribution,
+    check_contributions,
     window_periods,
 )
 
@@ -82,7 +82,7 @@ def response_curve(
         Currency for the whole window instead, the same grid for every curve, spread as the
         historical pattern, or flat where there is none (over geos by population).
     by : {"channel", "total"} or ("geo", "channel"), default "channel"
-        One curve a channel, one a geo and channel, or one of all media together, whose spend
+        One curve a channel, one per geo and channel, or one of all media together, whose spend
         moves in proportion.
     window : str, slice, pair or date, optional
         Dates whose spend moves and whose sales count, as for
@@ -122,14 +122,14 @@ def response_curve(
     >>> bool((total.diff("spend") > 0).all())
     True
     """
-    require(ds, "spend", "channel_contribution", "revenue_per_kpi", "population")
+    check_variables(ds, "spend", "channel_contribution", "revenue_per_kpi", "population")
     if multipliers is not None and spend is not None:
         raise ConfigError("found both multipliers and spend; give one grid or the other")
     kept = _kept(by)
     name = "multiplier" if spend is None else "spend"
     chosen = multipliers if spend is None else spend
     grid = MULTIPLIERS if chosen is None else _check_grid(name, chosen)
-    refuse_foreign_contribution(ds)
+    check_contributions(ds)
     periods = window_periods(ds, window)
     panel = panel_of(ds, periods, per_geo="geo" in kept)
 
@@ -205,7 +205,7 @@ def efficiency_frontier(
     """
     from mmm_xgen.truth.budget.optimum import optimize_allocation
 
-    require(ds, "spend", "mu")
+    check_variables(ds, "spend", "mu")
     periods = window_periods(ds, window)
     today = float(spend_of(ds)[..., periods].sum())
     grid = BUDGETS * today if budgets is None else _check_grid("budgets", budgets)

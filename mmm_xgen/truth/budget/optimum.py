@@ -10,7 +10,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import respond
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import ROUNDING, Bounds, Constraints, bounds_of
 from mmm_xgen.truth.budget.global_search import maximize
 from mmm_xgen.truth.budget.local_search import Problem
@@ -20,9 +20,9 @@ from mmm_xgen.truth.media import NEXT_TO_NOTHING, channel_label, spend_of
 from mmm_xgen.truth.what_if.counterfactual import (
     MEDIA_DIMS,
     Window,
+    check_contributions,
     full_plan,
     geo_positions,
-    refuse_foreign_contribution,
     window_periods,
 )
 
@@ -122,10 +122,10 @@ def optimize_allocation(
     >>> bool(best.gap_bound < 1e-3 * best.revenue.sum())
     True
     """
-    require(ds, *NEEDED)
+    check_variables(ds, *NEEDED)
     if not isinstance(per_geo, bool):
         raise ConfigError(f"found {shown(per_geo)}, allowed: True, False", path="per_geo")
-    refuse_foreign_contribution(ds)
+    check_contributions(ds)
     periods = window_periods(ds, window)
     panel = panel_of(ds, periods, per_geo=per_geo)
     if not np.isfinite(panel.revenue).all():
@@ -209,8 +209,8 @@ def regret(
     >>> bool(abs(regret(ds, optimize_allocation(ds)).regret_percent_of_media) < 1e-6)
     True
     """
-    require(ds, *NEEDED, "mu")
-    refuse_foreign_contribution(ds)
+    check_variables(ds, *NEEDED, "mu")
+    check_contributions(ds)
     if not isinstance(per_geo, bool | None):
         raise ConfigError(f"found {shown(per_geo)}, allowed: True, False, None", path="per_geo")
     periods = window_periods(ds, window)
@@ -258,12 +258,12 @@ def _plan_of(
     """Plan of an allocation, and whether the allocation has dim geo."""
     has_geos = False
     if isinstance(allocation, xr.Dataset):
-        require(allocation, "spend")
+        check_variables(allocation, "spend")
         has_geos = "geo" in allocation.get("optimal_spend", xr.DataArray()).dims
         allocation = allocation["spend"]
     if not isinstance(allocation, xr.DataArray):
         raise SchemaError(
-            f"allocation: found {shown(allocation)}, needed: a DataArray with dims (channel), "
+            f"allocation: found {shown(allocation)}, allowed: a DataArray with dims (channel), "
             "(geo, channel) or (date, geo, channel), or an xarray.Dataset with such spend"
         )
     plan = ds["spend"].transpose(*MEDIA_DIMS).astype(float).copy()
@@ -273,7 +273,7 @@ def _plan_of(
         return plan, has_geos
     if dims not in ({"channel"}, {"geo", "channel"}):
         raise AlignmentError(
-            f"the allocation has dims {tuple(allocation.dims)}, needed: (channel), (geo, channel) "
+            f"the allocation has dims {tuple(allocation.dims)}, allowed: (channel), (geo, channel) "
             "or (date, geo, channel)"
         )
     per_geo = "geo" in dims

@@ -24,9 +24,9 @@ from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import POSITIVE, REAL, Domain, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.response import Media, amplitude_names, lag_weights, stages
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import contribution, derivative, history_of, media_from, spend_of
-from mmm_xgen.truth.what_if.counterfactual import refuse_foreign_contribution
+from mmm_xgen.truth.what_if.counterfactual import check_contributions
 
 BASELINE = ("intercept_contribution", "gamma_fourier", "gamma_seasonal", "event_effect")
 CONTROLS = ("gamma_control", "control_elasticity")
@@ -122,21 +122,21 @@ def model_of(ds: xr.Dataset) -> Model:
     """
     config = config_of(ds)
     calendar = config.calendar.window()
-    require(ds, "spend", "intercept_contribution", "y_sigma")
+    check_variables(ds, "spend", "intercept_contribution", "y_sigma")
     if ds.sizes["date"] != calendar.n_periods:
         raise SchemaError(
-            f"found {ds.sizes['date']} dates, needed: all {calendar.n_periods} that the Dataset "
+            f"found {ds.sizes['date']} dates, allowed: all {calendar.n_periods} that the Dataset "
             "was generated with, since trend and carry-over count from the first"
         )
     found = [str(name) for name in ds["channel"].values]
     if sorted(found) != sorted(config.channel_names):
         raise SchemaError(
-            f"found the channels {found}, needed: all of {config.channel_names}, which make "
+            f"found the channels {found}, allowed: all of {config.channel_names}, which make "
             "the expected sales; select channels in the result"
         )
     media = media_from(ds)
-    refuse_foreign_contribution(ds)
-    _reject_unknown_truth(ds, media)
+    check_contributions(ds)
+    _check_unknown_truth(ds, media)
     control = np.empty((0, ds.sizes["geo"], ds.sizes["date"]))
     if ds.sizes.get("control", 0):
         control = ds["control_value"].transpose("control", "geo", "date").to_numpy()
@@ -161,14 +161,14 @@ def _baseline_truth(ds: xr.Dataset, config: MMMDataConfig) -> dict[str, FloatArr
     for name in (*BASELINE, *CONTROLS, "control_reference", *trend):
         dims = describe(name).dims
         if name in ds:
-            require(ds, name)
+            check_variables(ds, name)
             truth[name] = np.asarray(ds[name].transpose(*dims).to_numpy(), dtype=float)
         else:
             truth[name] = np.empty([ds.sizes.get(dim, 0) for dim in dims])
     return truth
 
 
-def _reject_unknown_truth(ds: xr.Dataset, media: Media) -> None:
+def _check_unknown_truth(ds: xr.Dataset, media: Media) -> None:
     base = ds["intercept_contribution"].to_numpy()
     for name, values in {"effect": media.amplitude, "intercept_contribution": base}.items():
         if not np.all(np.isfinite(values)):

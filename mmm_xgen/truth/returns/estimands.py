@@ -7,7 +7,7 @@ import xarray as xr
 
 from mmm_xgen.dataset import VARIED, coordinate_of, varied_paths
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.returns.incremental import (
     STORED,
     Arrays,
@@ -196,7 +196,7 @@ def estimands(
     >>> estimands(ds, window="2022", freq="QS").mroas.sizes
     Frozen({'period': 4, 'geo': 2, 'channel': 3})
     """
-    require(ds, "spend", "channel_contribution", "revenue_per_kpi", "mu", "population")
+    check_variables(ds, "spend", "channel_contribution", "revenue_per_kpi", "mu", "population")
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
     together, with_shapes = "geo" in over, "channel" not in over
@@ -334,7 +334,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     >>> totals["channel_contribution"].dims
     ('geo', 'channel')
     """
-    require(ds, *PARTS, *OUTCOMES)
+    check_variables(ds, *PARTS, *OUTCOMES)
     ds = ds.assign(channel_contribution=checked_contribution(ds))
     totals = {}
     for name in (*PARTS, *OUTCOMES):

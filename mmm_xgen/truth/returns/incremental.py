@@ -22,10 +22,10 @@ from mmm_xgen.response import (
     response_parameters,
     stages,
 )
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import after_the_last, derivative, variable_of
 from mmm_xgen.truth.returns.windows import Windows
-from mmm_xgen.truth.what_if.counterfactual import refuse_unequal
+from mmm_xgen.truth.what_if.counterfactual import check_equal
 
 NEEDED = (
     "spend",
@@ -194,7 +194,7 @@ def of_response(
         If `ds` lacks a variable, has other dims, or has contributions that do not follow from its
         spend. For lazy data, this is raised at the computation.
     """
-    require(ds, *NEEDED)
+    check_variables(ds, *NEEDED)
     names = [*NEEDED, *response_parameters(ds)]
     names += ["spend_history"] if "spend_history" in ds else []
     # The function is sent with each task, so it holds labels only and no numbers.
@@ -242,7 +242,7 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
     spend, revenue = after_the_last(numbers["spend"], numbers["revenue_per_kpi"], n_after)
     _, saturated, response = stages(spend, media, weights, past)
     contribution = contribute(response, media)
-    refuse_unequal(stored, contribution[..., : stored.shape[-1]])
+    check_equal(stored, contribution[..., : stored.shape[-1]])
     if past is not None:
         past = np.broadcast_to(past, (*spend.shape[:-1], past.shape[-1]))
         spend = np.concatenate([past, spend], axis=-1)
@@ -269,7 +269,7 @@ def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
         If the contributions do not follow from the spend and the parameters. For lazy data, this is
         raised at the computation.
     """
-    require(ds, "spend", "channel_contribution")
+    check_variables(ds, "spend", "channel_contribution")
     if "reason" in ds.variables.get("effect", xr.Variable((), 0.0)).attrs:
         return ds["channel_contribution"]
     (checked,) = of_response(

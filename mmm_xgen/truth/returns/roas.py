@@ -12,7 +12,7 @@ import xarray as xr
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import outlasts_data
 from mmm_xgen.truth.returns.incremental import Arrays, Response, checked_contribution, of_response
 from mmm_xgen.truth.returns.windows import Windows, windows_of
@@ -106,7 +106,7 @@ def roas(
     >>> roas(ds, by=("geo", "channel"), freq="QS").sizes
     Frozen({'period': 8, 'geo': 2, 'channel': 3})
     """
-    require(ds, "spend", "channel_contribution", "revenue_per_kpi")
+    check_variables(ds, "spend", "channel_contribution", "revenue_per_kpi")
     check_carryout(with_carryout, within_data)
     over, windows = summed_over(by), windows_of(ds, window, freq)
     if with_carryout:
@@ -200,7 +200,7 @@ def mroas(
     >>> bool(abs(mroas(ds, delta=1e-4) - mroas(ds)).max() < 1e-3)
     True
     """
-    require(ds, "spend")
+    check_variables(ds, "spend")
     check_carryout(with_carryout, within_data)
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
@@ -274,7 +274,7 @@ def attribution(
     """
     if of not in ("sales", "media"):
         raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
-    require(ds, "channel_contribution", "mu")
+    check_variables(ds, "channel_contribution", "mu")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     whole = ds["mu"] if of == "sales" else None
     part = share(checked_contribution(ds), whole, over, windows).rename("attribution")
@@ -327,7 +327,7 @@ def cost_per_incremental(
     >>> (1 / cost_per_incremental(ds)).values.round(3).tolist()
     [2.4, 1.5, 3.0]
     """
-    require(ds, "spend", "channel_contribution")
+    check_variables(ds, "spend", "channel_contribution")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     spend = total(ds["spend"], over, windows)
     result = cost(spend, total(checked_contribution(ds), over, windows))

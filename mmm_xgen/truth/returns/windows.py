@@ -11,7 +11,7 @@ from mmm_xgen.aggregate import TARGETS, Dates, first_days
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.what_if.counterfactual import Window, window_periods
 
 FREQUENCIES = ("D", *TARGETS)
@@ -121,7 +121,7 @@ def windows_of(ds: xr.Dataset, window: Window = None, freq: str | None = None) -
     >>> windows.lengths, windows.describe()
     (array([13., 13., 13., 13.]), '2022-01-03 to 2022-12-26')
     """
-    require(ds, "date")
+    check_variables(ds, "date")
     if freq is not None and freq not in FREQUENCIES:
         raise ConfigError(f"found {shown(freq)}, {nearest(str(freq), FREQUENCIES)}", path="freq")
     dates = ds["date"].to_numpy()

@@ -18,7 +18,7 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute, lag_weights, per_effect, stages
-from mmm_xgen.schema import describe, require
+from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import (
     array_of,
     channel_label,
@@ -91,12 +91,12 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     >>> bool(abs(lost - ds.channel_contribution.sel(channel="Trend")).max() < 1e-9)
     True
     """
-    require(ds, "spend", "effect", *RESPONSES, "mu", "noise", "y")
+    check_variables(ds, "spend", "effect", *RESPONSES, "mu", "noise", "y")
     plan = full_plan(ds, spend)
     extra = plan.dims[:-3]
     new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
     changed = new_spend != spend_of(ds)
-    refuse_foreign_contribution(ds)
+    check_contributions(ds)
     if not extra and not changed.any():
         return ds.copy()
 
@@ -151,7 +151,7 @@ def _stamped(simulated: xr.Dataset, plan: xr.DataArray, changed: NDArray[np.bool
     return simulated
 
 
-def refuse_foreign_contribution(ds: xr.Dataset) -> None:
+def check_contributions(ds: xr.Dataset) -> None:
     """Raise if contributions do not follow from the spend: every what-if would be wrong.
 
     Parameters
@@ -165,12 +165,12 @@ def refuse_foreign_contribution(ds: xr.Dataset) -> None:
         If stored and computed contributions differ, as after a cut of dates or a change of
         spend alone.
     """
-    require(ds, "spend", "channel_contribution")
+    check_variables(ds, "spend", "channel_contribution")
     today = contribution(spend_of(ds), media_from(ds), history_of(ds))
-    refuse_unequal(array_of(ds, "channel_contribution", "channel", "geo", "date"), today)
+    check_equal(array_of(ds, "channel_contribution", "channel", "geo", "date"), today)
 
 
-def refuse_unequal(stored: FloatArray, today: FloatArray) -> None:
+def check_equal(stored: FloatArray, today: FloatArray) -> None:
     """Raise if contributions, dims (..., channel, geo, date), do not follow from the spend.
 
     Raises
@@ -295,7 +295,7 @@ def full_plan(ds: xr.Dataset, spend: xr.DataArray) -> xr.DataArray:
         if dim not in spend.dims and dim in spend.coords:
             spend = spend.expand_dims(dim)
         if dim not in spend.dims:
-            raise AlignmentError(f"spend has dims {spend.dims}, needed: date, geo and channel")
+            raise AlignmentError(f"spend has dims {spend.dims}, allowed: date, geo and channel")
     extra = [str(dim) for dim in spend.dims if dim not in MEDIA_DIMS]
     for dim in extra:
         if dim in ds.dims or dim in ds.variables:

@@ -15,7 +15,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, lag_weights
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.streams import stream
 from mmm_xgen.truth.media import (
     after_the_last,
@@ -28,9 +28,9 @@ from mmm_xgen.truth.media import (
 )
 from mmm_xgen.truth.what_if.counterfactual import (
     Window,
+    check_contributions,
     full_plan,
     geo_positions,
-    refuse_foreign_contribution,
     window_periods,
 )
 
@@ -155,17 +155,17 @@ def lift_test(
     0  x2-Trend  geo_a    307.0   20.0         311.2
     1  x2-Trend  geo_b    141.6   20.0         176.9
     """
-    require(ds, "spend")
+    check_variables(ds, "spend")
     name, geo_labels = channel_label(ds, channel), _geo_labels(ds, geos)
     periods = window_periods(ds, window)
     length = periods.stop - periods.start
     _check(change, estimand, seed, labels)
     error = _errors(se, geo_labels)
     part = ds.sel(channel=[name], geo=geo_labels)
-    refuse_foreign_contribution(part)
+    check_contributions(part)
     base = spend_of(part if spend is None else part.assign(spend=_one_plan(ds, spend, part)))
     level = base[0, :, periods].mean(axis=-1)
-    _require_spend(level, geo_labels, name, change)
+    _check_spend(level, geo_labels, name, change)
 
     media = media_from(part)
     after = 0 if within_data else media.l_max[0] - 1
@@ -184,7 +184,7 @@ def lift_test(
     z = stream(int(seed), "lift test", *path).standard_normal(ds.sizes["geo"])
     estimate = true + error * z[geo_positions(ds, geo_labels)]
     if not allow_any_sign:
-        _refuse_wrong_sign(estimate, change, name, geo_labels)
+        _check_sign(estimate, change, name, geo_labels)
     column = str(part["channel_column"].item())
     return pd.DataFrame(
         {
@@ -257,7 +257,7 @@ def _one_plan(ds: xr.Dataset, spend: xr.DataArray, part: xr.Dataset) -> xr.DataA
     return plan.sel(channel=part["channel"].values, geo=part["geo"].values)
 
 
-def _require_spend(level: FloatArray, geos: list[str], channel: str, change: float) -> None:
+def _check_spend(level: FloatArray, geos: list[str], channel: str, change: float) -> None:
     for geo, spent in zip(geos, level, strict=True):
         if spent == 0:
             raise ConfigError(
@@ -266,7 +266,7 @@ def _require_spend(level: FloatArray, geos: list[str], channel: str, change: flo
             )
 
 
-def _refuse_wrong_sign(estimate: FloatArray, change: float, channel: str, geos: list[str]) -> None:
+def _check_sign(estimate: FloatArray, change: float, channel: str, geos: list[str]) -> None:
     for geo, value in zip(geos, estimate, strict=True):
         if value * change < 0:
             raise ConfigError(
@@ -376,7 +376,7 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     if missing or test.empty:
         lacks = f"no column {missing[0]!r}" if missing else "no row"
         raise SchemaError(f"the test has {lacks}; pass a frame that lift_test made")
-    _refuse_repeated_geo(test)
+    _check_repeated_geo(test)
     weight = test["n_periods"] * test["revenue_per_kpi"] * test["lift_factor"]
     sums = test[TEST].assign(
         revenue=weight * test["delta_y"],
@@ -406,7 +406,7 @@ def meridian_roi_prior(test: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _refuse_repeated_geo(test: pd.DataFrame) -> None:
+def _check_repeated_geo(test: pd.DataFrame) -> None:
     repeated = test[test.duplicated([*TEST, "geo"])]
     if repeated.empty:
         return
@@ -438,7 +438,7 @@ def meridian_calibration_period(ds: xr.Dataset, prior: pd.DataFrame) -> xr.DataA
     Raises
     ------
     SchemaError
-        If `prior` is no frame of `meridian_roi_prior`.
+        If `prior` is not a frame of `meridian_roi_prior`.
 
     Examples
     --------
@@ -449,12 +449,12 @@ def meridian_calibration_period(ds: xr.Dataset, prior: pd.DataFrame) -> xr.DataA
     >>> period.sum("date").to_series().to_dict()
     {'Seasonal': 104, 'Trend': 5, 'On-Off': 104}
     """
-    require(ds, "spend")
+    check_variables(ds, "spend")
     is_frame = isinstance(prior, pd.DataFrame)
     missing = [name for name in ("channel", "start", "end") if is_frame and name not in prior]
     if missing or not is_frame:
         found = f"a frame without {missing[0]!r}" if missing else type(prior).__name__
-        raise SchemaError(f"found {found}, needed: a frame that meridian_roi_prior made")
+        raise SchemaError(f"found {found}, allowed: a frame that meridian_roi_prior made")
     shape = (ds.sizes["date"], ds.sizes["channel"])
     period = xr.DataArray(
         np.zeros(shape, dtype=bool),

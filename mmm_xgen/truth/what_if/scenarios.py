@@ -16,14 +16,14 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, XgenError, nearest
 from mmm_xgen.response import respond
-from mmm_xgen.schema import require
+from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import carryout_periods, channel_label, outlasts_data, variable_of
 from mmm_xgen.truth.what_if.counterfactual import (
     MEDIA_DIMS,
     Window,
+    check_contributions,
     full_plan,
     geo_positions,
-    refuse_foreign_contribution,
     window_periods,
 )
 
@@ -102,7 +102,7 @@ def change_investment(
     >>> bool(abs(added.sum() - may / 2) < 1e-9)
     True
     """
-    require(ds, "spend")
+    check_variables(ds, "spend")
     _check_change(to, by)
     where = {
         "channel": [str(name) for name in ds["channel"].values].index(channel_label(ds, channel)),
@@ -189,7 +189,7 @@ def predict_impact(
     name, periods = channel_label(ds, channel), window_periods(ds, window)
     chosen = {"channel": [name], "geo": ds["geo"].values[geo_positions(ds, geo)].tolist()}
     part = ds.sel(chosen)
-    refuse_foreign_contribution(part)
+    check_contributions(part)
     changed = plan.sel(chosen)
     carryout = int(carryout_periods(part).item())
     complete = not bool(((changed != part["spend"]) & outlasts_data(part)).any())
@@ -298,12 +298,12 @@ def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.D
     >>> bool(table.incremental_sales.sel(scenario="no Trend") < 0)
     True
     """
-    require(ds, "spend", "mu", "revenue_per_kpi", "channel_contribution")
+    check_variables(ds, "spend", "mu", "revenue_per_kpi", "channel_contribution")
     if not isinstance(scenarios, Mapping) or not scenarios:
         raise ConfigError(
             f"found {shown(scenarios)}, allowed: a mapping of at least one name to a scenario"
         )
-    refuse_foreign_contribution(ds)
+    check_contributions(ds)
     today = respond(ds["spend"], ds)
     rows = [_row(ds, _plan(ds, str(name), plan), today) for name, plan in scenarios.items()]
     names = xr.DataArray(list(map(str, scenarios)), dims="scenario", name="scenario")

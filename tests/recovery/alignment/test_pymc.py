@@ -230,7 +230,7 @@ def test_a_draw_of_the_prior_generates_its_own_data() -> None:
     assert worst(made.channel_contribution, theirs) < 1e-10
     mu = fit_of(ds, SETTINGS, mmm, draw[[v.name for v in mmm.model.free_RVs]]).estimates.mu
     assert worst(made.mu, mu.isel(chain=0, draw=0)) < 1e-10
-    with pytest.raises(AlignmentError, match="found 20 along 'draw', needed: one draw"):
+    with pytest.raises(AlignmentError, match="found 20 along 'draw', allowed: one draw"):
         from_pymc_prior(prior, mmm)
 
 
@@ -554,7 +554,7 @@ def test_errors_say_what_is_needed() -> None:
         adstock=adstock,
         saturation=saturation,
     )
-    with pytest.raises(AlignmentError, match="not built, needed: an MMM after build_model"):
+    with pytest.raises(AlignmentError, match="not built, allowed: an MMM after build_model"):
         to_pymc_truth(ds, mmm)
     built = built_model(ds, SETTINGS, matched)
     with pytest.raises(AlignmentError, match="there is no group named 'posterior'"):

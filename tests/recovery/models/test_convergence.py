@@ -80,8 +80,8 @@ def test_a_parameter_that_never_moved_has_no_r_hat():
 @pytest.mark.parametrize(
     ("size", "reason"),
     [
-        ((1, 200, 3), "found 1 chain, needed: 2 or more"),
-        ((4, 3, 3), "found 3 draws in a chain, needed: 4 or more"),
+        ((1, 200, 3), "found 1 chain, allowed: 2 or more"),
+        ((4, 3, 3), "found 3 draws in a chain, allowed: 4 or more"),
         ((4, 200, 0), "no parameter was sampled"),
     ],
 )

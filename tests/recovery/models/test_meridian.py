@@ -212,12 +212,12 @@ def test_a_draw_of_the_prior_generates_what_meridian_means_by_it():
     np.testing.assert_allclose(again.mu, mu.transpose(*again.mu.dims), rtol=1e-12)
     assert not np.allclose(again.mu, ds.mu)
 
-    with pytest.raises(AlignmentError, match="found l_max 8 of channel 'TV', needed: 10"):
+    with pytest.raises(AlignmentError, match="found l_max 8 of channel 'TV', allowed: 10"):
         from_meridian_prior(drawn, ds, max_lag=9)
     moving = drawn.assign(mu_t=drawn.mu_t + 0.01 * np.arange(60))
     with pytest.raises(AlignmentError, match=r"time effect that moves.*knots=1"):
         from_meridian_prior(moving, ds, max_lag=7)
-    with pytest.raises(AlignmentError, match="found 2 along 'draw', needed: one draw"):
+    with pytest.raises(AlignmentError, match="found 2 along 'draw', allowed: one draw"):
         from_meridian_prior(drawn.isel(draw=[0, 0]), ds, max_lag=7)
 
 

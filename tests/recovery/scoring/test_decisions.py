@@ -168,5 +168,5 @@ def test_channels_without_spend_keep_still():
 
 
 def test_curves_that_do_not_reach_the_bounds_are_refused(ds):
-    with pytest.raises(SchemaError, match=r"needed: from 0.7 or less to 1.3 or more, with 1"):
+    with pytest.raises(SchemaError, match=r"allowed: from 0.7 or less to 1.3 or more, with 1"):
         recommended_multipliers(ds, true_curves(ds).sel(multiplier=slice(0.8, 1.2)), SETTINGS)

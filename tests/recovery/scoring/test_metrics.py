@@ -222,7 +222,7 @@ def test_false_alarms_are_as_rare_as_promised():
 
 @pytest.mark.parametrize("ranks", [np.full(5, 0.5), np.linspace(-1, 1, 30)])
 def test_ranks_that_are_none_are_refused(ranks):
-    with pytest.raises(ConfigError, match="needed"):
+    with pytest.raises(ConfigError, match="allowed"):
         uniformity(ranks)
 
 
@@ -289,7 +289,7 @@ def test_paired_differences_know_what_is_better(metric, quantity, ours, referenc
         table_of({metric: value + pairs}, model=model, quantity=quantity)
         for model, value in (("ours", ours), ("reference", reference))
     ]
-    # A dataset that only one of them was fitted to is no pair.
+    # A dataset that only one of them was fitted to is not a pair.
     frames[0] = frames[0].iloc[:-1]
     row = paired_differences(pd.concat(frames), "reference").iloc[0]
     assert row["mean"] < 0

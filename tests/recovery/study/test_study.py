@@ -351,7 +351,7 @@ def test_datasets_may_be_presets_configurations_or_functions(tmp_path):
         ("basic", "fake-instnt", [1], "did you mean 'fake-instant'"),
         ({"../up": CONFIG}, "fake-instant", [1], "letters, digits"),
         ({"summary": CONFIG}, "fake-instant", [1], "any other name"),
-        ("basic", "fake-instant", [], "needed: one of each"),
+        ("basic", "fake-instant", [], "allowed: one of each"),
         ("basic", "fake-instant", [-1], "allowed: 0 or more"),
         ({"a": lambda seed: None}, "fake-instant", [1], "returned NoneType"),
     ],
@@ -428,7 +428,7 @@ def test_a_result_that_is_none_is_a_failure(tmp_path):
     MODELS.add("nothing", lambda ds, settings: None)
     found = study(tmp_path, "nothing", seeds=[1])
     MODELS.remove("nothing")
-    assert "returned NoneType, needed: Fit" in found.units["reason"].item()
+    assert "returned NoneType, allowed: Fit" in found.units["reason"].item()
 
 
 # --- folders

@@ -719,7 +719,7 @@ def test_a_part_of_the_window_is_refused(brand):
 def test_a_selection_of_channels_is_refused_and_their_order_is_free(brand):
     """Expected sales, and so the noise of a lognormal model, are those of all channels."""
     for part in (brand.isel(channel=[0]), brand.isel(channel=[0, 0])):
-        with pytest.raises(SchemaError, match="needed: all of"):
+        with pytest.raises(SchemaError, match="allowed: all of"):
             information_bound(part)
     turned = brand.isel(channel=slice(None, None, -1))
     bounds = [information_bound(each, prior="pymc-marketing").roas for each in (brand, turned)]

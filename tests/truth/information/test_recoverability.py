@@ -302,7 +302,7 @@ def test_plans_are_checked_as_those_of_simulate(steady):
     for plan, error, words in (
         (other, AlignmentError, "no channel named 'other"),
         (spend.expand_dims(scenario=2), AlignmentError, "the dim 'scenario', allowed: one plan"),
-        (spend.sum("geo"), AlignmentError, "needed: date, geo and channel"),
+        (spend.sum("geo"), AlignmentError, "allowed: date, geo and channel"),
         (-spend, ConfigError, "at least 0"),
         (spend.where(spend < 0), ConfigError, "missing at"),
     ):

@@ -653,7 +653,7 @@ UNBOUNDED = {
     "exponential": lambda x: np.expm1(x / 1000),
     "double_logarithm": lambda x: np.log1p(np.log1p(x)),
     "arsinh": lambda x: np.arcsinh(x),
-    # Infinity over or less infinity, which is no number.
+    # Infinity over or less infinity, which is not a number.
     "quotient": lambda x: x / (1 + np.sqrt(x)),
     "difference": lambda x: x - np.log1p(x),
     "quotient_of_logarithms": lambda x: np.log1p(x) ** 2 / (1 + np.log1p(x)),

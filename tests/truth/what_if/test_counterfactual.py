@@ -318,7 +318,7 @@ def test_history_of_several_datasets_is_refused(ds: xr.Dataset) -> None:
             AlignmentError,
             "2022-01-04",
         ),
-        (lambda s: s.sum("geo"), AlignmentError, "needed: date, geo and channel"),
+        (lambda s: s.sum("geo"), AlignmentError, "allowed: date, geo and channel"),
         (lambda s: s.drop_vars("geo").isel(geo=[0]), AlignmentError, "1 entries along 'geo'"),
         (lambda s: s.expand_dims(control=2), AlignmentError, "'control'"),
         (lambda s: s.assign_coords(date=range(104)), AlignmentError, "date"),

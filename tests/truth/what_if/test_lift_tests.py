@@ -440,7 +440,7 @@ def test_several_tests_make_several_priors_and_windows(ds: xr.Dataset) -> None:
 def test_a_calibration_period_needs_the_frame_of_a_prior(
     ds: xr.Dataset, prior: Any, words: str
 ) -> None:
-    with pytest.raises(SchemaError, match=f"{words}, needed: a frame that meridian_roi_prior"):
+    with pytest.raises(SchemaError, match=f"{words}, allowed: a frame that meridian_roi_prior"):
         meridian_calibration_period(ds, prior)
 
 
