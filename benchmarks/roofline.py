@@ -175,7 +175,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "saturation": ("response.saturate",),
     "contribution": ("generate.factor_for_roas",),
     "checks": ("generate.check_overflow+generate.warn_of_implausible",),
-    "labels": ("generate.label",),
+    "labels": ("generate.as_dataset",),
 }
 TIMED: tuple[tuple[Any, str], ...] = (
     (generate, "true_parameters"),
@@ -185,7 +185,7 @@ TIMED: tuple[tuple[Any, str], ...] = (
     (generate, "contribute"),
     (generate, "check_overflow"),
     (generate, "warn_of_implausible"),
-    (generate, "label"),
+    (generate, "as_dataset"),
     (draws, "_multiply_by_level"),
     (response, "convolve"),
     (response, "saturate"),
