@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import xarray as xr
 
-from mmm_xgen import export, generate, response
-from mmm_xgen.aggregate import aggregate as aggregated
-from mmm_xgen.dataset import config_of
-
 if TYPE_CHECKING:
-    from mmm_xgen import plots, truth
+    from mmm_xgen import export, generate, plots, truth
+    from mmm_xgen.aggregate import aggregate as aggregated
     from mmm_xgen.config.data import MMMDataConfig
     from mmm_xgen.quality import DataQualityReport
 
@@ -57,8 +54,11 @@ class _LaterModule:
 
 
 if not TYPE_CHECKING:
-    # Modules that are slow to import: half of the package, and matplotlib.
-    truth, plots = map(_LaterModule, ("mmm_xgen.truth", "mmm_xgen.plots"))
+    # All of the package, and matplotlib: `import mmm_xgen` waits for none of them.
+    aggregated = _Later("mmm_xgen.aggregate", "aggregate")
+    export, generate, plots, truth = (
+        _LaterModule(f"mmm_xgen.{name}") for name in ("export", "generate", "plots", "truth")
+    )
 
 
 def _method(
@@ -167,6 +167,8 @@ class MMMAccessor(_OfDataset):
     @property
     def config(self) -> MMMDataConfig:
         """Configuration that the dataset was generated from; printed, it is YAML."""
+        from mmm_xgen.dataset import config_of
+
         return config_of(self._ds)
 
     @property
@@ -176,7 +178,9 @@ class MMMAccessor(_OfDataset):
 
     def respond(self, spend: xr.DataArray, *, history: xr.DataArray | None = None) -> xr.DataArray:
         """Return the contribution of another spend: `mmm_xgen.respond`."""
-        return response.respond(spend, self._ds, history=history)
+        from mmm_xgen.response import respond
+
+        return respond(spend, self._ds, history=history)
 
     def check_quality(self) -> DataQualityReport:
         """Check the data for faults and oddities: `mmm_xgen.check_data_quality`."""
