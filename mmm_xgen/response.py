@@ -222,7 +222,8 @@ def respond(
     SchemaError
         If `params` lacks a variable, or has no response, as after an aggregation.
     AlignmentError
-        If a geo or channel of `spend` is not in `params`.
+        If a geo or channel of `spend` is not in `params`, or `effect` contradicts
+        ``saturation_beta``.
 
     Examples
     --------
@@ -277,12 +278,29 @@ def amplitude_names(kinds: Iterable[str]) -> list[str]:
 
 
 def with_amplitudes(params: xr.Dataset) -> xr.Dataset:
-    """Parameters with `effect` in place of an amplitude that is missing."""
-    names = amplitude_names(map(str, params["saturation_kind"].values))
-    missing = [name for name in dict.fromkeys(names) if name not in params]
-    if not missing or "effect" not in params:
+    """Return the parameters with `effect` in place of an amplitude that is missing.
+
+    Raises
+    ------
+    AlignmentError
+        If `effect` is not the ``saturation_beta`` of a curve that has no other amplitude.
+    """
+    if "effect" not in params:
         return params
-    return params.assign({name: params["effect"] for name in missing})
+    kinds = params["saturation_kind"]
+    names = amplitude_names(map(str, kinds.values))
+    missing = [name for name in dict.fromkeys(names) if name not in params]
+    if "saturation_beta" in params:
+        # Variables: aligning labels within one Dataset would take longer than the check.
+        beta, effect = params.variables["saturation_beta"], params.variables["effect"]
+        plain = [SATURATIONS[str(kind)].amplitude is None for kind in kinds.values]
+        is_plain = kinds.variable.copy(data=np.array(plain, dtype=bool))
+        if bool(((abs(beta - effect) > 1e-9 * abs(effect)) & is_plain).any()):
+            raise AlignmentError(
+                "'effect' contradicts 'saturation_beta', which contains it; change both, or drop "
+                "'effect'"
+            )
+    return params.assign({name: params["effect"] for name in missing}) if missing else params
 
 
 def media_of(params: xr.Dataset, parameters: Mapping[str, FloatArray], unit: FloatArray) -> Media:

@@ -153,11 +153,18 @@ def test_what_does_not_fit_is_named() -> None:
 
 def test_the_effect_is_inside_the_amplitudes() -> None:
     ds = mixed()
-    for params in (ds.drop_vars("effect"), ds.assign(effect=2 * ds["effect"])):
-        np.testing.assert_array_equal(respond(ds["spend"], params), respond(ds["spend"], ds))
+    bare = ds.drop_vars("effect")
+    np.testing.assert_array_equal(respond(ds["spend"], bare), respond(ds["spend"], ds))
     for name in ("saturation_beta", "saturation_sigma", "saturation_b", "saturation_alpha"):
-        moved = respond(ds["spend"], ds.assign({name: 2 * ds[name]}))
+        moved = respond(ds["spend"], bare.assign({name: 2 * ds[name]}))
         assert (moved != respond(ds["spend"], ds)).any()
+
+
+@pytest.mark.parametrize("name", ["effect", "saturation_beta"])
+def test_an_effect_that_contradicts_its_amplitude_is_refused(name: str) -> None:
+    ds = mixed()
+    with pytest.raises(AlignmentError, match="change both, or drop"):
+        respond(ds["spend"], ds.assign({name: 2 * ds[name]}))
 
 
 def test_an_effect_stands_for_an_amplitude_that_is_missing() -> None:

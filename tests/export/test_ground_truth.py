@@ -50,6 +50,11 @@ def test_every_parameter_is_told_and_decides_something() -> None:
         assert values <= told, f"the ground truth says nothing of {name}"
         shifted = ds.copy(deep=True)
         shifted[name] = shifted[name] * 1.05
+        # The effect is inside beta: it is left out, or refused where it says something else.
+        if name == "saturation_beta":
+            with pytest.raises(m.AlignmentError, match="effect"):
+                m.respond(ds["spend"], shifted)
+            shifted = shifted.drop_vars("effect")
         # A parameter that could be wrong without consequence would be no truth at all.
         if name != "adstock_alpha":
             moved = m.respond(ds["spend"], shifted) - ds["channel_contribution"]
