@@ -878,7 +878,7 @@ def test_a_price_that_is_missing_is_named() -> None:
     [
         (S_SHAPED["spend"].sum(("date", "geo")) * -1, ConfigError, "at least 0"),
         (S_SHAPED["spend"].sum(("date", "geo")) * np.nan, ConfigError, "finite"),
-        (S_SHAPED["spend"].sum("channel"), AlignmentError, "needed"),
+        (S_SHAPED["spend"].sum("channel"), AlignmentError, "allowed"),
         (S_SHAPED["spend"].sum(("date", "geo"))[:3], AlignmentError, "Print, Social"),
         ([1.0, 2.0], SchemaError, "allocation: found"),
         (
