@@ -54,8 +54,9 @@ MUTANTS = (
            "degrees / (degrees - 2)", "generation/test_noise.py"),
     Mutant("lognormal mean", "kernels/noise.py", "* z - variance / 2)", "* z)",
            "generation/test_noise.py"),
-    Mutant("correlated noise grows", "kernels/noise.py", "np.sqrt((1 - kept) * (1 + kept))",
-           "np.sqrt(1 - kept)", "generation/test_noise.py"),
+    Mutant("correlated noise grows", "kernels/noise.py",
+           "series[..., 1:] *= np.sqrt((1 - kept) * (1 + kept))",
+           "series[..., 1:] *= np.sqrt(1 - kept)", "generation/test_noise.py"),
     Mutant("trend a period late", "kernels/baseline.py", "np.maximum(sales_trend * period, -1.0)",
            "np.maximum(sales_trend * (period - 1), -1.0)", "generation/test_baseline.py"),
     # Generation: each term of the equation.
