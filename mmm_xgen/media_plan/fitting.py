@@ -21,7 +21,6 @@ from mmm_xgen.errors import ConfigError, SchemaError, XgenError, nearest, warn
 from mmm_xgen.frames.columns import chosen_columns
 from mmm_xgen.kernels.calendar import FREQUENCIES, Dates, regular
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.media_plan.reading import read_plan
 from mmm_xgen.presets import Config, config_from
 
 DEFAULT_TRANSFORMS = {"adstock": "geometric_adstock", "saturation": "hill_function"}
@@ -137,6 +136,9 @@ def _read(spend: Any, mapping: SpendPlanConfig, names: list[str]) -> xr.Dataset:
     """Read the plan and, from a Dataset that has it, the spend before the first date."""
     if _is_labelled_already(spend, names):
         mapping = SpendPlanConfig(freq=mapping.freq, national_name=mapping.national_name)
+    # The readers of files cost time to import, and most datasets have no plan.
+    from mmm_xgen.media_plan.reading import read_plan
+
     plan = read_plan(spend, mapping)
     if not isinstance(spend, xr.Dataset) or "spend_history" not in spend:
         return plan
