@@ -167,16 +167,18 @@ def check_packages(what: str, *modules: str) -> None:
     mmm_xgen.errors.MissingDependencyError: my-model needs no_such_package, which is not installed
     """
     for module in modules:
-        try:
-            if importlib.util.find_spec(module) is not None:
-                continue
-        except ImportError:
-            # `find_spec` raises if the parent package is not installed.
-            pass
+        if _is_installed(module):
+            continue
         package = module.partition(".")[0]
         extras = [extra for extra, packages in EXTRAS.items() if package in packages]
         fix = f"; pip install 'mmm-xgen[{extras[0]}]'" if extras else ", which is not installed"
         raise MissingDependencyError(f"{what} {package}{fix}")
+
+
+def _is_installed(module: str) -> bool:
+    # `find_spec` raises if the parent package is not installed.
+    parent = module.rpartition(".")[0]
+    return (not parent or _is_installed(parent)) and importlib.util.find_spec(module) is not None
 
 
 class XgenWarning(UserWarning):

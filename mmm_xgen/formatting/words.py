@@ -21,17 +21,17 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def listed(names: Iterable[str], most: int) -> str:
-    """Write the first names, and how many more there are.
+def listed(names: Iterable[object], most: int = 3, total: int | None = None) -> str:
+    """Write the first names, and how many more there are; `total` if not all names are passed.
 
     Examples
     --------
-    >>> listed(["TV", "Radio", "Print"], 3), listed(["TV", "Radio", "Print"], 1)
+    >>> listed(["TV", "Radio", "Print"]), listed(["TV", "Radio", "Print"], 1)
     ('TV, Radio, Print', 'TV and 2 more')
     """
     every = list(names)
-    more = f" and {len(every) - most:,} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + more
+    more = (len(every) if total is None else total) - most
+    return ", ".join(map(str, every[:most])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def first_to_last(dates: Sequence[object] | NDArray[Any]) -> str:

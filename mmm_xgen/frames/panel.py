@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.errors import shown
+from mmm_xgen.formatting.words import listed
 from mmm_xgen.frames.cells import DateArray, read_dates, read_names, read_numbers, text_of
 from mmm_xgen.frames.frequency import REGULAR, Fit, best_fit, most_frequent
 from mmm_xgen.frames.statistics import (
@@ -355,7 +356,7 @@ class Panel:
 
     def places_of(self, rows: IntArray) -> str:
         """Name the first rows by geo and date, and count the others."""
-        return listed([self._place(int(row)) for row in rows[:NAMED]], len(rows))
+        return listed([self._place(int(row)) for row in rows[:NAMED]], NAMED, len(rows))
 
     def _place(self, row: int) -> str:
         date = str(self.dates[row])[:10] if not np.isnat(self.dates[row]) else f"row {row}"
@@ -371,19 +372,6 @@ class Panel:
         if entries is None:
             return np.zeros(len(self.dates), dtype=np.int64), np.array([], dtype=object)
         return _factor(read_names(entries))
-
-
-def listed(items: Iterable[object], total: int | None = None) -> str:
-    """Name the first items, and count the others.
-
-    Examples
-    --------
-    >>> listed("abcde")
-    'a, b, c and 2 more'
-    """
-    items = list(items)
-    more = (len(items) if total is None else total) - NAMED
-    return ", ".join(map(str, items[:NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _factor(labels: NDArray[np.object_]) -> tuple[IntArray, NDArray[np.object_]]:

@@ -14,6 +14,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, nearest
 from mmm_xgen.formatting.amounts import correlation, share, short_number
 from mmm_xgen.formatting.words import count
+from mmm_xgen.frames.statistics import within_geo_correlation
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
     MOST_PANELS,
@@ -348,26 +349,14 @@ def plot_lags(
 
 
 def _within_geos(spend: FloatArray, sales: FloatArray) -> FloatArray:
-    """Correlation of each channel with sales, each geo's means taken out, dims (channel,).
+    """Correlation of each channel with sales, by `within_geo_correlation`, dims (channel,).
 
-    Dims of spend are (date, geo, channel), of sales (date, geo). Missing values do not count; NaN
-    where one of the two does not vary.
+    Dims of spend are (date, geo, channel), of sales (date, geo). Spend on dates without sales is
+    left out.
     """
-    pair = np.stack(np.broadcast_arrays(spend, sales[..., None]))
-    there = np.isfinite(pair).all(axis=0)
-    values = np.where(there, pair, 0.0)
-    # Products of numbers next to the smallest or the largest would leave their range.
-    values = values / np.maximum(np.abs(values).max(axis=(1, 2), keepdims=True), 1e-300)
-    mean = values.sum(axis=1, keepdims=True) / np.maximum(there.sum(axis=0), 1)
-    apart = np.where(there, values - mean, 0.0)
-    squares = np.square(apart).sum(axis=(1, 2))
-    # What rounding leaves of a constant.
-    varies = (squares > 1e-24 * there.sum(axis=(0, 1))).all(axis=0)
-    product = (apart[0] * apart[1]).sum(axis=(0, 1))
-    scale = np.sqrt(squares.prod(axis=0))
-    out = np.full(len(product), np.nan)
-    np.divide(product, scale, out=out, where=varies)
-    return out
+    sales = sales[..., None]
+    spend = np.where(np.isnan(sales), np.nan, spend)
+    return within_geo_correlation(np.concatenate([spend, sales], axis=-1))[:-1, -1]
 
 
 def _strongest(found: FloatArray, rows: list[str], period: str) -> str:

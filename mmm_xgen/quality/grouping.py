@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mmm_xgen.frames.panel import NAMED, listed
+from mmm_xgen.formatting.words import listed
+from mmm_xgen.frames.panel import NAMED
 
 Trace = tuple[str, str]
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmm_xgen.formatting.words import listed
 from mmm_xgen.frames.cells import DateArray, read_numbers
-from mmm_xgen.frames.panel import Panel, listed
+from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import same_labels
 from mmm_xgen.quality.grouping import Case, Trace
 

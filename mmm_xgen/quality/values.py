@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mmm_xgen.formatting.words import count
-from mmm_xgen.frames.panel import Panel, listed
+from mmm_xgen.formatting.words import count, listed
+from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.statistics import BoolArray, is_constant, moments
 from mmm_xgen.quality.grouping import Case, Trace
 
