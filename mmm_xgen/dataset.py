@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.data import MMMDataConfig, resolved_frequency
-from mmm_xgen.config.names import column
+from mmm_xgen.config.names import column, coordinate_label
 from mmm_xgen.config.paths import entries, with_overrides_at
 from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
@@ -44,6 +45,14 @@ def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
         "event": [event.name for event in config.events],
         "fourier_mode": [f"{wave}_{k}" for wave in ("sin", "cos") for k in harmonics],
         "seasonal_mode": [name for season in regions.seasonalities for name in season.mode_names],
+        "funnel": [
+            " > ".join(coordinate_label(name, "x", 0) for name in (each.source, each.target))
+            for each in config.funnels
+        ],
+        "interaction": [
+            " x ".join(coordinate_label(name, "x", 0) for name in each.channels)
+            for each in config.interactions
+        ],
     }
 
 
@@ -244,13 +253,38 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
             for harmonic in _harmonics(len(season.mode_names), season.modes)
         ]
         coordinates["period_days"] = ("seasonal_mode", lengths)
-    for dim in ("fourier_mode", "event"):
+    coordinates |= _ends_of_connections(config)
+    for dim in ("fourier_mode", "event", "funnel", "interaction"):
         if labels[dim]:
             coordinates[dim] = (dim, labels[dim])
     return {
         name: (dim, tuple(values) if isinstance(values, list) else values)
         for name, (dim, values) in coordinates.items()
     }
+
+
+def _ends_of_connections(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
+    """Return coordinates for the channels that funnels and interactions connect."""
+    names = config.channel_names
+
+    def labels(written: Iterable[str]) -> list[str]:
+        return [names[channel_position(name, names)] for name in written]
+
+    found: dict[str, tuple[str, Any]] = {}
+    if config.funnels:
+        found |= {
+            "funnel_source": ("funnel", labels(each.source for each in config.funnels)),
+            "funnel_target": ("funnel", labels(each.target for each in config.funnels)),
+            "funnel_lag": ("funnel", [each.lag for each in config.funnels]),
+            "funnel_paid": ("funnel", [each.paid for each in config.funnels]),
+        }
+    if config.interactions:
+        pairs = [each.channels for each in config.interactions]
+        found |= {
+            "interaction_first": ("interaction", labels(first for first, _ in pairs)),
+            "interaction_second": ("interaction", labels(second for _, second in pairs)),
+        }
+    return found
 
 
 def _harmonics(n_names: int, modes: int) -> list[int]:

@@ -12,8 +12,11 @@ from mmm_xgen.dataset import as_dataset, config_of, in_dataset_order, is_element
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.budget_rules import rules_of
+from mmm_xgen.generation.demand import demand_contribution
+from mmm_xgen.generation.effect_paths import effect_paths
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
-from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media
+from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
 from mmm_xgen.generation.noise import noise_sd, observe
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
@@ -22,11 +25,12 @@ from mmm_xgen.generation.plausibility import (
     warn_of_implausible,
 )
 from mmm_xgen.generation.roas_target import factor_for_roas
-from mmm_xgen.generation.spend_and_controls import spend_and_controls
+from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
-from mmm_xgen.response import contribute, lag_weights, per_effect, stages
+from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
+from mmm_xgen.world import Stages, World, respond_to
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -233,15 +237,18 @@ def sales_equation(
         same values.
     """
     config, window = batch.shared, batch.shared.calendar.window()
-    history, spent, value = spend_and_controls(batch, plan, truth)
+    inputs = spend_and_controls(batch, plan, truth)
+    value, demand = inputs.control_value, inputs.demand
 
-    media = true_media(config, truth)
-    weights = lag_weights(media)
-    carryover, saturated, response = stages(spent, media, weights, history)
-    carryover, saturated = per_effect((carryover, saturated), media, truth["effect"])
+    world = true_world(config, truth, effect_paths(batch, inputs.spend))
+    made = respond_to(inputs.spend, world, inputs.history, reacting=plan is None)
+    spent, history = made.spend, inputs.history if made.history is None else made.history
+    carryover, saturated = per_effect(
+        (made.carryover, made.saturated), world.media, truth["effect"]
+    )
     fixed = effect_is_given(config, given)
-    factor = factor_for_roas(batch, media.amplitude, spent, response, fixed)
-    media = scaled_media(media, factor)
+    factor = factor_for_roas(batch, world, made, history, fixed)
+    media = scaled_media(world.media, factor)
 
     intercept = truth["intercept_contribution"][..., None]
     trend = baseline.trend(config, truth, window)
@@ -249,9 +256,20 @@ def sales_equation(
     intensity = baseline.intensities(config, window)
     events = baseline.events(truth, intensity)
     controls = baseline.control_effects(config, truth, value)
-    channels = contribute(response, media)
+    channels = contribute(made.response, media)
 
     mu = intercept + trend + seasonality + events + controls.sum(axis=1) + channels.sum(axis=1)
+    causes: Parameters = {}
+    if demand is not None:
+        causes |= {
+            "demand": demand,
+            "demand_contribution": demand_contribution(batch, demand, intercept),
+        }
+        mu = mu + causes["demand_contribution"]
+    for name, part in made.others.items():
+        causes[name] = part
+        mu = mu + part.sum(axis=1)
+    causes |= _shown_causes(inputs, made, world)
     sigma = noise_sd(batch, mu, truth)
     y, noise = observe(batch, mu, sigma, truth)
     check_overflow(spent, mu, y)
@@ -275,14 +293,40 @@ def sales_equation(
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": history,
         **shown_parameters(truth, media, factor),
-        "adstock_weights": weights.swapaxes(1, 2),
+        **causes,
+        "adstock_weights": world.weights.swapaxes(1, 2),
         "event_intensity": intensity[None],
         "y_sigma": sigma,
     }
+
+
+def _shown_causes(inputs: Inputs, made: Stages, world: World) -> Parameters:
+    """Return the series between spend and contribution that a plain world does not have."""
+    shown: Parameters = {}
+    has_paid = world.funnels is not None and any(world.funnels.paid)
+    if inputs.plan is not None:
+        shown["spend_plan"] = inputs.plan
+    elif has_paid:
+        shown["spend_plan"] = inputs.spend
+    if world.effect_path is not None:
+        shown["effect_path"] = world.effect_path
+    if world.unpaid is not None:
+        shown["exposure"] = made.exposure
+    return shown
 
 
 def variable_names(config: MMMDataConfig) -> list[str]:
     """Return the names of all variables of the sales equation, without computing it."""
     truth, _ = true_parameters(Batch.of(config), None)
     media = true_media(config, truth)
-    return [*SERIES, *shown_parameters(truth, media, np.ones_like(truth["effect_mean"]))]
+    names = [*SERIES, *shown_parameters(truth, media, np.ones_like(truth["effect_mean"]))]
+    has_paid = any(funnel.paid for funnel in config.funnels)
+    optional = {
+        "demand": config.demand is not None,
+        "demand_contribution": config.demand is not None,
+        "interaction_contribution": bool(config.interactions),
+        "spend_plan": has_paid or any(rules_of(config)),
+        "effect_path": any(channel.effect_path for channel in config.channels),
+        "exposure": not all(funnel.paid for funnel in config.funnels),
+    }
+    return names + [name for name, is_there in optional.items() if is_there]

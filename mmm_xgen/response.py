@@ -1,13 +1,13 @@
-"""Response function: from spend to contribution.
+"""Response of single channels: from spend to contribution.
 
-Generation, counterfactuals, curves and the optimum all use it. `Media` holds the true response of
-all channels as plain arrays; `respond` is the same for labelled data.
+`Media` holds the true response of all channels as plain arrays. `mmm_xgen.world` adds what connects
+the channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import Kind, members
 from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.schema import check_variables, how_to_keep, takes_datasets
+from mmm_xgen.schema import check_variables, how_to_keep
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,6 +68,25 @@ class Media:
         for channel, values in enumerate(own):
             whole[..., channel] = values[..., channel]
         return whole
+
+
+def of_channels(media: Media, index: list[int]) -> Media:
+    """Return the response of some channels, by position."""
+
+    def chosen(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(values[position] for position in index)
+
+    return replace(
+        media,
+        adstock_kind=chosen(media.adstock_kind),
+        saturation_kind=chosen(media.saturation_kind),
+        adstock_settings=chosen(media.adstock_settings),
+        saturation_settings=chosen(media.saturation_settings),
+        l_max=chosen(media.l_max),
+        normalize=chosen(media.normalize),
+        parameters={name: values[..., index] for name, values in media.parameters.items()},
+        spend_unit=media.spend_unit[..., index],
+    )
 
 
 def lag_weights(media: Media) -> FloatArray:
@@ -190,86 +209,6 @@ def per_effect(
 def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
     """Return the contribution: amplitude times response, in KPI units per period."""
     return unit_response * _by_channel(media.amplitude)
-
-
-@takes_datasets
-def respond(
-    spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
-) -> xr.DataArray:
-    """Return the contribution of spend under given true parameters.
-
-    Further dims of `spend` or `params` (scenario, draw, dataset) broadcast. The function is pure
-    and deterministic.
-
-    Parameters
-    ----------
-    spend : DataArray, dims (date, geo, channel) and more
-        Spend in currency per period.
-    params : Dataset
-        A generated Dataset, or its parameters: ``spend_unit``, ``adstock_*``, ``saturation_*``
-        and the coordinates of the kinds. ``effect`` follows from them and is read only where an
-        amplitude, such as ``saturation_beta``, is missing.
-    history : DataArray, dims (history_date, geo, channel), optional
-        Spend before the first date. Default: ``params["spend_history"]`` if there is one, else 0.
-
-    Returns
-    -------
-    DataArray, dims (..., date, geo, channel)
-        Contribution in KPI units per period, without noise and baseline.
-
-    Raises
-    ------
-    SchemaError
-        If `params` lacks a variable, or has no response, as after an aggregation.
-    AlignmentError
-        If a geo or channel of `spend` is not in `params`, or `effect` contradicts
-        ``saturation_beta``.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> ds = mmm_xgen.generate_mmm_dataset()
-    >>> bool((respond(ds.spend, ds) == ds.channel_contribution).all())
-    True
-    """
-    import xarray as xr
-
-    if not isinstance(spend, xr.DataArray):
-        raise AlignmentError(f"found {type(spend).__name__} as spend, allowed: DataArray")
-    check_variables(params, "spend_unit")
-    params = with_amplitudes(_matching(params, spend))
-    if history is None:
-        history = params.get("spend_history")
-    names = response_parameters(params)
-    arguments = [params["spend_unit"], *(params[name] for name in names)]
-    pasts = [] if history is None else [history]
-
-    def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
-        past = arrays[-1] if pasts else None
-        unit, *values = arrays[: len(arrays) - len(pasts)]
-        media = media_of(params, dict(zip(names, values, strict=True)), unit)
-        *_, response = stages(spend, media, lag_weights(media), past)
-        return contribute(response, media)
-
-    media_dims = ["channel", "geo", "date"]
-    result = xr.apply_ufunc(
-        kernel,
-        spend,
-        *arguments,
-        *pasts,
-        input_core_dims=[
-            media_dims,
-            *[["geo", "channel"]] * len(arguments),
-            *[["channel", "geo", "history_date"]] * len(pasts),
-        ],
-        output_core_dims=[media_dims],
-        dask="parallelized",
-        output_dtypes=[float],
-        # Only the core dims are rechunked: the kernel needs all dates.
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
-    return contribution.rename("channel_contribution")
 
 
 def amplitude_names(kinds: Iterable[str]) -> list[str]:
@@ -433,7 +372,14 @@ def response_parameters(params: xr.Dataset) -> list[str]:
     ]
 
 
-def _matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
+def matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
+    """Return parameters with the geos and channels of a spend, in their order.
+
+    Raises
+    ------
+    AlignmentError
+        If the spend lacks a dim, or has a geo or channel that the parameters do not have.
+    """
     lost = [dim for dim in ("date", "geo", "channel") if dim not in spend.dims]
     if lost:
         raise AlignmentError(

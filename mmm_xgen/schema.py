@@ -56,6 +56,23 @@ VARIABLES: dict[str, Variable] = {
     "spend_history": Variable(
         ("history_date", "geo", "channel"), CURRENCY, "spend per period before the window"
     ),
+    "spend_plan": Variable(MEDIA, CURRENCY, "planned spend per period, before budget rules"),
+    "exposure": Variable(MEDIA, CURRENCY, "delivered media at the cost of planned media"),
+    "effect_path": Variable(MEDIA, NONE, "effect of the date relative to the mean effect"),
+    "demand": Variable(SALES, NONE, "latent demand, in standard deviations"),
+    "demand_contribution": Variable(SALES, KPI, "contribution of latent demand"),
+    "funnel_strength": Variable(
+        ("geo", "funnel"), NONE, "rise of the target's media where the source's curve is 1", True
+    ),
+    "interaction_strength": Variable(
+        ("geo", "interaction"),
+        KPI,
+        "sales per period where the curves of both channels are 1",
+        True,
+    ),
+    "interaction_contribution": Variable(
+        ("date", "geo", "interaction"), KPI, "sales that two channels make together"
+    ),
     "carryover": Variable(MEDIA, CURRENCY, "spend after adstock"),
     "saturated": Variable(MEDIA, NONE, "response to carried-over spend, per unit of effect"),
     "channel_contribution": Variable(MEDIA, KPI, "contribution of the channel"),
@@ -122,6 +139,14 @@ COORDINATES: dict[str, Variable] = {
     "fourier_mode": Variable(("fourier_mode",), NONE, "yearly sine or cosine"),
     "seasonal_mode": Variable(("seasonal_mode",), NONE, "coefficient of another season"),
     "event": Variable(("event",), NONE, "holiday or event"),
+    "funnel": Variable(("funnel",), NONE, "channel that raises another"),
+    "funnel_source": Variable(("funnel",), NONE, "channel that raises"),
+    "funnel_target": Variable(("funnel",), NONE, "channel whose media rise"),
+    "funnel_lag": Variable(("funnel",), "periods", "periods between response and rise"),
+    "funnel_paid": Variable(("funnel",), NONE, "whether the advertiser pays for the rise"),
+    "interaction": Variable(("interaction",), NONE, "pair of channels"),
+    "interaction_first": Variable(("interaction",), NONE, "first channel of the pair"),
+    "interaction_second": Variable(("interaction",), NONE, "second channel of the pair"),
 }
 
 

@@ -23,6 +23,7 @@ LAYERS = [
     {"config"},
     {"presets"},
     {"dataset", "response"},
+    {"world"},
     {"frames", "storage"},
     {"generation", "media_plan"},
     {"generate"},

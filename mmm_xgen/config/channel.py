@@ -13,6 +13,8 @@ from mmm_xgen.config.names import checked_name
 from mmm_xgen.config.specs import (
     CUSTOM,
     AdstockSpec,
+    BudgetRuleSpec,
+    EffectPathSpec,
     KindOf,
     PatternSpec,
     SaturationSpec,
@@ -24,6 +26,8 @@ from mmm_xgen.config.specs import (
     spec_model,
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.budget_rules import BUDGET_RULES
+from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
 from mmm_xgen.kernels.saturation import SATURATIONS
 
@@ -56,10 +60,14 @@ class _PatternKindOf(KindOf):
 PATTERN = _PatternKindOf(PatternSpec, "linear_trend")
 ADSTOCK = KindOf(AdstockSpec, "geometric_adstock")
 SATURATION = KindOf(SaturationSpec, "hill_function")
+BUDGET_RULE = KindOf(BudgetRuleSpec, "planned")
+EFFECT_PATH = KindOf(EffectPathSpec, "smooth")
 
 Pattern = Annotated[PatternSpec, PATTERN]
 Adstock = Annotated[AdstockSpec, ADSTOCK]
 Saturation = Annotated[SaturationSpec, SATURATION]
+BudgetRule = Annotated[BudgetRuleSpec, BUDGET_RULE]
+EffectPath = Annotated[EffectPathSpec, EFFECT_PATH]
 Text = Annotated[str, Field(max_length=100)]
 ChannelName = Annotated[Text, AfterValidator(checked_name("x"))]
 ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
@@ -73,6 +81,8 @@ _FLAT_CHANNEL_KEYS = flat_keys_schema(
     pattern=(PATTERNS,),
     adstock=(ADSTOCKS, AdstockSpec),
     saturation=(SATURATIONS,),
+    budget_rule=(BUDGET_RULES,),
+    effect_path=(EFFECT_PATHS, EffectPathSpec),
 )
 class ChannelConfig(FrozenConfig):
     """A media channel: its spend over time and its effect on sales.
@@ -106,6 +116,12 @@ class ChannelConfig(FrozenConfig):
     saturation : str or mapping, optional
         Kind of saturation of this channel: its name, or a mapping with ``kind`` and its keys.
         Default: the saturation in `transforms`.
+    budget_rule : str or mapping, optional
+        Kind of budget rule: how spend answers to latent demand. Needs `demand`. Default: spend
+        follows its plan.
+    effect_path : str or mapping, optional
+        Kind of path of the effect over time. Its mean over the window is 1, so that `roas` holds.
+        Default: the effect is the same on all dates.
     adstock_fun : str, optional
         Kind of adstock, in the flat spelling. Cannot be combined with `adstock`.
     adstock_kwargs : mapping, optional
@@ -138,6 +154,8 @@ class ChannelConfig(FrozenConfig):
     shared: Switch = False
     adstock: Adstock | None = None
     saturation: Saturation | None = None
+    budget_rule: BudgetRule | None = None
+    effect_path: EffectPath | None = None
 
     @model_validator(mode="before")
     @classmethod

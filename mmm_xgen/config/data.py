@@ -9,6 +9,14 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from mmm_xgen.config.base import Day, Integer, Number, fail
+from mmm_xgen.config.causes import (
+    DemandConfig,
+    FunnelConfig,
+    IndicatorConfig,
+    InteractionConfig,
+    check_funnels,
+    check_interactions,
+)
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig, check_experiments
@@ -18,6 +26,7 @@ from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.text import TextConfig
 from mmm_xgen.config.transform import TransformConfig
+from mmm_xgen.errors import nearest
 from mmm_xgen.kernels.calendar import (
     ANCHORS,
     DAYS_IN_YEAR,
@@ -90,6 +99,12 @@ class MMMDataConfig(TextConfig):
         Holidays, sales and shocks.
     experiments : list of ExperimentConfig, optional
         Geo tests that change the spend.
+    demand : DemandConfig, optional
+        Latent demand, which moves sales and, with a `budget_rule`, spend.
+    funnels : list of FunnelConfig, optional
+        Channels that raise the delivered media of others.
+    interactions : list of InteractionConfig, optional
+        Pairs of channels that sell more or less together.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -120,6 +135,9 @@ class MMMDataConfig(TextConfig):
     transforms: TransformConfig = Field(default_factory=TransformConfig)
     events: tuple[EventConfig, ...] = ()
     experiments: tuple[ExperimentConfig, ...] = ()
+    demand: DemandConfig | None = None
+    funnels: tuple[FunnelConfig, ...] = ()
+    interactions: tuple[InteractionConfig, ...] = ()
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -129,6 +147,7 @@ class MMMDataConfig(TextConfig):
         if not isinstance(data, Mapping):
             return data
         blocks = ("regions", "transforms", "control_variables", "events", "experiments")
+        blocks += ("funnels", "interactions")
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")
@@ -209,6 +228,38 @@ class MMMDataConfig(TextConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _causes_fit(self) -> MMMDataConfig:
+        if self.spend_plan is None:
+            check_funnels(self.funnels, self.channel_names)
+            check_interactions(self.interactions, self.channel_names)
+        for position, channel in enumerate(self.channels):
+            rule = channel.budget_rule
+            if rule is not None and rule.kind != "planned" and self.demand is None:
+                raise fail(
+                    f"found {rule.kind!r} without demand to answer, allowed: with a 'demand' block",
+                    "channels",
+                    position,
+                    "budget_rule",
+                )
+        self._check_drivers()
+        return self
+
+    def _check_drivers(self) -> None:
+        own = [
+            coordinate_label(control.name, "c", i)
+            for i, control in enumerate(self.control_variables)
+        ]
+        for position, driver in enumerate(self.demand.drivers if self.demand else ()):
+            if coordinate_label(driver.control, "c", 0) not in own:
+                raise fail(
+                    f"no control named {driver.control!r}; {nearest(driver.control, own)}",
+                    "demand",
+                    "drivers",
+                    position,
+                    "control",
+                )
+
     @property
     def calendar(self) -> Calendar:
         """Dates of the dataset, burn-in included."""
@@ -226,7 +277,12 @@ class MMMDataConfig(TextConfig):
         return [
             coordinate_label(control.name, "c", i)
             for i, control in enumerate(self.control_variables)
-        ]
+        ] + [coordinate_label(each.name, "c", 0) for each in self.indicators]
+
+    @property
+    def indicators(self) -> tuple[IndicatorConfig, ...]:
+        """Controls that follow latent demand; they come after the other controls."""
+        return self.demand.indicators if self.demand else ()
 
     @property
     def adstocks(self) -> list[AdstockSpec]:

@@ -10,6 +10,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mmm_xgen.config.base import FrozenConfig, shown
+from mmm_xgen.config.causes import (
+    DemandConfig,
+    DriverConfig,
+    FunnelConfig,
+    IndicatorConfig,
+    InteractionConfig,
+)
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.event import EventConfig
@@ -77,6 +84,11 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     SeasonalityConfig: {"amplitude", "phase", "weekday_effects"},
     EventConfig: {"effect"},
     ExperimentConfig: {"change"},
+    DemandConfig: {"effect", "persistence", "shared", "season"},
+    IndicatorConfig: {"level", "loading", "reliability"},
+    DriverConfig: {"share"},
+    FunnelConfig: {"strength"},
+    InteractionConfig: {"strength"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
 }
 

@@ -17,7 +17,9 @@ from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
 from mmm_xgen.errors import UnknownKindError
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import TRENDS
+from mmm_xgen.kernels.budget_rules import BUDGET_RULES
 from mmm_xgen.kernels.domain import NON_NEGATIVE, Domain
+from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.kind import REQUIRED, Kind, Parameter
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
@@ -131,6 +133,26 @@ class PatternSpec(Spec):
     """A spend pattern: its kind and parameters."""
 
     registry = PATTERNS
+
+
+class BudgetRuleSpec(Spec):
+    """A budget rule: its kind and parameters."""
+
+    registry = BUDGET_RULES
+
+
+class EffectPathSpec(Spec):
+    """A path of the effect: its kind and parameters.
+
+    Parameters
+    ----------
+    shared : bool, default True
+        If True, the effect moves alike in all geos.
+    """
+
+    registry = EFFECT_PATHS
+
+    shared: Switch = True
 
 
 class TrendSpec(Spec):

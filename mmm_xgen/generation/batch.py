@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import RegionConfig
+from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import warn
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.streams import streams
@@ -102,3 +103,24 @@ class Batch:
                 f"{self.labels[position]} (seed {self.seeds[position]}): {message}"
             )
         warn(message)
+
+
+def numbers_of_specs(
+    batch: Batch, read: Callable[[MMMDataConfig], Sequence[Spec]]
+) -> dict[str, FloatArray]:
+    """Return the parameters of kinds, dims (dataset and item, 1, 1), for one call of a kind.
+
+    Parameters
+    ----------
+    batch : Batch
+        Configurations and seeds.
+    read : callable
+        Returns the specs of one kind in a configuration.
+    """
+    specs = [read(config) for config in batch.configs]
+    found = {}
+    for name in specs[0][0].registered.parameters:
+        values = np.array([[getattr(spec, name) for spec in each] for each in specs], dtype=float)
+        rows = np.broadcast_to(values, (len(batch), values.shape[1]))
+        found[name] = rows.reshape(-1, 1, 1)
+    return found

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.generation.parameters import Parameters, fold_population
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, scaled_curves
+from mmm_xgen.world import Funnels, Interactions, World
 
 
 def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
@@ -30,6 +32,35 @@ def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
         spend_unit=truth["spend_unit"],
         adstock_first=config.transforms.adstock_first,
     )
+
+
+def true_world(
+    config: MMMDataConfig, truth: Parameters, effect_path: FloatArray | None
+) -> World:
+    """Return the response of all channels and what connects them."""
+    world = World(true_media(config, truth), effect_path)
+    names = config.channel_names
+    if config.funnels:
+        funnels = Funnels(
+            source=tuple(channel_position(each.source, names) for each in config.funnels),
+            target=tuple(channel_position(each.target, names) for each in config.funnels),
+            lag=tuple(each.lag for each in config.funnels),
+            paid=tuple(each.paid for each in config.funnels),
+            strength=truth["funnel_strength"],
+        )
+        world = replace(world, funnels=funnels)
+    if config.interactions:
+        pairs = [
+            [channel_position(name, names) for name in each.channels]
+            for each in config.interactions
+        ]
+        interactions = Interactions(
+            first=tuple(first for first, _ in pairs),
+            second=tuple(second for _, second in pairs),
+            strength=truth["interaction_strength"],
+        )
+        world = replace(world, interactions=interactions)
+    return world
 
 
 def scaled_media(media: Media, factor: FloatArray) -> Media:

@@ -28,7 +28,7 @@ FIRST_ADSTOCK_COLUMN, FIRST_SATURATION_COLUMN = 2, 10
 
 
 def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
-    """Return size, base sales, trend, seasons, events and controls, by Dataset name.
+    """Return size, base sales, trend, seasons, events, controls and connections of channels.
 
     Parameters
     ----------
@@ -67,6 +67,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         **trend,
         **seasons,
         "event_effect": base[..., None] * events[:, None],
+        **_connections(batch, base),
         **_controls(batch, scale),
         **_noise(batch, base, scale),
     }
@@ -154,10 +155,17 @@ def _other_seasons(regions: RegionConfig) -> FloatArray:
 
 def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
     def of_controls(read: Callable[[ControlConfig], float | None]) -> FloatArray:
-        return batch.each(lambda config: [read(each) or 0.0 for each in config.control_variables])
+        # Controls that follow demand have no effect of their own.
+        return batch.each(
+            lambda config: (
+                [read(each) or 0.0 for each in config.control_variables]
+                + [0.0] * len(config.indicators)
+            )
+        )
 
-    elastic = np.array([each.elasticity is not None for each in batch.shared.control_variables])
-    elastic = elastic.astype(bool)
+    shared = batch.shared
+    elastic = np.array([each.elasticity is not None for each in shared.control_variables], bool)
+    elastic = np.append(elastic, np.zeros(len(shared.indicators), bool))
     gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
     elasticity = of_controls(lambda control: control.elasticity)[:, None]
     everywhere = np.ones_like(geo_scale)[..., None]
@@ -166,6 +174,18 @@ def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
         "control_elasticity": np.where(elastic, elasticity, np.nan) * everywhere,
         "control_reference": of_controls(lambda control: control.zero_point),
     }
+
+
+def _connections(batch: Batch, base: FloatArray) -> Parameters:
+    """Return the strengths of funnels and interactions, dims (dataset, geo, item)."""
+    funnels = batch.each(lambda config: [each.strength for each in config.funnels])
+    pairs = batch.each(lambda config: [each.strength for each in config.interactions])
+    found = {}
+    if batch.shared.funnels:
+        found["funnel_strength"] = funnels[:, None] * np.ones_like(base)[..., None]
+    if batch.shared.interactions:
+        found["interaction_strength"] = pairs[:, None] * base[..., None]
+    return found
 
 
 def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:

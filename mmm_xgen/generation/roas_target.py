@@ -8,14 +8,11 @@ from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.world import Stages, World, respond_to
 
 
 def factor_for_roas(
-    batch: Batch,
-    amplitude: FloatArray,
-    spend: FloatArray,
-    response: FloatArray,
-    fixed: list[bool],
+    batch: Batch, world: World, made: Stages, history: FloatArray | None, fixed: list[bool]
 ) -> FloatArray:
     r"""Return the factor on each channel's effect that makes its ROAS over all geos the target.
 
@@ -24,14 +21,19 @@ def factor_for_roas(
     .. math:: \text{factor}_c = \frac{\text{roas}_c \sum_{tg} \text{spend}_{tgc}}
               {\text{revenue per KPI} \sum_{tg} \text{amplitude}_{gc}\, \text{response}_{tgc}}
 
+    If channels act on each other, the sales lost without a channel are a sum over all channels, and
+    the factors solve a linear system.
+
     Parameters
     ----------
     batch : Batch
         Has the targets.
-    amplitude : array, dims (dataset, geo, channel)
-        Amplitude before the factor, in KPI units per period.
-    spend, response : array, dims (dataset, channel, geo, date)
-        Spend in currency per period, and what the amplitude multiplies.
+    world : World
+        Response before the factor.
+    made : Stages
+        Response to the spend of the datasets.
+    history : array, dims (dataset, channel, geo, history_date)
+        Spend before the window, in currency per period.
     fixed : list of bool, one per channel
         Channels whose effect is given and stays.
 
@@ -43,7 +45,8 @@ def factor_for_roas(
     Raises
     ------
     ConfigError
-        If a channel with a target has no spend, or spend without response.
+        If a channel with a target has no spend, or spend without response, or if its target is
+        below what it earns through other channels.
     """
     target = batch.each(
         lambda config: [np.nan if each.roas is None else each.roas for each in config.channels]
@@ -52,18 +55,83 @@ def factor_for_roas(
     solved = ~np.isnan(target[0])
     if not solved.any():
         return np.ones_like(target)
-    total_spend = spend.sum(axis=(2, 3))
+    total_spend = made.spend.sum(axis=(2, 3))
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None]
-    incremental = (amplitude.swapaxes(1, 2) * response.sum(axis=3)).sum(axis=2) * revenue
+    amplitude = world.media.amplitude.swapaxes(1, 2)
+    incremental = (amplitude * made.response.sum(axis=3)).sum(axis=2) * revenue
     unsolvable = (total_spend == 0) | (incremental == 0)
     for channel in np.flatnonzero(solved & unsolvable.any(axis=0)):
         dataset = int(np.argmax(unsolvable[:, channel]))
         wanted = np.broadcast_to(target, unsolvable.shape)[dataset, channel]
         what = "spend" if total_spend[dataset, channel] == 0 else "response to its spend"
-        names = batch.shared.channel_names
         raise ConfigError(
-            f"found a roas of {wanted:g} for {names[channel]!r}, which "
+            f"found a roas of {wanted:g} for {batch.shared.channel_names[channel]!r}, which "
             f"has no {what} in the window; give base_effectiveness instead",
-            path=join_path(("channels", position_part(int(channel), names), "roas")),
+            path=_path_of(batch, int(channel)),
         )
-    return np.where(solved, target * total_spend / np.where(solved, incremental, 1), 1.0)
+    if not world.is_connected:
+        return np.where(solved, target * total_spend / np.where(solved, incremental, 1), 1.0)
+    lost, others = _lost_without_each(world, made, history)
+    lost, others = lost * revenue[..., None], others * revenue
+    wanted = target * total_spend - others
+    factor = _solved(lost, wanted, solved)
+    below = solved & (np.sign(factor) != np.sign(target)) & (target != 0)
+    if below.any():
+        dataset, channel = (int(each) for each in np.argwhere(below)[0])
+        raise ConfigError(
+            f"found a roas of {np.broadcast_to(target, factor.shape)[dataset, channel]:g} for "
+            f"{batch.shared.channel_names[channel]!r}, less than it earns through funnels and "
+            "interactions alone; allowed: a higher roas, or weaker funnels and interactions",
+            path=_path_of(batch, channel),
+        )
+    return factor
+
+
+def _path_of(batch: Batch, channel: int) -> str:
+    names = batch.shared.channel_names
+    return join_path(("channels", position_part(channel, names), "roas"))
+
+
+def _lost_without_each(
+    world: World, made: Stages, history: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the sales lost without each channel.
+
+    Returns
+    -------
+    lost : array, dims (dataset, without, channel)
+        Lost contribution of each channel, linear in its amplitude.
+    others : array, dims (dataset, without)
+        Other lost sales, which no amplitude changes.
+    """
+    amplitude = world.media.amplitude.swapaxes(-1, -2)
+    n_channels = made.spend.shape[-3]
+
+    def sums(stages: Stages) -> tuple[FloatArray, FloatArray]:
+        own = (stages.response.sum(axis=-1) * amplitude).sum(axis=-1)
+        rest = [part.sum(axis=(-3, -2, -1)) for part in stages.others.values()]
+        return own, np.asarray(sum(rest, np.zeros(own.shape[:-1])))
+
+    today, today_others = sums(made)
+    lost, others = [], []
+    for channel in range(n_channels):
+        spend, past = made.spend.copy(), None if history is None else history.copy()
+        for each in (spend, past):
+            if each is not None:
+                each[..., channel, :, :] = 0
+        without, without_others = sums(respond_to(spend, world, past))
+        lost.append(today - without)
+        others.append(today_others - without_others)
+    return np.stack(lost, axis=-2), np.stack(others, axis=-1)
+
+
+def _solved(lost: FloatArray, wanted: FloatArray, solved: FloatArray) -> FloatArray:
+    """Return the factors of the channels with a target; the others keep their effect."""
+    datasets = max(len(lost), len(wanted))
+    lost = np.broadcast_to(lost, (datasets, *lost.shape[1:]))
+    wanted = np.broadcast_to(wanted, (datasets, *wanted.shape[1:]))
+    free, kept = np.flatnonzero(solved), np.flatnonzero(~np.asarray(solved))
+    rest = wanted[:, free] - lost[:, free][:, :, kept].sum(axis=-1)
+    factor = np.ones(wanted.shape)
+    factor[:, free] = np.linalg.solve(lost[:, free][:, :, free], rest[..., None])[..., 0]
+    return factor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.budget_rules import apply_budget_rules, rules_of
+from mmm_xgen.generation.demand import draw_demand, draw_indicators, drivers_of
 from mmm_xgen.generation.experiments import apply_experiments
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.kernels.calendar import Calendar
@@ -29,20 +32,65 @@ if TYPE_CHECKING:
 Items = Sequence[ChannelConfig | ControlConfig]
 
 
-def spend_and_controls(
-    batch: Batch, plan: xr.Dataset | None, truth: Parameters
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return spend before and inside the window, with experiments, and control values."""
-    config = batch.shared
-    value = draw_controls(batch, truth["geo_scale"].shape[1])
-    if plan is None:
-        history, spent = draw_spend(batch, truth["base_spend"])
-    else:
+@dataclass(frozen=True)
+class Inputs:
+    """Series that the sales equation starts from.
+
+    Parameters
+    ----------
+    history, spend : array, dims (dataset, channel, geo, date)
+        Spend before and inside the window, in currency per period, with experiments.
+    control_value : array, dims (dataset, control, geo, date)
+        Values of the controls.
+    demand : array, dims (dataset, geo, date), or None
+        Latent demand in the window.
+    plan : array, dims (dataset, channel, geo, date), or None
+        Planned spend in the window, where budget rules change it.
+    """
+
+    history: FloatArray
+    spend: FloatArray
+    control_value: FloatArray
+    demand: FloatArray | None = None
+    plan: FloatArray | None = None
+
+
+def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters) -> Inputs:
+    """Return spend, control values, and the latent demand that moves both."""
+    config, calendar = batch.shared, batch.shared.calendar
+    n_geos = truth["geo_scale"].shape[1]
+    value, normal = draw_controls(batch, n_geos)
+    demand = inside = None
+    if config.demand is not None:
+        drivers = drivers_of(batch, config.demand, normal)
+        demand = draw_demand(batch, config.demand, calendar, drivers, n_geos)
+        inside = demand[..., calendar.burn_in :]
+        value = np.concatenate([value, draw_indicators(batch, inside)], axis=1)
+    if plan is not None:
         history, spent, value = given_spend(plan, config, value)
         # The configured base spend is not true of a plan.
         del truth["base_spend"]
+        return Inputs(history, _with_experiments(batch, spent, plan), value, inside)
+    planned = draw_spend(batch, truth["base_spend"])
+    spent = planned
+    follows = demand is not None and any(rules_of(config))
+    if follows and demand is not None:
+        spent = apply_budget_rules(batch, planned, demand)
+    history, window = spent[..., : calendar.burn_in], spent[..., calendar.burn_in :]
+    planned = planned[..., calendar.burn_in :]
+    tested = _with_experiments(batch, planned)
+    # An experiment sets the spend of its cells, whatever a budget rule would answer.
+    spent = np.where(tested != planned, tested, window) if follows else tested
+    return Inputs(history, spent, value, inside, planned if follows else None)
+
+
+def _with_experiments(
+    batch: Batch, spent: FloatArray, plan: xr.Dataset | None = None
+) -> FloatArray:
+    """Return the spend with the experiments of the configuration."""
+    config = batch.shared
     if config.experiments and (plan is None or not plan.attrs["contains_experiments"]):
-        spent = apply_experiments(
+        return apply_experiments(
             spent,
             config.experiments,
             channels=config.channel_names,
@@ -51,10 +99,10 @@ def spend_and_controls(
             changes=batch.each(lambda config: [each.change for each in config.experiments]),
             warn_where=batch.warn,
         )
-    return history, spent, value
+    return spent
 
 
-def draw_spend(batch: Batch, base_spend: FloatArray) -> tuple[FloatArray, FloatArray]:
+def draw_spend(batch: Batch, base_spend: FloatArray) -> FloatArray:
     """Return the spend of every channel: base spend x level of its pattern x campaign noise.
 
     Parameters
@@ -66,17 +114,15 @@ def draw_spend(batch: Batch, base_spend: FloatArray) -> tuple[FloatArray, FloatA
 
     Returns
     -------
-    history : array, dims (dataset, channel, geo, history_date)
-        Spend of the burn-in, in currency per period.
-    spend : array, dims (dataset, channel, geo, date)
-        Spend inside the window.
+    array, dims (dataset, channel, geo, date)
+        Spend in currency per period, burn-in included.
     """
     calendar = batch.shared.calendar
     names = batch.shared.channel_names
     spend = _noise(batch, names, calendar, (len(names), base_spend.shape[1]))
     _multiply_by_level(spend, batch, _channels, ("spend-pattern", names), calendar)
     spend *= base_spend.swapaxes(1, 2)[..., None]
-    return spend[..., : calendar.burn_in], spend[..., calendar.burn_in :]
+    return spend
 
 
 def _channels(config: MMMDataConfig) -> Items:
@@ -102,19 +148,22 @@ def _noise(
     return campaign_noise(normal, volatility[..., None, None], calendar)
 
 
-def draw_controls(batch: Batch, n_geos: int) -> FloatArray:
+def draw_controls(batch: Batch, n_geos: int) -> tuple[FloatArray, FloatArray]:
     """Return the values of every control: base value x level of its pattern x persistent noise.
 
     Returns
     -------
-    array, dims (dataset, control, geo, date)
+    values : array, dims (dataset, control, geo, date)
         Values inside the window.
+    normal : array, dims (dataset, control, geo, date)
+        Random variation of the values, on the log scale and in standard deviations.
     """
     calendar = batch.shared.calendar.window()
-    controls, names = batch.shared.control_variables, batch.shared.control_names
+    controls = batch.shared.control_variables
+    names = batch.shared.control_names[: len(controls)]
     values = np.empty((len(batch), len(names), n_geos, calendar.n_periods))
     if not names:
-        return values
+        return values, values
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
     normal = np.empty((len(batch), len(names), n_geos + 1, calendar.n_periods))
     for position, name in enumerate(names):
@@ -136,7 +185,7 @@ def draw_controls(batch: Batch, n_geos: int) -> FloatArray:
     np.exp(values, out=values)
     _multiply_by_level(values, batch, _controls, ("control-pattern", names), calendar)
     values *= of_controls(lambda control: control.base_value)
-    return values
+    return values, normal[:, :, 1:]
 
 
 def _multiply_by_level(

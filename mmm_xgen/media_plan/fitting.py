@@ -60,9 +60,11 @@ def config_and_plan(
                 path=join_path(("channels", part, "name")),
             )
     configured = dict(zip(config.channel_names, _with_own_transforms(config), strict=True))
-    controls = dict(zip(config.control_names, config.control_variables, strict=True))
-    for name in plan["control"].values if "control" in plan else ():
-        controls.setdefault(str(name), ControlConfig(name=str(name)))
+    # Controls that follow demand come after these.
+    controls = dict(zip(config.control_names, config.control_variables, strict=False))
+    for name in map(str, plan["control"].values if "control" in plan else ()):
+        if name not in config.control_names:
+            controls[name] = ControlConfig(name=name)
     history = plan.sizes.get("history_date", 0)
     if config.burn_in_periods and not history:
         warn(

@@ -10,15 +10,9 @@ import xarray as xr
 
 from mmm_xgen.errors import AlignmentError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import (
-    Media,
-    contribute,
-    lag_weights,
-    media_of,
-    response_parameters,
-    stages,
-)
+from mmm_xgen.response import Media, contribute, lag_weights, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
+from mmm_xgen.world import World, connections, kernel_dims, world_of
 
 # The square of the step vanishes beside 1, so the derivative is exact to the last digits.
 COMPLEX_STEP = 1e-30
@@ -54,18 +48,39 @@ def array_of(ds: xr.Dataset, name: str, *dims: str) -> FloatArray:
     return np.asarray(variable_of(ds, name, *dims).to_numpy())
 
 
-def media_from(ds: xr.Dataset) -> Media:
-    """Return the true response of all channels, with parameters of dims (geo, channel).
+def world_from(ds: xr.Dataset) -> World:
+    """Return the structural function of a Dataset, with parameters of dims (geo, channel).
 
     Raises
     ------
     SchemaError
-        If a parameter is missing, as after an aggregation, or has further dims.
+        If a parameter or a connected channel is missing, as after an aggregation or a selection,
+        or a parameter has further dims.
     """
-    names = ["spend_unit", *response_parameters(ds)]
-    arrays = {name: array_of(ds, name, "geo", "channel") for name in names}
-    unit = arrays.pop("spend_unit")
-    return media_of(ds, arrays, unit)
+    own = response_parameters(ds)
+    arrays = {
+        name: array_of(ds, name, *kernel_dims(name))
+        for name in ("spend_unit", *own, *connections(ds))
+    }
+    return world_of(ds, arrays, own={name: arrays[name] for name in own})
+
+
+def media_from(ds: xr.Dataset, what: str = "this figure") -> Media:
+    """Return the true response of channels that act alone and alike on all dates.
+
+    Raises
+    ------
+    SchemaError
+        As for `world_from`, or if the Dataset has connections, paths of effects or latent demand,
+        which `what` does not know.
+    """
+    found = [name for name in (*connections(ds), "demand_contribution") if name in ds]
+    if found:
+        raise SchemaError(
+            f"the Dataset has {found[0]!r}, and {what} is for channels that act alone and alike on "
+            "all dates; allowed: a Dataset without demand, effect_path, funnels and interactions"
+        )
+    return world_from(ds).media
 
 
 def spend_of(ds: xr.Dataset) -> FloatArray:

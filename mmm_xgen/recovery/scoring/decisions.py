@@ -10,7 +10,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.scoring.samples import samples
-from mmm_xgen.response import respond
+from mmm_xgen.world import respond
 from mmm_xgen.truth.budget.optimum import optimize_allocation
 from mmm_xgen.truth.budget.piecewise_linear import Curves, maximize_curves
 from mmm_xgen.truth.what_if.counterfactual import Window

@@ -13,7 +13,7 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import contribute, stages
+from mmm_xgen.response import contribute
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import Constraints
 from mmm_xgen.truth.budget.revenue_curves import Panel, panel_of
@@ -23,6 +23,7 @@ from mmm_xgen.truth.what_if.counterfactual import (
     check_contributions,
     window_periods,
 )
+from mmm_xgen.world import respond_to
 
 Grid: TypeAlias = Iterable[float] | xr.DataArray | None
 
@@ -288,10 +289,10 @@ def _made(panel: Panel, levels: Any) -> FloatArray:
     plan = levels[..., None] * panel.pattern
     # Where a curve leaves the range of complex numbers, `value_and_slope` differences instead.
     with np.errstate(over="ignore", invalid="ignore"):
-        *_, response = stages(plan, panel.media, panel.weights, panel.history)
+        response = respond_to(plan, panel.world, panel.history).response
     # The effect multiplies all dates alike, so their sum can come first.
     sums = np.stack([response.sum(axis=-1), np.einsum("...gt,gt->...g", response, panel.revenue)])
-    return contribute(sums[..., None], panel.media)[..., 0]
+    return contribute(sums[..., None], panel.world.media)[..., 0]
 
 
 def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import respond
+from mmm_xgen.world import respond
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import ROUNDING, Bounds, Constraints, bounds_of
 from mmm_xgen.truth.budget.global_search import maximize

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import Media, contribute, lag_weights, stages
-from mmm_xgen.truth.media import history_of, media_from, spend_of, value_and_slope
+from mmm_xgen.response import contribute
+from mmm_xgen.truth.media import history_of, spend_of, value_and_slope, world_from
+from mmm_xgen.world import World, respond_to
 
 # Most numbers that one call of the response function returns.
 CHUNK = 1_500_000
@@ -23,8 +24,8 @@ class Panel:
 
     Parameters
     ----------
-    media, weights : Media and its lag weights
-        True response.
+    world : World
+        Structural function, over the dates of the window.
     pattern : array, dims (channel, geo, date)
         Spend that a multiplier of 1 stands for.
     history : array, dims (channel, geo, date)
@@ -35,8 +36,7 @@ class Panel:
         Whether items are geos of channels.
     """
 
-    media: Media
-    weights: FloatArray
+    world: World
     pattern: FloatArray
     history: FloatArray
     revenue: FloatArray
@@ -61,10 +61,10 @@ class Panel:
 
     def earned(self, spend: FloatArray, worth: FloatArray) -> FloatArray:
         """Contribution times `worth`, dims (geo, date), by item; `spend` has dims (..., item)."""
-        *_, response = stages(self.plan(spend), self.media, self.weights, self.history)
+        response = respond_to(self.plan(spend), self.world, self.history).response
         # The effect multiplies all dates alike, so their sum can come first.
         weighted = np.einsum("...gt,gt->...g", response, worth)[..., None]
-        return self.by_item(contribute(weighted, self.media)[..., 0])
+        return self.by_item(contribute(weighted, self.world.media)[..., 0])
 
     def value(self, spend: FloatArray) -> FloatArray:
         """Revenue by item for many levels of spend, dims (item, level)."""
@@ -90,7 +90,7 @@ class Panel:
 
 def panel_of(ds: xr.Dataset, periods: slice, *, per_geo: bool) -> Panel:
     """Panel of a Dataset over some of its dates, with flat patterns where nothing was spent."""
-    media, spend = media_from(ds), spend_of(ds)
+    world, spend = world_from(ds).of_dates(periods), spend_of(ds)
     past = history_of(ds)
     before = spend[..., : periods.start]
     history = before if past is None else np.concatenate([past, before], axis=-1)
@@ -106,4 +106,4 @@ def panel_of(ds: xr.Dataset, periods: slice, *, per_geo: bool) -> Panel:
     else:
         pattern[silent.all(axis=-1)] = flat
     revenue = ds["revenue_per_kpi"].transpose("geo", "date").to_numpy()[:, periods]
-    return Panel(media, lag_weights(media), pattern, history, revenue, per_geo)
+    return Panel(world, pattern, history, revenue, per_geo)

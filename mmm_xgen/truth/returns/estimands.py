@@ -13,6 +13,7 @@ from mmm_xgen.truth.returns.incremental import (
     Arrays,
     Response,
     checked_contribution,
+    media_together,
     of_response,
 )
 from mmm_xgen.truth.returns.roas import (
@@ -205,7 +206,10 @@ def estimands(
         lost = by_window(windows, response.lost)
         rise = response.marginal_of_all_spend(windows, delta)
         carried_rise = by_window(windows, lambda period: response.marginal(period, delta))
-        made = [arrays["channel_contribution"], lost, rise, carried_rise]
+        stored = arrays["channel_contribution"]
+        is_connected = response.world.is_connected
+        without = response.incremental()[..., : stored.shape[-1]] if is_connected else stored
+        made = [without, lost, rise, carried_rise]
         if not with_shapes:
             return made
         return [*made, *_shapes(response, arrays["population"], windows, together=together)]
@@ -234,7 +238,7 @@ def estimands(
         "mroas_with_carryout": ratio(carried_rise, spend),
         "cost_per_incremental": cost(spend, contribution),
         "attribution": share(made, ds["mu"], over, windows),
-        "attribution_of_media": share(made, None, over, windows),
+        "attribution_of_media": share(made, media_together(ds), over, windows),
     }
     figures |= {
         name: in_order(windows.label(values))

@@ -14,18 +14,19 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import (
-    Media,
-    contribute,
-    lag_weights,
-    media_of,
-    response_parameters,
-    stages,
-)
+from mmm_xgen.response import Media, contribute, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import after_the_last, derivative, variable_of
 from mmm_xgen.truth.returns.windows import Windows
 from mmm_xgen.truth.what_if.counterfactual import check_equal
+from mmm_xgen.world import (
+    World,
+    connections,
+    kernel_dims,
+    respond_to,
+    sales_without_each,
+    world_of,
+)
 
 NEEDED = (
     "spend",
@@ -48,8 +49,8 @@ class Response:
 
     Parameters
     ----------
-    media, weights : Media and its lag weights
-        True response.
+    world : World
+        Structural function.
     spend : array, dims (..., channel, geo, date)
         Currency per period. It begins with the spend before the first date, and ends with dates
         of zero spend after the last one.
@@ -61,16 +62,39 @@ class Response:
         Value of the curves today, from the first date on.
     contribution : array, dims (..., channel, geo, date)
         KPI units per period today, from the first date on.
+    others : array, dims (..., geo, date)
+        Sales that channels make together today, from the first date on.
     """
 
-    media: Media
-    weights: FloatArray
+    world: World
     spend: FloatArray
     n_past: int
     n_after: int
     revenue: FloatArray
     saturated: FloatArray
     contribution: FloatArray
+    others: FloatArray
+
+    @property
+    def media(self) -> Media:
+        """Response of the single channels."""
+        return self.world.media
+
+    @property
+    def weights(self) -> FloatArray:
+        """Weight of each lag, dims (..., channel, geo, lag)."""
+        return self.world.weights
+
+    def incremental(self) -> FloatArray:
+        """Return the sales lost if a channel were zero on all dates, in KPI units per period.
+
+        Returns
+        -------
+        array, dims (..., channel, geo, date)
+        """
+        if not self.world.is_connected:
+            return self.contribution
+        return np.asarray(self._sales_today() - self._sales_by(0.0))
 
     def lost(self, periods: slice) -> FloatArray:
         """Return the revenue lost, carry-out included, if the spend of a window were zero.
@@ -118,16 +142,7 @@ class Response:
         """
 
         def earned(factor: Any) -> FloatArray:
-            spend = factor * self.spend
-            with np.errstate(over="ignore", invalid="ignore"):
-                *_, response = stages(
-                    spend[..., self.n_past :],
-                    self.media,
-                    self.weights,
-                    spend[..., : self.n_past],
-                )
-            revenue = contribute(response, self.media) * self.revenue[..., None, :, :]
-            return windows.sum_last(revenue)
+            return windows.sum_last(self._sales_by(factor) * self.revenue[..., None, :, :])
 
         if delta is None:
             return derivative(lambda step: earned(1 + step), apart=self._apart)
@@ -139,17 +154,44 @@ class Response:
         return 0 if self.contribution.ndim > 3 else None
 
     def _reached(self, periods: slice) -> slice:
-        last = periods.stop + self.weights.shape[-1] - 1
+        last = periods.stop + self.world.reach
         return slice(periods.start, min(last, self.contribution.shape[-1]))
 
     def _earned_today(self, periods: slice) -> FloatArray:
         reached = self._reached(periods)
-        revenue = self.contribution[..., reached] * self.revenue[..., None, :, reached]
+        revenue = self._sales_today()[..., reached] * self.revenue[..., None, :, reached]
         return np.asarray(revenue.sum(axis=-1))
+
+    def _sales_today(self) -> FloatArray:
+        """Return what `_sales_by` returns for a factor of 1."""
+        if not self.world.is_connected:
+            return self.contribution
+        return np.asarray((self.contribution.sum(axis=-3) + self.others)[..., None, :, :])
+
+    def _sales_by(self, factor: Any) -> FloatArray:
+        """Return the sales with the spend of one channel multiplied, dims (..., channel, geo, date).
+
+        They are those of all media if channels depend on each other, and else of the one channel.
+        `factor` is a number, or an array of the dates of `spend`.
+        """
+        # If complex numbers overflow, `derivative` uses a central difference.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not self.world.is_connected:
+                spend = factor * self.spend
+                past = spend[..., : self.n_past]
+                made = respond_to(spend[..., self.n_past :], self.world, past)
+                return contribute(made.response, self.media)
+            past, inside = np.split(self.spend, [self.n_past], axis=-1)
+            return sales_without_each(inside, self.world, past if self.n_past else None, factor)
 
     def _earned(self, periods: slice, factor: complex) -> FloatArray:
         """Return the revenue, dims (..., channel, geo), with the window's spend times a factor."""
         reached, length = self._reached(periods), periods.stop - periods.start
+        if not self.world.is_plain:
+            position = np.arange(self.spend.shape[-1]) - self.n_past
+            inside = (position >= periods.start) & (position < periods.stop)
+            sales = self._sales_by(np.where(inside, factor, 1))[..., reached]
+            return np.asarray((sales * self.revenue[..., None, :, reached]).sum(axis=-1))
         start = reached.start + self.n_past
         # Spend by date times 1, or times the factor within the window.
         factors = np.where(np.arange(reached.stop - reached.start) < length, factor, 1)
@@ -195,14 +237,15 @@ def of_response(
         spend. For lazy data, this is raised at the computation.
     """
     check_variables(ds, *NEEDED)
-    names = [*NEEDED, *response_parameters(ds)]
+    names = [*NEEDED, *response_parameters(ds), *connections(ds)]
     names += ["spend_history"] if "spend_history" in ds else []
     # The function is sent with each task, so it holds labels only and no numbers.
+    dims_of_labels = (("channel",), ("funnel",), ("interaction",))
     labels = xr.Dataset(
-        coords={name: each for name, each in ds.coords.items() if each.dims == ("channel",)},
+        coords={name: each for name, each in ds.coords.items() if each.dims in dims_of_labels},
         attrs={name: ds.attrs[name] for name in ("adstock_first",) if name in ds.attrs},
     )
-    dims = [_order(name) for name in names]
+    dims = [kernel_dims(name) for name in names]
 
     def kernel(*arrays: FloatArray) -> Any:
         by_name = dict(zip(names, arrays, strict=True))
@@ -211,7 +254,7 @@ def of_response(
 
     found = xr.apply_ufunc(
         kernel,
-        *(variable_of(ds, name, *_order(name), leading=LEADING) for name in names),
+        *(variable_of(ds, name, *kernel_dims(name), leading=LEADING) for name in names),
         input_core_dims=dims,
         output_core_dims=outputs,
         dask="parallelized",
@@ -224,37 +267,34 @@ def of_response(
     return found if isinstance(found, tuple) else (found,)
 
 
-def _order(name: str) -> tuple[str, ...]:
-    """Return the dims of a variable in the order of the kernels, dates last."""
-    dims = describe(name).dims
-    return tuple(reversed(dims)) if dims[0] in ("date", "history_date") else dims
-
-
 def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Response:
     stored = arrays["channel_contribution"]
     numbers = {name: values.astype(float, copy=False) for name, values in arrays.items()}
     past = numbers.get("spend_history")
-    own = {name: values for name, values in numbers.items() if describe(name).dims == MEDIA}
-    unit = own.pop("spend_unit")
-    media = media_of(labels, own, unit)
-    weights = lag_weights(media)
-    n_after = 0 if within_data else weights.shape[-1] - 1
+    own = {
+        name: values
+        for name, values in numbers.items()
+        if describe(name).dims == MEDIA and name != "spend_unit"
+    }
+    world = world_of(labels, numbers, own=own)
+    n_after = 0 if within_data else world.reach
     spend, revenue = after_the_last(numbers["spend"], numbers["revenue_per_kpi"], n_after)
-    _, saturated, response = stages(spend, media, weights, past)
-    contribution = contribute(response, media)
+    made = respond_to(spend, world, past)
+    contribution = contribute(made.response, world.media)
     check_equal(stored, contribution[..., : stored.shape[-1]])
+    others = sum((part.sum(axis=-3) for part in made.others.values()), np.zeros(()))
     if past is not None:
         past = np.broadcast_to(past, (*spend.shape[:-1], past.shape[-1]))
         spend = np.concatenate([past, spend], axis=-1)
     return Response(
-        media=media,
-        weights=weights,
+        world=world,
         spend=spend,
         n_past=0 if past is None else past.shape[-1],
         n_after=n_after,
         revenue=revenue,
-        saturated=saturated,
+        saturated=made.saturated,
         contribution=contribution,
+        others=others,
     )
 
 
@@ -276,3 +316,38 @@ def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
         ds, lambda _, arrays: [arrays["channel_contribution"]], [STORED], within_data=True
     )
     return checked.transpose(*ds["channel_contribution"].dims)
+
+
+def incremental_contribution(ds: xr.Dataset) -> xr.DataArray:
+    """Return the sales lost if a channel were zero on all dates, the spend of the others held.
+
+    It is the contribution of the channel, unless channels act on each other: then the loss counts
+    what the channel does for others, and the losses of all channels need not add up.
+
+    Raises
+    ------
+    SchemaError
+        As for `checked_contribution`, or if the Dataset is an aggregation of connected channels.
+    """
+    if not acts_together(ds):
+        return checked_contribution(ds)
+    check_variables(ds, "spend", "channel_contribution")
+    (found,) = of_response(
+        ds, lambda response, _: [response.incremental()], [STORED], within_data=True
+    )
+    return found.transpose(*ds["channel_contribution"].dims)
+
+
+def media_together(ds: xr.Dataset) -> xr.DataArray | None:
+    """Return the sales of all media, dims (date, geo); None if they are the sum of the channels."""
+    if not acts_together(ds):
+        return None
+    whole = ds["channel_contribution"].sum("channel", skipna=False)
+    if "interaction_contribution" in ds:
+        whole = whole + ds["interaction_contribution"].sum("interaction", skipna=False)
+    return whole
+
+
+def acts_together(ds: xr.Dataset) -> bool:
+    """Tell if the sales that one channel makes depend on the spend of another."""
+    return bool({"funnel_strength", "interaction_strength"} & set(map(str, ds.variables)))

@@ -14,7 +14,7 @@ from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import outlasts_data
-from mmm_xgen.truth.returns.incremental import Arrays, Response, checked_contribution, of_response
+from mmm_xgen.truth.returns.incremental import Arrays, Response, incremental_contribution, media_together, of_response
 from mmm_xgen.truth.returns.windows import Windows, windows_of
 from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, Window
 
@@ -121,7 +121,7 @@ def roas(
         rule = meaning_of_carryout("from the window to the end of its carry-over", within_data)
         rule += ", without it in the window"
     else:
-        revenue = total(checked_contribution(ds) * ds["revenue_per_kpi"], over, windows)
+        revenue = total(incremental_contribution(ds) * ds["revenue_per_kpi"], over, windows)
         rule = "without the channel"
     result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
     return result.assign_attrs(
@@ -276,8 +276,8 @@ def attribution(
         raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
     check_variables(ds, "channel_contribution", "mu")
     over, windows = summed_over(by), windows_of(ds, window, freq)
-    whole = ds["mu"] if of == "sales" else None
-    part = share(checked_contribution(ds), whole, over, windows).rename("attribution")
+    whole = ds["mu"] if of == "sales" else media_together(ds)
+    part = share(incremental_contribution(ds), whole, over, windows).rename("attribution")
     words = "expected sales" if of == "sales" else "the contribution of all media"
     return part.assign_attrs(units="1", long_name=f"share of {words}")
 
@@ -330,7 +330,7 @@ def cost_per_incremental(
     check_variables(ds, "spend", "channel_contribution")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     spend = total(ds["spend"], over, windows)
-    result = cost(spend, total(checked_contribution(ds), over, windows))
+    result = cost(spend, total(incremental_contribution(ds), over, windows))
     currency, kpi = ds.attrs.get("currency", "currency"), ds.attrs.get("kpi", "KPI")
     return result.rename("cost_per_incremental").assign_attrs(
         units=f"{currency} / {kpi}", long_name="spend per incremental unit of the KPI"

@@ -17,16 +17,10 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import contribute, lag_weights, per_effect, stages
+from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, describe
-from mmm_xgen.truth.media import (
-    array_of,
-    channel_label,
-    contribution,
-    history_of,
-    media_from,
-    spend_of,
-)
+from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
+from mmm_xgen.world import Stages, World, kernel_dims, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -100,24 +94,35 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     if not extra and not changed.any():
         return ds.copy()
 
-    media, history = media_from(ds), history_of(ds)
-    effect, weights = array_of(ds, "effect", "geo", "channel"), lag_weights(media)
-    stored = {name: array_of(ds, name, "channel", "geo", "date") for name in RESPONSES}
-    carryover, saturated, response = stages(new_spend, media, weights, history)
+    world, history = world_from(ds), history_of(ds)
+    effect = array_of(ds, "effect", "geo", "channel")
+    new = _series(respond_to(new_spend, world, history), world, effect)
+    stored = {name: array_of(ds, name, *kernel_dims(name)) for name in new}
     # Keep the cells that the change does not reach, so that rounding does not change them.
-    reached = convolve(changed.astype(float), (weights != 0).astype(float)) > 0
-    made = (*per_effect((carryover, saturated), media, effect), contribute(response, media))
-    new = dict(zip(RESPONSES, made, strict=True))
-    new = {name: np.where(reached, new[name], stored[name]) for name in RESPONSES}
+    if world.is_connected:
+        today = _series(respond_to(spend_of(ds), world, history), world, effect)
+        reached = {name: new[name] != today[name] for name in new}
+    else:
+        kernel = (world.weights != 0).astype(float)
+        reached = dict.fromkeys(new, convolve(changed.astype(float), kernel) > 0)
+    new = {name: np.where(reached[name], new[name], stored[name]) for name in new}
 
     mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))
-    rise = new["channel_contribution"] - stored["channel_contribution"]
-    new_mu = mu + rise.sum(axis=-3)
+    parts = [name for name in new if name.endswith("_contribution")]
+    new_mu = sum(((new[name] - stored[name]).sum(axis=-3) for name in parts), mu)
     new["mu"] = new_mu
     new["y"] = np.where(new_mu == mu, y, new_mu + noise)
     arrays = {"spend": new_spend, **new}
     labelled = {name: _labelled(ds, plan, name, values) for name, values in arrays.items()}
     return _stamped(ds.assign(labelled), plan, changed)
+
+
+def _series(made: Stages, world: World, effect: FloatArray) -> dict[str, FloatArray]:
+    """Return the series that depend on spend, by Dataset name."""
+    shown = per_effect((made.carryover, made.saturated), world.media, effect)
+    contributions = contribute(made.response, world.media)
+    series = dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others)
+    return series | ({} if world.unpaid is None else {"exposure": made.exposure})
 
 
 def _labelled(ds: xr.Dataset, plan: xr.DataArray, name: str, values: FloatArray) -> xr.DataArray:
@@ -166,8 +171,10 @@ def check_contributions(ds: xr.Dataset) -> None:
         spend alone.
     """
     check_variables(ds, "spend", "channel_contribution")
-    today = contribution(spend_of(ds), media_from(ds), history_of(ds))
-    check_equal(array_of(ds, "channel_contribution", "channel", "geo", "date"), today)
+    world = world_from(ds)
+    made = respond_to(spend_of(ds), world, history_of(ds))
+    stored = array_of(ds, "channel_contribution", "channel", "geo", "date")
+    check_equal(stored, contribute(made.response, world.media))
 
 
 def check_equal(stored: FloatArray, today: FloatArray) -> None:

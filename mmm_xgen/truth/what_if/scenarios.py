@@ -15,7 +15,7 @@ from mmm_xgen.atomic import NETCDF_LOCK, csv_of, with_reason, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, XgenError, nearest
-from mmm_xgen.response import respond
+from mmm_xgen.world import respond
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import carryout_periods, channel_label, outlasts_data, variable_of
 from mmm_xgen.truth.what_if.counterfactual import (

@@ -1,0 +1,249 @@
+"""Configuration of causes: latent demand, and channels that act on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail
+from mmm_xgen.config.names import checked_name, coordinate_label
+from mmm_xgen.errors import nearest
+
+Text = Annotated[str, Field(min_length=1, max_length=100)]
+ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
+ShareOfVariance = Annotated[Number, Field(ge=0, le=1)]
+
+
+class IndicatorConfig(FrozenConfig):
+    """A control that follows latent demand and has no effect of its own, such as query volume.
+
+    Its value is ``level + loading * (demand + error)``, with an error of the size that
+    `reliability` says.
+
+    Parameters
+    ----------
+    name : str
+        Name of the control, as in `ControlConfig`.
+    level : float, units of the control, default 0.0
+        Mean value.
+    loading : float, units of the control per standard deviation of demand, default 1.0
+        Rise of the value when demand is one standard deviation higher.
+    reliability : float, share of variance, default 1.0
+        Share of the variance of the value that is demand. At 1 the control shows demand as it is.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> IndicatorConfig(name="Queries", reliability=0.6).loading
+    1.0
+    """
+
+    name: ControlName
+    level: Number = 0.0
+    loading: Number = 1.0
+    reliability: Annotated[Number, Field(gt=0, le=1)] = 1.0
+
+
+class DriverConfig(FrozenConfig):
+    """A control that explains a part of latent demand, such as the weather.
+
+    Parameters
+    ----------
+    control : str
+        Name of the control.
+    share : float, share of variance
+        Share of the variance of demand that the control explains.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> DriverConfig(control="Temperature", share=0.3).share
+    0.3
+    """
+
+    control: Text
+    share: Annotated[Number, Field(gt=0, le=1)]
+
+
+class DemandConfig(FrozenConfig):
+    """Latent demand: people want more at some times than at others, and nobody records it.
+
+    Demand is an AR(1) series of variance 1. It moves base sales, and with a `budget_rule` it moves
+    spend too. Then it is a confounder: a model that does not see it gives its sales to media.
+
+    Parameters
+    ----------
+    effect : float, share of base sales per standard deviation, default 0.05
+        Rise of sales when demand is one standard deviation higher.
+    persistence : float, correlation, default 0.8
+        Correlation of the demand of neighbouring periods.
+    shared : float, share of variance, default 0.5
+        Share of the variance of demand that all geos have in common.
+    season : float, share of variance, default 0.0
+        Share of the variance of demand that is a yearly season, with its peak at the start of
+        July.
+    indicators : list of IndicatorConfig, optional
+        Controls that follow demand and have no effect of their own.
+    drivers : list of DriverConfig, optional
+        Controls that explain a part of demand.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value has the wrong type or range, or the shares of season and
+        drivers exceed 1.
+
+    Examples
+    --------
+    >>> DemandConfig(effect=0.03, indicators=[{"name": "Queries"}]).indicators[0].name
+    'Queries'
+    """
+
+    effect: Number = 0.05
+    persistence: Annotated[Number, Field(ge=0, lt=1)] = 0.8
+    shared: ShareOfVariance = 0.5
+    season: ShareOfVariance = 0.0
+    indicators: tuple[IndicatorConfig, ...] = ()
+    drivers: tuple[DriverConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _shares_of_one_variance(self) -> DemandConfig:
+        total = self.season + sum(driver.share for driver in self.drivers)
+        if total > 1 + 1e-12:
+            raise fail(
+                f"found shares of {total:.4g} for season and drivers together, allowed: at most 1",
+                "drivers" if self.drivers else "season",
+            )
+        return self
+
+
+class FunnelConfig(FrozenConfig):
+    """A channel that raises the delivered media of another, as TV raises brand search.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of two channels.
+    strength : float, share of the target's media
+        Relative rise of the target's media where the response curve of the source is 1.
+    lag : int, periods, default 0
+        Periods between the response of the source and the rise.
+    paid : bool, default False
+        If True, the advertiser pays for the rise: the spend of the target rises. If False, the
+        media come without spend, as clicks on an organic result do.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value has the wrong type or range, or both channels are the same.
+
+    Examples
+    --------
+    >>> FunnelConfig(source="TV", target="Search", strength=0.3).lag
+    0
+    """
+
+    source: Text
+    target: Text
+    strength: Annotated[Number, Field(gt=-1)]
+    lag: Annotated[Integer, Field(ge=0, le=1000)] = 0
+    paid: Switch = False
+
+
+class InteractionConfig(FrozenConfig):
+    """Two channels that sell more together than the sum of the two, or less.
+
+    Parameters
+    ----------
+    channels : list of str
+        Names of two channels.
+    strength : float, share of base sales
+        Sales per period where the response curves of both channels are 1, positive for synergy
+        and negative for cannibalisation.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value has the wrong type or range, or there are not two channels.
+
+    Examples
+    --------
+    >>> InteractionConfig(channels=["TV", "Search"], strength=0.02).strength
+    0.02
+    """
+
+    channels: Annotated[tuple[Text, ...], Field(min_length=2, max_length=2)]
+    strength: Number
+
+
+def channel_position(name: str, channels: Sequence[str], *path: str | int) -> int:
+    """Return the position of a channel written as ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
+
+    Raises
+    ------
+    PydanticCustomError
+        If there is no such channel, at `path`.
+    """
+    label = name if name in channels else coordinate_label(name, "x", 0)
+    if label not in channels:
+        raise fail(f"no channel named {name!r}; {nearest(name, channels)}", *path)
+    return list(channels).index(label)
+
+
+def check_funnels(funnels: Sequence[FunnelConfig], channels: Sequence[str]) -> None:
+    """Raise if a funnel names an unknown channel, or funnels form a circle."""
+    targets: dict[int, list[int]] = {}
+    for position, funnel in enumerate(funnels):
+        source, target = (
+            channel_position(getattr(funnel, end), channels, "funnels", position, end)
+            for end in ("source", "target")
+        )
+        if _reaches(targets, target, source):
+            raise fail(
+                f"found a funnel from {channels[source]!r} to {channels[target]!r}, which closes a "
+                "circle of funnels; allowed: channels in an order in which each raises later ones",
+                "funnels",
+                position,
+            )
+        targets.setdefault(source, []).append(target)
+
+
+def _reaches(targets: dict[int, list[int]], start: int, goal: int) -> bool:
+    return start == goal or any(_reaches(targets, each, goal) for each in targets.get(start, ()))
+
+
+def check_interactions(
+    interactions: Sequence[InteractionConfig], channels: Sequence[str]
+) -> None:
+    """Raise if an interaction names an unknown channel, one twice, or a pair is there twice."""
+    seen: dict[frozenset[int], int] = {}
+    for position, interaction in enumerate(interactions):
+        pair = frozenset(
+            channel_position(name, channels, "interactions", position, "channels", at)
+            for at, name in enumerate(interaction.channels)
+        )
+        if len(pair) < 2:
+            raise fail(
+                f"found {interaction.channels[0]!r} twice, allowed: two channels",
+                "interactions",
+                position,
+                "channels",
+            )
+        if pair in seen:
+            raise fail(
+                f"found the pair of interactions.{seen[pair]} again, allowed: each pair once",
+                "interactions",
+                position,
+                "channels",
+            )
+        seen[pair] = position

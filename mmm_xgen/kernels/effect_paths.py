@@ -1,0 +1,204 @@
+r"""Paths of effects: how the effect of a channel moves over time, relative to its mean.
+
+An effect path is a function ``f(calendar, normal, level, *, parameters)`` that returns a positive
+path in an array that broadcasts to ``(row, geo, date)``. Rows are the channels, and datasets, of
+one call. Its parameters arrive with shape ``(row, 1, 1)``. `normal` holds independent standard
+normal draws, dims ``(row, geo, date)``. `level` is the spend relative to the mean spend of the
+channel and geo, dims ``(row, geo, date)``. The library divides each path by its mean over the
+window, so that a path changes when a channel sells, and not how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY, Calendar
+from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Real, Share, Unit
+from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.registry import Function, Registry, registering
+
+EFFECT_PATHS: Registry[Kind] = Registry("effect path")
+
+# Cosines of a smooth path: enough for the shortest length, 5% of the window.
+COSINES = 40
+
+
+def register_effect_path(
+    name: str, *, check: Callable[..., str | None] | None = None
+) -> Callable[[Function], Function]:
+    """Register a function as an effect path under `name`.
+
+    Parameters
+    ----------
+    name : str
+        Name for `ChannelConfig.effect_path`.
+    check : callable, optional
+        Takes the parameters as keywords and returns what is wrong with them taken together, or
+        None.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> @register_effect_path("first_half")
+    ... def first_half(calendar, normal, level, *, gain: float = 2.0):
+    ...     return np.where(calendar.period < calendar.n_periods / 2, gain, 1.0)
+    >>> EFFECT_PATHS["first_half"].keys
+    ['gain']
+    >>> EFFECT_PATHS.remove("first_half")
+    """
+    return registering(EFFECT_PATHS, Kind.of, name, check=check)
+
+
+@register_effect_path("random_walk")
+def random_walk(
+    calendar: Calendar, normal: FloatArray, level: FloatArray, *, sd: NonNegative = 0.05
+) -> FloatArray:
+    r"""Random walk of the log effect: :math:`\log p_t = \log p_{t-1} + \text{sd}\, z_t`.
+
+    Parameters
+    ----------
+    sd : float, log scale per period
+        Standard deviation of the step from one period to the next.
+    """
+    return np.asarray(np.exp(sd * np.cumsum(normal, axis=-1)))
+
+
+@register_effect_path("smooth")
+def smooth(
+    calendar: Calendar,
+    normal: FloatArray,
+    level: FloatArray,
+    *,
+    sd: NonNegative = 0.3,
+    length: Annotated[Positive, Unit("share of window")] = 0.25,
+) -> FloatArray:
+    r"""Smooth path of the log effect: a Gaussian process with a squared-exponential kernel.
+
+    The process is a sum of cosines over twice the window, whose weights follow the spectral
+    density of the kernel, as in the approximation that PyMC-Marketing's time-varying media
+    use [1]_.
+
+    Parameters
+    ----------
+    sd : float, log scale
+        Standard deviation of the log effect.
+    length : float, share of the window
+        Length scale: how far apart two dates are whose effects differ.
+
+    References
+    ----------
+    .. [1] Solin, A. and Särkkä, S. (2020). Hilbert space methods for reduced-rank Gaussian
+       process regression. Statistics and Computing, 30, 419-446.
+    """
+    n_terms = min(COSINES, normal.shape[-1])
+    frequency = np.pi * np.arange(n_terms) / 2
+    density = np.exp(-0.25 * np.square(frequency * np.asarray(length)))
+    density[..., 0] /= np.sqrt(2)
+    weights = normal[..., :n_terms] * density / np.sqrt(np.square(density).sum(-1, keepdims=True))
+    at = calendar.period / max(calendar.n_periods, 1)
+    basis = np.sqrt(2) * np.cos(frequency[:, None] * at)
+    basis[0] = 1
+    return np.asarray(np.exp(sd * np.einsum("...k,kt->...t", weights, basis)))
+
+
+@register_effect_path("linear_drift")
+def linear_drift(
+    calendar: Calendar,
+    normal: FloatArray,
+    level: FloatArray,
+    *,
+    start: Positive = 1.5,
+    end: Positive = 0.5,
+) -> FloatArray:
+    """Straight line from the first date of the window to its last.
+
+    Parameters
+    ----------
+    start, end : float, relative
+        Effect on the first date and on the last. Only their ratio matters.
+    """
+    share = calendar.period / max(calendar.n_periods - 1, 1)
+    return np.asarray(start + (np.asarray(end) - start) * share)
+
+
+@register_effect_path("step")
+def step(
+    calendar: Calendar,
+    normal: FloatArray,
+    level: FloatArray,
+    *,
+    at: Share = 0.5,
+    change: Positive = 0.5,
+) -> FloatArray:
+    """One change at a date, as by a new creative.
+
+    Parameters
+    ----------
+    at : float, share of the window
+        Position of the change.
+    change : float, relative
+        Effect after the change, relative to the effect before it.
+    """
+    after = calendar.period >= np.asarray(at) * calendar.n_periods
+    return np.where(after, change, 1.0)
+
+
+@register_effect_path("seasonal_response")
+def seasonal_response(
+    calendar: Calendar,
+    normal: FloatArray,
+    level: FloatArray,
+    *,
+    amplitude: Share = 0.3,
+    phase: Real = 0.0,
+) -> FloatArray:
+    """Season of the response: people answer more at one time of the year.
+
+    Parameters
+    ----------
+    amplitude : float, share of the mean effect
+        Half the distance between peak and trough.
+    phase : float, radians
+        Shift of the peak. At 0 the peak is at the start of July; a positive shift moves it later.
+    """
+    turn = 2 * np.pi * (calendar.day_of_year - PEAK_DAY) / DAYS_IN_YEAR
+    return np.asarray(1 + np.asarray(amplitude) * np.cos(turn - np.asarray(phase)))
+
+
+@register_effect_path("wear_out")
+def wear_out(
+    calendar: Calendar,
+    normal: FloatArray,
+    level: FloatArray,
+    *,
+    rate: NonNegative = 0.1,
+    rest: Share = 0.5,
+) -> FloatArray:
+    r"""Wear-out within a campaign: each period of spend tires the audience, each pause rests it.
+
+    With fatigue :math:`F_t = F_{t-1} + \text{rate}` in a period with spend, and
+    :math:`F_t = (1 - \text{rest}) F_{t-1}` in a period without, the path is :math:`e^{-F_{t-1}}`.
+    The path follows the generated spend and stays as it is in a counterfactual.
+
+    Parameters
+    ----------
+    rate : float, log scale per period
+        Fall of the log effect in each period with spend.
+    rest : float, share
+        Share of the fatigue that a period without spend takes away.
+    """
+    fatigue = np.zeros(np.broadcast_shapes(level.shape, np.shape(rate), np.shape(rest)))
+    kept, added = 1 - np.asarray(rest)[..., 0], np.asarray(rate)[..., 0]
+    is_on = level > 0
+    for date in range(1, fatigue.shape[-1]):
+        before = fatigue[..., date - 1]
+        fatigue[..., date] = np.where(is_on[..., date - 1], before + added, before * kept)
+    return np.asarray(np.exp(-fatigue))

@@ -1,0 +1,490 @@
+"""Structural function: from spend to the sales that media make, with everything else held.
+
+Generation, counterfactuals, curves, derivatives and the optimum all use it. A `World` is the
+response of the channels and what connects them; without connections it is the response alone.
+`respond` is the same for labelled data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmm_xgen.errors import AlignmentError, SchemaError
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.response import (
+    Media,
+    contribute,
+    lag_weights,
+    matching,
+    media_of,
+    of_channels,
+    response_parameters,
+    stages,
+    with_amplitudes,
+)
+from mmm_xgen.schema import check_variables, describe, takes_datasets
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Most numbers of one call of the structural function.
+CHUNK = 1_500_000
+# Variables that connect channels or move their effects over time, where a Dataset has them.
+CONNECTIONS = ("effect_path", "funnel_strength", "interaction_strength")
+
+
+@dataclass(frozen=True)
+class Funnels:
+    """Channels that raise the delivered media of others.
+
+    Parameters
+    ----------
+    source, target : tuple of int, one per funnel
+        Positions of the channels.
+    lag : tuple of int, one per funnel
+        Periods between the response of the source and the delivery of the target.
+    paid : tuple of bool, one per funnel
+        True if the advertiser pays for the rise, so that it is a rise of spend.
+    strength : array, dims (..., geo, funnel)
+        Relative rise of the delivered media of the target where the curve of the source is 1.
+    """
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    lag: tuple[int, ...]
+    paid: tuple[bool, ...]
+    strength: FloatArray
+
+    @property
+    def unpaid(self) -> Funnels | None:
+        """Funnels that raise media without spend; None if there are none."""
+        index = [position for position, paid in enumerate(self.paid) if not paid]
+        if len(index) == len(self.paid):
+            return self
+        return (
+            Funnels(
+                *(
+                    tuple(values[position] for position in index)
+                    for values in (self.source, self.target, self.lag, self.paid)
+                ),
+                strength=self.strength[..., index],
+            )
+            if index
+            else None
+        )
+
+    def levels(self, n_channels: int) -> list[list[int]]:
+        """Return the channels in the order of their causes: each level needs those before it."""
+        depth = [0] * n_channels
+        for _ in range(n_channels):
+            for source, target in zip(self.source, self.target, strict=True):
+                depth[target] = max(depth[target], depth[source] + 1)
+        return [
+            found
+            for level in range(max(depth) + 1)
+            if (found := [channel for channel, own in enumerate(depth) if own == level])
+        ]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Pairs of channels that sell more or less together than the sum of the two.
+
+    Parameters
+    ----------
+    first, second : tuple of int, one per pair
+        Positions of the channels.
+    strength : array, dims (..., geo, interaction)
+        KPI units per period where the curves of both are 1.
+    """
+
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    strength: FloatArray
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything between spend and the sales that media make.
+
+    Parameters
+    ----------
+    media : Media
+        True response of all channels.
+    effect_path : array, dims (..., channel, geo, date), optional
+        Effect of each date of the window relative to the mean effect. Before the first date and
+        after the last it stays constant.
+    funnels : Funnels, optional
+        Channels that raise the delivered media of others.
+    interactions : Interactions, optional
+        Pairs of channels that sell more or less together.
+    """
+
+    media: Media
+    effect_path: FloatArray | None = None
+    funnels: Funnels | None = None
+    interactions: Interactions | None = None
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """Weight of each lag, dims (..., channel, geo, lag)."""
+        return lag_weights(self.media)
+
+    @cached_property
+    def unpaid(self) -> Funnels | None:
+        """Funnels that work if the spend of all channels is held."""
+        return None if self.funnels is None else self.funnels.unpaid
+
+    @property
+    def is_plain(self) -> bool:
+        """True if the channels do not depend on each other, and their effects not on the date."""
+        return self.effect_path is None and not self.is_connected
+
+    @property
+    def is_connected(self) -> bool:
+        """True if the sales that one channel makes depend on the spend of another."""
+        return self.unpaid is not None or self.interactions is not None
+
+    def of_channel(self, position: int) -> World:
+        """Return the world of one channel that is not connected to others."""
+        path = self.effect_path
+        return World(
+            of_channels(self.media, [position]),
+            None if path is None else path[..., [position], :, :],
+        )
+
+    def of_dates(self, periods: slice) -> World:
+        """Return the world of some dates of the window."""
+        if self.effect_path is None:
+            return self
+        return replace(self, effect_path=self.effect_path[..., periods])
+
+    @cached_property
+    def reach(self) -> int:
+        """Number of periods that the effect of spend can last after it."""
+        own = self.weights.shape[-1] - 1
+        if self.unpaid is None:
+            return own
+        # The longest chain of funnels: at each step a delay and the carry-over of the target.
+        steps = len(self.unpaid.levels(len(self.media.l_max))) - 1
+        return own + steps * (own + max(self.unpaid.lag))
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Stages between spend and sales.
+
+    Parameters
+    ----------
+    spend, history : array, dims (..., channel, geo, date)
+        Spend in the window and before it, in currency per period, with what paid funnels add;
+        `history` is None if there is none.
+    exposure, carryover, saturated : array, dims (..., channel, geo, date)
+        Delivered media in currency per period, and the stages of the response to them.
+    response : array, dims (..., channel, geo, date)
+        What the amplitude multiplies, the path of the effect included.
+    others : mapping of str to array, dims (..., item, geo, date)
+        Sales that media make together, in KPI units per period, by Dataset name.
+    """
+
+    spend: FloatArray
+    history: FloatArray | None
+    exposure: FloatArray
+    carryover: FloatArray
+    saturated: FloatArray
+    response: FloatArray
+    others: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+def respond_to(
+    spend: FloatArray, world: World, history: FloatArray | None = None, *, reacting: bool = False
+) -> Stages:
+    r"""Return the stages between spend and sales, on plain arrays.
+
+    .. math::
+
+        \text{exposure}_{tj} &= \text{spend}_{tj}
+            \bigl(1 + \textstyle\sum_i \text{strength}_{ij}\, s_{t - \text{lag}, i}\bigr) \\
+        s_{tc} &= f_c(\text{carryover}_{tc} / \text{spend unit}_c) \\
+        \text{response}_{tc} &= s_{tc}\, \text{effect path}_{tc} \\
+        \text{interaction}_{tp} &= \text{strength}_p\, s_{ti}\, s_{tj}
+
+    Parameters
+    ----------
+    spend : array, dims (..., channel, geo, date)
+        Currency per period, from the first date of the window on.
+    world : World
+        Response of the channels and what connects them.
+    history : array, dims (..., channel, geo, history_date), optional
+        Spend before the first date. Default: 0.
+    reacting : bool, default False
+        If True, paid funnels raise the spend of their targets. If False, spend is as given.
+    """
+    exposure = spend
+    funnels = world.funnels if reacting else world.unpaid
+    if funnels is None:
+        carryover, saturated, curve = stages(spend, world.media, world.weights, history)
+    else:
+        spend, history, exposure, carryover, saturated, curve = _through_funnels(
+            spend, world, funnels, history
+        )
+    response = curve
+    if world.effect_path is not None:
+        response = curve * _extended(world.effect_path, spend.shape[-1])
+    others = {}
+    if world.interactions is not None:
+        pairs, strength = world.interactions, world.interactions.strength
+        product = curve[..., pairs.first, :, :] * curve[..., pairs.second, :, :]
+        others["interaction_contribution"] = product * strength.swapaxes(-1, -2)[..., None]
+    return Stages(spend, history, exposure, carryover, saturated, response, others)
+
+
+def _through_funnels(
+    spend: FloatArray, world: World, funnels: Funnels, history: FloatArray | None
+) -> tuple[FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return spend, history, exposure and the stages of the response, from sources to targets."""
+    media, n_past = world.media, 0
+    if history is not None:
+        n_past = history.shape[-1]
+        leading = np.broadcast_shapes(history.shape[:-1], spend.shape[:-1])
+        both = (np.broadcast_to(each, (*leading, each.shape[-1])) for each in (history, spend))
+        spend = np.concatenate(list(both), axis=-1)
+    numbers = [media.spend_unit, *media.parameters.values(), funnels.strength]
+    leading = np.broadcast_shapes(spend.shape[:-3], *(each.shape[:-2] for each in numbers))
+    shape, dtype = (*leading, *spend.shape[-3:]), np.result_type(spend, *numbers)
+    paid = np.array(np.broadcast_to(spend, shape), dtype=dtype)
+    exposure, carryover, saturated, curve = (np.empty(shape, dtype=dtype) for _ in range(4))
+    # Relative rise of the media of each channel, without spend and by spend.
+    lifts = np.zeros((2, *shape), dtype=dtype)
+    strength = funnels.strength.swapaxes(-1, -2)[..., None]
+    for level in funnels.levels(shape[-3]):
+        at = (..., level, slice(None), slice(None))
+        paid[at] *= 1 + lifts[1][at]
+        exposure[at] = paid[at] * (1 + lifts[0][at])
+        weights = world.weights[at]
+        carryover[at], saturated[at], curve[at] = stages(
+            exposure[at], of_channels(media, level), weights
+        )
+        for position, source in enumerate(funnels.source):
+            if source in level:
+                delay, target = funnels.lag[position], funnels.target[position]
+                rise = strength[..., position, :, :] * curve[..., source, :, :]
+                lift = lifts[int(funnels.paid[position])][..., target, :, delay:]
+                lift += rise[..., : shape[-1] - delay]
+    past = None if history is None else paid[..., :n_past]
+    window = (paid, exposure, carryover, saturated, curve)
+    spend, exposure, carryover, saturated, curve = (each[..., n_past:] for each in window)
+    return spend, past, exposure, carryover, saturated, curve
+
+
+def _extended(path: FloatArray, n_dates: int) -> FloatArray:
+    """Return a path over the first dates, or beyond its last at its last value."""
+    missing = n_dates - path.shape[-1]
+    if missing <= 0:
+        return path[..., :n_dates]
+    return np.concatenate([path, np.repeat(path[..., -1:], missing, axis=-1)], axis=-1)
+
+
+def media_sales(stages: Stages, world: World) -> FloatArray:
+    """Return the sales that all media make, dims (..., geo, date), in KPI units per period."""
+    total = contribute(stages.response, world.media).sum(axis=-3)
+    for part in stages.others.values():
+        total = total + part.sum(axis=-3)
+    return np.asarray(total)
+
+
+def world_of(
+    params: xr.Dataset, arrays: Mapping[str, FloatArray], *, own: Mapping[str, FloatArray]
+) -> World:
+    """`World` from the coordinates of a Dataset and arrays of its variables.
+
+    Parameters
+    ----------
+    params : Dataset
+        Coordinates of the kinds and connections.
+    arrays : mapping of str to array
+        ``spend_unit`` and the `CONNECTIONS` that the Dataset has, in the order of the kernels.
+    own : mapping of str to array, dims (..., geo, channel)
+        Parameters of adstock and saturation.
+
+    Raises
+    ------
+    SchemaError
+        If there is no response, or a connected channel is missing, as after a selection.
+    """
+    media = media_of(params, own, arrays["spend_unit"])
+    world = World(media, effect_path=arrays.get("effect_path"))
+    if "funnel_strength" in arrays:
+        funnels = Funnels(
+            source=_positions(params, "funnel_source"),
+            target=_positions(params, "funnel_target"),
+            lag=tuple(map(int, params["funnel_lag"].values)),
+            paid=tuple(map(bool, params["funnel_paid"].values)),
+            strength=arrays["funnel_strength"],
+        )
+        world = replace(world, funnels=funnels)
+    if "interaction_strength" in arrays:
+        interactions = Interactions(
+            first=_positions(params, "interaction_first"),
+            second=_positions(params, "interaction_second"),
+            strength=arrays["interaction_strength"],
+        )
+        world = replace(world, interactions=interactions)
+    return world
+
+
+def _positions(params: xr.Dataset, coordinate: str) -> tuple[int, ...]:
+    """Return the positions of the channels that a coordinate names."""
+    known = {str(name): position for position, name in enumerate(params["channel"].values)}
+    names = [str(name) for name in params[coordinate].values]
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise SchemaError(
+            f"{coordinate!r} has the channel {missing[0]!r}, which the Dataset has lost; the sales "
+            "of connected channels depend on each other, so pass it with all of its channels and "
+            "select in the result"
+        )
+    return tuple(known[name] for name in names)
+
+
+def sales_without_each(
+    spend: FloatArray, world: World, history: FloatArray | None, factors: FloatArray | complex
+) -> FloatArray:
+    """Return the sales of all media if the spend of one channel is multiplied, for each channel.
+
+    Parameters
+    ----------
+    spend, history : array, dims (..., channel, geo, date)
+        Spend in the window and before it.
+    world : World
+        Structural function.
+    factors : number, or array of the dates of the history and the window
+        What multiplies the spend of the one channel.
+
+    Returns
+    -------
+    array, dims (..., channel, geo, date)
+        Entry c has the sales of all media with the spend of channel c multiplied.
+    """
+    n_channels, n_dates = spend.shape[-3], spend.shape[-1]
+    n_past = 0 if history is None else history.shape[-1]
+    factors = np.broadcast_to(factors, (n_past + n_dates,))
+    together = max(1, CHUNK // max(1, spend.size))
+    made = []
+    for start in range(0, n_channels, together):
+        chosen = np.arange(start, min(start + together, n_channels))
+        is_own = (chosen[:, None] == np.arange(n_channels))[..., None, None]
+        is_own = is_own.reshape(len(chosen), *[1] * (spend.ndim - 3), n_channels, 1, 1)
+        changed = spend * np.where(is_own, factors[n_past:], 1)
+        past = None if history is None else history * np.where(is_own, factors[:n_past], 1)
+        made.append(media_sales(respond_to(changed, world, past), world))
+    return np.moveaxis(np.concatenate(made), 0, -3)
+
+
+def connections(params: xr.Dataset) -> list[str]:
+    """Return the names of the connections that a Dataset has."""
+    return [name for name in CONNECTIONS if name in params]
+
+
+def kernel_dims(name: str) -> tuple[str, ...]:
+    """Return the dims of a variable in the order of the kernels, dates last."""
+    dims = describe(name).dims
+    return tuple(reversed(dims)) if dims[0] in ("date", "history_date") else dims
+
+
+@takes_datasets
+def respond(
+    spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Return the contribution of spend under given true parameters.
+
+    Further dims of `spend` or `params` (scenario, draw, dataset) broadcast. The function is pure
+    and deterministic.
+
+    Parameters
+    ----------
+    spend : DataArray, dims (date, geo, channel) and more
+        Spend in currency per period.
+    params : Dataset
+        A generated Dataset, or its parameters: ``spend_unit``, ``adstock_*``, ``saturation_*``
+        and the coordinates of the kinds. ``effect`` follows from them and is read only where an
+        amplitude, such as ``saturation_beta``, is missing. ``effect_path`` and
+        ``funnel_strength`` count where the Dataset has them.
+    history : DataArray, dims (history_date, geo, channel), optional
+        Spend before the first date. Default: ``params["spend_history"]`` if there is one, else 0.
+
+    Returns
+    -------
+    DataArray, dims (..., date, geo, channel)
+        Contribution in KPI units per period, without noise and baseline.
+
+    Raises
+    ------
+    SchemaError
+        If `params` lacks a variable, or has no response, as after an aggregation.
+    AlignmentError
+        If a geo or channel of `spend` is not in `params`, or `effect` contradicts
+        ``saturation_beta``.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> bool((respond(ds.spend, ds) == ds.channel_contribution).all())
+    True
+    """
+    import xarray as xr
+
+    if not isinstance(spend, xr.DataArray):
+        raise AlignmentError(f"found {type(spend).__name__} as spend, allowed: DataArray")
+    check_variables(params, "spend_unit")
+    params = with_amplitudes(matching(params, spend))
+    if history is None:
+        history = params.get("spend_history")
+    own = response_parameters(params)
+    between = connections(params)
+    if "effect_path" in between:
+        params = params.assign(effect_path=_of_dates(params["effect_path"], spend))
+    pasts = [] if history is None else [history]
+    names = ["spend_unit", *own, *between]
+
+    def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
+        past = arrays[-1] if pasts else None
+        by_name = dict(zip(names, arrays, strict=False))
+        world = world_of(params, by_name, own={name: by_name[name] for name in own})
+        return contribute(respond_to(spend, world, past).response, world.media)
+
+    media_dims = ["channel", "geo", "date"]
+    result = xr.apply_ufunc(
+        kernel,
+        spend,
+        *(params[name] for name in names),
+        *pasts,
+        input_core_dims=[
+            media_dims,
+            *(list(kernel_dims(name)) for name in names),
+            *[["channel", "geo", "history_date"]] * len(pasts),
+        ],
+        output_core_dims=[media_dims],
+        dask="parallelized",
+        output_dtypes=[float],
+        # Only the core dims are rechunked: the kernel needs all dates.
+        dask_gufunc_kwargs={"allow_rechunk": True},
+    )
+    contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
+    return contribution.rename("channel_contribution")
+
+
+def _of_dates(path: xr.DataArray, spend: xr.DataArray) -> xr.DataArray:
+    """Return a path on the dates of the spend; beyond its own dates it stays constant."""
+    if "date" in path.indexes and "date" in spend.indexes:
+        at = path.indexes["date"].get_indexer(spend.indexes["date"], method="ffill")
+        return path.isel(date=at.clip(min=0)).assign_coords(date=spend["date"])
+    missing = spend.sizes["date"] - path.sizes["date"]
+    path = path.drop_vars("date", errors="ignore")
+    return path.pad(date=(0, missing), mode="edge") if missing > 0 else path.isel(date=slice(spend.sizes["date"]))
