@@ -91,5 +91,5 @@ from .presets import (
 from .quality.checks import check_data_quality as check_data_quality
 from .quality.report import suggest_fixes as suggest_fixes
 from .report.page import write_report as write_report
-from .world import respond as respond
 from .version import __version__ as __version__
+from .world import respond as respond

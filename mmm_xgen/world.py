@@ -7,7 +7,7 @@ response of the channels and what connects them; without connections it is the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -64,18 +64,14 @@ class Funnels:
     def unpaid(self) -> Funnels | None:
         """Funnels that raise media without spend; None if there are none."""
         index = [position for position, paid in enumerate(self.paid) if not paid]
-        if len(index) == len(self.paid):
-            return self
-        return (
-            Funnels(
-                *(
-                    tuple(values[position] for position in index)
-                    for values in (self.source, self.target, self.lag, self.paid)
-                ),
-                strength=self.strength[..., index],
-            )
-            if index
-            else None
+        if not index:
+            return None
+        return Funnels(
+            source=tuple(self.source[position] for position in index),
+            target=tuple(self.target[position] for position in index),
+            lag=tuple(self.lag[position] for position in index),
+            paid=(False,) * len(index),
+            strength=self.strength[..., index],
         )
 
     def levels(self, n_channels: int) -> list[list[int]]:
@@ -167,7 +163,7 @@ class World:
     @cached_property
     def reach(self) -> int:
         """Number of periods that the effect of spend can last after it."""
-        own = self.weights.shape[-1] - 1
+        own = int(self.weights.shape[-1]) - 1
         if self.unpaid is None:
             return own
         # The longest chain of funnels: at each step a delay and the carry-over of the target.
@@ -438,6 +434,58 @@ def respond(
     >>> bool((respond(ds.spend, ds) == ds.channel_contribution).all())
     True
     """
+
+    def contributions(spend: FloatArray, world: World, past: FloatArray | None) -> FloatArray:
+        return contribute(respond_to(spend, world, past).response, world.media)
+
+    found = _applied(contributions, spend, params, history, ["channel", "geo", "date"])
+    return found.transpose(..., "date", "geo", "channel").rename("channel_contribution")
+
+
+@takes_datasets
+def total_response(
+    spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Return the sales that all media make, with what channels make together.
+
+    Parameters
+    ----------
+    spend, params, history
+        As for `respond`.
+
+    Returns
+    -------
+    DataArray, dims (..., date, geo)
+        Sales in KPI units per period, without noise and baseline.
+
+    Raises
+    ------
+    SchemaError, AlignmentError
+        As for `respond`.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> ds = mmm_xgen.generate_mmm_dataset()
+    >>> gap = total_response(ds.spend, ds) - ds.channel_contribution.sum("channel")
+    >>> bool(abs(gap).max() < 1e-9)
+    True
+    """
+
+    def sales(spend: FloatArray, world: World, past: FloatArray | None) -> FloatArray:
+        return media_sales(respond_to(spend, world, past), world)
+
+    return _applied(sales, spend, params, history, ["geo", "date"]).transpose(..., "date", "geo")
+
+
+def _applied(
+    function: Callable[[FloatArray, World, FloatArray | None], FloatArray],
+    spend: xr.DataArray,
+    params: xr.Dataset,
+    history: xr.DataArray | None,
+    output: list[str],
+) -> xr.DataArray:
+    """Apply a function of arrays to labelled spend and parameters."""
     import xarray as xr
 
     if not isinstance(spend, xr.DataArray):
@@ -457,27 +505,25 @@ def respond(
         past = arrays[-1] if pasts else None
         by_name = dict(zip(names, arrays, strict=False))
         world = world_of(params, by_name, own={name: by_name[name] for name in own})
-        return contribute(respond_to(spend, world, past).response, world.media)
+        return function(spend, world, past)
 
-    media_dims = ["channel", "geo", "date"]
-    result = xr.apply_ufunc(
+    found: xr.DataArray = xr.apply_ufunc(
         kernel,
         spend,
         *(params[name] for name in names),
         *pasts,
         input_core_dims=[
-            media_dims,
+            ["channel", "geo", "date"],
             *(list(kernel_dims(name)) for name in names),
             *[["channel", "geo", "history_date"]] * len(pasts),
         ],
-        output_core_dims=[media_dims],
+        output_core_dims=[output],
         dask="parallelized",
         output_dtypes=[float],
         # Only the core dims are rechunked: the kernel needs all dates.
         dask_gufunc_kwargs={"allow_rechunk": True},
     )
-    contribution: xr.DataArray = result.transpose(..., "date", "geo", "channel")
-    return contribution.rename("channel_contribution")
+    return found
 
 
 def _of_dates(path: xr.DataArray, spend: xr.DataArray) -> xr.DataArray:
@@ -485,6 +531,6 @@ def _of_dates(path: xr.DataArray, spend: xr.DataArray) -> xr.DataArray:
     if "date" in path.indexes and "date" in spend.indexes:
         at = path.indexes["date"].get_indexer(spend.indexes["date"], method="ffill")
         return path.isel(date=at.clip(min=0)).assign_coords(date=spend["date"])
-    missing = spend.sizes["date"] - path.sizes["date"]
-    path = path.drop_vars("date", errors="ignore")
-    return path.pad(date=(0, missing), mode="edge") if missing > 0 else path.isel(date=slice(spend.sizes["date"]))
+    n_dates = spend.sizes["date"]
+    path = path.drop_vars("date", errors="ignore").isel(date=slice(n_dates))
+    return path.pad(date=(0, n_dates - path.sizes["date"]), mode="edge")

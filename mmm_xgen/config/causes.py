@@ -222,9 +222,7 @@ def _reaches(targets: dict[int, list[int]], start: int, goal: int) -> bool:
     return start == goal or any(_reaches(targets, each, goal) for each in targets.get(start, ()))
 
 
-def check_interactions(
-    interactions: Sequence[InteractionConfig], channels: Sequence[str]
-) -> None:
+def check_interactions(interactions: Sequence[InteractionConfig], channels: Sequence[str]) -> None:
     """Raise if an interaction names an unknown channel, one twice, or a pair is there twice."""
     seen: dict[frozenset[int], int] = {}
     for position, interaction in enumerate(interactions):

@@ -146,8 +146,8 @@ class MMMDataConfig(TextConfig):
         """Drop the empty blocks of a YAML file."""
         if not isinstance(data, Mapping):
             return data
-        blocks = ("regions", "transforms", "control_variables", "events", "experiments")
-        blocks += ("funnels", "interactions")
+        blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
+        blocks |= {"funnels", "interactions"}
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmm_xgen.config.channel import ChannelConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import Spec
@@ -105,22 +106,24 @@ class Batch:
         warn(message)
 
 
-def numbers_of_specs(
-    batch: Batch, read: Callable[[MMMDataConfig], Sequence[Spec]]
+def numbers_of_kind(
+    batch: Batch, read: Callable[[ChannelConfig], Spec | None], positions: Sequence[int]
 ) -> dict[str, FloatArray]:
-    """Return the parameters of kinds, dims (dataset and item, 1, 1), for one call of a kind.
+    """Return the parameters of a kind, dims (dataset and channel, 1, 1), for one call of it.
 
     Parameters
     ----------
     batch : Batch
         Configurations and seeds.
     read : callable
-        Returns the specs of one kind in a configuration.
+        Returns the spec of a channel.
+    positions : sequence of int
+        Channels of the kind.
     """
-    specs = [read(config) for config in batch.configs]
+    specs = [[read(config.channels[each]) for each in positions] for config in batch.configs]
+    kind = specs[0][0].registered  # type: ignore[union-attr]
     found = {}
-    for name in specs[0][0].registered.parameters:
+    for name in kind.parameters:
         values = np.array([[getattr(spec, name) for spec in each] for each in specs], dtype=float)
-        rows = np.broadcast_to(values, (len(batch), values.shape[1]))
-        found[name] = rows.reshape(-1, 1, 1)
+        found[name] = np.broadcast_to(values, (len(batch), values.shape[1])).reshape(-1, 1, 1)
     return found

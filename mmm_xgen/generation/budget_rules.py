@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.specs import BudgetRuleSpec
-from mmm_xgen.generation.batch import Batch, numbers_of_specs
+from mmm_xgen.generation.batch import Batch, numbers_of_kind
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
 
@@ -48,9 +50,7 @@ def apply_budget_rules(batch: Batch, plan: FloatArray, demand: FloatArray) -> Fl
             normal[:, row] = batch.normal(demand.shape[1:], "budget-rule", names[position])
         rows = (datasets * len(positions), *demand.shape[1:])
         seen = np.broadcast_to(demand[:, None], shape).reshape(rows)
-        parameters = numbers_of_specs(
-            batch, lambda config: [config.channels[each].budget_rule for each in positions]
-        )
+        parameters = numbers_of_kind(batch, attrgetter("budget_rule"), positions)
         factor = kind.function(seen, normal.reshape(rows), **parameters)
         spend[:, index] *= np.broadcast_to(factor, rows).reshape(shape)
     return spend

@@ -88,10 +88,9 @@ def draw_indicators(batch: Batch, demand: FloatArray) -> FloatArray:
     for position, item in enumerate(items):
         name = coordinate_label(item.name, "c", 0)
         normal = batch.normal(demand.shape[1:], "indicator", name)
-        level, loading, reliability = (
-            batch.each(lambda each, key=key: getattr(each.indicators[position], key))[:, None, None]
-            for key in ("level", "loading", "reliability")
-        )
+        own = [config.indicators[position] for config in batch.configs]
+        numbers = np.array([(each.level, each.loading, each.reliability) for each in own])
+        level, loading, reliability = numbers.T[..., None, None]
         values[:, position] = level + loading * (demand + np.sqrt(1 / reliability - 1) * normal)
     return values
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 
-from mmm_xgen.generation.batch import Batch, numbers_of_specs
+from mmm_xgen.generation.batch import Batch, numbers_of_kind
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
 
@@ -46,11 +48,9 @@ def effect_paths(batch: Batch, spend: FloatArray) -> FloatArray | None:
         mean = spend[:, index].mean(axis=-1, keepdims=True)
         level = np.divide(spend[:, index], mean, out=np.zeros(shape), where=mean > 0)
         rows = (datasets * len(positions), n_geos, n_dates)
-        parameters = numbers_of_specs(
-            batch, lambda config: [config.channels[each].effect_path for each in positions]
-        )
+        parameters = numbers_of_kind(batch, attrgetter("effect_path"), positions)
         made = kind.function(
             calendar, normal.reshape(rows), level.reshape(rows), **parameters, **dict(settings)
         )
         path[:, index] = np.broadcast_to(made, rows).reshape(shape)
-    return path / path.mean(axis=-1, keepdims=True)
+    return np.asarray(path / path.mean(axis=-1, keepdims=True))

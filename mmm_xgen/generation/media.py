@@ -34,9 +34,7 @@ def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
     )
 
 
-def true_world(
-    config: MMMDataConfig, truth: Parameters, effect_path: FloatArray | None
-) -> World:
+def true_world(config: MMMDataConfig, truth: Parameters, effect_path: FloatArray | None) -> World:
     """Return the response of all channels and what connects them."""
     world = World(true_media(config, truth), effect_path)
     names = config.channel_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.errors import ConfigError
@@ -60,14 +61,14 @@ def factor_for_roas(
     amplitude = world.media.amplitude.swapaxes(1, 2)
     incremental = (amplitude * made.response.sum(axis=3)).sum(axis=2) * revenue
     unsolvable = (total_spend == 0) | (incremental == 0)
-    for channel in np.flatnonzero(solved & unsolvable.any(axis=0)):
+    for channel in np.flatnonzero(solved & unsolvable.any(axis=0)).tolist():
         dataset = int(np.argmax(unsolvable[:, channel]))
         wanted = np.broadcast_to(target, unsolvable.shape)[dataset, channel]
         what = "spend" if total_spend[dataset, channel] == 0 else "response to its spend"
         raise ConfigError(
             f"found a roas of {wanted:g} for {batch.shared.channel_names[channel]!r}, which "
             f"has no {what} in the window; give base_effectiveness instead",
-            path=_path_of(batch, int(channel)),
+            path=_path_of(batch, channel),
         )
     if not world.is_connected:
         return np.where(solved, target * total_spend / np.where(solved, incremental, 1), 1.0)
@@ -76,8 +77,7 @@ def factor_for_roas(
     wanted = target * total_spend - others
     factor = _solved(lost, wanted, solved)
     below = solved & (np.sign(factor) != np.sign(target)) & (target != 0)
-    if below.any():
-        dataset, channel = (int(each) for each in np.argwhere(below)[0])
+    for dataset, channel in np.argwhere(below)[:1].tolist():
         raise ConfigError(
             f"found a roas of {np.broadcast_to(target, factor.shape)[dataset, channel]:g} for "
             f"{batch.shared.channel_names[channel]!r}, less than it earns through funnels and "
@@ -125,12 +125,12 @@ def _lost_without_each(
     return np.stack(lost, axis=-2), np.stack(others, axis=-1)
 
 
-def _solved(lost: FloatArray, wanted: FloatArray, solved: FloatArray) -> FloatArray:
+def _solved(lost: FloatArray, wanted: FloatArray, solved: NDArray[np.bool_]) -> FloatArray:
     """Return the factors of the channels with a target; the others keep their effect."""
     datasets = max(len(lost), len(wanted))
     lost = np.broadcast_to(lost, (datasets, *lost.shape[1:]))
     wanted = np.broadcast_to(wanted, (datasets, *wanted.shape[1:]))
-    free, kept = np.flatnonzero(solved), np.flatnonzero(~np.asarray(solved))
+    free, kept = np.flatnonzero(solved), np.flatnonzero(~solved)
     rest = wanted[:, free] - lost[:, free][:, :, kept].sum(axis=-1)
     factor = np.ones(wanted.shape)
     factor[:, free] = np.linalg.solve(lost[:, free][:, :, free], rest[..., None])[..., 0]

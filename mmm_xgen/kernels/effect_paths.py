@@ -100,7 +100,7 @@ def smooth(
     """
     n_terms = min(COSINES, normal.shape[-1])
     frequency = np.pi * np.arange(n_terms) / 2
-    density = np.exp(-0.25 * np.square(frequency * np.asarray(length)))
+    density = np.asarray(np.exp(-0.25 * np.square(frequency * np.asarray(length))))
     density[..., 0] /= np.sqrt(2)
     weights = normal[..., :n_terms] * density / np.sqrt(np.square(density).sum(-1, keepdims=True))
     at = calendar.period / max(calendar.n_periods, 1)
@@ -196,7 +196,8 @@ def wear_out(
         Share of the fatigue that a period without spend takes away.
     """
     fatigue = np.zeros(np.broadcast_shapes(level.shape, np.shape(rate), np.shape(rest)))
-    kept, added = 1 - np.asarray(rest)[..., 0], np.asarray(rate)[..., 0]
+    kept = np.broadcast_to(1 - np.asarray(rest), fatigue.shape)[..., 0]
+    added = np.broadcast_to(np.asarray(rate), fatigue.shape)[..., 0]
     is_on = level > 0
     for date in range(1, fatigue.shape[-1]):
         before = fatigue[..., date - 1]

@@ -42,8 +42,8 @@ from mmm_xgen.plots.selection import (
 from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, RISK, format_dates, format_numbers
 from mmm_xgen.plots.tables import write_column
 from mmm_xgen.plots.timelines import dots
-from mmm_xgen.world import respond
 from mmm_xgen.truth.returns.estimands import roas
+from mmm_xgen.world import respond
 
 MULTIPLIERS = np.linspace(0, 2, 21)
 USUAL_SPEND = (0.1, 0.9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from mmm_xgen.errors import AlignmentError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
-from mmm_xgen.world import World, connections, kernel_dims, world_of
+from mmm_xgen.world import World, connections, kernel_dims, media_sales, respond_to, world_of
 
 # The square of the step vanishes beside 1, so the derivative is exact to the last digits.
 COMPLEX_STEP = 1e-30
@@ -94,6 +95,63 @@ def history_of(ds: xr.Dataset) -> FloatArray | None:
         return None
     history = array_of(ds, "spend_history", "channel", "geo", "history_date")
     return history.astype(float, copy=False)
+
+
+@dataclass(frozen=True)
+class ChannelResponse:
+    """Sales as a function of the spend of one channel, the spend of the others held.
+
+    Parameters
+    ----------
+    world : World
+        Structural function: of the one channel if it acts alone, and else of all channels.
+    spend : array, dims (channel, geo, date)
+        Spend of the channels of `world`, in currency per period.
+    history : array, dims (channel, geo, history_date), or None
+        Spend before the first date.
+    position : int
+        Position of the channel in `world`.
+    """
+
+    world: World
+    spend: FloatArray
+    history: FloatArray | None
+    position: int
+
+    def sales(self, own: FloatArray) -> FloatArray:
+        """Return the sales of the media in `world`, dims (..., geo, date).
+
+        Parameters
+        ----------
+        own : array, dims (..., geo, date)
+            Spend of the channel, in currency per period. It may go on after the last date, where
+            the others spend nothing.
+        """
+        if not self.world.is_connected:
+            return media_sales(
+                respond_to(own[..., None, :, :], self.world, self.history), self.world
+            )
+        after = own.shape[-1] - self.spend.shape[-1]
+        others = np.pad(self.spend, [(0, 0), (0, 0), (0, after)])
+        spend = np.array(np.broadcast_to(others, (*own.shape[:-2], *others.shape)))
+        spend[..., self.position, :, :] = own
+        return media_sales(respond_to(spend, self.world, self.history), self.world)
+
+
+def channel_response(ds: xr.Dataset, channel: str) -> ChannelResponse:
+    """Return sales as a function of the spend of one channel.
+
+    Raises
+    ------
+    SchemaError
+        As for `world_from`.
+    """
+    world, spend, history = world_from(ds), spend_of(ds), history_of(ds)
+    position = [str(name) for name in ds["channel"].values].index(channel)
+    if world.is_connected:
+        return ChannelResponse(world, spend, history, position)
+    history = None if history is None else history[[position]]
+    return ChannelResponse(world.of_channel(position), spend[[position]], history, 0)
 
 
 def contribution(spend: FloatArray, media: Media, history: FloatArray | None = None) -> FloatArray:

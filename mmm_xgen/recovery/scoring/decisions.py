@@ -10,10 +10,10 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.scoring.samples import samples
-from mmm_xgen.world import respond
 from mmm_xgen.truth.budget.optimum import optimize_allocation
 from mmm_xgen.truth.budget.piecewise_linear import Curves, maximize_curves
 from mmm_xgen.truth.what_if.counterfactual import Window
+from mmm_xgen.world import total_response
 
 # No channel's budget moves by more than this share of today's, for model and oracle alike.
 MOST_CHANGE = 0.3
@@ -164,7 +164,7 @@ def decision_scores(
     plan = ds["spend"].copy()
     plan[inside] = plan[inside] * multipliers
     made = {
-        name: float((respond(spend, ds)[inside] * ds["revenue_per_kpi"][inside]).sum())
+        name: float((total_response(spend, ds)[inside] * ds["revenue_per_kpi"][inside]).sum())
         for name, spend in {
             "recommended": plan,
             "today": ds["spend"],

@@ -9,7 +9,6 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.world import respond
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import ROUNDING, Bounds, Constraints, bounds_of
 from mmm_xgen.truth.budget.global_search import maximize
@@ -25,6 +24,7 @@ from mmm_xgen.truth.what_if.counterfactual import (
     geo_positions,
     window_periods,
 )
+from mmm_xgen.world import total_response
 
 # Panels of at most this size, divided by the size, decide the rounds of the proof.
 PROOF_EFFORT = 1_000_000
@@ -226,7 +226,7 @@ def regret(
     dims = best["optimal_spend"].dims
     inside = {"date": periods}
     allocated, ideal, today = (
-        respond(plan, ds)[inside] for plan in (spend, best["spend"], ds["spend"])
+        total_response(plan, ds)[inside] for plan in (spend, best["spend"], ds["spend"])
     )
     rate = ds["revenue_per_kpi"][inside]
     lost, lost_revenue = (_lost(ideal * worth, allocated * worth) for worth in (1.0, rate))

@@ -169,10 +169,10 @@ class Response:
         return np.asarray((self.contribution.sum(axis=-3) + self.others)[..., None, :, :])
 
     def _sales_by(self, factor: Any) -> FloatArray:
-        """Return the sales with the spend of one channel multiplied, dims (..., channel, geo, date).
+        """Return the sales if the spend of one channel is multiplied, for each channel.
 
-        They are those of all media if channels depend on each other, and else of the one channel.
-        `factor` is a number, or an array of the dates of `spend`.
+        Dims are (..., channel, geo, date). The sales are those of all media if channels depend on
+        each other, and else of the one channel. `factor` is a number, or an array of the dates of `spend`.
         """
         # If complex numbers overflow, `derivative` uses a central difference.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -14,7 +14,13 @@ from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import outlasts_data
-from mmm_xgen.truth.returns.incremental import Arrays, Response, incremental_contribution, media_together, of_response
+from mmm_xgen.truth.returns.incremental import (
+    Arrays,
+    Response,
+    incremental_contribution,
+    media_together,
+    of_response,
+)
 from mmm_xgen.truth.returns.windows import Windows, windows_of
 from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, Window
 

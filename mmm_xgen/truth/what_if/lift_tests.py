@@ -14,15 +14,14 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import Media, lag_weights
 from mmm_xgen.schema import check_variables
 from mmm_xgen.streams import stream
 from mmm_xgen.truth.media import (
+    ChannelResponse,
     after_the_last,
     channel_label,
+    channel_response,
     contribution,
-    history_of,
-    media_from,
     outlasts_data,
     spend_of,
 )
@@ -161,23 +160,26 @@ def lift_test(
     length = periods.stop - periods.start
     _check(change, estimand, seed, labels)
     error = _errors(se, geo_labels)
-    part = ds.sel(channel=[name], geo=geo_labels)
-    check_contributions(part)
+    here = ds.sel(geo=geo_labels)
+    check_contributions(here)
+    part = here.sel(channel=[name])
+    answer = channel_response(here, name)
     base = spend_of(part if spend is None else part.assign(spend=_one_plan(ds, spend, part)))
     level = base[0, :, periods].mean(axis=-1)
     _check_spend(level, geo_labels, name, change)
 
-    media = media_from(part)
-    after = 0 if within_data else media.l_max[0] - 1
-    late = outlasts_data(part).squeeze("channel").to_numpy()
-    rise, price, lost = _dynamic_lift(part, base, periods, change, after)
+    after = 0 if within_data else answer.world.reach
+    late = outlasts_data(here).sel(channel=name).to_numpy()
+    price = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
+    rise, price, lost = _dynamic_lift(answer, base[0], price, periods, change, after)
     if estimand == "steady_state":
-        lift, rate = _steady_lift(media, level, change), price[:, :length].mean(axis=-1)
+        lift = _steady_lift(answer, level, periods, change)
+        rate = price[:, :length].mean(axis=-1)
     else:
         last = length if estimand == "in_test" else None
         lift = rise[:, :last].sum(axis=-1) / length
         rate = _price_of(rise[:, :last], price[:, :last], length)
-    carried, factor = _carried(media)
+    carried, factor = _carried(answer)
     true = lift / factor
     dates = pd.DatetimeIndex(ds["date"].values[periods])
     path = (name, str(dates[0].date()), str(dates[-1].date()), repr(float(change)))
@@ -277,29 +279,42 @@ def _check_sign(estimate: FloatArray, change: float, channel: str, geos: list[st
             )
 
 
-def _steady_lift(media: Media, level: FloatArray, change: float) -> FloatArray:
+def _steady_lift(
+    answer: ChannelResponse, level: FloatArray, periods: slice, change: float
+) -> FloatArray:
     """Return the lift per period at constant spend, dims (geo,), after the longest carry-over."""
-    constant = np.broadcast_to(level[:, None], (1, level.size, media.l_max[0]))
-    made = contribution(np.stack([constant, constant * (1 + change)]), media)[:, 0, :, -1]
-    return np.asarray(made[1] - made[0])
+    world = answer.world
+    if world.is_connected:
+        raise ConfigError(
+            "found estimand='steady_state' for channels that act on each other, which have no "
+            "steady state while the others' spend moves; allowed: 'in_test', 'in_test_and_cooldown'"
+        )
+    constant = np.broadcast_to(level[:, None], (1, level.size, world.media.l_max[0]))
+    made = contribution(np.stack([constant, constant * (1 + change)]), world.media)[:, 0, :, -1]
+    path = world.effect_path
+    effect = 1.0 if path is None else path[0, :, periods].mean(axis=-1)
+    return np.asarray((made[1] - made[0]) * effect)
 
 
 def _dynamic_lift(
-    part: xr.Dataset, base: FloatArray, periods: slice, change: float, after: int
+    answer: ChannelResponse,
+    base: FloatArray,
+    price: FloatArray,
+    periods: slice,
+    change: float,
+    after: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return lift and revenue per KPI unit from the start to the end of the cool-down, (geo, date).
 
-    And the revenue lost without the spend of the window, dims (geo,). `base` has dims
-    (channel, geo, date) with one channel; `after` dates without spend follow the last one.
+    And the revenue lost without the spend of the window, dims (geo,). `base` and `price` have dims
+    (geo, date); `after` dates without spend follow the last one.
     """
-    price = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
     base, price = after_the_last(base, price, after)
     plans = np.stack([base, base, base])
     plans[1, ..., periods] *= 1 + change
     plans[2, ..., periods] = 0
-    media = media_from(part)
-    made = contribution(plans, media, history_of(part))[:, 0]
-    reach = slice(periods.start, periods.stop + media.l_max[0] - 1)
+    made = answer.sales(plans)
+    reach = slice(periods.start, periods.stop + answer.world.reach)
     lost = ((made[0] - made[2]) * price)[:, reach].sum(axis=-1)
     return (made[1] - made[0])[:, reach], price[:, reach], lost
 
@@ -313,12 +328,13 @@ def _price_of(rise: FloatArray, price: FloatArray, length: int) -> FloatArray:
     return np.asarray(np.where(weighted, revenue / np.where(weighted, total, 1.0), mean))
 
 
-def _carried(media: Media) -> tuple[FloatArray, FloatArray]:
+def _carried(answer: ChannelResponse) -> tuple[FloatArray, FloatArray]:
     """Return the factors of adstock under constant spend: inside the curve, and outside of it."""
+    media, position = answer.world.media, answer.position
     ones = np.ones(media.amplitude.shape[0])
-    if media.normalize[0]:
+    if media.normalize[position]:
         return ones, ones
-    weight = np.asarray(lag_weights(media)[0].sum(axis=-1))
+    weight = np.asarray(answer.world.weights[position].sum(axis=-1))
     # If the curve comes first, its argument is the spend itself.
     return (weight, ones) if media.adstock_first else (ones, weight)
 

@@ -15,9 +15,16 @@ from mmm_xgen.atomic import NETCDF_LOCK, csv_of, with_reason, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, XgenError, nearest
-from mmm_xgen.world import respond
 from mmm_xgen.schema import check_variables
-from mmm_xgen.truth.media import carryout_periods, channel_label, outlasts_data, variable_of
+from mmm_xgen.truth.media import (
+    ChannelResponse,
+    array_of,
+    carryout_periods,
+    channel_label,
+    channel_response,
+    outlasts_data,
+    variable_of,
+)
 from mmm_xgen.truth.what_if.counterfactual import (
     MEDIA_DIMS,
     Window,
@@ -26,6 +33,7 @@ from mmm_xgen.truth.what_if.counterfactual import (
     geo_positions,
     window_periods,
 )
+from mmm_xgen.world import respond, total_response
 
 Change: TypeAlias = Mapping[str, Any]
 Scenario: TypeAlias = xr.DataArray | Change | Sequence[Change]
@@ -188,14 +196,17 @@ def predict_impact(
     plan = change_investment(ds, channel=channel, geo=geo, window=window, to=to, by=by)
     name, periods = channel_label(ds, channel), window_periods(ds, window)
     chosen = {"channel": [name], "geo": ds["geo"].values[geo_positions(ds, geo)].tolist()}
-    part = ds.sel(chosen)
-    check_contributions(part)
+    part, here = ds.sel(chosen), ds.sel(geo=chosen["geo"])
+    check_contributions(here)
     changed = plan.sel(chosen)
+    answer = channel_response(here, name)
     carryout = int(carryout_periods(part).item())
+    if answer.world.is_connected:
+        carryout = answer.world.reach
     complete = not bool(((changed != part["spend"]) & outlasts_data(part)).any())
     if within_data:
         carryout = min(carryout, ds.sizes["date"] - periods.stop)
-    rise, price = _rise_with_carryout(part, changed, carryout)
+    rise, price = _rise_with_carryout(answer, part, changed, carryout)
     added, spent = float((changed - part["spend"]).sum()), float(changed.sum())
     rises = bool(_only_rises(added, float(_fall(changed, part["spend"]).sum()), spent))
 
@@ -242,14 +253,17 @@ def predict_impact(
 
 
 def _rise_with_carryout(
-    part: xr.Dataset, changed: xr.DataArray, after: int
+    answer: ChannelResponse, part: xr.Dataset, changed: xr.DataArray, after: int
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return rise of contributions and revenue per KPI unit, with `after` dates after the last."""
-    # The dates after the last one have no labels.
-    part, changed = part.drop_vars("date"), changed.drop_vars("date")
-    plans = (spend.pad(date=(0, after), constant_values=0) for spend in (changed, part["spend"]))
-    made, today = (respond(plan, part) for plan in plans)
-    return made - today, part["revenue_per_kpi"].pad(date=(0, after), mode="edge")
+    """Return rise of sales and revenue per KPI unit, with `after` dates after the last one."""
+    plans = [
+        array_of(part.assign(spend=each), "spend", "channel", "geo", "date")[0]
+        for each in (changed, part["spend"])
+    ]
+    spend = np.pad(np.stack(plans), [(0, 0), (0, 0), (0, after)])
+    made, today = answer.sales(spend)
+    price = part["revenue_per_kpi"].drop_vars("date").pad(date=(0, after), mode="edge")
+    return xr.DataArray(made - today, dims=("geo", "date"), coords={"geo": part["geo"]}), price
 
 
 @in_memory
@@ -304,11 +318,26 @@ def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.D
             f"found {shown(scenarios)}, allowed: a mapping of at least one name to a scenario"
         )
     check_contributions(ds)
+    plans = {str(name): _plan(ds, str(name), plan) for name, plan in scenarios.items()}
     today = respond(ds["spend"], ds)
-    rows = [_row(ds, _plan(ds, str(name), plan), today) for name, plan in scenarios.items()]
+    rows = [_row(ds, plan, today) for plan in plans.values()]
     names = xr.DataArray(list(map(str, scenarios)), dims="scenario", name="scenario")
     by_channel = xr.concat(rows, dim=names, coords="minimal", compat="override", join="exact")
-    return _table(ds, by_channel)
+    return _table(ds, by_channel, _rise_of_others(ds, plans, names))
+
+
+def _rise_of_others(
+    ds: xr.Dataset, plans: Mapping[str, xr.DataArray], names: xr.DataArray
+) -> xr.Dataset:
+    """Return rise of the sales that channels make together, and its revenue, dims (scenario,)."""
+    rows = []
+    for plan in (*plans.values(), ds["spend"]):
+        sales = total_response(plan, ds) - respond(plan, ds).sum("channel")
+        rows.append((float(sales.sum()), float((sales * ds["revenue_per_kpi"]).sum())))
+    *made, today = np.array(rows)
+    sales, revenue = np.array(made).T - today[:, None]
+    coords = {"scenario": names}
+    return xr.Dataset({"sales": ("scenario", sales), "revenue": ("scenario", revenue)}, coords)
 
 
 def _row(ds: xr.Dataset, plan: xr.DataArray, today: xr.DataArray) -> xr.Dataset:
@@ -343,10 +372,12 @@ def _only_rises(added: Any, fall: Any, spend: Any) -> Any:
     return (added > rounding) & (fall <= rounding)
 
 
-def _table(ds: xr.Dataset, by_channel: xr.Dataset) -> xr.Dataset:
+def _table(ds: xr.Dataset, by_channel: xr.Dataset, others: xr.Dataset) -> xr.Dataset:
     """Return totals and the figures of the channels, labelled."""
     total = by_channel.sum("channel")
-    media_revenue = total["revenue"]
+    total["incremental_sales"] = total["incremental_sales"] + others["sales"]
+    total["incremental_revenue"] = total["incremental_revenue"] + others["revenue"]
+    media_revenue = total["revenue"] + others["revenue"]
     total["sales"] = ds["mu"].sum() + total["incremental_sales"]
     total["revenue"] = (ds["mu"] * ds["revenue_per_kpi"]).sum() + total["incremental_revenue"]
     for figures, earned in ((total, media_revenue), (by_channel, by_channel["revenue"])):

@@ -68,8 +68,8 @@ from mmm_xgen.recovery.models.meridian_arms import (
 from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, meridian_python
 from mmm_xgen.recovery.scoring import score
 from mmm_xgen.recovery.study.results import converged
-from mmm_xgen.world import respond
 from mmm_xgen.truth import mroas, roas
+from mmm_xgen.world import respond
 
 TV = ChannelConfig(
     name="TV",
