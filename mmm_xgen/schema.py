@@ -57,6 +57,7 @@ VARIABLES: dict[str, Variable] = {
         ("history_date", "geo", "channel"), CURRENCY, "spend per period before the window"
     ),
     "spend_plan": Variable(MEDIA, CURRENCY, "planned spend per period, before budget rules"),
+    "sales_plan": Variable(SALES, KPI, "planned sales, which budget rules compare sales with"),
     "exposure": Variable(MEDIA, CURRENCY, "delivered media at the cost of planned media"),
     "effect_path": Variable(MEDIA, NONE, "effect of the date relative to the mean effect"),
     "demand": Variable(SALES, NONE, "latent demand, in standard deviations"),

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_xgen.errors import AlignmentError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
@@ -146,12 +147,11 @@ class World:
         """True if the sales that one channel makes depend on the spend of another."""
         return self.unpaid is not None or self.interactions is not None
 
-    def of_channel(self, position: int) -> World:
-        """Return the world of one channel that is not connected to others."""
+    def of_channels(self, index: list[int]) -> World:
+        """Return the world of some channels that are not connected to others."""
         path = self.effect_path
         return World(
-            of_channels(self.media, [position]),
-            None if path is None else path[..., [position], :, :],
+            of_channels(self.media, index), None if path is None else path[..., index, :, :]
         )
 
     def of_dates(self, periods: slice) -> World:
@@ -198,7 +198,12 @@ class Stages:
 
 
 def respond_to(
-    spend: FloatArray, world: World, history: FloatArray | None = None, *, reacting: bool = False
+    spend: FloatArray,
+    world: World,
+    history: FloatArray | None = None,
+    *,
+    reacting: bool = False,
+    is_fixed: NDArray[np.bool_] | None = None,
 ) -> Stages:
     r"""Return the stages between spend and sales, on plain arrays.
 
@@ -220,6 +225,8 @@ def respond_to(
         Spend before the first date. Default: 0.
     reacting : bool, default False
         If True, paid funnels raise the spend of their targets. If False, spend is as given.
+    is_fixed : array of bool, dims (..., channel, geo, date), optional
+        Cells whose spend paid funnels do not raise.
     """
     exposure = spend
     funnels = world.funnels if reacting else world.unpaid
@@ -227,7 +234,7 @@ def respond_to(
         carryover, saturated, curve = stages(spend, world.media, world.weights, history)
     else:
         spend, history, exposure, carryover, saturated, curve = _through_funnels(
-            spend, world, funnels, history
+            spend, world, funnels, history, is_fixed
         )
     response = curve
     if world.effect_path is not None:
@@ -241,7 +248,11 @@ def respond_to(
 
 
 def _through_funnels(
-    spend: FloatArray, world: World, funnels: Funnels, history: FloatArray | None
+    spend: FloatArray,
+    world: World,
+    funnels: Funnels,
+    history: FloatArray | None,
+    is_fixed: NDArray[np.bool_] | None,
 ) -> tuple[FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return spend, history, exposure and the stages of the response, from sources to targets."""
     media, n_past = world.media, 0
@@ -260,7 +271,10 @@ def _through_funnels(
     strength = funnels.strength.swapaxes(-1, -2)[..., None]
     for level in funnels.levels(shape[-3]):
         at = (..., level, slice(None), slice(None))
-        paid[at] *= 1 + lifts[1][at]
+        by_spend = lifts[1]
+        if is_fixed is not None:
+            by_spend[..., n_past:] *= ~is_fixed
+        paid[at] *= 1 + by_spend[at]
         exposure[at] = paid[at] * (1 + lifts[0][at])
         weights = world.weights[at]
         carryover[at], saturated[at], curve[at] = stages(

@@ -235,7 +235,8 @@ class MMMDataConfig(TextConfig):
             check_interactions(self.interactions, self.channel_names)
         for position, channel in enumerate(self.channels):
             rule = channel.budget_rule
-            if rule is not None and rule.kind != "planned" and self.demand is None:
+            needs_demand = rule is not None and rule.kind != "planned" and not rule.answers_to_sales
+            if rule is not None and needs_demand and self.demand is None:
                 raise fail(
                     f"found {rule.kind!r} without demand to answer, allowed: with a 'demand' block",
                     "channels",

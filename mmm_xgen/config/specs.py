@@ -140,6 +140,11 @@ class BudgetRuleSpec(Spec):
 
     registry = BUDGET_RULES
 
+    @property
+    def answers_to_sales(self) -> bool:
+        """True if the rule answers to earlier sales."""
+        return bool(self.registered.feedback)  # type: ignore[attr-defined]
+
 
 class EffectPathSpec(Spec):
     """A path of the effect: its kind and parameters.

@@ -95,8 +95,12 @@ def draw_indicators(batch: Batch, demand: FloatArray) -> FloatArray:
     return values
 
 
-def demand_contribution(batch: Batch, demand: FloatArray, intercept: FloatArray) -> FloatArray:
-    """Return the sales that demand adds, dims (dataset, geo, date), in KPI units per period."""
+def demand_contribution(
+    batch: Batch, demand: FloatArray | None, intercept: FloatArray
+) -> FloatArray | None:
+    """Return the sales that demand adds, dims (dataset, geo, date); None if there is no demand."""
+    if demand is None:
+        return None
     return _numbers(batch, "effect")[:, None, None] * intercept * demand
 
 

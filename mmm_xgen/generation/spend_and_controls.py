@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
@@ -46,6 +47,8 @@ class Inputs:
         Latent demand in the window.
     plan : array, dims (dataset, channel, geo, date), or None
         Planned spend in the window, where budget rules change it.
+    is_tested : array of bool, dims (dataset, channel, geo, date), or None
+        Cells whose spend an experiment sets.
     """
 
     history: FloatArray
@@ -53,6 +56,7 @@ class Inputs:
     control_value: FloatArray
     demand: FloatArray | None = None
     plan: FloatArray | None = None
+    is_tested: NDArray[np.bool_] | None = None
 
 
 def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters) -> Inputs:
@@ -73,15 +77,19 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         return Inputs(history, _with_experiments(batch, spent, plan), value, inside)
     planned = draw_spend(batch, truth["base_spend"])
     spent = planned
-    follows = demand is not None and any(rules_of(config))
-    if follows and demand is not None:
+    rules = rules_of(config)
+    if demand is not None:
         spent = apply_budget_rules(batch, planned, demand)
     history, window = spent[..., : calendar.burn_in], spent[..., calendar.burn_in :]
     planned = planned[..., calendar.burn_in :]
     tested = _with_experiments(batch, planned)
     # An experiment sets the spend of its cells, whatever a budget rule would answer.
-    spent = np.where(tested != planned, tested, window) if follows else tested
-    return Inputs(history, spent, value, inside, planned if follows else None)
+    is_tested = tested != planned if config.experiments else None
+    if any(rules) and is_tested is not None:
+        spent = np.where(is_tested, tested, window)
+    else:
+        spent = window if any(rules) else tested
+    return Inputs(history, spent, value, inside, planned if any(rules) else None, is_tested)
 
 
 def _with_experiments(

@@ -172,7 +172,8 @@ class Response:
         """Return the sales if the spend of one channel is multiplied, for each channel.
 
         Dims are (..., channel, geo, date). The sales are those of all media if channels depend on
-        each other, and else of the one channel. `factor` is a number, or an array of the dates of `spend`.
+        each other, and else of the one channel. `factor` is a number, or an array of the dates of
+        `spend`.
         """
         # If complex numbers overflow, `derivative` uses a central difference.
         with np.errstate(over="ignore", invalid="ignore"):
