@@ -87,15 +87,19 @@ def settle(
     .. [1] Broyden, C. G. (1965). A class of methods for solving nonlinear simultaneous equations.
        Mathematics of Computation, 19(92), 577-593.
     """
-    planned = respond_to(
+    made = respond_to(
         inputs.spend, world, inputs.history, reacting=not is_given, is_fixed=inputs.is_tested
     )
-    history = inputs.history if planned.history is None else planned.history
-    factor = factor_for_roas(batch, world, planned, history, fixed)
-    rules = [] if is_given else feedback_rules(batch)
-    if not rules:
-        return Equilibrium(planned, history, factor)
+    history = inputs.history if made.history is None else made.history
+    factor = factor_for_roas(batch, world, made, history, fixed)
+    rules = [] if is_given or inputs.plan is None else feedback_rules(batch)
+    if not rules or inputs.plan is None:
+        return Equilibrium(made, history, factor)
 
+    answering = [channel for rule in rules for channel in rule.channels]
+    planned = respond_to(inputs.plan, world, inputs.history, reacting=True)
+    plan = np.array(inputs.spend)
+    plan[:, answering] = inputs.plan[:, answering]
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
 
@@ -106,7 +110,7 @@ def settle(
         market = Market(
             world=scaled,
             rules=rules,
-            plan=inputs.spend,
+            plan=plan,
             history=history,
             baseline=baseline if demand is None else baseline + demand,
             noise=noise,
@@ -115,7 +119,7 @@ def settle(
             revenue=np.broadcast_to(revenue, sales_plan.shape),
         )
         spend = answered_spend(market, inputs.spend, inputs.is_tested)
-        check_explosion(spend, inputs.spend, batch.shared.channel_names)
+        check_explosion(spend, plan, batch.shared.channel_names)
         made = respond_to(spend, world, history)
         return Equilibrium(made, history, factor, sales_plan, noise)
 

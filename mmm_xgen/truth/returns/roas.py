@@ -20,9 +20,11 @@ from mmm_xgen.truth.returns.incremental import (
     incremental_contribution,
     media_together,
     of_response,
+    reacting_rise,
 )
 from mmm_xgen.truth.returns.windows import Windows, windows_of
 from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, Window
+from mmm_xgen.truth.what_if.reacting import reaction_of
 
 BY = ("geo", "channel")
 By: TypeAlias = str | Iterable[str]
@@ -40,6 +42,7 @@ def roas(
     freq: str | None = None,
     with_carryout: bool = False,
     within_data: bool = False,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute the true return on ad spend.
 
@@ -77,6 +80,9 @@ def roas(
     within_data : bool, default False
         If True, the carry-out ends at the last date, as in PyMC-Marketing's incrementality. Only
         with `with_carryout`.
+    reacting : bool, default False
+        If True, budget rules and paid funnels answer to the change, so that the figure is the effect
+        of a policy. If False, the spend of all other channels is held.
 
     Returns
     -------
@@ -113,7 +119,7 @@ def roas(
     Frozen({'period': 8, 'geo': 2, 'channel': 3})
     """
     check_variables(ds, "spend", "channel_contribution", "revenue_per_kpi")
-    check_carryout(with_carryout, within_data)
+    check_carryout(with_carryout, within_data, reacting)
     over, windows = summed_over(by), windows_of(ds, window, freq)
     if with_carryout:
         (lost,) = of_response(
@@ -127,8 +133,10 @@ def roas(
         rule = meaning_of_carryout("from the window to the end of its carry-over", within_data)
         rule += ", without it in the window"
     else:
-        revenue = total(incremental_contribution(ds) * ds["revenue_per_kpi"], over, windows)
-        rule = "without the channel"
+        revenue = total(
+            incremental_contribution(ds, reacting=reacting) * ds["revenue_per_kpi"], over, windows
+        )
+        rule = "without the channel" + (", the others reacting" if reacting else "")
     result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
     return result.assign_attrs(
         units="1", long_name=f"return on ad spend: revenue lost {rule}, per unit of its spend"
@@ -144,6 +152,7 @@ def mroas(
     delta: float | None = None,
     with_carryout: bool = False,
     within_data: bool = False,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute the true marginal return: the revenue of the next unit of spend.
 
@@ -171,7 +180,7 @@ def mroas(
     delta : float, optional
         Finite change instead of the derivative; 0.01 for 1% more, as Meridian and
         PyMC-Marketing report by default.
-    with_carryout, within_data : bool, default False
+    with_carryout, within_data, reacting : bool, default False
         As for `roas`.
 
     Returns
@@ -207,7 +216,7 @@ def mroas(
     True
     """
     check_variables(ds, "spend")
-    check_carryout(with_carryout, within_data)
+    check_carryout(with_carryout, within_data, reacting)
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
 
@@ -216,9 +225,15 @@ def mroas(
             return [response.marginal_of_all_spend(windows, delta)]
         return [by_window(windows, lambda period: response.marginal(period, delta))]
 
-    sizes = {"period": len(windows.periods)}
-    cut = within_data or not with_carryout
-    (found,) = of_response(ds, rise, [EARNED], sizes, within_data=cut)
+    reaction = reaction_of(ds) if reacting else None
+    if reaction is not None:
+        made = reacting_rise(ds, reaction, windows, delta)
+        labels = {dim: ds[dim] for dim in EARNED[:2]}
+        found = xr.DataArray(made, dims=EARNED, coords=labels)
+    else:
+        sizes = {"period": len(windows.periods)}
+        cut = within_data or not with_carryout
+        (found,) = of_response(ds, rise, [EARNED], sizes, within_data=cut)
     revenue = summed(found, windows, over)
     if with_carryout:
         revenue = with_complete(revenue, ds, over, windows)
@@ -234,6 +249,7 @@ def attribution(
     of: Literal["sales", "media"] = "sales",
     window: Window = None,
     freq: str | None = None,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute each channel's share of expected sales, or of the contribution of all media.
 
@@ -251,6 +267,8 @@ def attribution(
         Whole that the share is of: the sum of ``mu``, or of all channels' contributions.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
+    reacting : bool, default False
+        As for `roas`.
 
     Returns
     -------
@@ -283,7 +301,9 @@ def attribution(
     check_variables(ds, "channel_contribution", "mu")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     whole = ds["mu"] if of == "sales" else media_together(ds)
-    part = share(incremental_contribution(ds), whole, over, windows).rename("attribution")
+    part = share(incremental_contribution(ds, reacting=reacting), whole, over, windows).rename(
+        "attribution"
+    )
     words = "expected sales" if of == "sales" else "the contribution of all media"
     return part.assign_attrs(units="1", long_name=f"share of {words}")
 
@@ -294,6 +314,7 @@ def cost_per_incremental(
     *,
     window: Window = None,
     freq: str | None = None,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute the spend per incremental unit of the KPI.
 
@@ -309,6 +330,8 @@ def cost_per_incremental(
         Dims of the result; the others are summed.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
+    reacting : bool, default False
+        As for `roas`.
 
     Returns
     -------
@@ -336,7 +359,7 @@ def cost_per_incremental(
     check_variables(ds, "spend", "channel_contribution")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     spend = total(ds["spend"], over, windows)
-    result = cost(spend, total(incremental_contribution(ds), over, windows))
+    result = cost(spend, total(incremental_contribution(ds, reacting=reacting), over, windows))
     currency, kpi = ds.attrs.get("currency", "currency"), ds.attrs.get("kpi", "KPI")
     return result.rename("cost_per_incremental").assign_attrs(
         units=f"{currency} / {kpi}", long_name="spend per incremental unit of the KPI"
@@ -436,14 +459,21 @@ def checked_delta(delta: Any) -> float | None:
     )
 
 
-def check_carryout(with_carryout: bool, within_data: bool) -> None:
-    """Raise if `within_data` is used without carry-out.
+def check_carryout(with_carryout: bool, within_data: bool, reacting: bool = False) -> None:
+    """Raise if `within_data` is used without carry-out, or `reacting` with it.
 
     Raises
     ------
     ConfigError
-        If `within_data` is True and `with_carryout` is False.
+        If `within_data` is True and `with_carryout` is False, or if `reacting` and `with_carryout`
+        are both True.
     """
+    if reacting and with_carryout:
+        raise ConfigError(
+            "found True with with_carryout=True, allowed: one of them, since what spend answers to "
+            "after the last date is not known",
+            path="reacting",
+        )
     if within_data and not with_carryout:
         raise ConfigError(
             "found True without with_carryout=True, whose carry-out it ends at the last date; "
