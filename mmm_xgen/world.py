@@ -197,6 +197,22 @@ class Stages:
     others: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Funnels that are kept as they are while the spend of their source changes.
+
+    Parameters
+    ----------
+    funnels : tuple of int
+        Positions of the funnels.
+    curves : array, dims (..., channel, geo, date)
+        Curves that they answer to, from the first date of the history on.
+    """
+
+    funnels: tuple[int, ...]
+    curves: FloatArray
+
+
 def respond_to(
     spend: FloatArray,
     world: World,
@@ -204,6 +220,7 @@ def respond_to(
     *,
     reacting: bool = False,
     is_fixed: NDArray[np.bool_] | None = None,
+    kept: Kept | None = None,
 ) -> Stages:
     r"""Return the stages between spend and sales, on plain arrays.
 
@@ -227,6 +244,8 @@ def respond_to(
         If True, paid funnels raise the spend of their targets. If False, spend is as given.
     is_fixed : array of bool, dims (..., channel, geo, date), optional
         Cells whose spend paid funnels do not raise.
+    kept : Kept, optional
+        Funnels that answer to other curves than those of `spend`.
     """
     exposure = spend
     funnels = world.funnels if reacting else world.unpaid
@@ -234,7 +253,7 @@ def respond_to(
         carryover, saturated, curve = stages(spend, world.media, world.weights, history)
     else:
         spend, history, exposure, carryover, saturated, curve = _through_funnels(
-            spend, world, funnels, history, is_fixed
+            spend, world, funnels, history, is_fixed, kept
         )
     response = curve
     if world.effect_path is not None:
@@ -253,6 +272,7 @@ def _through_funnels(
     funnels: Funnels,
     history: FloatArray | None,
     is_fixed: NDArray[np.bool_] | None,
+    kept: Kept | None,
 ) -> tuple[FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return spend, history, exposure and the stages of the response, from sources to targets."""
     media, n_past = world.media, 0
@@ -283,7 +303,8 @@ def _through_funnels(
         for position, source in enumerate(funnels.source):
             if source in level:
                 delay, target = funnels.lag[position], funnels.target[position]
-                rise = strength[..., position, :, :] * curve[..., source, :, :]
+                answered = kept.curves if kept and position in kept.funnels else curve
+                rise = strength[..., position, :, :] * answered[..., source, :, :]
                 lift = lifts[int(funnels.paid[position])][..., target, :, delay:]
                 lift += rise[..., : shape[-1] - delay]
     past = None if history is None else paid[..., :n_past]
