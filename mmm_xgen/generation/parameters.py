@@ -358,7 +358,7 @@ def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...
     kinds : tuple of str, one per channel
         Kinds of saturation.
     """
-    shift = POSITIVE.to_link(factor)
+    shift = POSITIVE.to_link(np.abs(factor))
     effect = np.array(np.broadcast_arrays(truth["effect_mean"] + shift, truth["effect_sd"]))
     folded: Parameters = {"effect_mean": effect[0], "effect_sd": effect[1]}
     for name in dict.fromkeys(kinds):

@@ -25,7 +25,8 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
     .. math::
 
         \text{total}_c = v(\text{all}) - v(\text{without } c)
-        = \underbrace{v_0 - v_1}_{\text{direct}} + \sum_f \underbrace{v_f - v_{f+1}}_{\text{through } f}
+        = \underbrace{v_0 - v_1}_{\text{direct}}
+        + \sum_f \underbrace{v_f - v_{f+1}}_{\text{through } f}
 
     First the channel's own response and its interactions go, while the channels that it raises keep
     their media; then one funnel of the channel after the other, in the order of the configuration.
