@@ -291,6 +291,24 @@ def _reaches(targets: dict[int, list[int]], start: int, goal: int) -> bool:
     return start == goal or any(_reaches(targets, each, goal) for each in targets.get(start, ()))
 
 
+def check_mediators(mediators: Sequence[MediatorConfig], channels: Sequence[str]) -> None:
+    """Raise if a mediator has the name of another, or an unknown channel as a parent."""
+    names: list[str] = []
+    for position, mediator in enumerate(mediators):
+        label = coordinate_label(mediator.name, "c", 0)
+        if label in names:
+            first = names.index(label)
+            raise fail(
+                f"found {label!r}, the name of mediators.{first} already; give another one",
+                "mediators",
+                position,
+                "name",
+            )
+        names.append(label)
+        for parent in mediator.parents:
+            channel_position(parent, channels, "mediators", position, "parents", parent)
+
+
 def check_interactions(interactions: Sequence[InteractionConfig], channels: Sequence[str]) -> None:
     """Raise if an interaction names an unknown channel, one twice, or a pair is there twice."""
     seen: dict[frozenset[int], int] = {}

@@ -14,8 +14,10 @@ from mmm_xgen.config.causes import (
     FunnelConfig,
     IndicatorConfig,
     InteractionConfig,
+    MediatorConfig,
     check_funnels,
     check_interactions,
+    check_mediators,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
@@ -105,6 +107,8 @@ class MMMDataConfig(TextConfig):
         Channels that raise the delivered media of others.
     interactions : list of InteractionConfig, optional
         Pairs of channels that sell more or less together.
+    mediators : list of MediatorConfig, optional
+        States between media and sales, such as awareness.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -138,6 +142,7 @@ class MMMDataConfig(TextConfig):
     demand: DemandConfig | None = None
     funnels: tuple[FunnelConfig, ...] = ()
     interactions: tuple[InteractionConfig, ...] = ()
+    mediators: tuple[MediatorConfig, ...] = ()
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -147,7 +152,7 @@ class MMMDataConfig(TextConfig):
         if not isinstance(data, Mapping):
             return data
         blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
-        blocks |= {"funnels", "interactions"}
+        blocks |= {"funnels", "interactions", "mediators"}
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")
@@ -233,6 +238,7 @@ class MMMDataConfig(TextConfig):
         if self.spend_plan is None:
             check_funnels(self.funnels, self.channel_names)
             check_interactions(self.interactions, self.channel_names)
+            check_mediators(self.mediators, self.channel_names)
         for position, channel in enumerate(self.channels):
             rule = channel.budget_rule
             needs_demand = rule is not None and rule.kind != "planned" and not rule.answers_to_sales
@@ -278,12 +284,23 @@ class MMMDataConfig(TextConfig):
         return [
             coordinate_label(control.name, "c", i)
             for i, control in enumerate(self.control_variables)
-        ] + [coordinate_label(each.name, "c", 0) for each in self.indicators]
+        ] + [
+            coordinate_label(name, "c", 0)
+            for name in (
+                *(each.name for each in self.indicators),
+                *(each.name for each in self.observed),
+            )
+        ]
 
     @property
     def indicators(self) -> tuple[IndicatorConfig, ...]:
         """Controls that follow latent demand; they come after the other controls."""
         return self.demand.indicators if self.demand else ()
+
+    @property
+    def observed(self) -> tuple[MediatorConfig, ...]:
+        """Mediators that the data show; their controls come last."""
+        return tuple(each for each in self.mediators if each.observed != "no")
 
     @property
     def adstocks(self) -> list[AdstockSpec]:

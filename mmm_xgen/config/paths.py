@@ -16,6 +16,8 @@ from mmm_xgen.config.causes import (
     FunnelConfig,
     IndicatorConfig,
     InteractionConfig,
+    MediatorConfig,
+    PullForwardConfig,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
@@ -89,6 +91,8 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     DriverConfig: {"share"},
     FunnelConfig: {"strength"},
     InteractionConfig: {"strength"},
+    PullForwardConfig: {"share"},
+    MediatorConfig: {"persistence", "effect", "coverage"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
 }
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.channel import ControlConfig
 from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
@@ -159,13 +160,14 @@ def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
         return batch.each(
             lambda config: (
                 [read(each) or 0.0 for each in config.control_variables]
-                + [0.0] * len(config.indicators)
+                + [0.0] * (len(config.indicators) + len(config.observed))
             )
         )
 
     shared = batch.shared
     elastic = np.array([each.elasticity is not None for each in shared.control_variables], bool)
-    elastic = np.append(elastic, np.zeros(len(shared.indicators), bool))
+    others = len(shared.indicators) + len(shared.observed)
+    elastic = np.append(elastic, np.zeros(others, bool))
     gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
     elasticity = of_controls(lambda control: control.elasticity)[:, None]
     everywhere = np.ones_like(geo_scale)[..., None]
@@ -185,7 +187,32 @@ def _connections(batch: Batch, base: FloatArray) -> Parameters:
         found["funnel_strength"] = funnels[:, None] * np.ones_like(base)[..., None]
     if batch.shared.interactions:
         found["interaction_strength"] = pairs[:, None] * base[..., None]
-    return found
+    if any(channel.pull_forward for channel in batch.shared.channels):
+        pulls = batch.each(
+            lambda config: [
+                each.pull_forward.share if each.pull_forward else 0.0 for each in config.channels
+            ]
+        )
+        found["pull_forward_share"] = pulls[:, None] * np.ones_like(base)[..., None]
+    return found | (_mediators(batch, base) if batch.shared.mediators else {})
+
+
+def _mediators(batch: Batch, base: FloatArray) -> Parameters:
+    """Return loadings, persistence and effects of the mediators."""
+    names = batch.shared.channel_names
+    loading = np.zeros((len(batch.configs), len(batch.shared.mediators), len(names)))
+    for dataset, config in enumerate(batch.configs):
+        for row, mediator in enumerate(config.mediators):
+            for parent, rise in mediator.parents.items():
+                loading[dataset, row, channel_position(parent, names)] = rise
+    effect = batch.each(lambda config: [each.effect for each in config.mediators])
+    return {
+        "mediator_loading": loading,
+        "mediator_persistence": batch.each(
+            lambda config: [each.persistence for each in config.mediators]
+        ),
+        "mediator_effect": effect[:, None] * base[..., None],
+    }
 
 
 def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:

@@ -125,8 +125,6 @@ WARNINGS = (
      "Confirm that long spans without spend are real and not missing records."),
     ("outliers", values.outlying_values,
      "Confirm outliers, and model the event behind them rather than delete them."),
-    ("negative-control", values.cells_with("negative-control"),
-     "Shift negative controls to zero or more if the model or file format needs it."),
     ("object-dtype", structure.object_dtype, "Convert columns of dtype object to float."),
     ("unexpected-column", structure.unexpected_columns,
      "Name channels x1-..., controls c1-..., and drop other columns before modelling."),
