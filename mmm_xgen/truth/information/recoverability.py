@@ -15,6 +15,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.threads import in_one_thread
 from mmm_xgen.truth.information.designs import (
     geo_test,
     pulsed,
@@ -34,7 +35,6 @@ from mmm_xgen.truth.information.diagnosis import (
     reason_of,
 )
 from mmm_xgen.truth.information.information_bound import Information, information_of
-from mmm_xgen.truth.information.linear_algebra import in_one_thread
 from mmm_xgen.truth.information.priors import Prior, named
 from mmm_xgen.truth.media import contribution
 
