@@ -60,7 +60,7 @@ def _survey(batch: Batch, position: int, series: FloatArray) -> FloatArray:
     """Return the estimates of surveys, each kept until the next."""
     item = batch.shared.mediators[position]
     name = coordinate_label(item.name, "c", 0)
-    normal = batch.normal(series.shape[1:], "survey", name)
+    normal = batch.draws([("survey", name)], series.shape[1:])[:, 0]
     sd = np.sqrt(series * (1 - series) / item.respondents)
     estimate = np.clip(series + sd * normal, 0, 1)
     coverage = batch.each(lambda config: config.mediators[position].coverage)[:, None]

@@ -20,7 +20,7 @@ from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import structure, values
 from mmm_xgen.quality.grouping import Case, Trace, grouped
 from mmm_xgen.quality.report import DataQualityReport, Finding
-from mmm_xgen.truth.information.linear_algebra import in_one_thread
+from mmm_xgen.threads import in_one_thread
 
 
 @dataclass(frozen=True)
