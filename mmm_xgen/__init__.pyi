@@ -88,6 +88,9 @@ from .presets import (
 from .presets import (
     list_available_presets as list_available_presets,
 )
+from .presets import (
+    list_available_worlds as list_available_worlds,
+)
 from .quality.checks import check_data_quality as check_data_quality
 from .quality.report import suggest_fixes as suggest_fixes
 from .report.page import write_report as write_report

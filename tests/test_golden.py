@@ -1,4 +1,4 @@
-"""Golden values: what a preset and seed make must not drift unnoticed.
+"""Golden values: what a preset or a named world makes must not drift unnoticed.
 
 They may change only when (a) a preset's YAML changes, (b) the meaning of a setting changes, or
 (c) the way of drawing changes; each is a breaking change, belongs in CHANGELOG.md, and raises
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 GOLDEN = Path(__file__).parent / "golden" / "presets.json"
 SEEDS = (1, 2025)
 PRESETS = tuple(mmm_xgen.list_available_presets())
+GOLDEN_WORLDS = GOLDEN.with_name("worlds.json")
+WORLDS = tuple(mmm_xgen.list_available_worlds())
 PLACES = (("spend", "TV"), ("parameters", "TV"), ("baseline",), ("noise",), ("control", "Price"))
 
 
@@ -61,16 +63,30 @@ def test_raw_draws_are_the_same_to_the_bit() -> None:
     assert raw_draws() == json.loads(GOLDEN.read_text())["raw_draws"]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_makes_what_it_made(name: str, seed: int) -> None:
-    expected = json.loads(GOLDEN.read_text())["presets"][f"{name} {seed}"]
-    found = summary(name, seed)
+def assert_same(found: dict[str, list[float]], expected: dict[str, list[float]]) -> None:
     assert list(found) == list(expected)
     for variable, values in expected.items():
         np.testing.assert_allclose(found[variable], values, rtol=1e-9, err_msg=variable)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_makes_what_it_made(name: str, seed: int) -> None:
+    expected = json.loads(GOLDEN.read_text())["presets"][f"{name} {seed}"]
+    assert_same(summary(name, seed), expected)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_world_makes_what_it_made(name: str) -> None:
+    assert_same(summary(name, SEEDS[0]), json.loads(GOLDEN_WORLDS.read_text())[name])
+
+
+def test_every_world_has_golden_values() -> None:
+    assert tuple(json.loads(GOLDEN_WORLDS.read_text())) == WORLDS
+
+
 if __name__ == "__main__":
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(json.dumps(golden(), indent=1) + "\n")
+    lines = (f'"{name}": {json.dumps(summary(name, SEEDS[0]))}' for name in WORLDS)
+    GOLDEN_WORLDS.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -143,8 +143,18 @@ def presets() -> None:
 
 
 @app.command()
-def show(preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset.")]) -> None:
-    """Print a preset as YAML, to be edited and generated from."""
+def worlds() -> None:
+    """List the named worlds, each with the assumption that it breaks."""
+    from mmm_xgen.cli.tables import console, worlds_table
+
+    console().print(worlds_table())
+
+
+@app.command()
+def show(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset or a named world.")],
+) -> None:
+    """Print a preset or a named world as YAML, to be edited and generated from."""
     from mmm_xgen.presets import preset_yaml
 
     say(preset_yaml(preset).rstrip("\n"))

@@ -1,4 +1,4 @@
-"""Tables that describe datasets and presets."""
+"""Tables that describe datasets, presets and named worlds."""
 
 from __future__ import annotations
 
@@ -76,6 +76,16 @@ def presets_table() -> Table:
             len(config.control_variables),
         )
         table.add_row(name, description, *map(str, sizes))
+    return table
+
+
+def worlds_table() -> Table:
+    """Name of every world, the assumption that it breaks, and the bias that this makes."""
+    from mmm_xgen.presets import list_available_worlds
+
+    table = new_table("world", "what it breaks", "bias of least squares")
+    for name, world in list_available_worlds().items():
+        table.add_row(name, world.breaks, world.bias)
     return table
 
 

@@ -203,3 +203,36 @@ def wear_out(
         before = fatigue[..., date - 1]
         fatigue[..., date] = np.where(is_on[..., date - 1], before + added, before * kept)
     return np.asarray(np.exp(-fatigue))
+
+
+@register_effect_path("satiation")
+def satiation(
+    calendar: Calendar,
+    normal: FloatArray,
+    level: FloatArray,
+    *,
+    half: Positive = 1.0,
+    memory: Share = 0.5,
+) -> FloatArray:
+    r"""Lower effect where recent spend is high: :math:`1 / (\text{half} + r_t)`.
+
+    Recent spend is :math:`r_t = \text{memory}\, r_{t-1} + (1 - \text{memory}) \text{level}_t`. If
+    `memory` is the alpha of a geometric adstock, a straight curve with this path sells what a
+    Michaelis-Menten curve without it sells, and only the response to other spend tells the two
+    apart. The path follows the generated spend and stays as it is in a counterfactual.
+
+    Parameters
+    ----------
+    half : float, share of mean spend
+        Recent spend at which the effect is half of what it is without recent spend.
+    memory : float, share
+        Share of recent spend that is left after one period.
+    """
+    recent: FloatArray = np.zeros(
+        np.broadcast_shapes(level.shape, np.shape(half), np.shape(memory))
+    )
+    kept = np.broadcast_to(memory, recent.shape)[..., 0]
+    for date in range(recent.shape[-1]):
+        before = recent[..., date - 1] if date else 0.0
+        recent[..., date] = kept * before + (1 - kept) * level[..., date]
+    return np.asarray(1 / (half + recent))

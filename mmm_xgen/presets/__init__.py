@@ -1,7 +1,7 @@
-"""Ready configurations of typical businesses, one YAML file each.
+"""Ready configurations: typical businesses, and named worlds that mislead models.
 
-A file has a `description`, the `bands` that its economics keep to for any seed, and the
-`config`.
+Each preset is one YAML file with a `description`, the `bands` that its economics keep to for any
+seed, and the `config`. `named_worlds` reads the worlds.
 """
 
 from __future__ import annotations
@@ -19,15 +19,23 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.overrides import with_overrides
 from mmm_xgen.config.text import SUFFIXES, is_config_file, parse_yaml, read_mapping
 from mmm_xgen.errors import ConfigError, UnknownKindError, nearest
+from mmm_xgen.presets.named_worlds import (
+    NamedWorld,
+    list_available_worlds,
+    world_config,
+    world_names,
+)
 
 Config = str | Path | Mapping[str, Any] | MMMDataConfig | None
 
 __all__ = [
     "Config",
+    "NamedWorld",
     "config_from",
     "customize_preset",
     "get_preset_config",
     "list_available_presets",
+    "list_available_worlds",
     "preset_bands",
     "preset_yaml",
 ]
@@ -54,12 +62,13 @@ def list_available_presets() -> dict[str, str]:
 
 
 def get_preset_config(name: str, seed: int | None = None) -> MMMDataConfig:
-    """Return the configuration of a preset.
+    """Return the configuration of a preset or of a named world.
 
     Parameters
     ----------
     name : str
-        One of `list_available_presets`.
+        One of `list_available_presets` or `list_available_worlds`; a world's name with the suffix
+        ``_geo`` gives it eight geos.
     seed : int, optional
         Seed in place of the preset's own.
 
@@ -77,17 +86,19 @@ def get_preset_config(name: str, seed: int | None = None) -> MMMDataConfig:
     >>> config = get_preset_config("basic", seed=7)
     >>> config.n_periods, config.channel_names, config.seed
     (52, ['TV', 'Digital', 'Print'], 7)
+    >>> get_preset_config("demand_chasing_geo").regions.n_regions
+    8
     """
     return with_overrides(_written(name), {} if seed is None else {"seed": seed})
 
 
 def customize_preset(name: str, **overrides: Any) -> MMMDataConfig:
-    """Return the configuration of a preset with some of its values changed.
+    """Return the configuration of a preset or a named world with some of its values changed.
 
     Parameters
     ----------
     name : str
-        One of `list_available_presets`.
+        One of `list_available_presets` or `list_available_worlds`.
     **overrides
         New values by field of `MMMDataConfig`, or by dotted path, in which entries of a list are
         found by position or by name. A mapping is merged into the mapping of the preset; any other
@@ -128,8 +139,8 @@ def config_from(source: Config, overrides: Mapping[str, Any] | None = None) -> M
     Parameters
     ----------
     source : str, Path, mapping, MMMDataConfig or None
-        Name of a preset, path of a YAML or JSON file, mapping with the contents of such a file, or
-        a configuration. None: `DEFAULT_CONFIG`.
+        Name of a preset or world, path of a YAML or JSON file, mapping with the contents of such
+        a file, or a configuration. None: `DEFAULT_CONFIG`.
     overrides : mapping of str to anything, optional
         New values, as for `customize_preset`.
 
@@ -205,7 +216,7 @@ def preset_yaml(name: str) -> str:
     Parameters
     ----------
     name : str
-        One of `list_available_presets`.
+        One of `list_available_presets`, or of `list_available_worlds`, whose YAML has no comments.
 
     Examples
     --------
@@ -214,7 +225,8 @@ def preset_yaml(name: str) -> str:
     >>> MMMDataConfig.from_yaml(preset_yaml("basic")) == get_preset_config("basic")
     True
     """
-    return _parts(name)[1]
+    world = _world_config(name)
+    return _parts(name)[1] if world is None else world.to_yaml()
 
 
 @functools.cache
@@ -227,7 +239,7 @@ def _parts(name: str) -> tuple[str, str]:
     """Return head and configuration of a preset, as text."""
     # Compare and do not hash, so that any object gets the error below.
     if name not in list(_names()):
-        found, known = shown(name), nearest(str(name), _names())
+        found, known = shown(name), nearest(str(name), (*_names(), *world_names()))
         files = ", ".join(SUFFIXES)
         raise UnknownKindError(f"no preset named {found}; {known}, or a file ({files})")
     return _read(name)
@@ -252,6 +264,11 @@ def _head(name: str) -> dict[str, Any]:
     return _parsed(_parts(name)[0])
 
 
-def _written(name: str) -> dict[str, Any]:
+def _written(name: str) -> Mapping[str, Any] | MMMDataConfig:
     """Return the configuration in the spelling of its file; `with_overrides` copies it."""
-    return _parsed(_parts(name)[1])
+    return _world_config(name) or _parsed(_parts(name)[1])
+
+
+def _world_config(name: str) -> MMMDataConfig | None:
+    # Any object gets the error of an unknown preset, also one that cannot be hashed.
+    return world_config(name) if isinstance(name, str) else None

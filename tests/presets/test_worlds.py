@@ -1,0 +1,160 @@
+"""The named worlds: their files, what they break, and the table of the documentation."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import mmm_xgen as m
+from benchmarks.bias_of_worlds import BEGIN, END, PAGE, agrees, bias_of
+from mmm_xgen.cli.tables import worlds_table
+from mmm_xgen.errors import UnknownKindError, XgenWarning
+from mmm_xgen.presets import customize_preset, get_preset_config, list_available_worlds, preset_yaml
+from mmm_xgen.truth import optimize_allocation, roas
+
+WORLDS = list_available_worlds()
+DIRECTIONS = {"above", "below", "none", "none (wide)"}
+MODELS = {"PyMC-Marketing", "Meridian", "least squares"}
+
+
+def test_the_worlds_are_listed_apart_from_the_presets() -> None:
+    assert list(WORLDS) == sorted(WORLDS)
+    assert {"clean", "demand_chasing", "target_chasing", "many_controls"} <= set(WORLDS)
+    assert not set(WORLDS) & set(m.list_available_presets())
+    assert worlds_table().row_count == len(WORLDS)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_world_says_what_it_breaks_and_what_to_expect(name: str) -> None:
+    world, config = WORLDS[name], get_preset_config(name)
+    assert world.name == name
+    assert world.breaks[0].isupper()
+    assert all(text.endswith(".") for text in (world.breaks, world.reference, world.note) if text)
+    assert list(world.direction) == config.channel_names
+    assert set(world.direction.values()) <= DIRECTIONS
+    assert set(world.representable) <= MODELS
+    assert m.MMMDataConfig.from_yaml(preset_yaml(name)) == config
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_world_shares_its_base_and_generates_without_a_warning(name: str) -> None:
+    config = get_preset_config(name)
+    assert config.channel_names == ["TV", "Search", "Social", "Display"]
+    assert config.regions.base_sales_rate == 10000.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", XgenWarning)
+        ds = m.generate_mmm_dataset(config)
+    assert 0.04 < float(ds.channel_contribution.sum() / ds.mu.sum()) < 0.3
+    targets = [channel.roas or 0.0 for channel in config.channels]
+    np.testing.assert_allclose(roas(ds), targets, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in WORLDS if name != "unequal_geos"])
+def test_a_world_has_a_variant_in_several_geos(name: str) -> None:
+    one, several = get_preset_config(name), get_preset_config(f"{name}_geo", seed=3)
+    assert (several.regions.n_regions, several.seed) == (8, 3)
+    assert several.replace(regions=one.regions, seed=one.seed) == one
+    assert m.generate_mmm_dataset(several).sizes["geo"] == 8
+
+
+def test_unknown_worlds_are_refused_with_the_nearest() -> None:
+    for name in ("demand_chasin", "demand_chasing_geos", "base", "_geo"):
+        with pytest.raises(UnknownKindError, match="no preset named"):
+            get_preset_config(name)
+    with pytest.raises(UnknownKindError, match="did you mean 'demand_chasing'"):
+        get_preset_config("demand_chasin")
+    with pytest.raises(UnknownKindError):
+        get_preset_config("unequal_geos_geo")
+
+
+def test_a_world_can_be_changed_like_a_preset() -> None:
+    config = customize_preset("demand_chasing", **{"demand.effect": 0.1, "channels.TV.roas": 2.0})
+    assert config.demand is not None
+    assert (config.demand.effect, config.channels[0].roas) == (0.1, 2.0)
+    assert get_preset_config("demand_chasing").channels[0].roas == 1.6
+    changed = m.generate_mmm_dataset("clean", seed=4, n_periods=30)
+    assert changed.sizes["date"] == 30
+
+
+def test_many_controls_has_25_candidates_of_which_four_are_real() -> None:
+    ds = m.generate_mmm_dataset("many_controls")
+    assert ds.sizes["control"] == 25
+    sells = np.abs(ds.control_contribution).sum(("date", "geo")) > 0
+    # The fourth is the record of latent demand, which has no effect of its own.
+    assert ds.control.values[sells].tolist() == ["Price", "Promotion", "Rain"]
+    assert {"TV-Recall", "Clicks", "Likes", "Views"} < set(ds.control.values)
+
+
+# ------------------------------------------------------------------ twins
+
+
+def twins(**overrides: object) -> tuple[xr.Dataset, xr.Dataset]:
+    return (
+        m.generate_mmm_dataset("nonlinear", seed=1, **overrides),
+        m.generate_mmm_dataset("drifting", seed=1, **overrides),
+    )
+
+
+def distance(bent: xr.Dataset, straight: xr.Dataset) -> float:
+    return float((((bent.mu - straight.mu) / bent.y_sigma) ** 2).sum())
+
+
+def test_twins_have_nearly_the_same_data_and_different_best_budgets() -> None:
+    bent, straight = twins()
+    np.testing.assert_array_equal(bent.spend, straight.spend)
+    assert distance(bent, straight) < 8
+    assert distance(*twins(**{"channels.TV.spend_volatility": 0.5})) > 2 * distance(bent, straight)
+    best = [optimize_allocation(ds).multiplier.sel(channel="TV").item() for ds in (bent, straight)]
+    assert 0.8 < best[0] < 1.2
+    assert best[1] > 3
+
+
+def test_satiation_by_the_carryover_makes_a_straight_curve_look_like_a_bent_one() -> None:
+    long = {"channels.TV.adstock.l_max": 100, "channels.TV.spend_volatility": 0.8}
+    bent = m.generate_mmm_dataset("nonlinear", **long)
+    # The path knows spend relative to its realised mean.
+    half = 150.0 / float(bent.spend.sel(channel="TV").mean())
+    path = {"kind": "satiation", "half": half, "memory": 0.3}
+    straight = m.generate_mmm_dataset("drifting", **long, **{"channels.TV.effect_path": path})
+    np.testing.assert_allclose(straight.mu, bent.mu, rtol=1e-9)
+
+
+# ------------------------------------------------------------------ bias
+
+
+def row(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_page_has_every_world_and_its_direction() -> None:
+    part = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+    rows = [row(line) for line in part.splitlines() if line.startswith("| `")]
+    found = {cells[0].strip("`"): cells[1:3] for cells in rows}
+    assert found == {name: [world.breaks, world.bias] for name, world in WORLDS.items()}
+
+
+def test_a_wrong_direction_does_not_agree() -> None:
+    bias = xr.Dataset({"median": 20.0, "error": 2.0, "spread": 40.0})
+    assert [d for d in sorted(DIRECTIONS) if agrees(d, bias)] == ["above"]
+    assert [d for d in sorted(DIRECTIONS) if agrees(d, bias * -1)] == ["below"]
+    assert agrees("none (wide)", bias.assign(median=1.0))
+    assert not agrees("none (wide)", bias.assign(median=1.0, spread=20.0))
+
+
+def test_hidden_demand_biases_more_than_its_proxy_and_its_record_not_at_all() -> None:
+    names = ("clean", "observed_demand", "demand_proxy", "demand_chasing")
+    found = [float(bias_of(WORLDS[name], 400)["median"].sel(channel="TV")) for name in names]
+    assert max(map(abs, found[:2])) < 6
+    assert found[1] + 8 < found[2] < found[3] - 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORLDS)
+def test_least_squares_errs_in_the_direction_that_a_world_says(name: str) -> None:
+    bias = bias_of(WORLDS[name], 400)
+    for channel, direction in WORLDS[name].direction.items():
+        own = bias.sel(channel=channel)
+        assert agrees(direction, own), f"{channel}: {direction}, {float(own['median']):+.1f}"
