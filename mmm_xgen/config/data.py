@@ -169,13 +169,21 @@ class MMMDataConfig(TextConfig):
                     first = names.index(name)
                     raise fail(
                         f"found {name!r}, the name of {key}.{first} already; give another one",
-                        key,
-                        position,
+                        *self._place_of(key, position),
                         "name",
                     )
         if not self.channels and self.spend_plan is None:
             raise fail("found no channel, allowed: at least one", "channels")
         return self
+
+    def _place_of(self, key: str, position: int) -> tuple[str | int, ...]:
+        """Return the path of an entry; controls of demand and mediators have their own."""
+        rest = position - len(self.control_variables)
+        if key != "control_variables" or rest < 0:
+            return (key, position)
+        if rest < len(self.indicators):
+            return ("demand", "indicators", rest)
+        return ("mediators", self.mediators.index(self.observed[rest - len(self.indicators)]))
 
     @model_validator(mode="after")
     def _one_transform_a_channel(self) -> MMMDataConfig:
@@ -250,7 +258,34 @@ class MMMDataConfig(TextConfig):
                     "budget_rule",
                 )
         self._check_drivers()
+        self._check_gain()
         return self
+
+    def _check_gain(self) -> None:
+        """Raise if spend and sales feed each other without limit.
+
+        A linear channel that spends a share of sales makes sales of the share times its ROAS. With
+        a curve that saturates, the gain falls as spend rises.
+        """
+        gain = 0.0
+        for position, (channel, curve) in enumerate(
+            zip(self.channels, self.saturations, strict=True)
+        ):
+            rule = channel.budget_rule
+            share = rule.parameters.get("share") if rule and rule.answers_to_sales else None
+            if curve.kind != "no_saturation" or share is None or channel.roas is None:
+                continue
+            gain += share * channel.roas
+            if gain >= 1:
+                raise fail(
+                    f"found shares of sales whose returns sum to {gain:.4g} per unit of sales, "
+                    "allowed: below 1 for linear channels, since spend and sales feed each other; "
+                    "choose a smaller share, a smaller roas, or a curve that saturates",
+                    "channels",
+                    position,
+                    "budget_rule",
+                    "share",
+                )
 
     def _check_drivers(self) -> None:
         own = [

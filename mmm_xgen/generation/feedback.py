@@ -134,7 +134,7 @@ def answered_spend(
     target = _by_date(market.sales_plan * market.revenue)
     earned = np.zeros((len(plan), *shape[:-2], shape[-1]), dtype=dtype)
     spend = np.zeros(known.shape, dtype=dtype)
-    respond = _Response(market.world, n_dates, shape, dtype)
+    media_at = _Response(market.world, n_dates, shape, dtype)
     for date in range(n_dates):
         at = date - n_past
         wanted = np.zeros(shape, dtype=dtype)
@@ -153,8 +153,8 @@ def answered_spend(
                     **rule.parameters,
                     **rule.settings,
                 )
-        spend[date] = respond.to(date, wanted, known[date], is_known[date])
-        made = respond.sales(date, at)
+        spend[date] = media_at.answer(date, wanted, known[date], is_known[date])
+        made = media_at.sales(date, at)
         if at >= 0:
             mu = market.baseline[..., at] + made
             noise = market.noise[..., at]
@@ -188,7 +188,7 @@ class _Response:
         self.responses = np.zeros((n_dates, *shape), dtype=dtype)
         self.mediators: FloatArray | float = 0.0
 
-    def to(
+    def answer(
         self, date: int, wanted: FloatArray, known: FloatArray, is_known: NDArray[np.bool_]
     ) -> FloatArray:
         """Return the spend of a date, and keep the response to it."""
