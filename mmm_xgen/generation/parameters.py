@@ -46,7 +46,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     sizes = _sizes(batch)
     scale = sizes["geo_scale"]
     sd = _variation(batch, "baseline_variation")
-    shift = _shift(batch, sd, (scale.shape[-1], BASELINE_COLUMNS), "baseline")
+    shift = _shift(batch, sd, (scale.shape[-1], BASELINE_COLUMNS))
     if base is None:
         rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
         base = rate * scale * np.exp(shift[..., 0])
@@ -77,11 +77,11 @@ def _variation(batch: Batch, factor: str) -> FloatArray:
     return batch.each_region(lambda regions: regions.variation(factor))
 
 
-def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int], *path: str) -> FloatArray:
+def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int]) -> FloatArray:
     """Return normal draws times their sd, dims (dataset, *shape), or zeros if all are 0."""
     if not sd.any():
         return np.zeros((1, *shape))
-    return sd[:, None, None] * batch.normal(shape, *path)
+    return sd[:, None, None] * batch.draws([("baseline",)], shape)[:, 0]
 
 
 def _trend_parameter(regions: RegionConfig, name: str) -> float:
@@ -113,8 +113,7 @@ def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
     start = batch.each_region(lambda regions: regions.seasonal_phase)[:, None]
     turns = np.zeros((1, modes))
     if modes > 1:
-        rows = [rng.random(modes) for rng in batch.streams("seasonality")]
-        turns = 2 * np.pi * np.array(rows)
+        turns = 2 * np.pi * batch.draws([("seasonality",)], (modes,), uniform=True)[:, 0]
         turns[:, 0] = 0
     angle = 2 * np.pi * harmonic * PEAK_DAY / DAYS_IN_YEAR + harmonic * start
     weight = 0.5 ** (harmonic - 1.0)
@@ -238,11 +237,7 @@ def _media_draws(batch: Batch, geos: int, *, any_varies: bool) -> FloatArray:
     names = batch.shared.channel_names
     if not any_varies:
         return np.zeros((1, len(names), geos, CHANNEL_COLUMNS))
-    normal = np.empty((len(batch), len(names), geos, CHANNEL_COLUMNS))
-    for position, name in enumerate(names):
-        for rng, row in zip(batch.streams("parameters", name), normal[:, position], strict=True):
-            rng.standard_normal(out=row)
-    return normal
+    return batch.draws([("parameters", name) for name in names], (geos, CHANNEL_COLUMNS))
 
 
 def _adstock_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> Parameters:

@@ -72,8 +72,14 @@ def draw_spend(batch: Batch, base_spend: FloatArray) -> tuple[FloatArray, FloatA
         Spend inside the window.
     """
     calendar = batch.shared.calendar
-    names = batch.shared.channel_names
-    spend = _noise(batch, names, calendar, (len(names), base_spend.shape[1]))
+    channels, names = batch.shared.channels, batch.shared.channel_names
+    normal = batch.draws(
+        [("spend", name) for name in names],
+        (base_spend.shape[1], noise_draws(calendar)),
+        shared=[channel.shared for channel in channels],
+    )
+    volatility = batch.each(lambda config: [each.spend_volatility for each in config.channels])
+    spend = campaign_noise(normal, volatility[..., None, None], calendar)
     _multiply_by_level(spend, batch, _channels, ("spend-pattern", names), calendar)
     spend *= base_spend.swapaxes(1, 2)[..., None]
     return spend[..., : calendar.burn_in], spend[..., calendar.burn_in :]
@@ -85,21 +91,6 @@ def _channels(config: MMMDataConfig) -> Items:
 
 def _controls(config: MMMDataConfig) -> Items:
     return config.control_variables
-
-
-def _noise(
-    batch: Batch, names: list[str], calendar: Calendar, shape: tuple[int, int]
-) -> FloatArray:
-    normal = np.empty((len(batch), *shape, noise_draws(calendar)))
-    for position, name in enumerate(names):
-        shared = batch.shared.channels[position].shared
-        for rng, draws in zip(batch.streams("spend", name), normal[:, position], strict=True):
-            if shared:
-                draws[...] = rng.standard_normal(draws.shape[-1])
-            else:
-                rng.standard_normal(out=draws)
-    volatility = batch.each(lambda config: [each.spend_volatility for each in config.channels])
-    return campaign_noise(normal, volatility[..., None, None], calendar)
 
 
 def draw_controls(batch: Batch, n_geos: int) -> FloatArray:
@@ -116,10 +107,8 @@ def draw_controls(batch: Batch, n_geos: int) -> FloatArray:
     if not names:
         return values
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
-    normal = np.empty((len(batch), len(names), n_geos + 1, calendar.n_periods))
-    for position, name in enumerate(names):
-        for rng, draws in zip(batch.streams("control", name), normal[:, position], strict=True):
-            rng.standard_normal(out=draws)
+    places = [("control", name) for name in names]
+    normal = batch.draws(places, (n_geos + 1, calendar.n_periods))
 
     def of_controls(read: Callable[[ControlConfig], float]) -> FloatArray:
         numbers = batch.each(lambda config: [read(each) for each in config.control_variables])
@@ -156,34 +145,24 @@ def _multiply_by_level(
     for (kind, _), index in members(keys):
         positions = range(len(items))[index] if isinstance(index, slice) else index
         own = {names[position]: items[position].shared for position in positions}
-        shape = (len(batch), len(own), values.shape[2])
         if kind.by_geo:
+            shape = (len(batch), len(own), values.shape[2])
             level = _level_by_geo(kind, batch, own, place, calendar, shape)
         else:
             specs = [
                 [items_of(config)[position].pattern for position in positions]
                 for config in batch.configs
             ]
-            uniform = _uniform(batch, own, place, calendar, shape) if kind.random else None
+            uniform = None
+            if kind.random:
+                uniform = batch.draws(
+                    [(place, name) for name in own],
+                    (values.shape[2], switch_draws(calendar)),
+                    shared=list(own.values()),
+                    uniform=True,
+                )
             level = _level(kind, specs, uniform, calendar)
         values[:, index] *= level
-
-
-def _uniform(
-    batch: Batch,
-    shared: dict[str, bool],
-    place: str,
-    calendar: Calendar,
-    shape: tuple[int, int, int],
-) -> FloatArray:
-    uniform = np.empty((*shape, switch_draws(calendar)))
-    for position, (name, is_shared) in enumerate(shared.items()):
-        for rng, draws in zip(batch.streams(place, name), uniform[:, position], strict=True):
-            if is_shared:
-                draws[...] = rng.random(draws.shape[-1])
-            else:
-                rng.random(out=draws)
-    return uniform
 
 
 def _level(
