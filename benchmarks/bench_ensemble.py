@@ -39,8 +39,8 @@ def places_of(config: mmm_xgen.MMMDataConfig) -> list[Place]:
     """Every named place that one dataset draws from, and what it draws there."""
     places: list[Place] = []
 
-    def noted(seeds: Sequence[int], *path: str) -> list[Recorder]:
-        return [Recorder(path, seed, places) for seed in seeds]
+    def noted(seeds: Sequence[int], paths: Sequence[tuple[str, ...]]) -> list[Recorder]:
+        return [Recorder(path, seed, places) for seed in seeds for path in paths]
 
     with mock.patch.object(mmm_xgen.generation.batch, "streams", noted):
         generate(config, 1)
@@ -54,7 +54,7 @@ def draws(config: mmm_xgen.MMMDataConfig, n: int) -> Callable[[], object]:
 
     def draw() -> object:
         for path, how, out in places:
-            for rng in streams(range(n), *path):
+            for rng in streams(range(n), [path]):
                 getattr(rng, how)(out=out)
         return places
 
