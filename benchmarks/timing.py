@@ -99,10 +99,16 @@ def processor_time_of_children() -> float:
 
 
 def in_process(code: str) -> Callable[[], object]:
-    """Call that runs Python `code` in a process of its own."""
+    """Call that runs Python `code` in a process of its own.
+
+    The first run writes the compiled modules, as an installation does, and later runs read them.
+    """
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run() -> object:
-        return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, check=True, capture_output=True, env=environment)
 
     return run
 
