@@ -97,7 +97,7 @@ def against_draws(preset: str = "basic", n: int = 4000, runs: int = 5) -> Figure
         f"ensemble of {n} {preset}, CPU time, against its own random draws",
         lambda: generate(config, n),
         draws(config, n),
-        limit=2.2,
+        limit=2.5,
         runs=runs,
         clock=time.process_time,
     )
@@ -138,7 +138,7 @@ def of_numbers_that_vary(preset: str = "basic", n: int = 1000, runs: int = 5) ->
         name,
         lambda: generate(config, n, vary=vary),
         draws(config, n),
-        limit=7,
+        limit=9,
         runs=runs,
         clock=time.process_time,
     )
