@@ -26,6 +26,7 @@ from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.models.linear_fit import fit_least_squares
+from mmm_xgen.streams import MANY
 from tests.strategies import (
     CURVES,
     NOISE_KEYS,
@@ -455,12 +456,25 @@ def test_seeds_are_different_and_the_first_of_more() -> None:
     assert not set(other.values.tolist()) & set(many.tolist())
 
 
+def test_a_pattern_that_spawns_generators_draws_what_it_draws_alone() -> None:
+    """In an ensemble all datasets had the same children."""
+
+    def spawning(dates: Any, rng: np.random.Generator) -> Any:
+        return rng.spawn(1)[0].random(len(dates))
+
+    config = m.MMMDataConfig(**config_with(steady("TV", pattern=spawning)))
+    ds = ensemble(config, n=MANY)
+    for position in (0, MANY - 1):
+        single = m.generate_mmm_dataset(config, seed=int(ds["seed"][position]))
+        np.testing.assert_array_equal(ds["spend"][position], single["spend"])
+
+
 def test_a_shifted_stream_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     import mmm_xgen.generation.batch as batches
 
     right = batches.streams
     ds = ensemble(m.get_preset_config("basic"), seeds=SEEDS)
-    shifted = lambda seeds, *path: right([seed + 1 for seed in seeds], *path)  # noqa: E731
+    shifted = lambda seeds, paths: right([seed + 1 for seed in seeds], paths)  # noqa: E731
     monkeypatch.setattr(batches, "streams", shifted)
     with pytest.raises(AssertionError):
         assert_elements_are_single_calls(ds)
