@@ -11,7 +11,6 @@ import pytest
 
 import mmm_xgen as m
 from tests.cli import commands
-from tests.cli.commands import run
 from tests.report import blank
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +29,7 @@ def no_pictures(monkeypatch):
 
 
 def ran(*arguments):
-    result = run("report", *arguments)
-    assert result.exit_code == 0, result.output
-    return result
+    return commands.ran("report", *arguments)
 
 
 def refused(*arguments):
