@@ -434,28 +434,28 @@ def test_validate_finds_errors_and_says_what_to_do(config_file, out):
 
 
 def test_validate_takes_data_that_did_not_come_from_here(tmp_path):
+    def said(data):
+        if isinstance(data, xr.Dataset):
+            data.to_netcdf(tmp_path / "theirs.nc")
+            return run("validate", tmp_path / "theirs.nc").stdout
+        data.to_csv(tmp_path / "theirs.csv", index=False)
+        return run("validate", tmp_path / "theirs.csv").stdout
+
     rows = [
         {"date": date, "geo": geo, "y": 5.0 + place, "x1-TV": float(place % 7)}
         for place, date in enumerate(pd.date_range("2024-01-01", periods=60, freq="7D"))
         for geo in ("NA", "EMEA")
     ]
     frame = pd.DataFrame(rows)
-    frame.to_csv(tmp_path / "theirs.csv", index=False)
-    assert "ok, 0 errors" in ran("validate", tmp_path / "theirs.csv").stdout
+    assert "ok, 0 errors" in said(frame)
     frame.loc[0, "geo"] = None
-    frame.to_csv(tmp_path / "theirs.csv", index=False)
-    assert "missing-values" in run("validate", tmp_path / "theirs.csv").stdout
+    assert "missing-values" in said(frame)
     frame["y"] = ["five", *frame["y"][1:].astype(str)]
-    frame.to_csv(tmp_path / "theirs.csv", index=False)
-    assert "non-numeric" in run("validate", tmp_path / "theirs.csv").stdout
-
-    theirs = mmm_xgen.generate_mmm_dataset()[["y", "spend"]].drop_attrs()
-    theirs.to_netcdf(tmp_path / "theirs.nc")
-    assert "ok, 0 errors" in ran("validate", tmp_path / "theirs.nc").stdout
-    xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(tmp_path / "weather.nc")
-    result = run("validate", tmp_path / "weather.nc")
-    assert result.exit_code == 1
-    assert "missing-variable" in result.stdout
+    assert "non-numeric" in said(frame)
+    assert "ok, 0 errors" in said(mmm_xgen.generate_mmm_dataset()[["y", "spend"]].drop_attrs())
+    weather = xr.Dataset({"temperature": ("time", [1.0, 2.0])})
+    assert "missing-variable" in said(weather)
+    assert run("validate", tmp_path / "theirs.nc").exit_code == 1
 
 
 @pytest.mark.parametrize("mark", [";", "\t"])
@@ -491,11 +491,9 @@ def test_describe_shows_what_is_in_a_dataset_and_does_not_read_names_as_markup(c
 
 def test_describe_takes_an_aggregated_dataset(tmp_path):
     monthly = aggregate(mmm_xgen.generate_mmm_dataset(), freq="MS")
-    to_netcdf(monthly, tmp_path / "monthly.nc")
-    shown = ran("describe", tmp_path / "monthly.nc").stdout
-    assert "24 months" in shown
-    assert "aggregated: sum over 2 geos" in shown
-    assert " 2.40 " in shown
+    shown = ran("describe", to_netcdf(monthly, tmp_path / "monthly.nc")).stdout
+    for words in ("24 months", "aggregated: sum over 2 geos", " 2.40 "):
+        assert words in shown
     assert "nan" not in shown.replace("national", "")
 
 
