@@ -400,10 +400,6 @@ def killed_at(
     [
         ("write_ensemble", "progress/written/c.*", [6]),
         pytest.param(
-            "write_ensemble_frames", "part-*.parquet", [40],
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
             "write_ensemble",
             "progress/written/c.*",
             [0, 1, 2, *range(5, 115, 5)],
@@ -727,15 +723,19 @@ def _plain_zarr(folder: Path) -> Path:
     return folder / "plain.zarr"
 
 
-def test_a_dataset_that_cannot_be_made_is_named_and_the_others_stay(tmp_path: Path) -> None:
+def with_an_impossible_dataset(position: int, *, n: int, chunks: int) -> xr.Dataset:
     config = m.MMMDataConfig(
         n_periods=20,
         channels=[m.ChannelConfig(name="TV", roas=2.0)],
         regions=m.RegionConfig(noise={"kind": "negative_binomial", "sales_volatility": 0.5}),
     )
-    values = [0.5] * 7 + [0.001]
-    vary = {"regions.noise.sales_volatility": values}
-    ds = m.generate_ensemble(config, vary=vary, seeds=range(8), chunks=2)
+    sizes = [0.001 if each == position else 0.5 for each in range(n)]
+    vary = {"regions.noise.sales_volatility": sizes}
+    return m.generate_ensemble(config, vary=vary, seeds=range(n), chunks=chunks)
+
+
+def test_a_dataset_that_cannot_be_made_is_named_and_the_others_stay(tmp_path: Path) -> None:
+    ds = with_an_impossible_dataset(7, n=8, chunks=2)
     with pytest.raises(m.ConfigError, match=r"dataset 7 \(seed 7"):
         write_ensemble(ds, tmp_path / "e.zarr")
     assert 3 not in marks(tmp_path / "e.zarr")
@@ -816,13 +816,7 @@ def test_the_active_client_is_used(
 
 
 def test_a_failure_on_a_worker_says_what_it_says_here(client: Any, tmp_path: Path) -> None:
-    config = m.MMMDataConfig(
-        n_periods=20,
-        channels=[m.ChannelConfig(name="TV", roas=2.0)],
-        regions=m.RegionConfig(noise={"kind": "negative_binomial", "sales_volatility": 0.5}),
-    )
-    vary = {"regions.noise.sales_volatility": [0.5, 0.5, 0.001, 0.5]}
-    ds = m.generate_ensemble(config, vary=vary, seeds=range(4), chunks=1)
+    ds = with_an_impossible_dataset(2, n=4, chunks=1)
     with pytest.raises(m.ConfigError, match=r"dataset 2 \(seed 2"):
         write_ensemble(ds, tmp_path / "e.zarr", client=client)
 
