@@ -426,37 +426,14 @@ def valid_configs(max_periods: int = 40) -> st.SearchStrategy[Any]:
 
 WILD_VALUES = st.sampled_from(
     [
-        0,
-        -1,
-        1,
-        2,
-        1e-12,
-        1e12,
-        1e300,
-        -1e300,
-        float("nan"),
-        float("inf"),
-        True,
-        None,
-        "",
-        "1",
-        "geometric_adstock",
-        "12-25",
-        "13-45",
-        "2022-02-30",
-        ["13-45"],
-        [],
-        [[]],
-        [1, 2],
-        {},
-        {"kind": "seasonal"},
-        {"kind": "gaussian"},
-        2**63,
+        *(0, -1, 1, 2, 1e-12, 1e12, 1e300, -1e300, float("nan"), float("inf"), True, None),
+        *("", "1", "geometric_adstock", "12-25", "13-45", "2022-02-30", ["13-45"], [], [[]]),
+        *([1, 2], {}, {"kind": "seasonal"}, {"kind": "gaussian"}, 2**63),
     ]
 )
 
 
-def _places(node: Any) -> list[tuple[Any, Any]]:
+def places(node: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) of a nested mapping or list."""
     if isinstance(node, dict):
         pairs = list(node.items())
@@ -465,7 +442,7 @@ def _places(node: Any) -> list[tuple[Any, Any]]:
     else:
         return []
     return [(node, key) for key, _ in pairs] + [
-        place for _, child in pairs for place in _places(child)
+        place for _, child in pairs for place in places(child)
     ]
 
 
@@ -474,8 +451,8 @@ def reckless_config_dicts(draw: st.DrawFn) -> dict[str, Any]:
     """A valid mapping in which up to three entries are replaced by wild values."""
     config = draw(config_dicts(max_periods=12))
     for _ in range(draw(st.integers(0, 3))):
-        places = _places(config)
-        container, key = places[draw(st.integers(0, len(places) - 1))]
+        found = places(config)
+        container, key = found[draw(st.integers(0, len(found) - 1))]
         container[key] = copy.deepcopy(draw(WILD_VALUES))
     return config
 
