@@ -76,18 +76,13 @@ def test_the_schema_describes_every_model_and_kind_in_one_paragraph() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_help_describes_every_field(model: Any) -> None:
+def test_help_describes_every_field_kind_and_key(model: Any) -> None:
     text = help_of(model)
     described = parameters(model)
     for name in model.model_fields:
         assert not is_bare(name, described[name].meaning), name
         assert re.search(rf"^ \|  {name} : ", text, re.MULTILINE), name
-
-
-@pytest.mark.parametrize("model", KINDS, ids=lambda model: model.__name__)
-def test_help_names_every_kind_and_its_keys(model: Any) -> None:
-    text = help_of(model)
-    for registry in KINDS[model]:
+    for registry in KINDS.get(model, []):
         for name, kind in registry.items():
             found = re.search(rf"^ \|  {name}\n \|      (\S.*)\n", text, re.MULTILINE)
             assert found, name
@@ -118,8 +113,7 @@ def test_defaults_in_words_are_the_defaults(model: Any) -> None:
 
 def test_the_schema_has_the_bounds_of_parameters() -> None:
     branches = mmm_xgen.TransformConfig.model_json_schema()["properties"]["saturation"]
-    text = json.dumps(branches)
-    assert '"exclusiveMinimum": 0' in text
+    assert '"exclusiveMinimum": 0' in json.dumps(branches)
     shapes = mmm_xgen.EventConfig.model_json_schema()["properties"]["shape"]
     assert shapes["enum"] == list(EVENT_SHAPES)
 
