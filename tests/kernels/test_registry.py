@@ -268,7 +268,8 @@ def test_a_pickled_configuration_draws_the_same() -> None:
 SCRIPT = """
 import sys
 import cloudpickle
-from mmm_xgen import *
+from mmm_xgen import MMMDataConfig, generate_mmm_dataset
+from mmm_xgen import register_event_shape, register_saturation
 
 @register_saturation("own_curve")
 def own_curve(x, *, power: float = 0.5):
