@@ -34,6 +34,7 @@ from mmm_xgen.truth.budget.optimum import optimize_allocation, regret
 from mmm_xgen.truth.budget.piecewise_linear import Curves, maximize_curves, relax
 from mmm_xgen.truth.what_if.counterfactual import simulate
 from tests.strategies import examples, quietly
+from tests.truth.worlds import assert_near
 
 
 def channel(name: str, kind: str = "hill_function", **keys: Any) -> ChannelConfig:
@@ -217,8 +218,8 @@ def test_constrained_s_shaped_curves_against_random_splits_and_a_local_optimiser
     lower, upper = 0.3 * spend, 2.5 * spend
     lower[3] = max(lower[3], 0.1 * budget)
     upper[3] = 0.12 * budget
-    np.testing.assert_allclose(best["lower"], lower, rtol=1e-12)
-    np.testing.assert_allclose(best["upper"], np.minimum(upper, budget), rtol=1e-12)
+    assert_near(best["lower"], lower, 1e-12)
+    assert_near(best["upper"], np.minimum(upper, budget), 1e-12)
     reached = float(best["revenue"].sum())
     rng = np.random.default_rng(1)
     splits = random_splits(rng, 5000, lower, upper, budget)
@@ -250,12 +251,12 @@ def test_concave_curves_have_equal_marginal_returns(per_geo: bool) -> None:
     dims = ("geo", "channel") if per_geo else ("channel",)
     multiplier = best["multiplier"].transpose(*dims).to_numpy()
     assert (multiplier > 0).all()
-    np.testing.assert_allclose(best["mroas"], best["shadow_price"], rtol=1e-6)
+    assert_near(best["mroas"], best["shadow_price"], 1e-6)
     # The same by central differences of the response function.
     step = 1e-4 * np.eye(multiplier.size).reshape(-1, *multiplier.shape)
     rise = earned(ds, multiplier * (1 + step), dims) - earned(ds, multiplier * (1 - step), dims)
     slope = rise / (2e-4 * best["optimal_spend"].transpose(*dims).to_numpy().ravel())
-    np.testing.assert_allclose(slope, float(best["shadow_price"]), rtol=1e-4)
+    assert_near(slope, float(best["shadow_price"]), 1e-4)
     # Negative control: under today's split they are far from equal.
     today = response_curve(ds, multipliers=[1.0], by=dims)["marginal_return"]
     assert float(today.max() / today.min()) > 1.5
@@ -444,7 +445,7 @@ def test_every_kind_of_constraint_and_every_spelling_of_a_name() -> None:
     assert 0.7 * spend[2] - slack <= optimal[2] <= 1.3 * spend[2] + slack
     assert optimal[3] == pytest.approx(spend[3], rel=1e-9)
     assert optimal.sum() == pytest.approx(budget, rel=1e-9)
-    np.testing.assert_allclose(total_spend(best), optimal, rtol=1e-9)
+    assert_near(total_spend(best), optimal)
 
 
 bound = st.floats(0.0, 1.0)
@@ -488,7 +489,7 @@ def test_a_rule_for_every_channel_yields_to_a_channels_own() -> None:
     best = optimize_allocation(
         ds, constraints={"*": {"locked": True}, "TV": {"max_change": 0.5}, "Radio": {"min": 0.0}}
     )
-    np.testing.assert_allclose(best["optimal_spend"][2:], spend[2:], rtol=1e-9)
+    assert_near(best["optimal_spend"][2:], spend[2:])
     assert float(best["multiplier"][0]) <= 1.5 * (1 + 1e-9)
     assert float(best["optimal_spend"].sum()) == pytest.approx(spend.sum(), rel=1e-9)
 
@@ -497,7 +498,7 @@ def test_a_rule_for_every_channel_yields_to_a_channels_own() -> None:
 def test_all_channels_locked_is_today(per_geo: bool) -> None:
     ds = s_shaped()
     best = optimize_allocation(ds, constraints={"*": {"locked": True}}, per_geo=per_geo)
-    np.testing.assert_allclose(best["spend"], ds["spend"], rtol=1e-12)
+    assert_near(best["spend"], ds["spend"], 1e-12)
     assert float(best["gap_bound"]) == 0.0
 
 
@@ -579,7 +580,7 @@ def test_a_channel_without_history_is_spread_by_population() -> None:
     np.testing.assert_allclose(new / new.isel(date=0), 1.0)
     share = ds["population"] / ds["population"].sum()
     np.testing.assert_allclose(new.isel(date=0) / new.isel(date=0).sum("geo"), share)
-    np.testing.assert_allclose(best["mroas"], best["shadow_price"], rtol=1e-6)
+    assert_near(best["mroas"], best["shadow_price"], 1e-6)
     revenue = (respond(best["spend"], ds) * ds["revenue_per_kpi"]).sum(("date", "geo"))
     np.testing.assert_allclose(best["revenue"], revenue)
     split = optimize_allocation(ds, per_geo=True)
@@ -722,11 +723,11 @@ def test_figures_agree_with_the_plan_and_say_what_they_are(per_geo: bool, tmp_pa
     over = ("date",) if per_geo else ("date", "geo")
     made = respond(best["spend"], ds)
     revenue = (made * ds["revenue_per_kpi"]).sum(over)
-    np.testing.assert_allclose(best["contribution"], made.sum(over), rtol=1e-12)
-    np.testing.assert_allclose(best["revenue"], revenue, rtol=1e-12)
+    assert_near(best["contribution"], made.sum(over), 1e-12)
+    assert_near(best["revenue"], revenue, 1e-12)
     today = ds["channel_contribution"].sum(over)
-    np.testing.assert_allclose(best["current_contribution"], today, rtol=1e-12)
-    np.testing.assert_allclose(best["current_spend"], ds["spend"].sum(over), rtol=1e-12)
+    assert_near(best["current_contribution"], today, 1e-12)
+    assert_near(best["current_spend"], ds["spend"].sum(over), 1e-12)
     np.testing.assert_allclose(best["optimal_spend"], best["spend"].sum(over), atol=1e-6)
     paid = best["optimal_spend"] > 0
     ratio = (best["revenue"] / best["optimal_spend"]).where(paid)
