@@ -43,30 +43,26 @@ def channel(name, *, base=1000.0, alpha=0.4, lam=1.4, roas=2.5, **kwargs):
     return m.ChannelConfig(name=name, **{**settings, **kwargs})
 
 
-def generate(channels=None, *, n_periods=208, seed=3, controls=True, regions=None, **kwargs):
+BRAND = (
+    {"name": "TV", "base": 1500.0, "alpha": 0.5, "lam": 1.2, "roas": 2.0},
+    {"name": "Radio", "base": 900.0, "alpha": 0.3, "lam": 1.5},
+    {"name": "Search", "base": 1200.0, "roas": 3.0},
+)
+PRICE = m.ControlConfig(name="Price", base_value=10.0, gamma_control=-50.0)
+
+
+def generate(channels=None, *, n_periods=208, seed=3, controls=(PRICE,), regions=None):
     """A national brand with three channels that run, rest and vary: a small, well-made preset."""
+    usual = {"base_sales_rate": 10000.0, "seasonal_amplitude": 0.1, "sales_trend": 0.001}
+    regions = regions or {}
+    if "noise" not in regions:
+        usual["sales_volatility"] = 0.015
     config = m.MMMDataConfig(
         n_periods=n_periods,
         seed=seed,
-        channels=channels
-        or [
-            channel("TV", base=1500.0, alpha=0.5, lam=1.2, roas=2.0),
-            channel("Radio", base=900.0, alpha=0.3, lam=1.5),
-            channel("Search", base=1200.0, roas=3.0),
-        ],
-        control_variables=[m.ControlConfig(name="Price", base_value=10.0, gamma_control=-50.0)]
-        if controls
-        else [],
-        regions=m.RegionConfig(
-            **{
-                "base_sales_rate": 10000.0,
-                "seasonal_amplitude": 0.1,
-                "sales_trend": 0.001,
-                **({} if "noise" in (regions or {}) else {"sales_volatility": 0.015}),
-                **(regions or {}),
-            }
-        ),
-        **kwargs,
+        channels=channels or [channel(**each) for each in BRAND],
+        control_variables=controls,
+        regions=m.RegionConfig(**usual | regions),
     )
     return quietly(lambda: m.generate_mmm_dataset(config))
 
@@ -126,8 +122,9 @@ class Fit:
         def slopes(theta):
             return np.concatenate([self.jacobian(theta) / self.sigma, np.diag(inverse)])
 
-        start = np.zeros(len(self.labels))
-        return least_squares(residuals, start, slopes, x_scale="jac", max_nfev=max_nfev).x
+        # Far more exact than the error that is measured.
+        settings = {"x_scale": "jac", "max_nfev": max_nfev, "xtol": 1e-4, "ftol": 1e-5}
+        return least_squares(residuals, np.zeros(len(self.labels)), slopes, **settings).x
 
     def bounds(self, bound):
         """Standard errors in the order of `labels`."""
@@ -195,7 +192,7 @@ def test_a_dropped_column_is_seen(brand, spread):
 def test_weak_where_the_bound_is_not_the_spread():
     steady = {"pattern": "linear_trend", "spend_volatility": 0.1}
     ds = generate(
-        [channel("Search"), channel("Steady", **steady)], n_periods=104, seed=1, controls=False
+        [channel("Search"), channel("Steady", **steady)], n_periods=104, seed=1, controls=()
     )
     bound = information_bound(ds)
     assert bound.weak.values.tolist() == [False, True]
@@ -204,7 +201,7 @@ def test_weak_where_the_bound_is_not_the_spread():
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         found = [
-            fit(ds.mu.values[:, 0] + fit.sigma * rng.standard_normal(104), max_nfev=60)
+            fit(ds.mu.values[:, 0] + fit.sigma * rng.standard_normal(104), max_nfev=20)
             for _ in range(80)
         ]
     ratio = np.std(found, axis=0) / fit.bounds(bound)
@@ -214,7 +211,8 @@ def test_weak_where_the_bound_is_not_the_spread():
 
 
 def test_bayesian_bound_is_the_error_of_the_posterior_mode():
-    ds = generate(n_periods=104, regions={"sales_volatility": 0.04})
+    regions = {"sales_volatility": 0.05, "sales_trend": 0.0}
+    ds = generate([channel("TV")], n_periods=104, controls=(), regions=regions)
     fit = Fit(ds)
     sds = {"adstock_alpha": 0.4, "saturation_lam": 0.25, "saturation_beta": 0.25}
     sd = np.array([sds.get(name, np.inf) for name, _ in fit.labels])
@@ -265,8 +263,7 @@ def test_media_columns_are_central_differences(adstock, saturation):
     }
     adstock_kwargs = {"weibull_adstock": {"lam": 2.0, "k": 1.7}, "no_adstock": {}}
     transform["adstock_kwargs"] = adstock_kwargs.get(adstock, {"alpha": 0.4})
-    other = channel("Radio")
-    ds = generate([channel("TV", **transform), other], n_periods=60, controls=False)
+    ds = generate([channel("TV", **transform), channel("Radio")], n_periods=60, controls=())
     columns = media_columns(model_of(ds))
     step = 1e-4
     owned = 0
@@ -439,14 +436,9 @@ def test_student_t_information():
 
 
 def test_negative_binomial_information():
-    ds = generate(
-        regions={
-            "base_sales_rate": 50.0,
-            "noise": {"kind": "negative_binomial", "sales_volatility": 0.4},
-        },
-        channels=[channel("TV", roas=0.01)],
-        controls=False,
-    )
+    noise = {"kind": "negative_binomial", "sales_volatility": 0.4}
+    regions = {"base_sales_rate": 50.0, "noise": noise}
+    ds = generate([channel("TV", roas=0.01)], regions=regions, controls=())
     whitened, noise, mu = whitened_unit(ds)
     # Variance mu + mu**2 / r, on average sigma**2.
     r = np.mean(mu[0] ** 2) / (noise.sigma[0] ** 2 - np.mean(mu[0]))
@@ -494,7 +486,7 @@ def test_without_noise_there_is_no_bound():
 
 
 def twins():
-    ds = generate([channel("TV"), channel("Radio")], controls=False)
+    ds = generate([channel("TV"), channel("Radio")], controls=())
     spend = ds.spend.copy()
     spend[..., 1] = spend[..., 0]
     config = m.MMMDataConfig.from_json(ds.attrs["config"])
@@ -537,39 +529,24 @@ def test_placebo_shape_is_not_identified_and_its_effect_is():
 
 
 def test_constant_channel_is_the_intercept():
-    ds = generate(
-        [
-            m.ChannelConfig(
-                name="TV",
-                pattern="linear_trend",
-                spend_volatility=0.0,
-                base_spend=1000.0,
-                roas=2.0,
-                adstock_fun="no_adstock",
-                saturation_fun="logistic_saturation",
-                saturation_kwargs={"lam": 1e-3},
-            ),
-            channel("Radio"),
-        ]
+    constant = {"pattern": "linear_trend", "spend_volatility": 0.0}
+    flat = channel(
+        "Flat", lam=1.0, roas=2.0, adstock_fun="no_adstock", adstock_kwargs={}, **constant
     )
-    bound = information_bound(ds)
-    assert np.isinf(bound.roas.sel(channel="TV"))
+    bound = information_bound(generate([flat, channel("Radio")]))
+    assert np.isinf(bound.roas.sel(channel="Flat"))
     assert np.isinf(bound.intercept_contribution).all()
     assert np.isfinite(bound.roas.sel(channel="Radio"))
     assert np.isfinite(bound.gamma_fourier).all()
     assert "intercept_contribution[geo_1]" in bound.attrs["unidentified"]
-    assert "saturation_beta[TV]" in bound.attrs["unidentified"]
+    assert "saturation_beta[Flat]" in bound.attrs["unidentified"]
 
 
 def test_constant_control_is_the_intercept():
-    still = m.ControlConfig(name="Still", base_value=5.0, value_volatility=0.0, gamma_control=10.0)
-    zero = m.ControlConfig(
-        name="Zero", base_value=5.0, value_volatility=0.0, gamma_control=10.0, reference=5.0
-    )
-    config = m.MMMDataConfig.from_json(generate().attrs["config"])
-    config = config.model_copy(update={"control_variables": (still, zero)})
-    ds = quietly(lambda: m.generate_mmm_dataset(m.MMMDataConfig.from_json(config.to_json())))
-    bound = information_bound(ds)
+    constant = {"base_value": 5.0, "value_volatility": 0.0, "gamma_control": 10.0}
+    still = m.ControlConfig(name="Still", **constant)
+    zero = m.ControlConfig(name="Zero", reference=5.0, **constant)
+    bound = information_bound(generate(controls=[still, zero]))
     assert np.isinf(bound.gamma_control).all()
     assert np.isinf(bound.intercept_contribution).all()
     assert np.isfinite(bound.roas).all()
@@ -616,7 +593,7 @@ def test_directions_come_apart():
     ],
 )
 def test_prior_sds_are_those_of_the_distribution(family, link, distribution):
-    quantiles = distribution.ppf((np.arange(500_000) + 0.5) / 500_000)
+    quantiles = distribution.ppf((np.arange(100_000) + 0.5) / 100_000)
     values = np.log(quantiles) if link == "log" else np.log(quantiles / (1 - quantiles))
     assert link_sd(family, link) == pytest.approx(values.std(), rel=2e-3)
 
@@ -634,14 +611,14 @@ def test_a_labelled_prior_is_taken_by_label():
     sd = xr.DataArray([0.2, 0.9], dims="channel", coords={"channel": ["Radio", "TV"]})
     bound = information_bound(ds, prior={"adstock_alpha": sd, "saturation_lam": 1.0})
     assert float(bound.adstock_alpha.sel(channel="Radio")) == pytest.approx(0.2)
-    with pytest.raises(AlignmentError, match="lacks the channel 'TV'"):
-        information_bound(ds, prior={"adstock_alpha": sd.isel(channel=[0])})
-    with pytest.raises(AlignmentError, match="the channel 'TV' twice"):
-        information_bound(ds, prior={"adstock_alpha": sd.isel(channel=[0, 1, 1])})
-    with pytest.raises(AlignmentError, match="the dim 'geo'"):
-        information_bound(ds, prior={"adstock_alpha": sd.expand_dims(geo=ds.geo)})
-    with pytest.raises(AlignmentError, match="without labels"):
-        information_bound(ds, prior={"adstock_alpha": np.array([0.2, 0.9])})
+    for bad, words in (
+        (sd.isel(channel=[0]), "lacks the channel 'TV'"),
+        (sd.isel(channel=[0, 1, 1]), "the channel 'TV' twice"),
+        (sd.expand_dims(geo=ds.geo), "the dim 'geo'"),
+        (sd.values, "without labels"),
+    ):
+        with pytest.raises(AlignmentError, match=words):
+            information_bound(ds, prior={"adstock_alpha": bad})
 
 
 def test_more_prior_is_never_worse(brand):
@@ -771,11 +748,8 @@ def test_mixed_kinds_and_a_kind_of_the_users_own():
 
     try:
         own = channel("TV", saturation_fun="squared_share", saturation_kwargs={"top": 2.0})
-        hill = channel(
-            "Search",
-            saturation_fun="hill_function",
-            saturation_kwargs={"slope": 1.2, "kappa": 900.0},
-        )
+        curve = {"slope": 1.2, "kappa": 900.0}
+        hill = channel("Search", saturation_fun="hill_function", saturation_kwargs=curve)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
             bound = information_bound(generate([own, channel("Radio"), hill]))

@@ -39,9 +39,7 @@ def generate(*channels, n_periods=156, spend=None, **regions):
         n_periods=n_periods,
         seed=5,
         channels=channels,
-        regions=m.RegionConfig(
-            **{"sales_volatility": 0.02, "seasonal_amplitude": 0.1, **regions},
-        ),
+        regions=m.RegionConfig(**{"sales_volatility": 0.02, "seasonal_amplitude": 0.1, **regions}),
     )
     return quietly(lambda: m.generate_mmm_dataset(config, spend=spend))
 
