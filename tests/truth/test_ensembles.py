@@ -94,9 +94,7 @@ def assert_near(found: Any, wanted: Any) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_truth_of_an_ensemble_is_that_of_each_dataset(
-    lazy: xr.Dataset, made: xr.Dataset, name: str
-) -> None:
+def test_truth_of_an_ensemble_is_that_of_each_dataset(lazy, made, name):
     of_lazy = CALLS[name](lazy)
     arrays = [of_lazy] if isinstance(of_lazy, xr.DataArray) else of_lazy.data_vars.values()
     for array in arrays:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from tests.strategies import quietly, regenerated
 
 ADSTOCKS = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]
 BOTH = ("geo", "channel")
+# The generation of PyMC-Marketing that this interpreter has.
+NEWER = int(version("pymc-marketing").split(".")[0]) >= 1
 
 
 def assert_near(found: Any, wanted: Any, tolerance: float = 1e-9, size: float = 0.0) -> None:
@@ -67,3 +71,23 @@ def remade(
     plan = ds["spend"].where(~inside, factor * ds["spend"])
     after = int(ds["l_max"].max()) - 1
     return regenerated(ds, plan, history, after)["channel_contribution"]
+
+
+def pymc_marketing_model(ds: xr.Dataset, *, l_max: int) -> Any:
+    """Geo model of PyMC-Marketing, built on a Dataset of geometric adstock and Hill curves."""
+    import pymc_marketing.mmm as components
+
+    from mmm_xgen.export.pymc_marketing import model_inputs
+
+    # The newer generation warns where the older one has its only multidimensional model.
+    module = "pymc_marketing.mmm.mmm" if NEWER else "pymc_marketing.mmm.multidimensional"
+    mmm = importlib.import_module(module).MMM(
+        date_column="date",
+        target_column="y",
+        channel_columns=list(ds["channel_column"].values),
+        dims=("geo",),
+        adstock=components.GeometricAdstock(l_max=l_max),
+        saturation=components.HillSaturation(),
+    )
+    mmm.build_model(*model_inputs(ds))
+    return mmm

@@ -457,9 +457,7 @@ bound = st.floats(0.0, 1.0)
     budget=st.floats(0.01, 20.0),
     per_geo=st.booleans(),
 )
-def test_whatever_is_feasible_is_kept_to(
-    shares: list[tuple[float, float]], budget: float, per_geo: bool
-) -> None:
+def test_whatever_is_feasible_is_kept_to(shares, budget, per_geo):
     ds = s_shaped()
     total = budget * float(ds["spend"].sum())
     names = [str(name) for name in ds["channel"].values]

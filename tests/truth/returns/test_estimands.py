@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -33,7 +31,7 @@ from mmm_xgen.truth.returns.estimands import (
 )
 from mmm_xgen.truth.what_if.counterfactual import window_periods
 from tests.strategies import CURVES, config_with, generate, quietly, regenerated, steady
-from tests.truth.worlds import BOTH, assert_near, remade, world
+from tests.truth.worlds import BOTH, NEWER, assert_near, pymc_marketing_model, remade, world
 
 # All dates, some in the middle, and the last one.
 WINDOWS = [None, "2022-05", "2023-02-20"]
@@ -89,9 +87,7 @@ def test_roas_is_what_is_lost_without_the_channel(adstock_first: bool, window: A
 
 @either
 @windows
-def test_roas_with_carryout_is_what_is_lost_without_the_window(
-    adstock_first: bool, window: Any
-) -> None:
+def test_roas_with_carryout_is_what_is_lost_without_the_window(adstock_first, window):
     ds = world(adstock_first)
     lost = remade(adstock_first) - remade(adstock_first, window, 0.0)
     dates, spend = window_periods(ds, window), spent(ds, window)
@@ -793,14 +789,10 @@ def test_dask_gives_the_same(ds: xr.Dataset) -> None:
 # --- PyMC-Marketing's own figures ---------------------------------------------------------------
 
 
-NEWER = int(version("pymc-marketing").split(".")[0]) >= 1
-
-
 @pytest.fixture(scope="module")
 def fitted() -> Iterator[tuple[xr.Dataset, Any]]:
     """Dataset, and PyMC-Marketing's model with the truth as the one draw of its posterior."""
     import pymc as pm
-    import pymc_marketing.mmm as components
     from pymc.backends.arviz import find_constants
 
     from mmm_xgen.export.pymc_marketing import model_inputs, scaled_parameters
@@ -815,19 +807,9 @@ def fitted() -> Iterator[tuple[xr.Dataset, Any]]:
         transforms={"adstock_kwargs": {"alpha": 0.7, "l_max": 6}},
     )
     ds = quietly(lambda: m.generate_mmm_dataset(config))
-    name = "pymc_marketing.mmm.mmm" if NEWER else "pymc_marketing.mmm.multidimensional"
-    mmm = importlib.import_module(name).MMM(
-        date_column="date",
-        target_column="y",
-        channel_columns=list(ds["channel_column"].values),
-        dims=("geo",),
-        adstock=components.GeometricAdstock(l_max=6),
-        saturation=components.HillSaturation(),
-    )
+    mmm = pymc_marketing_model(ds, l_max=6)
     if not hasattr(type(mmm), "incrementality"):
         pytest.skip("this release of PyMC-Marketing computes no incrementality")
-    features, target = model_inputs(ds)
-    mmm.build_model(features, target)
     scales = {"channel_scale": mmm.scalers["_channel"], "target_scale": mmm.scalers["_target"]}
     truth = scaled_parameters(ds, **scales)
     truth = truth.sel(geo=list(mmm.model.coords["geo"]))
@@ -848,7 +830,7 @@ def fitted() -> Iterator[tuple[xr.Dataset, Any]]:
     groups = {
         "posterior": posterior,
         "constant_data": constants,
-        "fit_data": mmm.create_fit_data(features, target),
+        "fit_data": mmm.create_fit_data(*model_inputs(ds)),
     }
     if NEWER:
         mmm.idata = xr.DataTree.from_dict(groups)
@@ -875,9 +857,7 @@ quiet = pytest.mark.filterwarnings("ignore:A future version of pandas will retur
 
 @quiet
 @pytest.mark.parametrize(("frequency", "freq"), [("quarterly", "QS"), ("all_time", None)])
-def test_roas_with_carryout_is_their_incrementality(
-    fitted: tuple[xr.Dataset, Any], frequency: str, freq: str | None
-) -> None:
+def test_roas_with_carryout_is_their_incrementality(fitted, frequency, freq):
     ds, mmm = fitted
     theirs = as_ours(ds, mmm.incrementality.contribution_over_spend(frequency=frequency))
     ours = estimands(ds, freq=freq, within_data=True)
@@ -893,9 +873,7 @@ def test_roas_with_carryout_is_their_incrementality(
 
 
 @quiet
-def test_mroas_with_carryout_is_their_marginal_incrementality(
-    fitted: tuple[xr.Dataset, Any],
-) -> None:
+def test_mroas_with_carryout_is_their_marginal_incrementality(fitted):
     ds, mmm = fitted
     theirs = mmm.incrementality.marginal_contribution_over_spend(frequency="quarterly")
     ours = mroas(ds, BOTH, freq="QS", delta=0.01, with_carryout=True, within_data=True)

@@ -272,9 +272,7 @@ DAY = np.timedelta64(1, "D")
         (lambda s: s.assign_coords(date=range(104)), AlignmentError, "date"),
     ],
 )
-def test_bad_plans_are_refused_by_name(
-    tiny: xr.Dataset, spoil: Any, error: type[XgenError], message: str
-) -> None:
+def test_bad_plans_are_refused_by_name(tiny, spoil, error, message):
     with pytest.raises(error, match=message):
         simulate(tiny, spend=spoil(tiny["spend"]))
 
@@ -387,9 +385,7 @@ def test_change_investment_changes_its_cells(tiny: xr.Dataset) -> None:
         ({"channel": "TV", "geo": 3, "by": 0.1}, ConfigError, "the geo 3, allowed: a label"),
     ],
 )
-def test_impossible_changes_are_refused(
-    tiny: xr.Dataset, arguments: dict[str, Any], error: type[XgenError], message: str
-) -> None:
+def test_impossible_changes_are_refused(tiny, arguments, error, message):
     with pytest.raises(error, match=message):
         predict_impact(tiny, **arguments)
 
@@ -611,9 +607,7 @@ def test_scenarios_are_written_whole(tiny: xr.Dataset, tmp_path: Any) -> None:
         ({"s": 3}, ConfigError, "a list of changes"),
     ],
 )
-def test_impossible_scenarios_are_refused(
-    tiny: xr.Dataset, scenarios: Any, error: type[XgenError], message: str
-) -> None:
+def test_impossible_scenarios_are_refused(tiny, scenarios, error, message):
     with pytest.raises(error, match=message):
         compare_scenarios(tiny, scenarios)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,16 +16,11 @@ from mmm_xgen import (
     MMMDataConfig,
     RegionConfig,
     SchemaError,
-    XgenError,
     XgenWarning,
     generate_mmm_dataset,
     regenerate,
 )
-from mmm_xgen.config.experiment import (
-    ExperimentConfig,
-    check_experiments,
-    experiment_cells,
-)
+from mmm_xgen.config.experiment import ExperimentConfig, check_experiments, experiment_cells
 from mmm_xgen.dataset import config_of
 from mmm_xgen.generation.experiments import apply_experiments
 from mmm_xgen.kernels.calendar import regular
@@ -38,9 +31,7 @@ from mmm_xgen.truth.what_if.lift_tests import (
     meridian_roi_prior,
 )
 from tests.strategies import quietly, regenerated
-from tests.truth.worlds import assert_near
-
-NEWER = int(version("pymc-marketing").split(".")[0]) >= 1
+from tests.truth.worlds import NEWER, assert_near, pymc_marketing_model
 
 
 def config(**fields: Any) -> dict[str, Any]:
@@ -74,12 +65,7 @@ def regenerated_mu(ds: xr.Dataset, plan: xr.DataArray, after: int = 0) -> xr.Dat
 
 # --- the configuration --------------------------------------------------------------------------
 
-GOOD: dict[str, Any] = {
-    "channel": "TV",
-    "start": "2022-02-07",
-    "end": "2022-02-20",
-    "change": 0.5,
-}
+GOOD: dict[str, Any] = {"channel": "TV", "start": "2022-02-07", "end": "2022-02-20", "change": 0.5}
 CELLS: dict[str, Any] = {
     "channels": ["TV", "Radio"],
     "geos": ["north", "south", "west"],
@@ -128,9 +114,7 @@ def test_impossible_experiments(fields: dict[str, Any], path: str, message: str)
         ([{"geos": None}, {"channel": "x1-TV"}], "experiments.1.geos", "'north'"),
     ],
 )
-def test_experiments_that_do_not_fit_the_data(
-    experiments: list[dict[str, Any]], path: str, message: str
-) -> None:
+def test_experiments_that_do_not_fit_the_data(experiments, path, message):
     good = {**GOOD, "geos": ["north"]}
     tests = [ExperimentConfig.from_dict({**good, **fields}) for fields in experiments]
     with pytest.raises(ConfigError, match=message) as caught:
@@ -253,9 +237,7 @@ LAST = ("2023-12-04", "2023-12-31")
     ("channel", "change", "window"),
     [("TV", 0.5, WINDOW), ("Radio", -1.0, WINDOW), ("TV", -0.3, LAST), ("Radio", 0.5, LAST)],
 )
-def test_dynamic_lifts_equal_full_regeneration(
-    ds: xr.Dataset, channel: str, change: float, window: tuple[str, str]
-) -> None:
+def test_dynamic_lifts_equal_full_regeneration(ds, channel, change, window):
     plan = ds["spend"].copy()
     plan.loc[{"channel": channel, "geo": ["South", "North"], "date": slice(*window)}] *= 1 + change
     l_max = int(ds["l_max"].sel(channel=channel))
@@ -411,9 +393,7 @@ def test_several_tests_make_several_priors_and_windows(ds: xr.Dataset) -> None:
         (3, "found int"),
     ],
 )
-def test_a_calibration_period_needs_the_frame_of_a_prior(
-    ds: xr.Dataset, prior: Any, words: str
-) -> None:
+def test_a_calibration_period_needs_the_frame_of_a_prior(ds, prior, words):
     with pytest.raises(SchemaError, match=f"{words}, allowed: a frame that meridian_roi_prior"):
         meridian_calibration_period(ds, prior)
 
@@ -518,9 +498,7 @@ def test_placebos_have_no_lift_and_estimates_of_both_signs(ds: xr.Dataset, estim
         ({"channel": "Rest"}, ConfigError, "'Rest' spends nothing in 'North'"),
     ],
 )
-def test_impossible_lift_tests_are_refused(
-    ds: xr.Dataset, fields: dict[str, Any], error: type[XgenError], message: str
-) -> None:
+def test_impossible_lift_tests_are_refused(ds, fields, error, message):
     good: dict[str, Any] = {"channel": "TV", "window": "2022-09", "change": 0.5, "se": 1.0}
     with pytest.raises(error, match=message):
         lift_test(ds, **{**good, **fields})
@@ -538,11 +516,6 @@ def test_a_dataset_that_lost_its_past_has_no_lift(ds: xr.Dataset) -> None:
 @pytest.fixture(scope="module")
 def built() -> tuple[xr.Dataset, Any]:
     """A tiny geo panel, and a model of PyMC-Marketing built on it."""
-    from pymc_marketing.mmm import GeometricAdstock, HillSaturation
-
-    # The newer generation warns where the older one has its only multidimensional model.
-    module = "pymc_marketing.mmm.mmm" if NEWER else "pymc_marketing.mmm.multidimensional"
-
     effects = {"TV": 0.3, "Radio": 0.2, "Fake": 0.0}
     ds = generate(
         n_periods=30,
@@ -554,18 +527,7 @@ def built() -> tuple[xr.Dataset, Any]:
             "saturation_kwargs": {"slope": 1.4},
         },
     )
-    wide = ds["spend"].assign_coords(channel=ds["channel_column"].values).to_series().unstack()
-    model = importlib.import_module(module).MMM(
-        date_column="date",
-        channel_columns=list(ds["channel_column"].values),
-        target_column="y",
-        dims=("geo",),
-        adstock=GeometricAdstock(l_max=8),
-        saturation=HillSaturation(),
-    )
-    y = ds["y"].to_series().reindex(wide.index)
-    model.build_model(X=wide.reset_index(), y=y.reset_index(drop=True).rename("y"))
-    return ds, model
+    return ds, pymc_marketing_model(ds, l_max=8)
 
 
 def likelihood_mean(ds: xr.Dataset, mmm: Any, name: str) -> np.ndarray:
@@ -611,9 +573,7 @@ def test_pymc_marketing_takes_the_frame_and_means_the_same(built: tuple[xr.Datas
     assert (abs(real["true_delta_y"] / np.abs(found[:2]) - 1) > 0.01).all()
 
 
-def test_only_releases_with_a_real_valued_likelihood_take_any_sign(
-    built: tuple[xr.Dataset, Any],
-) -> None:
+def test_only_releases_with_a_real_valued_likelihood_take_any_sign(built):
     ds, mmm = built
     arguments: dict[str, Any] = {"channel": "Fake", "window": "2022-03", "change": 0.5, "se": 20.0}
     frames = (lift_test(ds, seed=n, allow_any_sign=True, **arguments) for n in range(100))
