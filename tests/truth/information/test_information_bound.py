@@ -202,7 +202,7 @@ def test_weak_where_the_bound_is_not_the_spread():
         warnings.simplefilter("ignore")
         found = [
             fit(ds.mu.values[:, 0] + fit.sigma * rng.standard_normal(104), max_nfev=20)
-            for _ in range(80)
+            for _ in range(50)
         ]
     ratio = np.std(found, axis=0) / fit.bounds(bound)
     for (_, label), each in zip(fit.labels, ratio, strict=True):
@@ -220,7 +220,7 @@ def test_bayesian_bound_is_the_error_of_the_posterior_mode():
     rng = np.random.default_rng(4)
     precision, baseline_precision = information_of(ds, prior=sds).precision
     errors, bounds, unbiased = [], [], []
-    for _ in range(200):
+    for _ in range(120):
         truth = np.where(free, np.where(free, sd, 0) * rng.standard_normal(len(sd)), 0)
         model = fit.at(truth)
         y = model.expected_sales()[0] + fit.sigma * rng.standard_normal(ds.sizes["date"])
