@@ -14,8 +14,11 @@ from mmm_xgen.config.causes import (
     FunnelConfig,
     IndicatorConfig,
     InteractionConfig,
+    ShareOfQuarters,
+    SpendCorrelation,
+    SpendCorrelationConfig,
     check_funnels,
-    check_interactions,
+    check_pairs,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
@@ -105,6 +108,12 @@ class MMMDataConfig(TextConfig):
         Channels that raise the delivered media of others.
     interactions : list of InteractionConfig, optional
         Pairs of channels that sell more or less together.
+    spend_correlation : float or list of SpendCorrelationConfig, correlation, default 0.0
+        Expected correlation of planned spend over the dates of a geo: one number for all pairs of
+        channels, or a list of pairs, each with its own number.
+    synchronised_flights : float, share of quarters, default 0.0
+        Share of the quarters in which all channels of one random pattern (`on_off`, `always_on` or
+        `uniform`) follow the same draws. Channels with equal keys then run and pause together.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -138,6 +147,8 @@ class MMMDataConfig(TextConfig):
     demand: DemandConfig | None = None
     funnels: tuple[FunnelConfig, ...] = ()
     interactions: tuple[InteractionConfig, ...] = ()
+    spend_correlation: SpendCorrelation = 0.0
+    synchronised_flights: ShareOfQuarters = 0.0
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -147,7 +158,7 @@ class MMMDataConfig(TextConfig):
         if not isinstance(data, Mapping):
             return data
         blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
-        blocks |= {"funnels", "interactions"}
+        blocks |= {"funnels", "interactions", "spend_correlation"}
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")
@@ -232,7 +243,8 @@ class MMMDataConfig(TextConfig):
     def _causes_fit(self) -> MMMDataConfig:
         if self.spend_plan is None:
             check_funnels(self.funnels, self.channel_names)
-            check_interactions(self.interactions, self.channel_names)
+            check_pairs(self.interactions, self.channel_names, "interactions")
+            check_pairs(self.correlated_pairs, self.channel_names, "spend_correlation")
         for position, channel in enumerate(self.channels):
             rule = channel.budget_rule
             if rule is not None and rule.kind != "planned" and self.demand is None:
@@ -283,6 +295,12 @@ class MMMDataConfig(TextConfig):
     def indicators(self) -> tuple[IndicatorConfig, ...]:
         """Controls that follow latent demand; they come after the other controls."""
         return self.demand.indicators if self.demand else ()
+
+    @property
+    def correlated_pairs(self) -> tuple[SpendCorrelationConfig, ...]:
+        """Pairs of channels with a correlation of their own."""
+        found = self.spend_correlation
+        return found if isinstance(found, tuple) else ()
 
     @property
     def adstocks(self) -> list[AdstockSpec]:

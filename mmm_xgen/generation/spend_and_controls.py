@@ -17,6 +17,8 @@ from mmm_xgen.generation.budget_rules import apply_budget_rules, rules_of
 from mmm_xgen.generation.demand import draw_demand, draw_indicators, drivers_of
 from mmm_xgen.generation.experiments import apply_experiments
 from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.generation.spend_correlation import campaign_mixing
+from mmm_xgen.generation.synchronised_flights import common_draws, synchronised_dates
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
@@ -136,6 +138,8 @@ def _controls(config: MMMDataConfig) -> Items:
 def _noise(
     batch: Batch, names: list[str], calendar: Calendar, shape: tuple[int, int]
 ) -> FloatArray:
+    # An impossible correlation is refused before anything is drawn.
+    mix = campaign_mixing(batch)
     normal = np.empty((len(batch), *shape, noise_draws(calendar)))
     for position, name in enumerate(names):
         shared = batch.shared.channels[position].shared
@@ -144,6 +148,8 @@ def _noise(
                 draws[...] = rng.standard_normal(draws.shape[-1])
             else:
                 rng.standard_normal(out=draws)
+    if mix is not None:
+        mix(normal)
     volatility = batch.each(lambda config: [each.spend_volatility for each in config.channels])
     return campaign_noise(normal, volatility[..., None, None], calendar)
 
@@ -201,6 +207,7 @@ def _multiply_by_level(
     """
     items = items_of(batch.shared)
     place, names = places
+    together = synchronised_dates(batch, calendar) if place == "spend-pattern" else None
     keys = [(item.pattern.registered, tuple(item.pattern.settings.values())) for item in items]
     for (kind, _), index in members(keys):
         positions = range(len(items))[index] if isinstance(index, slice) else index
@@ -215,6 +222,9 @@ def _multiply_by_level(
             ]
             uniform = _uniform(batch, own, place, calendar, shape) if kind.random else None
             level = _level(kind, specs, uniform, calendar)
+            if kind.random and together is not None:
+                draws = common_draws(batch, kind, list(own.values()), calendar, shape[-1])
+                level = np.where(together, _level(kind, specs, draws, calendar), level)
         values[:, index] *= level
 
 
