@@ -190,6 +190,9 @@ class InteractionConfig(FrozenConfig):
 class SpendCorrelationConfig(FrozenConfig):
     """Two channels whose planned spend is correlated.
 
+    Their campaigns come together as often as it takes, whatever their patterns do. A local channel
+    that is correlated with a national one (`shared`) follows it in all geos.
+
     Parameters
     ----------
     channels : list of str

@@ -110,7 +110,8 @@ class MMMDataConfig(TextConfig):
         Pairs of channels that sell more or less together.
     spend_correlation : float or list of SpendCorrelationConfig, correlation, default 0.0
         Expected correlation of planned spend over the dates of a geo: one number for all pairs of
-        channels, or a list of pairs, each with its own number.
+        channels, or a list of pairs, each with its own number. A pair is met exactly in
+        expectation, one number to within 0.05 for all pairs. 0 leaves campaigns independent.
     synchronised_flights : float, share of quarters, default 0.0
         Share of the quarters in which all channels of one random pattern (`on_off`, `always_on` or
         `uniform`) follow the same draws. Channels with equal keys then run and pause together.

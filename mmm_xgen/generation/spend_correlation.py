@@ -95,7 +95,7 @@ def _loadings(batch: Batch, target: FloatArray) -> FloatArray:
     """
     names = batch.shared.channel_names
     shared = [channel.shared for channel in batch.shared.channels]
-    if any(shared) and not all(shared):
+    if any(shared) and not all(shared) and len(batch.shared.regions.names) > 1:
         raise ConfigError(
             f"found {names[shared.index(True)]!r} shared over geos and "
             f"{names[shared.index(False)]!r} not, allowed: one number if all channels are alike in "
@@ -106,8 +106,9 @@ def _loadings(batch: Batch, target: FloatArray) -> FloatArray:
     variance, ratio = spend.log_sd**2, (spend.sd / spend.mean) ** 2
     wanted = target[:, None]
     limit = np.expm1(variance) / ratio
-    if np.any(wanted > limit):
-        dataset = int(np.argmax((wanted > limit).any(axis=1)))
+    wrong = (wanted > 0) & ~(wanted <= limit)
+    if wrong.any():
+        dataset = int(np.argmax(wrong.any(axis=1)))
         channel = int(np.argmin(limit[dataset]))
         raise ConfigError(
             f"found {target[dataset]:g}, allowed: at most {limit[dataset, channel]:.3g}, the limit "
@@ -136,7 +137,8 @@ def _add_factor(batch: Batch, loading: FloatArray, normal: FloatArray) -> None:
     n_channels, n_geos, n_draws = normal.shape[1:]
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
     rows = batch.normal((n_geos + 1, n_draws), "spend-correlation")
-    factor = rows[:, :1] if batch.shared.channels[0].shared else rows[:, 1:]
+    national = all(channel.shared for channel in batch.shared.channels)
+    factor = rows[:, :1] if national else rows[:, 1:]
     own = np.sqrt(1 - loading**2)
     for channel in range(n_channels):
         normal[:, channel] *= own[:, channel, None, None]
