@@ -172,7 +172,7 @@ def _cholesky(
     batch: Batch, target: FloatArray, pairs: Sequence[tuple[int, ...]], rows: list[int]
 ) -> FloatArray:
     spend = _moments(batch, rows)
-    wanted = np.zeros_like(spend.product)
+    wanted = np.zeros((len(target), len(rows), len(rows)))
     inside = [(k, rows.index(a), rows.index(b)) for k, (a, b) in enumerate(pairs) if a in rows]
     for k, one, other in inside:
         wanted[:, one, other] = wanted[:, other, one] = target[:, k]
@@ -229,6 +229,7 @@ def _moments(batch: Batch, positions: Sequence[int]) -> SpendMoments:
     product = np.einsum("dct,dkt->dck", level, level) / level.shape[-1]
     share = batch.each(lambda config: config.synchronised_flights)
     if share.any():
+        product = np.repeat(product, len(share) // len(product), axis=0)
         for one, other in combinations(range(len(positions)), 2):
             if _fly_together(batch, positions[one], positions[other]):
                 together = share * squares[:, one] + (1 - share) * mean[:, one] ** 2
@@ -237,10 +238,19 @@ def _moments(batch: Batch, positions: Sequence[int]) -> SpendMoments:
 
 
 def _levels(batch: Batch, positions: Sequence[int]) -> tuple[FloatArray, FloatArray]:
-    """Return the expected level and its expected square, dims (dataset, channel, date)."""
-    each = replace(batch, seeds=batch.seeds[: len(batch.configs)])
+    """Return the expected level and its expected square, dims (dataset, channel, date).
+
+    The dim `dataset` has length 1 if all datasets have the same patterns.
+    """
     calendar = batch.shared.calendar.window()
     specs = [batch.shared.channels[position].pattern for position in positions]
+    alike = all(
+        config.channels[position].pattern is spec
+        for config in batch.configs
+        for position, spec in zip(positions, specs, strict=True)
+    )
+    configs = batch.configs[: 1 if alike else None]
+    each = replace(batch, configs=configs, seeds=batch.seeds[: len(configs)])
     level = np.empty((len(each), len(positions), calendar.n_periods))
     square = np.empty_like(level)
     for (kind, _), index in members((s.registered, tuple(s.settings.values())) for s in specs):
