@@ -15,8 +15,10 @@ from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import rules_of
 from mmm_xgen.generation.demand import demand_contribution
 from mmm_xgen.generation.effect_paths import effect_paths
+from mmm_xgen.generation.equilibrium import Equilibrium, settle
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
 from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
+from mmm_xgen.generation.mediators import with_observed
 from mmm_xgen.generation.noise import noise_sd, observe
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
@@ -24,13 +26,13 @@ from mmm_xgen.generation.plausibility import (
     warn_of_absent_events,
     warn_of_implausible,
 )
-from mmm_xgen.generation.roas_target import factor_for_roas
 from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
+from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import Stages, World, respond_to
+from mmm_xgen.world import World
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -238,40 +240,31 @@ def sales_equation(
     """
     config, window = batch.shared, batch.shared.calendar.window()
     inputs = spend_and_controls(batch, plan, truth)
-    value, demand = inputs.control_value, inputs.demand
-
-    world = true_world(config, truth, effect_paths(batch, inputs.spend))
-    made = respond_to(inputs.spend, world, inputs.history, reacting=plan is None)
-    spent, history = made.spend, inputs.history if made.history is None else made.history
-    carryover, saturated = per_effect(
-        (made.carryover, made.saturated), world.media, truth["effect"]
-    )
-    fixed = effect_is_given(config, given)
-    factor = factor_for_roas(batch, world, made, history, fixed)
-    media = scaled_media(world.media, factor)
 
     intercept = truth["intercept_contribution"][..., None]
     trend = baseline.trend(config, truth, window)
     seasonality = baseline.seasonality(config, truth, window)
     intensity = baseline.intensities(config, window)
     events = baseline.events(truth, intensity)
-    controls = baseline.control_effects(config, truth, value)
+    controls = baseline.control_effects(config, truth, inputs.control_value)
+    demand = demand_contribution(batch, inputs.demand, intercept)
+    base = intercept + trend + seasonality + events + controls.sum(axis=1)
+
+    world = true_world(config, truth, effect_paths(batch, inputs.spend))
+    fixed = effect_is_given(config, given)
+    found = settle(batch, inputs, world, truth, base, demand, fixed, is_given=plan is not None)
+    made, spent, factor = found.made, found.made.spend, found.factor
+    carryover, saturated = per_effect(
+        (made.carryover, made.saturated), world.media, truth["effect"]
+    )
+    media = scaled_media(world.media, factor)
     channels = contribute(made.response, media)
 
-    mu = intercept + trend + seasonality + events + controls.sum(axis=1) + channels.sum(axis=1)
-    causes: Parameters = {}
-    if demand is not None:
-        causes |= {
-            "demand": demand,
-            "demand_contribution": demand_contribution(batch, demand, intercept),
-        }
-        mu = mu + causes["demand_contribution"]
-    for name, part in made.others.items():
-        causes[name] = part
-        mu = mu + part.sum(axis=1)
-    causes |= _shown_causes(inputs, made, world)
-    sigma = noise_sd(batch, mu, truth)
-    y, noise = observe(batch, mu, sigma, truth)
+    mu = base + channels.sum(axis=1)
+    for part in (demand, *(each.sum(axis=1) for each in made.others.values())):
+        mu = mu + part if part is not None else mu
+    sigma = noise_sd(batch, mu if found.sales_plan is None else found.sales_plan, truth)
+    y, noise = observe(batch, mu, sigma, truth, found.noise)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
     warn_of_absent_events(batch, intensity)
@@ -280,7 +273,7 @@ def sales_equation(
     return {
         "y": y,
         "spend": spent,
-        "control_value": value,
+        "control_value": with_observed(batch, inputs.control_value, made.mediators),
         "carryover": carryover,
         "saturated": saturated,
         "channel_contribution": channels,
@@ -291,28 +284,31 @@ def sales_equation(
         "mu": mu,
         "noise": noise,
         "revenue_per_kpi": np.full_like(mu, revenue),
-        "spend_history": history,
+        "spend_history": found.history,
         **shown_parameters(truth, media, factor),
-        **causes,
+        **made.others,
+        **_shown_causes(inputs, found, world, demand),
         "adstock_weights": world.weights.swapaxes(1, 2),
         "event_intensity": intensity[None],
         "y_sigma": sigma,
     }
 
 
-def _shown_causes(inputs: Inputs, made: Stages, world: World) -> Parameters:
-    """Return the series between spend and contribution that a plain world does not have."""
-    shown: Parameters = {}
+def _shown_causes(
+    inputs: Inputs, found: Equilibrium, world: World, demand: FloatArray | None
+) -> Parameters:
+    """Return the series that only worlds with causes have."""
     has_paid = world.funnels is not None and any(world.funnels.paid)
-    if inputs.plan is not None:
-        shown["spend_plan"] = inputs.plan
-    elif has_paid:
-        shown["spend_plan"] = inputs.spend
-    if world.effect_path is not None:
-        shown["effect_path"] = world.effect_path
-    if world.unpaid is not None:
-        shown["exposure"] = made.exposure
-    return shown
+    shown = {
+        "demand": inputs.demand,
+        "demand_contribution": demand,
+        "spend_plan": inputs.spend if inputs.plan is None and has_paid else inputs.plan,
+        "sales_plan": found.sales_plan,
+        "effect_path": world.effect_path,
+        "mediator_value": found.made.mediators,
+        "exposure": None if world.unpaid is None else found.made.exposure,
+    }
+    return {name: values for name, values in shown.items() if values is not None}
 
 
 def variable_names(config: MMMDataConfig) -> list[str]:
@@ -326,7 +322,10 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
         "spend_plan": has_paid or any(rules_of(config)),
+        "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": any(channel.effect_path for channel in config.channels),
+        "mediator_value": bool(config.mediators),
+        "mediator_contribution": bool(config.mediators),
         "exposure": not all(funnel.paid for funnel in config.funnels),
     }
     return names + [name for name, is_there in optional.items() if is_there]

@@ -18,7 +18,7 @@ SOURCE = Path(__file__).parents[1] / PACKAGE
 # Modules and subpackages in import order: each imports what stands in an earlier row or in
 # its own, and nothing below. Within a row too there is no cycle.
 LAYERS = [
-    {"atomic", "errors", "formatting", "schema", "streams", "version"},
+    {"atomic", "errors", "formatting", "schema", "streams", "threads", "version"},
     {"kernels"},
     {"config"},
     {"presets"},

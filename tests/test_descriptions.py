@@ -61,15 +61,14 @@ def is_bare(name: str, description: str) -> bool:
 
 def test_the_schema_describes_every_property() -> None:
     found = list(properties(mmm_xgen.MMMDataConfig.model_json_schema()))
-    assert len(found) > 400
+    assert len(found) > 250
     assert [name for name, part in found if is_bare(name, part.get("description", ""))] == []
     assert [name for name, part in found if "Key of the kind" in part["description"]] == []
 
 
 def test_the_schema_describes_every_model_and_kind_in_one_paragraph() -> None:
     schema = mmm_xgen.MMMDataConfig.model_json_schema()
-    kinds = schema["$defs"]["ChannelConfig"]["properties"]["pattern"]["anyOf"][1:]
-    for part in [schema, *schema["$defs"].values(), *kinds]:
+    for part in [schema, *schema["$defs"].values()]:
         assert part["description"]
         assert "Parameters" not in part["description"]
         assert "\n" not in part["description"]
@@ -117,9 +116,9 @@ def test_defaults_in_words_are_the_defaults(model: Any) -> None:
 
 
 def test_the_schema_has_the_bounds_of_parameters() -> None:
-    branches = mmm_xgen.TransformConfig.model_json_schema()["properties"]["saturation"]
-    text = json.dumps(branches)
-    assert '"exclusiveMinimum": 0' in text
+    curves = mmm_xgen.TransformConfig.model_json_schema()["$defs"]
+    slope = curves["SaturationSpec_hill_function"]["properties"]["slope"]
+    assert slope["exclusiveMinimum"] == 0
     shapes = mmm_xgen.EventConfig.model_json_schema()["properties"]["shape"]
     assert shapes["enum"] == list(EVENT_SHAPES)
 

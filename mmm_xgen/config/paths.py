@@ -16,6 +16,8 @@ from mmm_xgen.config.causes import (
     FunnelConfig,
     IndicatorConfig,
     InteractionConfig,
+    MediatorConfig,
+    PullForwardConfig,
     SpendCorrelationConfig,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
@@ -91,6 +93,8 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     FunnelConfig: {"strength"},
     InteractionConfig: {"strength"},
     SpendCorrelationConfig: {"correlation"},
+    PullForwardConfig: {"share"},
+    MediatorConfig: {"persistence", "effect", "coverage"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
 }
 
@@ -273,27 +277,23 @@ def with_columns(
         If a number is impossible at its place.
     """
     rows = list(zip(*(values.tolist() for values in columns.values()), strict=True))
-    intervals = [place.is_interval(config) for place in columns]
+    free = {place: k for k, place in enumerate(columns) if place.is_interval(config)}
+    coupled = {place: k for k, place in enumerate(columns) if place not in free}
     ends = {
-        int(end)
-        for values, is_interval in zip(columns.values(), intervals, strict=True)
-        if is_interval
-        for end in (values.argmin(), values.argmax())
+        int(end) for place in free for end in (columns[place].argmin(), columns[place].argmax())
     }
-    coupled = [(k, place) for k, place in enumerate(columns) if not intervals[k]]
     tree: dict[str | int, Any] = {}
-    for column, place in enumerate(columns):
-        if intervals[column]:
-            *above, last = place.keys
-            branch = tree
-            for key in above:
-                branch = branch.setdefault(key, {})
-            branch[last] = column
+    for place, column in free.items():
+        *above, last = place.keys
+        branch = tree
+        for key in above:
+            branch = branch.setdefault(key, {})
+        branch[last] = column
 
     def made(dataset: int, row: tuple[Any, ...]) -> MMMDataConfig:
         if dataset in ends:
             return with_numbers(config, dict(zip(columns, row, strict=True)))
-        start = with_numbers(config, {place: row[k] for k, place in coupled})
+        start = with_numbers(config, {place: row[k] for place, k in coupled.items()})
         copied: MMMDataConfig = _copied(start, tree, row)
         return copied
 

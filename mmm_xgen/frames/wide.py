@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -146,8 +147,9 @@ def _check_twice(noun: str, labels: NDArray[np.generic]) -> None:
 def _check_bad_number(
     block: FloatArray, columns: list[str], keys: dict[str, NDArray[np.generic]]
 ) -> None:
-    # One pass that a NaN fails too.
-    bad = ~((block >= 0) & (block < np.inf))
+    # Only controls may be negative. One pass that a NaN fails too.
+    least = np.array([-np.inf if re.match(r"c\d", name) else 0.0 for name in columns])
+    bad = ~((block >= least.reshape(-1, *[1] * (block.ndim - 1))) & (np.abs(block) < np.inf))
     if not bad.any():
         return
     column, *cell = (int(position[0]) for position in np.nonzero(bad))
@@ -159,6 +161,7 @@ def _check_bad_number(
     within = f"dataset {found['dataset']}, " if "dataset" in found else ""
     raise SchemaError(
         f"{fault} ({value:g}) in column {columns[column]!r} at {within}date {found['date'][:10]}, "
-        f"geo {found['geo']!r}; allowed: finite numbers at least 0 ({int(bad.sum())} faulty "
+        f"geo {found['geo']!r}; allowed: finite numbers, at least 0 in y and spend "
+        f"({int(bad.sum())} faulty "
         f"{'cell' if bad.sum() == 1 else 'cells'} in {', '.join(names)})"
     )

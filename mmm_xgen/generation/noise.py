@@ -23,10 +23,44 @@ def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
     return np.asarray(mu.std(axis=-1) * np.sqrt((1 - share) / share))
 
 
+def held_noise(
+    batch: Batch, sales_plan: FloatArray, sigma: FloatArray, truth: Parameters
+) -> FloatArray:
+    """Return noise that does not depend on what spend answers to it, dims (dataset, geo, date).
+
+    It is relative to expected sales if the family follows them, and in KPI units else.
+
+    Parameters
+    ----------
+    sales_plan : array, dims (dataset, geo, date)
+        Planned sales, which take the place of expected sales where a family needs them.
+
+    Raises
+    ------
+    ConfigError
+        If the family draws counts, which cannot be drawn date by date.
+    """
+    spec = batch.shared.regions.noise
+    if spec.kind == "negative_binomial":
+        raise ConfigError(
+            "found negative_binomial noise with a budget rule that answers to sales, allowed: "
+            "gaussian, student_t, ar1 or lognormal noise",
+            path="regions.noise",
+        )
+    noise = _noise(batch, sales_plan, sigma, truth)
+    return noise / sales_plan if spec.registered.follows_mu else noise  # type: ignore[attr-defined]
+
+
 def observe(
-    batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters
+    batch: Batch,
+    mu: FloatArray,
+    sigma: FloatArray,
+    truth: Parameters,
+    held: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return sales and noise, dims (dataset, geo, date); ``y - mu == noise`` in every bit.
+
+    `held` is the result of `held_noise`, if spend answered to it.
 
     Raises
     ------
@@ -48,7 +82,10 @@ def observe(
             "noise",
             path="regions.noise",
         )
-    y = mu + _noise(batch, mu, sigma, truth)
+    if held is None:
+        y = mu + _noise(batch, mu, sigma, truth)
+    else:
+        y = mu * (1 + held) if spec.registered.follows_mu else mu + held  # type: ignore[attr-defined]
     below = (y < 0).sum(axis=(1, 2))
     clipped = below > 0
     if clipped.any():

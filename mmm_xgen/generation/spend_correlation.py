@@ -136,7 +136,7 @@ def _loadings(batch: Batch, target: FloatArray) -> FloatArray:
 def _add_factor(batch: Batch, loading: FloatArray, normal: FloatArray) -> None:
     n_channels, n_geos, n_draws = normal.shape[1:]
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
-    rows = batch.normal((n_geos + 1, n_draws), "spend-correlation")
+    rows = batch.draws([("spend-correlation",)], (n_geos + 1, n_draws))[:, 0]
     national = all(channel.shared for channel in batch.shared.channels)
     factor = rows[:, :1] if national else rows[:, 1:]
     own = np.sqrt(1 - loading**2)

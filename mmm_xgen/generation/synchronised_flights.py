@@ -22,9 +22,7 @@ def synchronised_dates(batch: Batch, calendar: Calendar) -> NDArray[np.bool_] | 
         return None
     quarter = np.arange(calendar.n_periods) // calendar.quarter_periods
     n_quarters = int(quarter[-1]) + 1
-    uniform = np.empty((len(batch), n_quarters + 1))
-    for rng, row in zip(batch.streams("synchronised-flights"), uniform, strict=True):
-        rng.random(out=row)
+    uniform = batch.draws([("synchronised-flights",)], (n_quarters + 1,), uniform=True)[:, 0]
     rank = uniform[:, 1:].argsort(axis=1).argsort(axis=1)
     chosen = rank + uniform[:, :1] < share[:, None] * n_quarters
     return np.asarray(chosen[:, None, None, quarter])
@@ -53,8 +51,7 @@ def common_draws(
     array, dims (dataset, channel, geo, draw)
     """
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
-    rows = np.empty((len(batch), n_geos + 1, switch_draws(calendar)))
-    for rng, draws in zip(batch.streams("synchronised-flights", kind.name), rows, strict=True):
-        rng.random(out=draws)
+    shape = (n_geos + 1, switch_draws(calendar))
+    rows = batch.draws([("synchronised-flights", kind.name)], shape, uniform=True)[:, 0]
     geos = np.where(np.array(shared)[:, None], 0, np.arange(1, n_geos + 1))
     return np.asarray(rows[:, geos])

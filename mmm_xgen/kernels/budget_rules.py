@@ -1,24 +1,59 @@
-r"""Budget rules: how the spend of a channel answers to demand, instead of following a plan.
+r"""Budget rules: how the spend of a channel answers to demand or to sales, besides its plan.
 
-A budget rule is a function ``f(demand, normal, *, parameters)`` that returns the spend relative to
-the plan, in an array that broadcasts to ``(row, geo, date)``. Rows are the channels, and datasets,
-of one call. Its parameters arrive with shape ``(row, 1, 1)``. `demand` is the latent demand, dims
-``(row, geo, date)``, with variance 1 over time. `normal` holds independent standard normal draws
-of the same dims.
+A budget rule that answers to demand is a function ``f(demand, normal, *, parameters)`` that returns
+the spend relative to the plan, in an array that broadcasts to ``(row, geo, date)``. Rows are the
+channels, and datasets, of one call. Its parameters arrive with shape ``(row, 1, 1)``. `demand` is
+the latent demand, dims ``(row, geo, date)``, with variance 1 over time. `normal` holds independent
+standard normal draws of the same dims.
+
+A rule that answers to sales is a function ``f(plan, level, sales, target, *, parameters, lag)``,
+called for one date after the other, that returns the spend of the date. Its arrays have dims
+``(..., channel, geo)``: planned spend of the date, the same relative to its mean over the window,
+and revenue and planned revenue `lag` periods earlier.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 
+from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import COUNT, Fixed, FloatArray, NonNegative, Numbers, Real, Share
 from mmm_xgen.kernels.kind import Kind
 from mmm_xgen.kernels.registry import Function, Registry, registering
 
-BUDGET_RULES: Registry[Kind] = Registry("budget rule")
+OPEN_LOOP, FEEDBACK = ("demand", "normal"), ("plan", "level", "sales", "target")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BudgetRuleKind(Kind):
+    """A budget rule; `feedback` marks those that answer to sales."""
+
+    feedback: bool = False
+
+    @classmethod
+    def of(cls, *, function: Callable[..., Any], family: str = "", **about: Any) -> BudgetRuleKind:
+        """Rule whose positional arguments say what it answers to."""
+        positional = tuple(
+            argument.name
+            for argument in inspect.signature(function).parameters.values()
+            if argument.kind is argument.POSITIONAL_OR_KEYWORD
+        )
+        if positional not in (OPEN_LOOP, FEEDBACK):
+            raise ConfigError(
+                f"the budget rule {function.__name__} takes ({', '.join(positional)}); write "
+                f"f({', '.join(OPEN_LOOP)}, *, ...) or f({', '.join(FEEDBACK)}, *, ...)"
+            )
+        feedback = positional == FEEDBACK
+        return super().of(function=function, family=family, feedback=feedback, **about)
+
+
+BUDGET_RULES: Registry[BudgetRuleKind] = Registry("budget rule")
 
 Lag = Annotated[Numbers, COUNT, Fixed()]
 
@@ -39,7 +74,7 @@ def register_budget_rule(
     Raises
     ------
     ConfigError
-        If the name is taken.
+        If the name is taken, or the function takes other arguments than a rule.
 
     Examples
     --------
@@ -51,7 +86,7 @@ def register_budget_rule(
     ['above']
     >>> BUDGET_RULES.remove("doubles_in_demand")
     """
-    return registering(BUDGET_RULES, Kind.of, name, check=check)
+    return registering(BUDGET_RULES, BudgetRuleKind.of, name, check=check)
 
 
 @register_budget_rule("planned")
@@ -126,3 +161,52 @@ def search(
     spent = np.exp(elasticity * demand - np.square(elasticity) / 2)
     limit = np.where(np.asarray(cap) > 0, cap, np.inf)
     return np.asarray(np.minimum(spent, limit))
+
+
+@register_budget_rule("chases_target")
+def chases_target(
+    plan: FloatArray,
+    level: FloatArray,
+    sales: FloatArray,
+    target: FloatArray,
+    *,
+    strength: Real = 1.0,
+    lag: Annotated[int, Ge(1)] = 1,
+) -> FloatArray:
+    r"""Spend more after sales fell short of their plan, and less after they exceeded it.
+
+    The spend is :math:`\text{plan}_t\, (\text{sales} / \text{target})_{t-\text{lag}}^{-s}`.
+
+    Parameters
+    ----------
+    strength : float, log scale
+        Rise of the log of spend when sales are 1% below their plan, in percent. A negative
+        strength spends more after good sales.
+    lag : int, periods
+        Periods between the sales and the spend that answers them.
+    """
+    return np.asarray(plan * (sales / target) ** -np.asarray(strength))
+
+
+@register_budget_rule("share_of_sales")
+def share_of_sales(
+    plan: FloatArray,
+    level: FloatArray,
+    sales: FloatArray,
+    target: FloatArray,
+    *,
+    share: NonNegative = 0.05,
+    lag: Annotated[int, Ge(1)] = 1,
+) -> FloatArray:
+    r"""Spend a share of earlier revenue: :math:`\text{share}\, \text{revenue}_{t-\text{lag}}`.
+
+    The pattern and campaigns of the channel move the spend around this level.
+
+    Parameters
+    ----------
+    share : float, share of revenue
+        Spend per unit of revenue.
+    lag : int, periods
+        Periods between the revenue and the spend.
+    """
+    return np.asarray(share * sales * level)

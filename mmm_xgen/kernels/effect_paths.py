@@ -195,9 +195,9 @@ def wear_out(
     rest : float, share
         Share of the fatigue that a period without spend takes away.
     """
-    fatigue = np.zeros(np.broadcast_shapes(level.shape, np.shape(rate), np.shape(rest)))
-    kept = np.broadcast_to(1 - np.asarray(rest), fatigue.shape)[..., 0]
-    added = np.broadcast_to(np.asarray(rate), fatigue.shape)[..., 0]
+    fatigue: FloatArray = np.zeros(np.broadcast_shapes(level.shape, np.shape(rate), np.shape(rest)))
+    kept = np.broadcast_to(np.subtract(1, rest), fatigue.shape)[..., 0]
+    added = np.broadcast_to(rate, fatigue.shape)[..., 0]
     is_on = level > 0
     for date in range(1, fatigue.shape[-1]):
         before = fatigue[..., date - 1]

@@ -29,6 +29,7 @@ class NoiseKind(Kind):
     """A noise family; the arguments of `register_noise` explain its fields."""
 
     needs_positive_mu: bool = False
+    follows_mu: bool = False
     information: Callable[..., FloatArray]
 
 
@@ -46,6 +47,7 @@ def register_noise(
     name: str,
     *,
     needs_positive_mu: bool = False,
+    follows_mu: bool = False,
     information: Callable[..., FloatArray] = gaussian_information,
 ) -> Callable[[Function], Function]:
     """Register a function as a noise family under `name`.
@@ -56,6 +58,8 @@ def register_noise(
         Name for `RegionConfig.noise`.
     needs_positive_mu : bool
         Whether the family only exists for mu above 0.
+    follows_mu : bool
+        Whether the noise is in proportion to mu.
     information : callable
         Derivatives of mu in units of noise, whose cross product is the Fisher information; that
         of a Gaussian, which knows least, by default.
@@ -81,6 +85,7 @@ def register_noise(
         name,
         family="noise_",
         needs_positive_mu=needs_positive_mu,
+        follows_mu=follows_mu,
         information=information,
     )
 
@@ -140,7 +145,9 @@ def _lognormal_information(columns: FloatArray, mu: FloatArray, sigma: FloatArra
     return np.asarray(whitened - share * whitened.mean(axis=1, keepdims=True))
 
 
-@register_noise("lognormal", needs_positive_mu=True, information=_lognormal_information)
+@register_noise(
+    "lognormal", needs_positive_mu=True, follows_mu=True, information=_lognormal_information
+)
 def lognormal(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> FloatArray:
     r"""Multiplicative noise :math:`\mu (e^{s z - s^2 / 2} - 1)`, of mean 0."""
     variance = _log_variance(mu, sigma)

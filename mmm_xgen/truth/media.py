@@ -151,7 +151,7 @@ def channel_response(ds: xr.Dataset, channel: str) -> ChannelResponse:
     if world.is_connected:
         return ChannelResponse(world, spend, history, position)
     history = None if history is None else history[[position]]
-    return ChannelResponse(world.of_channel(position), spend[[position]], history, 0)
+    return ChannelResponse(world.of_channels([position]), spend[[position]], history, 0)
 
 
 def contribution(spend: FloatArray, media: Media, history: FloatArray | None = None) -> FloatArray:

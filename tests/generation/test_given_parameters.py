@@ -101,7 +101,6 @@ def test_regenerate_knows_what_was_given() -> None:
         ({"intercept_contribution": np.nan}, "missing or infinite"),
         ({"saturation_kappa": 0.0}, "above 0"),
         ({"spend_unit": 0.0}, "spend_unit"),
-        ({"effect": -1.0}, "negative"),
     ],
 )
 def test_a_wrong_value_is_named(given: dict[str, float], message: str) -> None:

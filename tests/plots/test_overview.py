@@ -22,7 +22,7 @@ from mmm_xgen import (
 )
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.formatting.amounts import short_number
-from mmm_xgen.formatting.words import period_word
+from mmm_xgen.kernels.calendar import period_word
 from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.plots import plot_overview

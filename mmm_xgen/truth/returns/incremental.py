@@ -16,9 +16,10 @@ import xarray as xr
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
-from mmm_xgen.truth.media import after_the_last, derivative, variable_of
+from mmm_xgen.truth.media import after_the_last, array_of, derivative, variable_of
 from mmm_xgen.truth.returns.windows import Windows
 from mmm_xgen.truth.what_if.counterfactual import check_equal
+from mmm_xgen.truth.what_if.reacting import Reaction, reaction_of
 from mmm_xgen.world import (
     World,
     connections,
@@ -172,7 +173,8 @@ class Response:
         """Return the sales if the spend of one channel is multiplied, for each channel.
 
         Dims are (..., channel, geo, date). The sales are those of all media if channels depend on
-        each other, and else of the one channel. `factor` is a number, or an array of the dates of `spend`.
+        each other, and else of the one channel. `factor` is a number, or an array of the dates of
+        `spend`.
         """
         # If complex numbers overflow, `derivative` uses a central difference.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -240,7 +242,7 @@ def of_response(
     names = [*NEEDED, *response_parameters(ds), *connections(ds)]
     names += ["spend_history"] if "spend_history" in ds else []
     # The function is sent with each task, so it holds labels only and no numbers.
-    dims_of_labels = (("channel",), ("funnel",), ("interaction",))
+    dims_of_labels = (("channel",), ("funnel",), ("interaction",), ("mediator",))
     labels = xr.Dataset(
         coords={name: each for name, each in ds.coords.items() if each.dims in dims_of_labels},
         attrs={name: ds.attrs[name] for name in ("adstock_first",) if name in ds.attrs},
@@ -318,17 +320,24 @@ def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
     return checked.transpose(*ds["channel_contribution"].dims)
 
 
-def incremental_contribution(ds: xr.Dataset) -> xr.DataArray:
-    """Return the sales lost if a channel were zero on all dates, the spend of the others held.
+def incremental_contribution(ds: xr.Dataset, *, reacting: bool = False) -> xr.DataArray:
+    """Return the sales lost if a channel were zero on all dates.
 
-    It is the contribution of the channel, unless channels act on each other: then the loss counts
-    what the channel does for others, and the losses of all channels need not add up.
+    The spend of the others is held, or answers if `reacting`. Held, the loss is the contribution of
+    the channel, unless channels act on each other: then it counts what the channel does for others,
+    and the losses of all channels need not add up.
 
     Raises
     ------
     SchemaError
         As for `checked_contribution`, or if the Dataset is an aggregation of connected channels.
     """
+    reaction = reaction_of(ds) if reacting else None
+    if reaction is not None:
+        check_variables(ds, "spend", "channel_contribution")
+        lost = _sales_today(ds, reaction) - reaction.sales_by(0.0)
+        found = xr.DataArray(lost, dims=STORED, coords={dim: ds[dim] for dim in STORED})
+        return found.transpose(*ds["channel_contribution"].dims)
     if not acts_together(ds):
         return checked_contribution(ds)
     check_variables(ds, "spend", "channel_contribution")
@@ -343,11 +352,35 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     if not acts_together(ds):
         return None
     whole = ds["channel_contribution"].sum("channel", skipna=False)
-    if "interaction_contribution" in ds:
-        whole = whole + ds["interaction_contribution"].sum("interaction", skipna=False)
+    for item in ("interaction", "mediator"):
+        if f"{item}_contribution" in ds:
+            whole = whole + ds[f"{item}_contribution"].sum(item, skipna=False)
     return whole
 
 
 def acts_together(ds: xr.Dataset) -> bool:
-    """Tell if the sales that one channel makes depend on the spend of another."""
-    return bool({"funnel_strength", "interaction_strength"} & set(map(str, ds.variables)))
+    """Tell if media make more sales than the sum of what single channels contribute."""
+    connections = {"funnel_strength", "interaction_strength", "mediator_effect"}
+    return bool(connections & set(map(str, ds.variables)))
+
+
+def _sales_today(ds: xr.Dataset, reaction: Reaction) -> FloatArray:
+    """Return the sales of all media today, dims (geo, date)."""
+    return array_of(ds, "mu", "geo", "date") - reaction.market.baseline
+
+
+def reacting_rise(
+    ds: xr.Dataset, reaction: Reaction, windows: Windows, delta: float | None
+) -> FloatArray:
+    """Return the revenue in each window per relative change of all spend of a channel.
+
+    The others answer. Dims are (channel, geo, period).
+    """
+
+    def earned(factor: Any) -> FloatArray:
+        return windows.sum_last(reaction.sales_by(factor) * reaction.market.revenue)
+
+    if delta is None:
+        return derivative(lambda step: earned(1 + step))
+    today = windows.sum_last(_sales_today(ds, reaction) * reaction.market.revenue)
+    return np.asarray((earned(1 + delta) - today) / delta)

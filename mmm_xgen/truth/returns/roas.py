@@ -20,11 +20,15 @@ from mmm_xgen.truth.returns.incremental import (
     incremental_contribution,
     media_together,
     of_response,
+    reacting_rise,
 )
+from mmm_xgen.truth.returns.shapley import shapley_contribution
 from mmm_xgen.truth.returns.windows import Windows, windows_of
 from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, Window
+from mmm_xgen.truth.what_if.reacting import reaction_of
 
 BY = ("geo", "channel")
+RULES = ("zero_out", "shapley")
 By: TypeAlias = str | Iterable[str]
 Figures = TypeVar("Figures", xr.DataArray, xr.Dataset)
 
@@ -40,6 +44,7 @@ def roas(
     freq: str | None = None,
     with_carryout: bool = False,
     within_data: bool = False,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute the true return on ad spend.
 
@@ -77,6 +82,9 @@ def roas(
     within_data : bool, default False
         If True, the carry-out ends at the last date, as in PyMC-Marketing's incrementality. Only
         with `with_carryout`.
+    reacting : bool, default False
+        If True, budget rules and paid funnels answer to the change, so that the figure is the
+        effect of a policy. If False, the spend of all other channels is held.
 
     Returns
     -------
@@ -113,7 +121,7 @@ def roas(
     Frozen({'period': 8, 'geo': 2, 'channel': 3})
     """
     check_variables(ds, "spend", "channel_contribution", "revenue_per_kpi")
-    check_carryout(with_carryout, within_data)
+    check_carryout(with_carryout, within_data, reacting)
     over, windows = summed_over(by), windows_of(ds, window, freq)
     if with_carryout:
         (lost,) = of_response(
@@ -127,8 +135,10 @@ def roas(
         rule = meaning_of_carryout("from the window to the end of its carry-over", within_data)
         rule += ", without it in the window"
     else:
-        revenue = total(incremental_contribution(ds) * ds["revenue_per_kpi"], over, windows)
-        rule = "without the channel"
+        revenue = total(
+            incremental_contribution(ds, reacting=reacting) * ds["revenue_per_kpi"], over, windows
+        )
+        rule = "without the channel" + (", the others reacting" if reacting else "")
     result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
     return result.assign_attrs(
         units="1", long_name=f"return on ad spend: revenue lost {rule}, per unit of its spend"
@@ -144,6 +154,7 @@ def mroas(
     delta: float | None = None,
     with_carryout: bool = False,
     within_data: bool = False,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute the true marginal return: the revenue of the next unit of spend.
 
@@ -171,7 +182,7 @@ def mroas(
     delta : float, optional
         Finite change instead of the derivative; 0.01 for 1% more, as Meridian and
         PyMC-Marketing report by default.
-    with_carryout, within_data : bool, default False
+    with_carryout, within_data, reacting : bool, default False
         As for `roas`.
 
     Returns
@@ -207,7 +218,7 @@ def mroas(
     True
     """
     check_variables(ds, "spend")
-    check_carryout(with_carryout, within_data)
+    check_carryout(with_carryout, within_data, reacting)
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
 
@@ -216,9 +227,15 @@ def mroas(
             return [response.marginal_of_all_spend(windows, delta)]
         return [by_window(windows, lambda period: response.marginal(period, delta))]
 
-    sizes = {"period": len(windows.periods)}
-    cut = within_data or not with_carryout
-    (found,) = of_response(ds, rise, [EARNED], sizes, within_data=cut)
+    reaction = reaction_of(ds) if reacting else None
+    if reaction is not None:
+        made = reacting_rise(ds, reaction, windows, delta)
+        labels = {dim: ds[dim] for dim in EARNED[:2]}
+        found = xr.DataArray(made, dims=EARNED, coords=labels)
+    else:
+        sizes = {"period": len(windows.periods)}
+        cut = within_data or not with_carryout
+        (found,) = of_response(ds, rise, [EARNED], sizes, within_data=cut)
     revenue = summed(found, windows, over)
     if with_carryout:
         revenue = with_complete(revenue, ds, over, windows)
@@ -232,8 +249,10 @@ def attribution(
     by: By = "channel",
     *,
     of: Literal["sales", "media"] = "sales",
+    rule: Literal["zero_out", "shapley"] = "zero_out",
     window: Window = None,
     freq: str | None = None,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute each channel's share of expected sales, or of the contribution of all media.
 
@@ -248,26 +267,35 @@ def attribution(
     by : {"channel", "geo"} or both, default "channel"
         Dims of the result. With geos, the shares are of the geo's own sales or media.
     of : {"sales", "media"}
-        Whole that the share is of: the sum of ``mu``, or of all channels' contributions.
+        Whole that the share is of: the sum of ``mu``, or the sales of all media.
+    rule : {"zero_out", "shapley"}
+        Sales of a channel: those lost without it, or its Shapley value. Both are the contribution
+        of the channel unless channels act on each other; then only Shapley values add up to the
+        sales of all media.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
+    reacting : bool, default False
+        As for `roas`.
 
     Returns
     -------
     DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         Share, a number; NaN where the whole is 0.
 
+        For Shapley values of more than 12 connected channels, which are sampled, the coordinate
+        ``standard_error`` has the error of the sum over all dates and geos, as a share.
+
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
         that of the window's spend after its end does not. *Sign*: positive where spend adds
-        sales. *Scale*: shares of media sum to 1, those of sales to what media makes of them;
-        noise-free.
+        sales. *Scale*: shares of media sum to 1 unless
+        channels act on each other, and with Shapley values always; noise-free.
 
     Raises
     ------
     SchemaError
         If `ds` lacks a variable, or if its contributions do not follow from its spend.
     ConfigError
-        If `by`, `of` or the window is not valid.
+        If `by`, `of`, `rule` or the window is not valid, or `rule` is "shapley" with `reacting`.
 
     Examples
     --------
@@ -280,11 +308,24 @@ def attribution(
     """
     if of not in ("sales", "media"):
         raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
+    if rule not in ("zero_out", "shapley"):
+        raise ConfigError(f"found {rule!r}, {nearest(str(rule), RULES)}", path="rule")
+    if rule == "shapley" and reacting:
+        raise ConfigError("found 'shapley' with reacting=True, allowed: one of them", path="rule")
     check_variables(ds, "channel_contribution", "mu")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     whole = ds["mu"] if of == "sales" else media_together(ds)
-    part = share(incremental_contribution(ds), whole, over, windows).rename("attribution")
-    words = "expected sales" if of == "sales" else "the contribution of all media"
+    error = None
+    if rule == "shapley":
+        shares = shapley_contribution(ds)
+        made, error = shares.values, shares.standard_error
+    else:
+        made = incremental_contribution(ds, reacting=reacting)
+    part = share(made, whole, over, windows).rename("attribution")
+    if error is not None and "channel" not in over:
+        total_sales = made.sum() if whole is None else whole.sum()
+        part = part.assign_coords(standard_error=error / float(total_sales))
+    words = "expected sales" if of == "sales" else "the sales of all media"
     return part.assign_attrs(units="1", long_name=f"share of {words}")
 
 
@@ -294,6 +335,7 @@ def cost_per_incremental(
     *,
     window: Window = None,
     freq: str | None = None,
+    reacting: bool = False,
 ) -> xr.DataArray:
     r"""Compute the spend per incremental unit of the KPI.
 
@@ -309,6 +351,8 @@ def cost_per_incremental(
         Dims of the result; the others are summed.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
+    reacting : bool, default False
+        As for `roas`.
 
     Returns
     -------
@@ -336,7 +380,7 @@ def cost_per_incremental(
     check_variables(ds, "spend", "channel_contribution")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     spend = total(ds["spend"], over, windows)
-    result = cost(spend, total(incremental_contribution(ds), over, windows))
+    result = cost(spend, total(incremental_contribution(ds, reacting=reacting), over, windows))
     currency, kpi = ds.attrs.get("currency", "currency"), ds.attrs.get("kpi", "KPI")
     return result.rename("cost_per_incremental").assign_attrs(
         units=f"{currency} / {kpi}", long_name="spend per incremental unit of the KPI"
@@ -436,14 +480,21 @@ def checked_delta(delta: Any) -> float | None:
     )
 
 
-def check_carryout(with_carryout: bool, within_data: bool) -> None:
-    """Raise if `within_data` is used without carry-out.
+def check_carryout(with_carryout: bool, within_data: bool, reacting: bool = False) -> None:
+    """Raise if `within_data` is used without carry-out, or `reacting` with it.
 
     Raises
     ------
     ConfigError
-        If `within_data` is True and `with_carryout` is False.
+        If `within_data` is True and `with_carryout` is False, or if `reacting` and `with_carryout`
+        are both True.
     """
+    if reacting and with_carryout:
+        raise ConfigError(
+            "found True with with_carryout=True, allowed: one of them, since what spend answers to "
+            "after the last date is not known",
+            path="reacting",
+        )
     if within_data and not with_carryout:
         raise ConfigError(
             "found True without with_carryout=True, whose carry-out it ends at the last date; "

@@ -20,6 +20,7 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
+from mmm_xgen.truth.what_if.reacting import reaction_of
 from mmm_xgen.world import Stages, World, kernel_dims, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
@@ -36,7 +37,7 @@ TOLERANCE_OF_FLOAT32 = 1e-4
 
 
 @in_memory
-def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
+def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> xr.Dataset:
     r"""Return the Dataset under another spend, with everything else unchanged.
 
     With :math:`C` the contributions of the channels under today's spend and :math:`C'` those
@@ -57,6 +58,9 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
         coordinate can replace a dim, as in ``ds.spend.sel(channel="TV")``. Further dims (scenario,
         draw) come first in the results. Experiments of the configuration are part of ``ds.spend``
         and are not applied again.
+    reacting : bool, default False
+        If True, `spend` sets the cells that differ from today's, and budget rules and paid funnels
+        decide the others: the effect of a policy. If False, the spend of all others is held.
 
     Returns
     -------
@@ -91,6 +95,9 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray) -> xr.Dataset:
     new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
     changed = new_spend != spend_of(ds)
     check_contributions(ds)
+    if reacting and changed.any() and (reaction := reaction_of(ds)) is not None:
+        new_spend = reaction.answer(new_spend, changed, reaction.market.history)
+        changed = new_spend != spend_of(ds)
     if not extra and not changed.any():
         return ds.copy()
 
@@ -122,6 +129,8 @@ def _series(made: Stages, world: World, effect: FloatArray) -> dict[str, FloatAr
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
     contributions = contribute(made.response, world.media)
     series = dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others)
+    if made.mediators is not None:
+        series["mediator_value"] = made.mediators
     return series | ({} if world.unpaid is None else {"exposure": made.exposure})
 
 

@@ -1,0 +1,166 @@
+"""Spend and effects where spend answers to sales: each needs the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.budget_rules import feedback_rules
+from mmm_xgen.generation.feedback import Market, answered_spend, check_explosion
+from mmm_xgen.generation.media import scaled_media
+from mmm_xgen.generation.noise import held_noise, noise_sd
+from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.generation.roas_target import factor_for_roas
+from mmm_xgen.generation.spend_and_controls import Inputs
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.world import Stages, World, media_sales, respond_to
+
+# Rounds until spend and effects agree, and how well they then do.
+MOST_ROUNDS, AGREEMENT = 60, 1e-13
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """Spend, effects and noise that agree with each other.
+
+    Parameters
+    ----------
+    made : Stages
+        Response before the factor.
+    history : array, dims (dataset, channel, geo, history_date)
+        Spend before the window.
+    factor : array, dims (dataset, channel)
+        Factor on each channel's effect.
+    sales_plan : array, dims (dataset, geo, date), or None
+        Planned sales; None if no rule answers to sales.
+    noise : array, dims (dataset, geo, date), or None
+        Result of `held_noise`; None if no rule answers to sales.
+    """
+
+    made: Stages
+    history: FloatArray
+    factor: FloatArray
+    sales_plan: FloatArray | None = None
+    noise: FloatArray | None = None
+
+
+def settle(
+    batch: Batch,
+    inputs: Inputs,
+    world: World,
+    truth: Parameters,
+    baseline: FloatArray,
+    demand: FloatArray | None,
+    fixed: list[bool],
+    *,
+    is_given: bool,
+) -> Equilibrium:
+    """Return spend and effects, in one step unless spend answers to sales.
+
+    The sales plan is the baseline without demand, and the response to planned spend. Rules compare
+    sales with it. If effects follow from a target ROAS, the sales that rules see depend on them,
+    and the factors are solved by Broyden's method [1]_.
+
+    Parameters
+    ----------
+    batch, inputs, world, truth
+        Configurations, series, structural function and parameters.
+    baseline : array, dims (dataset, geo, date)
+        Expected sales without media and demand, in KPI units per period.
+    demand : array, dims (dataset, geo, date), or None
+        Sales that demand adds.
+    fixed : list of bool, one per channel
+        Channels whose effect is given and stays.
+    is_given : bool
+        True if the user gave the spend, so that nothing changes it.
+
+    Raises
+    ------
+    ConfigError
+        If a rule makes spend explode, or no effects meet the targets.
+
+    References
+    ----------
+    .. [1] Broyden, C. G. (1965). A class of methods for solving nonlinear simultaneous equations.
+       Mathematics of Computation, 19(92), 577-593.
+    """
+    made = respond_to(
+        inputs.spend, world, inputs.history, reacting=not is_given, is_fixed=inputs.is_tested
+    )
+    history = inputs.history if made.history is None else made.history
+    factor = factor_for_roas(batch, world, made, history, fixed)
+    rules = [] if is_given or inputs.plan is None else feedback_rules(batch)
+    if not rules or inputs.plan is None:
+        return Equilibrium(made, history, factor)
+
+    answering = [channel for rule in rules for channel in rule.channels]
+    planned = respond_to(inputs.plan, world, inputs.history, reacting=True)
+    plan = np.array(inputs.spend)
+    plan[:, answering] = inputs.plan[:, answering]
+    revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
+    is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
+
+    def answered(factor: FloatArray) -> Equilibrium:
+        scaled = replace(world, media=scaled_media(world.media, factor))
+        sales_plan = baseline + media_sales(planned, scaled)
+        noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
+        market = Market(
+            world=scaled,
+            rules=rules,
+            plan=plan,
+            history=history,
+            baseline=baseline if demand is None else baseline + demand,
+            noise=noise,
+            is_relative=is_relative,
+            sales_plan=sales_plan,
+            revenue=np.broadcast_to(revenue, sales_plan.shape),
+        )
+        spend = answered_spend(market, inputs.spend, inputs.is_tested)
+        check_explosion(spend, plan, batch.shared.channel_names)
+        made = respond_to(spend, world, history)
+        return Equilibrium(made, history, factor, sales_plan, noise)
+
+    def gap(found: Equilibrium) -> FloatArray:
+        return factor_for_roas(batch, world, found.made, history, fixed) - found.factor
+
+    return _agreed(answered, gap, factor)
+
+
+def _agreed(
+    answered: Callable[[FloatArray], Equilibrium],
+    gap_of: Callable[[Equilibrium], FloatArray],
+    factor: FloatArray,
+) -> Equilibrium:
+    """Return the equilibrium whose factors have no gap, by Broyden's method.
+
+    Raises
+    ------
+    ConfigError
+        If the factors do not settle.
+    """
+    found = answered(factor)
+    gap = gap_of(found)
+    factor = np.broadcast_to(factor, gap.shape)
+    inverse = -np.broadcast_to(np.eye(gap.shape[-1]), (*gap.shape, gap.shape[-1])).copy()
+    for _ in range(MOST_ROUNDS):
+        if np.all(np.abs(gap) <= AGREEMENT * np.abs(factor)):
+            return found
+        step = -np.einsum("dij,dj->di", inverse, gap)
+        factor = factor + step
+        found = answered(factor)
+        new_gap = gap_of(found)
+        change = np.einsum("dij,dj->di", inverse, new_gap - gap)
+        size = np.einsum("di,di->d", step, change)[:, None, None]
+        row = np.einsum("di,dij->dj", step, inverse)[:, None]
+        rise = (step - change)[..., None] * row
+        inverse += np.divide(rise, size, out=np.zeros_like(rise), where=size != 0)
+        gap = new_gap
+    raise ConfigError(
+        "no effects meet the roas targets while spend answers to sales; allowed: weaker budget "
+        "rules, or base_effectiveness in place of roas",
+        path="channels",
+    )

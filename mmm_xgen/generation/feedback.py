@@ -1,0 +1,271 @@
+"""Spend that answers to sales: the one loop over dates, vectorised over everything else.
+
+The loop decides spend only. All series of the Dataset come from the structural function, applied
+to the spend that the loop found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmm_xgen.config.names import join_path, position_part
+from mmm_xgen.errors import ConfigError
+from mmm_xgen.kernels.budget_rules import BudgetRuleKind
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.response import saturate
+from mmm_xgen.world import World
+
+# Smallest sales that a rule sees, as a share of the sales plan: a ratio to it stays finite.
+LEAST_SALES = 0.05
+# Spend relative to the largest planned spend at which a rule has exploded.
+EXPLODED = 1e6
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Rule of some channels that answers to sales.
+
+    Parameters
+    ----------
+    kind : BudgetRuleKind
+        Registered kind.
+    channels : list of int
+        Positions of the channels.
+    parameters : mapping of str to array, dims (..., channel, geo)
+        Numbers of the kind.
+    settings : mapping of str to value
+        Other arguments; `lag` is among them.
+    """
+
+    kind: BudgetRuleKind
+    channels: list[int]
+    parameters: Mapping[str, FloatArray]
+    settings: Mapping[str, Any]
+
+    @property
+    def lag(self) -> int:
+        """Periods between sales and the spend that answers them."""
+        return int(self.settings.get("lag", 1))
+
+
+@dataclass(frozen=True)
+class Market:
+    """Everything that decides spend, where it answers to sales; held under intervention.
+
+    Parameters
+    ----------
+    world : World
+        Structural function, with paid funnels.
+    rules : sequence of Rule
+        Rules that answer to sales.
+    plan : array, dims (..., channel, geo, date)
+        Spend before rules that answer to sales and before paid funnels, in currency per period.
+    history : array, dims (..., channel, geo, history_date)
+        Spend before the first date.
+    baseline : array, dims (..., geo, date)
+        Expected sales without media, in KPI units per period.
+    noise : array, dims (..., geo, date)
+        Noise in KPI units per period, or relative to expected sales.
+    is_relative : bool
+        True if `noise` is relative.
+    sales_plan : array, dims (..., geo, date)
+        Planned sales in KPI units per period.
+    revenue : array, dims (..., geo, date)
+        Revenue per unit of the KPI.
+    """
+
+    world: World
+    rules: Sequence[Rule]
+    plan: FloatArray
+    history: FloatArray
+    baseline: FloatArray
+    noise: FloatArray
+    is_relative: bool
+    sales_plan: FloatArray
+    revenue: FloatArray
+
+
+def answered_spend(
+    market: Market, fixed: FloatArray | None = None, is_fixed: NDArray[np.bool_] | None = None
+) -> FloatArray:
+    """Return the spend that rules and paid funnels make, date by date.
+
+    Parameters
+    ----------
+    market : Market
+        Plans, rules, and what they answer to.
+    fixed : array, dims (..., channel, geo, date), optional
+        Spend that an experiment or an intervention sets.
+    is_fixed : array of bool, dims (..., channel, geo, date), optional
+        Cells that it sets.
+
+    Returns
+    -------
+    array, dims (..., channel, geo, date)
+        Currency per period.
+    """
+    media, n_past = market.world.media, market.history.shape[-1]
+    fixed = market.plan if fixed is None else fixed
+    shape = np.broadcast_shapes(
+        fixed.shape[:-1],
+        market.plan.shape[:-1],
+        market.world.weights.shape[:-1],
+        media.amplitude.swapaxes(-1, -2).shape,
+        (*market.baseline.shape[:-2], 1, 1),
+    )
+    dtype = np.result_type(fixed, market.plan, market.baseline, *media.parameters.values())
+    # Dates first: the loop reads and writes whole blocks of memory.
+    n_dates = n_past + market.plan.shape[-1]
+    known = np.zeros((n_dates, *shape), dtype=dtype)
+    known[:n_past] = _by_date(market.history)
+    known[n_past:] = _by_date(fixed)
+    is_known = np.zeros(known.shape, dtype=bool)
+    is_known[:n_past] = True
+    if is_fixed is not None:
+        is_known[n_past:] = _by_date(is_fixed)
+
+    plan, mean = _by_date(market.plan), market.plan.mean(axis=-1)
+    level = np.divide(plan, mean, out=np.zeros(plan.shape, dtype=dtype), where=mean > 0)
+    target = _by_date(market.sales_plan * market.revenue)
+    earned = np.zeros((len(plan), *shape[:-2], shape[-1]), dtype=dtype)
+    spend = np.zeros(known.shape, dtype=dtype)
+    media_at = _Response(market.world, n_dates, shape, dtype)
+    for date in range(n_dates):
+        at = date - n_past
+        wanted = np.zeros(shape, dtype=dtype)
+        if at >= 0:
+            wanted[...] = plan[at]
+            for rule in market.rules:
+                own, before = (..., rule.channels, slice(None)), at - rule.lag
+                # Before the first date, sales are as planned.
+                sales = earned[before] if before >= 0 else target[at]
+                planned = target[before] if before >= 0 else target[at]
+                wanted[own] = rule.kind.function(
+                    plan[at][own],
+                    level[at][own],
+                    sales[..., None, :],
+                    planned[..., None, :],
+                    **rule.parameters,
+                    **rule.settings,
+                )
+        spend[date] = media_at.answer(date, wanted, known[date], is_known[date])
+        made = media_at.sales(date, at)
+        if at >= 0:
+            mu = market.baseline[..., at] + made
+            noise = market.noise[..., at]
+            sales = mu * (1 + noise) if market.is_relative else mu + noise
+            least = LEAST_SALES * market.sales_plan[..., at]
+            earned[at] = np.maximum(sales, least) * market.revenue[..., at]
+    return np.moveaxis(spend[n_past:], 0, -1)
+
+
+def _by_date(values: NDArray[Any]) -> NDArray[Any]:
+    return np.moveaxis(values, -1, 0)
+
+
+class _Response:
+    """Response of a world, one date after the other.
+
+    The structural function `mmm_xgen.world.respond_to` gives the same for all dates at once.
+    """
+
+    def __init__(self, world: World, n_dates: int, shape: tuple[int, ...], dtype: Any) -> None:
+        self.world = world
+        n_channels = shape[-2]
+        funnels = world.funnels
+        self.levels = [list(range(n_channels))] if funnels is None else funnels.levels(n_channels)
+        self.weights = np.ascontiguousarray(_by_date(world.weights)[::-1])
+        self.amplitude = world.media.amplitude.swapaxes(-1, -2)
+        # What adstock acts on, and the curves.
+        self.entered = np.zeros((n_dates, *shape), dtype=dtype)
+        self.curves = np.zeros((n_dates, *shape), dtype=dtype)
+        # The same with the path of the effect, and the mediators of the last date.
+        self.responses = np.zeros((n_dates, *shape), dtype=dtype)
+        self.mediators: FloatArray | float = 0.0
+
+    def answer(
+        self, date: int, wanted: FloatArray, known: FloatArray, is_known: NDArray[np.bool_]
+    ) -> FloatArray:
+        """Return the spend of a date, and keep the response to it."""
+        media, any_known = self.world.media, is_known.any()
+        spend = wanted
+        for _ in self.levels:
+            by_spend, without = self._lifts(date)
+            spend = wanted * (1 + by_spend)
+            if any_known:
+                spend = np.where(is_known, known, spend)
+            exposure = spend * (1 + without)
+            first = max(0, date + 1 - len(self.weights))
+            if media.adstock_first:
+                self.entered[date] = exposure
+            else:
+                self.entered[date] = saturate(exposure[..., None], media)[..., 0]
+            recent = self.entered[first : date + 1]
+            carried = np.einsum("l...,l...->...", self.weights[-len(recent) :], recent)
+            if media.adstock_first:
+                carried = saturate(carried[..., None], media)[..., 0]
+            self.curves[date] = carried
+        return spend
+
+    def _lifts(self, date: int) -> tuple[FloatArray | float, FloatArray | float]:
+        """Return the relative rise of each channel's media, by spend and without it."""
+        funnels = self.world.funnels
+        if funnels is None:
+            return 0.0, 0.0
+        lifts = np.zeros((2, *self.curves.shape[1:]), dtype=self.curves.dtype)
+        for position, (source, target, lag, paid) in enumerate(
+            zip(funnels.source, funnels.target, funnels.lag, funnels.paid, strict=True)
+        ):
+            if date >= lag:
+                rise = funnels.strength[..., position] * self.curves[date - lag][..., source, :]
+                lifts[int(not paid)][..., target, :] += rise
+        return lifts[0], lifts[1]
+
+    def sales(self, date: int, at: int) -> FloatArray:
+        """Return the sales that all media make on a date, dims (..., geo)."""
+        world, curve = self.world, self.curves[date]
+        path = world.effect_path
+        # Before the first date of the window, the path has its first value.
+        response = curve if path is None else curve * path[..., max(at, 0)]
+        self.responses[date] = response
+        if world.pull_forward is not None:
+            weights = _by_date(world.pull_forward.weights)[: date + 1]
+            recent = self.responses[date + 1 - len(weights) : date + 1][::-1]
+            response = np.einsum("l...,l...->...", weights, recent)
+        total = (response * self.amplitude).sum(axis=-2)
+        if world.interactions is not None:
+            pairs = world.interactions
+            both = curve[..., list(pairs.first), :] * curve[..., list(pairs.second), :]
+            total = total + (both * pairs.strength.swapaxes(-1, -2)).sum(axis=-2)
+        if world.mediators is not None:
+            kept = world.mediators.persistence[..., None]
+            added = np.einsum("...mc,...cg->...mg", world.mediators.loading, curve)
+            self.mediators = kept * self.mediators + (1 - kept) * added
+            effect = world.mediators.effect.swapaxes(-1, -2)
+            total = total + (self.mediators * effect).sum(axis=-2)
+        return np.asarray(total)
+
+
+def check_explosion(spend: FloatArray, plan: FloatArray, channels: Sequence[str]) -> None:
+    """Raise if a rule made spend explode.
+
+    Raises
+    ------
+    ConfigError
+        The message names the channel and the period.
+    """
+    largest = EXPLODED * np.maximum(plan.max(axis=(-3, -2, -1), keepdims=True), 1.0)
+    wrong = ~(spend <= largest)
+    if wrong.any():
+        *_, channel, _, date = (int(each) for each in np.argwhere(wrong)[0])
+        name = channels[channel]
+        raise ConfigError(
+            f"the budget rule of {name!r} explodes in period {date}: spend feeds sales that feed "
+            "spend; allowed: a weaker rule, or a smaller effect",
+            path=join_path(("channels", position_part(channel, list(channels)), "budget_rule")),
+        )

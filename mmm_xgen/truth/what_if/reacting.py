@@ -1,0 +1,131 @@
+"""Interventions to which budget rules and paid funnels answer: the effect of a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmm_xgen.dataset import config_of
+from mmm_xgen.errors import SchemaError
+from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.budget_rules import feedback_rules
+from mmm_xgen.generation.feedback import Market, answered_spend
+from mmm_xgen.generation.given_parameters import true_parameters
+from mmm_xgen.generation.spend_and_controls import spend_and_controls
+from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.schema import check_variables
+from mmm_xgen.truth.media import array_of, history_of, spend_of, world_from
+from mmm_xgen.world import media_sales, respond_to
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """Spend of a dataset, and what it answers to.
+
+    Parameters
+    ----------
+    market : Market
+        Plans and rules, held under intervention.
+    spend : array, dims (channel, geo, date)
+        Today's spend, in currency per period.
+    is_tested : array of bool, dims (channel, geo, date)
+        Cells whose spend an experiment sets.
+    """
+
+    market: Market
+    spend: FloatArray
+    is_tested: NDArray[np.bool_]
+
+    def answer(
+        self, spend: FloatArray, is_set: NDArray[np.bool_], history: FloatArray
+    ) -> FloatArray:
+        """Return the spend of all cells if an intervention sets some of them.
+
+        Parameters
+        ----------
+        spend : array, dims (..., channel, geo, date)
+            Spend that the intervention sets.
+        is_set : array of bool, dims (..., channel, geo, date)
+            Cells that it sets. Experiments set theirs, and rules decide the others.
+        history : array, dims (..., channel, geo, history_date)
+            Spend before the first date.
+        """
+        fixed = np.where(is_set, spend, self.spend)
+        return answered_spend(replace(self.market, history=history), fixed, is_set | self.is_tested)
+
+    def sales_by(self, factor: Any) -> FloatArray:
+        """Return the sales of all media if one channel is multiplied, and the others answer.
+
+        Parameters
+        ----------
+        factor : number, or array of the dates of the window
+            What multiplies the spend of the channel. A number multiplies the history too.
+
+        Returns
+        -------
+        array, dims (channel, geo, date)
+            Entry c has the sales of all media with the spend of channel c multiplied.
+        """
+        own = np.eye(len(self.spend), dtype=bool)[..., None, None]
+        past = factor if np.ndim(factor) == 0 else 1
+        history = self.market.history * np.where(own, past, 1)
+        is_set = own & (np.broadcast_to(factor, self.spend.shape[-1:]) != 1)
+        spend = self.answer(self.spend * np.where(own, factor, 1), is_set, history)
+        world = self.market.world
+        return media_sales(respond_to(spend, world, history), world)
+
+
+def reaction_of(ds: xr.Dataset) -> Reaction | None:
+    """Return how spend answers in a Dataset; None if nothing answers.
+
+    Raises
+    ------
+    SchemaError
+        If the Dataset is an ensemble or a counterfactual, or lacks its configuration.
+    """
+    if "dataset" in ds.dims or "counterfactual" in ds.attrs:
+        found = "an ensemble" if "dataset" in ds.dims else "a counterfactual"
+        raise SchemaError(
+            f"found {found} with reacting=True, allowed: one generated Dataset, as in "
+            "ds.isel(dataset=0), since the answer starts from generated plans"
+        )
+    if ds.attrs.get("spend_is_given") or "spend_plan" not in ds:
+        return None
+    batch, world = Batch.of(config_of(ds)), world_from(ds)
+    names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
+    check_variables(ds, "mu", "noise", "spend_plan", *names)
+    truth, _ = true_parameters(batch, ds[names] if names else None)
+    inputs = spend_and_controls(batch, None, truth)
+    geos = [batch.shared.regions.names.index(str(name)) for name in ds["geo"].values]
+    spend, past = spend_of(ds), history_of(ds)
+    made = respond_to(spend, world, past)
+    mu, noise = (array_of(ds, name, "geo", "date") for name in ("mu", "noise"))
+    is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
+    rules = [
+        replace(rule, parameters={name: each[0] for name, each in rule.parameters.items()})
+        for rule in feedback_rules(batch)
+    ]
+    answering = [channel for rule in rules for channel in rule.channels]
+    plan = inputs.spend[0][:, geos]
+    if inputs.plan is not None:
+        plan[answering] = inputs.plan[0][answering][:, geos]
+    has_target = "sales_plan" in ds
+    market = Market(
+        world=world,
+        rules=rules,
+        plan=plan,
+        history=spend[..., :0] if past is None else past,
+        baseline=mu - media_sales(made, world),
+        noise=noise / mu if is_relative else noise,
+        is_relative=is_relative,
+        sales_plan=array_of(ds, "sales_plan", "geo", "date") if has_target else np.ones_like(mu),
+        revenue=array_of(ds, "revenue_per_kpi", "geo", "date"),
+    )
+    is_tested = np.zeros(spend.shape, dtype=bool)
+    if inputs.is_tested is not None:
+        is_tested = inputs.is_tested[0][:, geos]
+    return Reaction(market, spend, is_tested)
