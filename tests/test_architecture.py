@@ -71,7 +71,15 @@ HEAVY_ALLOWED = {
 }
 
 # What a Generator is made of; all else in numpy.random has global state.
-RANDOM_ALLOWED = {"BitGenerator", "Generator", "PCG64", "PCG64DXSM", "Philox", "SeedSequence"}
+RANDOM_ALLOWED = {
+    "bit_generator",
+    "BitGenerator",
+    "Generator",
+    "PCG64",
+    "PCG64DXSM",
+    "Philox",
+    "SeedSequence",
+}
 # Randomness is addressed by name, in one module.
 RANDOM_SOURCE = "streams"
 
