@@ -7,7 +7,7 @@ to the spend that the loop found.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,32 @@ class Market:
     is_relative: bool
     sales_plan: FloatArray
     revenue: FloatArray
+
+
+def of_answering(market: Market, channels: list[int], sales: FloatArray) -> Market:
+    """Return the market of the channels that answer, if no channel acts on another.
+
+    Parameters
+    ----------
+    market : Market
+        Market of all channels.
+    channels : list of int
+        Positions of the channels whose rules answer to sales.
+    sales : array, dims (..., geo, date)
+        Expected sales that the other channels make.
+    """
+    rules = [
+        replace(rule, channels=[channels.index(each) for each in rule.channels])
+        for rule in market.rules
+    ]
+    return replace(
+        market,
+        world=market.world.of_channels(channels),
+        rules=rules,
+        plan=market.plan[..., channels, :, :],
+        history=market.history[..., channels, :, :],
+        baseline=market.baseline + sales,
+    )
 
 
 def answered_spend(

@@ -9,7 +9,6 @@ level with base spend, size of the geo and campaign noise.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -29,7 +28,7 @@ from mmm_xgen.kernels.domain import (
     Real,
     Share,
 )
-from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.kind import Kind, positional_names
 from mmm_xgen.kernels.registry import Function, Registry, registering
 
 # Draws at the end that decide what the window opens in: two waits and two lengths.
@@ -52,12 +51,8 @@ class PatternKind(Kind):
     @classmethod
     def of(cls, *, function: Callable[..., Any], family: str = "", **about: Any) -> PatternKind:
         """Pattern whose positional arguments say what it is called with."""
-        positional = [
-            argument.name
-            for argument in inspect.signature(function).parameters.values()
-            if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD)
-        ]
-        by_geo = positional == ["dates", "rng"]
+        positional = positional_names(function)
+        by_geo = positional == ("dates", "rng")
         random = len(positional) == 2 and not by_geo
         kind = super().of(function=function, family=family, random=random, by_geo=by_geo, **about)
         if len(positional) not in (1, 2) or (by_geo and kind.keys):
