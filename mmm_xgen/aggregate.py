@@ -38,7 +38,11 @@ REQUIRED = (
 )
 SUMMED = (
     *REQUIRED,
+    "demand_contribution",
+    "interaction_contribution",
     "spend_history",
+    "spend_plan",
+    "exposure",
     "carryover",
     "event_intensity",
     "population",

@@ -15,6 +15,7 @@ from mmm_xgen.frames.cells import DateArray, read_numbers
 from mmm_xgen.frames.panel import Panel
 from mmm_xgen.frames.reading import same_labels
 from mmm_xgen.quality.grouping import Case, Trace
+from mmm_xgen.schema import parts_of
 
 IDENTITY_TOLERANCE = 1e-9
 
@@ -28,10 +29,6 @@ _TRUTH_WORDS = frozenset(
 )
 # Words that are also fair names of a channel or control, so they only count elsewhere.
 _TRUTH_COLUMNS = frozenset({"mu", "noise", "baseline", "intercept", "true"})
-_CONTRIBUTIONS = tuple(
-    f"{part}_contribution"
-    for part in ("intercept", "trend", "seasonality", "event", "control", "channel")
-)
 
 
 def absent_variables(panel: Panel) -> Iterator[Trace]:
@@ -174,7 +171,7 @@ def broken_identity(panel: Panel) -> Iterator[Trace]:
     if dataset is None or "mu" not in dataset.variables:
         return
     if {"intercept_contribution", "channel_contribution"} <= set(dataset.variables):
-        parts = [_summed(dataset, name) for name in _CONTRIBUTIONS if name in dataset.variables]
+        parts = [_summed(dataset, name) for name in parts_of(dataset)]
         yield from _unequal("mu", _summed(dataset, "mu"), parts, "the sum of its components")
     if {"y", "noise"} <= set(dataset.variables):
         difference = [_summed(dataset, "y"), -_summed(dataset, "mu")]
