@@ -24,8 +24,10 @@ from mmm_xgen.truth import (
     estimands,
     lift_test,
     mroas,
+    optimize_allocation,
     predict_impact,
     regret,
+    response_curve,
     roas,
 )
 from tests.scalar_world import ScalarWorld, Series, drawn_world, near, slope, worlds
@@ -170,8 +172,8 @@ def test_shares_and_costs_count_what_is_lost(case: tuple[xr.Dataset, int, int]) 
         size=(sold / np.abs(media)).max(),
     )
     costs = cost_per_incremental(ds, BY, window=window).values
-    with np.errstate(divide="ignore", invalid="ignore"):
-        near(1 / costs, lost / brute.spend, size=brute.size)
+    with np.errstate(divide="ignore"):
+        near(1 / costs, brute.per_spend(lost.T.tolist()), size=brute.size)
 
 
 @given(case=worlds_and_windows())
@@ -312,3 +314,43 @@ def test_returns_meet_their_targets_with_everything_on(config: dict[str, Any]) -
     for target, *figures in zip(targets, found, loop, strict=True):
         if np.isfinite(target):
             near(figures, [target, target], size=brute.size)
+
+
+def without_connections(config: dict[str, Any]) -> dict[str, Any]:
+    """The world with demand, rules and paths of effects only."""
+    return config | {"funnels": [], "interactions": []}
+
+
+@given(config=worlds(max_periods=12).map(without_connections))
+@examples(0.4)
+def test_a_curve_is_what_a_channel_adds_at_each_level(config: dict[str, Any]) -> None:
+    ds = drawn_world(config)
+    world, n_dates, grid = ScalarWorld(ds), ds.sizes["date"], [0.0, 0.5, 1.0, 2.0]
+    curve = response_curve(ds, multipliers=grid).transpose("channel", "multiplier")
+    spent = ds["spend"].sum(("date", "geo")).values
+    earned = sum(world.revenue(world.spend()))
+    for c in range(ds.sizes["channel"]):
+
+        def revenue(factor: float, c: int = c) -> list[float]:
+            return [sum(world.revenue(world.scaled(world.spend(), c, factor, 0, n_dates)))]
+
+        base = sum(world.revenue(world.scaled(world.spend(), c, 0.0)))
+        made = [revenue(factor)[0] - base for factor in grid]
+        near(curve["revenue"][c], made, size=earned)
+        marginal = slope(lambda change, of=revenue: of(1 + change))[0] / spent[c]
+        near(curve["marginal_return"][c, 2], marginal, size=earned / spent[c])
+
+
+@given(config=worlds(max_periods=12).map(without_connections), seed=st.integers(0, 99))
+@examples(0.1)
+def test_no_split_beats_the_best(config: dict[str, Any], seed: int) -> None:
+    ds = drawn_world(config)
+    world, random = ScalarWorld(ds), np.random.default_rng(seed)
+    budget = float(ds["spend"].sum())
+    best = optimize_allocation(ds)
+    room = 1e-6 * abs(sum(world.revenue(world.spend()))) + float(best["gap_bound"])
+    assert abs(float(regret(ds, best)["regret_revenue"])) <= room
+    for _ in range(5):
+        shares = random.dirichlet(np.ones(ds.sizes["channel"]))
+        split = xr.DataArray(shares * budget, coords={"channel": ds["channel"].values})
+        assert float(regret(ds, split)["regret_revenue"]) >= -room
