@@ -37,7 +37,7 @@ def check_faults(panel: Panel) -> None:
         _refuse(panel, panel.repeated_rows, date, _repetition(panel, panel.repeated_rows[0]))
     _check_hole(panel)
     for fault in panel.cell_faults:
-        if fault.code != "negative-control" or panel.strict:
+        if fault.code != "negative-control":
             row, column = fault.rows[0], panel.table.names[panel.variables[fault.position].place]
             place = str(panel.dates[row])[:10]
             place += f", geo {panel.geos[row]!r}" if len(panel.geo_labels) > 1 else ""
@@ -100,6 +100,5 @@ def _found(panel: Panel, fault: CellFault) -> str:
     if fault.code == "missing-values":
         advice = "where nothing was spent write 0" if role == "channel" else "give every value"
         return f"the value is missing; {advice}"
-    is_signed = role == "control" and not panel.strict
-    allowed = "a finite number" if is_signed else "zero or more, finite"
+    allowed = "a finite number" if role == "control" else "zero or more, finite"
     return f"found {panel.cells[row, fault.position]}, allowed: {allowed}"

@@ -83,8 +83,7 @@ class Panel:
     mapping : SpendPlanConfig
         Columns of the dates and geos, and of the channel's name in a long table.
     strict : bool
-        True if booleans are not numbers, controls are not negative, and dates have neither a time
-        zone nor a time of day.
+        True if booleans are not numbers, and dates have neither a time zone nor a time of day.
     labels : tuple of str
         Every column of a frame, or channel and control of a Dataset, repetitions included.
     absent : tuple of str

@@ -87,11 +87,11 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
     contribution = gamma * (value - reference).astype(numbers)
     others = tuple(axis for axis in range(value.ndim) if axis != value.ndim - 3)
     elastic = ~np.isnan(elasticity[..., :1, :]).any(axis=others)
-    without_price = elastic & (value == 0).any(axis=others)
+    without_price = elastic & (value <= 0).any(axis=others)
     if without_price.any():
         position = int(np.argmax(without_price))
         raise ConfigError(
-            f"found a value of 0 of {config.control_names[position]!r}, allowed: above 0 with an "
+            f"found a value of at most 0 of {config.control_names[position]!r}, allowed: above 0 with an "
             "elasticity; choose a pattern without zeros, or gamma_control",
             path=f"control_variables.{position}.elasticity",
         )

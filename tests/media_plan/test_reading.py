@@ -424,8 +424,8 @@ def test_dataset_faults(plan):
     bad["spend"].loc[{"date": "2024-01-08", "geo": "east", "channel": "Ads"}] = np.nan
     refused(bad, none, "date 2024-01-08, geo 'east', column 'spend[Ads]': the value is missing")
     bad = plan.copy(deep=True)
-    bad["control_value"].loc[{"date": "2024-01-15", "geo": "north"}] = -1
-    refused(bad, none, "date 2024-01-15, geo 'north', column 'control_value[Price]': found -1.0")
+    bad["control_value"].loc[{"date": "2024-01-15", "geo": "north"}] = np.inf
+    refused(bad, none, "date 2024-01-15, geo 'north', column 'control_value[Price]': found inf")
     twice = plan.isel(date=[0, 1, 1])
     refused(twice, SpendPlanConfig(channel="medium"), "date 2024-01-08, geo 'north'", "already")
     refused(plan["spend"] > 0, none, "column 'spend[TV]': found True, allowed: a number")
@@ -434,10 +434,17 @@ def test_dataset_faults(plan):
 # Faults of cells
 
 
+def test_a_control_may_be_below_zero(write):
+    lines = "2024-01-01,1,1\n2024-01-02,1,-0.01\n"
+    plan = read_plan(write(f"date,x1-TV,c1-Price\n{lines}"), SpendPlanConfig())
+    assert plan["control_value"].values.ravel().tolist() == [1.0, -0.01]
+    spend = write("date,x1-TV\n2024-01-01,1\n2024-01-02,-0.01\n")
+    refused(spend, SpendPlanConfig(), "column 'x1-TV': found -0.01, allowed: zero or more, finite")
+
+
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        ("-0.01", "found -0.01, allowed: zero or more"),
         ("", "the value is missing; where nothing was spent write 0"),
         ("NaN", "the value is missing"),
         ("NA", "the value is missing"),
@@ -459,13 +466,14 @@ def test_bad_number_in_a_file(write, cell, words, column):
     path = write(f"date,x1-TV,c1-Price\n2024-01-01,1,1\n2024-01-02,{','.join(cells.values())}\n")
     if column == "c1-Price":
         words = words.replace("where nothing was spent write 0", "give every value")
+        words = words.replace("zero or more, finite", "a finite number")
     refused(path, SpendPlanConfig(), f"plan.csv, line 3, column {column!r}: {words}")
 
 
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        (-1.0, "found -1.0"),
+        (-np.inf, "found -inf"),
         (np.nan, "the value is missing"),
         (None, "the value is missing"),
         (pd.NA, "the value is missing"),
