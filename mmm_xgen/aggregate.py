@@ -10,18 +10,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
-from mmm_xgen.kernels.calendar import ANCHORS, weekday
+from mmm_xgen.kernels.calendar import PERIODS, STEPS, WEEKLY, shift, weekday
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import check_variables
 
 Dates: TypeAlias = NDArray[np.datetime64]
 
-WEEKS = tuple(f"W-{day}" for day in ANCHORS)
-# Length of a period in days or in months.
-DAYS = {"D": 1, "W": 7, **dict.fromkeys(WEEKS, 7)}
-MONTHS = {"MS": 1, "QS": 3, "YS": 12}
-LENGTHS = DAYS | {freq: 30 * months for freq, months in MONTHS.items()}
-TARGETS = (*WEEKS, *MONTHS)
+TARGETS = (*WEEKLY, "MS", "QS", "YS")
+# Mean length of a period in days.
+LENGTHS = {freq: PERIODS[step].mean_days for freq, step in STEPS.items()}
 TIMES = ("date", "history_date")
 
 REQUIRED = (
@@ -40,6 +37,7 @@ SUMMED = (
     *REQUIRED,
     "demand_contribution",
     "interaction_contribution",
+    "mediator_contribution",
     "spend_history",
     "spend_plan",
     "exposure",
@@ -182,11 +180,11 @@ def first_days(dates: Dates, freq: str) -> Dates:
     '2024-04-01'
     """
     days = dates.astype("datetime64[D]")
-    if freq in MONTHS:
+    if length := PERIODS[STEPS[freq]].months:
         months = days.astype("datetime64[M]").astype(np.int64)
-        first = (months - months % MONTHS[freq]).astype("datetime64[M]").astype("datetime64[D]")
+        first = (months - months % length).astype("datetime64[M]").astype("datetime64[D]")
     else:
-        first = days - (weekday(days) - WEEKS.index(freq)) % 7
+        first = days - (weekday(days) - WEEKLY.index(freq)) % 7
     return np.asarray(first.astype("datetime64[ns]"))
 
 
@@ -227,19 +225,12 @@ def _constant(variable: xr.Variable, periods: _Periods) -> xr.Variable:
 def _partial(ds: xr.Dataset, periods: _Periods, freq: str, source: str) -> list[str]:
     """Return the first days of new periods that the data do not fill, now or before."""
     dates = ds["date"].to_numpy()
-    around = first_days(np.array([_step(dates[0], source, -1), _step(dates[-1], source, 1)]), freq)
+    outer = dates[[0, -1]].astype("datetime64[D]")
+    around = first_days(shift(outer, np.array([-1, 1]), STEPS[source]), freq)
     ends = periods.labels[[0, -1]]
     earlier = str(ds.attrs.get("partial_periods", ""))
     known = np.array(earlier.split(",") if earlier else [], dtype="datetime64[ns]")
     return sorted({str(day)[:10] for day in [*ends[ends == around], *first_days(known, freq)]})
-
-
-def _step(date: np.datetime64, freq: str, periods: int) -> np.datetime64:
-    day = date.astype("datetime64[D]")
-    if freq in DAYS:
-        return np.datetime64(day + periods * DAYS[freq])
-    month = day.astype("datetime64[M]") + periods * MONTHS[freq]
-    return np.datetime64(month.astype("datetime64[D]"))
 
 
 def _source_freq(ds: xr.Dataset) -> str:

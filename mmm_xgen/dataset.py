@@ -49,6 +49,7 @@ def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
             " > ".join(coordinate_label(name, "x", 0) for name in (each.source, each.target))
             for each in config.funnels
         ],
+        "mediator": [coordinate_label(each.name, "c", 0) for each in config.mediators],
         "interaction": [
             " x ".join(coordinate_label(name, "x", 0) for name in each.channels)
             for each in config.interactions
@@ -254,7 +255,7 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
         ]
         coordinates["period_days"] = ("seasonal_mode", lengths)
     coordinates |= _ends_of_connections(config)
-    for dim in ("fourier_mode", "event", "funnel", "interaction"):
+    for dim in ("fourier_mode", "event", "funnel", "interaction", "mediator"):
         if labels[dim]:
             coordinates[dim] = (dim, labels[dim])
     return {
@@ -278,6 +279,10 @@ def _ends_of_connections(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
             "funnel_lag": ("funnel", [each.lag for each in config.funnels]),
             "funnel_paid": ("funnel", [each.paid for each in config.funnels]),
         }
+    pulls = [channel.pull_forward for channel in config.channels]
+    if any(pulls):
+        periods = [0 if each is None else each.periods for each in pulls]
+        found["pull_forward_periods"] = ("channel", periods)
     if config.interactions:
         pairs = [each.channels for each in config.interactions]
         found |= {

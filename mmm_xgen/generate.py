@@ -18,6 +18,7 @@ from mmm_xgen.generation.effect_paths import effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
 from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
+from mmm_xgen.generation.mediators import with_observed
 from mmm_xgen.generation.noise import noise_sd, observe
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
@@ -272,7 +273,7 @@ def sales_equation(
     return {
         "y": y,
         "spend": spent,
-        "control_value": inputs.control_value,
+        "control_value": with_observed(batch, inputs.control_value, made.mediators),
         "carryover": carryover,
         "saturated": saturated,
         "channel_contribution": channels,
@@ -304,6 +305,7 @@ def _shown_causes(
         "spend_plan": inputs.spend if inputs.plan is None and has_paid else inputs.plan,
         "sales_plan": found.sales_plan,
         "effect_path": world.effect_path,
+        "mediator_value": found.made.mediators,
         "exposure": None if world.unpaid is None else found.made.exposure,
     }
     return {name: values for name, values in shown.items() if values is not None}
@@ -322,6 +324,8 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": any(channel.effect_path for channel in config.channels),
+        "mediator_value": bool(config.mediators),
+        "mediator_contribution": bool(config.mediators),
         "exposure": not all(funnel.paid for funnel in config.funnels),
     }
     return names + [name for name, is_there in optional.items() if is_there]

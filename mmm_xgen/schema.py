@@ -60,6 +60,22 @@ VARIABLES: dict[str, Variable] = {
     "sales_plan": Variable(SALES, KPI, "planned sales, which budget rules compare sales with"),
     "exposure": Variable(MEDIA, CURRENCY, "delivered media at the cost of planned media"),
     "effect_path": Variable(MEDIA, NONE, "effect of the date relative to the mean effect"),
+    "pull_forward_share": Variable(
+        ("geo", "channel"), NONE, "share of sales borrowed from later periods", True
+    ),
+    "mediator_value": Variable(("date", "geo", "mediator"), NONE, "value of the mediator"),
+    "mediator_contribution": Variable(
+        ("date", "geo", "mediator"), KPI, "contribution of the mediator"
+    ),
+    "mediator_loading": Variable(
+        ("mediator", "channel"), NONE, "rise of the mediator where the channel's curve is 1", True
+    ),
+    "mediator_persistence": Variable(
+        ("mediator",), NONE, "share of the mediator that is left after one period", True
+    ),
+    "mediator_effect": Variable(
+        ("geo", "mediator"), KPI, "sales per period where the mediator is 1", True
+    ),
     "demand": Variable(SALES, NONE, "latent demand, in standard deviations"),
     "demand_contribution": Variable(SALES, KPI, "contribution of latent demand"),
     "funnel_strength": Variable(
@@ -111,6 +127,19 @@ VARIABLES: dict[str, Variable] = {
     "y_sigma": Variable(("geo",), KPI, "root-mean-square sd of the noise", True),
 }
 
+# Variables that add up to expected sales; a Dataset has those of its mechanisms.
+PARTS = (
+    "intercept_contribution",
+    "trend_contribution",
+    "seasonality_contribution",
+    "event_contribution",
+    "control_contribution",
+    "demand_contribution",
+    "channel_contribution",
+    "interaction_contribution",
+    "mediator_contribution",
+)
+
 # Parameters whose names depend on the kinds in use, by prefix.
 FAMILIES: dict[str, Variable] = {
     "adstock_": Variable(("geo", "channel"), NONE, "adstock parameter", True),
@@ -140,6 +169,8 @@ COORDINATES: dict[str, Variable] = {
     "fourier_mode": Variable(("fourier_mode",), NONE, "yearly sine or cosine"),
     "seasonal_mode": Variable(("seasonal_mode",), NONE, "coefficient of another season"),
     "event": Variable(("event",), NONE, "holiday or event"),
+    "pull_forward_periods": Variable(("channel",), "periods", "later periods that miss the sales"),
+    "mediator": Variable(("mediator",), NONE, "state between media and sales"),
     "funnel": Variable(("funnel",), NONE, "channel that raises another"),
     "funnel_source": Variable(("funnel",), NONE, "channel that raises"),
     "funnel_target": Variable(("funnel",), NONE, "channel whose media rise"),
@@ -163,10 +194,10 @@ def parts_of(ds: xr.Dataset) -> list[str]:
     --------
     >>> import mmm_xgen
     >>> parts_of(mmm_xgen.generate_mmm_dataset())[:2]
-    ['channel_contribution', 'control_contribution']
+    ['intercept_contribution', 'trend_contribution']
     """
     check_dataset(ds)
-    return [name for name in VARIABLES if name.endswith("_contribution") and name in ds.variables]
+    return [name for name in PARTS if name in ds.variables]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmm_xgen.errors import AlignmentError, SchemaError
+from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import (
     Media,
@@ -35,8 +36,18 @@ if TYPE_CHECKING:
 
 # Most numbers of one call of the structural function.
 CHUNK = 1_500_000
+# Share of a rise of a mediator that no longer counts.
+FADED = 1e-12
 # Variables that connect channels or move their effects over time, where a Dataset has them.
-CONNECTIONS = ("effect_path", "funnel_strength", "interaction_strength")
+CONNECTIONS = (
+    "effect_path",
+    "funnel_strength",
+    "interaction_strength",
+    "pull_forward_share",
+    "mediator_loading",
+    "mediator_persistence",
+    "mediator_effect",
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,67 @@ class Interactions:
 
 
 @dataclass(frozen=True)
+class PullForward:
+    """Sales that channels borrow from later periods.
+
+    Parameters
+    ----------
+    periods : tuple of int, one per channel
+        Number of later periods that miss the sales; 0 for a channel that borrows nothing.
+    share : array, dims (..., geo, channel)
+        Share of the channel's sales that is missing there, in equal parts.
+    """
+
+    periods: tuple[int, ...]
+    share: FloatArray
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """Weight of each lag in the response, dims (..., channel, geo, lag)."""
+        share = self.share.swapaxes(-1, -2)[..., None]
+        periods = np.array(self.periods)[:, None, None]
+        lag = np.arange(max(self.periods) + 1)
+        missing = (lag > 0) & (lag <= periods)
+        return np.asarray((lag == 0) - missing * share / np.maximum(periods, 1))
+
+
+@dataclass(frozen=True)
+class Mediators:
+    """States between media and sales.
+
+    Parameters
+    ----------
+    loading : array, dims (..., mediator, channel)
+        Rise of the mediator where the curve of the channel is 1.
+    persistence : array, dims (..., mediator)
+        Share of the mediator that is left after one period.
+    effect : array, dims (..., geo, mediator)
+        KPI units per period where the mediator is 1.
+    """
+
+    loading: FloatArray
+    persistence: FloatArray
+    effect: FloatArray
+
+    def values(self, curves: FloatArray) -> FloatArray:
+        """Return the mediators, dims (..., mediator, geo, date), from curves of channels."""
+        kept = self.persistence[..., None, None]
+        added = np.einsum("...mc,...cgt->...mgt", self.loading, curves) * (1 - kept)
+        # A sum over all earlier periods by doubling its reach: no loop over dates.
+        reach = 1
+        while reach < added.shape[-1]:
+            added[..., reach:] += kept**reach * added[..., :-reach]
+            reach *= 2
+        return np.asarray(added)
+
+    @property
+    def reach(self) -> int:
+        """Number of periods after which less than `FADED` of a rise is left."""
+        most = float(np.max(np.abs(self.persistence), initial=0.0))
+        return 0 if most == 0 else int(np.ceil(np.log(FADED) / np.log(most)))
+
+
+@dataclass(frozen=True)
 class World:
     """Everything between spend and the sales that media make.
 
@@ -120,12 +192,18 @@ class World:
         Channels that raise the delivered media of others.
     interactions : Interactions, optional
         Pairs of channels that sell more or less together.
+    pull_forward : PullForward, optional
+        Sales that channels borrow from later periods.
+    mediators : Mediators, optional
+        States between media and sales.
     """
 
     media: Media
     effect_path: FloatArray | None = None
     funnels: Funnels | None = None
     interactions: Interactions | None = None
+    pull_forward: PullForward | None = None
+    mediators: Mediators | None = None
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -139,19 +217,24 @@ class World:
 
     @property
     def is_plain(self) -> bool:
-        """True if the channels do not depend on each other, and their effects not on the date."""
-        return self.effect_path is None and not self.is_connected
+        """True if adstock and saturation are all that is between spend and sales."""
+        return self.effect_path is None and self.pull_forward is None and not self.is_connected
 
     @property
     def is_connected(self) -> bool:
-        """True if the sales that one channel makes depend on the spend of another."""
-        return self.unpaid is not None or self.interactions is not None
+        """True if media make more sales than the sum of what single channels contribute."""
+        connections = (self.unpaid, self.interactions, self.mediators)
+        return any(each is not None for each in connections)
 
     def of_channels(self, index: list[int]) -> World:
         """Return the world of some channels that are not connected to others."""
-        path = self.effect_path
+        path, pull = self.effect_path, self.pull_forward
+        if pull is not None:
+            pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
         return World(
-            of_channels(self.media, index), None if path is None else path[..., index, :, :]
+            of_channels(self.media, index),
+            effect_path=None if path is None else path[..., index, :, :],
+            pull_forward=pull if pull is not None and any(pull.periods) else None,
         )
 
     def of_dates(self, periods: slice) -> World:
@@ -163,12 +246,13 @@ class World:
     @cached_property
     def reach(self) -> int:
         """Number of periods that the effect of spend can last after it."""
-        own = int(self.weights.shape[-1]) - 1
-        if self.unpaid is None:
-            return own
-        # The longest chain of funnels: at each step a delay and the carry-over of the target.
-        steps = len(self.unpaid.levels(len(self.media.l_max))) - 1
-        return own + steps * (own + max(self.unpaid.lag))
+        own = reach = int(self.weights.shape[-1]) - 1
+        if self.unpaid is not None:
+            # The longest chain of funnels: at each step a delay and the carry-over of the target.
+            steps = len(self.unpaid.levels(len(self.media.l_max))) - 1
+            reach += steps * (own + max(self.unpaid.lag))
+        later = 0 if self.pull_forward is None else max(self.pull_forward.periods)
+        return reach + max(later, 0 if self.mediators is None else self.mediators.reach)
 
 
 @dataclass(frozen=True)
@@ -186,6 +270,8 @@ class Stages:
         What the amplitude multiplies, the path of the effect included.
     others : mapping of str to array, dims (..., item, geo, date)
         Sales that media make together, in KPI units per period, by Dataset name.
+    mediators : array, dims (..., mediator, geo, date), or None
+        Values of the mediators.
     """
 
     spend: FloatArray
@@ -195,6 +281,23 @@ class Stages:
     saturated: FloatArray
     response: FloatArray
     others: Mapping[str, FloatArray] = field(default_factory=dict)
+    mediators: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Funnels that are kept as they are while the spend of their source changes.
+
+    Parameters
+    ----------
+    funnels : tuple of int
+        Positions of the funnels.
+    curves : array, dims (..., channel, geo, date)
+        Curves that they answer to, from the first date of the history on.
+    """
+
+    funnels: tuple[int, ...]
+    curves: FloatArray
 
 
 def respond_to(
@@ -204,6 +307,7 @@ def respond_to(
     *,
     reacting: bool = False,
     is_fixed: NDArray[np.bool_] | None = None,
+    kept: Kept | None = None,
 ) -> Stages:
     r"""Return the stages between spend and sales, on plain arrays.
 
@@ -212,8 +316,10 @@ def respond_to(
         \text{exposure}_{tj} &= \text{spend}_{tj}
             \bigl(1 + \textstyle\sum_i \text{strength}_{ij}\, s_{t - \text{lag}, i}\bigr) \\
         s_{tc} &= f_c(\text{carryover}_{tc} / \text{spend unit}_c) \\
-        \text{response}_{tc} &= s_{tc}\, \text{effect path}_{tc} \\
-        \text{interaction}_{tp} &= \text{strength}_p\, s_{ti}\, s_{tj}
+        \text{response}_{tc} &= s_{tc}\, \text{effect path}_{tc}
+            - \text{what earlier periods borrowed} \\
+        \text{interaction}_{tp} &= \text{strength}_p\, s_{ti}\, s_{tj} \\
+        m_t &= \rho\, m_{t-1} + (1 - \rho) \textstyle\sum_c \text{loading}_c\, s_{tc}
 
     Parameters
     ----------
@@ -227,40 +333,59 @@ def respond_to(
         If True, paid funnels raise the spend of their targets. If False, spend is as given.
     is_fixed : array of bool, dims (..., channel, geo, date), optional
         Cells whose spend paid funnels do not raise.
+    kept : Kept, optional
+        Funnels that answer to other curves than those of `spend`.
     """
-    exposure = spend
     funnels = world.funnels if reacting else world.unpaid
+    if world.is_plain and funnels is None:
+        carryover, saturated, curve = stages(spend, world.media, world.weights, history)
+        return Stages(spend, history, spend, carryover, saturated, curve)
+    n_past = 0
+    if history is not None and (funnels or world.pull_forward or world.mediators):
+        # These mechanisms look back on responses, so evaluate the history too.
+        n_past = history.shape[-1]
+        leading = np.broadcast_shapes(history.shape[:-1], spend.shape[:-1])
+        both = (np.broadcast_to(each, (*leading, each.shape[-1])) for each in (history, spend))
+        spend, history = np.concatenate(list(both), axis=-1), None
     if funnels is None:
+        exposure = spend
         carryover, saturated, curve = stages(spend, world.media, world.weights, history)
     else:
-        spend, history, exposure, carryover, saturated, curve = _through_funnels(
-            spend, world, funnels, history, is_fixed
+        is_held = None if is_fixed is None else _padded(is_fixed, n_past)
+        spend, exposure, carryover, saturated, curve = _through_funnels(
+            spend, world, funnels, is_held, kept
         )
     response = curve
     if world.effect_path is not None:
-        response = curve * _extended(world.effect_path, spend.shape[-1])
-    others = {}
+        response = curve * _extended(world.effect_path, n_past, spend.shape[-1] - n_past)
+    if world.pull_forward is not None:
+        response = convolve(response, world.pull_forward.weights)
+    others, mediators = {}, None
     if world.interactions is not None:
         pairs, strength = world.interactions, world.interactions.strength
         product = curve[..., pairs.first, :, :] * curve[..., pairs.second, :, :]
         others["interaction_contribution"] = product * strength.swapaxes(-1, -2)[..., None]
-    return Stages(spend, history, exposure, carryover, saturated, response, others)
+    if world.mediators is not None:
+        mediators = world.mediators.values(curve)
+        effect = world.mediators.effect.swapaxes(-1, -2)[..., None]
+        others["mediator_contribution"] = mediators * effect
+        mediators = mediators[..., n_past:]
+    past = spend[..., :n_past] if n_past else history
+    series = (spend, exposure, carryover, saturated, response)
+    spend, exposure, carryover, saturated, response = (each[..., n_past:] for each in series)
+    others = {name: each[..., n_past:] for name, each in others.items()}
+    return Stages(spend, past, exposure, carryover, saturated, response, others, mediators)
 
 
 def _through_funnels(
     spend: FloatArray,
     world: World,
     funnels: Funnels,
-    history: FloatArray | None,
     is_fixed: NDArray[np.bool_] | None,
-) -> tuple[FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return spend, history, exposure and the stages of the response, from sources to targets."""
-    media, n_past = world.media, 0
-    if history is not None:
-        n_past = history.shape[-1]
-        leading = np.broadcast_shapes(history.shape[:-1], spend.shape[:-1])
-        both = (np.broadcast_to(each, (*leading, each.shape[-1])) for each in (history, spend))
-        spend = np.concatenate(list(both), axis=-1)
+    kept: Kept | None,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return spend, exposure and the stages of the response, from sources to targets."""
+    media = world.media
     numbers = [media.spend_unit, *media.parameters.values(), funnels.strength]
     leading = np.broadcast_shapes(spend.shape[:-3], *(each.shape[:-2] for each in numbers))
     shape, dtype = (*leading, *spend.shape[-3:]), np.result_type(spend, *numbers)
@@ -271,33 +396,31 @@ def _through_funnels(
     strength = funnels.strength.swapaxes(-1, -2)[..., None]
     for level in funnels.levels(shape[-3]):
         at = (..., level, slice(None), slice(None))
-        by_spend = lifts[1]
-        if is_fixed is not None:
-            by_spend[..., n_past:] *= ~is_fixed
+        by_spend = lifts[1] if is_fixed is None else lifts[1] * ~is_fixed
         paid[at] *= 1 + by_spend[at]
         exposure[at] = paid[at] * (1 + lifts[0][at])
-        weights = world.weights[at]
-        carryover[at], saturated[at], curve[at] = stages(
-            exposure[at], of_channels(media, level), weights
-        )
+        own, weights = of_channels(media, level), world.weights[at]
+        carryover[at], saturated[at], curve[at] = stages(exposure[at], own, weights)
         for position, source in enumerate(funnels.source):
             if source in level:
                 delay, target = funnels.lag[position], funnels.target[position]
-                rise = strength[..., position, :, :] * curve[..., source, :, :]
+                answered = kept.curves if kept and position in kept.funnels else curve
+                rise = strength[..., position, :, :] * answered[..., source, :, :]
                 lift = lifts[int(funnels.paid[position])][..., target, :, delay:]
                 lift += rise[..., : shape[-1] - delay]
-    past = None if history is None else paid[..., :n_past]
-    window = (paid, exposure, carryover, saturated, curve)
-    spend, exposure, carryover, saturated, curve = (each[..., n_past:] for each in window)
-    return spend, past, exposure, carryover, saturated, curve
+    return paid, exposure, carryover, saturated, curve
 
 
-def _extended(path: FloatArray, n_dates: int) -> FloatArray:
-    """Return a path over the first dates, or beyond its last at its last value."""
-    missing = n_dates - path.shape[-1]
-    if missing <= 0:
-        return path[..., :n_dates]
-    return np.concatenate([path, np.repeat(path[..., -1:], missing, axis=-1)], axis=-1)
+def _padded(is_fixed: NDArray[np.bool_], n_past: int) -> NDArray[np.bool_]:
+    """Return cells with dates of the history before them, which paid funnels raise."""
+    past = np.zeros((*is_fixed.shape[:-1], n_past), dtype=bool)
+    return np.concatenate([past, is_fixed], axis=-1)
+
+
+def _extended(path: FloatArray, n_past: int, n_dates: int) -> FloatArray:
+    """Return a path over dates before and after its own, where it keeps its end values."""
+    at = np.clip(np.arange(-n_past, n_dates), 0, path.shape[-1] - 1)
+    return path if len(at) == path.shape[-1] and not n_past else path[..., at]
 
 
 def media_sales(stages: Stages, world: World) -> FloatArray:
@@ -345,6 +468,12 @@ def world_of(
             strength=arrays["interaction_strength"],
         )
         world = replace(world, interactions=interactions)
+    if "pull_forward_share" in arrays:
+        periods = tuple(map(int, params["pull_forward_periods"].values))
+        world = replace(world, pull_forward=PullForward(periods, arrays["pull_forward_share"]))
+    if "mediator_effect" in arrays:
+        numbers = (arrays[f"mediator_{name}"] for name in ("loading", "persistence", "effect"))
+        world = replace(world, mediators=Mediators(*numbers))
     return world
 
 

@@ -335,7 +335,7 @@ PATHS = {
     "random_walk": {"sd": 0.1},
     "smooth": {"sd": 0.4},
     "linear_drift": {"start": 1.4, "end": 0.6},
-    "step": {"at": 0.4, "change": 0.5},
+    "step_change": {"at": 0.4, "change": 0.5},
     "seasonal_response": {"amplitude": 0.4},
     "wear_out": {"rate": 0.15},
 }

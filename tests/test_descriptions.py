@@ -61,33 +61,27 @@ def is_bare(name: str, description: str) -> bool:
 
 def test_the_schema_describes_every_property() -> None:
     found = list(properties(mmm_xgen.MMMDataConfig.model_json_schema()))
-    assert len(found) > 400
+    assert len(found) > 250
     assert [name for name, part in found if is_bare(name, part.get("description", ""))] == []
     assert [name for name, part in found if "Key of the kind" in part["description"]] == []
 
 
 def test_the_schema_describes_every_model_and_kind_in_one_paragraph() -> None:
     schema = mmm_xgen.MMMDataConfig.model_json_schema()
-    kinds = schema["$defs"]["ChannelConfig"]["properties"]["pattern"]["anyOf"][1:]
-    for part in [schema, *schema["$defs"].values(), *kinds]:
+    for part in [schema, *schema["$defs"].values()]:
         assert part["description"]
         assert "Parameters" not in part["description"]
         assert "\n" not in part["description"]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_help_describes_every_field(model: Any) -> None:
+def test_help_describes_every_field_kind_and_key(model: Any) -> None:
     text = help_of(model)
     described = parameters(model)
     for name in model.model_fields:
         assert not is_bare(name, described[name].meaning), name
         assert re.search(rf"^ \|  {name} : ", text, re.MULTILINE), name
-
-
-@pytest.mark.parametrize("model", KINDS, ids=lambda model: model.__name__)
-def test_help_names_every_kind_and_its_keys(model: Any) -> None:
-    text = help_of(model)
-    for registry in KINDS[model]:
+    for registry in KINDS.get(model, []):
         for name, kind in registry.items():
             found = re.search(rf"^ \|  {name}\n \|      (\S.*)\n", text, re.MULTILINE)
             assert found, name
@@ -117,9 +111,9 @@ def test_defaults_in_words_are_the_defaults(model: Any) -> None:
 
 
 def test_the_schema_has_the_bounds_of_parameters() -> None:
-    branches = mmm_xgen.TransformConfig.model_json_schema()["properties"]["saturation"]
-    text = json.dumps(branches)
-    assert '"exclusiveMinimum": 0' in text
+    curves = mmm_xgen.TransformConfig.model_json_schema()["$defs"]
+    slope = curves["SaturationSpec_hill_function"]["properties"]["slope"]
+    assert slope["exclusiveMinimum"] == 0
     shapes = mmm_xgen.EventConfig.model_json_schema()["properties"]["shape"]
     assert shapes["enum"] == list(EVENT_SHAPES)
 

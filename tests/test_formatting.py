@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mmm_xgen.formatting.amounts import amount, ratio, share, short_number, signed, signed_share
 from mmm_xgen.formatting.plain import plain
 from mmm_xgen.formatting.progress import progress_bar
-from mmm_xgen.formatting.words import count, listed, period_word
+from mmm_xgen.formatting.words import count, listed
+from mmm_xgen.kernels.calendar import period_word
 
 UNITS = {"k": 1e3, "M": 1e6, "bn": 1e9, "tn": 1e12}
 NUMBERS = st.floats(1e-9, 1e13)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mmm_xgen.errors import printable
 from mmm_xgen.formatting.amounts import amount, ratio, share
-from mmm_xgen.formatting.words import count, period_word
+from mmm_xgen.formatting.words import count
+from mmm_xgen.kernels.calendar import period_word
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail
+from mmm_xgen.config.base import BRANCHES, FrozenConfig, Integer, Number, Switch, fail
 from mmm_xgen.config.names import checked_name, coordinate_label
 from mmm_xgen.errors import nearest
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
 ShareOfVariance = Annotated[Number, Field(ge=0, le=1)]
+ShareOfQuarters = Annotated[Number, Field(ge=0, le=1)]
 
 
 class IndicatorConfig(FrozenConfig):
@@ -186,6 +187,116 @@ class InteractionConfig(FrozenConfig):
     strength: Number
 
 
+class PullForwardConfig(FrozenConfig):
+    """Sales that a channel borrows from later periods: buyers come earlier and are missing later.
+
+    Parameters
+    ----------
+    share : float, share of the channel's sales, default 0.3
+        Share that is missing in the periods after. At 1 the channel only moves sales in time.
+    periods : int, periods, default 4
+        Number of later periods that miss it, in equal parts.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> PullForwardConfig(share=0.5).periods
+    4
+    """
+
+    share: Annotated[Number, Field(ge=0, le=1)] = 0.3
+    periods: Annotated[Integer, Field(ge=1, le=1000)] = 4
+
+
+class MediatorConfig(FrozenConfig):
+    """A state between media and sales, such as awareness or visits of a website.
+
+    It is ``persistence`` times its last value plus ``1 - persistence`` times what media add.
+
+    Parameters
+    ----------
+    name : str
+        Label of the mediator, and of its control if it is observed.
+    parents : mapping of str to float
+        Channels that raise the mediator, each with the rise where its response curve is 1.
+    persistence : float, correlation, default 0.7
+        Share of the mediator that is left after one period.
+    effect : float, share of base sales, default 0.1
+        Sales per period where the mediator is 1.
+    observed : {"whole", "survey", "no"}, default "whole"
+        What the data show of the mediator: its value in every period, the estimate of a survey,
+        or nothing. What they show is a control without an effect of its own.
+    coverage : float, share of periods, default 0.25
+        Share of the periods with a survey. Between surveys the control keeps its last estimate.
+    respondents : int, default 500
+        People asked in one survey. The estimate is a share of them, so that the mediator must lie
+        between 0 and 1.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> MediatorConfig(name="Awareness", parents={"TV": 0.5}).persistence
+    0.7
+    """
+
+    name: ControlName
+    parents: Annotated[dict[Text, Number], Field(min_length=1)]
+    persistence: Annotated[Number, Field(ge=0, lt=1)] = 0.7
+    effect: Number = 0.1
+    observed: Literal["whole", "survey", "no"] = "whole"
+    coverage: Annotated[Number, Field(gt=0, le=1)] = 0.25
+    respondents: Annotated[Integer, Field(ge=1)] = 500
+
+
+class SpendCorrelationConfig(FrozenConfig):
+    """Two channels whose planned spend is correlated.
+
+    Their campaigns come together as often as it takes, whatever their patterns do. A local channel
+    that is correlated with a national one (`shared`) follows it in all geos.
+
+    Parameters
+    ----------
+    channels : list of str
+        Names of two channels.
+    correlation : float, correlation
+        Expected correlation of their spend over the dates of a geo. 0 leaves their campaigns
+        independent.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value has the wrong type or range, or there are not two channels.
+
+    Examples
+    --------
+    >>> SpendCorrelationConfig(channels=["TV", "Search"], correlation=0.6).correlation
+    0.6
+    """
+
+    channels: Annotated[tuple[Text, ...], Field(min_length=2, max_length=2)]
+    correlation: Annotated[Number, Field(gt=-1, lt=1)]
+
+
+def _one_or_pairs(value: object) -> str:
+    return BRANCHES[1] if isinstance(value, list | tuple) else BRANCHES[0]
+
+
+# One number for all pairs of channels, or a list of named pairs.
+SpendCorrelation = Annotated[
+    Annotated[Number, Field(ge=0, lt=1), Tag(BRANCHES[0])]
+    | Annotated[tuple[SpendCorrelationConfig, ...], Tag(BRANCHES[1])],
+    Discriminator(_one_or_pairs),
+]
+
+
 def channel_position(name: str, channels: Sequence[str], *path: str | int) -> int:
     """Return the position of a channel written as ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
 
@@ -222,26 +333,48 @@ def _reaches(targets: dict[int, list[int]], start: int, goal: int) -> bool:
     return start == goal or any(_reaches(targets, each, goal) for each in targets.get(start, ()))
 
 
-def check_interactions(interactions: Sequence[InteractionConfig], channels: Sequence[str]) -> None:
-    """Raise if an interaction names an unknown channel, one twice, or a pair is there twice."""
+def check_mediators(mediators: Sequence[MediatorConfig], channels: Sequence[str]) -> None:
+    """Raise if a mediator has the name of another, or an unknown channel as a parent."""
+    names: list[str] = []
+    for position, mediator in enumerate(mediators):
+        label = coordinate_label(mediator.name, "c", 0)
+        if label in names:
+            first = names.index(label)
+            raise fail(
+                f"found {label!r}, the name of mediators.{first} already; give another one",
+                "mediators",
+                position,
+                "name",
+            )
+        names.append(label)
+        for parent in mediator.parents:
+            channel_position(parent, channels, "mediators", position, "parents", parent)
+
+
+def check_pairs(
+    pairs: Sequence[InteractionConfig | SpendCorrelationConfig],
+    channels: Sequence[str],
+    key: str,
+) -> None:
+    """Raise if a pair names an unknown channel, one twice, or a pair is in the list `key` twice."""
     seen: dict[frozenset[int], int] = {}
-    for position, interaction in enumerate(interactions):
-        pair = frozenset(
-            channel_position(name, channels, "interactions", position, "channels", at)
-            for at, name in enumerate(interaction.channels)
+    for position, pair in enumerate(pairs):
+        both = frozenset(
+            channel_position(name, channels, key, position, "channels", at)
+            for at, name in enumerate(pair.channels)
         )
-        if len(pair) < 2:
+        if len(both) < 2:
             raise fail(
-                f"found {interaction.channels[0]!r} twice, allowed: two channels",
-                "interactions",
+                f"found {pair.channels[0]!r} twice, allowed: two channels",
+                key,
                 position,
                 "channels",
             )
-        if pair in seen:
+        if both in seen:
             raise fail(
-                f"found the pair of interactions.{seen[pair]} again, allowed: each pair once",
-                "interactions",
+                f"found the pair of {key}.{seen[both]} again, allowed: each pair once",
+                key,
                 position,
                 "channels",
             )
-        seen[pair] = position
+        seen[both] = position

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
+from mmm_xgen.config.causes import PullForwardConfig
 from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.names import checked_name
 from mmm_xgen.config.specs import (
@@ -103,10 +104,13 @@ class ChannelConfig(FrozenConfig):
         Size of the random variation of spend: campaigns, and jitter within them.
     base_effectiveness : float, share of base sales, default 0.15 unless `roas` is set
         Contribution per period at which the response curve is 1, as a share of the base sales of
-        the geo, or of `base_sales_rate` if `geo_response` is ``"common"``. 0 makes a placebo.
-        Cannot be combined with `roas`.
+        the geo, or of `base_sales_rate` if `geo_response` is ``"common"``. 0 makes a placebo,
+        and a negative number a channel that costs sales. Cannot be combined with `roas`.
     roas : float, revenue per unit of currency spent, optional
-        Target for the return on ad spend over the window and all geos. It is met exactly.
+        Target for the return on ad spend over the window and all geos, of either sign. It is met
+        exactly.
+    pull_forward : PullForwardConfig, optional
+        Share of the sales of the channel that it borrows from later periods.
     shared : bool, default False
         If True, all geos follow one national plan, each with its share of the spend. If False, the
         campaigns of the geos are independent, so the total over many geos rarely pauses.
@@ -149,13 +153,14 @@ class ChannelConfig(FrozenConfig):
     pattern: Pattern = Field(default="linear_trend", validate_default=True)
     base_spend: Annotated[Number, Field(ge=0)] = 1000.0
     spend_volatility: Annotated[Number, Field(ge=0)] = 0.1
-    base_effectiveness: Annotated[Number, Field(ge=0)] | None = None
-    roas: Annotated[Number, Field(ge=0)] | None = None
+    base_effectiveness: Number | None = None
+    roas: Number | None = None
     shared: Switch = False
     adstock: Adstock | None = None
     saturation: Saturation | None = None
     budget_rule: BudgetRule | None = None
     effect_path: EffectPath | None = None
+    pull_forward: PullForwardConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -182,10 +187,16 @@ class ChannelConfig(FrozenConfig):
 
     @property
     def effectiveness(self) -> float:
-        """Effect as a share of base sales; 1 if `roas` sets the effect instead."""
+        """Size of the effect as a share of base sales; 1 if `roas` sets the effect instead."""
         if self.roas is not None:
             return 1.0
-        return DEFAULT_EFFECTIVENESS if self.base_effectiveness is None else self.base_effectiveness
+        own = self.base_effectiveness
+        return DEFAULT_EFFECTIVENESS if own is None else abs(own)
+
+    @property
+    def sign(self) -> float:
+        """Sign of the effect, 1 or -1, before `roas` sets it."""
+        return -1.0 if self.base_effectiveness is not None and self.base_effectiveness < 0 else 1.0
 
 
 def _flat_control_keys(schema: dict[str, Any]) -> None:

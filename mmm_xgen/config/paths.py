@@ -16,6 +16,9 @@ from mmm_xgen.config.causes import (
     FunnelConfig,
     IndicatorConfig,
     InteractionConfig,
+    MediatorConfig,
+    PullForwardConfig,
+    SpendCorrelationConfig,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
@@ -61,7 +64,7 @@ STRUCTURE = {
 # Numbers that can differ between the datasets of one broadcast, besides parameters of kinds.
 # Datasets that differ in other numbers are generated in separate groups.
 BROADCAST: dict[type[FrozenConfig], set[str]] = {
-    MMMDataConfig: {"revenue_per_kpi"},
+    MMMDataConfig: {"revenue_per_kpi", "spend_correlation", "synchronised_flights"},
     ChannelConfig: {"base_spend", "spend_volatility", "base_effectiveness", "roas"},
     ControlConfig: {
         "base_value",
@@ -90,6 +93,9 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     DriverConfig: {"share"},
     FunnelConfig: {"strength"},
     InteractionConfig: {"strength"},
+    SpendCorrelationConfig: {"correlation"},
+    PullForwardConfig: {"share"},
+    MediatorConfig: {"persistence", "effect", "coverage"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
 }
 
@@ -272,27 +278,23 @@ def with_columns(
         If a number is impossible at its place.
     """
     rows = list(zip(*(values.tolist() for values in columns.values()), strict=True))
-    intervals = [place.is_interval(config) for place in columns]
+    free = {place: k for k, place in enumerate(columns) if place.is_interval(config)}
+    coupled = {place: k for k, place in enumerate(columns) if place not in free}
     ends = {
-        int(end)
-        for values, is_interval in zip(columns.values(), intervals, strict=True)
-        if is_interval
-        for end in (values.argmin(), values.argmax())
+        int(end) for place in free for end in (columns[place].argmin(), columns[place].argmax())
     }
-    coupled = [(k, place) for k, place in enumerate(columns) if not intervals[k]]
     tree: dict[str | int, Any] = {}
-    for column, place in enumerate(columns):
-        if intervals[column]:
-            *above, last = place.keys
-            branch = tree
-            for key in above:
-                branch = branch.setdefault(key, {})
-            branch[last] = column
+    for place, column in free.items():
+        *above, last = place.keys
+        branch = tree
+        for key in above:
+            branch = branch.setdefault(key, {})
+        branch[last] = column
 
     def made(dataset: int, row: tuple[Any, ...]) -> MMMDataConfig:
         if dataset in ends:
             return with_numbers(config, dict(zip(columns, row, strict=True)))
-        start = with_numbers(config, {place: row[k] for k, place in coupled})
+        start = with_numbers(config, {place: row[k] for place, k in coupled.items()})
         copied: MMMDataConfig = _copied(start, tree, row)
         return copied
 

@@ -11,14 +11,18 @@ from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, plain, sho
 from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, flat_keys_schema, fold
 from mmm_xgen.kernels.baseline import TRENDS
+from mmm_xgen.kernels.calendar import PERIODS, WEEKDAYS
 from mmm_xgen.kernels.noise import NOISES
 
 DEFAULT_VOLATILITY = 0.05
 # Standard deviation on the link scale at similarity 0.
 LARGEST_VARIATION = 0.5
 VARIATIONS = ("baseline_variation", "channel_param_variation", "transform_variation")
-NAMED_PERIODS = {"weekly": 7.0, "monthly": 365.25 / 12, "quarterly": 365.25 / 4}
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NAMED_PERIODS = {
+    "weekly": PERIODS["week"].mean_days,
+    "monthly": PERIODS["month"].mean_days,
+    "quarterly": PERIODS["quarter"].mean_days,
+}
 
 TREND = KindOf(TrendSpec, "linear")
 NOISE = KindOf(NoiseSpec, "gaussian")

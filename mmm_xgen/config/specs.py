@@ -245,6 +245,7 @@ def spec_model(kind: Kind, base: Any) -> type[Spec]:
     for name, setting in kind.settings.items():
         default = ... if setting.default is REQUIRED else setting.default
         fields[name] = (setting.annotation, default)
+    fields["kind"] = (Annotated[str, Field(json_schema_extra={"const": kind.name})], ...)
     name = f"{base.__name__}_{kind.name}"
     model: type[Spec] = create_model(name, __base__=base, __doc__=kind.function.__doc__, **fields)
     model.registered = kind
@@ -347,11 +348,14 @@ class KindOf:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         models = [spec_model(kind, self.base) for kind in self.registry.values()]
-        branches = [model.model_json_schema() for model in models]
-        for kind, branch in zip(self.registry.values(), branches, strict=True):
-            branch["properties"]["kind"] |= {"const": kind.name}
-            branch.pop("title", None)
-        return {"anyOf": [{"enum": list(self.registry), "type": "string"}, *branches]}
+        # A schema with a name of its own stands once, in the definitions of the JSON Schema.
+        named = [
+            {**model.__pydantic_core_schema__, "ref": f"{model.__name__}:{id(model)}"}
+            for model in models
+        ]
+        names = core_schema.literal_schema(list(self.registry))
+        described: dict[str, Any] = handler(core_schema.union_schema([names, *named]))
+        return described
 
     def validate(self, value: Any) -> Spec:
         """Return the spec that `value` describes."""

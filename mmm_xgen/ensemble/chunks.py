@@ -193,10 +193,9 @@ def _plain(value: Any) -> Any:
 
 def _numbers(ds: xr.Dataset, names: Sequence[str]) -> str:
     """Return a digest of the numbers: of their bytes, or of the names of lazy arrays."""
-    arrays = (ds[name].data for name in names)
     return _digest(
         each if isinstance(each, np.ndarray) else str(getattr(each, "name", "")).encode()
-        for each in arrays
+        for each in (ds[name].data for name in names)
     )
 
 
@@ -230,22 +229,31 @@ def check_same_ensemble(path: Path, found: Mapping[str, Any], wanted: Mapping[st
     SchemaError
         The message names the differences.
     """
-    other = [words for key, words in RECORDED.items() if found.get(key) != wanted.get(key)]
+    other = {key: words for key, words in RECORDED.items() if found.get(key) != wanted.get(key)}
     if not other:
         return
     sizes = [
-        f"{key} {found.get(key)} there, {wanted.get(key)} now"
+        f"{key} {found.get(key)} there, {wanted[key]} now"
         for key in ("datasets", "chunk", "dtype", "mmm_xgen")
-        if found.get(key) != wanted.get(key) and wanted.get(key) is not None
+        if key in other and wanted.get(key) is not None
     ]
     told = f" ({', '.join(sizes)})" if sizes else ""
     raise SchemaError(
-        f"{path}: begun with {' and '.join(other)}{told}; go on with what it was begun with, "
-        "choose another path, or replace it with resume=False"
+        f"{path}: begun with {' and '.join(other.values())}{told}; go on with what it was begun "
+        "with, choose another path, or replace it with resume=False"
     )
 
 
-# Checksums ----------------------------------------------------------------------------------
+# Records and checksums ----------------------------------------------------------------------
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one if the file has none that can be read."""
+    try:
+        node = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return node if isinstance(node, dict) else {}
 
 
 def checksum(file: Path) -> int:
@@ -305,14 +313,13 @@ def write_chunks(
         If True, show progress and time left on stderr, provided that it is a terminal.
     """
     todo = [position for position in range(len(source)) if position not in done]
-    lengths = {position: source.bounds(position) for position in range(len(source))}
-    there = sum(stop - start for position, (start, stop) in lengths.items() if position in done)
+    sizes = [stop - start for start, stop in map(source.bounds, range(len(source)))]
+    there = source.datasets - sum(sizes[position] for position in todo)
     client = _active_client() if client is None else client
     bar = progress_bar("datasets", source.datasets, done=there, estimate=True, wanted=progress)
     with bar as advance:
         for position in _written(source, job, todo, client):
-            start, stop = lengths[position]
-            advance(stop - start)
+            advance(sizes[position])
 
 
 def _written(source: Source, job: Job, todo: list[int], client: Any) -> Iterator[int]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from mmm_xgen.ensemble.chunks import (
     checksum,
     damaged,
     is_whole,
+    json_object,
     labels_digest,
     source_of,
     target_folder,
@@ -106,9 +105,7 @@ def write_ensemble_frames(
     check_variables(ds, *COLUMNS, *LABELS)
     source = source_of(_in_order(ds), COLUMNS)
     if source.recipe is not None:
-        source = dataclasses.replace(
-            source, recipe=dataclasses.replace(source.recipe, names=COLUMNS)
-        )
+        source = replace(source, recipe=replace(source.recipe, names=COLUMNS))
     labels = xr.Dataset(coords={name: ds[name].variable for name in LABELS})
     # Compare only the coordinates that are written; no other and no attribute is.
     identity = {**source.identity(), "labels": labels_digest(labels.drop_attrs())}
@@ -152,8 +149,8 @@ def read_ensemble_frames(folder: PathLike) -> pd.DataFrame:
     if not source.is_dir():
         raise SchemaError(f"{folder}: no such folder")
     check_links(source)
-    record = _recorded(source)
-    if record is None:
+    record = json_object(source / RECORD)
+    if not record:
         raise SchemaError(f"{folder}: write_ensemble_frames wrote no {RECORD!r} here")
     if not is_whole(record):
         raise damaged(folder, [RECORD])
@@ -228,15 +225,6 @@ def _is_whole(folder: Path, name: str) -> bool:
     return file.is_file() and file.read_bytes() == found
 
 
-def _recorded(folder: Path) -> dict[str, Any] | None:
-    """Return the record that a folder was begun with; None if it cannot be read."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
 def _begin(
     folder: Path, source: Source, identity: dict[str, Any], *, resume: bool, named: Path
 ) -> None:
@@ -244,12 +232,12 @@ def _begin(
     _forget(folder, ".part-*", f".{Path(RECORD).stem}*", f".{Path(DATASETS).stem}*")
     if (folder / RECORD).is_file():
         check_links(folder)
-        record = _recorded(folder)
-        if resume and record is None:
+        record = json_object(folder / RECORD)
+        if resume and not record:
             raise damaged(named, [RECORD])
-        if resume and record is not None:
+        if resume:
             check_same_ensemble(named, record, identity)
-        if not resume:
+        else:
             # Remove the record last: a folder without it does not belong to any ensemble.
             _forget(folder, "part-*.parquet", f"{CHECKSUMS}/*", DATASETS)
     elif folder.is_dir() and {file.name for file in folder.iterdir()} - {DATASETS, CHECKSUMS}:
@@ -265,9 +253,9 @@ def _begin(
 
 
 def _forget(folder: Path, *patterns: str) -> None:
-    found: Iterable[Path] = (file for pattern in patterns for file in folder.glob(pattern))
-    for file in found:
-        file.unlink(missing_ok=True)
+    for pattern in patterns:
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)
 
 
 def _in_order(ds: xr.Dataset) -> xr.Dataset:

@@ -20,6 +20,7 @@ from mmm_xgen.config.paths import with_numbers
 from mmm_xgen.dataset import VARIED, as_dataset, coordinate_of, in_dataset_order, sizes_of
 from mmm_xgen.ensemble.vary import Varied, configs_at, numbers_at
 from mmm_xgen.errors import ConfigError, XgenError, XgenWarning, check_packages
+from mmm_xgen.formatting.words import listed
 from mmm_xgen.generate import sales_equation, variable_names
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.given_parameters import true_parameters
@@ -64,14 +65,9 @@ class Recipe:
     names: tuple[str, ...]
     warned: dict[str, object] = field(default_factory=dict)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
         # Do not send the record of issued warnings.
-        return Recipe._sent, (self.config, self.labels, self.seeds, self.varied, self.names)
-
-    @classmethod
-    def _sent(cls, *parts: Any) -> Recipe:
-        names = ("config", "labels", "seeds", "varied", "names")
-        return cls(**dict(zip(names, parts, strict=True)))
+        return {**vars(self), "warned": {}}
 
     def dataset(self, chunks: Chunks) -> xr.Dataset:
         """Return the datasets of the ensemble, lazy unless `chunks` is None."""
@@ -255,9 +251,8 @@ class Recipe:
         """Return name, seed and numbers of one dataset for a message."""
         numbers = numbers_at(self.varied, dataset).items()
         words = [f"{place.written} {value:.6g}" for place, value in numbers]
-        listed = ", ".join([f"seed {self.seeds[dataset]}", *words[:NAMED]])
-        more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-        return f"dataset {self.labels[dataset]} ({listed}{more})"
+        named = listed([f"seed {self.seeds[dataset]}", *words], 1 + NAMED)
+        return f"dataset {self.labels[dataset]} ({named})"
 
 
 def chunk_lengths(ds: xr.Dataset, names: Iterable[Any]) -> set[tuple[int, ...]]:

@@ -26,6 +26,7 @@ from mmm_xgen.ensemble.chunks import (
     Source,
     checksum,
     is_whole,
+    json_object,
     with_checksum,
 )
 from mmm_xgen.errors import SchemaError
@@ -109,25 +110,20 @@ def _fill(folder: Path, source: Source, dtype: str, identity: Mapping[str, Any])
         _store_coordinate(group, on_disk, stored_variable(coordinate.variable, repr(key)))
     progress = group.create_group(PROGRESS)
     chunks, variables = len(source), max(1, len(source.names))
-    options: Any = {"compressors": None, "chunk_key_encoding": KEYS}
-    progress.create_array(
-        WRITTEN,
-        shape=(chunks,),
-        chunks=(1,),
-        dtype="bool",
-        fill_value=False,
-        dimension_names=("chunk",),
-        **options,
-    )
-    progress.create_array(
-        CHECKSUM,
-        shape=(chunks, variables),
-        chunks=(1, variables),
-        dtype=CRC,
-        fill_value=0,
-        dimension_names=("chunk", "variable"),
-        **options,
-    )
+    for name, shape, dtype_of, empty in (
+        (WRITTEN, (chunks,), "bool", False),
+        (CHECKSUM, (chunks, variables), CRC, 0),
+    ):
+        progress.create_array(
+            name,
+            shape=shape,
+            chunks=(1, *shape[1:]),
+            dtype=dtype_of,
+            compressors=None,
+            fill_value=empty,
+            chunk_key_encoding=KEYS,
+            dimension_names=("chunk", "variable")[: len(shape)],
+        )
     static = sorted(set(files_in(folder)) - {RECORD})
     files = {name: _file_checksum(folder, name) for name in static}
     progress.update_attributes(with_checksum({**identity, FILES: files}))
@@ -228,10 +224,7 @@ def _as_stored(name: str, values: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 def recorded(path: Path) -> dict[str, Any] | None:
     """Return the record of a store, which may be damaged; None if it cannot be read."""
-    try:
-        record = _json_of(path / RECORD)["attributes"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    record = json_object(path / RECORD).get("attributes")
     return record if isinstance(record, dict) else None
 
 
@@ -245,10 +238,8 @@ def is_store(path: Path) -> bool:
     """Tell if `write_ensemble` created a folder, even if its record is lost."""
     if (path / PROGRESS / WRITTEN).is_dir() or (path / RECORD).exists():
         return True
-    try:
-        return bool(_json_of(path / "zarr.json")["attributes"][MARK] == PROGRESS)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
+    attributes = json_object(path / "zarr.json").get("attributes")
+    return isinstance(attributes, dict) and attributes.get(MARK) == PROGRESS
 
 
 def chunks_written(path: Path) -> set[int]:
@@ -297,7 +288,7 @@ def repair_metadata(
 def damaged_chunks(path: Path, record: Mapping[str, Any], done: Iterable[int]) -> dict[int, str]:
     """Return the first damaged file of each chunk that is marked as written."""
     names = sorted(record["variables"])
-    dims = {name: len(_json_of(path / name / "zarr.json")["shape"]) for name in names}
+    dims = {name: len(json_object(path / name / "zarr.json")["shape"]) for name in names}
 
     def fault(position: int) -> str | None:
         return next(damaged_files(path, names, dims, position), None)
@@ -338,12 +329,8 @@ def _file_checksum(folder: Path, name: str) -> int:
     """Return the checksum of a file; for JSON without its layout and consolidated metadata."""
     if not name.endswith("zarr.json"):
         return checksum(folder / name)
-    try:
-        node = _json_of(folder / name)
-    except (OSError, ValueError, RecursionError):
-        return 0
-    if isinstance(node, dict):
-        node.pop("consolidated_metadata", None)
+    node = json_object(folder / name)
+    node.pop("consolidated_metadata", None)
     return zlib.crc32(json.dumps(node, sort_keys=True).encode())
 
 
@@ -358,10 +345,6 @@ def clear_half_files(path: Path, names: Iterable[str]) -> None:
             parts = file.name.removeprefix("c.").split(".")
             if file.name != "zarr.json" and not all(part.isdecimal() for part in parts):
                 file.unlink(missing_ok=True)
-
-
-def _json_of(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal, get_args
@@ -143,17 +144,16 @@ def _probed(
     config: MMMDataConfig, written: Mapping[str, Any]
 ) -> tuple[MMMDataConfig, dict[str, Place]]:
     """Return the configuration with a trial value at every path, and the places of the paths."""
-    probes = [
+    middle, other = (
         {path: _probe(distribution, path, share) for path, distribution in written.items()}
         for share in (0.5, OTHER_SHARE)
-    ]
+    )
     try:
-        return with_overrides_at(config, probes[0])
-    except ConfigError as error:
-        try:
-            return with_overrides_at(config, probes[1])
-        except ConfigError:
-            raise error from None
+        return with_overrides_at(config, middle)
+    except ConfigError:
+        with suppress(ConfigError):
+            return with_overrides_at(config, other)
+        raise
 
 
 def _probe(distribution: Any, path: str, share: float) -> float | int:
@@ -205,12 +205,9 @@ def _values(
     config: MMMDataConfig, distributions: Mapping[Place, Any], n: int, sampling: Sampling
 ) -> dict[Place, NDArray[Any]]:
     """Return the values of every place, dims (dataset,)."""
-    drawn = [place for place, each in distributions.items() if not is_list_of_numbers(each)]
-    axes = {
-        place: listed_values(each, place.written)
-        for place, each in distributions.items()
-        if place not in drawn
-    }
+    listed = {place: each for place, each in distributions.items() if is_list_of_numbers(each)}
+    drawn = [place for place in distributions if place not in listed]
+    axes = {place: listed_values(each, place.written) for place, each in listed.items()}
     values: dict[Place, FloatArray] = {}
     if sampling == "grid" and drawn:
         levels = _levels(n // prod(map(len, axes.values())), len(drawn)) or 1
@@ -232,15 +229,11 @@ def _values(
 
 def _typed(config: MMMDataConfig, place: Place, values: FloatArray) -> NDArray[Any]:
     """Return the values as whole numbers if the configuration holds whole numbers."""
-    wrong = ~np.isfinite(values)
     is_whole = _is_whole(config, place)
-    if is_whole:
-        wrong |= values != np.round(values)
-        allowed = "a whole number"
-    else:
-        allowed = "a finite number"
+    wrong = ~np.isfinite(values) | (is_whole & (values != np.round(values)))
     if wrong.any():
         dataset = int(np.argmax(wrong))
+        allowed = "a whole number" if is_whole else "a finite number"
         raise ConfigError(
             f"found {values[dataset]:g} for dataset {dataset}, allowed: {allowed}",
             path=place.written,

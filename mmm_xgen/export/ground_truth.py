@@ -23,6 +23,7 @@ ITEMS = {
     "channel_contribution": "channels",
     "control_contribution": "controls",
     "interaction_contribution": "interactions",
+    "mediator_contribution": "mediators",
 }
 BASELINE = {
     "intercept_contribution": "intercept",

@@ -167,11 +167,10 @@ def _tidy(values: xr.DataArray, name: str) -> xr.DataArray:
 
 def _components(ds: xr.Dataset) -> dict[str, str | int]:
     """Names and settings of the components that all channels share."""
-    coordinates = ["adstock_kind", "saturation_kind", "l_max", "normalize"]
-    if "adstock_type" in ds.coords:
-        coordinates.append("adstock_type")
-    check_variables(ds, "adstock_kind", "saturation_kind", "l_max", "normalize")
-    for name in coordinates:
+    needed = ("adstock_kind", "saturation_kind", "l_max", "normalize")
+    check_variables(ds, *needed)
+    has_type = "adstock_type" in ds.coords
+    for name in (*needed, "adstock_type") if has_type else needed:
         found = list(dict.fromkeys(map(str, ds[name].values)))
         if len(found) != 1:
             raise ConfigError(
@@ -179,15 +178,13 @@ def _components(ds: xr.Dataset) -> dict[str, str | int]:
                 "channels, as a PyMC-Marketing model has one adstock and one saturation; build a "
                 "model for ds.sel(channel=...) of each, or generate with one"
             )
-    adstock = str(ds["adstock_kind"].values[0])
-    weibull = str(ds["adstock_type"].values[0]) if "adstock_type" in ds.coords else ""
-    saturation = str(ds["saturation_kind"].values[0])
+    weibull = str(ds["adstock_type"].values[0]) if has_type else ""
     return {
-        "adstock": _component(ADSTOCKS, adstock, weibull),
+        "adstock": _component(ADSTOCKS, str(ds["adstock_kind"].values[0]), weibull),
         "l_max": int(ds["l_max"].values[0]),
         "normalize": int(ds["normalize"].values[0]),
         "adstock_first": int(ds.attrs.get("adstock_first", 1)),
-        "saturation": _component(SATURATIONS, saturation),
+        "saturation": _component(SATURATIONS, str(ds["saturation_kind"].values[0])),
     }
 
 

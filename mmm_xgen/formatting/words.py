@@ -1,4 +1,4 @@
-"""Counts, lists and periods in words."""
+"""Counts and lists in words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
-
-PERIODS = {"D": "day", "W": "week", "MS": "month", "QS": "quarter", "YS": "year"}
 
 
 def count(number: int, noun: str) -> str:
@@ -43,14 +41,3 @@ def first_to_last(dates: Sequence[object] | NDArray[Any]) -> str:
     ('2024-01-01 to 2024-01-08', '2024-01-01')
     """
     return " to ".join(dict.fromkeys(str(dates[end])[:10] for end in (0, -1)))
-
-
-def period_word(freq: object) -> str:
-    """Word for one period of a frequency.
-
-    Examples
-    --------
-    >>> period_word("W-SUN"), period_word("MS"), period_word("")
-    ('week', 'month', 'period')
-    """
-    return PERIODS.get(str(freq).split("-")[0], "period")

@@ -37,12 +37,11 @@ def check_faults(panel: Panel) -> None:
         _refuse(panel, panel.repeated_rows, date, _repetition(panel, panel.repeated_rows[0]))
     _check_hole(panel)
     for fault in panel.cell_faults:
-        if fault.code != "negative-control":
-            row, column = fault.rows[0], panel.table.names[panel.variables[fault.position].place]
-            place = str(panel.dates[row])[:10]
-            place += f", geo {panel.geos[row]!r}" if len(panel.geo_labels) > 1 else ""
-            place = "" if place in panel.table.row(row) else place
-            _refuse(panel, fault.rows, column, _found(panel, fault), place)
+        row, column = fault.rows[0], panel.table.names[panel.variables[fault.position].place]
+        place = str(panel.dates[row])[:10]
+        place += f", geo {panel.geos[row]!r}" if len(panel.geo_labels) > 1 else ""
+        place = "" if place in panel.table.row(row) else place
+        _refuse(panel, fault.rows, column, _found(panel, fault), place)
 
 
 def _refuse(panel: Panel, rows: IntArray, column: str, message: str, place: str = "") -> NoReturn:

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmm_xgen.kernels.calendar import ANCHORS, Dates, frequency_code
+from mmm_xgen.kernels.calendar import ANCHORS, WEEKLY, Dates, frequency_code
 
-WEEKLY = tuple(f"W-{day}" for day in ANCHORS)
 # Frequencies that datasets are generated in, then others that data come in.
 GENERATED = ("D", *WEEKLY, "MS")
 REGULAR = (*GENERATED, "QS", "YS", "ME", "QE", "YE", "B")

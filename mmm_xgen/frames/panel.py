@@ -83,7 +83,8 @@ class Panel:
     mapping : SpendPlanConfig
         Columns of the dates and geos, and of the channel's name in a long table.
     strict : bool
-        True if booleans are not numbers, and dates have neither a time zone nor a time of day.
+        True if booleans are not numbers, and dates have neither a time
+        zone nor a time of day.
     labels : tuple of str
         Every column of a frame, or channel and control of a Dataset, repetitions included.
     absent : tuple of str
@@ -284,7 +285,6 @@ class Panel:
             ("missing-values", self.missing, "are missing"),
             ("infinite-values", np.isinf(self.cells), "are infinite"),
             ("negative-values", negative & ~is_control, "are negative"),
-            ("negative-control", negative & is_control, "are negative"),
         )
         return [
             CellFault(code, position, np.flatnonzero(cells[:, position]), what)

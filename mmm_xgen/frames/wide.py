@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,8 +39,7 @@ def to_frame(ds: xr.Dataset) -> pd.DataFrame:
     ------
     SchemaError
         If a variable or coordinate is missing or has other dims, a date, geo or column comes
-        twice, a number is missing or infinite, or sales or spend are negative. It names the first
-        such cell.
+        twice, or a number is missing, infinite or negative. It names the first such cell.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def _flat(ds: xr.Dataset, leading: tuple[str, ...]) -> pd.DataFrame:
     keys = {**leads, "date": dates[by_date], "geo": geos[by_geo]}
     # (column, row), the layout of a pandas block.
     block = np.concatenate(list(_by_column(sorted_ds, leading)), dtype=np.float64)
-    _check_bad_number(block, columns, keys, n_controls=ds.sizes["control"])
+    _check_bad_number(block, columns, keys)
     frame = pd.DataFrame(block.reshape(len(columns), -1).T, columns=columns, copy=False)
     for position, (name, labels) in enumerate(keys.items()):
         shape = [len(labels) if name == other else 1 for other in keys]
@@ -145,30 +145,23 @@ def _check_twice(noun: str, labels: NDArray[np.generic]) -> None:
 
 
 def _check_bad_number(
-    block: FloatArray,
-    columns: list[str],
-    keys: dict[str, NDArray[np.generic]],
-    *,
-    n_controls: int,
+    block: FloatArray, columns: list[str], keys: dict[str, NDArray[np.generic]]
 ) -> None:
-    # A NaN fails the comparison too. Controls are the last columns and may be below 0.
-    bad = ~((block >= 0) & (block < np.inf))
-    bad[len(columns) - n_controls :] = ~np.isfinite(block[len(columns) - n_controls :])
+    # Only controls may be negative. One pass that a NaN fails too.
+    least = np.array([-np.inf if re.match(r"c\d", name) else 0.0 for name in columns])
+    bad = ~((block >= least.reshape(-1, *[1] * (block.ndim - 1))) & (np.abs(block) < np.inf))
     if not bad.any():
         return
     column, *cell = (int(position[0]) for position in np.nonzero(bad))
     value = block[(column, *cell)]
-    is_control = column >= len(columns) - n_controls
-    wrong, allowed = "an infinite or negative number", "finite numbers at least 0"
-    if is_control:
-        wrong, allowed = "an infinite number", "finite numbers"
-    fault = "a missing value" if np.isnan(value) else wrong
+    fault = "a missing value" if np.isnan(value) else "an infinite or negative number"
     faulty = bad.reshape(len(columns), -1).any(axis=-1)
     names = [columns[position] for position in np.flatnonzero(faulty)]
     found = {name: str(labels[at]) for (name, labels), at in zip(keys.items(), cell, strict=True)}
     within = f"dataset {found['dataset']}, " if "dataset" in found else ""
     raise SchemaError(
         f"{fault} ({value:g}) in column {columns[column]!r} at {within}date {found['date'][:10]}, "
-        f"geo {found['geo']!r}; allowed: {allowed} ({int(bad.sum())} faulty "
+        f"geo {found['geo']!r}; allowed: finite numbers, at least 0 in y and spend "
+        f"({int(bad.sum())} faulty "
         f"{'cell' if bad.sum() == 1 else 'cells'} in {', '.join(names)})"
     )

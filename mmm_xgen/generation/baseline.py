@@ -91,8 +91,8 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
     if without_price.any():
         position = int(np.argmax(without_price))
         raise ConfigError(
-            f"found a value of {config.control_names[position]!r} that is not above 0, allowed: "
-            "above 0 with an elasticity; choose a pattern without zeros, or gamma_control",
+            f"found a value of 0 or less of {config.control_names[position]!r}, allowed: above 0 "
+            "with an elasticity; choose a pattern without zeros, or gamma_control",
             path=f"control_variables.{position}.elasticity",
         )
     base = truth["intercept_contribution"][..., None, :, None]

@@ -67,15 +67,40 @@ class Batch:
         return np.array([read(each) for each in regions], dtype=float)
 
     def streams(self, *path: str) -> Iterator[np.random.Generator]:
-        """Random stream of a named place, dataset by dataset: draw before you go on to the next."""
-        return streams(self.seeds, *path)
+        """Random stream of a named place, dataset by dataset."""
+        return streams(self.seeds, [path])
 
-    def normal(self, shape: tuple[int, ...], *path: str) -> FloatArray:
-        """Return standard normal draws of a named place, dims (dataset, *shape)."""
-        draws = np.empty((len(self), *shape))
-        for rng, row in zip(self.streams(*path), draws, strict=True):
-            rng.standard_normal(out=row)
-        return draws
+    def draws(
+        self,
+        places: Sequence[tuple[str, ...]],
+        shape: tuple[int, ...],
+        *,
+        shared: Sequence[bool] | None = None,
+        uniform: bool = False,
+    ) -> FloatArray:
+        """Return standard normal draws of named places, dims (dataset, place, *shape).
+
+        Parameters
+        ----------
+        places : sequence of tuple of str
+            Path of the stream of each place, such as ``("spend", "TV")``.
+        shape : tuple of int
+            Shape of the draws of one place in one dataset.
+        shared : sequence of bool, optional
+            Places where all geos, the first axis of `shape`, have the same draws.
+        uniform : bool, default False
+            Draw uniform numbers between 0 and 1 instead.
+        """
+        drawn = np.empty((len(self), len(places), *shape))
+        rngs, rows = streams(self.seeds, places), drawn.reshape(len(self) * len(places), *shape)
+        is_shared = list(shared or [False] * len(places)) * len(self)
+        for rng, row, same in zip(rngs, rows, is_shared, strict=True):
+            draw = rng.random if uniform else rng.standard_normal
+            if same:
+                row[:] = draw(shape[1:])
+            else:
+                draw(out=row)
+        return drawn
 
     def warn(self, kind: str, where: NDArray[np.bool_], say: Callable[[int], str] | str) -> None:
         """Warn about some datasets; in an ensemble once per kind, with the number of datasets.

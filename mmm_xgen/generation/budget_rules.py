@@ -46,9 +46,8 @@ def apply_budget_rules(batch: Batch, plan: FloatArray, demand: FloatArray) -> Fl
         positions = range(len(rules))[index] if isinstance(index, slice) else index
         datasets, names = len(demand), batch.shared.channel_names
         shape = (datasets, len(positions), *demand.shape[1:])
-        normal = np.empty(shape)
-        for row, position in enumerate(positions):
-            normal[:, row] = batch.normal(demand.shape[1:], "budget-rule", names[position])
+        places = [("budget-rule", names[position]) for position in positions]
+        normal = batch.draws(places, demand.shape[1:])
         rows = (datasets * len(positions), *demand.shape[1:])
         seen = np.broadcast_to(demand[:, None], shape).reshape(rows)
         parameters = numbers_of_kind(batch, attrgetter("budget_rule"), positions)

@@ -43,7 +43,7 @@ def draw_demand(
     array, dims (dataset, geo, date)
     """
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
-    normal = batch.normal((n_geos + 1, calendar.n_periods), "demand")
+    normal = batch.draws([("demand",)], (n_geos + 1, calendar.n_periods))[:, 0]
     kept = _numbers(batch, "persistence")[:, None, None]
     series = autoregressive(normal, kept)
     shared = _numbers(batch, "shared")[:, None, None]
@@ -87,7 +87,7 @@ def draw_indicators(batch: Batch, demand: FloatArray) -> FloatArray:
     values = np.empty((len(batch), len(items), *demand.shape[1:]))
     for position, item in enumerate(items):
         name = coordinate_label(item.name, "c", 0)
-        normal = batch.normal(demand.shape[1:], "indicator", name)
+        normal = batch.draws([("indicator", name)], demand.shape[1:])[:, 0]
         own = [config.indicators[position] for config in batch.configs]
         numbers = np.array([(each.level, each.loading, each.reliability) for each in own])
         level, loading, reliability = numbers.T[..., None, None]

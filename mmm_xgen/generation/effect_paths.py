@@ -39,12 +39,11 @@ def effect_paths(batch: Batch, spend: FloatArray) -> FloatArray | None:
         kind, settings = key
         positions = range(len(specs))[index] if isinstance(index, slice) else index
         shape = (datasets, len(positions), n_geos, n_dates)
-        normal = np.empty(shape)
-        for row, position in enumerate(positions):
-            # Row 0 is for all geos together, so the paths of geos do not move with their number.
-            drawn = batch.normal((n_geos + 1, n_dates), "effect-path", names[position])
-            shared = specs[position].shared  # type: ignore[union-attr]
-            normal[:, row] = drawn[:, :1] if shared else drawn[:, 1:]
+        # Row 0 is for all geos together, so the paths of geos do not move with their number.
+        places = [("effect-path", names[position]) for position in positions]
+        drawn = batch.draws(places, (n_geos + 1, n_dates))
+        shared = np.array([specs[position].shared for position in positions])  # type: ignore[union-attr]
+        normal = np.where(shared[:, None, None], drawn[:, :, :1], drawn[:, :, 1:])
         mean = spend[:, index].mean(axis=-1, keepdims=True)
         level = np.divide(spend[:, index], mean, out=np.zeros(shape), where=mean > 0)
         rows = (datasets * len(positions), n_geos, n_dates)

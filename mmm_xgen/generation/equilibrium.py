@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,21 +124,37 @@ def settle(
         made = respond_to(spend, world, history)
         return Equilibrium(made, history, factor, sales_plan, noise)
 
+    def gap(found: Equilibrium) -> FloatArray:
+        return factor_for_roas(batch, world, found.made, history, fixed) - found.factor
+
+    return _agreed(answered, gap, factor)
+
+
+def _agreed(
+    answered: Callable[[FloatArray], Equilibrium],
+    gap_of: Callable[[Equilibrium], FloatArray],
+    factor: FloatArray,
+) -> Equilibrium:
+    """Return the equilibrium whose factors have no gap, by Broyden's method.
+
+    Raises
+    ------
+    ConfigError
+        If the factors do not settle.
+    """
     found = answered(factor)
-    inverse = -np.broadcast_to(np.eye(factor.shape[-1]), (*factor.shape, factor.shape[-1])).copy()
-    gap = factor_for_roas(batch, world, found.made, history, fixed) - factor
+    gap = gap_of(found)
+    factor = np.broadcast_to(factor, gap.shape)
+    inverse = -np.broadcast_to(np.eye(gap.shape[-1]), (*gap.shape, gap.shape[-1])).copy()
     for _ in range(MOST_ROUNDS):
-        if np.all(np.abs(gap) <= AGREEMENT * np.maximum(np.abs(factor), 1e-300)):
+        if np.all(np.abs(gap) <= AGREEMENT * np.abs(factor)):
             return found
-        if gap.shape != factor.shape:
-            factor = np.broadcast_to(factor, gap.shape)
-            inverse = np.broadcast_to(inverse, (*gap.shape, gap.shape[-1])).copy()
         step = -np.einsum("dij,dj->di", inverse, gap)
         factor = factor + step
         found = answered(factor)
-        new_gap = factor_for_roas(batch, world, found.made, history, fixed) - factor
+        new_gap = gap_of(found)
         change = np.einsum("dij,dj->di", inverse, new_gap - gap)
-        size = np.einsum("di,dij,dj->d", step, inverse, new_gap - gap)[:, None, None]
+        size = np.einsum("di,di->d", step, change)[:, None, None]
         row = np.einsum("di,dij->dj", step, inverse)[:, None]
         rise = (step - change)[..., None] * row
         inverse += np.divide(rise, size, out=np.zeros_like(rise), where=size != 0)

@@ -134,7 +134,7 @@ def answered_spend(
     target = _by_date(market.sales_plan * market.revenue)
     earned = np.zeros((len(plan), *shape[:-2], shape[-1]), dtype=dtype)
     spend = np.zeros(known.shape, dtype=dtype)
-    respond = _Response(market.world, n_dates, shape, dtype)
+    media_at = _Response(market.world, n_dates, shape, dtype)
     for date in range(n_dates):
         at = date - n_past
         wanted = np.zeros(shape, dtype=dtype)
@@ -153,9 +153,10 @@ def answered_spend(
                     **rule.parameters,
                     **rule.settings,
                 )
-        spend[date] = respond.to(date, wanted, known[date], is_known[date])
+        spend[date] = media_at.answer(date, wanted, known[date], is_known[date])
+        made = media_at.sales(date, at)
         if at >= 0:
-            mu = market.baseline[..., at] + respond.sales(date, at)
+            mu = market.baseline[..., at] + made
             noise = market.noise[..., at]
             sales = mu * (1 + noise) if market.is_relative else mu + noise
             least = LEAST_SALES * market.sales_plan[..., at]
@@ -183,8 +184,11 @@ class _Response:
         # What adstock acts on, and the curves.
         self.entered = np.zeros((n_dates, *shape), dtype=dtype)
         self.curves = np.zeros((n_dates, *shape), dtype=dtype)
+        # The same with the path of the effect, and the mediators of the last date.
+        self.responses = np.zeros((n_dates, *shape), dtype=dtype)
+        self.mediators: FloatArray | float = 0.0
 
-    def to(
+    def answer(
         self, date: int, wanted: FloatArray, known: FloatArray, is_known: NDArray[np.bool_]
     ) -> FloatArray:
         """Return the spend of a date, and keep the response to it."""
@@ -224,14 +228,26 @@ class _Response:
 
     def sales(self, date: int, at: int) -> FloatArray:
         """Return the sales that all media make on a date, dims (..., geo)."""
-        curve = self.curves[date]
-        path = self.world.effect_path
-        response = curve if path is None else curve * path[..., at]
+        world, curve = self.world, self.curves[date]
+        path = world.effect_path
+        # Before the first date of the window, the path has its first value.
+        response = curve if path is None else curve * path[..., max(at, 0)]
+        self.responses[date] = response
+        if world.pull_forward is not None:
+            weights = _by_date(world.pull_forward.weights)[: date + 1]
+            recent = self.responses[date + 1 - len(weights) : date + 1][::-1]
+            response = np.einsum("l...,l...->...", weights, recent)
         total = (response * self.amplitude).sum(axis=-2)
-        if self.world.interactions is not None:
-            pairs = self.world.interactions
+        if world.interactions is not None:
+            pairs = world.interactions
             both = curve[..., list(pairs.first), :] * curve[..., list(pairs.second), :]
             total = total + (both * pairs.strength.swapaxes(-1, -2)).sum(axis=-2)
+        if world.mediators is not None:
+            kept = world.mediators.persistence[..., None]
+            added = np.einsum("...mc,...cg->...mg", world.mediators.loading, curve)
+            self.mediators = kept * self.mediators + (1 - kept) * added
+            effect = world.mediators.effect.swapaxes(-1, -2)
+            total = total + (self.mediators * effect).sum(axis=-2)
         return np.asarray(total)
 
 

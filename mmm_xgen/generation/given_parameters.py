@@ -11,7 +11,7 @@ from mmm_xgen.dataset import labels_of
 from mmm_xgen.errors import AlignmentError, nearest
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.parameters import Parameters, draw_baseline, draw_media
-from mmm_xgen.kernels.domain import NON_NEGATIVE, FloatArray
+from mmm_xgen.kernels.domain import REAL, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.response import amplitude_names
 from mmm_xgen.schema import VARIABLES, check_dataset, describe
@@ -164,7 +164,7 @@ def _forget_population(merged: Parameters, channel: int) -> None:
 
 
 def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
-    for name in ("effect", "base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
+    for name in ("base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
         values = merged[name][~np.isnan(merged[name])]
         if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
             raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
@@ -173,8 +173,10 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
             amplitude = getattr(spec.registered, "amplitude_name", "")
             for name, parameter in spec.registered.shown.items():
                 values = merged[prefix + name][..., channel]
-                # A placebo has an amplitude of 0.
-                domain = NON_NEGATIVE if name == amplitude else parameter.domain
+                # A placebo has an amplitude of 0, a channel that costs sales one below 0.
+                domain = REAL if name == amplitude else parameter.domain
+                if name == getattr(spec.registered, "over_amplitude", ""):
+                    values = np.abs(values)
                 if not domain.contains(values):
                     raise AlignmentError(
                         f"params[{prefix + name!r}] of channel "

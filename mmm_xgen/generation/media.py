@@ -11,7 +11,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.generation.parameters import Parameters, fold_population
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, scaled_curves
-from mmm_xgen.world import Funnels, Interactions, World
+from mmm_xgen.world import Funnels, Interactions, Mediators, PullForward, World
 
 
 def true_media(config: MMMDataConfig, truth: Parameters) -> Media:
@@ -58,6 +58,13 @@ def true_world(config: MMMDataConfig, truth: Parameters, effect_path: FloatArray
             strength=truth["interaction_strength"],
         )
         world = replace(world, interactions=interactions)
+    pulls = [channel.pull_forward for channel in config.channels]
+    if any(pulls):
+        periods = tuple(0 if each is None else each.periods for each in pulls)
+        world = replace(world, pull_forward=PullForward(periods, truth["pull_forward_share"]))
+    if config.mediators:
+        numbers = (truth[f"mediator_{name}"] for name in ("loading", "persistence", "effect"))
+        world = replace(world, mediators=Mediators(*numbers))
     return world
 
 

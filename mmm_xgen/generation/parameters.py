@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.channel import ControlConfig
 from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
@@ -46,7 +47,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     sizes = _sizes(batch)
     scale = sizes["geo_scale"]
     sd = _variation(batch, "baseline_variation")
-    shift = _shift(batch, sd, (scale.shape[-1], BASELINE_COLUMNS), "baseline")
+    shift = _shift(batch, sd, (scale.shape[-1], BASELINE_COLUMNS))
     if base is None:
         rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
         base = rate * scale * np.exp(shift[..., 0])
@@ -78,11 +79,11 @@ def _variation(batch: Batch, factor: str) -> FloatArray:
     return batch.each_region(lambda regions: regions.variation(factor))
 
 
-def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int], *path: str) -> FloatArray:
+def _shift(batch: Batch, sd: FloatArray, shape: tuple[int, int]) -> FloatArray:
     """Return normal draws times their sd, dims (dataset, *shape), or zeros if all are 0."""
     if not sd.any():
         return np.zeros((1, *shape))
-    return sd[:, None, None] * batch.normal(shape, *path)
+    return sd[:, None, None] * batch.draws([("baseline",)], shape)[:, 0]
 
 
 def _trend_parameter(regions: RegionConfig, name: str) -> float:
@@ -114,8 +115,7 @@ def _yearly(batch: Batch, size: FloatArray, phase: FloatArray) -> FloatArray:
     start = batch.each_region(lambda regions: regions.seasonal_phase)[:, None]
     turns = np.zeros((1, modes))
     if modes > 1:
-        rows = [rng.random(modes) for rng in batch.streams("seasonality")]
-        turns = 2 * np.pi * np.array(rows)
+        turns = 2 * np.pi * batch.draws([("seasonality",)], (modes,), uniform=True)[:, 0]
         turns[:, 0] = 0
     angle = 2 * np.pi * harmonic * PEAK_DAY / DAYS_IN_YEAR + harmonic * start
     weight = 0.5 ** (harmonic - 1.0)
@@ -159,13 +159,14 @@ def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
         return batch.each(
             lambda config: (
                 [read(each) or 0.0 for each in config.control_variables]
-                + [0.0] * len(config.indicators)
+                + [0.0] * (len(config.indicators) + len(config.observed))
             )
         )
 
     shared = batch.shared
     elastic = np.array([each.elasticity is not None for each in shared.control_variables], bool)
-    elastic = np.append(elastic, np.zeros(len(shared.indicators), bool))
+    others = len(shared.indicators) + len(shared.observed)
+    elastic = np.append(elastic, np.zeros(others, bool))
     gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
     elasticity = of_controls(lambda control: control.elasticity)[:, None]
     everywhere = np.ones_like(geo_scale)[..., None]
@@ -185,7 +186,32 @@ def _connections(batch: Batch, base: FloatArray) -> Parameters:
         found["funnel_strength"] = funnels[:, None] * np.ones_like(base)[..., None]
     if batch.shared.interactions:
         found["interaction_strength"] = pairs[:, None] * base[..., None]
-    return found
+    if any(channel.pull_forward for channel in batch.shared.channels):
+        pulls = batch.each(
+            lambda config: [
+                each.pull_forward.share if each.pull_forward else 0.0 for each in config.channels
+            ]
+        )
+        found["pull_forward_share"] = pulls[:, None] * np.ones_like(base)[..., None]
+    return found | (_mediators(batch, base) if batch.shared.mediators else {})
+
+
+def _mediators(batch: Batch, base: FloatArray) -> Parameters:
+    """Return loadings, persistence and effects of the mediators."""
+    names = batch.shared.channel_names
+    loading = np.zeros((len(batch.configs), len(batch.shared.mediators), len(names)))
+    for dataset, config in enumerate(batch.configs):
+        for row, mediator in enumerate(config.mediators):
+            for parent, rise in mediator.parents.items():
+                loading[dataset, row, channel_position(parent, names)] = rise
+    effect = batch.each(lambda config: [each.effect for each in config.mediators])
+    return {
+        "mediator_loading": loading,
+        "mediator_persistence": batch.each(
+            lambda config: [each.persistence for each in config.mediators]
+        ),
+        "mediator_effect": effect[:, None] * base[..., None],
+    }
 
 
 def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
@@ -258,11 +284,7 @@ def _media_draws(batch: Batch, geos: int, *, any_varies: bool) -> FloatArray:
     names = batch.shared.channel_names
     if not any_varies:
         return np.zeros((1, len(names), geos, CHANNEL_COLUMNS))
-    normal = np.empty((len(batch), len(names), geos, CHANNEL_COLUMNS))
-    for position, name in enumerate(names):
-        for rng, row in zip(batch.streams("parameters", name), normal[:, position], strict=True):
-            rng.standard_normal(out=row)
-    return normal
+    return batch.draws([("parameters", name) for name in names], (geos, CHANNEL_COLUMNS))
 
 
 def _adstock_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> Parameters:
@@ -358,7 +380,7 @@ def fold_population(truth: Parameters, factor: FloatArray, kinds: tuple[str, ...
     kinds : tuple of str, one per channel
         Kinds of saturation.
     """
-    shift = POSITIVE.to_link(factor)
+    shift = POSITIVE.to_link(np.abs(factor))
     effect = np.array(np.broadcast_arrays(truth["effect_mean"] + shift, truth["effect_sd"]))
     folded: Parameters = {"effect_mean": effect[0], "effect_sd": effect[1]}
     for name in dict.fromkeys(kinds):

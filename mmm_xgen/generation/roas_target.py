@@ -41,7 +41,7 @@ def factor_for_roas(
     Returns
     -------
     array, dims (dataset, channel)
-        1 if a channel has no target, or if its effect is given.
+        1 if a channel has no target, or if its effect is given; -1 if its effect is negative.
 
     Raises
     ------
@@ -52,10 +52,11 @@ def factor_for_roas(
     target = batch.each(
         lambda config: [np.nan if each.roas is None else each.roas for each in config.channels]
     )
-    target[:, fixed] = np.nan
+    sign = batch.each(lambda config: [each.sign for each in config.channels])
+    target[:, fixed], sign[:, fixed] = np.nan, 1.0
     solved = ~np.isnan(target[0])
     if not solved.any():
-        return np.ones_like(target)
+        return sign
     total_spend = made.spend.sum(axis=(2, 3))
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None]
     amplitude = world.media.amplitude.swapaxes(1, 2)
@@ -71,11 +72,11 @@ def factor_for_roas(
             path=_path_of(batch, channel),
         )
     if not world.is_connected:
-        return np.where(solved, target * total_spend / np.where(solved, incremental, 1), 1.0)
+        return np.where(solved, target * total_spend / np.where(solved, incremental, 1), sign)
     lost, others = _lost_without_each(world, made, history)
     lost, others = lost * revenue[..., None], others * revenue
     wanted = target * total_spend - others
-    factor = _solved(lost, wanted, solved)
+    factor = _solved(lost, wanted, solved, sign)
     below = solved & (np.sign(factor) != np.sign(target)) & (target != 0)
     for dataset, channel in np.argwhere(below)[:1].tolist():
         raise ConfigError(
@@ -125,13 +126,15 @@ def _lost_without_each(
     return np.stack(lost, axis=-2), np.stack(others, axis=-1)
 
 
-def _solved(lost: FloatArray, wanted: FloatArray, solved: NDArray[np.bool_]) -> FloatArray:
+def _solved(
+    lost: FloatArray, wanted: FloatArray, solved: NDArray[np.bool_], sign: FloatArray
+) -> FloatArray:
     """Return the factors of the channels with a target; the others keep their effect."""
     datasets = max(len(lost), len(wanted))
     lost = np.broadcast_to(lost, (datasets, *lost.shape[1:]))
     wanted = np.broadcast_to(wanted, (datasets, *wanted.shape[1:]))
     free, kept = np.flatnonzero(solved), np.flatnonzero(~solved)
-    rest = wanted[:, free] - lost[:, free][:, :, kept].sum(axis=-1)
-    factor = np.ones(wanted.shape)
+    factor = np.array(np.broadcast_to(sign, wanted.shape))
+    rest = wanted[:, free] - (lost[:, free][:, :, kept] * factor[:, None, kept]).sum(axis=-1)
     factor[:, free] = np.linalg.solve(lost[:, free][:, :, free], rest[..., None])[..., 0]
     return factor

@@ -18,6 +18,8 @@ from mmm_xgen.generation.budget_rules import apply_budget_rules, rules_of
 from mmm_xgen.generation.demand import draw_demand, draw_indicators, drivers_of
 from mmm_xgen.generation.experiments import apply_experiments
 from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.generation.spend_correlation import campaign_mixing
+from mmm_xgen.generation.synchronised_flights import common_draws, synchronised_dates
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
@@ -70,6 +72,10 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         demand = draw_demand(batch, config.demand, calendar, drivers, n_geos)
         inside = demand[..., calendar.burn_in :]
         value = np.concatenate([value, draw_indicators(batch, inside)], axis=1)
+    if config.observed:
+        # What they show is known after media: `with_observed` fills them in.
+        unknown = np.zeros((len(value), len(config.observed), *value.shape[2:]))
+        value = np.concatenate([value, unknown], axis=1)
     if plan is not None:
         history, spent, value = given_spend(plan, config, value)
         # The configured base spend is not true of a plan.
@@ -126,8 +132,18 @@ def draw_spend(batch: Batch, base_spend: FloatArray) -> FloatArray:
         Spend in currency per period, burn-in included.
     """
     calendar = batch.shared.calendar
-    names = batch.shared.channel_names
-    spend = _noise(batch, names, calendar, (len(names), base_spend.shape[1]))
+    channels, names = batch.shared.channels, batch.shared.channel_names
+    # An impossible correlation is refused before anything is drawn.
+    mix = campaign_mixing(batch)
+    normal = batch.draws(
+        [("spend", name) for name in names],
+        (base_spend.shape[1], noise_draws(calendar)),
+        shared=[channel.shared for channel in channels],
+    )
+    if mix is not None:
+        mix(normal)
+    volatility = batch.each(lambda config: [each.spend_volatility for each in config.channels])
+    spend = campaign_noise(normal, volatility[..., None, None], calendar)
     _multiply_by_level(spend, batch, _channels, ("spend-pattern", names), calendar)
     spend *= base_spend.swapaxes(1, 2)[..., None]
     return spend
@@ -139,21 +155,6 @@ def _channels(config: MMMDataConfig) -> Items:
 
 def _controls(config: MMMDataConfig) -> Items:
     return config.control_variables
-
-
-def _noise(
-    batch: Batch, names: list[str], calendar: Calendar, shape: tuple[int, int]
-) -> FloatArray:
-    normal = np.empty((len(batch), *shape, noise_draws(calendar)))
-    for position, name in enumerate(names):
-        shared = batch.shared.channels[position].shared
-        for rng, draws in zip(batch.streams("spend", name), normal[:, position], strict=True):
-            if shared:
-                draws[...] = rng.standard_normal(draws.shape[-1])
-            else:
-                rng.standard_normal(out=draws)
-    volatility = batch.each(lambda config: [each.spend_volatility for each in config.channels])
-    return campaign_noise(normal, volatility[..., None, None], calendar)
 
 
 def draw_controls(batch: Batch, n_geos: int) -> tuple[FloatArray, FloatArray]:
@@ -173,10 +174,8 @@ def draw_controls(batch: Batch, n_geos: int) -> tuple[FloatArray, FloatArray]:
     if not names:
         return values, values
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
-    normal = np.empty((len(batch), len(names), n_geos + 1, calendar.n_periods))
-    for position, name in enumerate(names):
-        for rng, draws in zip(batch.streams("control", name), normal[:, position], strict=True):
-            rng.standard_normal(out=draws)
+    places = [("control", name) for name in names]
+    normal = batch.draws(places, (n_geos + 1, calendar.n_periods))
 
     def of_controls(read: Callable[[ControlConfig], float]) -> FloatArray:
         numbers = batch.each(lambda config: [read(each) for each in config.control_variables])
@@ -209,38 +208,32 @@ def _multiply_by_level(
     """
     items = items_of(batch.shared)
     place, names = places
+    together = synchronised_dates(batch, calendar) if place == "spend-pattern" else None
     keys = [(item.pattern.registered, tuple(item.pattern.settings.values())) for item in items]
     for (kind, _), index in members(keys):
         positions = range(len(items))[index] if isinstance(index, slice) else index
         own = {names[position]: items[position].shared for position in positions}
-        shape = (len(batch), len(own), values.shape[2])
         if kind.by_geo:
+            shape = (len(batch), len(own), values.shape[2])
             level = _level_by_geo(kind, batch, own, place, calendar, shape)
         else:
             specs = [
                 [items_of(config)[position].pattern for position in positions]
                 for config in batch.configs
             ]
-            uniform = _uniform(batch, own, place, calendar, shape) if kind.random else None
+            uniform = None
+            if kind.random:
+                uniform = batch.draws(
+                    [(place, name) for name in own],
+                    (values.shape[2], switch_draws(calendar)),
+                    shared=list(own.values()),
+                    uniform=True,
+                )
             level = _level(kind, specs, uniform, calendar)
+            if kind.random and together is not None:
+                draws = common_draws(batch, kind, list(own.values()), calendar, values.shape[2])
+                level = np.where(together, _level(kind, specs, draws, calendar), level)
         values[:, index] *= level
-
-
-def _uniform(
-    batch: Batch,
-    shared: dict[str, bool],
-    place: str,
-    calendar: Calendar,
-    shape: tuple[int, int, int],
-) -> FloatArray:
-    uniform = np.empty((*shape, switch_draws(calendar)))
-    for position, (name, is_shared) in enumerate(shared.items()):
-        for rng, draws in zip(batch.streams(place, name), uniform[:, position], strict=True):
-            if is_shared:
-                draws[...] = rng.random(draws.shape[-1])
-            else:
-                rng.random(out=draws)
-    return uniform
 
 
 def _level(

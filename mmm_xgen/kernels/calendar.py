@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,50 @@ DAYS_IN_YEAR = 365.25
 # Day of the year on which a seasonal curve of phase 0 peaks: the first of July.
 PEAK_DAY = 182.0
 
-Step = Literal["day", "week", "month"]
+Step = Literal["day", "week", "month", "quarter", "year"]
 Dates = NDArray[np.datetime64]
 
-# Days of the week, Monday first, as pandas writes them in a weekly frequency.
-ANCHORS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+
+class Period(NamedTuple):
+    """Length of a period, in days or in months, and the numbers that depend on it.
+
+    `l_max` is the default number of adstock weights: eight weeks or three months. A campaign
+    lasts four weeks or three months. The seasons are the numbers of periods after which data
+    repeat: 364 days are 52 whole weeks, so that the two seasons of daily data fit into each other.
+    """
+
+    days: int = 0
+    months: int = 0
+    l_max: int = 0
+    campaign: int = 0
+    seasons: tuple[int, ...] = ()
+
+    @property
+    def mean_days(self) -> float:
+        """Mean length in days."""
+        return float(self.days or self.months * DAYS_IN_YEAR / 12)
+
+
+PERIODS: dict[Step, Period] = {
+    "day": Period(days=1, l_max=56, campaign=28, seasons=(7, 364)),
+    "week": Period(days=7, l_max=8, campaign=4, seasons=(52,)),
+    "month": Period(months=1, l_max=3, campaign=3, seasons=(12,)),
+    "quarter": Period(months=3, seasons=(4,)),
+    "year": Period(months=12),
+}
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# Days of the week as pandas writes them in a weekly frequency.
+ANCHORS = tuple(day[:3].upper() for day in WEEKDAYS)
+WEEKLY = tuple(f"W-{day}" for day in ANCHORS)
+# Frequencies that datasets are generated in, then those that they can be aggregated to.
 FREQUENCIES: dict[str, Step] = {
     "D": "day",
     "W": "week",
-    **{f"W-{day}": "week" for day in ANCHORS},
+    **dict.fromkeys(WEEKLY, "week"),
     "MS": "month",
 }
+STEPS: dict[str, Step] = {**FREQUENCIES, "QS": "quarter", "YS": "year"}
 WORDS = {"daily": "D", "weekly": "W", "monthly": "MS"}
 
 
@@ -38,7 +71,7 @@ class Calendar:
     ----------
     dates : array of datetime64[D], dims (date,)
         First day of every period, burn-in included.
-    step : {"day", "week", "month"}
+    step : {"day", "week", "month", "quarter", "year"}
         Length of a period.
     burn_in : int
         Number of periods before the window; period 0 is the first inside it.
@@ -72,17 +105,22 @@ class Calendar:
     @property
     def mean_days(self) -> float:
         """Mean length of a period in days."""
-        return {"day": 1.0, "week": 7.0, "month": DAYS_IN_YEAR / 12}[self.step]
+        return PERIODS[self.step].mean_days
 
     @property
     def default_l_max(self) -> int:
         """Default number of adstock weights: eight weeks or three months."""
-        return {"day": 56, "week": 8, "month": 3}[self.step]
+        return PERIODS[self.step].l_max
 
     @property
     def campaign_periods(self) -> int:
         """Length of a campaign: four weeks, or three months for monthly data."""
-        return {"day": 28, "week": 4, "month": 3}[self.step]
+        return PERIODS[self.step].campaign
+
+    @property
+    def quarter_periods(self) -> int:
+        """Length of a quarter: 13 weeks, or three months for monthly data."""
+        return {"day": 91, "week": 13, "month": 3}[self.step]
 
     @cached_property
     def ends(self) -> Dates:
@@ -137,6 +175,17 @@ def frequency_code(text: str) -> str:
     return WORDS.get(text.lower(), text.upper())
 
 
+def period_word(freq: object) -> str:
+    """Return the word for one period of a frequency.
+
+    Examples
+    --------
+    >>> period_word("W-SUN"), period_word("MS"), period_word("")
+    ('week', 'month', 'period')
+    """
+    return STEPS.get(str(freq).split("-")[0], "period")
+
+
 def weekday(dates: Dates | np.datetime64) -> NDArray[np.int64]:
     """Return the day of the week of every date, 0 for Monday.
 
@@ -174,8 +223,8 @@ def is_leap(year: np.datetime64) -> bool:
     return bool(length == np.timedelta64(366, "D"))
 
 
-def shift(dates: Dates, periods: int, step: Step) -> Dates:
-    """Move dates by a number of periods; months keep their day.
+def shift(dates: Dates | np.datetime64, periods: int | NDArray[np.int64], step: Step) -> Dates:
+    """Move dates by numbers of periods; a date keeps its day of the month.
 
     Examples
     --------
@@ -183,12 +232,12 @@ def shift(dates: Dates, periods: int, step: Step) -> Dates:
     >>> shift(np.array(["2024-01-01"], "datetime64[D]"), 1, "month")
     array(['2024-02-01'], dtype='datetime64[D]')
     """
-    if step != "month":
-        return dates + np.timedelta64(periods * (7 if step == "week" else 1), "D")
+    period = PERIODS[step]
+    if period.days:
+        return np.asarray(dates + periods * np.timedelta64(period.days, "D"))
     months = dates.astype("datetime64[M]")
     days = dates - months.astype("datetime64[D]")
-    moved: Dates = (months + periods).astype("datetime64[D]") + days
-    return moved
+    return np.asarray((months + periods * period.months).astype("datetime64[D]") + days)
 
 
 def regular(start: np.datetime64, n_periods: int, step: Step, burn_in: int = 0) -> Calendar:
@@ -201,8 +250,4 @@ def regular(start: np.datetime64, n_periods: int, step: Step, burn_in: int = 0) 
     array(['2023-12-25', '2024-01-01', '2024-01-08'], dtype='datetime64[D]')
     """
     positions = np.arange(-burn_in, n_periods)
-    if step == "month":
-        dates = (start.astype("datetime64[M]") + positions).astype("datetime64[D]")
-    else:
-        dates = start.astype("datetime64[D]") + positions * (7 if step == "week" else 1)
-    return Calendar(dates, step, burn_in)
+    return Calendar(shift(start.astype("datetime64[D]"), positions, step), step, burn_in)

@@ -129,8 +129,8 @@ def linear_drift(
     return np.asarray(start + (np.asarray(end) - start) * share)
 
 
-@register_effect_path("step")
-def step(
+@register_effect_path("step_change")
+def step_change(
     calendar: Calendar,
     normal: FloatArray,
     level: FloatArray,

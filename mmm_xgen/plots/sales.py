@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.formatting.amounts import share
-from mmm_xgen.formatting.words import PERIODS, count
+from mmm_xgen.formatting.words import count
+from mmm_xgen.kernels.calendar import PERIODS, STEPS, Step
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import blank, dot, headed, legend_below, line
 from mmm_xgen.plots.selection import (
@@ -52,9 +53,6 @@ PARTS = (
 ROWS = ("base", "seasons", "controls", "media", "noise")
 # An aggregated dataset has base sales by date; check_panel would refuse that dim.
 CHECKED = tuple(name for name in PARTS if name != "intercept_contribution")
-# Periods after which the season repeats. A year of days has 52 weekdays of each kind, as a year
-# of weeks has 52, so that the two seasons of daily data fit into each other.
-SEASONS = {"D": (7, 364), "W": (52,), "MS": (12,), "QS": (4,)}
 SHORTEST_SMOOTH = 8
 
 
@@ -284,8 +282,9 @@ class _Split:
 
 
 def _split(sales: FloatArray, freq: str) -> _Split:
-    name = freq.split("-")[0]
-    periods = [period for period in SEASONS.get(name, ()) if 2 * period < len(sales) + 1]
+    step = STEPS.get(freq.split("-")[0])
+    known = PERIODS[step].seasons if step else ()
+    periods = [period for period in known if 2 * period < len(sales) + 1]
     # Two seasons at once need more than two of the longer one.
     if len(periods) > 1 and 2 * periods[-1] >= len(sales):
         periods = periods[:-1]
@@ -293,7 +292,7 @@ def _split(sales: FloatArray, freq: str) -> _Split:
         nothing = np.full_like(sales, np.nan)
         return _Split(nothing, None, nothing, "No decomposition: there are no sales")
     if not periods:
-        return _smooth(sales, _why(name, len(sales)))
+        return _smooth(sales, _why(step, len(sales)))
     from statsmodels.tsa.seasonal import MSTL, STL
 
     # So wide a window makes the season the same every year, as two or three years cannot tell
@@ -306,19 +305,19 @@ def _split(sales: FloatArray, freq: str) -> _Split:
         found = MSTL(sales, periods=periods, windows=[window] * 2, stl_kwargs=settings).fit()
     season = np.asarray(found.seasonal).reshape(len(sales), -1).sum(axis=1)
     trend = np.asarray(found.trend)
-    lengths = " and ".join(count(period, PERIODS[name]) for period in periods)
+    lengths = " and ".join(count(period, step or "period") for period in periods)
     seasons = "a season" if len(periods) == 1 else "seasons"
     title = f"What STL finds in observed sales: a trend, {seasons} of {lengths}, and a remainder"
     return _Split(trend, season, sales - trend - season, title)
 
 
-def _why(freq: str, n: int) -> str:
-    if freq not in SEASONS:
-        return "No season: the data do not repeat within a year" if freq == "YS" else (
-            "No season: the frequency of the data is not known"
-        )  # fmt: skip
-    needed = f"two of {SEASONS[freq][0]} {PERIODS[freq]}s"
-    return f"Too short to tell a season: STL needs {needed}, found {count(n, PERIODS[freq])}"
+def _why(step: Step | None, n: int) -> str:
+    if step is None:
+        return "No season: the frequency of the data is not known"
+    if step == "year":
+        return "No season: the data do not repeat within a year"
+    needed = f"two of {PERIODS[step].seasons[0]} {step}s"
+    return f"Too short to tell a season: STL needs {needed}, found {count(n, step)}"
 
 
 def _smooth(sales: FloatArray, title: str) -> _Split:

@@ -12,7 +12,8 @@ from matplotlib.artist import Artist
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
-from mmm_xgen.formatting.words import first_to_last, period_word
+from mmm_xgen.formatting.words import first_to_last
+from mmm_xgen.kernels.calendar import period_word
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.style import CHANNEL_COLOURS, OTHER_COLOUR, plain_text, plain_texts
 from mmm_xgen.schema import check_variables, describe

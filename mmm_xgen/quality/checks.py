@@ -20,7 +20,7 @@ from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import structure, values
 from mmm_xgen.quality.grouping import Case, Trace, grouped
 from mmm_xgen.quality.report import DataQualityReport, Finding
-from mmm_xgen.truth.information.linear_algebra import in_one_thread
+from mmm_xgen.threads import in_one_thread
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,6 @@ WARNINGS = (
      "Confirm that long spans without spend are real and not missing records."),
     ("outliers", values.outlying_values,
      "Confirm outliers, and model the event behind them rather than delete them."),
-    ("negative-control", values.cells_with("negative-control"),
-     "Shift negative controls to zero or more if the model or file format needs it."),
     ("object-dtype", structure.object_dtype, "Convert columns of dtype object to float."),
     ("unexpected-column", structure.unexpected_columns,
      "Name channels x1-..., controls c1-..., and drop other columns before modelling."),

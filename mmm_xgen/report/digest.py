@@ -9,7 +9,8 @@ import xarray as xr
 
 from mmm_xgen.errors import XgenError
 from mmm_xgen.formatting.amounts import amount, ratio, share
-from mmm_xgen.formatting.words import count, first_to_last, listed, period_word
+from mmm_xgen.formatting.words import count, first_to_last, listed
+from mmm_xgen.kernels.calendar import period_word
 from mmm_xgen.truth.returns.estimands import PARTS, attribution, roas
 
 # Characters of a line.

@@ -29,6 +29,7 @@ WORDS = {
     "event_contribution": "events",
     "demand_contribution": "latent demand",
     "interaction_contribution": "channels together",
+    "mediator_contribution": "mediators",
     "mu": "expected sales",
     "noise": "noise",
     "y": "sales",

@@ -14,7 +14,8 @@ from mmm_xgen.atomic import check_target, writing
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.formatting.amounts import amount, ratio, share, short_number
-from mmm_xgen.formatting.words import count, first_to_last, period_word
+from mmm_xgen.formatting.words import count, first_to_last
+from mmm_xgen.kernels.calendar import period_word
 from mmm_xgen.report import figures, pictures
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import Block, Section, Text, Tiles, attempt

@@ -196,19 +196,18 @@ def stored_attrs(
     {'units': 'USD', 'mmm_xgen_encoding': '{"attributes": [["final", true]]}'}
     """
     own = dict(taken or {})
-    plain = {
-        name: value for name, value in attrs.items() if name not in own and _is_plain(name, value)
-    }
-    others = []
+    plain, others = {}, []
     for name, value in attrs.items():
-        if name not in plain:
-            try:
-                others.append([encoded(name), encoded(value)])
-            except (TypeError, ValueError, RecursionError) as error:
-                raise SchemaError(
-                    f"the attribute {name!r} of {whose} is or has {_reason(error)}, which a file "
-                    f"cannot hold; allowed: {ALLOWED}"
-                ) from None
+        if name not in own and _is_plain(name, value):
+            plain[name] = value
+            continue
+        try:
+            others.append([encoded(name), encoded(value)])
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SchemaError(
+                f"the attribute {name!r} of {whose} is or has {_reason(error)}, which a file "
+                f"cannot hold; allowed: {ALLOWED}"
+            ) from None
     words = {"attributes": others, "taken": list(own), **about}
     mark = {name: word for name, word in words.items() if word}
     return {**plain, **own, **({MARK: json.dumps(mark, allow_nan=False)} if mark else {})}
@@ -359,24 +358,20 @@ def stored_variable(variable: xr.Variable, whose: str) -> xr.Variable:
         return xr.Variable(variable.dims, native.data, stored_attrs(variable.attrs, whose, **about))
     if isinstance(dtype, np.dtype) and dtype.kind in "Mm":
         return _stored_times(variable, whose)
+    reason = ""
     try:
         made = _stored_labels(variable, whose)
         back = restored_variable(made)
-        is_same = back.dtype == dtype and encoded(_entries(back)) == encoded(_entries(variable))
-        reason = ""
+        if back.dtype == dtype and encoded(_entries(back)) == encoded(_entries(variable)):
+            return made
     except SchemaError:
         raise
     except (TypeError, ValueError, RecursionError) as error:
-        is_same, reason = (
-            False,
-            f", with {_reason(error)}",
-        )
-    if not is_same:
-        raise SchemaError(
-            f"{whose} has the type {dtype}{reason}, which a file cannot hold; allowed: {ALLOWED}, "
-            "as in ds.assign_coords of np.asarray of it"
-        )
-    return made
+        reason = f", with {_reason(error)}"
+    raise SchemaError(
+        f"{whose} has the type {dtype}{reason}, which a file cannot hold; allowed: {ALLOWED}, "
+        "as in ds.assign_coords of np.asarray of it"
+    )
 
 
 def restored_variable(variable: xr.Variable) -> xr.Variable:
@@ -429,10 +424,8 @@ def _stored_labels(variable: xr.Variable, whose: str) -> xr.Variable:
     if isinstance(dtype, np.dtype):
         about = {"dtype": "T" if dtype.kind == "T" else dtype.str}
     elif isinstance(dtype, pd.CategoricalDtype):
-        about |= {
-            "categories": encoded(dtype.categories.tolist()),
-            "ordered": bool(dtype.ordered),
-        }
+        categories = encoded(dtype.categories.tolist())
+        about |= {"categories": categories, "ordered": bool(dtype.ordered)}
     is_text = all(type(each) is str for each in flat) and _is_clean("".join(flat))
     if not is_text:
         flat = [json.dumps(encoded(each), allow_nan=False) for each in flat]
@@ -445,7 +438,5 @@ def _stored_labels(variable: xr.Variable, whose: str) -> xr.Variable:
 
 def _entries(variable: xr.Variable) -> list[Any]:
     """Return the entries of a variable in one list, with missing values of an extension array."""
-    if isinstance(variable.dtype, np.dtype):
-        entries: list[Any] = variable.to_numpy().ravel().tolist()
-        return entries
-    return list(variable.data)
+    is_plain = isinstance(variable.dtype, np.dtype)
+    return list(variable.to_numpy().ravel().tolist() if is_plain else variable.data)

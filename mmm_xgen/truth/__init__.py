@@ -4,6 +4,7 @@ from mmm_xgen.truth.budget.curves import efficiency_frontier, response_curve
 from mmm_xgen.truth.budget.optimum import optimize_allocation, regret
 from mmm_xgen.truth.information.information_bound import information_bound
 from mmm_xgen.truth.information.recoverability import recoverability, what_would_help
+from mmm_xgen.truth.returns.effect_paths import effect_paths
 from mmm_xgen.truth.returns.estimands import (
     attribution,
     contribution_totals,
@@ -31,6 +32,7 @@ __all__ = [
     "compare_scenarios",
     "contribution_totals",
     "cost_per_incremental",
+    "effect_paths",
     "efficiency_frontier",
     "estimands",
     "information_bound",

@@ -61,7 +61,7 @@ REFUSED = {
         "channels": with_channel(effect_path={"kind": "random_walk", "sd": -0.1})
     },
     "channels.0.effect_path.change": {
-        "channels": with_channel(effect_path={"kind": "step", "change": 0.0})
+        "channels": with_channel(effect_path={"kind": "step_change", "change": 0.0})
     },
     "demand.drivers.0.control": {"demand": DEMAND | {"drivers": [{"control": "Rein", "share": 1}]}},
     "demand.drivers": {

@@ -10,6 +10,11 @@ import pytest
 
 import mmm_xgen
 from mmm_xgen.config.text import parse_yaml
+from mmm_xgen.kernels.adstock import ADSTOCKS
+from mmm_xgen.kernels.baseline import TRENDS
+from mmm_xgen.kernels.noise import NOISES
+from mmm_xgen.kernels.patterns import PATTERNS
+from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.presets import preset_yaml
 
 VALIDATOR = jsonschema.Draft202012Validator(mmm_xgen.MMMDataConfig.model_json_schema())
@@ -23,6 +28,13 @@ def problems(data: Any) -> list[str]:
 
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
+
+
+def test_each_kind_stands_once() -> None:
+    text = json.dumps(VALIDATOR.schema)
+    registries = (PATTERNS, ADSTOCKS, SATURATIONS, TRENDS, NOISES)
+    names = [name for registry in registries for name in registry]
+    assert [name for name in names if text.count(f'"const": "{name}"') != 1] == []
 
 
 @pytest.mark.parametrize("name", mmm_xgen.list_available_presets())
@@ -40,6 +52,8 @@ def test_presets_pass_as_written_and_as_dumped(name: str) -> None:
         {"pattern": {"kind": "seasonl"}},
         {"pattern": {"kind": "seasonal", "spend_trend": 0.1}},
         {"adstock_fun": "geometric"},
+        {"adstock": {"kind": "geometric_adstock", "theta": 2}},
+        {"saturation": {"kind": "hill_function", "slope": 0}},
     ],
 )
 def test_what_the_configuration_refuses_it_refuses(channel: dict[str, Any]) -> None:

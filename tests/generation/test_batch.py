@@ -33,9 +33,16 @@ def test_numbers_are_read_once_where_all_datasets_share_them() -> None:
 
 def test_draws_are_those_of_each_seed_alone() -> None:
     batch = Batch((config(),), (8, 2**62))
-    draws = batch.normal((2, 3), "spend", "TV")
-    for seed, row in zip((8, 2**62), draws, strict=True):
-        np.testing.assert_array_equal(row, stream(seed, "spend", "TV").standard_normal((2, 3)))
+    places = [("spend", "TV"), ("spend", "Web")]
+    normal = batch.draws(places, (2, 3), shared=[False, True])
+    uniform = batch.draws(places, (2, 3), shared=[False, True], uniform=True)
+    for dataset, seed in enumerate((8, 2**62)):
+        tv = [stream(seed, *places[0]) for _ in range(2)]
+        web = [stream(seed, *places[1]) for _ in range(2)]
+        np.testing.assert_array_equal(normal[dataset, 0], tv[0].standard_normal((2, 3)))
+        np.testing.assert_array_equal(normal[dataset, 1], [web[0].standard_normal(3)] * 2)
+        np.testing.assert_array_equal(uniform[dataset, 0], tv[1].random((2, 3)))
+        np.testing.assert_array_equal(uniform[dataset, 1], [web[1].random(3)] * 2)
 
 
 def test_a_stream_that_is_of_no_use_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,9 +50,11 @@ def test_a_stream_that_is_of_no_use_is_not_drawn(monkeypatch: pytest.MonkeyPatch
 
     places = []
 
-    def noted(seeds: Sequence[int], *path: str) -> Iterator[np.random.Generator]:
-        places.append(path)
-        return streams(seeds, *path)
+    def noted(
+        seeds: Sequence[int], paths: Sequence[tuple[str, ...]]
+    ) -> Iterator[np.random.Generator]:
+        places.extend(paths)
+        return streams(seeds, paths)
 
     monkeypatch.setattr(batches, "streams", noted)
     m.generate_mmm_dataset(config())

@@ -32,7 +32,7 @@ def test_a_drift_is_a_straight_line() -> None:
 @pytest.mark.parametrize(("at", "before"), [(0.0, 0), (0.25, 10), (0.5, 20), (0.99, 40)])
 def test_a_step_is_one_change(at: float, before: int) -> None:
     values = [1.0 if t < before else 0.3 for t in range(N)]
-    near(path_of("step", at=at, change=0.3), relative(values))
+    near(path_of("step_change", at=at, change=0.3), relative(values))
 
 
 def test_wear_out_counts_the_periods_with_spend() -> None:

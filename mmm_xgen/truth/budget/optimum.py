@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
@@ -11,9 +12,9 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import ROUNDING, Bounds, Constraints, bounds_of
-from mmm_xgen.truth.budget.global_search import maximize
-from mmm_xgen.truth.budget.local_search import Problem
-from mmm_xgen.truth.budget.optimum_table import labelled_optimum, stamped
+from mmm_xgen.truth.budget.global_search import Solution, maximize
+from mmm_xgen.truth.budget.joint_search import JointPanel, maximize_jointly
+from mmm_xgen.truth.budget.local_search import Problem, sums
 from mmm_xgen.truth.budget.revenue_curves import Panel, panel_of
 from mmm_xgen.truth.media import NEXT_TO_NOTHING, channel_label, spend_of
 from mmm_xgen.truth.what_if.counterfactual import (
@@ -29,6 +30,31 @@ from mmm_xgen.world import total_response
 # Panels of at most this size, divided by the size, decide the rounds of the proof.
 PROOF_EFFORT = 1_000_000
 NEEDED = ("spend", "channel_contribution", "revenue_per_kpi", "population")
+# Units and meaning of every figure of an optimum.
+FIGURES = {
+    "optimal_spend": ("{currency}", "spend under the best split"),
+    "current_spend": ("{currency}", "today's spend"),
+    "multiplier": ("1", "best spend over today's"),
+    "contribution": ("{kpi}", "contribution under the best split"),
+    "current_contribution": ("{kpi}", "contribution under today's split"),
+    "revenue": ("{currency}", "revenue from the contribution under the best split"),
+    "current_revenue": ("{currency}", "revenue from the contribution under today's split"),
+    "roas": ("1", "revenue from the contribution over spend, under the best split"),
+    "mroas": ("1", "revenue that one more unit of spend earns, under the best split"),
+    "lower": ("{currency}", "least spend of the channel that is allowed"),
+    "upper": ("{currency}", "most spend of the channel that is allowed"),
+    "shadow_price": ("1", "revenue that one more unit of budget earns"),
+    "gap_bound": ("{currency}", "revenue by which no allowed split can be better"),
+    "gap_estimate": ("{currency}", "the same for smooth curves"),
+    "spend": ("{currency}", "spend per period under the best split"),
+    "allocated_spend": ("{currency}", "spend under the allocation"),
+    "regret": ("{kpi}", "sales lost by the allocation against the best split"),
+    "regret_revenue": ("{currency}", "revenue lost by the allocation against the best split"),
+    "regret_percent_of_media": ("percent", "revenue lost over media's revenue at its best"),
+    "regret_percent_of_sales": ("percent", "regret over expected sales at their best"),
+}
+# Largest gap, as a share of the revenue, of a status "optimal".
+CLOSED = 2e-3
 
 
 @in_memory
@@ -55,6 +81,9 @@ def optimize_allocation(
     separable. The curves are therefore tabulated and maximised by branch and bound over their
     concave hulls. A local search with exact derivatives refines the result until marginal returns
     are equal.
+
+    Channels that act on each other (funnels, interactions, mediators) are not separable. Their
+    revenue is maximised jointly, by local searches from several starts.
 
     Parameters
     ----------
@@ -108,7 +137,8 @@ def optimize_allocation(
     tabulated levels such a response is at most its value at the upper one. The bound is mostly
     below 0.1% of the revenue of media. ``gap_estimate`` assumes in addition that a curve turns
     from convex to concave, or back, at most once within three neighbouring intervals. It is about
-    a hundred times smaller.
+    a hundred times smaller. For channels that act on each other nothing is proven, and both are
+    infinite; the figures of a channel are then the sales lost without its spend in the window.
 
     Examples
     --------
@@ -138,9 +168,15 @@ def optimize_allocation(
         ds, today=now.sum(axis=(1, 2)), total_budget=total_budget, constraints=constraints
     )
     current = panel.by_item(now.sum(axis=-1))
+    if not panel.world.is_connected:
+        problem = _problem(panel, bounds, current)
+        return _labelled(ds, panel, periods, bounds, problem, maximize(problem))
+    panel = JointPanel(**vars(panel), today=current)
     problem = _problem(panel, bounds, current)
-    solution = maximize(problem)
-    return labelled_optimum(ds, panel, periods, bounds, problem, solution)
+    # As if the items acted alone, the others at today's spend: a good place to start.
+    alone = maximize(problem).spend
+    solution = maximize_jointly(panel, problem, [current, alone])
+    return _labelled(ds, panel, periods, bounds, problem, solution)
 
 
 @in_memory
@@ -243,7 +279,7 @@ def regret(
             "gap_bound": best["gap_bound"],
         }
     )
-    return stamped(ds, result).assign_attrs(best.attrs)
+    return _stamped(ds, result).assign_attrs(best.attrs)
 
 
 def _lost(ideal: xr.DataArray, allocated: xr.DataArray) -> xr.DataArray:
@@ -335,3 +371,107 @@ def _problem(panel: Panel, bounds: Bounds, current: FloatArray) -> Problem:
         # Small panels are cheap to evaluate, so that they can have a tighter bound.
         proofs=int(np.clip(PROOF_EFFORT // panel.pattern.size, 3, 12)),
     )
+
+
+def _labelled(
+    ds: xr.Dataset,
+    panel: Panel,
+    periods: slice,
+    bounds: Bounds,
+    problem: Problem,
+    solution: Solution,
+) -> xr.Dataset:
+    """Return the Dataset of `optimize_allocation`, with labels and units."""
+    spend, current = solution.spend, problem.scale
+    ones = np.ones_like(panel.revenue)
+    figures = {
+        "optimal_spend": spend,
+        "current_spend": current,
+        "multiplier": _ratio(spend, current),
+        "contribution": panel.earned(spend, ones),
+        "current_contribution": panel.earned(current, ones),
+        "revenue": panel.earned(spend, panel.revenue),
+        "current_revenue": panel.earned(current, panel.revenue),
+        "mroas": panel.slope(spend),
+    }
+    figures["roas"] = _ratio(figures["revenue"], spend)
+    dims = ("geo", "channel") if panel.per_geo else ("channel",)
+    shape = (len(ds["channel"]), -1)
+    by_item = {
+        name: (dims, values.reshape(shape).T if panel.per_geo else values)
+        for name, values in figures.items()
+    }
+    unspent = max(bounds.budget - float(spend.sum()), 0.0)
+    gap = solution.bound - solution.value
+    result = xr.Dataset(
+        {
+            **by_item,
+            "lower": ("channel", bounds.lower),
+            "upper": ("channel", bounds.upper),
+            "shadow_price": _shadow_price(problem, bounds, spend, figures["mroas"]),
+            "gap_bound": gap,
+            "gap_estimate": solution.estimate - solution.value,
+        },
+        coords={name: ds[name] for name in ("geo", "channel") if name in {"channel", *dims}},
+    )
+    plan = ds["spend"].transpose("channel", "geo", "date").astype(float).copy()
+    plan[..., periods] = panel.plan(spend)
+    result["spend"] = plan.transpose(*MEDIA_DIMS)
+    dates = ds["date"].values[periods]
+    is_closed = gap <= CLOSED * abs(solution.value)
+    return _stamped(ds, result).assign_attrs(
+        total_budget=bounds.budget,
+        unspent=unspent if unspent > 1e-9 * bounds.budget else 0.0,
+        status="optimal" if is_closed else "best found, gap_bound above 0.2%",
+        window=" to ".join(np.datetime_as_string(dates[[0, -1]], unit="D")),
+        per_geo=int(panel.per_geo),
+    )
+
+
+def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+def _shadow_price(problem: Problem, bounds: Bounds, spend: FloatArray, slope: FloatArray) -> float:
+    """Compute the revenue of one more unit of budget, by the envelope theorem.
+
+    A part of the unit moves bounds in shares, and goes to the channels at these bounds, at their
+    own marginal returns. The rest goes to channels that are at no bound.
+    """
+    size = 1e-9 * problem.budget
+    of_group = sums(problem.group, spend, len(problem.group_lower))
+    at_upper = of_group >= bounds.maximum - size
+    at_lower = of_group <= problem.group_lower + size
+    share = np.where(at_upper, bounds.upper_share, np.where(at_lower, bounds.lower_share, 0.0))
+    of_free = 0.0
+    if problem.budget - spend.sum() <= size:
+        rises = ~(at_upper | bounds.locked)[problem.group]
+        inside = rises & ~at_lower[problem.group] & (spend > problem.lower + size)
+        of_free = _free_return(slope, rises, inside)
+    held = share > 0
+    # The next unit in a channel goes to its best geo.
+    best = [slope[problem.group == group].max() for group in np.flatnonzero(held)]
+    moved, rest = float(share[held] @ np.array(best, dtype=float)), 1.0 - float(share.sum())
+    # Shares that sum to 1 leave nothing for channels at no bound.
+    return moved + (rest * of_free if rest > ROUNDING else 0.0)
+
+
+def _free_return(slope: FloatArray, rises: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
+    """Marginal return of items at no bound, or else the largest of items that can still rise.
+
+    A channel that has the whole budget can rise, as the next unit of budget can go to it.
+    """
+    if inside.any():
+        return float(np.median(slope[inside]))
+    return float(slope[rises].max(initial=0.0))
+
+
+def _stamped(ds: xr.Dataset, result: xr.Dataset) -> xr.Dataset:
+    """Add units and meaning to every variable, and currency and KPI to the Dataset."""
+    units = {"currency": ds.attrs.get("currency", ""), "kpi": ds.attrs.get("kpi", "")}
+    for name in result.data_vars:
+        unit, meaning = FIGURES[str(name)]
+        result[name].attrs = {"units": unit.format(**units), "long_name": meaning}
+    result = result.reset_coords(drop=True)
+    result.attrs = {key: value for key, value in units.items() if value}
+    return result

@@ -16,8 +16,6 @@ from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, full_plan
 
 # Change of spend in a geo test.
 TEST_CHANGE = 0.5
-STEPS = {"day": "days", "week": "weeks", "month": "months"}
-HALF_YEAR = {"day": 182, "week": 26, "month": 6}
 
 
 def geo_test(model: Model, channel: int, population: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import attributes, describe, takes_datasets
+from mmm_xgen.threads import in_one_thread
 from mmm_xgen.truth.information.jacobian import (
     Columns,
     Model,
@@ -23,12 +24,7 @@ from mmm_xgen.truth.information.jacobian import (
     model_of,
 )
 from mmm_xgen.truth.information.likelihood import Noise, noise_of, whiten
-from mmm_xgen.truth.information.linear_algebra import (
-    Bound,
-    bound_of,
-    in_one_thread,
-    sparse_directions,
-)
+from mmm_xgen.truth.information.linear_algebra import Bound, bound_of, sparse_directions
 from mmm_xgen.truth.information.priors import Prior, named, prior_precision
 
 # Largest standard error on the link scale at which the local bound describes fits. Measured with

@@ -8,14 +8,12 @@ decompositions, so the remaining problem has the size of the media parameters.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.threads import in_one_thread
 
 # A direction with less than this share of a column's length has no information.
 RANK_TOLERANCE = 1e-10
@@ -84,24 +82,6 @@ class Bound:
         n_columns = self.scale.shape[-1]
         unit = np.broadcast_to(np.eye(n_columns), (len(self.scale), n_columns, n_columns))
         return self.variance(unit)
-
-
-def in_one_thread() -> AbstractContextManager[Any]:
-    """Return a context in which linear algebra uses one thread.
-
-    Decompositions of many small matrices do not gain from threads, which wait for each other at
-    every column. If other processes keep the cores busy, they lose tens of seconds.
-    """
-    limit: AbstractContextManager[Any] = _thread_pools().limit(limits=1, user_api="blas")
-    return limit
-
-
-@cache
-def _thread_pools() -> Any:
-    """Return the thread pools of the loaded libraries; finding them takes milliseconds."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def bound_of(

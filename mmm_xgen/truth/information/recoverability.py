@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, nearest
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.threads import in_one_thread
 from mmm_xgen.truth.information.designs import (
-    HALF_YEAR,
-    STEPS,
     geo_test,
     pulsed,
     with_half_the_noise,
@@ -35,7 +35,6 @@ from mmm_xgen.truth.information.diagnosis import (
     reason_of,
 )
 from mmm_xgen.truth.information.information_bound import Information, information_of
-from mmm_xgen.truth.information.linear_algebra import in_one_thread
 from mmm_xgen.truth.information.priors import Prior, named
 from mmm_xgen.truth.media import contribution
 
@@ -292,10 +291,9 @@ def _plans(
         if kind == "half_noise":
             plans.append(("half the noise", kind, "", partial(with_half_the_noise, information)))
         elif kind == "more_weeks":
-            step = model.calendar.step
-            label = f"{HALF_YEAR[step]} more {STEPS[step]}"
-            more = partial(with_more_periods, information, HALF_YEAR[step])
-            plans.append((label, kind, "", more))
+            half_year = int(DAYS_IN_YEAR / 2 / model.calendar.mean_days)
+            label = f"{half_year} more {model.calendar.step}s"
+            plans.append((label, kind, "", partial(with_more_periods, information, half_year)))
         elif kind in {"geo_test", "pulsed"}:
             for channel, name in enumerate(model.channels):
                 if kind == "geo_test":

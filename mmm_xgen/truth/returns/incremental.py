@@ -242,7 +242,7 @@ def of_response(
     names = [*NEEDED, *response_parameters(ds), *connections(ds)]
     names += ["spend_history"] if "spend_history" in ds else []
     # The function is sent with each task, so it holds labels only and no numbers.
-    dims_of_labels = (("channel",), ("funnel",), ("interaction",))
+    dims_of_labels = (("channel",), ("funnel",), ("interaction",), ("mediator",))
     labels = xr.Dataset(
         coords={name: each for name, each in ds.coords.items() if each.dims in dims_of_labels},
         attrs={name: ds.attrs[name] for name in ("adstock_first",) if name in ds.attrs},
@@ -352,14 +352,16 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     if not acts_together(ds):
         return None
     whole = ds["channel_contribution"].sum("channel", skipna=False)
-    if "interaction_contribution" in ds:
-        whole = whole + ds["interaction_contribution"].sum("interaction", skipna=False)
+    for item in ("interaction", "mediator"):
+        if f"{item}_contribution" in ds:
+            whole = whole + ds[f"{item}_contribution"].sum(item, skipna=False)
     return whole
 
 
 def acts_together(ds: xr.Dataset) -> bool:
-    """Tell if the sales that one channel makes depend on the spend of another."""
-    return bool({"funnel_strength", "interaction_strength"} & set(map(str, ds.variables)))
+    """Tell if media make more sales than the sum of what single channels contribute."""
+    connections = {"funnel_strength", "interaction_strength", "mediator_effect"}
+    return bool(connections & set(map(str, ds.variables)))
 
 
 def _sales_today(ds: xr.Dataset, reaction: Reaction) -> FloatArray:

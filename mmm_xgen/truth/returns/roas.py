@@ -22,11 +22,13 @@ from mmm_xgen.truth.returns.incremental import (
     of_response,
     reacting_rise,
 )
+from mmm_xgen.truth.returns.shapley import shapley_contribution
 from mmm_xgen.truth.returns.windows import Windows, windows_of
 from mmm_xgen.truth.what_if.counterfactual import MEDIA_DIMS, Window
 from mmm_xgen.truth.what_if.reacting import reaction_of
 
 BY = ("geo", "channel")
+RULES = ("zero_out", "shapley")
 By: TypeAlias = str | Iterable[str]
 Figures = TypeVar("Figures", xr.DataArray, xr.Dataset)
 
@@ -81,8 +83,8 @@ def roas(
         If True, the carry-out ends at the last date, as in PyMC-Marketing's incrementality. Only
         with `with_carryout`.
     reacting : bool, default False
-        If True, budget rules and paid funnels answer to the change, so that the figure is the effect
-        of a policy. If False, the spend of all other channels is held.
+        If True, budget rules and paid funnels answer to the change, so that the figure is the
+        effect of a policy. If False, the spend of all other channels is held.
 
     Returns
     -------
@@ -247,6 +249,7 @@ def attribution(
     by: By = "channel",
     *,
     of: Literal["sales", "media"] = "sales",
+    rule: Literal["zero_out", "shapley"] = "zero_out",
     window: Window = None,
     freq: str | None = None,
     reacting: bool = False,
@@ -264,7 +267,11 @@ def attribution(
     by : {"channel", "geo"} or both, default "channel"
         Dims of the result. With geos, the shares are of the geo's own sales or media.
     of : {"sales", "media"}
-        Whole that the share is of: the sum of ``mu``, or of all channels' contributions.
+        Whole that the share is of: the sum of ``mu``, or the sales of all media.
+    rule : {"zero_out", "shapley"}
+        Sales of a channel: those lost without it, or its Shapley value. Both are the contribution
+        of the channel unless channels act on each other; then only Shapley values add up to the
+        sales of all media.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
     reacting : bool, default False
@@ -275,17 +282,20 @@ def attribution(
     DataArray, dims `by`, after ``dataset`` of an ensemble and ``period`` if there is a `freq`
         Share, a number; NaN where the whole is 0.
 
+        For Shapley values of more than 12 connected channels, which are sampled, the coordinate
+        ``standard_error`` has the error of the sum over all dates and geos, as a share.
+
         *Window*: `window`, or each period. *Carry-over*: the effect of earlier spend counts,
         that of the window's spend after its end does not. *Sign*: positive where spend adds
-        sales. *Scale*: shares of media sum to 1, those of sales to what media makes of them;
-        noise-free.
+        sales. *Scale*: shares of media sum to 1 unless
+        channels act on each other, and with Shapley values always; noise-free.
 
     Raises
     ------
     SchemaError
         If `ds` lacks a variable, or if its contributions do not follow from its spend.
     ConfigError
-        If `by`, `of` or the window is not valid.
+        If `by`, `of`, `rule` or the window is not valid, or `rule` is "shapley" with `reacting`.
 
     Examples
     --------
@@ -298,13 +308,24 @@ def attribution(
     """
     if of not in ("sales", "media"):
         raise ConfigError(f"found {of!r}, {nearest(str(of), ['sales', 'media'])}", path="of")
+    if rule not in ("zero_out", "shapley"):
+        raise ConfigError(f"found {rule!r}, {nearest(str(rule), RULES)}", path="rule")
+    if rule == "shapley" and reacting:
+        raise ConfigError("found 'shapley' with reacting=True, allowed: one of them", path="rule")
     check_variables(ds, "channel_contribution", "mu")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     whole = ds["mu"] if of == "sales" else media_together(ds)
-    part = share(incremental_contribution(ds, reacting=reacting), whole, over, windows).rename(
-        "attribution"
-    )
-    words = "expected sales" if of == "sales" else "the contribution of all media"
+    error = None
+    if rule == "shapley":
+        shares = shapley_contribution(ds)
+        made, error = shares.values, shares.standard_error
+    else:
+        made = incremental_contribution(ds, reacting=reacting)
+    part = share(made, whole, over, windows).rename("attribution")
+    if error is not None and "channel" not in over:
+        total_sales = made.sum() if whole is None else whole.sum()
+        part = part.assign_coords(standard_error=error / float(total_sales))
+    words = "expected sales" if of == "sales" else "the sales of all media"
     return part.assign_attrs(units="1", long_name=f"share of {words}")
 
 

@@ -129,6 +129,8 @@ def _series(made: Stages, world: World, effect: FloatArray) -> dict[str, FloatAr
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
     contributions = contribute(made.response, world.media)
     series = dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others)
+    if made.mediators is not None:
+        series["mediator_value"] = made.mediators
     return series | ({} if world.unpaid is None else {"exposure": made.exposure})
 
 

@@ -173,8 +173,7 @@ def lift_test(
     price = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
     rise, price, lost = _dynamic_lift(answer, base[0], price, periods, change, after)
     if estimand == "steady_state":
-        lift = _steady_lift(answer, level, periods, change)
-        rate = price[:, :length].mean(axis=-1)
+        lift, rate = _steady_lift(answer, level, periods, change), price[:, :length].mean(axis=-1)
     else:
         last = length if estimand == "in_test" else None
         lift = rise[:, :last].sum(axis=-1) / length
@@ -187,10 +186,9 @@ def lift_test(
     estimate = true + error * z[geo_positions(ds, geo_labels)]
     if not allow_any_sign:
         _check_sign(estimate, change, name, geo_labels)
-    column = str(part["channel_column"].item())
     return pd.DataFrame(
         {
-            "channel": column if labels == "column" else name,
+            "channel": str(part["channel_column"].item()) if labels == "column" else name,
             "geo": geo_labels,
             "x": level * carried,
             "delta_x": level * change * carried,
