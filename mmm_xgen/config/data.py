@@ -305,14 +305,20 @@ class MMMDataConfig(TextConfig):
             coordinate_label(control.name, "c", i)
             for i, control in enumerate(self.control_variables)
         ]
-        for position, driver in enumerate(self.demand.drivers if self.demand else ()):
-            if coordinate_label(driver.control, "c", 0) not in own:
+        drivers = [
+            coordinate_label(driver.control, "c", 0)
+            for driver in (self.demand.drivers if self.demand else ())
+        ]
+        for position, name in enumerate(drivers):
+            where = ("demand", "drivers", position, "control")
+            if name not in own:
+                raise fail(f"no control named {name!r}; {nearest(name, own)}", *where)
+            if name in drivers[:position]:
+                first = drivers.index(name)
                 raise fail(
-                    f"no control named {driver.control!r}; {nearest(driver.control, own)}",
-                    "demand",
-                    "drivers",
-                    position,
-                    "control",
+                    f"found {name!r}, the control of demand.drivers.{first} already; "
+                    "give one share for both",
+                    *where,
                 )
 
     @property

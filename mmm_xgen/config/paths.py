@@ -58,6 +58,7 @@ STRUCTURE = {
     "fourier_modes": ("regions.fourier_modes", "it decides the seasons"),
     "modes": ("regions.seasonalities.*.modes", "it decides the seasons"),
     "period_days": ("regions.seasonalities.*.period_days", "it decides the seasons"),
+    "lag": ("funnels.*.lag", "it decides the order of causes"),
     "seed": ("seed", "seeds have an argument of their own, seeds="),
 }
 # Numbers that can differ between the datasets of one broadcast, besides parameters of kinds.
