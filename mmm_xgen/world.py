@@ -314,7 +314,7 @@ def respond_to(
     .. math::
 
         \text{exposure}_{tj} &= \text{spend}_{tj}
-            \bigl(1 + \textstyle\sum_i \text{strength}_{ij}\, s_{t - \text{lag}, i}\bigr) \\
+            \bigl(1 + \textstyle\sum_i \text{strength}_{ij}\, s_{t - \text{lag}, i}\bigr)^+ \\
         s_{tc} &= f_c(\text{carryover}_{tc} / \text{spend unit}_c) \\
         \text{response}_{tc} &= s_{tc}\, \text{effect path}_{tc}
             - \text{what earlier periods borrowed} \\
@@ -411,8 +411,9 @@ def _through_funnels(
         by_spend = lifts[1]
         if is_fixed is not None:
             by_spend = by_spend * ~np.broadcast_to(is_fixed, shape)[at]
-        paid[at] *= 1 + by_spend
-        exposure[at] = paid[at] * (1 + lifts[0])
+        # Funnels may lower media to nothing, and not below.
+        paid[at] *= np.maximum(1 + by_spend, 0)
+        exposure[at] = paid[at] * np.maximum(1 + lifts[0], 0)
         own, weights = of_channels(media, level), world.weights[at]
         carryover[at], saturated[at], curve[at] = stages(exposure[at], own, weights)
     return paid, exposure, carryover, saturated, curve

@@ -136,7 +136,8 @@ class FunnelConfig(FrozenConfig):
     source, target : str
         Names of two channels.
     strength : float, share of the target's media
-        Relative rise of the target's media where the response curve of the source is 1.
+        Relative rise of the target's media where the response curve of the source, its amplitude
+        set to 1, is 1. A fall ends at no media.
     lag : int, periods, default 0
         Periods between the response of the source and the rise.
     paid : bool, default False
@@ -312,8 +313,9 @@ def channel_position(name: str, channels: Sequence[str], *path: str | int) -> in
 
 
 def check_funnels(funnels: Sequence[FunnelConfig], channels: Sequence[str]) -> None:
-    """Raise if a funnel names an unknown channel, or funnels form a circle."""
+    """Raise if a funnel names an unknown channel, is there twice, or funnels form a circle."""
     targets: dict[int, list[int]] = {}
+    seen: dict[tuple[int, int], int] = {}
     for position, funnel in enumerate(funnels):
         source, target = (
             channel_position(getattr(funnel, end), channels, "funnels", position, end)
@@ -327,6 +329,14 @@ def check_funnels(funnels: Sequence[FunnelConfig], channels: Sequence[str]) -> N
                 position,
             )
         targets.setdefault(source, []).append(target)
+        if (source, target) in seen:
+            raise fail(
+                f"found the channels of funnels.{seen[source, target]} again, allowed: each pair "
+                "once",
+                "funnels",
+                position,
+            )
+        seen[source, target] = position
 
 
 def _reaches(targets: dict[int, list[int]], start: int, goal: int) -> bool:

@@ -21,7 +21,7 @@ from mmm_xgen.response import contribute
 from mmm_xgen.world import Stages, World, media_sales, respond_to
 
 # Rounds until spend and effects agree, and how well they then do.
-MOST_ROUNDS, AGREEMENT = 60, 1e-13
+MOST_ROUNDS, AGREEMENT = 60, 1e-12
 
 
 @dataclass(frozen=True)

@@ -84,10 +84,10 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
     planned = draw_spend(batch, truth["base_spend"])
     spent = planned
     rules = rules_of(config)
-    if demand is not None:
+    if demand is not None and not all(rule is None or rule.answers_to_sales for rule in rules):
         spent = apply_budget_rules(batch, planned, demand)
     history, window = spent[..., : calendar.burn_in], spent[..., calendar.burn_in :]
-    planned = planned[..., calendar.burn_in :]
+    planned = window if spent is planned else planned[..., calendar.burn_in :]
     tested = _with_experiments(batch, planned)
     # An experiment sets the spend of its cells, whatever a budget rule would answer.
     is_tested = tested != planned if config.experiments else None

@@ -182,7 +182,7 @@ def chases_target(
     lag : int, periods
         Periods between the sales and the spend that answers them.
     """
-    return np.asarray(plan * (sales / target) ** -np.asarray(strength))
+    return np.asarray(plan * np.exp(-np.asarray(strength) * np.log(sales / target)))
 
 
 @register_budget_rule("share_of_sales")
