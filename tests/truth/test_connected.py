@@ -44,7 +44,7 @@ def test_the_slope_of_a_curve_is_a_central_difference(config) -> None:
     spent = ds["spend"].sum(("date", "geo")).values
     found = response_curve(ds, multipliers=[1.0])["marginal_return"].values.ravel()
     for c in range(ds.sizes["channel"]):
-        change = slope(lambda h: [sum(world.revenue(window_only(world, c, 1 + h, n)))])[0]
+        change = slope(lambda h, c=c: [sum(world.revenue(window_only(world, c, 1 + h, n)))])[0]
         near(found[c], change / spent[c], size=sum(world.revenue(world.spend())) / spent[c])
 
 
@@ -94,7 +94,8 @@ def test_no_split_beats_the_best(config, seed: int) -> None:
     historic = ds["spend"].sum(("date", "geo"))
     best = optimize_allocation(ds)
     media = sum(world.revenue(world.spend()))
-    gap = float(best["gap_bound"])
+    # Nothing is proven for connected channels, but no other split may be found that is better.
+    gap = np.nan_to_num(float(best["gap_bound"]), posinf=0.0)
     assert abs(float(regret(ds, best)["regret_revenue"])) <= 1e-6 * abs(media) + gap
     for _ in range(20):
         shares = random.dirichlet(np.ones(ds.sizes["channel"]))
