@@ -126,7 +126,7 @@ def _through_mediators(curves: FloatArray, world: World, periods: slice, n_past:
     if world.mediators is None:
         return np.empty(0)
     values = world.mediators.values(curves)[..., n_past:][..., periods]
-    return np.einsum("mgt,gm->m", values, world.mediators.effect)
+    return np.asarray(np.einsum("mgt,gm->m", values, world.mediators.effect))
 
 
 def _curves_today(spend: FloatArray, world: World, history: FloatArray | None) -> FloatArray:
