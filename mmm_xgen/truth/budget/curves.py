@@ -23,7 +23,7 @@ from mmm_xgen.truth.what_if.counterfactual import (
     check_contributions,
     window_periods,
 )
-from mmm_xgen.world import respond_to
+from mmm_xgen.world import media_sales, respond_to
 
 Grid: TypeAlias = Iterable[float] | xr.DataArray | None
 
@@ -102,7 +102,9 @@ def response_curve(
         *Window*: spend and sales of the same dates. *Carry-over*: the effect of earlier spend
         counts, also at a multiplier of 0; that of the window's spend after its end does not.
         *Sign*: positive where spend adds sales. *Scale*: original units, noise-free, sums over
-        the window. At a multiplier of 1 the average return is `mmm_xgen.truth.roas`.
+        the window. At a multiplier of 1 the average return is `mmm_xgen.truth.roas`. If channels
+        act on each other, the spend of the others is held at today's, and the curve of a channel
+        is what its spend adds to the sales of all media.
 
     Raises
     ------
@@ -144,7 +146,8 @@ def response_curve(
     if name == "spend" and not unit.all():
         raise ConfigError("nothing is spent in the window, so no budget has today's split")
     levels = grid[:, None, None] / unit if name == "spend" else grid[:, None, None] + 0 * unit
-    figures = _figures(panel, levels, unit, kept)
+    now = spend_of(ds)[..., periods]
+    figures = _figures(panel, now, levels, unit, kept)
     spent = levels * unit
     figures["average_return"] = _ratio(figures["revenue"], spent)
     other = {"spend": spent} if name == "multiplier" else {"multiplier": _ratio(spent, history)}
@@ -268,15 +271,44 @@ def _together(values: FloatArray, kept: tuple[str, ...]) -> FloatArray:
     return np.asarray(values.sum(axis=over, keepdims=True)) if over else values
 
 
+def _incremental(panel: Panel, now: FloatArray, kept: tuple[str, ...], levels: Any) -> FloatArray:
+    """Contribution and revenue of channels that act on each other, dims (2, point, channel, geo).
+
+    All channels move together if no curve is of a channel. Else one moves, the others spend as
+    today (`now`), and its curve is what its spend adds.
+    """
+    world, history = panel.world, panel.history
+
+    def made(plan: FloatArray, past: FloatArray) -> FloatArray:
+        sales = media_sales(respond_to(plan, world, past), world)
+        worth = np.einsum("...gt,gt->...g", sales, panel.revenue)
+        return np.stack([sales.sum(axis=-1), worth])
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        if "channel" not in kept:
+            return made(levels[..., None] * panel.pattern, history)[..., None, :]
+        curves = []
+        for channel in range(len(now)):
+            keep = np.ones((len(now), 1, 1))
+            keep[channel] = 0
+            own = levels[:, [channel], :, None] * panel.pattern[channel]
+            plan = keep * now + (1 - keep) * own
+            curves.append(made(plan, history) - made(keep * now, keep * history)[:, None])
+    return np.stack(curves, axis=-2)
+
+
 def _figures(
-    panel: Panel, levels: FloatArray, unit: FloatArray, kept: tuple[str, ...]
+    panel: Panel, now: FloatArray, levels: FloatArray, unit: FloatArray, kept: tuple[str, ...]
 ) -> dict[str, FloatArray]:
     """Contribution, revenue and marginal return, dims (point, channel, geo), in chunks."""
     size = max(1, CHUNK // panel.pattern.size)
+    function = partial(_made, panel)
+    if panel.world.is_connected:
+        function = partial(_incremental, panel, now, kept)
     values, slopes = [], []
     for start in range(0, len(levels), size):
         part = levels[start : start + size]
-        value, slope = value_and_slope(partial(_made, panel), part)
+        value, slope = value_and_slope(function, part)
         values.append(_together(value, kept))
         slopes.append(_together(slope[1], kept))
     contribution, revenue = np.concatenate(values, axis=1)
