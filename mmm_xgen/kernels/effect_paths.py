@@ -222,7 +222,6 @@ def wear_out(
 @register_effect_path("satiation")
 def satiation(
     calendar: Calendar,
-    normal: FloatArray,
     level: FloatArray,
     *,
     half: Positive = 1.0,

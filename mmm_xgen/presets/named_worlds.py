@@ -22,7 +22,7 @@ FOLDER, SUFFIX, BASE, GEO = "worlds", ".yaml", "base", "_geo"
 
 @dataclass(frozen=True)
 class NamedWorld:
-    """What to expect of a named world.
+    """A named world: the assumption that it breaks, and the bias to expect.
 
     Parameters
     ----------
