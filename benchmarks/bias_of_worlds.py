@@ -118,7 +118,7 @@ def sources() -> list[str]:
             note = f"The bias is of the ROAS of the last {world.last_periods} weeks. {note}"
         if world.reacting:
             note = f"The true ROAS is that with budgets that react. {note}"
-        lines.append(f"- `{world.name}`: {note}*Based on* {world.reference}")
+        lines.append(f"- `{world.name}`: {note}Source: {world.reference}")
     return lines
 
 

@@ -14,12 +14,15 @@ from files import keep_only, table, write
 
 import mmm_xgen
 from mmm_xgen import schema
+from mmm_xgen.config import causes
 from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
 from mmm_xgen.config.region import SeasonalityConfig
-from mmm_xgen.config.specs import AdstockSpec, NoiseSpec
+from mmm_xgen.config.specs import AdstockSpec, EffectPathSpec, NoiseSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import EVENT_SHAPES, TRENDS
+from mmm_xgen.kernels.budget_rules import BUDGET_RULES
+from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
@@ -36,7 +39,7 @@ MODULES = {
     "mmm_xgen.recovery": "Fits of real models, scored against the truth.",
     "mmm_xgen.recovery.plots": "Pictures of fits and studies.",
     "mmm_xgen.recovery.scoring.metrics": "Metrics of draws against a true value.",
-    "mmm_xgen.presets": "Presets, and what they keep to.",
+    "mmm_xgen.presets": "Presets, what they keep to, and named worlds.",
     "mmm_xgen.errors": "What is raised and warned.",
     "mmm_xgen.accessor": "The accessor `ds.mmm`.",
     "mmm_xgen.schema": "The table of all variables.",
@@ -51,6 +54,14 @@ MODELS = {
     "EventConfig": "`events`: a list.",
     "ExperimentConfig": "`experiments`: a list.",
     "SpendPlanConfig": "`spend_plan`.",
+    "DemandConfig": "`demand`.",
+    "IndicatorConfig": "`demand.indicators`: a list.",
+    "DriverConfig": "`demand.drivers`: a list.",
+    "FunnelConfig": "`funnels`: a list.",
+    "InteractionConfig": "`interactions`: a list.",
+    "MediatorConfig": "`mediators`: a list.",
+    "PullForwardConfig": "`pull_forward` of a channel.",
+    "SpendCorrelationConfig": "`spend_correlation`: a list.",
 }
 # Fields that name a kind, with the class that describes the keys that all the kinds have.
 KINDS = (
@@ -60,6 +71,8 @@ KINDS = (
     ("Trends", "`trend` of `regions`", TRENDS, None),
     ("Shapes of events", "`shape` of an event", EVENT_SHAPES, None),
     ("Noise", "`noise` of `regions`", NOISES, NoiseSpec),
+    ("Budget rules", "`budget_rule` of a channel", BUDGET_RULES, None),
+    ("Paths of effects", "`effect_path` of a channel", EFFECT_PATHS, EffectPathSpec),
 )
 
 
@@ -277,7 +290,7 @@ def _configuration() -> str:
         "SpendPlanConfig": SpendPlanConfig,
     }
     for name, words in MODELS.items():
-        model = classes.get(name) or getattr(mmm_xgen, name)
+        model = classes.get(name) or getattr(causes, name, None) or getattr(mmm_xgen, name)
         rows = _rows(parameters(model))
         parts.append(f"## {name}\n\n{words}\n\n{table(['key', 'type', 'meaning'], rows)}\n")
     parts.append(

@@ -16,6 +16,8 @@ import mmm_xgen
 from mmm_xgen import plots
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import EVENT_SHAPES, TRENDS
+from mmm_xgen.kernels.budget_rules import BUDGET_RULES
+from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
@@ -208,7 +210,8 @@ def test_the_reference_has_every_public_name_every_variable_and_every_command(tm
     for name in mmm_xgen.schema.VARIABLES:
         assert f"`{name}`" in schema
     configuration = (tmp_path / "configuration.md").read_text()
-    for registry in (ADSTOCKS, PATTERNS, SATURATIONS, NOISES, TRENDS, EVENT_SHAPES):
+    causes = (BUDGET_RULES, EFFECT_PATHS)
+    for registry in (ADSTOCKS, PATTERNS, SATURATIONS, NOISES, TRENDS, EVENT_SHAPES, *causes):
         for name in registry:
             assert f"`{name}`" in configuration
     # Every key has its meaning.

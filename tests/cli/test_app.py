@@ -22,7 +22,7 @@ from mmm_xgen import MMMDataConfig
 from mmm_xgen.aggregate import aggregate
 from mmm_xgen.export.files import load, to_netcdf
 from mmm_xgen.frames.wide import to_frame
-from mmm_xgen.presets import get_preset_config, list_available_presets
+from mmm_xgen.presets import get_preset_config, list_available_presets, list_available_worlds
 from tests.cli.commands import ran, refused, run
 from tests.report import blank
 
@@ -380,6 +380,14 @@ def test_a_generation_that_is_stopped_leaves_no_traceback(
 
 
 # --- presets, show, schema, validate, describe
+
+
+def test_worlds_lists_every_world_and_show_prints_one():
+    shown = ran("worlds").stdout
+    for name, world in list_available_worlds().items():
+        assert re.search(rf"^ *{name} +{world.breaks.split()[0]}", shown, re.MULTILINE)
+    text = ran("show", "demand_chasing_geo").stdout
+    assert MMMDataConfig.from_yaml(text) == get_preset_config("demand_chasing_geo")
 
 
 def test_presets_lists_every_preset():
