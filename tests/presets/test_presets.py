@@ -471,10 +471,12 @@ def test_a_printed_path_is_read_as_it_was_meant(parts: list[Any]) -> None:
 
 
 def changed_channel(path: str) -> str:
-    """Name of the channel whose ROAS a path sets."""
+    """Name of the channel whose ROAS or base spend a path sets."""
     data = {"channels": [{"name": name} for name in NAMES]}
     channels = with_overrides(data, read_settings([f"{path}=7.5"])).channels
-    (found,) = [str(channel.name) for channel in channels if channel.roas == 7.5]
+    (found,) = [
+        str(channel.name) for channel in channels if 7.5 in (channel.roas, channel.base_spend)
+    ]
     return found
 
 
@@ -497,13 +499,13 @@ def test_what_is_in_quotes_is_no_position_and_quotes_close(path: str) -> None:
 @pytest.mark.parametrize("position", range(len(NAMES)))
 def test_the_path_of_an_error_leads_back_to_it(position: int) -> None:
     channels = [{"name": name} for name in NAMES]
-    channels[position] = {**channels[position], "roas": "high"}
+    channels[position] = {**channels[position], "base_spend": -1}
     with pytest.raises(ConfigError) as error:
         m.MMMDataConfig.from_dict({"channels": channels})
     assert changed_channel(error.value.path) == NAMES[position]
-    own = join_path(["channels", as_part(NAMES[position]), "roas"])
+    own = join_path(["channels", as_part(NAMES[position]), "base_spend"])
     with pytest.raises(ConfigError) as error:
-        config_from({"channels": [{"name": name} for name in NAMES]}, {own: "high"})
+        config_from({"channels": [{"name": name} for name in NAMES]}, {own: -1})
     assert error.value.path == own
 
 
