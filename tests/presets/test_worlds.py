@@ -152,9 +152,11 @@ def test_hidden_demand_biases_more_than_its_proxy_and_its_record_not_at_all() ->
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* correlates:mmm_xgen.XgenWarning")
 @pytest.mark.parametrize("name", WORLDS)
 def test_least_squares_errs_in_the_direction_that_a_world_says(name: str) -> None:
-    bias = bias_of(WORLDS[name], 400)
+    # The bias of unequal geos is small.
+    bias = bias_of(WORLDS[name], 1600 if name == "unequal_geos" else 400)
     for channel, direction in WORLDS[name].direction.items():
         own = bias.sel(channel=channel)
         assert agrees(direction, own), f"{channel}: {direction}, {float(own['median']):+.1f}"
