@@ -9,7 +9,11 @@ import xarray as xr
 
 from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.presets import get_preset_config, list_available_presets
+from mmm_xgen.presets import (
+    get_preset_config,
+    list_available_presets,
+    list_available_worlds,
+)
 from mmm_xgen.report.content import Block, Code, Text
 from mmm_xgen.report.subject import Subject
 from mmm_xgen.version import __version__
@@ -63,7 +67,7 @@ def reproduction(subject: Subject) -> Sequence[Block]:
 
 
 def preset_of(ds: xr.Dataset) -> str | None:
-    """Find the preset that a dataset was made from unchanged, except for its seed.
+    """Find the preset or world that a dataset was made from unchanged, except for its seed.
 
     Examples
     --------
@@ -74,7 +78,7 @@ def preset_of(ds: xr.Dataset) -> str | None:
     """
     written = str(ds.attrs["config"])
     n_periods, seed = (json.loads(written).get(name) for name in ("n_periods", "seed"))
-    for name in list_available_presets():
+    for name in (*list_available_presets(), *list_available_worlds()):
         preset = get_preset_config(name, seed=seed)
         if preset.n_periods == n_periods and preset.to_json() == written:
             return name

@@ -52,7 +52,7 @@ def test_a_world_shares_its_base_and_generates_without_a_warning(name: str) -> N
     np.testing.assert_allclose(roas(ds), targets, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in WORLDS if name != "unequal_geos"])
+@pytest.mark.parametrize("name", [n for n in WORLDS if get_preset_config(n).regions.n_regions == 1])
 def test_a_world_has_a_variant_in_several_geos(name: str) -> None:
     one, several = get_preset_config(name), get_preset_config(f"{name}_geo", seed=3)
     assert (several.regions.n_regions, several.seed) == (8, 3)
@@ -110,6 +110,16 @@ def test_twins_have_nearly_the_same_data_and_different_best_budgets() -> None:
     best = [optimize_allocation(ds).multiplier.sel(channel="TV").item() for ds in (bent, straight)]
     assert 0.8 < best[0] < 1.2
     assert best[1] > 3
+
+
+def test_numbers_of_satiation_vary() -> None:
+    path = "channels.TV.effect_path."
+    vary = {f"{path}half": [0.3, 0.6], f"{path}memory": [0.2, 0.8]}
+    many = m.generate_ensemble("drifting", vary=vary, chunks=None, sampling="grid", n_periods=30)
+    for k in range(4):
+        changes = {name: many[name].values[k] for name in vary}
+        one = m.generate_mmm_dataset("drifting", seed=int(many.seed[k]), n_periods=30, **changes)
+        np.testing.assert_array_equal(many.mu[k], one.mu)
 
 
 def test_satiation_by_the_carryover_makes_a_straight_curve_look_like_a_bent_one() -> None:
