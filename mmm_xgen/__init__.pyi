@@ -76,6 +76,12 @@ from .kernels.baseline import (
 from .kernels.baseline import (
     register_trend as register_trend,
 )
+from .kernels.budget_rules import (
+    register_budget_rule as register_budget_rule,
+)
+from .kernels.effect_paths import (
+    register_effect_path as register_effect_path,
+)
 from .kernels.noise import register_noise as register_noise
 from .kernels.patterns import register_pattern as register_pattern
 from .kernels.saturation import register_saturation as register_saturation

@@ -32,7 +32,10 @@ FENCE = re.compile(
 )
 # What may stand between a snippet and what it prints.
 BETWEEN = re.compile(r"\s*(prints|says)?\s*")
-REGISTRIES = (ADSTOCKS, EVENT_SHAPES, METRICS, MODELS, NOISES, PATTERNS, SATURATIONS, TRENDS)
+REGISTRIES = (
+    *(ADSTOCKS, BUDGET_RULES, EFFECT_PATHS, EVENT_SHAPES, METRICS, MODELS, NOISES, PATTERNS),
+    *(SATURATIONS, TRENDS),
+)
 
 
 @dataclass(frozen=True)
