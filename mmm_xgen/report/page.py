@@ -24,7 +24,8 @@ from mmm_xgen.report.faults import faults
 from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
 from mmm_xgen.report.subject import Subject
-from mmm_xgen.truth.returns.estimands import attribution, roas
+from mmm_xgen.truth.returns.estimands import roas
+from mmm_xgen.truth.returns.incremental import all_media
 from mmm_xgen.version import __version__
 
 TEMPLATE = "report.html.j2"
@@ -312,7 +313,8 @@ def _summary(subject: Subject) -> Sequence[Block]:
 def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
     returns = roas(ds).to_numpy()
     returns = returns[np.isfinite(returns)]
-    tiles = [(share(float(attribution(ds).sum())), "of expected sales come from media")]
+    media = float(all_media(ds).sum() / ds["mu"].sum())
+    tiles = [(share(media), "of expected sales come from media")]
     if returns.size:
         low, high = float(returns.min()), float(returns.max())
         spread = f"median ROAS; {ratio(low)} to {ratio(high)} by channel"

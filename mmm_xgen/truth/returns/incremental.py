@@ -358,6 +358,12 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     return whole
 
 
+def all_media(ds: xr.Dataset) -> xr.DataArray:
+    """Return the sales of all media, with what channels make together, dims (date, geo)."""
+    whole = media_together(ds)
+    return ds["channel_contribution"].sum("channel", skipna=False) if whole is None else whole
+
+
 def acts_together(ds: xr.Dataset) -> bool:
     """Tell if media make more sales than the sum of what single channels contribute."""
     connections = {"funnel_strength", "interaction_strength", "mediator_effect"}
