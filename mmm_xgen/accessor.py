@@ -123,6 +123,7 @@ class MMMPlots(_OfDataset):
     waterfall = _method(plots.plot_waterfall)
     what_if = _method(plots.plot_what_if)
     what_if_simulator = _method(plots.what_if_simulator)
+    world = _method(plots.plot_world)
 
     def __repr__(self) -> str:
         return f"Pictures of the dataset: {', '.join(each for each in dir(self) if each[0] != '_')}"

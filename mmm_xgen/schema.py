@@ -145,9 +145,9 @@ ALWAYS = frozenset(PARTS[:5]) | {"channel_contribution"}
 # Mechanisms of a world, by a variable that only worlds with them have.
 MECHANISMS = {
     "demand_contribution": "latent demand",
-    "spend_plan": "budgets that answer to demand, sales or other channels",
-    "effect_path": "effects that change over time",
-    "pull_forward_share": "sales borrowed from later periods",
+    "spend_plan": "budget rules",
+    "effect_path": "effects over time",
+    "pull_forward_share": "pull-forward",
     "funnel_strength": "funnels",
     "interaction_strength": "interactions",
     "mediator_effect": "mediators",

@@ -58,7 +58,7 @@ from mmm_xgen.plots.style import (
 from mmm_xgen.plots.timelines import draw_lines
 from mmm_xgen.schema import parts_of
 from mmm_xgen.truth.returns.estimands import attribution, contribution_totals
-from mmm_xgen.truth.returns.incremental import acts_together, all_media
+from mmm_xgen.truth.returns.incremental import all_media, media_share
 
 SHARE_OF_MEDIA, SHARE_OF_SPEND = "share of contribution", "share of spend"
 KINDS = ("lines", "stacked")
@@ -287,10 +287,7 @@ def plot_attribution(
         texts = texts_of(ds, "channel")
         name_rows(axes, [texts[name] for name in rows.names])
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
-        whole = shares.sum()
-        if of == "sales" and acts_together(here):
-            whole = all_media(here).sum() / here["mu"].sum()
-        title = _title(shares, float(whole), of, where(ds, geo), texts)
+        title = _title(shares, media_share(here), of, where(ds, geo), texts)
         axes.set_title(f"{title}\n{rows.note}" if rows.note else title)
     return figure
 

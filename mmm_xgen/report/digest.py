@@ -13,7 +13,7 @@ from mmm_xgen.formatting.words import count, first_to_last, listed
 from mmm_xgen.kernels.calendar import period_word
 from mmm_xgen.schema import mechanisms_of, parts_of
 from mmm_xgen.truth.returns.estimands import roas
-from mmm_xgen.truth.returns.incremental import all_media
+from mmm_xgen.truth.returns.incremental import media_share
 
 # Characters of a line.
 WIDTH = 100
@@ -103,7 +103,7 @@ def _totals(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
             yield name, f"{amount(float(ds[name].sum()))} {unit} in all".replace("  ", " ")
     try:
         returns = roas(ds)
-        media = float(all_media(ds).sum() / ds["mu"].sum())
+        media = media_share(ds)
     except XgenError:
         # Without the truth, or the dims that it needs.
         return

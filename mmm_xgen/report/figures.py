@@ -14,7 +14,7 @@ from mmm_xgen.formatting.amounts import MISSING, amount, ratio, share
 from mmm_xgen.report.content import Block, Column, kind_words, number, table
 from mmm_xgen.schema import parts_of
 from mmm_xgen.truth.returns.estimands import OUTCOMES, attribution, estimands, roas
-from mmm_xgen.truth.returns.incremental import acts_together, all_media
+from mmm_xgen.truth.returns.incremental import acts_together, all_media, media_share
 
 # Rows that need no folding.
 SHORT = 12
@@ -120,7 +120,7 @@ def _totals(ds: xr.Dataset, found: xr.Dataset) -> dict[str, float]:
         contribution, revenue = (
             float(each.sum()) for each in (media, media * ds["revenue_per_kpi"])
         )
-        part = contribution / float(ds["mu"].sum())
+        part = media_share(ds)
     # One more unit of spend, split as spend is now.
     parts = found["mroas"] * found["spend"] if "mroas" in found else found["spend"] * np.nan
     return {

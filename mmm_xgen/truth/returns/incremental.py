@@ -364,6 +364,12 @@ def all_media(ds: xr.Dataset) -> xr.DataArray:
     return ds["channel_contribution"].sum("channel", skipna=False) if whole is None else whole
 
 
+def media_share(ds: xr.Dataset) -> float:
+    """Return the share of expected sales that all media make; 0 if there are no sales."""
+    expected = float(ds["mu"].sum())
+    return float(all_media(ds).sum()) / expected if expected else 0.0
+
+
 def acts_together(ds: xr.Dataset) -> bool:
     """Tell if media make more sales than the sum of what single channels contribute."""
     connections = {"funnel_strength", "interaction_strength", "mediator_effect"}
