@@ -91,7 +91,8 @@ def generate_ensemble(
         Variables of `generate_mmm_dataset` with the leading dim `dataset`. The coordinates are
         ``dataset``, ``seed`` and one for each path of `vary`, with the path as its name (with the
         prefix ``config.`` if the path is a top-level field). Its dims are (dataset,), or
-        (dataset, channel) for a ``*``.
+        (dataset, channel) for a ``*``. With controls, those of demand and mediators, which have no
+        such numbers, come last and are NaN.
 
     Raises
     ------
@@ -351,7 +352,7 @@ def recipe_of(ds: xr.Dataset) -> Recipe:
     dims: dict[str, str | None] = {}
     for path in varied_paths(ds):
         dims[path], written[path] = entries(config, path)
-    values = {path: values_of(ds, path) for path in written}
+    values = {path: values_of(ds, path)[:, : len(paths)] for path, paths in written.items()}
     first = {
         each: value
         for path, paths in written.items()
