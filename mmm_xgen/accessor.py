@@ -219,6 +219,7 @@ class MMMAccessor(_OfDataset):
     mroas = _method(truth.mroas)
     attribution = _method(truth.attribution)
     contribution_totals = _method(truth.contribution_totals)
+    effect_paths = _method(truth.effect_paths)
     cost_per_incremental = _method(truth.cost_per_incremental)
     response_curve = _method(truth.response_curve)
     efficiency_frontier = _method(truth.efficiency_frontier)

@@ -297,6 +297,7 @@ def parts_of(ds: xr.Dataset) -> list[str]:
     >>> parts_of(mmm_xgen.generate_mmm_dataset())[-2:]
     ['control_contribution', 'channel_contribution']
     """
+    check_dataset(ds)
     return [name for name in PARTS if name in ALWAYS or name in ds]
 
 
@@ -309,6 +310,7 @@ def mechanisms_of(ds: xr.Dataset) -> dict[str, str]:
     >>> mechanisms_of(mmm_xgen.generate_mmm_dataset(demand={}))
     {'demand_contribution': 'latent demand'}
     """
+    check_dataset(ds)
     return {name: words for name, words in MECHANISMS.items() if name in ds}
 
 
