@@ -291,6 +291,11 @@ def parts_of(ds: xr.Dataset) -> list[str]:
 
     Names of parts that every Dataset has are among them even if `ds` has lost them.
 
+    Raises
+    ------
+    SchemaError
+        If `ds` is not a Dataset.
+
     Examples
     --------
     >>> import mmm_xgen
@@ -303,6 +308,11 @@ def parts_of(ds: xr.Dataset) -> list[str]:
 
 def mechanisms_of(ds: xr.Dataset) -> dict[str, str]:
     """Return the mechanisms of the world that a Dataset comes from, in words by variable.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is not a Dataset.
 
     Examples
     --------

@@ -21,9 +21,9 @@ Nested: TypeAlias = dict[str, Any]
 
 ITEMS = {
     "channel_contribution": "channels",
+    "control_contribution": "controls",
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
-    "control_contribution": "controls",
 }
 BASELINE = {
     "intercept_contribution": "intercept",

@@ -214,6 +214,7 @@ def estimands(
         [STORED, EARNED, EARNED, EARNED, *shape_dims],
         {"period": len(windows.periods)},
         within_data=within_data,
+        together=not with_shapes,
     )
     lost, rise, carried_rise = (summed(revenue, windows, over) for revenue in found[:3])
     made = checked.transpose(*ds["channel_contribution"].dims)
