@@ -368,8 +368,8 @@ def _steps(totals: xr.Dataset, groups: Groups) -> list[_Step]:
         if variable == "control_contribution" and values.shape[-1] > 1:
             words = count(values.shape[-1], "control")
         if variable == "intercept_contribution" or values.any():
-            amount, is_media = float(values.sum()), variable in TOGETHER
-            steps.append(_Step(words, amount, STEP_COLOUR, is_media=is_media))
+            is_media = variable in TOGETHER
+            steps.append(_Step(words, float(values.sum()), STEP_COLOUR, is_media=is_media))
     expected, noise, sales = (float(totals[name].sum()) for name in ("mu", "noise", "y"))
     return [
         *steps,

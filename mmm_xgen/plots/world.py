@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -238,38 +238,44 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
 def _place_between(page: _Page, config: MMMDataConfig) -> None:
     """Place interactions and mediators beside the channels that they come from."""
     names = config.channel_names
-    links: list[tuple[_Box, list[tuple[_Box, bool]], bool]] = []
+    links: list[tuple[_Box, list[tuple[_Box, bool]], bool, str]] = []
     for pair in config.interactions:
         word = "synergy" if pair.strength > 0 else "cannibalisation"
-        parents = [(_channel(page, names, name), False) for name in pair.channels]
         box = _Box(BETWEEN, 0.0, word, f"{signed_share(pair.strength)} of base sales")
-        links.append((box, [(each, low) for each, low in parents if each], pair.strength < 0))
+        parents = _parents(page, names, dict.fromkeys(pair.channels, 1.0))
+        links.append((box, parents, pair.strength < 0, ""))
     for each in config.mediators:
-        found = [(_channel(page, names, name), rise < 0) for name, rise in each.parents.items()]
+        label = coordinate_label(each.name, "c", 0)
         box = _Box(
             BETWEEN,
             0.0,
-            plain_text(coordinate_label(each.name, "c", 0)),
+            plain_text(label),
             "mediator" if each.observed == "whole" else f"mediator, observed: {each.observed}",
             is_hidden=each.observed == "no",
         )
-        links.append((box, [(one, low) for one, low in found if one], each.effect < 0))
+        links.append((box, _parents(page, names, each.parents), each.effect < 0, label))
     links = sorted(links, key=lambda link: _middle(link[1]))
-    rows = _spread([_middle(parents) for _, parents, _ in links], page.n_rows)
-    for row, (box, parents, lowers) in zip(rows, links, strict=True):
+    rows = _spread([_middle(parents) for _, parents, *_ in links], page.n_rows)
+    for row, (box, parents, lowers, control) in zip(rows, links, strict=True):
         placed = replace(box, y=row)
         page.between[f"{len(page.between)} {box.text}"] = placed
         for parent, low in parents:
             page.connect(parent, placed, parent.colour, lowers=low)
         page.to_sales.append((placed, INK, lowers))
-        _show_in_control(page, placed, box.text)
+        _show_in_control(page, placed, control)
     page.n_rows = max(page.n_rows, len(links))
+
+
+def _parents(page: _Page, names: list[str], rises: Mapping[str, float]) -> list[tuple[_Box, bool]]:
+    """Return the boxes of channels, each with True if the channel lowers what it leads to."""
+    found = ((_channel(page, names, name), rise < 0) for name, rise in rises.items())
+    return [(box, lowers) for box, lowers in found if box is not None]
 
 
 def _show_in_control(page: _Page, mediator: _Box, name: str) -> None:
     """Add an arrow from a mediator back to the control that shows it."""
     control = page.controls.get(name)
-    if control is not None and mediator.note.startswith("mediator"):
+    if control is not None:
         start, (x, y) = (mediator.x, mediator.y + HEIGHT / 2), control.end(1)
         points = (start, (mediator.x, y), (mediator.x, y), (x, y))
         page.arrows.append(_Arrow(points, FAINT, "shown by a control"))
@@ -332,8 +338,8 @@ def _point_at_sales(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
         y = middle + APART * (place - (len(sources) - 1) / 2)
         # Below the arrows to interactions and mediators, if there are any.
         lower = 0.18 if page.between and box.x == ITEMS else 0.0
-        points = (box.end(1, box.y + lower), sales.end(-1, y))
-        page.arrows.append(_Arrow(points, colour, lowers=lowers))
+        ends = (box.end(1, box.y + lower), sales.end(-1, y))
+        page.arrows.append(_Arrow(ends, colour, lowers=lowers))
     if DEMAND in page.others and config.demand is not None:
         lowers = config.demand.effect < 0
         start, end = page.others[DEMAND], (OUTCOME, middle - height / 2)

@@ -22,7 +22,12 @@ def causes(config: Nested) -> Sequence[Block]:
     >>> causes({"demand": {"effect": 0.05}})[0].rows[0]
     ('latent demand', 'sales', '+5.0% of base sales per standard deviation')
     """
-    rows = [*_demand(config.get("demand") or {}), *_channels(config), *_connections(config)]
+    rows = [
+        *_demand(config.get("demand") or {}),
+        *_plans(config),
+        *_channels(config),
+        *_connections(config),
+    ]
     heads = [Column("cause"), Column("what it moves"), Column("how")]
     return [table("Who causes what", heads, rows)] if rows else []
 
@@ -46,6 +51,20 @@ def _demand(demand: Nested) -> Iterator[Row]:
         yield cause, f"control {each['name']}", f"{rise}; demand is {part} of its variance"
     for each in demand.get("drivers") or ():
         yield f"control {each['control']}", cause, f"{share(each['share'])} of its variance"
+
+
+def _plans(config: Nested) -> Iterator[Row]:
+    """Rows for what moves the plans of several channels."""
+    cause, found = "shared campaigns", config.get("spend_correlation") or ()
+    if isinstance(found, list):
+        for pair in found:
+            names = " and ".join(_label(name, "x") for name in pair["channels"])
+            yield cause, f"planned spend of {names}", f"correlation {pair['correlation']:g}"
+    elif found:
+        yield cause, "planned spend of all channels", f"correlation {found:g}"
+    if config.get("synchronised_flights"):
+        how = f"in {share(config['synchronised_flights'])} of quarters"
+        yield "shared flights", "planned spend of all channels", how
 
 
 def _channels(config: Nested) -> Iterator[Row]:

@@ -383,7 +383,7 @@ def channels_beyond_models(ds: xr.Dataset) -> dict[str, str]:
     >>> channels_beyond_models(changed)
     {'Trend': 'it borrows sales from later periods'}
     """
-    found = {}
+    found: Reasons = {}
     if "effect_path" in ds:
         moves = (ds["effect_path"] != 1).any(("date", "geo"))
         names = ds["channel"].to_numpy()[moves.to_numpy()]
