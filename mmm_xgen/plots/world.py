@@ -499,4 +499,6 @@ def _sizes(ds: xr.Dataset, config: MMMDataConfig) -> list[str]:
         "interaction": len(config.interactions),
         "mediator": len(config.mediators),
     }
-    return [count(number, noun) for noun, number in counts.items() if number]
+    sizes = [count(number, noun) for noun, number in counts.items() if number]
+    correlated = config.spend_correlation or config.synchronised_flights
+    return [*sizes, *(["campaigns of channels come together"] if correlated else [])]

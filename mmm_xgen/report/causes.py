@@ -22,14 +22,19 @@ def causes(config: Nested) -> Sequence[Block]:
     >>> causes({"demand": {"effect": 0.05}})[0].rows[0]
     ('latent demand', 'sales', '+5.0% of base sales per standard deviation')
     """
-    rows = [
+    rows = rows_of(config)
+    heads = [Column("cause"), Column("what it moves"), Column("how")]
+    return [table("Who causes what", heads, rows)] if rows else []
+
+
+def rows_of(config: Nested) -> list[Row]:
+    """Cause, what it moves and how, for every mechanism of a configuration."""
+    return [
         *_demand(config.get("demand") or {}),
         *_plans(config),
         *_channels(config),
         *_connections(config),
     ]
-    heads = [Column("cause"), Column("what it moves"), Column("how")]
-    return [table("Who causes what", heads, rows)] if rows else []
 
 
 def _demand(demand: Nested) -> Iterator[Row]:

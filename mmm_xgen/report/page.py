@@ -26,7 +26,7 @@ from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
 from mmm_xgen.report.subject import Subject
 from mmm_xgen.truth.returns.estimands import roas
-from mmm_xgen.truth.returns.incremental import acts_together, media_share
+from mmm_xgen.truth.returns.incremental import has_returns, media_share
 from mmm_xgen.version import __version__
 
 TEMPLATE = "report.html.j2"
@@ -321,8 +321,7 @@ def _summary(subject: Subject) -> Sequence[Block]:
 
 def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
     tiles = [(share(media_share(ds)), "of expected sales come from media")]
-    if acts_together(ds) and "aggregation" in ds.attrs:
-        # What would be lost without a channel does not follow from sums.
+    if not has_returns(ds):
         return tiles
     returns = roas(ds).to_numpy()
     returns = returns[np.isfinite(returns)]

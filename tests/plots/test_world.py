@@ -89,6 +89,12 @@ def test_each_mechanism_adds_its_arrows(changes, more):
     assert len(arrows(plain)) == 5
 
 
+def test_correlated_campaigns_are_told():
+    ds = mmm_xgen.generate_mmm_dataset(spend_correlation=0.3)
+    assert "campaigns of channels come together" in plot_world(ds).get_suptitle()
+    assert "campaigns" not in plot_world(connected()).get_suptitle()
+
+
 def test_a_bar_ends_what_lowers_sales_and_a_placebo_has_no_arrow():
     changes = {"channels.0.base_effectiveness": -0.1, "channels.1.base_effectiveness": 0.0}
     ds = mmm_xgen.generate_mmm_dataset(control_variables=[], **changes)

@@ -407,6 +407,11 @@ def acts_together(ds: xr.Dataset) -> bool:
     return bool(connections & set(map(str, ds.variables)))
 
 
+def has_returns(ds: xr.Dataset) -> bool:
+    """Tell if returns follow from a Dataset; not from sums of channels that act on each other."""
+    return not (acts_together(ds) and "aggregation" in ds.attrs)
+
+
 def _sales_today(ds: xr.Dataset, reaction: Reaction) -> FloatArray:
     """Return the sales of all media today, dims (geo, date)."""
     return array_of(ds, "mu", "geo", "date") - reaction.market.baseline
