@@ -90,7 +90,7 @@ def test_each_mechanism_adds_its_arrows(changes, more):
 
 
 def test_correlated_campaigns_are_told():
-    ds = mmm_xgen.generate_mmm_dataset(spend_correlation=0.3)
+    ds = mmm_xgen.generate_mmm_dataset(synchronised_flights=0.5)
     assert "campaigns of channels come together" in plot_world(ds).get_suptitle()
     assert "campaigns" not in plot_world(connected()).get_suptitle()
 
