@@ -123,6 +123,7 @@ class MMMPlots(_OfDataset):
     waterfall = _method(plots.plot_waterfall)
     what_if = _method(plots.plot_what_if)
     what_if_simulator = _method(plots.what_if_simulator)
+    world = _method(plots.plot_world)
 
     def __repr__(self) -> str:
         return f"Pictures of the dataset: {', '.join(each for each in dir(self) if each[0] != '_')}"
@@ -218,6 +219,7 @@ class MMMAccessor(_OfDataset):
     mroas = _method(truth.mroas)
     attribution = _method(truth.attribution)
     contribution_totals = _method(truth.contribution_totals)
+    effect_paths = _method(truth.effect_paths)
     cost_per_incremental = _method(truth.cost_per_incremental)
     response_curve = _method(truth.response_curve)
     efficiency_frontier = _method(truth.efficiency_frontier)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmm_xgen.errors import ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.calendar import PERIODS, STEPS, WEEKLY, shift, weekday
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import check_variables
+from mmm_xgen.schema import PARTS, check_variables
 
 Dates: TypeAlias = NDArray[np.datetime64]
 
@@ -34,20 +34,20 @@ REQUIRED = (
     "y",
 )
 SUMMED = (
-    *REQUIRED,
-    "demand_contribution",
-    "interaction_contribution",
-    "mediator_contribution",
+    *dict.fromkeys((*REQUIRED, *PARTS)),
     "spend_history",
     "spend_plan",
+    "sales_plan",
     "exposure",
     "carryover",
     "event_intensity",
     "population",
     "geo_scale",
 )
+# Variables whose mean is taken; the geos count by population.
+AVERAGED = ("control_value", "demand", "mediator_value")
 # Variables that are neither summed nor NaN: see `aggregate`.
-OWN_RULE = ("control_value", "revenue_per_kpi")
+OWN_RULE = (*AVERAGED, "revenue_per_kpi")
 KIND_COORDINATES = ("adstock_kind", "saturation_kind", "l_max", "normalize")
 # Advice on other sums of a Dataset that has no configuration, by its attribute.
 NOTES = {
@@ -69,7 +69,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     ==============================  ==========================================================
     ``spend``, ``spend_history``,   the sum
     contributions, ``mu``,
-    ``noise``, ``y``
+    ``noise``, ``y``, plans of
+    spend and sales, ``exposure``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,
@@ -80,6 +81,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
                                     unit scale with it, so a linear control stays linear in its
                                     national value. Over time in two steps it is the mean of
                                     means
+    ``demand``, ``mediator_value``  the mean, as of controls, so that an indicator without error
+                                    still shows demand. Its variance is then below 1
     ``revenue_per_kpi``             unchanged; it must be the same in everything that is summed
     everything else                 NaN, with the reason in ``attrs["reason"]``
     ==============================  ==========================================================
@@ -127,7 +130,7 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     """
     if geo is not None and not (isinstance(geo, str) and geo):
         raise ConfigError(f"found {geo!r}, allowed: a label, or None to keep the geos", path="geo")
-    check_variables(ds, *REQUIRED, *OWN_RULE, "population", "date", "geo")
+    check_variables(ds, *REQUIRED, "control_value", "revenue_per_kpi", "population", "date", "geo")
     result, steps = ds, []
     if freq is not None:
         source = _source_freq(ds)
@@ -198,9 +201,10 @@ def _over_time(ds: xr.Dataset, freq: str, source: str) -> xr.Dataset:
         if dim is not None:
             reduced[name] = periods[dim].reduce(ds[name].variable, dim)
     counts = xr.Variable("date", window.counts)
-    values = ds["control_value"].variable
-    mean = (reduced["control_value"] / counts).transpose(*values.dims)
-    reduced["control_value"] = xr.Variable(values.dims, mean.data, values.attrs)
+    for name in set(AVERAGED) & set(reduced):
+        values = ds[name].variable
+        mean = (reduced[name] / counts).transpose(*values.dims)
+        reduced[name] = xr.Variable(values.dims, mean.data, values.attrs)
     reduced["revenue_per_kpi"] = _constant(ds["revenue_per_kpi"].variable, window)
     intercept = ds["intercept_contribution"].variable
     if "date" not in intercept.dims:
@@ -263,7 +267,7 @@ def _over_geos(ds: xr.Dataset, label: str) -> xr.Dataset:
         raise _varying("between geos")
     share = ds["population"] / ds["population"].sum("geo")
     new = {name: ds[name].sum("geo", skipna=False) for name in _with_geo(ds, SUMMED)}
-    new["control_value"] = (ds["control_value"] * share).sum("geo", skipna=False)
+    new |= {name: (ds[name] * share).sum("geo", skipna=False) for name in _with_geo(ds, AVERAGED)}
     # The first geo gives the other variables their new shape, and the revenue per KPI unit.
     result = ds.isel(geo=[0]).assign_coords(geo=("geo", np.array([label]), ds["geo"].attrs))
     return result.assign({name: _like(ds[name], total) for name, total in new.items()})

@@ -379,7 +379,10 @@ def _values_of(ds: xr.Dataset, path: str) -> list[Any]:
 
 
 def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
-    paths = entries(config, star)[1]
+    dim, paths = entries(config, star)
+    if dim == "control":
+        # Controls of demand and of mediators come last and have no numbers of this path.
+        values = values[: len(paths)]
     if len(paths) != len(values):
         raise SchemaError(
             f"the coordinate {star!r} has {len(values)} of {len(paths)} values; take the dataset "

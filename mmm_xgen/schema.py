@@ -139,6 +139,19 @@ PARTS = (
     "interaction_contribution",
     "mediator_contribution",
 )
+# Parts that every generated Dataset has, even where they are 0.
+ALWAYS = frozenset(PARTS[:5]) | {"channel_contribution"}
+
+# Mechanisms of a world, by a variable that only worlds with them have.
+MECHANISMS = {
+    "demand_contribution": "latent demand",
+    "spend_plan": "budget rules",
+    "effect_path": "effects over time",
+    "pull_forward_share": "pull-forward",
+    "funnel_strength": "funnels",
+    "interaction_strength": "interactions",
+    "mediator_effect": "mediators",
+}
 
 # Parameters whose names depend on the kinds in use, by prefix.
 FAMILIES: dict[str, Variable] = {
@@ -180,24 +193,6 @@ COORDINATES: dict[str, Variable] = {
     "interaction_first": Variable(("interaction",), NONE, "first channel of the pair"),
     "interaction_second": Variable(("interaction",), NONE, "second channel of the pair"),
 }
-
-
-def parts_of(ds: xr.Dataset) -> list[str]:
-    """Return the names of the variables of a Dataset that sum to ``mu``.
-
-    Raises
-    ------
-    SchemaError
-        If `ds` is not a Dataset.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> parts_of(mmm_xgen.generate_mmm_dataset())[:2]
-    ['intercept_contribution', 'trend_contribution']
-    """
-    check_dataset(ds)
-    return [name for name in PARTS if name in ds.variables]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -289,6 +284,44 @@ def check_variables(ds: xr.Dataset, *names: str) -> None:
                 f"{name!r} has dims {sorted(found)}, allowed: {sorted(wanted)}"
                 + how_to_keep(ds, wanted - found)
             )
+
+
+def parts_of(ds: xr.Dataset) -> list[str]:
+    """Return the names of the variables that add up to expected sales.
+
+    Names of parts that every Dataset has are among them even if `ds` has lost them.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is not a Dataset.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> parts_of(mmm_xgen.generate_mmm_dataset())[-2:]
+    ['control_contribution', 'channel_contribution']
+    """
+    check_dataset(ds)
+    return [name for name in PARTS if name in ALWAYS or name in ds]
+
+
+def mechanisms_of(ds: xr.Dataset) -> dict[str, str]:
+    """Return the mechanisms of the world that a Dataset comes from, in words by variable.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is not a Dataset.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> mechanisms_of(mmm_xgen.generate_mmm_dataset(demand={}))
+    {'demand_contribution': 'latent demand'}
+    """
+    check_dataset(ds)
+    return {name: words for name, words in MECHANISMS.items() if name in ds}
 
 
 def how_to_keep(data: Labelled, dims: Iterable[str]) -> str:
@@ -389,7 +422,7 @@ def _check_values(values: xr.DataArray, name: str) -> None:
     if values.dtype.kind not in "fiu":
         raise SchemaError(f"{name!r} has values of type {values.dtype}, allowed: numbers")
     # After an aggregation, the stages of the response are missing.
-    whole = "date" in dims and name not in ("carryover", "saturated")
+    whole = "date" in dims and name not in ("carryover", "saturated", "effect_path")
     if whole and not np.isfinite(values.to_numpy()).all():
         raise SchemaError(f"{name!r} has values that are missing or infinite, allowed: none")
 

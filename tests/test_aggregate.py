@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen.aggregate import SUMMED, aggregate
 from mmm_xgen.export import to_frame
+from mmm_xgen.schema import PARTS
 from mmm_xgen.truth import contribution_totals, roas
+from tests.connected import connected
 from tests.strategies import (
     assert_parts_add_up,
     config_with,
@@ -410,3 +412,33 @@ def test_chunks_and_further_dims(ds):
                 assert both[name].dims == ("dataset", *alone[name].dims), name
                 part = both[name].isel(dataset=position)
                 np.testing.assert_allclose(part, alone[name], rtol=1e-12, err_msg=name)
+
+
+def test_parts_of_a_world_with_mechanisms_are_summed_and_its_states_averaged() -> None:
+    ds = connected()
+    national = aggregate(ds, freq="QS")
+    total = sum(national[name].sum([*{*national[name].dims} - {"date", "geo"}]) for name in PARTS)
+    np.testing.assert_allclose(total, national["mu"])
+    for name in (*PARTS[5:], "spend_plan", "sales_plan", "exposure"):
+        np.testing.assert_allclose(national[name].sum("date")[0], ds[name].sum(("date", "geo")))
+    share = ds["population"] / ds["population"].sum()
+    quarters = starts(ds, "QS")
+    for name in ("demand", "mediator_value"):
+        mean = (ds[name] * share).sum("geo").groupby(xr.DataArray(quarters, dims="date")).mean()
+        np.testing.assert_allclose(national[name].isel(geo=0), mean)
+    for name in ("effect_path", "funnel_strength", "interaction_strength", "mediator_effect"):
+        assert bool(national[name].isnull().all())
+        assert "no such parameter of a sum" in national[name].attrs["reason"]
+    m.schema.check_whole(national)
+
+
+def test_the_whole_mediator_is_the_control_that_shows_it_after_a_sum_too() -> None:
+    national = aggregate(connected(), freq="MS")
+    shown = national["control_value"].sel(control="Visits", drop=True)
+    np.testing.assert_allclose(shown, national["mediator_value"].sel(mediator="Visits", drop=True))
+
+
+@pytest.mark.parametrize("figure", [roas, m.truth.attribution, m.truth.estimands])
+def test_returns_of_connected_channels_do_not_follow_from_sums(figure: Callable[..., Any]) -> None:
+    with pytest.raises(m.SchemaError, match="pass the Dataset that was aggregated"):
+        figure(aggregate(connected()))

@@ -91,11 +91,11 @@ def worlds_table() -> Table:
 
 def summary(ds: xr.Dataset) -> list[str]:
     """Two lines: the size of a dataset, and its economics."""
-    from mmm_xgen.truth.returns.estimands import attribution, roas
+    from mmm_xgen.truth.returns.incremental import media_share
 
     sizes = ", ".join([_span(ds), *_counts(ds)])
-    returns = roas(ds)
-    media = float(attribution(ds).sum())
+    returns, _ = _returns(ds)
+    media = media_share(ds)
     middle, low, high = (float(getattr(returns, name)()) for name in ("median", "min", "max"))
     earned = f"ROAS {ratio(low)} to {ratio(high)}, median {ratio(middle)}"
     if math.isnan(middle):
@@ -122,13 +122,37 @@ def describe(ds: xr.Dataset, title: str) -> list[str | Table]:
     if ds.sizes.get("control", 0):
         parts.append(_controls(ds))
     parts.append(_geos(ds))
+    parts += _causes(ds)
     hidden = ds.sizes["geo"] - MOST_GEOS
     return [*parts, f"and {hidden} more geos"] if hidden > 0 else parts
 
 
-def _channels(ds: xr.Dataset) -> Table:
+def _returns(ds: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """ROAS and share of sales by channel; NaN where they do not follow from the data."""
     from mmm_xgen.truth.returns.estimands import attribution, roas
+    from mmm_xgen.truth.returns.incremental import has_returns
 
+    if has_returns(ds):
+        return roas(ds), attribution(ds)
+    unknown = ds["spend"].sum(("date", "geo")) * math.nan
+    return unknown, unknown
+
+
+def _causes(ds: xr.Dataset) -> list[str | Table]:
+    """Table of who causes what, in words; none for spend and controls alone."""
+    import json
+
+    from mmm_xgen.report.causes import rows_of
+
+    config = ds.attrs.get("config", ds.attrs.get("source_config", "{}"))
+    rows = rows_of(json.loads(str(config)))
+    table = new_table("cause", "what it moves", "how", title="Who causes what")
+    for row in rows:
+        table.add_row(*row)
+    return [table] if rows else []
+
+
+def _channels(ds: xr.Dataset) -> Table:
     table = new_table(
         "channel",
         "column",
@@ -138,9 +162,8 @@ def _channels(ds: xr.Dataset) -> Table:
         title="Channels",
     )
     spend = ds["spend"].sum(("date", "geo"))
-    for name, returned, part in zip(
-        ds["channel"].to_numpy(), roas(ds).to_numpy(), attribution(ds).to_numpy(), strict=True
-    ):
+    returns = (each.to_numpy() for each in _returns(ds))
+    for name, returned, part in zip(ds["channel"].to_numpy(), *returns, strict=True):
         one = ds["channel"].sel(channel=name)
         kinds = (
             str(one[key].item()) for key in ("channel_column", "adstock_kind", "saturation_kind")

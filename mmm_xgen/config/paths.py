@@ -46,6 +46,9 @@ DIMS = {
     ("channels",): "channel",
     ("control_variables",): "control",
     ("events",): "event",
+    ("funnels",): "funnel",
+    ("interactions",): "interaction",
+    ("mediators",): "mediator",
     ("regions", "population"): "geo",
 }
 # Fields that decide sizes, dates or seeds and so cannot differ between the datasets of an
@@ -58,7 +61,8 @@ STRUCTURE = {
     "fourier_modes": ("regions.fourier_modes", "it decides the seasons"),
     "modes": ("regions.seasonalities.*.modes", "it decides the seasons"),
     "period_days": ("regions.seasonalities.*.period_days", "it decides the seasons"),
-    "lag": ("funnels.*.lag", "it decides the order of causes"),
+    "lag": ("funnels*.lag", "it decides the order of causes"),
+    "periods": ("channels*.pull_forward.periods", "it is a coordinate"),
     "seed": ("seed", "seeds have an argument of their own, seeds="),
 }
 # Numbers that can differ between the datasets of one broadcast, besides parameters of kinds.
@@ -95,7 +99,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     InteractionConfig: {"strength"},
     SpendCorrelationConfig: {"correlation"},
     PullForwardConfig: {"share"},
-    MediatorConfig: {"persistence", "effect", "coverage"},
+    MediatorConfig: {"parents", "persistence", "effect", "coverage"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
 }
 
@@ -119,7 +123,7 @@ class Place:
         """Return the value at this place."""
         value: Any = config
         for key in self.keys:
-            value = value[key] if isinstance(key, int) else getattr(value, key)
+            value = _below(value, key)
         return value
 
     def is_broadcast(self, config: MMMDataConfig) -> bool:
@@ -144,12 +148,17 @@ class Place:
         node: Any = config
         owner, field = node, ""
         for key in self.keys:
-            if isinstance(key, int):
-                # For an entry of a list of numbers, the field is the list.
+            if isinstance(key, int) or isinstance(node, Mapping):
+                # For an entry of a list or mapping of numbers, the field is the whole of it.
                 node = node[key]
             else:
                 owner, field, node = node, key, getattr(node, key)
         return owner, field
+
+
+def _below(node: Any, key: str | int) -> Any:
+    """Return what a key leads to in a configuration, a list or a mapping."""
+    return node[key] if isinstance(key, int) or isinstance(node, Mapping) else getattr(node, key)
 
 
 def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
@@ -178,7 +187,7 @@ def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
     if not items:
         raise ConfigError(f"there are no {join_path(above)}", path=path)
     prefix = NAMED_LISTS.get(above[0], "")
-    is_named = above[0] in ("channels", "control_variables")
+    is_named = above[0] in ("channels", "control_variables", "mediators")
     labels = map(as_part, entry_names(items, prefix)) if is_named else range(len(items))
     rest = parts[len(above) + 1 :]
     return DIMS[above], [join_path((*above, part, *rest)) for part in labels]
@@ -309,12 +318,11 @@ def _copied(node: Any, tree: Mapping[Any, Any], row: Sequence[Any]) -> Any:
             is_column = isinstance(below, int)
             entries[key] = row[below] if is_column else _copied(node[key], below, row)
         return tuple(entries)
-    return node.model_copy(
-        update={
-            key: row[below] if isinstance(below, int) else _copied(getattr(node, key), below, row)
-            for key, below in tree.items()
-        }
-    )
+    changes = {
+        key: row[below] if isinstance(below, int) else _copied(_below(node, key), below, row)
+        for key, below in tree.items()
+    }
+    return {**node, **changes} if isinstance(node, Mapping) else node.model_copy(update=changes)
 
 
 def _replaced(node: Any, numbers: Mapping[KeyPath, Any]) -> Any:
@@ -325,11 +333,13 @@ def _replaced(node: Any, numbers: Mapping[KeyPath, Any]) -> Any:
     def new(key: Any, inner: dict[KeyPath, Any]) -> Any:
         if () in inner:
             return inner[()]
-        return _replaced(node[key] if isinstance(key, int) else getattr(node, key), inner)
+        return _replaced(_below(node, key), inner)
 
     changes: dict[Any, Any] = {key: new(key, inner) for key, inner in below.items()}
     if isinstance(node, tuple):
         return tuple(changes.get(position, item) for position, item in enumerate(node))
+    if isinstance(node, Mapping):
+        return {**node, **changes}
     if isinstance(node, MMMDataConfig) and not any(() in inner for inner in below.values()):
         # Its own validators check names, dates and lengths only, and none of them changed.
         return node.model_copy(update=changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -275,16 +276,20 @@ def _table(ds: xr.Dataset) -> pd.DataFrame:
     columns = {name: ds[name].to_numpy() for name in (DATASET, "seed")}
     for path in varied_paths(ds):
         values = np.moveaxis(values_of(ds, path), 1, 0)
-        columns |= dict(zip(_paths_of(ds, config, path), values, strict=True))
+        paths = zip(_paths_of(ds, config, path), values, strict=True)
+        columns |= {written: column for written, column in paths if written}
     return pd.DataFrame(columns)
 
 
 def _paths_of(ds: xr.Dataset, config: MMMDataConfig, path: str) -> list[str]:
-    """Return the paths of the entries in the Dataset, which may be a selection."""
+    """Return the paths of the entries in the Dataset, which may be a selection.
+
+    A path is empty for a control of demand or of a mediator.
+    """
     dim, paths = entries(config, path)
     if dim is None or dim not in ds.dims:
         return [path]
-    known = dict(zip(labels_of(config)[dim], paths, strict=True))
+    known = dict(zip_longest(labels_of(config)[dim], paths, fillvalue=""))
     found = [str(each) for each in ds[dim].to_numpy()]
     if set(found) <= known.keys():
         return [known[each] for each in found]

@@ -84,11 +84,22 @@ class Recipe:
         }
         for each in self.varied:
             dims = (DATASET,) if each.dim is None else (DATASET, each.dim)
-            values = each.values[:, 0] if each.dim is None else each.values
+            values = each.values[:, 0] if each.dim is None else self._padded(each)
             about = {"long_name": f"{each.path} of the dataset"}
             coordinates[coordinate_of(each.path)] = (dims, values, about)
         paths = json.dumps([each.path for each in self.varied])
         return ds.assign_coords(coordinates).assign_attrs({VARIED: paths})
+
+    def _padded(self, each: Varied) -> NDArray[Any]:
+        """Return the numbers of a path, with a mark for controls that it does not lead to.
+
+        They are the controls of demand and mediators, which come last.
+        """
+        missing = self._sizes[str(each.dim)] - each.values.shape[1]
+        if not missing:
+            return each.values
+        mark = np.nan if each.values.dtype.kind == "f" else -1
+        return np.pad(each.values, [(0, 0), (0, missing)], constant_values=mark)
 
     def makes(self, ds: xr.Dataset) -> bool:
         """Tell if a lazy Dataset is exactly what this recipe generates, without later changes."""

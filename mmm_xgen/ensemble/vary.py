@@ -287,6 +287,10 @@ def _named(config: MMMDataConfig, place: Place) -> list[str]:
         "channels": labels["channel"],
         "control_variables": labels["control"],
         "events": labels["event"],
+        "funnels": labels["funnel"],
+        "interactions": labels["interaction"],
+        "mediators": labels["mediator"],
+        "indicators": [each.name for each in config.indicators],
         "population": labels["geo"],
     }
     pairs = zip(("", *place.keys), place.keys, strict=False)

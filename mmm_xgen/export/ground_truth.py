@@ -32,6 +32,18 @@ BASELINE = {
     "event_contribution": "events",
     "demand_contribution": "demand",
 }
+# What connects channels: the dim and the variables of each, with the coordinates that say how.
+CONNECTIONS = {
+    "funnels": (
+        "funnel",
+        ("funnel_source", "funnel_target", "funnel_lag", "funnel_paid", "funnel_strength"),
+    ),
+    "interactions": (
+        "interaction",
+        ("interaction_first", "interaction_second", "interaction_strength"),
+    ),
+    "mediators": ("mediator", ("mediator_loading", "mediator_persistence", "mediator_effect")),
+}
 LABELLED = ("geo", "channel", "control")
 POPULATION = ("_mean", "_sd")
 NOT_OF_A_KIND = ("adstock_weights",)
@@ -56,9 +68,11 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     ``baseline``      ``intercept``, ``trend``, ``gamma_fourier`` (yearly), ``gamma_seasonal``
                       (other seasons, with ``period_days``), ``events``, ``noise`` (kind,
                       ``y_sigma``, parameters), ``population``, ``geo_scale``
-    ``contributions`` sums over all dates in KPI units: ``channels``, ``controls``,
-                      ``interactions`` if there are any, ``baseline`` (by part), ``mu``,
-                      ``noise``, ``y``
+    ``connections``   only of a world that has them: ``funnels``, ``interactions`` and
+                      ``mediators`` by name, with their channels and strengths
+    ``contributions`` sums over all dates in KPI units: ``channels``, ``controls``, ``baseline``
+                      (by part), ``mu``, ``noise``, ``y``; ``interactions`` and ``mediators`` of a
+                      world that has them
     ``roas``          ``by_channel`` and ``by_channel_and_geo``
     ``attribution``   ``share_of_sales`` and ``share_of_media``, by channel
     ``series``        with ``series=True``: ``dates``, spend and everything in
@@ -100,7 +114,6 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     # Import only when it is used: it is slow.
     from mmm_xgen.truth.returns.estimands import (
         OUTCOMES,
-        PARTS,
         attribution,
         contribution_totals,
         roas,
@@ -108,7 +121,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
 
     ds = _of_its_own(ds)
     check_variables(
-        ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *PARTS, *OUTCOMES
+        ds, "spend", "effect", "spend_unit", "y_sigma", "control_value", *parts_of(ds), *OUTCOMES
     )
     config = json.loads(str(ds.attrs.get("config", "{}")))
     truth = {
@@ -116,6 +129,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
         "parameters": {str(channel): _channel(ds, channel) for channel in ds["channel"].values},
         "controls": {str(control): _control(ds, control) for control in ds["control"].values},
         "baseline": _baseline(ds, config.get("regions", {})),
+        **({"connections": connections} if (connections := _connections(ds)) else {}),
         "contributions": _contributions(contribution_totals(ds)),
         "roas": {
             "by_channel": _nested(roas(ds)),
@@ -181,7 +195,16 @@ def _channel(ds: xr.Dataset, channel: Any) -> Nested:
         "effect": _parameter(one, "effect", POSITIVE.link),
         "spend_unit": _nested(one["spend_unit"]),
         "base_spend": _nested(one["base_spend"]) if "base_spend" in one else None,
+        **_pull_forward(one),
     }
+
+
+def _pull_forward(one: xr.Dataset) -> Nested:
+    """Return the sales that a channel borrows from later periods, if any channel does."""
+    if "pull_forward_share" not in one:
+        return {}
+    periods = int(one["pull_forward_periods"].item())
+    return {"pull_forward": {"periods": periods, "share": _nested(one["pull_forward_share"])}}
 
 
 def _kind(one: xr.Dataset, prefix: str, registry: Mapping[str, Any]) -> Nested:
@@ -211,6 +234,22 @@ def _parameter(one: xr.Dataset, name: str, link: str) -> Nested:
         key: _nested(one[f"{name}_{key}"]) for key in ("mean", "sd") if f"{name}_{key}" in one
     }
     return {"by_geo": _nested(one[name]), "population": {"scale": link, **population}}
+
+
+def _connections(ds: xr.Dataset) -> Nested:
+    """Return what connects channels, by kind and name."""
+    return {
+        kind: {
+            str(label): {
+                name.removeprefix(f"{dim}_"): _nested(ds[name].sel({dim: label}))
+                for name in names
+                if name in ds.variables
+            }
+            for label in ds[dim].values
+        }
+        for kind, (dim, names) in CONNECTIONS.items()
+        if dim in ds.dims
+    }
 
 
 def _control(ds: xr.Dataset, control: Any) -> Nested:

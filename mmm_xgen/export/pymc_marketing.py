@@ -19,7 +19,7 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.kind import component_names
 from mmm_xgen.kernels.registry import Registry
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.schema import check_variables, describe
+from mmm_xgen.schema import check_variables, describe, mechanisms_of
 
 Scale: TypeAlias = float | xr.DataArray
 Parameters: TypeAlias = dict[str, xr.DataArray]
@@ -101,7 +101,8 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
         (geo, channel), and, where `ds` has any, ``gamma_control`` (geo, control) and
         ``gamma_fourier`` (geo, fourier_mode); labels as in `ds`. The attributes ``adstock``,
         ``l_max``, ``normalize``, ``adstock_first`` and ``saturation`` name the components of
-        the model.
+        the model. If `ds` has mechanisms that no such model has, the attribute
+        ``no_counterpart`` names them; then the parameters do not reproduce ``mu``.
 
     Raises
     ------
@@ -151,9 +152,19 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
             f"{missing!r} has missing values, so the truth is unknown; an aggregated Dataset has "
             "no parameters, pass the one that it was aggregated from"
         )
+    if beyond := without_counterpart(ds):
+        components["no_counterpart"] = ", ".join(beyond)
     return xr.Dataset({name: _tidy(values, name) for name, values in scaled.items()}).assign_attrs(
         components
     )
+
+
+def without_counterpart(ds: xr.Dataset) -> list[str]:
+    """Return the mechanisms of a Dataset, in words, that models of marketing mixes lack.
+
+    How budgets are set is not among them: a model takes spend as it is.
+    """
+    return [words for name, words in mechanisms_of(ds).items() if name != "spend_plan"]
 
 
 def _tidy(values: xr.DataArray, name: str) -> xr.DataArray:

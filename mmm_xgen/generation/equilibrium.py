@@ -165,9 +165,11 @@ def _agreed(
     factor = np.broadcast_to(factor, gap.shape)
     inverse = -np.broadcast_to(np.eye(gap.shape[-1]), (*gap.shape, gap.shape[-1])).copy()
     for _ in range(MOST_ROUNDS):
-        if np.all(np.abs(gap) <= AGREEMENT * np.abs(factor)):
+        # A dataset that agrees stays as it is, so that the others of its batch do not change it.
+        agrees = np.all(np.abs(gap) <= AGREEMENT * np.abs(factor), axis=-1, keepdims=True)
+        if agrees.all():
             return found
-        step = -np.einsum("dij,dj->di", inverse, gap)
+        step = np.where(agrees, 0.0, -np.einsum("dij,dj->di", inverse, gap))
         factor = factor + step
         found = answered(factor)
         new_gap = gap_of(found)

@@ -20,6 +20,7 @@ from mmm_xgen.plots.sales import plot_decomposition, plot_sales
 from mmm_xgen.plots.simulator import plot_what_if, what_if_simulator
 from mmm_xgen.plots.spend import plot_spend
 from mmm_xgen.plots.stages import plot_adstock_kernels, plot_response_stages
+from mmm_xgen.plots.world import plot_world
 
 __all__ = [
     "plot_adstock_kernels",
@@ -48,5 +49,6 @@ __all__ = [
     "plot_spend_distribution",
     "plot_waterfall",
     "plot_what_if",
+    "plot_world",
     "what_if_simulator",
 ]

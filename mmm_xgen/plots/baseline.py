@@ -38,15 +38,9 @@ from mmm_xgen.plots.timelines import (
     trace,
     without_panels,
 )
-from mmm_xgen.schema import check_variables
+from mmm_xgen.schema import check_variables, parts_of
 
-BASELINE = (
-    "intercept_contribution",
-    "trend_contribution",
-    "seasonality_contribution",
-    "event_contribution",
-)
-NAMES = {"trend": "Trend", "seasonality": "Seasons", "event": "Events"}
+NAMES = {"trend": "Trend", "seasonality": "Seasons", "event": "Events", "demand": "Latent demand"}
 MOST_EVENTS = 4
 
 
@@ -87,14 +81,15 @@ def plot_baseline(
     """
     check_variables(ds, "intercept_contribution")
     # An aggregated dataset has base sales by date; check_panel would refuse that dim.
-    check_panel(ds, *BASELINE[1:])
+    names = [name for name in NAMES if f"{name}_contribution" in parts_of(ds)]
+    check_panel(ds, *(f"{name}_contribution" for name in names))
     check_sizes(ds[["intercept_contribution"]])
-    full = _baseline_of(at_geo(ds, geo))
-    drawn = [name for name in NAMES if full[name].any()]
+    full = _baseline_of(at_geo(ds, geo), names)
+    drawn = [name for name in names if full[name].any()]
     mean = float(full["intercept"].mean())
     parts, step = thinned(full)
     dates = parts["date"].to_numpy()
-    values = {name: parts[name].to_numpy() for name in NAMES}
+    values = {name: parts[name].to_numpy() for name in names}
     base = parts["intercept"].to_numpy()
     total = base + np.sum(list(values.values()), axis=0)
     shown = [np.append(values[name], 0.0) for name in drawn]
@@ -110,7 +105,7 @@ def plot_baseline(
             axes.set_title(_title(name, full[name].to_numpy(), mean, ds), fontsize=10)
             around_zero(axes, dates, values[name])
         date_rows(rows)
-        without = ", ".join(NAMES[name].lower() for name in NAMES if name not in drawn)
+        without = ", ".join(NAMES[name].lower() for name in names if name not in drawn)
         note = (place_of(ds, geo), span_of(ds), SCALE, without and f"none: {without}")
         headed(figure, "What sales are without media and controls", *note)
         figure.supylabel(per_period(kpi_of(ds), ds, step), fontsize=9)
@@ -118,8 +113,8 @@ def plot_baseline(
     return figure
 
 
-def _baseline_of(ds: xr.Dataset) -> xr.Dataset:
-    frame = xr.Dataset({name: ds[f"{name}_contribution"] for name in ("intercept", *NAMES)})
+def _baseline_of(ds: xr.Dataset, names: list[str]) -> xr.Dataset:
+    frame = xr.Dataset({name: ds[f"{name}_contribution"] for name in ("intercept", *names)})
     # Give the intercept dates, so that `thinned` treats it as the other parts.
     frame["intercept"] = frame["intercept"].broadcast_like(frame["trend"])
     return frame.sum("geo")

@@ -46,23 +46,36 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, OTHER_COLOUR, format_dates, format_numbers
+from mmm_xgen.plots.style import (
+    BASE_COLOUR,
+    FAINT,
+    INK,
+    OTHER_COLOUR,
+    TOGETHER_COLOUR,
+    format_dates,
+    format_numbers,
+)
 from mmm_xgen.plots.timelines import draw_lines
+from mmm_xgen.schema import parts_of
 from mmm_xgen.truth.returns.estimands import attribution, contribution_totals
+from mmm_xgen.truth.returns.incremental import all_media, media_share
 
 SHARE_OF_MEDIA, SHARE_OF_SPEND = "share of contribution", "share of spend"
 KINDS = ("lines", "stacked")
 WHOLES = ("sales", "media")
 STEP_COLOUR = "#C3C9D4"
 TOTAL_COLOUR = "#4A5160"
-# Parts of sales that are not media, in the order of the waterfall.
-BASELINE = {
+# Names of parts of sales in the waterfall; others have that of their variable.
+NAMES = {
     "intercept_contribution": "base",
-    "trend_contribution": "trend",
-    "seasonality_contribution": "seasonality",
     "event_contribution": "events",
     "control_contribution": "controls",
+    "demand_contribution": "latent demand",
+    "interaction_contribution": "interactions",
+    "mediator_contribution": "mediators",
 }
+# Sales that channels make together.
+TOGETHER = ("interaction_contribution", "mediator_contribution")
 # Relative size of rounding errors.
 ROUNDING = 1e-9
 # Part of the width of a waterfall for the amounts at the right.
@@ -124,7 +137,8 @@ def plot_contributions(
     check_panel(ds, "channel_contribution", "mu", "spend")
     groups = group_channels(ds, channels)
     here = at_geo(ds, geo)
-    series, step = thinned(here[["channel_contribution", "mu"]].sum("geo"))
+    shown = here[["channel_contribution", "mu"]].assign(media=all_media(here))
+    series, step = thinned(shown.sum("geo"))
     dates, expected = series["date"].to_numpy(), series["mu"].to_numpy()
     values = groups.sums(series["channel_contribution"])
     with canvas(ax, figsize) as (figure, axes):
@@ -133,8 +147,9 @@ def plot_contributions(
             axes.set_ylim(bottom=min(0.0, *(float(each.min()) for each in values.values())))
             axes.set_title(_what_media_adds(ds, geo, groups))
         else:
-            media = series["channel_contribution"].sum("channel").to_numpy()
-            _draw_stack(axes, dates, expected, media, values, groups)
+            media = series["media"].to_numpy()
+            together = series["media"] - series["channel_contribution"].sum("channel")
+            _draw_stack(axes, dates, expected, (media, together.to_numpy()), values, groups)
             whole = expected.sum()
             part = f"media {share(media.sum() / whole)} of them" if whole > 0 else "there are none"
             axes.set_title(f"Where sales{where(ds, geo)} come from: {part}")
@@ -272,7 +287,7 @@ def plot_attribution(
         texts = texts_of(ds, "channel")
         name_rows(axes, [texts[name] for name in rows.names])
         axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
-        title = _title(shares, of, where(ds, geo), texts)
+        title = _title(shares, media_share(here), of, where(ds, geo), texts)
         axes.set_title(f"{title}\n{rows.note}" if rows.note else title)
     return figure
 
@@ -295,17 +310,22 @@ def _draw_stack(
     axes: Axes,
     dates: Dates,
     expected: FloatArray,
-    media: FloatArray,
+    media_and_together: tuple[FloatArray, FloatArray],
     values: dict[str, FloatArray],
     groups: Groups,
 ) -> None:
     """Stack the baseline, other channels and those shown; draw expected sales as a line."""
+    media, together = media_and_together
     base = expected - media
-    rest = media - np.sum(list(values.values()), axis=0)
+    rest = media - together - np.sum(list(values.values()), axis=0)
     layers = {"without media": (base, BASE_COLOUR)}
-    # A difference within rounding is not a channel.
-    if np.abs(rest).max() > ROUNDING * np.abs(expected).max():
-        layers["other media"] = (rest, STEP_COLOUR)
+    for name, layer, fill_of in (
+        ("channels together", together, TOGETHER_COLOUR),
+        ("other media", rest, STEP_COLOUR),
+    ):
+        # A difference within rounding is not a channel.
+        if np.abs(layer).max() > ROUNDING * np.abs(expected).max():
+            layers[name] = (layer, fill_of)
     below = list(layers.values())
     fill = [*(colour for _, colour in below), *(groups.colour[name] for name in values)]
     lowest = stack(axes, dates, [*(layer for layer, _ in below), *values.values()], fill)
@@ -337,15 +357,19 @@ class _Step:
 def _steps(totals: xr.Dataset, groups: Groups) -> list[_Step]:
     """Make rows from base sales to sales, without parts that are zero in every geo."""
     steps = []
-    for variable, name in BASELINE.items():
+    for variable in parts_of(totals):
         values = totals[variable].to_numpy()
+        if variable == "channel_contribution":
+            by_group = groups.sums(totals[variable].sum("geo"))
+            for label, (name, amount) in zip(groups.labels, by_group.items(), strict=True):
+                steps.append(_Step(label, float(amount), groups.colour[name], is_media=True))
+            continue
+        words = NAMES.get(variable, variable.removesuffix("_contribution"))
         if variable == "control_contribution" and values.shape[-1] > 1:
-            name = count(values.shape[-1], "control")
+            words = count(values.shape[-1], "control")
         if variable == "intercept_contribution" or values.any():
-            steps.append(_Step(name, float(values.sum()), STEP_COLOUR))
-    by_group = groups.sums(totals["channel_contribution"].sum("geo"))
-    for label, (name, amount) in zip(groups.labels, by_group.items(), strict=True):
-        steps.append(_Step(label, float(amount), groups.colour[name], is_media=True))
+            is_media = variable in TOGETHER
+            steps.append(_Step(words, float(values.sum()), STEP_COLOUR, is_media=is_media))
     expected, noise, sales = (float(totals[name].sum()) for name in ("mu", "noise", "y"))
     return [
         *steps,
@@ -393,7 +417,9 @@ def _draw_shares(
     axes.set_xlim(1.05 * lowest, (1.12 if beside is None else 1.22) * highest or 1.0)
 
 
-def _title(shares: xr.DataArray, of: str, place: str, texts: Mapping[str, str]) -> str:
+def _title(
+    shares: xr.DataArray, of_all: float, of: str, place: str, texts: Mapping[str, str]
+) -> str:
     values = shares.to_numpy()
     if not np.nansum(values) > 0:
         return f"Media adds nothing to sales{place}"
@@ -402,7 +428,7 @@ def _title(shares: xr.DataArray, of: str, place: str, texts: Mapping[str, str]) 
     most = share(values[largest])
     if of == "media":
         return f"Of what media adds to sales{place}, {name} makes {most}"
-    whole = share(float(np.nansum(values)))
+    whole = share(of_all)
     if len(values) == 1:
         return f"{name} makes {whole} of expected sales{place}"
     return f"Media makes {whole} of expected sales{place}, {name} alone {most}"

@@ -45,6 +45,7 @@ from mmm_xgen.plots.style import (
     INK,
     OTHER_COLOUR,
     RISK,
+    TOGETHER_COLOUR,
     format_numbers,
     plain_text,
 )
@@ -52,6 +53,7 @@ from mmm_xgen.plots.tables import doublings_of, draw_ratios, scale_beside, write
 from mmm_xgen.truth.budget.curves import response_curve
 
 SCENARIO = (
+    "revenue",
     "incremental_spend",
     "incremental_revenue",
     "incremental_roas",
@@ -68,6 +70,7 @@ BY_CHANNEL = (
 PLAN = ("optimal_spend", "current_spend", "revenue", "current_revenue", "mroas", "multiplier")
 # These differ from all colours of channels.
 COST, REVENUE = "#C9CDD3", "#4A4F57"
+TOGETHER = "channels together"
 # Light enough for a bound to be seen on it.
 TODAY, BEST = OTHER_COLOUR, CHANNEL_COLOURS[6]
 # Relative size of rounding errors.
@@ -135,11 +138,12 @@ def plot_scenarios(
         texts = texts_of(comparison, "scenario")
         rows = [texts[name] for name in chosen.names]
         _draw_cost_and_revenue(left, table, rows, currency)
-        _draw_by_channel(right, table, groups, currency)
+        has_more = _draw_by_channel(right, table, groups, currency)
         headed(figure, _paying(comparison), chosen.note)
         own = groups.entries(band(groups.colour[name]) for name in groups.members)
         sums = [("spend added", band(COST)), ("revenue added", band(REVENUE))]
-        legend_below(figure, entries_of([*sums, *own.items()]))
+        more = [(TOGETHER, band(TOGETHER_COLOUR))] if has_more else []
+        legend_below(figure, entries_of([*sums, *own.items(), *more]))
     return figure
 
 
@@ -269,21 +273,30 @@ def _draw_cost_and_revenue(axes: Axes, table: xr.Dataset, names: list[str], curr
     write_column(axes, "incremental ROAS", texts, indent=after)
 
 
-def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: str) -> None:
-    """Draw bars end to end: gains of channels to the right, losses to the left."""
+def _draw_by_channel(axes: Axes, table: xr.Dataset, groups: Groups, currency: str) -> bool:
+    """Draw bars end to end: gains to the right, losses to the left.
+
+    Return True if channels make more or less together than the sum of them.
+    """
     added = groups.sums(table["channel_incremental_revenue"].transpose("scenario", "channel"))
+    colours, labels = [groups.colour[name] for name in added], groups.labels
+    whole = table["incremental_revenue"].to_numpy()
+    together = whole - np.sum(list(added.values()), axis=0)
+    has_more = bool((abs(together) > ROUNDING * float(abs(table["revenue"]).max())).any())
+    if has_more:
+        added[TOGETHER] = together
+        colours, labels = [*colours, TOGETHER_COLOUR], [*labels, TOGETHER]
     right, left = np.zeros(table.sizes["scenario"]), np.zeros(table.sizes["scenario"])
     rows = np.arange(table.sizes["scenario"])
-    for name, label in zip(added, groups.labels, strict=True):
-        values = added[name]
+    for values, label, colour in zip(added.values(), labels, colours, strict=True):
         start = np.where(values >= 0, right, left)
-        colour = groups.colour[name]
         axes.barh(rows, values, left=start, height=0.6, color=colour, label=label)
         right, left = right + np.maximum(values, 0), left + np.minimum(values, 0)
     marks(axes, right + left, rows, INK, marker="D", size=5, label="sum")
     _finish_change(axes, [""] * len(rows))
     axes.set_title("Revenue added (diamond: sum)")
     axes.set_xlabel(f"{currency}, all dates")
+    return has_more
 
 
 def _finish_change(axes: Axes, names: Sequence[str]) -> None:

@@ -39,10 +39,20 @@ from mmm_xgen.plots.selection import (
     span_of,
     thinned,
 )
-from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, RISK, format_dates, format_numbers
+from mmm_xgen.plots.style import (
+    BASE_COLOUR,
+    FAINT,
+    INK,
+    RISK,
+    TOGETHER_COLOUR,
+    format_dates,
+    format_numbers,
+)
 from mmm_xgen.plots.tables import write_column
 from mmm_xgen.plots.timelines import dots
+from mmm_xgen.truth.budget.curves import response_curve
 from mmm_xgen.truth.returns.estimands import roas
+from mmm_xgen.truth.returns.incremental import acts_together, all_media
 from mmm_xgen.world import respond
 
 MULTIPLIERS = np.linspace(0, 2, 21)
@@ -112,12 +122,15 @@ class _Page:
     sales: FloatArray
     expected: FloatArray
     contribution: dict[str, FloatArray]
+    together: FloatArray | None
     spend: dict[str, FloatArray]
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> _Page:
         groups = group_channels(ds)
-        series, step = thinned(ds[["y", "mu", "spend", "channel_contribution"]].sum("geo"))
+        shown = ds[["y", "mu", "spend", "channel_contribution"]].assign(media=all_media(ds))
+        series, step = thinned(shown.sum("geo"))
+        alone = series["channel_contribution"].sum("channel")
         return cls(
             ds=ds,
             groups=groups,
@@ -126,6 +139,7 @@ class _Page:
             sales=series["y"].to_numpy(),
             expected=series["mu"].to_numpy(),
             contribution=groups.sums(series["channel_contribution"]),
+            together=(series["media"] - alone).to_numpy() if acts_together(ds) else None,
             spend=groups.sums(series["spend"]),
         )
 
@@ -149,7 +163,9 @@ def _draw_frame(figure: Figure, page: _Page) -> None:
     headed(figure, f"{', '.join(sizes)}  ·  {span_of(ds)}")
     base = Patch(facecolor=BASE_COLOUR, edgecolor=FAINT, linewidth=0.5)
     media = page.groups.entries(band(colour) for colour in page.colours)
-    legend_below(figure, entries_of([("base sales", base), *media.items()]))
+    together = [("channels together", band(TOGETHER_COLOUR))]
+    together = [] if page.together is None else together
+    legend_below(figure, entries_of([("base sales", base), *media.items(), *together]))
 
 
 def _draw_sales(axes: Axes, page: _Page) -> None:
@@ -170,9 +186,11 @@ def _draw_sales(axes: Axes, page: _Page) -> None:
 
 
 def _draw_contributions(axes: Axes, page: _Page) -> None:
-    media = list(page.contribution.values())
+    media, colours = list(page.contribution.values()), page.colours
+    if page.together is not None:
+        media, colours = [*media, page.together], [*colours, TOGETHER_COLOUR]
     base = page.expected - np.sum(media, axis=0)
-    lowest = stack(axes, page.dates, [base, *media], [BASE_COLOUR, *page.colours])
+    lowest = stack(axes, page.dates, [base, *media], [BASE_COLOUR, *colours])
     axes.plot(page.dates, base, color=FAINT, linewidth=0.8)
     whole = float(np.sum(page.expected))
     part = f"{share(float(np.sum(media)) / whole)} of them" if whole > 0 else "with no sales"
@@ -257,6 +275,10 @@ def _roas_of_groups(page: _Page) -> FloatArray:
 def _curves(page: _Page) -> dict[str, FloatArray]:
     """Compute the mean contribution per period of each group at multiples of its spend."""
     ds = page.ds
+    if acts_together(ds):
+        sales = response_curve(ds, multipliers=MULTIPLIERS)["contribution"] / ds.sizes["date"]
+        alone = [name for name in page.groups.members if name != page.groups.other]
+        return {name: sales.sel(channel=name).to_numpy() for name in alone}
     multiplier = xr.DataArray(MULTIPLIERS, dims="multiplier")
     curves = {}
     for name, members in page.groups.members.items():

@@ -38,21 +38,27 @@ from mmm_xgen.plots.timelines import (
     swing,
     trace,
 )
+from mmm_xgen.schema import parts_of
 
-# Variables that are there if the truth of sales is known.
-PARTS = (
-    "mu",
-    "noise",
-    "intercept_contribution",
-    "trend_contribution",
-    "seasonality_contribution",
-    "event_contribution",
-    "control_contribution",
-    "channel_contribution",
-)
-ROWS = ("base", "seasons", "controls", "media", "noise")
-# An aggregated dataset has base sales by date; check_panel would refuse that dim.
-CHECKED = tuple(name for name in PARTS if name != "intercept_contribution")
+# Rows of the parts of sales. Parts of other worlds have a row of their own, before the noise.
+ROWS = {
+    "intercept_contribution": "base",
+    "trend_contribution": "base",
+    "seasonality_contribution": "seasons",
+    "event_contribution": "seasons",
+    "control_contribution": "controls",
+    "demand_contribution": "demand",
+    "channel_contribution": "media",
+    "interaction_contribution": "interactions",
+    "mediator_contribution": "mediators",
+}
+TITLES = {
+    "seasons": "Seasons and events",
+    "controls": "Controls",
+    "demand": "Latent demand",
+    "interactions": "Interactions of channels",
+    "mediators": "Media through mediators",
+}
 SHORTEST_SMOOTH = 8
 
 
@@ -91,8 +97,8 @@ def plot_sales(
     >>> [axes.get_label() for axes in figure.axes]
     ['sales', 'base', 'seasons', 'controls', 'media', 'noise']
     """
-    known = has_truth(ds, *PARTS)
-    check_panel(ds, "y", "spend", *(CHECKED if known else ()))
+    known = has_truth(ds, *_truth_of(ds))
+    check_panel(ds, "y", "spend", *(_checked(ds) if known else ()))
     return _sales_and_parts(ds, geo, figsize) if known else _sales_and_spend(ds, geo, figsize)
 
 
@@ -140,8 +146,8 @@ def plot_decomposition(
     >>> [axes.get_label() for axes in figure.axes]
     ['trend', 'season', 'remainder']
     """
-    known = has_truth(ds, *PARTS)
-    check_panel(ds, "y", *(CHECKED if known else ()))
+    known = has_truth(ds, *_truth_of(ds))
+    check_panel(ds, "y", *(_checked(ds) if known else ()))
     here = at_geo(ds, geo)
     sales, filled = _without_gaps(_total(here, "y"))
     split = _split(sales, str(ds.attrs.get("freq", "")))
@@ -157,13 +163,23 @@ def plot_decomposition(
 # --- sales and parts
 
 
+def _truth_of(ds: xr.Dataset) -> list[str]:
+    """Variables that are there if the truth of sales is known."""
+    return ["mu", "noise", *parts_of(ds)]
+
+
+def _checked(ds: xr.Dataset) -> list[str]:
+    # An aggregated dataset has base sales by date; check_panel would refuse that dim.
+    return [name for name in _truth_of(ds) if name != "intercept_contribution"]
+
+
 def _sales_and_parts(
     ds: xr.Dataset, geo: str | None, figsize: tuple[float, float] | None
 ) -> Figure:
     here = at_geo(ds, geo)
     full = _summed(here)
     titles = _titles(full)
-    without = ", ".join(name for name in ROWS if name not in titles)
+    without = ", ".join(name for name in _rows(here) if name not in titles)
     series, step = thinned(full)
     dates = series["date"].to_numpy()
     values = {str(name): series[name].to_numpy() for name in series}
@@ -192,20 +208,23 @@ def _sales_and_parts(
 
 def _summed(ds: xr.Dataset) -> xr.Dataset:
     """Series of each kind of part over the geos of `ds`, dims (date,)."""
-    base = ds["intercept_contribution"] + ds["trend_contribution"]
-    seasons = ds["seasonality_contribution"] + ds["event_contribution"]
-    frame = xr.Dataset(
-        {
-            "y": ds["y"],
-            "mu": ds["mu"],
-            "base": base,
-            "seasons": seasons,
-            "controls": ds["control_contribution"].sum("control"),
-            "media": ds["channel_contribution"].sum("channel"),
-            "noise": ds["noise"],
-        }
-    )
+    frame = xr.Dataset({"y": ds["y"], "mu": ds["mu"]})
+    for row, names in _rows(ds).items():
+        first, *others = (_over_items(ds[name]) for name in names)
+        frame[row] = sum(others, first)
     return frame.sum("geo", skipna=False)
+
+
+def _rows(ds: xr.Dataset) -> dict[str, list[str]]:
+    """Variables of each row."""
+    rows: dict[str, list[str]] = {}
+    for name in parts_of(ds):
+        rows.setdefault(ROWS.get(name, name.removesuffix("_contribution")), []).append(name)
+    return rows | {"noise": ["noise"]}
+
+
+def _over_items(part: xr.DataArray) -> xr.DataArray:
+    return part.sum([dim for dim in part.dims if dim not in ("date", "geo")])
 
 
 def _titles(full: xr.Dataset) -> dict[str, str]:
@@ -216,9 +235,11 @@ def _titles(full: xr.Dataset) -> dict[str, str]:
     known = mean > 0 and len(mu) > 1
     noise = f", sd {share(np.std(values['noise']) / mean)} of expected sales" if known else ""
     titles = {
+        name: _swinging(TITLES.get(name, name.capitalize()), values[name], mean)
+        for name in values
+        if name not in ("y", "mu")
+    } | {
         "base": f"Base sales and their trend: {share_of(values['base'], mu)} of expected sales",
-        "seasons": _swinging("Seasons and events", values["seasons"], mean),
-        "controls": _swinging("Controls", values["controls"], mean),
         "media": f"Media: {share_of(values['media'], mu)} of expected sales",
         "noise": f"Noise{noise}",
     }

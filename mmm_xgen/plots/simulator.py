@@ -39,11 +39,13 @@ from mmm_xgen.plots.style import (
 )
 from mmm_xgen.plots.timelines import place_of
 from mmm_xgen.truth.budget.optimum import optimize_allocation
+from mmm_xgen.truth.returns.incremental import acts_together, all_media
 from mmm_xgen.truth.what_if.counterfactual import full_plan, simulate
 from mmm_xgen.truth.what_if.scenarios import compare_scenarios
 
 NEEDED = ("spend", "channel_contribution", "mu", "revenue_per_kpi")
 ALL_GEOS = "all geos"
+TOGETHER = "channels together"
 # Largest multiple of today's spend on a slider.
 MOST = 3.0
 STEP = 0.01
@@ -133,8 +135,14 @@ def plot_what_if(
             ("contribution", "channel_contribution", "Contribution", kpi_of(ds)),
         ):
             sums = [groups.sums(each[variable].sum(("date", "geo"))) for each in (now, then)]
+            names = groups.labels
+            if key == "contribution" and acts_together(ds):
+                names = [*names, TOGETHER]
+                for each, found in zip((now, then), sums, strict=True):
+                    media = all_media(each).sum() - each["channel_contribution"].sum()
+                    found[TOGETHER] = media.to_numpy()
             today, planned = (np.array(list(each.values())) for each in sums)
-            _draw_bars(panels[key], groups.labels, today, planned)
+            _draw_bars(panels[key], names, today, planned)
             panels[key].set_title(f"{noun} by channel: {_change(today.sum(), planned.sum())}")
             panels[key].set_xlabel(f"{units}, all dates")
         place = place_of(ds, geo) if geo or ds.sizes["geo"] == 1 else ALL_GEOS
@@ -151,7 +159,7 @@ def plot_what_if(
 
 def _added(now: xr.Dataset, then: xr.Dataset) -> str:
     """Change of spend, revenue and profit over all dates, as text."""
-    rise = then["channel_contribution"] - now["channel_contribution"]
+    rise = then["mu"] - now["mu"]
     spent = float((then["spend"] - now["spend"]).sum())
     earned = float((rise * now["revenue_per_kpi"]).sum())
     size = float(now["spend"].sum() + then["spend"].sum())
@@ -410,12 +418,20 @@ def _table(ds: xr.Dataset, plan: xr.DataArray) -> str:
         for name in map(str, ds["channel"].values)
     ]
     totals = [float(found[key.removeprefix("channel_")]) for key in TABLE]
+    if acts_together(ds):
+        rows.append(_table_row(TOGETHER, _beyond_channels(found, totals)))
     rows.append(_table_row("all", totals, f"border-top: 1px solid {FAINT}; font-weight: bold"))
     edge = f"border-bottom: 1px solid {FAINT}"
     return (
         '<table style="border-collapse: collapse; line-height: 1.3">'
         f'<thead><tr style="{edge}">{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     )
+
+
+def _beyond_channels(found: xr.Dataset, totals: list[float]) -> list[float]:
+    """Return what the totals have more than the sums over channels; ratios are missing."""
+    sums = [np.nan if key.endswith("roas") else float(found[key].sum()) for key in TABLE]
+    return [total - each for total, each in zip(totals, sums, strict=True)]
 
 
 def _table_row(name: str, values: list[float], style: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -16,12 +16,14 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.formatting.amounts import short_number
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.plots.panels import (
+    DASHED,
     MOST_ROWS,
     ROW,
     Dates,
     band,
     canvas,
     legend_beside,
+    line,
     name_rows,
     page_of,
     stack,
@@ -38,7 +40,7 @@ from mmm_xgen.plots.selection import (
     thinned,
     where,
 )
-from mmm_xgen.plots.style import CHANNEL_COLOURS, format_dates, format_numbers
+from mmm_xgen.plots.style import CHANNEL_COLOURS, FAINT, format_dates, format_numbers
 from mmm_xgen.plots.tables import write_column
 from mmm_xgen.plots.timelines import draw_lines
 
@@ -63,7 +65,8 @@ def plot_spend(
 ) -> Figure:
     """Draw the spend of each channel over time.
 
-    Lines and areas show the eight largest channels, and the rest as one. The heatmap has a row
+    Lines and areas show the eight largest channels, and the rest as one. Where budget rules change
+    the spend, lines show what was planned too. The heatmap has a row
     for each channel, on its own scale, so that small ones show their pattern too.
 
     Parameters
@@ -111,7 +114,8 @@ def plot_spend(
     # What is summed to a few series is on one page.
     rows = page_of(names, page, MOST_ROWS if kind == "heatmap" else len(names), "channels")
     here = at_geo(ds, geo)
-    series, step = thinned(here[["spend"]].sum("geo"))
+    drawn = ["spend", "spend_plan"] if kind == "lines" and "spend_plan" in ds else ["spend"]
+    series, step = thinned(here[drawn].sum("geo"))
     spend, dates = series["spend"], series["date"].to_numpy()
     height = max(2.2, 1.3 + ROW * len(rows.names)) if kind == "heatmap" else 4.2
     with canvas(ax, figsize, height=height) as (figure, axes):
@@ -124,6 +128,8 @@ def plot_spend(
         else:
             draw = draw_lines if kind == "lines" else _draw_areas
             draw(axes, dates, groups.sums(spend), groups)
+            if "spend_plan" in series:
+                _draw_plan(axes, dates, groups.sums(series["spend_plan"]), groups)
             axes.set_ylabel(per_period(currency_of(ds), ds, step))
             axes.set_ylim(bottom=0)
             format_numbers(axes, "y")
@@ -131,6 +137,15 @@ def plot_spend(
         axes.set_title(f"{title}\n{rows.note}" if rows.note else title)
         format_dates(axes)
     return figure
+
+
+def _draw_plan(axes: Axes, dates: Dates, plan: Mapping[str, FloatArray], groups: Groups) -> None:
+    """Draw planned spend, dashed, below the lines of actual spend."""
+    for name, values in plan.items():
+        look: Any = {"linestyle": DASHED, "linewidth": 0.9, "alpha": 0.7, "zorder": 1}
+        axes.plot(dates, values, color=groups.colour[name], **look)
+    lines = (line(groups.colour[name], width=1.3) for name in plan)
+    legend_beside(axes, {**groups.entries(lines), "planned": line(FAINT, dashed=True)})
 
 
 def _draw_areas(axes: Axes, dates: Dates, values: Mapping[str, FloatArray], groups: Groups) -> None:

@@ -30,6 +30,8 @@ BASE_COLOUR = "#E3E6EA"
 INK = "#222222"
 FAINT = "#8A8F98"
 RISK = "#B03A2E"
+# Sales that channels make together.
+TOGETHER_COLOUR = "#6B7688"
 
 STYLE: Any = {
     "axes.axisbelow": True,

@@ -11,7 +11,9 @@ from mmm_xgen.errors import XgenError
 from mmm_xgen.formatting.amounts import amount, ratio, share
 from mmm_xgen.formatting.words import count, first_to_last, listed
 from mmm_xgen.kernels.calendar import period_word
-from mmm_xgen.truth.returns.estimands import PARTS, attribution, roas
+from mmm_xgen.schema import mechanisms_of, parts_of
+from mmm_xgen.truth.returns.estimands import roas
+from mmm_xgen.truth.returns.incremental import media_share
 
 # Characters of a line.
 WIDTH = 100
@@ -36,6 +38,8 @@ def digest(ds: xr.Dataset) -> list[tuple[str, str]]:
         return [("dataset", "not marketing-mix data: it has neither 'spend' nor 'y'")]
     rows = [("dataset", _kind(ds)), *_dates(ds)]
     rows += [(dim, _labels(ds, dim)) for dim in ("geo", "channel", "control") if dim in ds.coords]
+    if mechanisms := mechanisms_of(ds):
+        rows.append(("world", listed(mechanisms.values(), len(mechanisms))))
     is_one = "dataset" not in ds.dims and not ds.chunks
     return [*rows, *(_totals(ds) if is_one else ()), *_origin(ds)]
 
@@ -68,7 +72,7 @@ def _printable(text: object) -> str:
 
 
 def _kind(ds: xr.Dataset) -> str:
-    truth = "with the truth" if all(name in ds for name in PARTS) else "without the truth"
+    truth = "with the truth" if all(name in ds for name in parts_of(ds)) else "without the truth"
     if "dataset" in ds.dims:
         return f"ensemble of {count(ds.sizes['dataset'], 'dataset')}, {truth}"
     for change in ("counterfactual", "aggregation"):
@@ -98,7 +102,8 @@ def _totals(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
             unit = _printable(ds[name].attrs.get("units", ""))
             yield name, f"{amount(float(ds[name].sum()))} {unit} in all".replace("  ", " ")
     try:
-        media, returns = float(attribution(ds).sum()), roas(ds)
+        returns = roas(ds)
+        media = media_share(ds)
     except XgenError:
         # Without the truth, or the dims that it needs.
         return

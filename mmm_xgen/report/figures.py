@@ -14,6 +14,7 @@ from mmm_xgen.formatting.amounts import MISSING, amount, ratio, share
 from mmm_xgen.report.content import Block, Column, kind_words, number, table
 from mmm_xgen.schema import parts_of
 from mmm_xgen.truth.returns.estimands import OUTCOMES, attribution, estimands, roas
+from mmm_xgen.truth.returns.incremental import acts_together, all_media, media_share
 
 # Rows that need no folding.
 SHORT = 12
@@ -28,8 +29,8 @@ WORDS = {
     "seasonality_contribution": "seasons",
     "event_contribution": "events",
     "demand_contribution": "latent demand",
-    "interaction_contribution": "channels together",
-    "mediator_contribution": "mediators",
+    "interaction_contribution": "interactions of channels",
+    "mediator_contribution": "media through mediators",
     "mu": "expected sales",
     "noise": "noise",
     "y": "sales",
@@ -71,7 +72,7 @@ def returns_table(ds: xr.Dataset) -> Sequence[Block]:
         # An aggregated dataset has contributions but no curves, and so no marginal returns.
         found = _without_parameters(ds)
         note = "Over the whole window and without noise. Marginal returns need the parameters."
-    return _by_channel("Returns by channel", ds, found, RETURNS, note, totals=_totals(found))
+    return _by_channel("Returns by channel", ds, found, RETURNS, note, totals=_totals(ds, found))
 
 
 def _by_channel(
@@ -109,10 +110,17 @@ def _without_parameters(ds: xr.Dataset) -> xr.Dataset:
     )
 
 
-def _totals(found: xr.Dataset) -> dict[str, float]:
-    spend, contribution, revenue = (
-        float(found[name].sum()) for name in ("spend", "contribution", "revenue")
+def _totals(ds: xr.Dataset, found: xr.Dataset) -> dict[str, float]:
+    spend, contribution, revenue, part = (
+        float(found[name].sum()) for name in ("spend", "contribution", "revenue", "attribution")
     )
+    if acts_together(ds):
+        # What is lost without each channel does not add up to what is lost without all.
+        media = all_media(ds)
+        contribution, revenue = (
+            float(each.sum()) for each in (media, media * ds["revenue_per_kpi"])
+        )
+        part = media_share(ds)
     # One more unit of spend, split as spend is now.
     parts = found["mroas"] * found["spend"] if "mroas" in found else found["spend"] * np.nan
     return {
@@ -123,8 +131,10 @@ def _totals(found: xr.Dataset) -> dict[str, float]:
         if "mroas" in found and spend > 0
         else np.nan,
         "cost_per_incremental": spend / contribution if contribution > 0 else np.nan,
-        "attribution": float(found["attribution"].sum()),
-        "attribution_of_media": float(found["attribution_of_media"].sum()),
+        "attribution": part,
+        "attribution_of_media": 1.0
+        if acts_together(ds)
+        else float(found["attribution_of_media"].sum()),
     }
 
 
@@ -198,7 +208,8 @@ def parts_table(ds: xr.Dataset) -> Sequence[Block]:
         # A part without dates is the same in every period.
         repeats = 1 if "date" in ds[name].dims else n_periods
         value = float(ds[name].sum()) * repeats
-        rows.append([WORDS[name], amount(value), share(value / expected if expected else np.nan)])
+        words = WORDS.get(name, name.removesuffix("_contribution"))
+        rows.append([words, amount(value), share(value / expected if expected else np.nan)])
     heads = [Column("part"), _with_units(number("sum", "{kpi}"), ds), number("of expected sales")]
     note = "The parts sum to expected sales, and with the noise to sales."
     return [table("What sales are made of", heads, rows, note=note)]
@@ -212,10 +223,10 @@ def geos_table(ds: xr.Dataset) -> Sequence[Block]:
     figures.append((number("mean sales", "{kpi}"), ds["y"].mean("date"), amount))
     figures.append((number("mean spend", "{currency}"), _spend(ds).mean("date"), amount))
     if "channel_contribution" in ds and "mu" in ds:
-        media = ds["channel_contribution"].sum(("date", "channel"))
-        revenue = (ds["channel_contribution"] * ds["revenue_per_kpi"]).sum(("date", "channel"))
+        media = all_media(ds)
+        revenue = (media * ds["revenue_per_kpi"]).sum("date")
         spend = _spend(ds).sum("date")
-        figures.append((number("media share"), media / ds["mu"].sum("date"), share))
+        figures.append((number("media share"), media.sum("date") / ds["mu"].sum("date"), share))
         figures.append((number("ROAS"), (revenue / spend).where(spend > 0), ratio))
     if "y_sigma" in ds:
         figures.append((number("noise sd", "{kpi}"), ds["y_sigma"], amount))

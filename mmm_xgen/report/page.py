@@ -17,6 +17,7 @@ from mmm_xgen.formatting.amounts import amount, ratio, share, short_number
 from mmm_xgen.formatting.words import count, first_to_last
 from mmm_xgen.kernels.calendar import period_word
 from mmm_xgen.report import figures, pictures
+from mmm_xgen.report.causes import causes
 from mmm_xgen.report.configuration import configuration
 from mmm_xgen.report.content import Block, Section, Text, Tiles, attempt
 from mmm_xgen.report.digest import some
@@ -24,7 +25,8 @@ from mmm_xgen.report.faults import faults
 from mmm_xgen.report.recommendations import recommendations
 from mmm_xgen.report.reproduce import reproduction
 from mmm_xgen.report.subject import Subject
-from mmm_xgen.truth.returns.estimands import attribution, roas
+from mmm_xgen.truth.returns.estimands import roas
+from mmm_xgen.truth.returns.incremental import has_returns, media_share
 from mmm_xgen.version import __version__
 
 TEMPLATE = "report.html.j2"
@@ -32,6 +34,7 @@ SECTIONS = (
     "recommendations",
     "summary",
     "configuration",
+    "world",
     "sales",
     "media",
     "geos",
@@ -71,9 +74,10 @@ def write_report(
         Heading; says the size of the data by default.
     sections : str or iterable of str, optional
         Sections to write, in the order of the report; all that the data have by default. Allowed
-        are ``"recommendations"``, ``"summary"``, ``"configuration"``, ``"sales"``, ``"media"``,
-        ``"geos"``, ``"correlation"``, ``"tables"``, ``"truth"``, ``"quality"``,
-        ``"recoverability"`` and ``"code"``.
+        are ``"recommendations"``, ``"summary"``, ``"configuration"``, ``"world"`` (who causes
+        what, where there is more than spend and controls), ``"sales"``, ``"media"``, ``"geos"``,
+        ``"correlation"``, ``"tables"``, ``"truth"``, ``"quality"``, ``"recoverability"`` and
+        ``"code"``.
     captions : bool
         Whether pictures and notes name the function of `mmm_xgen.plots` that draws them.
 
@@ -151,6 +155,7 @@ def _sections(subject: Subject, chosen: Collection[str] | None) -> list[Section]
         "recommendations": ("Recommendations", recommendations),
         "summary": ("Summary", _summary),
         "configuration": ("How it was configured", configuration),
+        "world": ("Who causes what", _world),
         "sales": ("Sales and where they come from", _drawn(pictures.SALES)),
         "media": ("Media: spend, returns and response", _drawn(pictures.MEDIA)),
         "geos": ("Geos", _drawn(pictures.GEOS)),
@@ -209,6 +214,11 @@ def chosen_sections(
 
 def _drawn(drawings: Sequence[pictures.Drawing]) -> Callable[[Subject], Sequence[Block]]:
     return partial(pictures.draw, drawings=drawings)
+
+
+def _world(subject: Subject) -> Sequence[Block]:
+    rows = causes(subject.config)
+    return [*pictures.draw(subject, pictures.WORLD), *rows] if rows else []
 
 
 def _quality(subject: Subject) -> Sequence[Block]:
@@ -310,9 +320,11 @@ def _summary(subject: Subject) -> Sequence[Block]:
 
 
 def _media_tiles(ds: xr.Dataset) -> list[tuple[str, str]]:
+    tiles = [(share(media_share(ds)), "of expected sales come from media")]
+    if not has_returns(ds):
+        return tiles
     returns = roas(ds).to_numpy()
     returns = returns[np.isfinite(returns)]
-    tiles = [(share(float(attribution(ds).sum())), "of expected sales come from media")]
     if returns.size:
         low, high = float(returns.min()), float(returns.max())
         spread = f"median ROAS; {ratio(low)} to {ratio(high)} by channel"

@@ -82,6 +82,7 @@ OVERVIEW = (
         suits=lambda ds: "channel_contribution" not in ds,
     ),
 )
+WORLD = (Drawing("plot_world", "Who causes what", "truth"),)
 SALES = (
     Drawing("plot_sales", "Sales and what they are made of over time", "observed"),
     Drawing(

@@ -16,12 +16,12 @@ from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.observed import from_frame
 from mmm_xgen.frames.reading import read
 from mmm_xgen.quality import DataQualityReport, check_data_quality
-from mmm_xgen.schema import CONTROLS, check_variables, describe
+from mmm_xgen.schema import CONTROLS, check_variables, describe, parts_of
 from mmm_xgen.truth.information.recoverability import recoverability
-from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS
+from mmm_xgen.truth.returns.estimands import OUTCOMES
 
 OBSERVED = ("spend", "y")
-TRUTH = (*PARTS, *OUTCOMES, "revenue_per_kpi")
+TRUTH = (*OUTCOMES, "revenue_per_kpi")
 LABELS = ("date", "geo", "channel", "control")
 
 
@@ -78,7 +78,8 @@ class Subject:
     @property
     def has_truth(self) -> bool:
         """Tell if contributions are known."""
-        return self.ds is not None and all(name in self.ds for name in TRUTH)
+        ds = self.ds
+        return ds is not None and all(name in ds for name in (*parts_of(ds), *TRUTH))
 
     @property
     def has_parameters(self) -> bool:

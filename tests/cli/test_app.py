@@ -24,6 +24,7 @@ from mmm_xgen.export.files import load, to_netcdf
 from mmm_xgen.frames.wide import to_frame
 from mmm_xgen.presets import get_preset_config, list_available_presets, list_available_worlds
 from tests.cli.commands import ran, refused, run
+from tests.connected import connected
 from tests.report import blank
 
 ROOT = Path(__file__).parents[2]
@@ -800,3 +801,15 @@ def test_labels_of_a_file_do_not_steer_the_terminal(tmp_path):
     assert evil in ran("truth", path, "--format", "csv").stdout
     (tmp_path / "a.yaml").write_text(f'"{"a" * 100_000}\\e]0;title\\a": 1\n')
     assert len(refused("validate", tmp_path / "a.yaml")) < 1100
+
+
+def test_describe_tells_who_causes_what_and_leaves_out_what_sums_lose(tmp_path):
+    ds = connected()
+    shown = " ".join(ran("describe", to_netcdf(ds, tmp_path / "world.nc")).stdout.split())
+    assert "Who causes what" in shown
+    assert "budget rule of Social spend of Social chases target, strength 1.0, lag 1" in shown
+    monthly = to_netcdf(aggregate(ds, freq="MS"), tmp_path / "monthly.nc")
+    summed = ran("describe", monthly).stdout
+    assert " 3.00 " in shown
+    assert " 3.00 " not in summed
+    assert "Who causes what" in summed

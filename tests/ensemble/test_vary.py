@@ -13,10 +13,11 @@ from scipy import stats
 import mmm_xgen as m
 from mmm_xgen.config.paths import Place, with_columns, with_numbers, with_overrides_at
 from mmm_xgen.dataset import config_of
-from mmm_xgen.ensemble import config_of_element, element
+from mmm_xgen.ensemble import config_of_element, element, regenerate_ensemble
 from mmm_xgen.ensemble.distributions import DESCRIBED, quantile
 from mmm_xgen.ensemble.vary import configs_at, numbers_at, vary_config
-from tests.strategies import config_with, steady, warnings_of
+from tests.connected import CONFIG
+from tests.strategies import config_with, quietly, steady, warnings_of
 
 BASIC = m.get_preset_config("basic")
 TESTED = BASIC.replace(
@@ -403,3 +404,67 @@ def test_other_arguments_are_refused() -> None:
         m.generate_ensemble(BASIC, n=4, sampling="sobl")  # type: ignore[arg-type]
     with pytest.raises(m.ConfigError, match=r"^vary: found \[0.1\], allowed: a mapping of paths"):
         m.generate_ensemble(BASIC, n=4, vary=[0.1])  # type: ignore[arg-type]
+
+
+# --- mechanisms
+
+NUMBERS_OF_CAUSES = {
+    "demand.effect": m.Uniform(0.01, 0.1),
+    "demand.persistence": m.Uniform(0.1, 0.9),
+    "demand.indicators.0.reliability": m.Uniform(0.2, 0.9),
+    "demand.drivers.0.share": m.Uniform(0.05, 0.4),
+    "funnels.*.strength": m.Uniform(0.05, 0.3),
+    "interactions.*.strength": m.Uniform(0.01, 0.04),
+    "mediators.*.effect": m.Uniform(0.02, 0.1),
+    "mediators.Awareness.parents.TV": m.Uniform(0.1, 0.6),
+    "mediators.0.respondents": [100, 500],
+    "channels.TV.budget_rule.strength": m.Uniform(0.0, 0.4),
+    "channels.Social.budget_rule.strength": m.Uniform(0.0, 0.6),
+    "channels.TV.effect_path.sd": m.Uniform(0.1, 0.4),
+    "channels.Social.pull_forward.share": m.Uniform(0.1, 0.4),
+    "control_variables.*.gamma_control": m.Uniform(-60, -10),
+    "control_variables.Price.base_value": m.Uniform(5, 10),
+}
+
+
+@pytest.mark.parametrize("path", NUMBERS_OF_CAUSES)
+def test_numbers_of_mechanisms_vary_as_in_single_datasets(path: str) -> None:
+    config = CONFIG.replace(n_periods=20)
+    ds = quietly(
+        lambda: m.generate_ensemble(config, n=2, vary={path: NUMBERS_OF_CAUSES[path]}, chunks=None)
+    )
+    for position in range(2):
+        one = quietly(lambda k=position: m.generate_mmm_dataset(config_of_element(ds, k)))
+        assert element(ds, position).identical(one)
+    assert quietly(lambda: regenerate_ensemble(ds)).identical(ds)
+
+
+def test_controls_of_demand_and_mediators_have_no_number_of_the_others() -> None:
+    path = "control_variables.*.gamma_control"
+    config = CONFIG.replace(n_periods=20)
+    ds = quietly(
+        lambda: m.generate_ensemble(config, n=2, vary={path: m.Uniform(1, 2)}, chunks=None)
+    )
+    numbers = ds[path]
+    assert numbers.dims == ("dataset", "control")
+    assert numbers.isnull().all("dataset").values.tolist() == [False, False, True, True, True]
+    made = (ds["gamma_control"] / ds["geo_scale"]).isel(geo=0).transpose("dataset", "control")
+    np.testing.assert_allclose(numbers[:, :2], made[:, :2])
+
+
+@pytest.mark.parametrize("path", ["funnels.0.lag", "channels.Social.pull_forward.periods"])
+def test_what_coordinates_say_is_the_same_in_all_datasets(path: str) -> None:
+    with pytest.raises(m.ConfigError, match="is the same in all datasets"):
+        m.generate_ensemble(CONFIG, n=2, vary={path: [1, 2]})
+
+
+def test_draws_of_a_funnel_do_not_change_with_a_further_one_before_it() -> None:
+    path = "funnels.{}.strength"
+    first, *_ = CONFIG.funnels
+    numbers = []
+    for position, funnels in enumerate(([first], [CONFIG.funnels[1], first])):
+        config = CONFIG.replace(n_periods=10, funnels=funnels)
+        vary = {path.format(position): m.Uniform(0, 0.3)}
+        ds = quietly(lambda c=config, v=vary: m.generate_ensemble(c, n=3, vary=v, chunks=None))
+        numbers.append(ds[path.format(position)].values)
+    np.testing.assert_array_equal(*numbers)

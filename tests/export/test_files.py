@@ -22,19 +22,22 @@ from hypothesis import given
 
 import mmm_xgen as m
 from mmm_xgen.aggregate import aggregate
-from mmm_xgen.ensemble import regenerate_ensemble
+from mmm_xgen.ensemble import element, regenerate_ensemble
 from mmm_xgen.export import (
     load,
     open_ensemble,
+    read_ensemble_frames,
     to_frame,
     to_netcdf,
     write_csv,
     write_ensemble,
+    write_ensemble_frames,
     write_ground_truth,
     write_json,
     write_parquet,
 )
 from mmm_xgen.truth import write_scenarios
+from tests.connected import CONFIG, connected
 from tests.export.datasets import CONFIGS, made, planned
 from tests.strategies import (
     config_with,
@@ -736,3 +739,32 @@ def test_netcdf_that_fails_without_a_reason_gets_the_systems(tmp_path, ds, monke
     with pytest.raises(m.XgenError, match=r"sales\.nc: cannot be written: No space left"):
         to_netcdf(ds, tmp_path / "sales.nc")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("make", [connected, lambda: aggregate(connected(), freq="QS")])
+def test_a_world_with_mechanisms_is_restored_bit_by_bit(
+    make: Callable[[], xr.Dataset], tmp_path: Path
+) -> None:
+    ds = make()
+    back = load(to_netcdf(ds, tmp_path / "world.nc"))
+    assert back.identical(ds)
+    assert back["funnel_paid"].dtype == bool
+
+
+def test_an_ensemble_of_worlds_is_restored_from_zarr_and_parquet(tmp_path: Path) -> None:
+    vary = {"control_variables.*.gamma_control": m.Uniform(-60, -10)}
+    config = CONFIG.replace(n_periods=20)
+    ds = quietly(lambda: m.generate_ensemble(config, n=3, vary=vary, chunks=2))
+    write_ensemble(ds, tmp_path / "world.zarr")
+    made = ds.compute()
+    assert open_ensemble(tmp_path / "world.zarr").compute().identical(made)
+    write_ensemble_frames(ds, tmp_path / "frames")
+    frame = read_ensemble_frames(tmp_path / "frames")
+    one = frame[frame["dataset"] == 1].drop(columns="dataset").reset_index(drop=True)
+    wide = to_frame(element(made, 1))
+    pd.testing.assert_frame_equal(one, wide, check_dtype=False, check_categorical=False)
+    assert [name for name in wide if name.startswith("c")][-3:] == [
+        "c3-Queries",
+        "c4-Awareness",
+        "c5-Visits",
+    ]

@@ -15,6 +15,7 @@ from mmm_xgen.ensemble import element
 from mmm_xgen.export import ground_truth
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.truth import attribution, roas
+from tests.connected import connected
 from tests.export.datasets import CONFIGS, made, planned
 from tests.strategies import config_with, generate, steady
 
@@ -196,3 +197,29 @@ def test_ground_truth_of_a_dataset_of_an_ensemble_is_its_own():
 def test_ground_truth_of_something_else():
     with pytest.raises(m.SchemaError, match="no 'spend'"):
         ground_truth(xr.Dataset())
+
+
+def test_a_world_with_mechanisms_has_its_connections_and_all_parts() -> None:
+    ds = connected()
+    truth = ground_truth(ds, series=True)
+    assert "connections" not in ground_truth(m.generate_mmm_dataset())
+    funnel = truth["connections"]["funnels"]["Video > Social"]
+    assert funnel == {
+        "source": "Video",
+        "target": "Social",
+        "lag": 1,
+        "paid": True,
+        "strength": {"geo_1": -0.2, "geo_2": -0.2},
+    }
+    mediator = truth["connections"]["mediators"]["Visits"]
+    assert mediator["loading"] == {"TV": 0.0, "Search": 0.6, "Social": 0.0, "Video": 0.0}
+    assert truth["parameters"]["Social"]["pull_forward"]["periods"] == 4
+    parts = truth["contributions"]
+    assert {"interactions", "mediators"} <= {*parts}
+    items = ("channels", "controls", "interactions", "mediators")
+    for geo in ds["geo"].values:
+        total = sum(one[geo] for item in items for one in parts[item].values())
+        total += sum(part[geo] for part in parts["baseline"].values())
+        assert total == pytest.approx(parts["mu"][geo])
+    assert len(truth["series"]["baseline"]["demand"]["geo_1"]) == ds.sizes["date"]
+    json.dumps(truth, allow_nan=False)

@@ -33,6 +33,7 @@ from mmm_xgen.export.pymc_marketing import model_inputs, scaled_parameters
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.kind import component_names
 from mmm_xgen.kernels.saturation import SATURATIONS
+from tests.connected import connected
 
 ADSTOCK_COMPONENTS = component_names(ADSTOCKS)
 SATURATION_COMPONENTS = {kind: name for (kind, _), name in component_names(SATURATIONS).items()}
@@ -586,3 +587,13 @@ def test_a_leading_dim_broadcasts():
     both = xr.concat([first[keep], second[keep]], "dataset", data_vars="all")
     both = both.assign(control_reference=first["control_reference"])
     xr.testing.assert_allclose(scaled(both).isel(dataset=1), scaled(second), rtol=1e-12)
+
+
+def test_the_truth_says_which_mechanisms_no_model_has():
+    scales = {"channel_scale": 1000.0, "target_scale": 1e4}
+    told = scaled_parameters(connected(), **scales).attrs["no_counterpart"]
+    assert told == (
+        "latent demand, effects over time, pull-forward, funnels, interactions, mediators"
+    )
+    ruled = generate_mmm_dataset(**{"channels.0.budget_rule": "chases_target"})
+    assert "no_counterpart" not in scaled_parameters(ruled.sel(control=[]), **scales).attrs

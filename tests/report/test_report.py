@@ -19,9 +19,11 @@ from mmm_xgen.aggregate import aggregate
 from mmm_xgen.errors import SchemaError, XgenError
 from mmm_xgen.frames.observed import from_frame
 from mmm_xgen.report import figures, images, pictures, write_report
+from mmm_xgen.report.digest import digest
 from mmm_xgen.report.page import SECTIONS, render
 from mmm_xgen.truth import simulate
 from tests.browser import CHROMIUM, browser
+from tests.connected import connected
 from tests.report import blank
 from tests.strategies import config_with, generate, steady
 
@@ -529,3 +531,41 @@ def test_the_browser_would_complain(tmp_path):
         assert any('"no"' in each for each in tab.complaints)
         assert any("127.0.0.1" in url for url in tab.requests)
         assert tab.value("document.images[0].naturalWidth") == 0
+
+
+def test_a_world_with_mechanisms_tells_who_causes_what() -> None:
+    text = render(connected(), sections=["world", "truth"])
+    page = Page(text)
+    assert page.sections == ["world", "truth"]
+    told = " ".join(cell for row in page.table("cause") for cell in row)
+    for words in (
+        "latent demand",
+        "follows demand, strength 0.1, lag 0",
+        "-20.0% where its curve is 1, 1 period later",
+        "+5.0% of base sales where both curves are 1",
+        "mediator Awareness",
+    ):
+        assert words in told
+    assert "interactions of channels" in text
+
+
+def test_a_plain_world_has_nothing_to_tell_of_causes(ds: xr.Dataset) -> None:
+    assert "These data have nothing to show here." in render(ds, sections="world")
+
+
+def test_the_digest_names_mechanisms_and_the_share_of_all_media() -> None:
+    ds = connected()
+    rows = dict(digest(ds))
+    assert rows["world"].startswith("latent demand, budget rules, effects over time")
+    parts = ("channel", "interaction", "mediator")
+    made = sum(float(ds[f"{name}_contribution"].sum()) for name in parts)
+    assert rows["media"] == f"{100 * made / float(ds['mu'].sum()):.1f}% of expected sales"
+
+
+def test_totals_of_returns_are_of_all_media_together() -> None:
+    ds = connected()
+    rows = figures.returns_table(ds)[0].rows
+    parts = ("channel", "interaction", "mediator")
+    made = sum(float(ds[f"{name}_contribution"].sum()) for name in parts)
+    assert rows[-1][2] == f"{made:,.0f}"
+    assert rows[-1][-1] == "100.0%"

@@ -31,10 +31,11 @@ from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.groups import group, one_draw
-from mmm_xgen.recovery.alignment.pymc_truth import noise_kind
+from mmm_xgen.recovery.alignment.pymc_truth import channels_beyond_models, noise_kind
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_data
 from mmm_xgen.truth import roas
+from mmm_xgen.truth.returns.incremental import all_media
 
 DEFAULT_MAX_LAG = 8
 # Relative differences below this are rounding.
@@ -333,6 +334,10 @@ def to_meridian_truth(
         for c in ds["channel"].values
     ]
     stack = {name: np.stack([column[name] for column in columns], -1) for name in columns[0]}
+    for channel, why in channels_beyond_models(ds).items():
+        for name in ("ec_m", "slope_m", "beta_gm"):
+            reasons[name] = "; ".join(filter(None, (reasons.get(name), f"{channel}: {why}")))
+            stack[name][..., ds["channel"].values == channel] = np.nan
     by_channel = ("media_channel",)
     truth: dict[str, Any] = {
         **{name: (by_channel, stack[name]) for name in ("alpha_m", "ec_m", "slope_m")},
@@ -414,7 +419,7 @@ def _channel(
 def _baseline(ds: xr.Dataset, scales: xr.Dataset, reasons: dict[str, str]) -> dict[str, Any]:
     """True control effects, geo effects and time effects."""
     truth: dict[str, Any] = {}
-    standing = ds["mu"] - ds["channel_contribution"].sum("channel")
+    standing = ds["mu"] - all_media(ds)
     if ds.sizes.get("control", 0):
         elastic = [
             str(c)

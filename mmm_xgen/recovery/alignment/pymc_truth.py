@@ -17,7 +17,7 @@ from mmm_xgen.export.pymc_marketing import aligned_scale, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.schema import check_variables
+from mmm_xgen.schema import check_variables, mechanisms_of
 
 # A control that a model may have besides those of the data: how far the window has gone by. No
 # control of the data is called so.
@@ -28,6 +28,10 @@ REASONS = "no_single_truth"
 
 Found = dict[str, xr.DataArray]
 Reasons = dict[str, str]
+
+BORROWS = "it borrows sales from later periods"
+# Mechanisms that add a part to sales.
+ADDED = ("demand_contribution", "interaction_strength", "mediator_effect")
 
 
 @in_memory
@@ -115,7 +119,10 @@ def no_single_truth(truth: xr.Dataset) -> dict[str, str]:
 def _media_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     """Adstock and saturation of the channels whose kinds are the model's, NaN for the others."""
     others = _other_adstocks(ds, model)
-    adstock, no_adstock = _adstock_truth(ds, model, others)
+    borrowing = {
+        channel: why for channel, why in channels_beyond_models(ds).items() if why == BORROWS
+    }
+    adstock, no_adstock = _adstock_truth(ds, model, others | borrowing)
     curve, no_curve = _curve_truth(ds, model, others)
     found = {name: values.rename(name) for name, values in (adstock | curve).items()}
     return {name: _as_columns(ds, values) for name, values in found.items()}, no_adstock | no_curve
@@ -185,6 +192,7 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     }
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
+    reasons |= channels_beyond_models(ds)
     empty = xr.full_like(ds["effect"], np.nan)
     found = {f"saturation_{name}": empty for name in kind.shown if name not in kind.constants}
     if not same:
@@ -237,6 +245,11 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         reasons.append("the data have a season other than the year, which the model lacks")
     if _is_there(ds, "seasonality_contribution") and not model.fourier_modes:
         reasons.append("the data have a yearly season, which the model lacks")
+    reasons += [
+        f"the data have {words}, which the model lacks"
+        for name, words in mechanisms_of(ds).items()
+        if name in ADDED
+    ]
     found = {"intercept_contribution": intercept / target}
     if reasons:
         found = {"intercept_contribution": xr.full_like(found["intercept_contribution"], np.nan)}
@@ -358,3 +371,27 @@ def _without_extra_dims(values: xr.DataArray, wanted: tuple[str, ...]) -> tuple[
             )
         values = low
     return values, ""
+
+
+def channels_beyond_models(ds: xr.Dataset) -> dict[str, str]:
+    """Return why a model that acts on spend alone has no curve of a channel, by channel.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> changed = mmm_xgen.generate_mmm_dataset(**{"channels.Trend.pull_forward": {"share": 0.2}})
+    >>> channels_beyond_models(changed)
+    {'Trend': 'it borrows sales from later periods'}
+    """
+    found: Reasons = {}
+    if "effect_path" in ds:
+        moves = (ds["effect_path"] != 1).any(("date", "geo"))
+        names = ds["channel"].to_numpy()[moves.to_numpy()]
+        found |= dict.fromkeys(map(str, names), "its effect changes over time")
+    if "funnel_target" in ds.coords:
+        raised = ds["funnel_target"].to_numpy()[~ds["funnel_paid"].to_numpy()]
+        found |= dict.fromkeys(map(str, raised), "another channel raises its media without spend")
+    if "pull_forward_periods" in ds.coords:
+        borrows = ds["channel"].to_numpy()[ds["pull_forward_periods"].to_numpy() > 0]
+        found |= dict.fromkeys(map(str, borrows), BORROWS)
+    return found

@@ -30,6 +30,7 @@ from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.study.saved import QUANTILES
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.curves import response_curve
+from mmm_xgen.truth.returns.incremental import acts_together, incremental_contribution
 
 # Series of more dates get smaller dots.
 MOST_DATES = 500
@@ -161,7 +162,9 @@ def plot_contributions(
         geo = geos[0]
     if geo not in geos:
         raise ConfigError(f"no geo is named {geo!r}; {nearest(geo, geos)}", path="geo")
-    truth, estimate = ds[name].sel(geo=geo), series.sel(geo=geo)
+    # Where channels act on each other, the contribution of one is what would be lost without it.
+    made = incremental_contribution(ds) if acts_together(ds) else ds[name]
+    truth, estimate = made.sel(geo=geo), series.sel(geo=geo)
     channels = page_of(by_size(truth.sum("date")), page, MOST_PANELS, "channels")
     with new_panels(len(channels.names), figsize=figsize) as (figure, panels):
         for axes, channel in zip(panels, channels.names, strict=True):

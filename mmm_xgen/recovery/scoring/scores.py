@@ -21,6 +21,11 @@ from mmm_xgen.recovery.scoring.precision import contraction, link_sd, precision_
 from mmm_xgen.recovery.scoring.samples import pooled, samples, scored
 from mmm_xgen.recovery.scoring.scales import FLOOR, linked, scale_of, words
 from mmm_xgen.truth.budget.curves import response_curve
+from mmm_xgen.truth.returns.incremental import (
+    acts_together,
+    all_media,
+    incremental_contribution,
+)
 from mmm_xgen.truth.returns.roas import mroas, roas
 
 Scores = dict[str, xr.DataArray]
@@ -234,6 +239,9 @@ def _contributions(ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings)
     dates = slice(len(training_dates(ds, settings)))
     seen = ds.isel(date=dates)
     true_parts = seen["channel_contribution"]
+    if acts_together(ds):
+        # The contribution of a channel is what would be lost without it.
+        true_parts = incremental_contribution(ds).isel(date=dates)
     made = estimates["channel_contribution"].sel(date=seen["date"].values)
     percent = 100 / float(seen["mu"].mean())
     names = [str(name) for name in ds["channel"].values]
@@ -255,7 +263,7 @@ def _contributions(ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings)
         ),
     }
     if "mu" in estimates:
-        truth = _bare(seen["mu"] - true_parts.sum("channel"))
+        truth = _bare(seen["mu"] - all_media(seen))
         rest = estimates["mu"].sel(date=seen["date"].values) - made.sum("channel")
         values = pooled(
             samples(rest.rename("baseline"), truth) * percent, truth.to_numpy() * percent, SERIES

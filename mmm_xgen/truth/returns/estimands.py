@@ -56,14 +56,6 @@ __all__ = [
     "roas",
 ]
 
-PARTS = (
-    "channel_contribution",
-    "control_contribution",
-    "intercept_contribution",
-    "trend_contribution",
-    "seasonality_contribution",
-    "event_contribution",
-)
 OUTCOMES = ("mu", "noise", "y")
 
 # Estimands of adstock and saturation shape.
@@ -320,8 +312,8 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset, dims (geo, channel), (geo, control) or (geo,), after ``dataset`` of an ensemble
-        The variables of `ds` under their names, in KPI units. The parts sum to ``mu``, and
-        ``mu`` and ``noise`` to ``y``.
+        The variables of `ds` under their names, in KPI units; interactions and mediators have
+        their own dims. The parts sum to ``mu``, and ``mu`` and ``noise`` to ``y``.
 
         *Window*: all dates of `ds`. *Carry-over*: the effect of earlier spend counts, that of
         the window's spend after its end does not. *Sign*: positive where sales are added.
@@ -339,10 +331,11 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     >>> totals["channel_contribution"].dims
     ('geo', 'channel')
     """
-    check_variables(ds, *PARTS, *OUTCOMES)
+    shown = [*parts_of(ds), *OUTCOMES]
+    check_variables(ds, *shown)
     ds = ds.assign(channel_contribution=checked_contribution(ds))
     totals = {}
-    for name in (*parts_of(ds), *OUTCOMES):
+    for name in shown:
         variable = ds[name]
         if "date" in variable.dims:
             in_all = variable.sum("date", skipna=False)

@@ -389,10 +389,27 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     return whole
 
 
+def all_media(ds: xr.Dataset) -> xr.DataArray:
+    """Return the sales of all media, with what channels make together, dims (date, geo)."""
+    whole = media_together(ds)
+    return ds["channel_contribution"].sum("channel", skipna=False) if whole is None else whole
+
+
+def media_share(ds: xr.Dataset) -> float:
+    """Return the share of expected sales that all media make; 0 if there are no sales."""
+    expected = float(ds["mu"].sum())
+    return float(all_media(ds).sum()) / expected if expected else 0.0
+
+
 def acts_together(ds: xr.Dataset) -> bool:
     """Tell if media make more sales than the sum of what single channels contribute."""
     connections = {"funnel_strength", "interaction_strength", "mediator_effect"}
     return bool(connections & set(map(str, ds.variables)))
+
+
+def has_returns(ds: xr.Dataset) -> bool:
+    """Tell if returns follow from a Dataset; not from sums of channels that act on each other."""
+    return not (acts_together(ds) and "aggregation" in ds.attrs)
 
 
 def _sales_today(ds: xr.Dataset, reaction: Reaction) -> FloatArray:

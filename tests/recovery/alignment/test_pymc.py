@@ -349,6 +349,30 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
             {"adstock_alpha": "shares it over geo, and the truth runs from"},
         ),
         ({}, {"saturation_sigma_mu": "belongs to a prior"}),
+        (
+            {"demand": {}, "transforms": EIGHT_WEEKS},
+            {"intercept_contribution": "have latent demand, which the model lacks"},
+        ),
+        (
+            {
+                "funnels": [{"source": "TV", "target": "Radio", "strength": 0.2}],
+                "transforms": EIGHT_WEEKS,
+            },
+            {"saturation_beta": "raises its media without spend in Radio"},
+        ),
+        (
+            {
+                "channels": [
+                    {"name": "TV", "effect_path": "linear_drift"},
+                    {"name": "Radio", "pull_forward": {"share": 0.2}},
+                ],
+                "transforms": EIGHT_WEEKS,
+            },
+            {
+                "saturation_beta": "changes over time in TV; it borrows sales .* in Radio",
+                "adstock_alpha": "^it borrows sales from later periods in Radio$",
+            },
+        ),
     ],
 )
 def test_no_single_truth_says_why(change: dict[str, Any], wanted: dict[str, str]) -> None:

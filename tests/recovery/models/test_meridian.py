@@ -284,6 +284,18 @@ def of_kind(**kind):
             "beta_gm",
             "Print: its curve is logistic_saturation",
         ),
+        (
+            partial(of_kind, effect_path="linear_drift"),
+            None,
+            "beta_gm",
+            "Print: its effect changes",
+        ),
+        (
+            partial(of_kind, pull_forward={"share": 0.2}),
+            None,
+            "ec_m",
+            "Print: it borrows sales from later periods",
+        ),
         (partial(panel, transform_variation=0.2), None, "ec_m", "TV: it differs between geos"),
         (partial(panel, geo_response="common"), None, "ec_m", "TV: it differs between geos"),
         (partial(panel, baseline_variation=0.2), None, "mu_t", "differ between geos"),
