@@ -304,11 +304,18 @@ def _shown_causes(
         "demand_contribution": demand,
         "spend_plan": inputs.spend if inputs.plan is None and has_paid else inputs.plan,
         "sales_plan": found.sales_plan,
-        "effect_path": world.effect_path,
+        "effect_path": _for_all_geos(world.effect_path, found.made.spend),
         "mediator_value": found.made.mediators,
         "exposure": None if world.unpaid is None else found.made.exposure,
     }
     return {name: values for name, values in shown.items() if values is not None}
+
+
+def _for_all_geos(path: FloatArray | None, spend: FloatArray) -> FloatArray | None:
+    """Return a path that geos share once for each of them."""
+    if path is None:
+        return None
+    return np.array(np.broadcast_to(path, (len(path), *spend.shape[1:])))
 
 
 def variable_names(config: MMMDataConfig) -> list[str]:

@@ -15,9 +15,12 @@ from mmm_xgen.config.causes import (
     IndicatorConfig,
     InteractionConfig,
     MediatorConfig,
+    ShareOfQuarters,
+    SpendCorrelation,
+    SpendCorrelationConfig,
     check_funnels,
-    check_interactions,
     check_mediators,
+    check_pairs,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
@@ -107,6 +110,13 @@ class MMMDataConfig(TextConfig):
         Channels that raise the delivered media of others.
     interactions : list of InteractionConfig, optional
         Pairs of channels that sell more or less together.
+    spend_correlation : float or list of SpendCorrelationConfig, correlation, default 0.0
+        Expected correlation of planned spend over the dates of a geo: one number for all pairs of
+        channels, or a list of pairs, each with its own number. A pair is met exactly in
+        expectation, one number to within 0.05 for all pairs. 0 leaves campaigns independent.
+    synchronised_flights : float, share of quarters, default 0.0
+        Share of the quarters in which all channels of one random pattern (`on_off`, `always_on` or
+        `uniform`) follow the same draws. Channels with equal keys then run and pause together.
     mediators : list of MediatorConfig, optional
         States between media and sales, such as awareness.
     spend_plan : SpendPlanConfig, optional
@@ -142,6 +152,8 @@ class MMMDataConfig(TextConfig):
     demand: DemandConfig | None = None
     funnels: tuple[FunnelConfig, ...] = ()
     interactions: tuple[InteractionConfig, ...] = ()
+    spend_correlation: SpendCorrelation = 0.0
+    synchronised_flights: ShareOfQuarters = 0.0
     mediators: tuple[MediatorConfig, ...] = ()
     spend_plan: SpendPlanConfig | None = None
 
@@ -152,7 +164,7 @@ class MMMDataConfig(TextConfig):
         if not isinstance(data, Mapping):
             return data
         blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
-        blocks |= {"funnels", "interactions", "mediators"}
+        blocks |= {"funnels", "interactions", "mediators", "spend_correlation"}
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")
@@ -245,7 +257,8 @@ class MMMDataConfig(TextConfig):
     def _causes_fit(self) -> MMMDataConfig:
         if self.spend_plan is None:
             check_funnels(self.funnels, self.channel_names)
-            check_interactions(self.interactions, self.channel_names)
+            check_pairs(self.interactions, self.channel_names, "interactions")
+            check_pairs(self.correlated_pairs, self.channel_names, "spend_correlation")
             check_mediators(self.mediators, self.channel_names)
         for position, channel in enumerate(self.channels):
             rule = channel.budget_rule
@@ -292,14 +305,20 @@ class MMMDataConfig(TextConfig):
             coordinate_label(control.name, "c", i)
             for i, control in enumerate(self.control_variables)
         ]
-        for position, driver in enumerate(self.demand.drivers if self.demand else ()):
-            if coordinate_label(driver.control, "c", 0) not in own:
+        drivers = [
+            coordinate_label(driver.control, "c", 0)
+            for driver in (self.demand.drivers if self.demand else ())
+        ]
+        for position, name in enumerate(drivers):
+            where = ("demand", "drivers", position, "control")
+            if name not in own:
+                raise fail(f"no control named {name!r}; {nearest(name, own)}", *where)
+            if name in drivers[:position]:
+                first = drivers.index(name)
                 raise fail(
-                    f"no control named {driver.control!r}; {nearest(driver.control, own)}",
-                    "demand",
-                    "drivers",
-                    position,
-                    "control",
+                    f"found {name!r}, the control of demand.drivers.{first} already; "
+                    "give one share for both",
+                    *where,
                 )
 
     @property
@@ -331,6 +350,12 @@ class MMMDataConfig(TextConfig):
     def indicators(self) -> tuple[IndicatorConfig, ...]:
         """Controls that follow latent demand; they come after the other controls."""
         return self.demand.indicators if self.demand else ()
+
+    @property
+    def correlated_pairs(self) -> tuple[SpendCorrelationConfig, ...]:
+        """Pairs of channels with a correlation of their own."""
+        found = self.spend_correlation
+        return found if isinstance(found, tuple) else ()
 
     @property
     def observed(self) -> tuple[MediatorConfig, ...]:

@@ -40,18 +40,21 @@ def apply_budget_rules(batch: Batch, plan: FloatArray, demand: FloatArray) -> Fl
     """
     rules = rules_of(batch.shared)
     spend = np.array(np.broadcast_to(plan, (max(len(plan), len(demand)), *plan.shape[1:])))
-    for kind, index in members([rule and rule.registered for rule in rules]):
-        if kind is None or kind.feedback:
+    names = batch.shared.channel_names
+    keys = [rule and (rule.registered, tuple(rule.settings.items())) for rule in rules]
+    for key, index in members(keys):
+        if key is None or key[0].feedback:
             continue
+        kind, settings = key
         positions = range(len(rules))[index] if isinstance(index, slice) else index
-        datasets, names = len(demand), batch.shared.channel_names
-        shape = (datasets, len(positions), *demand.shape[1:])
-        places = [("budget-rule", names[position]) for position in positions]
-        normal = batch.draws(places, demand.shape[1:])
-        rows = (datasets * len(positions), *demand.shape[1:])
-        seen = np.broadcast_to(demand[:, None], shape).reshape(rows)
-        parameters = numbers_of_kind(batch, attrgetter("budget_rule"), positions)
-        factor = kind.function(seen, normal.reshape(rows), **parameters)
+        shape = (len(demand), len(positions), *demand.shape[1:])
+        rows = (shape[0] * shape[1], *shape[2:])
+        given = [np.broadcast_to(demand[:, None], shape).reshape(rows)]
+        if "normal" in kind.takes:
+            places = [("budget-rule", names[position]) for position in positions]
+            given.append(batch.draws(places, demand.shape[1:]).reshape(rows))
+        numbers = numbers_of_kind(batch, attrgetter("budget_rule"), positions)
+        factor = np.asarray(kind.function(*given, **numbers, **dict(settings)))
         spend[:, index] *= np.broadcast_to(factor, rows).reshape(shape)
     return spend
 

@@ -4,7 +4,7 @@ A budget rule that answers to demand is a function ``f(demand, normal, *, parame
 the spend relative to the plan, in an array that broadcasts to ``(row, geo, date)``. Rows are the
 channels, and datasets, of one call. Its parameters arrive with shape ``(row, 1, 1)``. `demand` is
 the latent demand, dims ``(row, geo, date)``, with variance 1 over time. `normal` holds independent
-standard normal draws of the same dims.
+standard normal draws of the same dims; a rule may leave it out.
 
 A rule that answers to sales is a function ``f(plan, level, sales, target, *, parameters, lag)``,
 called for one date after the other, that returns the spend of the date. Its arrays have dims
@@ -14,7 +14,6 @@ and revenue and planned revenue `lag` periods earlier.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -24,7 +23,7 @@ from annotated_types import Ge
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.domain import COUNT, Fixed, FloatArray, NonNegative, Numbers, Real, Share
-from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.kind import Kind, positional_names
 from mmm_xgen.kernels.registry import Function, Registry, registering
 
 OPEN_LOOP, FEEDBACK = ("demand", "normal"), ("plan", "level", "sales", "target")
@@ -32,25 +31,25 @@ OPEN_LOOP, FEEDBACK = ("demand", "normal"), ("plan", "level", "sales", "target")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BudgetRuleKind(Kind):
-    """A budget rule; `feedback` marks those that answer to sales."""
+    """A budget rule.
 
+    `takes` are the names of its positional arguments; `feedback` marks rules that answer to sales.
+    """
+
+    takes: tuple[str, ...] = ()
     feedback: bool = False
 
     @classmethod
     def of(cls, *, function: Callable[..., Any], family: str = "", **about: Any) -> BudgetRuleKind:
         """Rule whose positional arguments say what it answers to."""
-        positional = tuple(
-            argument.name
-            for argument in inspect.signature(function).parameters.values()
-            if argument.kind is argument.POSITIONAL_OR_KEYWORD
-        )
-        if positional not in (OPEN_LOOP, FEEDBACK):
+        takes = positional_names(function)
+        if takes not in (OPEN_LOOP[:1], OPEN_LOOP, FEEDBACK):
             raise ConfigError(
-                f"the budget rule {function.__name__} takes ({', '.join(positional)}); write "
+                f"the budget rule {function.__name__} takes ({', '.join(takes)}); write "
                 f"f({', '.join(OPEN_LOOP)}, *, ...) or f({', '.join(FEEDBACK)}, *, ...)"
             )
-        feedback = positional == FEEDBACK
-        return super().of(function=function, family=family, feedback=feedback, **about)
+        about |= {"takes": takes, "feedback": takes == FEEDBACK}
+        return super().of(function=function, family=family, **about)
 
 
 BUDGET_RULES: Registry[BudgetRuleKind] = Registry("budget rule")
@@ -80,7 +79,7 @@ def register_budget_rule(
     --------
     >>> import numpy as np
     >>> @register_budget_rule("doubles_in_demand")
-    ... def doubles_in_demand(demand, normal, *, above: float = 1.0):
+    ... def doubles_in_demand(demand, *, above: float = 1.0):
     ...     return np.where(demand > above, 2.0, 1.0)
     >>> BUDGET_RULES["doubles_in_demand"].keys
     ['above']
@@ -90,7 +89,7 @@ def register_budget_rule(
 
 
 @register_budget_rule("planned")
-def planned(demand: FloatArray, normal: FloatArray) -> FloatArray:
+def planned(demand: FloatArray) -> FloatArray:
     """Spend as planned, whatever the demand."""
     return np.ones(1)
 
@@ -106,9 +105,7 @@ def _earlier(demand: FloatArray, lag: Numbers) -> FloatArray:
 
 
 @register_budget_rule("follows_demand")
-def follows_demand(
-    demand: FloatArray, normal: FloatArray, *, strength: Real = 0.1, lag: Lag = 0
-) -> FloatArray:
+def follows_demand(demand: FloatArray, *, strength: Real = 0.1, lag: Lag = 0) -> FloatArray:
     r"""Spend more when demand is high: :math:`\exp(\text{strength}\, d_{t-\text{lag}} - s^2 / 2)`.
 
     Parameters
@@ -145,7 +142,7 @@ def follows_forecast(
 
 @register_budget_rule("search")
 def search(
-    demand: FloatArray, normal: FloatArray, *, elasticity: NonNegative = 0.2, cap: NonNegative = 0.0
+    demand: FloatArray, *, elasticity: NonNegative = 0.2, cap: NonNegative = 0.0
 ) -> FloatArray:
     r"""Spend on paid search: clicks follow queries, and queries follow demand, up to a budget.
 
@@ -185,7 +182,7 @@ def chases_target(
     lag : int, periods
         Periods between the sales and the spend that answers them.
     """
-    return np.asarray(plan * (sales / target) ** -np.asarray(strength))
+    return np.asarray(plan * np.exp(-np.asarray(strength) * np.log(sales / target)))
 
 
 @register_budget_rule("share_of_sales")

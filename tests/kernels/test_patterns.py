@@ -12,6 +12,7 @@ import xarray as xr
 from mmm_xgen.kernels import patterns
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.calendar import regular
+from mmm_xgen.streams import stream
 from tests.strategies import PATTERN_KINDS, config_with, generate
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -349,3 +350,37 @@ def test_any_pattern_spends_and_is_the_course_of_a_control(kind: str) -> None:
     assert np.isfinite(ds["spend"]).all()
     assert float(ds["spend"].sum()) > 0
     assert (ds["noise"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("on_off", {"activation_probability": 0.3, "min_active_periods": 2}),
+        ("on_off", {"activation_probability": 1.0, "min_active_periods": 3}),
+        ("on_off", {"activation_probability": 0.0, "min_active_periods": 2}),
+        ("always_on", {"burst_probability": 0.2, "burst_height": 3.0, "burst_periods": 3}),
+        ("uniform", {"low": 0.2, "high": 1.6}),
+    ],
+)
+def test_moments_are_the_means_of_the_level_and_of_its_square(
+    kind: str, keys: dict[str, float]
+) -> None:
+    if kind == "on_off":
+        keys = keys | {"max_active_periods": 9}
+    calendar = regular(np.datetime64("2022-01-03"), 104, "week")
+    uniform = stream(3, kind).random((1, 4000, patterns.switch_draws(calendar)))
+    numbers = {name: np.full((1, 1, 1), value) for name, value in keys.items()}
+    registered = patterns.PATTERNS[kind]
+    level = np.asarray(registered.function(calendar, uniform, **numbers))
+    assert registered.moments is not None
+    for values, expected in zip((level, level**2), registered.moments(**numbers), strict=True):
+        by_series = values.mean(axis=-1)
+        error = by_series.std() / np.sqrt(by_series.size)
+        assert abs(by_series.mean() - expected.item()) <= 4 * error
+        # The mean is the same on every date.
+        assert np.abs(values.mean(axis=1) - expected.item()).max() <= 4.5 * values.std() / 63
+
+
+def test_every_random_pattern_knows_its_moments() -> None:
+    random = {name for name, kind in patterns.PATTERNS.items() if kind.random}
+    assert random == {name for name, kind in patterns.PATTERNS.items() if kind.moments}
