@@ -161,8 +161,13 @@ def contribution(spend: FloatArray, media: Media, history: FloatArray | None = N
 
 
 def carryout_periods(ds: xr.Dataset) -> xr.DataArray:
-    """Return the number of periods that the effect of spend lasts after it, dims (channel,)."""
+    """Return the number of periods that the channel's own effect lasts after it, dims (channel,).
+
+    What it does through others, and through mediators, may last longer.
+    """
     lags: xr.DataArray = (ds["l_max"] - 1).where(ds["adstock_kind"] != "no_adstock", 0)
+    if "pull_forward_periods" in ds.coords:
+        lags = lags + ds["pull_forward_periods"]
     return lags.reset_coords(drop=True)
 
 

@@ -11,7 +11,14 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen.ensemble import generate_ensemble
-from mmm_xgen.truth import attribution, cost_per_incremental, mroas, roas, simulate
+from mmm_xgen.truth import (
+    attribution,
+    cost_per_incremental,
+    mroas,
+    predict_impact,
+    roas,
+    simulate,
+)
 from tests.truth.worlds import assert_near
 
 MECHANISMS: dict[str, Any] = {
@@ -160,3 +167,14 @@ def test_borrowed_sales_are_missing_after_a_change() -> None:
     assert_near(then["channel_contribution"], m.respond(plan, ds), size=1.0)
     rise = (then["mu"] - ds["mu"]).sel(date=slice("2022-04-10", "2022-05-01"))
     assert (rise.sum("date") > 0).all()
+    # Of a week that ends early enough, all that is borrowed is missing.
+    impact = predict_impact(ds, channel="TV", window=("2022-03-07", "2022-03-13"), by=0.5)
+    week = ds["date"] == np.datetime64("2022-03-07")
+    more = m.respond(ds["spend"].where(~week, 1.5 * ds["spend"]), ds).sel(channel="TV")
+    added = (more - ds["channel_contribution"].sel(channel="TV")).sum()
+    assert_near(impact["incremental_sales_with_carryout"], added)
+    assert_near(added / 0.6, impact["incremental_sales"])
+    assert impact.attrs["carryout_periods"] == 6
+    assert bool(impact["complete"])
+    late = predict_impact(ds, channel="TV", window=slice("2022-09-19", None), by=0.5)
+    assert not bool(late["complete"])
