@@ -27,6 +27,7 @@ import numpy as np
 import mmm_xgen
 from benchmarks.bench_ensemble import places_of
 from mmm_xgen import generate, response
+from mmm_xgen.generation import equilibrium
 from mmm_xgen.generation import spend_and_controls as draws
 from mmm_xgen.streams import streams
 
@@ -175,7 +176,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "controls": ("spend_and_controls.draw_controls",),
     "carry-over": ("response.convolve",),
     "saturation": ("response.saturate",),
-    "contribution": ("generate.factor_for_roas",),
+    "contribution": ("equilibrium.factor_for_roas",),
     "checks": ("generate.check_overflow+generate.warn_of_implausible",),
     "labels": ("generate.as_dataset",),
 }
@@ -183,7 +184,7 @@ TIMED: tuple[tuple[Any, str], ...] = (
     (generate, "true_parameters"),
     (draws, "draw_spend"),
     (draws, "draw_controls"),
-    (generate, "factor_for_roas"),
+    (equilibrium, "factor_for_roas"),
     (generate, "contribute"),
     (generate, "check_overflow"),
     (generate, "warn_of_implausible"),

@@ -426,7 +426,7 @@ def test_fewer_geos_are_the_first_ones() -> None:
         ("channels.99", {"roas": 1.0}),
         ("channels.-1", {"roas": 1.0}),
         ("channels.Radio", {"roas": 1.0}),
-        ("channels.x-TV.roas", -1.0),
+        ("channels.x-TV.base_spend", -1.0),
         ("channels.TV.pattern.spend_trend", "much"),
         ("channels.TV.seasonal_phase", 1.0),
         ("channels.TV.pattern.kind", "sesonal"),
@@ -449,7 +449,7 @@ def test_errors_inside_a_given_mapping_name_the_whole_path() -> None:
     assert refusal(regions={"noise": {"kind": "ar1", "autocorrelation": 2.0}}).path == (
         "regions.noise.autocorrelation"
     )
-    assert refusal(channels=[{"name": "A", "roas": -1.0}]).path == "channels.0.roas"
+    assert refusal(channels=[{"name": "A", "base_spend": -1.0}]).path == "channels.0.base_spend"
     assert "did you mean 'TV'" in str(refusal(**{"channels.TVs.roas": 1.0}))
     assert "0 to 2" in str(refusal(**{"channels.3.roas": 1.0}))
 
@@ -471,10 +471,12 @@ def test_a_printed_path_is_read_as_it_was_meant(parts: list[Any]) -> None:
 
 
 def changed_channel(path: str) -> str:
-    """Name of the channel whose ROAS a path sets."""
+    """Name of the channel whose ROAS or base spend a path sets."""
     data = {"channels": [{"name": name} for name in NAMES]}
     channels = with_overrides(data, read_settings([f"{path}=7.5"])).channels
-    (found,) = [str(channel.name) for channel in channels if channel.roas == 7.5]
+    (found,) = [
+        str(channel.name) for channel in channels if 7.5 in (channel.roas, channel.base_spend)
+    ]
     return found
 
 
@@ -497,11 +499,11 @@ def test_what_is_in_quotes_is_no_position_and_quotes_close(path: str) -> None:
 @pytest.mark.parametrize("position", range(len(NAMES)))
 def test_the_path_of_an_error_leads_back_to_it(position: int) -> None:
     channels = [{"name": name} for name in NAMES]
-    channels[position] = {**channels[position], "roas": -1}
+    channels[position] = {**channels[position], "base_spend": -1}
     with pytest.raises(ConfigError) as error:
         m.MMMDataConfig.from_dict({"channels": channels})
     assert changed_channel(error.value.path) == NAMES[position]
-    own = join_path(["channels", as_part(NAMES[position]), "roas"])
+    own = join_path(["channels", as_part(NAMES[position]), "base_spend"])
     with pytest.raises(ConfigError) as error:
         config_from({"channels": [{"name": name} for name in NAMES]}, {own: -1})
     assert error.value.path == own
