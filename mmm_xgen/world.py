@@ -8,9 +8,9 @@ response of the channels and what connects them; without connections it is the r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,6 +188,8 @@ class World:
     effect_path : array, dims (..., channel, geo, date), optional
         Effect of each date of the window relative to the mean effect. Before the first date and
         after the last it stays constant.
+    path_start : int, default 0
+        Position in `effect_path` of the first date of the spend.
     funnels : Funnels, optional
         Channels that raise the delivered media of others.
     interactions : Interactions, optional
@@ -200,6 +202,7 @@ class World:
 
     media: Media
     effect_path: FloatArray | None = None
+    path_start: int = 0
     funnels: Funnels | None = None
     interactions: Interactions | None = None
     pull_forward: PullForward | None = None
@@ -226,22 +229,50 @@ class World:
         connections = (self.unpaid, self.interactions, self.mediators)
         return any(each is not None for each in connections)
 
+    def groups(self) -> list[list[int]]:
+        """Return the channels in groups, such that the sales of all media are a sum over groups.
+
+        Funnels and interactions tie channels together. Mediators do not: they are sums over
+        channels.
+        """
+        links: list[tuple[int, int]] = []
+        if self.unpaid is not None:
+            links += zip(self.unpaid.source, self.unpaid.target, strict=True)
+        if self.interactions is not None:
+            links += zip(self.interactions.first, self.interactions.second, strict=True)
+        group = list(range(len(self.media.l_max)))
+        for one, other in links:
+            old, new = group[other], group[one]
+            group = [new if each == old else each for each in group]
+        names = dict.fromkeys(group)
+        return [[channel for channel, each in enumerate(group) if each == name] for name in names]
+
     def of_channels(self, index: list[int]) -> World:
-        """Return the world of some channels that are not connected to others."""
-        path, pull = self.effect_path, self.pull_forward
+        """Return the world of some channels, which funnels and interactions do not tie to others.
+
+        Its sales are the part of these channels in the sales of all media.
+        """
+        path, pull, between = self.effect_path, self.pull_forward, self.mediators
         if pull is not None:
             pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
+        if between is not None:
+            between = replace(between, loading=between.loading[..., index])
         return World(
             of_channels(self.media, index),
             effect_path=None if path is None else path[..., index, :, :],
+            path_start=self.path_start,
+            funnels=_among(index, self.funnels, "source", "target"),
+            interactions=_among(index, self.interactions, "first", "second"),
             pull_forward=pull if pull is not None and any(pull.periods) else None,
+            mediators=between if between is not None and between.loading.any() else None,
         )
 
     def of_dates(self, periods: slice) -> World:
-        """Return the world of some dates of the window."""
+        """Return the world whose first date is that of `periods`, with the path before it."""
         if self.effect_path is None:
             return self
-        return replace(self, effect_path=self.effect_path[..., periods])
+        path = self.effect_path[..., : periods.stop]
+        return replace(self, effect_path=path, path_start=self.path_start + periods.start)
 
     @cached_property
     def reach(self) -> int:
@@ -253,6 +284,26 @@ class World:
             reach += steps * (own + max(self.unpaid.lag))
         later = 0 if self.pull_forward is None else max(self.pull_forward.periods)
         return reach + max(later, 0 if self.mediators is None else self.mediators.reach)
+
+
+Links = TypeVar("Links", Funnels, Interactions)
+
+
+def _among(index: list[int], links: Links | None, *ends: str) -> Links | None:
+    """Return the links between some channels, at their positions in `index`."""
+    if links is None:
+        return None
+    pairs = list(zip(*(getattr(links, end) for end in ends), strict=True))
+    kept = [at for at, pair in enumerate(pairs) if set(pair) <= set(index)]
+    if not kept:
+        return None
+    chosen: dict[str, Any] = {"strength": links.strength[..., kept]}
+    for each in fields(links):
+        if each.name != "strength":
+            chosen[each.name] = tuple(getattr(links, each.name)[at] for at in kept)
+    for end in ends:
+        chosen[end] = tuple(index.index(position) for position in chosen[end])
+    return replace(links, **chosen)
 
 
 @dataclass(frozen=True)
@@ -358,7 +409,8 @@ def respond_to(
         )
     response = curve
     if world.effect_path is not None:
-        response = curve * _extended(world.effect_path, n_past, spend.shape[-1] - n_past)
+        first = world.path_start - n_past
+        response = curve * _extended(world.effect_path, first, spend.shape[-1])
     if world.pull_forward is not None:
         response = convolve(response, world.pull_forward.weights)
     others, mediators = {}, None
@@ -425,10 +477,10 @@ def _padded(is_fixed: NDArray[np.bool_], n_past: int) -> NDArray[np.bool_]:
     return np.concatenate([past, is_fixed], axis=-1)
 
 
-def _extended(path: FloatArray, n_past: int, n_dates: int) -> FloatArray:
-    """Return a path over dates before and after its own, where it keeps its end values."""
-    at = np.clip(np.arange(-n_past, n_dates), 0, path.shape[-1] - 1)
-    return path if len(at) == path.shape[-1] and not n_past else path[..., at]
+def _extended(path: FloatArray, first: int, n_dates: int) -> FloatArray:
+    """Return a path from position `first` on; outside of its dates it keeps its end values."""
+    at = np.clip(np.arange(first, first + n_dates), 0, path.shape[-1] - 1)
+    return path if len(at) == path.shape[-1] and not first else path[..., at]
 
 
 def media_sales(stages: Stages, world: World) -> FloatArray:

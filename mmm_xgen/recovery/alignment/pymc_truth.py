@@ -119,9 +119,7 @@ def no_single_truth(truth: xr.Dataset) -> dict[str, str]:
 def _media_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     """Adstock and saturation of the channels whose kinds are the model's, NaN for the others."""
     others = _other_adstocks(ds, model)
-    borrowing = {
-        channel: why for channel, why in channels_beyond_models(ds).items() if why == BORROWS
-    }
+    borrowing = {channel: BORROWS for channel, why in beyond_curves(ds).items() if BORROWS in why}
     adstock, no_adstock = _adstock_truth(ds, model, others | borrowing)
     curve, no_curve = _curve_truth(ds, model, others)
     found = {name: values.rename(name) for name, values in (adstock | curve).items()}
@@ -190,9 +188,9 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     reasons |= {
         channel: f"{others[channel]}, which moves the curve" for channel in same if channel in moved
     }
+    reasons |= {each: why for each, why in beyond_curves(ds).items() if each in same}
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
-    reasons |= channels_beyond_models(ds)
     empty = xr.full_like(ds["effect"], np.nan)
     found = {f"saturation_{name}": empty for name in kind.shown if name not in kind.constants}
     if not same:
@@ -237,6 +235,8 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         lacking = set(map(str, ds["control_column"].values)) - set(model.coords.get("control", ()))
         if lacking:
             reasons.append(f"the model lacks the control {min(lacking)}")
+    if _is_there(ds, "demand_contribution"):
+        reasons.append("the data have latent demand, which the model lacks")
     if _is_there(ds, "trend_contribution") and TREND_COLUMN not in model.coords.get("control", ()):
         reasons.append("the data have a trend, which the model lacks")
     if _is_there(ds, "event_contribution"):
@@ -282,6 +282,45 @@ def _control_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         parts.append(_plain(values))
     found = {"gamma_control": xr.concat(parts, dim="control").assign_coords(control=names)}
     return found, {"gamma_control": "; ".join(reasons)} if reasons else {}
+
+
+def beyond_curves(ds: xr.Dataset) -> Reasons:
+    """Return the channels whose sales are not those of one curve of their spend, with the reason.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> tied = [{"channels": ["Trend", "Seasonal"], "strength": 0.02}]
+    >>> beyond_curves(mmm_xgen.generate_mmm_dataset(interactions=tied))
+    {'Trend': 'it sells together with Seasonal', 'Seasonal': 'it sells together with Trend'}
+    """
+    reasons: Reasons = {}
+
+    def add(channel: Any, why: str) -> None:
+        reasons[str(channel)] = "; ".join(filter(None, (reasons.get(str(channel)), why)))
+
+    if "effect_path" in ds:
+        moves = abs(ds["effect_path"] - 1).max(("date", "geo")) > TOLERANCE
+        for channel in ds["channel"].values[moves.values]:
+            add(channel, "its effect moves over time")
+    if "pull_forward_share" in ds:
+        borrows = (ds["pull_forward_share"] > 0).any("geo")
+        for channel in ds["channel"].values[borrows.values]:
+            add(channel, BORROWS)
+    for funnel in ds["funnel"].values if "funnel_strength" in ds else ():
+        one = ds.coords.to_dataset().sel(funnel=funnel)
+        if not bool(one["funnel_paid"]):
+            add(one["funnel_target"].item(), f"{one['funnel_source'].item()} raises its media")
+    for pair in ds["interaction"].values if "interaction_strength" in ds else ():
+        one = ds.coords.to_dataset().sel(interaction=pair)
+        ends = [str(one[f"interaction_{end}"].item()) for end in ("first", "second")]
+        for channel, other in (ends, ends[::-1]):
+            add(channel, f"it sells together with {other}")
+    for mediator in ds["mediator"].values if "mediator_loading" in ds else ():
+        parents = ds["mediator_loading"].sel(mediator=mediator) != 0
+        for channel in ds["channel"].values[parents.values]:
+            add(channel, f"it sells through {mediator} too")
+    return reasons
 
 
 def _trend_slope(ds: xr.Dataset, model: Built) -> tuple[xr.DataArray, list[str]]:
@@ -371,27 +410,3 @@ def _without_extra_dims(values: xr.DataArray, wanted: tuple[str, ...]) -> tuple[
             )
         values = low
     return values, ""
-
-
-def channels_beyond_models(ds: xr.Dataset) -> dict[str, str]:
-    """Return why a model that acts on spend alone has no curve of a channel, by channel.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> changed = mmm_xgen.generate_mmm_dataset(**{"channels.Trend.pull_forward": {"share": 0.2}})
-    >>> channels_beyond_models(changed)
-    {'Trend': 'it borrows sales from later periods'}
-    """
-    found: Reasons = {}
-    if "effect_path" in ds:
-        moves = (ds["effect_path"] != 1).any(("date", "geo"))
-        names = ds["channel"].to_numpy()[moves.to_numpy()]
-        found |= dict.fromkeys(map(str, names), "its effect changes over time")
-    if "funnel_target" in ds.coords:
-        raised = ds["funnel_target"].to_numpy()[~ds["funnel_paid"].to_numpy()]
-        found |= dict.fromkeys(map(str, raised), "another channel raises its media without spend")
-    if "pull_forward_periods" in ds.coords:
-        borrows = ds["channel"].to_numpy()[ds["pull_forward_periods"].to_numpy() > 0]
-        found |= dict.fromkeys(map(str, borrows), BORROWS)
-    return found

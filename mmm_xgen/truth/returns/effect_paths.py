@@ -132,7 +132,8 @@ def _through_mediators(curves: FloatArray, world: World, periods: slice, n_past:
 def _curves_today(spend: FloatArray, world: World, history: FloatArray | None) -> FloatArray:
     """Return the curves of all channels from the first date of the history on."""
     whole = spend if history is None else np.concatenate([history, spend], axis=-1)
-    return respond_to(whole, replace(world, effect_path=None, interactions=None)).response
+    bare = replace(world, effect_path=None, interactions=None, pull_forward=None)
+    return respond_to(whole, bare).response
 
 
 def _paid(ds: xr.Dataset) -> list[bool]:

@@ -60,7 +60,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
         and are not applied again.
     reacting : bool, default False
         If True, `spend` sets the cells that differ from today's, and budget rules and paid funnels
-        decide the others: the effect of a policy. If False, the spend of all others is held.
+        decide the others: the effect of a policy. Noise that is a share of expected sales, which
+        rules see, then stays the same share. If False, the spend of all others is held.
 
     Returns
     -------
@@ -95,7 +96,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
     changed = new_spend != spend_of(ds)
     check_contributions(ds)
-    if reacting and changed.any() and (reaction := reaction_of(ds)) is not None:
+    reaction = reaction_of(ds) if reacting and changed.any() else None
+    if reaction is not None:
         new_spend = reaction.answer(new_spend, changed, reaction.market.history)
         changed = new_spend != spend_of(ds)
     if not extra and not changed.any():
@@ -106,7 +108,7 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     new = _series(respond_to(new_spend, world, history), world, effect)
     stored = {name: array_of(ds, name, *kernel_dims(name)) for name in new}
     # Keep the cells that the change does not reach, so that rounding does not change them.
-    if world.is_connected:
+    if world.is_connected or world.pull_forward is not None:
         today = _series(respond_to(spend_of(ds), world, history), world, effect)
         reached = {name: new[name] != today[name] for name in new}
     else:
@@ -118,6 +120,9 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     parts = [name for name in new if name.endswith("_contribution")]
     new_mu = sum(((new[name] - stored[name]).sum(axis=-3) for name in parts), mu)
     new["mu"] = new_mu
+    if reaction is not None and reaction.market.is_relative:
+        # The sales that rules answered to.
+        noise = new["noise"] = np.where(new_mu == mu, noise, noise * new_mu / mu)
     new["y"] = np.where(new_mu == mu, y, new_mu + noise)
     arrays = {"spend": new_spend, **new}
     labelled = {name: _labelled(ds, plan, name, values) for name, values in arrays.items()}

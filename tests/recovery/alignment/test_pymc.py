@@ -348,6 +348,17 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
             {"n_regions": 3, "regions": {"similarity": 0.3}, "transforms": EIGHT_WEEKS},
             {"adstock_alpha": "shares it over geo, and the truth runs from"},
         ),
+        (
+            {
+                "demand": {"effect": 0.05},
+                "interactions": [{"channels": ["TV", "Radio"], "strength": 0.02}],
+                "transforms": {"saturation_fun": "hill_saturation_sigmoid"},
+            },
+            {
+                "saturation_sigma": "sells together with Radio in TV",
+                "intercept_contribution": "have latent demand",
+            },
+        ),
         ({}, {"saturation_sigma_mu": "belongs to a prior"}),
         (
             {"demand": {}, "transforms": EIGHT_WEEKS},
@@ -358,7 +369,7 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
                 "funnels": [{"source": "TV", "target": "Radio", "strength": 0.2}],
                 "transforms": EIGHT_WEEKS,
             },
-            {"saturation_beta": "raises its media without spend in Radio"},
+            {"saturation_beta": "TV raises its media in Radio"},
         ),
         (
             {
@@ -369,7 +380,7 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
                 "transforms": EIGHT_WEEKS,
             },
             {
-                "saturation_beta": "changes over time in TV; it borrows sales .* in Radio",
+                "saturation_beta": "moves over time in TV; it borrows sales .* in Radio",
                 "adstock_alpha": "^it borrows sales from later periods in Radio$",
             },
         ),

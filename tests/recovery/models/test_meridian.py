@@ -288,7 +288,7 @@ def of_kind(**kind):
             partial(of_kind, effect_path="linear_drift"),
             None,
             "beta_gm",
-            "Print: its effect changes",
+            "Print: its effect moves",
         ),
         (
             partial(of_kind, pull_forward={"share": 0.2}),
