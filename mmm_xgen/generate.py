@@ -12,7 +12,7 @@ from mmm_xgen.dataset import as_dataset, config_of, in_dataset_order, is_element
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.batch import Batch
-from mmm_xgen.generation.budget_rules import rules_of
+from mmm_xgen.generation.budget_rules import click_numbers, rules_of
 from mmm_xgen.generation.demand import demand_contribution
 from mmm_xgen.generation.effect_paths import effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
@@ -32,7 +32,7 @@ from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World
+from mmm_xgen.world import World, platform_report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -259,6 +259,7 @@ def sales_equation(
     )
     media = scaled_media(world.media, factor)
     channels = contribute(made.response, media)
+    clicks = click_numbers(batch)
 
     mu = base + channels.sum(axis=1)
     for part in (demand, *(each.sum(axis=1) for each in made.others.values())):
@@ -288,6 +289,8 @@ def sales_equation(
         **shown_parameters(truth, media, factor),
         **made.others,
         **_shown_causes(inputs, found, world, demand),
+        **clicks,
+        **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
         "event_intensity": intensity[None],
         "y_sigma": sigma,
@@ -327,5 +330,9 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
         "exposure": not all(funnel.paid for funnel in config.funnels),
+        **dict.fromkeys(
+            ("cost_per_click", "click_substitution", "clicks", "reported_contribution"),
+            any(rule and rule.kind == "search" for rule in rules_of(config)),
+        ),
     }
     return names + [name for name, is_there in optional.items() if is_there]

@@ -59,6 +59,14 @@ VARIABLES: dict[str, Variable] = {
     "spend_plan": Variable(MEDIA, CURRENCY, "planned spend per period, before budget rules"),
     "sales_plan": Variable(SALES, KPI, "planned sales, which budget rules compare sales with"),
     "exposure": Variable(MEDIA, CURRENCY, "delivered media at the cost of planned media"),
+    "reported_contribution": Variable(
+        MEDIA, KPI, "contribution that a platform which counts all paid clicks reports"
+    ),
+    "clicks": Variable(MEDIA, "clicks", "paid clicks, 0 for channels that do not sell clicks"),
+    "cost_per_click": Variable(("channel",), CURRENCY + " / click", "price of a click"),
+    "click_substitution": Variable(
+        ("channel",), NONE, "share of paid clicks that replaces organic ones"
+    ),
     "effect_path": Variable(MEDIA, NONE, "effect of the date relative to the mean effect"),
     "pull_forward_share": Variable(
         ("geo", "channel"), NONE, "share of sales borrowed from later periods", True

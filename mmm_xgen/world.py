@@ -431,6 +431,25 @@ def media_sales(stages: Stages, world: World) -> FloatArray:
     return np.asarray(total)
 
 
+def platform_report(
+    spend: FloatArray, contribution: FloatArray, cost: FloatArray, substitution: FloatArray
+) -> dict[str, FloatArray]:
+    """Return clicks, and the contribution that a platform which counts them all reports.
+
+    Parameters
+    ----------
+    spend, contribution : array, dims (..., channel, geo, date)
+        Currency and KPI units per period.
+    cost : array, dims (..., channel)
+        Currency per click; NaN for channels that do not sell clicks.
+    substitution : array, dims (..., channel)
+        Share of paid clicks that replaces organic ones.
+    """
+    clicks = spend / np.where(np.isnan(cost), np.inf, cost)[..., None, None]
+    reported = contribution / (1 - substitution)[..., None, None]
+    return {"clicks": clicks, "reported_contribution": reported}
+
+
 def world_of(
     params: xr.Dataset, arrays: Mapping[str, FloatArray], *, own: Mapping[str, FloatArray]
 ) -> World:

@@ -121,8 +121,8 @@ class ChannelConfig(FrozenConfig):
         Kind of saturation of this channel: its name, or a mapping with ``kind`` and its keys.
         Default: the saturation in `transforms`.
     budget_rule : str or mapping, optional
-        Kind of budget rule: how spend answers to latent demand. Needs `demand`. Default: spend
-        follows its plan.
+        Kind of budget rule: how spend answers to latent demand, which needs `demand`, to sales, or
+        to the effects of the geos. Default: spend follows its plan.
     effect_path : str or mapping, optional
         Kind of path of the effect over time. Its mean over the window is 1, so that `roas` holds.
         Default: the effect is the same on all dates.

@@ -241,8 +241,7 @@ class MMMDataConfig(TextConfig):
             check_mediators(self.mediators, self.channel_names)
         for position, channel in enumerate(self.channels):
             rule = channel.budget_rule
-            needs_demand = rule is not None and rule.kind != "planned" and not rule.answers_to_sales
-            if rule is not None and needs_demand and self.demand is None:
+            if rule is not None and rule.answers_to == "demand" and self.demand is None:
                 raise fail(
                     f"found {rule.kind!r} without demand to answer, allowed: with a 'demand' block",
                     "channels",

@@ -14,7 +14,7 @@ from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
-from mmm_xgen.generation.budget_rules import apply_budget_rules, rules_of
+from mmm_xgen.generation.budget_rules import apply_budget_rules, performance_of, rules_of
 from mmm_xgen.generation.demand import draw_demand, draw_indicators, drivers_of
 from mmm_xgen.generation.experiments import apply_experiments
 from mmm_xgen.generation.parameters import Parameters
@@ -82,8 +82,8 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
     planned = draw_spend(batch, truth["base_spend"])
     spent = planned
     rules = rules_of(config)
-    if demand is not None:
-        spent = apply_budget_rules(batch, planned, demand)
+    if any(rules):
+        spent = apply_budget_rules(batch, planned, demand, performance_of(truth))
     history, window = spent[..., : calendar.burn_in], spent[..., calendar.burn_in :]
     planned = planned[..., calendar.burn_in :]
     tested = _with_experiments(batch, planned)

@@ -18,16 +18,18 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute, per_effect
-from mmm_xgen.schema import check_variables, describe
+from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
 from mmm_xgen.truth.what_if.reacting import reaction_of
-from mmm_xgen.world import Stages, World, kernel_dims, respond_to
+from mmm_xgen.world import Stages, World, kernel_dims, platform_report, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
 MEDIA_DIMS = ("date", "geo", "channel")
 # Variables that change with the spend.
 RESPONSES = ("carryover", "saturated", "channel_contribution")
+# Numbers of channels that sell clicks.
+CLICKS = ("cost_per_click", "click_substitution")
 # Number of letters of the longest text that can be a date.
 LONGEST_DATE = 40
 # Largest relative difference between stored contributions and those computed from the spend.
@@ -103,11 +105,11 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
 
     world, history = world_from(ds), history_of(ds)
     effect = array_of(ds, "effect", "geo", "channel")
-    new = _series(respond_to(new_spend, world, history), world, effect)
+    new = _series(ds, respond_to(new_spend, world, history), world, effect)
     stored = {name: array_of(ds, name, *kernel_dims(name)) for name in new}
     # Keep the cells that the change does not reach, so that rounding does not change them.
     if world.is_connected:
-        today = _series(respond_to(spend_of(ds), world, history), world, effect)
+        today = _series(ds, respond_to(spend_of(ds), world, history), world, effect)
         reached = {name: new[name] != today[name] for name in new}
     else:
         kernel = (world.weights != 0).astype(float)
@@ -115,7 +117,7 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     new = {name: np.where(reached[name], new[name], stored[name]) for name in new}
 
     mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))
-    parts = [name for name in new if name.endswith("_contribution")]
+    parts = [name for name in new if name in PARTS]
     new_mu = sum(((new[name] - stored[name]).sum(axis=-3) for name in parts), mu)
     new["mu"] = new_mu
     new["y"] = np.where(new_mu == mu, y, new_mu + noise)
@@ -124,11 +126,16 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     return _stamped(ds.assign(labelled), plan, changed)
 
 
-def _series(made: Stages, world: World, effect: FloatArray) -> dict[str, FloatArray]:
+def _series(
+    ds: xr.Dataset, made: Stages, world: World, effect: FloatArray
+) -> dict[str, FloatArray]:
     """Return the series that depend on spend, by Dataset name."""
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
     contributions = contribute(made.response, world.media)
     series = dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others)
+    if "click_substitution" in ds:
+        numbers = (array_of(ds, name, "channel") for name in CLICKS)
+        series |= platform_report(made.spend, contributions, *numbers)
     if made.mediators is not None:
         series["mediator_value"] = made.mediators
     return series | ({} if world.unpaid is None else {"exposure": made.exposure})
