@@ -13,6 +13,7 @@ from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import click_numbers, rules_of
+from mmm_xgen.generation.competitor import competitor_of
 from mmm_xgen.generation.demand import demand_contribution
 from mmm_xgen.generation.effect_paths import effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
@@ -32,7 +33,7 @@ from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, platform_report
+from mmm_xgen.world import platform_report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -250,9 +251,18 @@ def sales_equation(
     demand = demand_contribution(batch, inputs.demand, intercept)
     base = intercept + trend + seasonality + events + controls.sum(axis=1)
 
-    world = true_world(config, truth, effect_paths(batch, inputs.spend))
+    path = effect_paths(batch, inputs.spend)
+    competitor = competitor_of(batch, truth, inputs.untested)
+    if competitor is not None:
+        path = competitor.path(path, inputs.untested, inputs.history)
+    world = true_world(config, truth, path)
     fixed = effect_is_given(config, given)
-    found = settle(batch, inputs, world, truth, base, demand, fixed, is_given=plan is not None)
+    found = settle(
+        batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
+    )
+    taken = None
+    if competitor is not None and found.competitor_spend is not None:
+        taken = competitor.sales(found.competitor_spend)
     made, spent, factor = found.made, found.made.spend, found.factor
     carryover, saturated = per_effect(
         (made.carryover, made.saturated), world.media, truth["effect"]
@@ -262,7 +272,7 @@ def sales_equation(
     clicks = click_numbers(batch)
 
     mu = base + channels.sum(axis=1)
-    for part in (demand, *(each.sum(axis=1) for each in made.others.values())):
+    for part in (demand, taken, *(each.sum(axis=1) for each in made.others.values())):
         mu = mu + part if part is not None else mu
     sigma = noise_sd(batch, mu if found.sales_plan is None else found.sales_plan, truth)
     y, noise = observe(batch, mu, sigma, truth, found.noise)
@@ -288,7 +298,7 @@ def sales_equation(
         "spend_history": found.history,
         **shown_parameters(truth, media, factor),
         **made.others,
-        **_shown_causes(inputs, found, world, demand),
+        **_shown_causes(inputs, found, demand, taken),
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -298,9 +308,10 @@ def sales_equation(
 
 
 def _shown_causes(
-    inputs: Inputs, found: Equilibrium, world: World, demand: FloatArray | None
+    inputs: Inputs, found: Equilibrium, demand: FloatArray | None, taken: FloatArray | None
 ) -> Parameters:
     """Return the series that only worlds with causes have."""
+    world = found.world
     has_paid = world.funnels is not None and any(world.funnels.paid)
     shown = {
         "demand": inputs.demand,
@@ -309,6 +320,8 @@ def _shown_causes(
         "sales_plan": found.sales_plan,
         "effect_path": world.effect_path,
         "mediator_value": found.made.mediators,
+        "competitor_spend": found.competitor_spend,
+        "competitor_contribution": taken,
         "exposure": None if world.unpaid is None else found.made.exposure,
     }
     return {name: values for name, values in shown.items() if values is not None}
@@ -326,7 +339,10 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "interaction_contribution": bool(config.interactions),
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
-        "effect_path": any(channel.effect_path for channel in config.channels),
+        "effect_path": config.competitor is not None
+        or any(channel.effect_path for channel in config.channels),
+        "competitor_spend": config.competitor is not None,
+        "competitor_contribution": config.competitor is not None,
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
         "exposure": not all(funnel.paid for funnel in config.funnels),

@@ -86,6 +86,11 @@ VARIABLES: dict[str, Variable] = {
     ),
     "demand": Variable(SALES, NONE, "latent demand, in standard deviations"),
     "demand_contribution": Variable(SALES, KPI, "contribution of latent demand"),
+    "competitor_spend": Variable(SALES, NONE, "spend of the competitor, an index of mean 1"),
+    "competitor_contribution": Variable(SALES, KPI, "sales that the competitor takes, below 0"),
+    "competitor_effect": Variable(
+        ("geo",), KPI, "sales per period that the competitor takes at its mean spend", True
+    ),
     "funnel_strength": Variable(
         ("geo", "funnel"), NONE, "rise of the target's media where the source's curve is 1", True
     ),
@@ -143,6 +148,7 @@ PARTS = (
     "event_contribution",
     "control_contribution",
     "demand_contribution",
+    "competitor_contribution",
     "channel_contribution",
     "interaction_contribution",
     "mediator_contribution",

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mmm_xgen.config.base import Day, Integer, Number, fail
 from mmm_xgen.config.causes import (
+    CompetitorConfig,
     DemandConfig,
     FunnelConfig,
     IndicatorConfig,
@@ -109,6 +110,8 @@ class MMMDataConfig(TextConfig):
         Pairs of channels that sell more or less together.
     mediators : list of MediatorConfig, optional
         States between media and sales, such as awareness.
+    competitor : CompetitorConfig, optional
+        Competitor whose media take sales.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -143,6 +146,7 @@ class MMMDataConfig(TextConfig):
     funnels: tuple[FunnelConfig, ...] = ()
     interactions: tuple[InteractionConfig, ...] = ()
     mediators: tuple[MediatorConfig, ...] = ()
+    competitor: CompetitorConfig | None = None
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.base import FrozenConfig, shown
 from mmm_xgen.config.causes import (
+    CompetitorConfig,
     DemandConfig,
     DriverConfig,
     FunnelConfig,
@@ -89,6 +90,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     DemandConfig: {"effect", "persistence", "shared", "season"},
     IndicatorConfig: {"level", "loading", "reliability"},
     DriverConfig: {"share"},
+    CompetitorConfig: {"share", "persistence", "volatility", "shared", "answer", "dampening"},
     FunnelConfig: {"strength"},
     InteractionConfig: {"strength"},
     PullForwardConfig: {"share"},

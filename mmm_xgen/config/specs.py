@@ -147,7 +147,7 @@ class BudgetRuleSpec(Spec):
 
     @property
     def answers_to(self) -> str:
-        """What the spend answers to: demand, performance, sales, or nothing if it is planned."""
+        """Cause that spend answers to: demand, performance, sales, or nothing if it is planned."""
         return "nothing" if self.kind == "planned" else self.registered.answers_to  # type: ignore[attr-defined]
 
 

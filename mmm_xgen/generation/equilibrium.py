@@ -10,6 +10,7 @@ import numpy as np
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import feedback_rules
+from mmm_xgen.generation.competitor import Competitor
 from mmm_xgen.generation.feedback import Market, answered_spend, check_explosion
 from mmm_xgen.generation.media import scaled_media
 from mmm_xgen.generation.noise import held_noise, noise_sd
@@ -39,11 +40,17 @@ class Equilibrium:
         Planned sales; None if no rule answers to sales.
     noise : array, dims (dataset, geo, date), or None
         Result of `held_noise`; None if no rule answers to sales.
+    world : World
+        Structural function before the factor, under the spend of the competitor.
+    competitor_spend : array, dims (dataset, geo, date), or None
+        Spend of the competitor; None if there is none.
     """
 
     made: Stages
     history: FloatArray
     factor: FloatArray
+    world: World
+    competitor_spend: FloatArray | None = None
     sales_plan: FloatArray | None = None
     noise: FloatArray | None = None
 
@@ -56,6 +63,7 @@ def settle(
     baseline: FloatArray,
     demand: FloatArray | None,
     fixed: list[bool],
+    competitor: Competitor | None = None,
     *,
     is_given: bool,
 ) -> Equilibrium:
@@ -75,6 +83,8 @@ def settle(
         Sales that demand adds.
     fixed : list of bool, one per channel
         Channels whose effect is given and stays.
+    competitor : Competitor, optional
+        Competitor that answers to our spend; `world` is then without its dampening.
     is_given : bool
         True if the user gave the spend, so that nothing changes it.
 
@@ -92,21 +102,27 @@ def settle(
         inputs.spend, world, inputs.history, reacting=not is_given, is_fixed=inputs.is_tested
     )
     history = inputs.history if made.history is None else made.history
+    start = world
+    made, world, its_spend = _beside(competitor, start, made, history)
     factor = factor_for_roas(batch, world, made, history, fixed)
     rules = [] if is_given or inputs.plan is None else feedback_rules(batch)
     if not rules or inputs.plan is None:
-        return Equilibrium(made, history, factor)
+        return Equilibrium(made, history, factor, world, its_spend)
 
     answering = [channel for rule in rules for channel in rule.channels]
-    planned = respond_to(inputs.plan, world, inputs.history, reacting=True)
+    planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
+    planned, _, its_plan = _beside(competitor, start, planned, history)
+    planned_baseline = baseline
+    if competitor is not None and its_plan is not None:
+        planned_baseline = baseline + competitor.sales(its_plan)
     plan = np.array(inputs.spend)
     plan[:, answering] = inputs.plan[:, answering]
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
 
     def answered(factor: FloatArray) -> Equilibrium:
-        scaled = replace(world, media=scaled_media(world.media, factor))
-        sales_plan = baseline + media_sales(planned, scaled)
+        scaled = replace(start, media=scaled_media(world.media, factor))
+        sales_plan = planned_baseline + media_sales(planned, scaled)
         noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
         market = Market(
             world=scaled,
@@ -118,16 +134,33 @@ def settle(
             is_relative=is_relative,
             sales_plan=sales_plan,
             revenue=np.broadcast_to(revenue, sales_plan.shape),
+            competitor=competitor,
         )
         spend = answered_spend(market, inputs.spend, inputs.is_tested)
         check_explosion(spend, plan, batch.shared.channel_names)
-        made = respond_to(spend, world, history)
-        return Equilibrium(made, history, factor, sales_plan, noise)
+        made, under, its_spend = _beside(
+            competitor, start, respond_to(spend, start, history), history
+        )
+        return Equilibrium(made, history, factor, under, its_spend, sales_plan, noise)
 
     def gap(found: Equilibrium) -> FloatArray:
-        return factor_for_roas(batch, world, found.made, history, fixed) - found.factor
+        return factor_for_roas(batch, found.world, found.made, history, fixed) - found.factor
 
     return _agreed(answered, gap, factor)
+
+
+def _beside(
+    competitor: Competitor | None, start: World, made: Stages, history: FloatArray
+) -> tuple[Stages, World, FloatArray | None]:
+    """Return the response, the world and the spend of a competitor that answers to our spend.
+
+    `start` is the world without its dampening, and `made` the response in it.
+    """
+    if competitor is None:
+        return made, start, None
+    its_spend = competitor.spend(made.spend, history)
+    world = competitor.dampened(start, its_spend)
+    return respond_to(made.spend, world, history), world, its_spend
 
 
 def _agreed(
@@ -147,9 +180,11 @@ def _agreed(
     factor = np.broadcast_to(factor, gap.shape)
     inverse = -np.broadcast_to(np.eye(gap.shape[-1]), (*gap.shape, gap.shape[-1])).copy()
     for _ in range(MOST_ROUNDS):
-        if np.all(np.abs(gap) <= AGREEMENT * np.abs(factor)):
+        agreed = np.all(np.abs(gap) <= AGREEMENT * np.abs(factor), axis=-1, keepdims=True)
+        if agreed.all():
             return found
-        step = -np.einsum("dij,dj->di", inverse, gap)
+        # A dataset that agrees stays as it is, whatever the others need.
+        step = np.where(agreed, 0, -np.einsum("dij,dj->di", inverse, gap))
         factor = factor + step
         found = answered(factor)
         new_gap = gap_of(found)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.competitor import Competitor
 from mmm_xgen.kernels.budget_rules import BudgetRuleKind
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import saturate
@@ -77,6 +78,8 @@ class Market:
         Planned sales in KPI units per period.
     revenue : array, dims (..., geo, date)
         Revenue per unit of the KPI.
+    competitor : Competitor, optional
+        Competitor that answers to our spend; `world` is then without its dampening.
     """
 
     world: World
@@ -88,6 +91,7 @@ class Market:
     is_relative: bool
     sales_plan: FloatArray
     revenue: FloatArray
+    competitor: Competitor | None = None
 
 
 def answered_spend(
@@ -135,6 +139,7 @@ def answered_spend(
     earned = np.zeros((len(plan), *shape[:-2], shape[-1]), dtype=dtype)
     spend = np.zeros(known.shape, dtype=dtype)
     respond = _Response(market.world, n_dates, shape, dtype)
+    rival, damp = market.competitor, None
     for date in range(n_dates):
         at = date - n_past
         wanted = np.zeros(shape, dtype=dtype)
@@ -154,7 +159,15 @@ def answered_spend(
                     **rule.settings,
                 )
         spend[date] = respond.to(date, wanted, known[date], is_known[date])
-        made = respond.sales(date, at)
+        if rival is not None:
+            # Before the first date of the window, our effect is that of the first date.
+            past = market.history.sum(axis=-3) if at <= 0 else None
+            before = rival.before(past) if at <= 0 else spend[date - 1].sum(axis=-2)
+            its_spend = rival.spend_at(max(at, 0), before)
+            damp = rival.damp(its_spend[..., None])[..., 0]
+        made = respond.sales(date, at, damp)
+        if rival is not None:
+            made = made + rival.sales(its_spend[..., None])[..., 0]
         if at >= 0:
             mu = market.baseline[..., at] + made
             noise = market.noise[..., at]
@@ -226,12 +239,17 @@ class _Response:
                 lifts[int(not paid)][..., target, :] += rise
         return lifts[0], lifts[1]
 
-    def sales(self, date: int, at: int) -> FloatArray:
-        """Return the sales that all media make on a date, dims (..., geo)."""
+    def sales(self, date: int, at: int, damp: FloatArray | None = None) -> FloatArray:
+        """Return the sales that all media make on a date, dims (..., geo).
+
+        `damp` multiplies their effect on the date, dims (..., geo).
+        """
         world, curve = self.world, self.curves[date]
         path = world.effect_path
         # Before the first date of the window, the path has its first value.
         response = curve if path is None else curve * path[..., max(at, 0)]
+        if damp is not None:
+            response = response * damp[..., None, :]
         self.responses[date] = response
         if world.pull_forward is not None:
             weights = _by_date(world.pull_forward.weights)[: date + 1]

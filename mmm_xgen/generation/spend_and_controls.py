@@ -41,6 +41,8 @@ class Inputs:
     ----------
     history, spend : array, dims (dataset, channel, geo, date)
         Spend before and inside the window, in currency per period, with experiments.
+    untested : array, dims (dataset, channel, geo, date)
+        Spend in the window before experiments, and before rules that answer to sales.
     control_value : array, dims (dataset, control, geo, date)
         Values of the controls.
     demand : array, dims (dataset, geo, date), or None
@@ -53,6 +55,7 @@ class Inputs:
 
     history: FloatArray
     spend: FloatArray
+    untested: FloatArray
     control_value: FloatArray
     demand: FloatArray | None = None
     plan: FloatArray | None = None
@@ -78,7 +81,8 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         history, spent, value = given_spend(plan, config, value)
         # The configured base spend is not true of a plan.
         del truth["base_spend"]
-        return Inputs(history, _with_experiments(batch, spent, plan), value, inside)
+        tested = _with_experiments(batch, spent, plan)
+        return Inputs(history, tested, spent, value, inside)
     planned = draw_spend(batch, truth["base_spend"])
     spent = planned
     rules = rules_of(config)
@@ -93,7 +97,8 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         spent = np.where(is_tested, tested, window)
     else:
         spent = window if any(rules) else tested
-    return Inputs(history, spent, value, inside, planned if any(rules) else None, is_tested)
+    plans = planned if any(rules) else None
+    return Inputs(history, spent, window, value, inside, plans, is_tested)
 
 
 def _with_experiments(

@@ -61,7 +61,7 @@ class BudgetRuleKind(Kind):
 
     @property
     def answers_to(self) -> str:
-        """What the spend answers to: demand, performance or sales."""
+        """Cause that spend answers to: demand, performance or sales."""
         return ANSWERS_TO[self.arguments]
 
     @classmethod

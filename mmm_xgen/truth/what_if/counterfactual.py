@@ -20,8 +20,8 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
-from mmm_xgen.truth.what_if.reacting import reaction_of
-from mmm_xgen.world import Stages, World, kernel_dims, platform_report, respond_to
+from mmm_xgen.truth.what_if.reacting import Reaction, reaction_of
+from mmm_xgen.world import kernel_dims, platform_report, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -97,19 +97,19 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
     changed = new_spend != spend_of(ds)
     check_contributions(ds)
+    reaction = None
     if reacting and changed.any() and (reaction := reaction_of(ds)) is not None:
         new_spend = reaction.answer(new_spend, changed, reaction.market.history)
         changed = new_spend != spend_of(ds)
     if not extra and not changed.any():
         return ds.copy()
 
-    world, history = world_from(ds), history_of(ds)
-    effect = array_of(ds, "effect", "geo", "channel")
-    new = _series(ds, respond_to(new_spend, world, history), world, effect)
+    new = _series(ds, new_spend, reaction)
     stored = {name: array_of(ds, name, *kernel_dims(name)) for name in new}
+    world = world_from(ds)
     # Keep the cells that the change does not reach, so that rounding does not change them.
-    if world.is_connected:
-        today = _series(ds, respond_to(spend_of(ds), world, history), world, effect)
+    if world.is_connected or world.pull_forward is not None or "effect_path" in new:
+        today = _series(ds, spend_of(ds), reaction)
         reached = {name: new[name] != today[name] for name in new}
     else:
         kernel = (world.weights != 0).astype(float)
@@ -118,7 +118,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
 
     mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))
     parts = [name for name in new if name in PARTS]
-    new_mu = sum(((new[name] - stored[name]).sum(axis=-3) for name in parts), mu)
+    rises = ((new[name] - stored[name], describe(name).dims[2:]) for name in parts)
+    new_mu = sum((rise.sum(axis=-3) if items else rise for rise, items in rises), mu)
     new["mu"] = new_mu
     new["y"] = np.where(new_mu == mu, y, new_mu + noise)
     arrays = {"spend": new_spend, **new}
@@ -126,13 +127,21 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     return _stamped(ds.assign(labelled), plan, changed)
 
 
-def _series(
-    ds: xr.Dataset, made: Stages, world: World, effect: FloatArray
-) -> dict[str, FloatArray]:
-    """Return the series that depend on spend, by Dataset name."""
+def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dict[str, FloatArray]:
+    """Return the series that depend on spend, by Dataset name; a competitor answers if known."""
+    world = world_from(ds)
+    competing: dict[str, FloatArray] = {}
+    if reaction is not None and reaction.market.competitor is not None:
+        world, competing = reaction.beside(spend)
+    made, effect = (
+        respond_to(spend, world, history_of(ds)),
+        array_of(ds, "effect", "geo", "channel"),
+    )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
     contributions = contribute(made.response, world.media)
-    series = dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others)
+    series = (
+        dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others) | competing
+    )
     if "click_substitution" in ds:
         numbers = (array_of(ds, name, "channel") for name in CLICKS)
         series |= platform_report(made.spend, contributions, *numbers)
