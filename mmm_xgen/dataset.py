@@ -49,6 +49,7 @@ def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
             " > ".join(coordinate_label(name, "x", 0) for name in (each.source, each.target))
             for each in config.funnels
         ],
+        "campaign": [": ".join(names) for names in config.campaign_names],
         "mediator": [coordinate_label(each.name, "c", 0) for each in config.mediators],
         "interaction": [
             " x ".join(coordinate_label(name, "x", 0) for name in each.channels)
@@ -255,7 +256,7 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
         ]
         coordinates["period_days"] = ("seasonal_mode", lengths)
     coordinates |= _ends_of_connections(config)
-    for dim in ("fourier_mode", "event", "funnel", "interaction", "mediator"):
+    for dim in ("fourier_mode", "event", "funnel", "interaction", "mediator", "campaign"):
         if labels[dim]:
             coordinates[dim] = (dim, labels[dim])
     return {
@@ -283,6 +284,8 @@ def _ends_of_connections(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
     if any(pulls):
         periods = [0 if each is None else each.periods for each in pulls]
         found["pull_forward_periods"] = ("channel", periods)
+    if config.campaign_names:
+        found["campaign_channel"] = ("campaign", [name for name, _ in config.campaign_names])
     if config.interactions:
         pairs = [each.channels for each in config.interactions]
         found |= {

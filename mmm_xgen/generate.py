@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import click_numbers, rules_of
-from mmm_xgen.generation.competitor import competitor_of
+from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
+from mmm_xgen.generation.competitor import Competitor, competitor_of
 from mmm_xgen.generation.demand import demand_contribution
 from mmm_xgen.generation.effect_paths import effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
@@ -33,7 +35,7 @@ from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import platform_report
+from mmm_xgen.world import World, platform_report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -251,11 +253,9 @@ def sales_equation(
     demand = demand_contribution(batch, inputs.demand, intercept)
     base = intercept + trend + seasonality + events + controls.sum(axis=1)
 
-    path = effect_paths(batch, inputs.spend)
     competitor = competitor_of(batch, truth, inputs.untested)
-    if competitor is not None:
-        path = competitor.path(path, inputs.untested, inputs.history)
-    world = true_world(config, truth, path)
+    campaigns = campaigns_of(batch, inputs.untested)
+    world = _planned_world(batch, inputs, truth, competitor, campaigns)
     fixed = effect_is_given(config, given)
     found = settle(
         batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
@@ -298,7 +298,7 @@ def sales_equation(
         "spend_history": found.history,
         **shown_parameters(truth, media, factor),
         **made.others,
-        **_shown_causes(inputs, found, demand, taken),
+        **_shown_causes(inputs, found, demand, taken, campaigns),
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -307,8 +307,27 @@ def sales_equation(
     }
 
 
+def _planned_world(
+    batch: Batch,
+    inputs: Inputs,
+    truth: Parameters,
+    competitor: Competitor | None,
+    campaigns: Campaigns | None,
+) -> World:
+    """Return the structural function before a competitor dampens it."""
+    path = effect_paths(batch, inputs.spend)
+    if competitor is not None:
+        path = competitor.path(path, inputs.untested, inputs.history)
+    world = true_world(batch.shared, truth, path)
+    return world if campaigns is None else replace(world, quality=campaigns.quality)
+
+
 def _shown_causes(
-    inputs: Inputs, found: Equilibrium, demand: FloatArray | None, taken: FloatArray | None
+    inputs: Inputs,
+    found: Equilibrium,
+    demand: FloatArray | None,
+    taken: FloatArray | None,
+    campaigns: Campaigns | None,
 ) -> Parameters:
     """Return the series that only worlds with causes have."""
     world = found.world
@@ -322,8 +341,15 @@ def _shown_causes(
         "mediator_value": found.made.mediators,
         "competitor_spend": found.competitor_spend,
         "competitor_contribution": taken,
-        "exposure": None if world.unpaid is None else found.made.exposure,
+        "media_quality": world.quality,
+        "exposure": None if world.unpaid is None and campaigns is None else found.made.exposure,
     }
+    if campaigns is not None:
+        shown |= {
+            "campaign_spend": campaigns.spend(found.made.spend),
+            "campaign_share": campaigns.share,
+            "campaign_quality": campaigns.campaign_quality,
+        }
     return {name: values for name, values in shown.items() if values is not None}
 
 
@@ -345,7 +371,12 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "competitor_contribution": config.competitor is not None,
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
-        "exposure": not all(funnel.paid for funnel in config.funnels),
+        "exposure": bool(config.campaign_names)
+        or not all(funnel.paid for funnel in config.funnels),
+        **dict.fromkeys(
+            ("media_quality", "campaign_spend", "campaign_share", "campaign_quality"),
+            bool(config.campaign_names),
+        ),
         **dict.fromkeys(
             ("cost_per_click", "click_substitution", "clicks", "reported_contribution"),
             any(rule and rule.kind == "search" for rule in rules_of(config)),

@@ -49,6 +49,7 @@ class Variable:
 
 SALES = ("date", "geo")
 MEDIA = ("date", "geo", "channel")
+CAMPAIGNS = ("date", "geo", "campaign")
 CONTROLS = ("date", "geo", "control")
 
 VARIABLES: dict[str, Variable] = {
@@ -86,6 +87,14 @@ VARIABLES: dict[str, Variable] = {
     ),
     "demand": Variable(SALES, NONE, "latent demand, in standard deviations"),
     "demand_contribution": Variable(SALES, KPI, "contribution of latent demand"),
+    "campaign_spend": Variable(CAMPAIGNS, CURRENCY, "spend of the campaign per period"),
+    "campaign_share": Variable(CAMPAIGNS, NONE, "share of the campaign in its channel's spend"),
+    "campaign_quality": Variable(
+        ("campaign",), NONE, "delivered media per unit of spend, relative to other campaigns"
+    ),
+    "media_quality": Variable(
+        MEDIA, NONE, "delivered media per unit of spend, relative to the mean of the channel"
+    ),
     "competitor_spend": Variable(SALES, NONE, "spend of the competitor, an index of mean 1"),
     "competitor_contribution": Variable(SALES, KPI, "sales that the competitor takes, below 0"),
     "competitor_effect": Variable(
@@ -190,6 +199,8 @@ COORDINATES: dict[str, Variable] = {
     "funnel_target": Variable(("funnel",), NONE, "channel whose media rise"),
     "funnel_lag": Variable(("funnel",), "periods", "periods between response and rise"),
     "funnel_paid": Variable(("funnel",), NONE, "whether the advertiser pays for the rise"),
+    "campaign": Variable(("campaign",), NONE, "campaign within a channel"),
+    "campaign_channel": Variable(("campaign",), NONE, "channel of the campaign"),
     "interaction": Variable(("interaction",), NONE, "pair of channels"),
     "interaction_first": Variable(("interaction",), NONE, "first channel of the pair"),
     "interaction_second": Variable(("interaction",), NONE, "second channel of the pair"),

@@ -41,6 +41,7 @@ FADED = 1e-12
 # Variables that connect channels or move their effects over time, where a Dataset has them.
 CONNECTIONS = (
     "effect_path",
+    "media_quality",
     "funnel_strength",
     "interaction_strength",
     "pull_forward_share",
@@ -196,6 +197,10 @@ class World:
         Sales that channels borrow from later periods.
     mediators : Mediators, optional
         States between media and sales.
+    quality : array, dims (..., channel, geo, date), optional
+        Delivered media per unit of spend, relative to the mean. Beyond its dates it stays constant.
+    quality_start : int
+        Number of dates of `quality` before the first date of the window.
     """
 
     media: Media
@@ -204,6 +209,8 @@ class World:
     interactions: Interactions | None = None
     pull_forward: PullForward | None = None
     mediators: Mediators | None = None
+    quality: FloatArray | None = None
+    quality_start: int = 0
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -218,7 +225,8 @@ class World:
     @property
     def is_plain(self) -> bool:
         """True if adstock and saturation are all that is between spend and sales."""
-        return self.effect_path is None and self.pull_forward is None and not self.is_connected
+        moving = (self.effect_path, self.pull_forward, self.quality)
+        return all(each is None for each in moving) and not self.is_connected
 
     @property
     def is_connected(self) -> bool:
@@ -228,20 +236,40 @@ class World:
 
     def of_channels(self, index: list[int]) -> World:
         """Return the world of some channels that are not connected to others."""
-        path, pull = self.effect_path, self.pull_forward
+        path, pull, quality = self.effect_path, self.pull_forward, self.quality
         if pull is not None:
             pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
         return World(
             of_channels(self.media, index),
             effect_path=None if path is None else path[..., index, :, :],
             pull_forward=pull if pull is not None and any(pull.periods) else None,
+            quality=None if quality is None else quality[..., index, :, :],
+            quality_start=self.quality_start,
         )
 
     def of_dates(self, periods: slice) -> World:
         """Return the world of some dates of the window."""
-        if self.effect_path is None:
-            return self
-        return replace(self, effect_path=self.effect_path[..., periods])
+        path = self.effect_path
+        return replace(
+            self,
+            effect_path=None if path is None else path[..., periods],
+            quality_start=self.quality_start + (periods.start or 0),
+        )
+
+    def delivered(self, spend: FloatArray, n_past: int) -> FloatArray:
+        """Return what spend delivers, in currency at the mean quality.
+
+        Parameters
+        ----------
+        spend : array, dims (..., channel, geo, date)
+            Currency per period.
+        n_past : int
+            Number of its dates before the first date of the window.
+        """
+        if self.quality is None:
+            return spend
+        at = np.arange(spend.shape[-1]) - n_past + self.quality_start
+        return np.asarray(spend * self.quality[..., np.clip(at, 0, self.quality.shape[-1] - 1)])
 
     @cached_property
     def reach(self) -> int:
@@ -348,12 +376,13 @@ def respond_to(
         both = (np.broadcast_to(each, (*leading, each.shape[-1])) for each in (history, spend))
         spend, history = np.concatenate(list(both), axis=-1), None
     if funnels is None:
-        exposure = spend
-        carryover, saturated, curve = stages(spend, world.media, world.weights, history)
+        exposure = world.delivered(spend, n_past)
+        before = None if history is None else world.delivered(history, history.shape[-1])
+        carryover, saturated, curve = stages(exposure, world.media, world.weights, before)
     else:
         is_held = None if is_fixed is None else _padded(is_fixed, n_past)
         spend, exposure, carryover, saturated, curve = _through_funnels(
-            spend, world, funnels, is_held, kept
+            spend, world, funnels, is_held, kept, n_past
         )
     response = curve
     if world.effect_path is not None:
@@ -383,11 +412,14 @@ def _through_funnels(
     funnels: Funnels,
     is_fixed: NDArray[np.bool_] | None,
     kept: Kept | None,
+    n_past: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return spend, exposure and the stages of the response, from sources to targets."""
     media = world.media
     numbers = [media.spend_unit, *media.parameters.values(), funnels.strength]
     leading = np.broadcast_shapes(spend.shape[:-3], *(each.shape[:-2] for each in numbers))
+    delivered = world.delivered(np.ones(spend.shape[-3:]), n_past)
+    leading = np.broadcast_shapes(leading, delivered.shape[:-3])
     shape, dtype = (*leading, *spend.shape[-3:]), np.result_type(spend, *numbers)
     paid = np.array(np.broadcast_to(spend, shape), dtype=dtype)
     exposure, carryover, saturated, curve = (np.empty(shape, dtype=dtype) for _ in range(4))
@@ -398,7 +430,7 @@ def _through_funnels(
         at = (..., level, slice(None), slice(None))
         by_spend = lifts[1] if is_fixed is None else lifts[1] * ~is_fixed
         paid[at] *= 1 + by_spend[at]
-        exposure[at] = paid[at] * (1 + lifts[0][at])
+        exposure[at] = paid[at] * (1 + lifts[0][at]) * delivered[at]
         own, weights = of_channels(media, level), world.weights[at]
         carryover[at], saturated[at], curve[at] = stages(exposure[at], own, weights)
         for position, source in enumerate(funnels.source):
@@ -470,7 +502,7 @@ def world_of(
         If there is no response, or a connected channel is missing, as after a selection.
     """
     media = media_of(params, own, arrays["spend_unit"])
-    world = World(media, effect_path=arrays.get("effect_path"))
+    world = World(media, effect_path=arrays.get("effect_path"), quality=arrays.get("media_quality"))
     if "funnel_strength" in arrays:
         funnels = Funnels(
             source=_positions(params, "funnel_source"),
@@ -658,8 +690,8 @@ def _applied(
         history = params.get("spend_history")
     own = response_parameters(params)
     between = connections(params)
-    if "effect_path" in between:
-        params = params.assign(effect_path=_of_dates(params["effect_path"], spend))
+    moving = [name for name in ("effect_path", "media_quality") if name in between]
+    params = params.assign({name: _of_dates(params[name], spend) for name in moving})
     pasts = [] if history is None else [history]
     names = ["spend_unit", *own, *between]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
-from mmm_xgen.config.causes import PullForwardConfig
+from mmm_xgen.config.causes import CampaignConfig, PullForwardConfig
 from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.names import checked_name
 from mmm_xgen.config.specs import (
@@ -111,6 +111,8 @@ class ChannelConfig(FrozenConfig):
         exactly.
     pull_forward : PullForwardConfig, optional
         Share of the sales of the channel that it borrows from later periods.
+    campaigns : list of CampaignConfig, optional
+        Campaigns that share the curve of the channel and differ in quality.
     shared : bool, default False
         If True, all geos follow one national plan, each with its share of the spend. If False, the
         campaigns of the geos are independent, so the total over many geos rarely pauses.
@@ -161,6 +163,7 @@ class ChannelConfig(FrozenConfig):
     budget_rule: BudgetRule | None = None
     effect_path: EffectPath | None = None
     pull_forward: PullForwardConfig | None = None
+    campaigns: tuple[CampaignConfig, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -178,6 +181,20 @@ class ChannelConfig(FrozenConfig):
                 f"{self.base_effectiveness:g}, allowed: one of them",
                 "roas",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _campaigns_are_unique(self) -> ChannelConfig:
+        names = [campaign.name for campaign in self.campaigns]
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                first = names.index(name)
+                raise fail(
+                    f"found {name!r}, the name of campaigns.{first} already; give another one",
+                    "campaigns",
+                    position,
+                    "name",
+                )
         return self
 
     @classmethod

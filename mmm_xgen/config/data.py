@@ -282,6 +282,12 @@ class MMMDataConfig(TextConfig):
         return [coordinate_label(channel.name, "x", i) for i, channel in enumerate(self.channels)]
 
     @property
+    def campaign_names(self) -> list[tuple[str, str]]:
+        """Labels of channel and campaign of every campaign."""
+        named = zip(self.channel_names, self.channels, strict=True)
+        return [(name, each.name) for name, channel in named for each in channel.campaigns]
+
+    @property
     def control_names(self) -> list[str]:
         """Labels of the controls."""
         return [

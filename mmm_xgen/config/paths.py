@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.base import FrozenConfig, shown
 from mmm_xgen.config.causes import (
+    CampaignConfig,
     CompetitorConfig,
     DemandConfig,
     DriverConfig,
@@ -90,6 +91,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     DemandConfig: {"effect", "persistence", "shared", "season"},
     IndicatorConfig: {"level", "loading", "reliability"},
     DriverConfig: {"share"},
+    CampaignConfig: {"share", "quality", "volatility", "persistence"},
     CompetitorConfig: {"share", "persistence", "volatility", "shared", "answer", "dampening"},
     FunnelConfig: {"strength"},
     InteractionConfig: {"strength"},

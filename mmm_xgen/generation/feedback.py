@@ -158,7 +158,7 @@ def answered_spend(
                     **rule.parameters,
                     **rule.settings,
                 )
-        spend[date] = respond.to(date, wanted, known[date], is_known[date])
+        spend[date] = respond.to(date, at, wanted, known[date], is_known[date])
         if rival is not None:
             # Before the first date of the window, our effect is that of the first date.
             past = market.history.sum(axis=-3) if at <= 0 else None
@@ -202,9 +202,14 @@ class _Response:
         self.mediators: FloatArray | float = 0.0
 
     def to(
-        self, date: int, wanted: FloatArray, known: FloatArray, is_known: NDArray[np.bool_]
+        self,
+        date: int,
+        at: int,
+        wanted: FloatArray,
+        known: FloatArray,
+        is_known: NDArray[np.bool_],
     ) -> FloatArray:
-        """Return the spend of a date, and keep the response to it."""
+        """Return the spend of a date, which is `at` in the window, and keep the response to it."""
         media, any_known = self.world.media, is_known.any()
         spend = wanted
         for _ in self.levels:
@@ -212,7 +217,7 @@ class _Response:
             spend = wanted * (1 + by_spend)
             if any_known:
                 spend = np.where(is_known, known, spend)
-            exposure = spend * (1 + without)
+            exposure = self.world.delivered((spend * (1 + without))[..., None], -at)[..., 0]
             first = max(0, date + 1 - len(self.weights))
             if media.adstock_first:
                 self.entered[date] = exposure

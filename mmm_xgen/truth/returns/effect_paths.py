@@ -115,7 +115,9 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
 def _curves_today(spend: FloatArray, world: World, history: FloatArray | None) -> FloatArray:
     """Return the curves of all channels from the first date of the history on."""
     whole = spend if history is None else np.concatenate([history, spend], axis=-1)
-    return respond_to(whole, replace(world, effect_path=None, interactions=None)).response
+    start = world.quality_start - (whole.shape[-1] - spend.shape[-1])
+    bare = replace(world, effect_path=None, pull_forward=None, quality_start=start)
+    return respond_to(whole, replace(bare, interactions=None, mediators=None)).response
 
 
 def _paid(ds: xr.Dataset) -> list[bool]:

@@ -108,7 +108,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     stored = {name: array_of(ds, name, *kernel_dims(name)) for name in new}
     world = world_from(ds)
     # Keep the cells that the change does not reach, so that rounding does not change them.
-    if world.is_connected or world.pull_forward is not None or "effect_path" in new:
+    lasting = world.is_connected or world.pull_forward is not None
+    if lasting or {"effect_path", "campaign_spend"} & set(new):
         today = _series(ds, spend_of(ds), reaction)
         reached = {name: new[name] != today[name] for name in new}
     else:
@@ -147,7 +148,22 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         series |= platform_report(made.spend, contributions, *numbers)
     if made.mediators is not None:
         series["mediator_value"] = made.mediators
-    return series | ({} if world.unpaid is None else {"exposure": made.exposure})
+    if "campaign_share" in ds:
+        series["campaign_spend"] = _campaign_spend(ds, made.spend)
+    return series | ({"exposure": made.exposure} if "exposure" in ds else {})
+
+
+def _campaign_spend(ds: xr.Dataset, spend: FloatArray) -> FloatArray:
+    """Return the spend of each campaign; a campaign keeps its spend if its channel is missing."""
+    names = [str(name) for name in ds["channel"].values]
+    share, today = (
+        array_of(ds, f"campaign_{name}", "campaign", "geo", "date") for name in ("share", "spend")
+    )
+    made = np.array(np.broadcast_to(today, (*spend.shape[:-3], *today.shape)), spend.dtype)
+    for row, channel in enumerate(map(str, ds["campaign_channel"].values)):
+        if channel in names:
+            made[..., row, :, :] = spend[..., names.index(channel), :, :] * share[row]
+    return made
 
 
 def _labelled(ds: xr.Dataset, plan: xr.DataArray, name: str, values: FloatArray) -> xr.DataArray:
