@@ -15,6 +15,7 @@ from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.data import MMMDataConfig, resolved_frequency
 from mmm_xgen.config.names import column, coordinate_label
 from mmm_xgen.config.paths import entries, with_overrides_at
+from mmm_xgen.config.roles import control_roles
 from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
@@ -247,6 +248,7 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
         coordinates["history_date"] = ("history_date", Dates(days[: calendar.burn_in].tobytes()))
     columns = [column(name, "c", i) for i, name in enumerate(controls)]
     coordinates |= {"control": ("control", controls), "control_column": ("control", columns)}
+    coordinates["control_role"] = ("control", control_roles(config))
     if labels["seasonal_mode"]:
         coordinates["seasonal_mode"] = ("seasonal_mode", labels["seasonal_mode"])
         lengths = [

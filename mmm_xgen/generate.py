@@ -19,6 +19,7 @@ from mmm_xgen.generation.competitor import Competitor, competitor_of
 from mmm_xgen.generation.demand import demand_contribution
 from mmm_xgen.generation.effect_paths import effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
+from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
 from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
 from mmm_xgen.generation.mediators import with_observed
@@ -276,6 +277,7 @@ def sales_equation(
         mu = mu + part if part is not None else mu
     sigma = noise_sd(batch, mu if found.sales_plan is None else found.sales_plan, truth)
     y, noise = observe(batch, mu, sigma, truth, found.noise)
+    values = with_observed(batch, inputs.control_value, made.mediators)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
     warn_of_absent_events(batch, intensity)
@@ -284,7 +286,7 @@ def sales_equation(
     return {
         "y": y,
         "spend": spent,
-        "control_value": with_observed(batch, inputs.control_value, made.mediators),
+        "control_value": with_followers(batch, values, spent, y, _given_controls(plan)),
         "carryover": carryover,
         "saturated": saturated,
         "channel_contribution": channels,
@@ -305,6 +307,11 @@ def sales_equation(
         "event_intensity": intensity[None],
         "y_sigma": sigma,
     }
+
+
+def _given_controls(plan: xr.Dataset | None) -> set[str]:
+    has_controls = plan is not None and "control_value" in plan
+    return set(map(str, plan["control"].values)) if plan is not None and has_controls else set()
 
 
 def _planned_world(

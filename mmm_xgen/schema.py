@@ -185,6 +185,7 @@ COORDINATES: dict[str, Variable] = {
     "l_max": Variable(("channel",), NONE, "number of adstock weights"),
     "normalize": Variable(("channel",), NONE, "whether the adstock weights sum to 1"),
     "channel_column": Variable(("channel",), NONE, "column of the wide frame"),
+    "control_role": Variable(("control",), NONE, "role of the control in a model of media"),
     "control_column": Variable(("control",), NONE, "column of the wide frame"),
     "period_days": Variable(("seasonal_mode",), "days", "length of the season"),
     "lag": Variable(("lag",), "periods", "periods since the spend"),

@@ -163,7 +163,7 @@ class ChannelConfig(FrozenConfig):
     budget_rule: BudgetRule | None = None
     effect_path: EffectPath | None = None
     pull_forward: PullForwardConfig | None = None
-    campaigns: tuple[CampaignConfig, ...] = ()
+    campaigns: tuple[CampaignConfig, ...] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -185,7 +185,7 @@ class ChannelConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _campaigns_are_unique(self) -> ChannelConfig:
-        names = [campaign.name for campaign in self.campaigns]
+        names = [campaign.name for campaign in self.campaigns or ()]
         for position, name in enumerate(names):
             if name in names[:position]:
                 first = names.index(name)
@@ -250,6 +250,17 @@ class ControlConfig(FrozenConfig):
         ``base * ((value / reference)**elasticity - 1)``. Cannot be combined with `gamma_control`.
     reference : float, units of the control, default 0.0, or `base_value` with an elasticity
         Value at which the control contributes nothing.
+    moves_spend : mapping of str to float, optional
+        Channels whose planned spend the control moves, each with the rise of the log of spend when
+        the random variation of the control is one standard deviation higher. Without an effect on
+        sales, the control is an instrument, such as the cost of media.
+    follows_spend : mapping of str to float, optional
+        Channels whose spend the control follows, each with the rise of the value, as a share of
+        `base_value`, where spend is 100% above its mean. Such a control has no effect on sales;
+        `mediators` have one.
+    follows_sales : float, share of base value, optional
+        Rise of the value where sales are 100% above their mean. Such a control has no effect on
+        sales: it is a collider.
 
     Raises
     ------
@@ -273,6 +284,9 @@ class ControlConfig(FrozenConfig):
     gamma_control: Number | None = None
     elasticity: Number | None = None
     reference: Annotated[Number, Field(ge=0)] | None = None
+    moves_spend: dict[Text, Number] | None = None
+    follows_spend: dict[Text, Number] | None = None
+    follows_sales: Number | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -295,6 +309,19 @@ class ControlConfig(FrozenConfig):
         if not self.zero_point > 0:
             message = f"found {shown(self.zero_point)}, allowed: above 0 with an elasticity"
             raise fail(message, "base_value" if self.reference is None else "reference")
+        return self
+
+    @model_validator(mode="after")
+    def _followers_move_nothing(self) -> ControlConfig:
+        causes = ("gamma_control", "elasticity", "moves_spend")
+        for follows in ("follows_spend", "follows_sales"):
+            for cause in causes:
+                if None not in (getattr(self, follows), getattr(self, cause)):
+                    raise fail(
+                        f"found both {follows} and {cause}, allowed: one of them, as what follows "
+                        "media or sales would otherwise move them again",
+                        follows,
+                    )
         return self
 
     @classmethod

@@ -16,6 +16,7 @@ from mmm_xgen.config.causes import (
     IndicatorConfig,
     InteractionConfig,
     MediatorConfig,
+    channel_position,
     check_funnels,
     check_interactions,
     check_mediators,
@@ -243,6 +244,7 @@ class MMMDataConfig(TextConfig):
             check_funnels(self.funnels, self.channel_names)
             check_interactions(self.interactions, self.channel_names)
             check_mediators(self.mediators, self.channel_names)
+            self._check_controls()
         for position, channel in enumerate(self.channels):
             rule = channel.budget_rule
             if rule is not None and rule.answers_to == "demand" and self.demand is None:
@@ -254,6 +256,13 @@ class MMMDataConfig(TextConfig):
                 )
         self._check_drivers()
         return self
+
+    def _check_controls(self) -> None:
+        for position, control in enumerate(self.control_variables):
+            for key in ("moves_spend", "follows_spend"):
+                for name in getattr(control, key) or ():
+                    path = ("control_variables", position, key, name)
+                    channel_position(name, self.channel_names, *path)
 
     def _check_drivers(self) -> None:
         own = [
@@ -285,7 +294,7 @@ class MMMDataConfig(TextConfig):
     def campaign_names(self) -> list[tuple[str, str]]:
         """Labels of channel and campaign of every campaign."""
         named = zip(self.channel_names, self.channels, strict=True)
-        return [(name, each.name) for name, channel in named for each in channel.campaigns]
+        return [(name, each.name) for name, channel in named for each in channel.campaigns or ()]
 
     @property
     def control_names(self) -> list[str]:

@@ -73,6 +73,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
         "gamma_control",
         "elasticity",
         "reference",
+        "follows_sales",
     },
     RegionConfig: {
         "population",

@@ -65,11 +65,11 @@ def campaigns_of(batch: Batch, planned: FloatArray) -> Campaigns | None:
 
     def numbers(read: Callable[[CampaignConfig], float]) -> FloatArray:
         return batch.each(
-            lambda config: [read(each) for item in config.channels for each in item.campaigns]
+            lambda config: [read(each) for item in config.channels for each in item.campaigns or ()]
         )
 
     n_geos, n_dates = planned.shape[-2:]
-    channel = [i for i, item in enumerate(config.channels) for _ in item.campaigns]
+    channel = [i for i, item in enumerate(config.channels) for _ in item.campaigns or ()]
     # Row 0 is for all geos together, so the rows of single geos do not move with their number.
     places = [("campaign", *names) for names in config.campaign_names]
     normal = batch.draws(places, (n_geos + 1, n_dates))
