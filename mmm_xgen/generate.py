@@ -344,7 +344,9 @@ def _shown_causes(
         "demand_contribution": demand,
         "spend_plan": inputs.spend if inputs.plan is None and has_paid else inputs.plan,
         "sales_plan": found.sales_plan,
-        "effect_path": world.effect_path,
+        "effect_path": None
+        if world.effect_path is None
+        else np.array(np.broadcast_to(world.effect_path, found.made.response.shape)),
         "mediator_value": found.made.mediators,
         "competitor_spend": found.competitor_spend,
         "competitor_contribution": taken,

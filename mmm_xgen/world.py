@@ -268,7 +268,10 @@ class World:
         """
         if self.quality is None:
             return spend
-        at = np.arange(spend.shape[-1]) - n_past + self.quality_start
+        first = self.quality_start - n_past
+        if first == 0 and spend.shape[-1] == self.quality.shape[-1]:
+            return np.asarray(spend * self.quality)
+        at = np.arange(spend.shape[-1]) + first
         return np.asarray(spend * self.quality[..., np.clip(at, 0, self.quality.shape[-1] - 1)])
 
     @cached_property

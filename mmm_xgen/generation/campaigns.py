@@ -74,16 +74,18 @@ def campaigns_of(batch: Batch, planned: FloatArray) -> Campaigns | None:
     places = [("campaign", *names) for names in config.campaign_names]
     normal = batch.draws(places, (n_geos + 1, n_dates))
     moved = autoregressive(normal, numbers(lambda each: each.persistence)[..., None, None])
-    shared = np.array([config.channels[position].shared for position in channel])[:, None, None]
-    moved = np.where(shared, moved[:, :, :1], moved[:, :, 1:])
-    volatility = numbers(lambda each: each.volatility)[..., None, None]
-    share = numbers(lambda each: each.share)[..., None, None] * np.exp(volatility * moved)
+    shared = [config.channels[position].shared for position in channel]
+    moved[:, shared, 1:] = moved[:, shared, :1]
+    share = moved[:, :, 1:] * numbers(lambda each: each.volatility)[..., None, None]
+    np.exp(share, out=share)
+    share *= numbers(lambda each: each.share)[..., None, None]
     stated = numbers(lambda each: each.quality)
     quality = np.ones((len(share), *planned.shape[1:]))
     for position in dict.fromkeys(channel):
-        own = [k for k, each in enumerate(channel) if each == position]
+        first = channel.index(position)
+        own = slice(first, first + channel.count(position))
         share[:, own] /= share[:, own].sum(axis=1, keepdims=True)
-        made = (share[:, own] * stated[:, own, None, None]).sum(axis=1)
+        made = np.einsum("dkgt,dk->dgt", share[:, own], stated[:, own])
         spend = planned[:, position]
         # Where nothing is planned, all dates count alike.
         weight = np.where(spend.sum(axis=-1, keepdims=True) > 0, spend, 1)

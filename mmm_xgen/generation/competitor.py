@@ -82,6 +82,13 @@ class Competitor:
         """Return what multiplies our effect, for its spend of dims (..., geo, date)."""
         return np.asarray(np.exp(-self.dampening[..., None] * (spend - 1)))
 
+    def under(
+        self, start: World, ours: FloatArray, history: FloatArray | None
+    ) -> tuple[World, FloatArray]:
+        """Return our world and its spend if it answers to our spend; see `spend`."""
+        its_spend = self.spend(ours, history)
+        return self.dampened(start, its_spend), its_spend
+
     def dampened(self, world: World, spend: FloatArray) -> World:
         """Return our world under its spend, from the world without dampening."""
         return _times(world, self.damp(spend))
@@ -105,7 +112,7 @@ class Competitor:
     ) -> FloatArray:
         """Return paths of effects without dampening that have mean 1 with it, as planned."""
         damp = self.damp(self.spend(ours, history))[..., None, :, :]
-        start = np.ones((1, ours.shape[-3], 1, 1)) if path is None else path
+        start = np.ones(1) if path is None else path
         return np.asarray(start / (start * damp).mean(axis=-1, keepdims=True))
 
     @staticmethod
@@ -174,6 +181,5 @@ def sales_beside(
     """
     if competitor is None:
         return media_sales(respond_to(spend, world, history), world)
-    its_spend = competitor.spend(spend, history)
-    world = competitor.dampened(world, its_spend)
+    world, its_spend = competitor.under(world, spend, history)
     return media_sales(respond_to(spend, world, history), world) + competitor.sales(its_spend)

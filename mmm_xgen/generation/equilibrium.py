@@ -98,12 +98,17 @@ def settle(
     .. [1] Broyden, C. G. (1965). A class of methods for solving nonlinear simultaneous equations.
        Mathematics of Computation, 19(92), 577-593.
     """
+    start, its_spend = world, None
+    has_paid = world.funnels is not None and any(world.funnels.paid)
+    if competitor is not None and (is_given or not has_paid):
+        # Nothing raises the spend that the competitor sees.
+        world, its_spend = competitor.under(start, inputs.spend, inputs.history)
     made = respond_to(
         inputs.spend, world, inputs.history, reacting=not is_given, is_fixed=inputs.is_tested
     )
     history = inputs.history if made.history is None else made.history
-    start = world
-    made, world, its_spend = _beside(competitor, start, made, history)
+    if competitor is not None and its_spend is None:
+        made, world, its_spend = _beside(competitor, start, made.spend, history)
     factor = factor_for_roas(batch, world, made, history, fixed)
     rules = [] if is_given or inputs.plan is None else feedback_rules(batch)
     if not rules or inputs.plan is None:
@@ -111,9 +116,10 @@ def settle(
 
     answering = [channel for rule in rules for channel in rule.channels]
     planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
-    planned, _, its_plan = _beside(competitor, start, planned, history)
     planned_baseline = baseline
-    if competitor is not None and its_plan is not None:
+    if competitor is not None:
+        under, its_plan = competitor.under(start, planned.spend, history)
+        planned = respond_to(planned.spend, under, history)
         planned_baseline = baseline + competitor.sales(its_plan)
     plan = np.array(inputs.spend)
     plan[:, answering] = inputs.plan[:, answering]
@@ -138,9 +144,7 @@ def settle(
         )
         spend = answered_spend(market, inputs.spend, inputs.is_tested)
         check_explosion(spend, plan, batch.shared.channel_names)
-        made, under, its_spend = _beside(
-            competitor, start, respond_to(spend, start, history), history
-        )
+        made, under, its_spend = _beside(competitor, start, spend, history)
         return Equilibrium(made, history, factor, under, its_spend, sales_plan, noise)
 
     def gap(found: Equilibrium) -> FloatArray:
@@ -150,17 +154,16 @@ def settle(
 
 
 def _beside(
-    competitor: Competitor | None, start: World, made: Stages, history: FloatArray
+    competitor: Competitor | None, start: World, spend: FloatArray, history: FloatArray
 ) -> tuple[Stages, World, FloatArray | None]:
-    """Return the response, the world and the spend of a competitor that answers to our spend.
+    """Return the response to our spend, and world and spend of a competitor that answers to it.
 
-    `start` is the world without its dampening, and `made` the response in it.
+    `start` is the world without its dampening.
     """
-    if competitor is None:
-        return made, start, None
-    its_spend = competitor.spend(made.spend, history)
-    world = competitor.dampened(start, its_spend)
-    return respond_to(made.spend, world, history), world, its_spend
+    world, its_spend = start, None
+    if competitor is not None:
+        world, its_spend = competitor.under(start, spend, history)
+    return respond_to(spend, world, history), world, its_spend
 
 
 def _agreed(

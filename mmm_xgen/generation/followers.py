@@ -12,8 +12,8 @@ from mmm_xgen.generation.batch import Batch
 from mmm_xgen.kernels.domain import FloatArray
 
 
-def moved_by_controls(batch: Batch, normal: FloatArray) -> FloatArray | None:
-    r"""Return what multiplies planned spend, dims (dataset, channel, geo, date); None if nothing.
+def move_spend(batch: Batch, spend: FloatArray, normal: FloatArray) -> None:
+    r"""Multiply planned spend by what controls do to it, in place.
 
     The factor is :math:`\prod_k \exp(s_{kc}\, z_{tk} - s_{kc}^2 / 2)`, with the random variation z
     of each control in standard deviations.
@@ -22,14 +22,18 @@ def moved_by_controls(batch: Batch, normal: FloatArray) -> FloatArray | None:
     ----------
     batch : Batch
         Configurations and seeds.
+    spend : array, dims (dataset, channel, geo, date)
+        Planned spend in the window.
     normal : array, dims (dataset, control, geo, date)
         Random variation of the controls.
     """
     if not any(control.moves_spend for control in batch.shared.control_variables):
-        return None
+        return
     strength = _by_channel(batch, lambda control: control.moves_spend or {})
+    channels = np.flatnonzero(strength.any(axis=(0, 1))).tolist()
+    strength = strength[..., channels]
     rise = np.einsum("dkc,dkgt->dcgt", strength, normal)
-    return np.asarray(np.exp(rise - np.square(strength).sum(axis=1)[..., None, None] / 2))
+    spend[:, channels] *= np.exp(rise - np.square(strength).sum(axis=1)[..., None, None] / 2)
 
 
 def with_followers(
@@ -73,7 +77,9 @@ def with_followers(
     if not following:
         return control_value
     loading = _by_channel(batch, lambda control: control.follows_spend or {})[:, following]
-    rise = np.einsum("dkc,dcgt->dkgt", loading, _relative(spend))
+    channels = np.flatnonzero(loading.any(axis=(0, 1))).tolist()
+    relative = _relative(spend[:, channels])
+    rise = np.einsum("dkc,dcgt->dkgt", loading[..., channels], relative)
     by_sales = batch.each(
         lambda config: [each.follows_sales or 0.0 for each in config.control_variables]
     )

@@ -17,7 +17,7 @@ from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import apply_budget_rules, performance_of, rules_of
 from mmm_xgen.generation.demand import draw_demand, draw_indicators, drivers_of
 from mmm_xgen.generation.experiments import apply_experiments
-from mmm_xgen.generation.followers import moved_by_controls
+from mmm_xgen.generation.followers import move_spend
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
@@ -85,9 +85,7 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         tested = _with_experiments(batch, spent, plan)
         return Inputs(history, tested, spent, value, inside)
     planned = draw_spend(batch, truth["base_spend"])
-    moved = moved_by_controls(batch, normal)
-    if moved is not None:
-        planned[..., calendar.burn_in :] *= moved
+    move_spend(batch, planned[..., calendar.burn_in :], normal)
     spent = planned
     rules = rules_of(config)
     if any(rules):

@@ -66,8 +66,7 @@ class Reaction:
         market = self.market
         if market.competitor is None:
             return market.world, {}
-        its_spend = market.competitor.spend(spend, market.history)
-        world = market.competitor.dampened(market.world, its_spend)
+        world, its_spend = market.competitor.under(market.world, spend, market.history)
         return world, {
             "competitor_spend": its_spend,
             "competitor_contribution": market.competitor.sales(its_spend),
