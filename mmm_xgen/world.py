@@ -693,10 +693,12 @@ def _applied(
         history = params.get("spend_history")
     own = response_parameters(params)
     between = connections(params)
-    moving = [name for name in ("effect_path", "media_quality") if name in between]
-    params = params.assign({name: _of_dates(params[name], spend) for name in moving})
+    # Spend may have other dates than the Dataset.
+    paths = {"effect_path", "media_quality"} & set(between)
+    values = {name: params[name] for name in ("spend_unit", *own, *between)}
+    values |= {name: _of_dates(params[name], spend) for name in paths}
     pasts = [] if history is None else [history]
-    names = ["spend_unit", *own, *between]
+    names = list(values)
 
     def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
         past = arrays[-1] if pasts else None
@@ -707,7 +709,7 @@ def _applied(
     found: xr.DataArray = xr.apply_ufunc(
         kernel,
         spend,
-        *(params[name] for name in names),
+        *values.values(),
         *pasts,
         input_core_dims=[
             ["channel", "geo", "date"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen import truth
@@ -134,3 +135,18 @@ def test_datasets_of_an_ensemble_are_those_made_alone() -> None:
 def test_impossible_campaigns_are_refused(campaigns: list[dict[str, Any]], path: str) -> None:
     with pytest.raises(ConfigError, match=path):
         world(channels=[TV | {"campaigns": campaigns}])
+
+
+@pytest.mark.parametrize("fields", [{"effect_path": "smooth"}, {"campaigns": BOTH}])
+def test_spend_of_other_dates_has_a_response(fields: dict[str, Any]) -> None:
+    ds = generate(world(channels=[TV | {"campaigns": None} | fields], burn_in_periods=0))
+    week = ds["date"][1] - ds["date"][0]
+    later = ds["spend"].isel(date=slice(5)).assign_coords(date=ds["date"][:5] + 60 * week)
+    longer = m.respond(xr.concat([ds["spend"], later], "date"), ds)
+    same(longer.isel(date=slice(60)), ds["channel_contribution"])
+    same(m.respond(ds["spend"][:20], ds), ds["channel_contribution"][:20])
+    edge = "effect_path" if "effect_path" in fields else "media_quality"
+    frozen = ds.isel(date=[-1] * 5).assign_coords(date=later["date"])[edge]
+    stretched = ds[[name for name in ds if "date" not in ds[name].dims]]
+    stretched[edge] = xr.concat([ds[edge], frozen], "date")
+    same(m.respond(xr.concat([ds["spend"], later], "date"), stretched), longer)
