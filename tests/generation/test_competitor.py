@@ -11,7 +11,7 @@ import xarray as xr
 import mmm_xgen as m
 from mmm_xgen import truth
 from mmm_xgen.ensemble import element
-from mmm_xgen.errors import ConfigError
+from mmm_xgen.errors import ConfigError, SchemaError
 from mmm_xgen.schema import PARTS
 from tests.strategies import generate, same, steady
 
@@ -127,6 +127,12 @@ def test_datasets_of_an_ensemble_are_those_made_alone(fields: dict[str, Any]) ->
     for dataset in range(2):
         one = element(made, dataset)
         assert m.regenerate(one).identical(one)
+
+
+def test_a_competitor_answers_to_all_channels_together() -> None:
+    ds = generate(world()).isel(channel=[0])
+    with pytest.raises(SchemaError, match="'Print'"):
+        truth.roas(ds, reacting=True)
 
 
 @pytest.mark.parametrize(("key", "value"), [("answer", 1.5), ("share", -0.1), ("dampening", -1)])

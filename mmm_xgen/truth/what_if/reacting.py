@@ -100,7 +100,7 @@ def reaction_of(ds: xr.Dataset) -> Reaction | None:
     Raises
     ------
     SchemaError
-        If the Dataset is an ensemble or a counterfactual, or lacks its configuration.
+        If the Dataset is an ensemble or a counterfactual, or lacks its configuration or a channel.
     """
     if "dataset" in ds.dims or "counterfactual" in ds.attrs:
         found = "an ensemble" if "dataset" in ds.dims else "a counterfactual"
@@ -112,6 +112,12 @@ def reaction_of(ds: xr.Dataset) -> Reaction | None:
     if "competitor_spend" not in ds and (is_given or "spend_plan" not in ds):
         return None
     batch, world = Batch.of(config_of(ds)), world_from(ds)
+    missing = set(batch.shared.channel_names) - set(map(str, ds["channel"].values))
+    if missing:
+        raise SchemaError(
+            f"the Dataset has lost the channel {min(missing)!r}, and with reacting=True spend "
+            "answers to all channels; pass it with all of them and select in the result"
+        )
     names = [name for name in str(ds.attrs.get("given_params", "")).split(",") if name]
     check_variables(ds, "mu", "noise", *names)
     truth, _ = true_parameters(batch, ds[names] if names else None)
