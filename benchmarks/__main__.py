@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mmm_xgen
-from benchmarks import bench_ensemble, bench_store, generation, recovery_models
+from benchmarks import bench_ensemble, bench_store, generation, recovery_models, worlds
 from benchmarks.timing import Figure
 
 LARGEST = (1000, 500, 100)
@@ -27,6 +27,7 @@ SUITE: dict[str, Callable[[], list[Figure]]] = {
     "ensembles": bench_ensemble.figures,
     "store": bench_store.figures,
     "truth": generation.truth,
+    "worlds": worlds.figures,
     "models": lambda: [recovery_models.least_squares()],
     "start": lambda: [generation.import_cost(), generation.cold_command()],
     "memory": lambda: [generation.memory(*LARGEST)],

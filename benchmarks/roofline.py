@@ -27,8 +27,9 @@ import numpy as np
 import mmm_xgen
 from benchmarks.bench_ensemble import places_of
 from mmm_xgen import generate, response
+from mmm_xgen.generation import equilibrium
 from mmm_xgen.generation import spend_and_controls as draws
-from mmm_xgen.streams import stream
+from mmm_xgen.streams import streams
 
 # Numbers of the array on which rates are measured: that of spend in large_business.
 RATE_SIZE = 312_000
@@ -88,6 +89,8 @@ def measured_rates(runs: int = 30) -> Rates:
     # More than the caches hold, as the arrays of a large generation are together.
     source = np.ones(4_000_000)
     target = np.empty_like(source)
+    # As many places as a large generation asks for at once.
+    places = [("spend", str(k)) for k in range(30)]
 
     def per(call: Callable[[], object], count: float) -> float:
         return least(call, runs) / count
@@ -96,7 +99,7 @@ def measured_rates(runs: int = 30) -> Rates:
         byte=per(lambda: np.copyto(target, source), 16 * source.size),
         normal=per(lambda: rng.standard_normal(out=out), out.size),
         uniform=per(lambda: rng.random(out=out), out.size),
-        stream=per(lambda: [stream(1, "spend", str(k)) for k in range(100)], 100),
+        stream=per(lambda: list(streams([1], places)), len(places)),
         exp=per(lambda: np.exp(numbers, out=out), out.size),
         pow=per(lambda: np.power(numbers, 1.3, out=out), out.size),
         log=per(lambda: np.log1p(numbers, out=out), out.size),
@@ -173,7 +176,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "controls": ("spend_and_controls.draw_controls",),
     "carry-over": ("response.convolve",),
     "saturation": ("response.saturate",),
-    "contribution": ("generate.factor_for_roas",),
+    "contribution": ("equilibrium.factor_for_roas",),
     "checks": ("generate.check_overflow+generate.warn_of_implausible",),
     "labels": ("generate.as_dataset",),
 }
@@ -181,7 +184,7 @@ TIMED: tuple[tuple[Any, str], ...] = (
     (generate, "true_parameters"),
     (draws, "draw_spend"),
     (draws, "draw_controls"),
-    (generate, "factor_for_roas"),
+    (equilibrium, "factor_for_roas"),
     (generate, "contribute"),
     (generate, "check_overflow"),
     (generate, "warn_of_implausible"),

@@ -35,7 +35,12 @@ REQUIRED = (
 )
 SUMMED = (
     *REQUIRED,
+    "demand_contribution",
+    "interaction_contribution",
+    "mediator_contribution",
     "spend_history",
+    "spend_plan",
+    "exposure",
     "carryover",
     "event_intensity",
     "population",

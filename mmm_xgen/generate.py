@@ -344,9 +344,7 @@ def _shown_causes(
         "demand_contribution": demand,
         "spend_plan": inputs.spend if inputs.plan is None and has_paid else inputs.plan,
         "sales_plan": found.sales_plan,
-        "effect_path": None
-        if world.effect_path is None
-        else np.array(np.broadcast_to(world.effect_path, found.made.response.shape)),
+        "effect_path": _for_all_geos(world.effect_path, found.made.spend),
         "mediator_value": found.made.mediators,
         "competitor_spend": found.competitor_spend,
         "competitor_contribution": taken,
@@ -360,6 +358,13 @@ def _shown_causes(
             "campaign_quality": campaigns.campaign_quality,
         }
     return {name: values for name, values in shown.items() if values is not None}
+
+
+def _for_all_geos(path: FloatArray | None, spend: FloatArray) -> FloatArray | None:
+    """Return a path that geos share once for each of them."""
+    if path is None:
+        return None
+    return np.array(np.broadcast_to(path, (len(path), *spend.shape[1:])))
 
 
 def variable_names(config: MMMDataConfig) -> list[str]:

@@ -6,7 +6,7 @@ the channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -140,7 +140,12 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
     -------
     array, dims (..., channel, geo, date)
     """
-    scaled = spend / _by_channel(media.spend_unit)
+    return curves_of(media)(spend)
+
+
+def curves_of(media: Media) -> Callable[[FloatArray], FloatArray]:
+    """Return `saturate` as a function of spend, for many calls with the same curves."""
+    unit = _by_channel(media.spend_unit)
     kinds = _groups(SATURATIONS, media.saturation_kind, media.saturation_settings)
     groups = [
         (
@@ -149,19 +154,25 @@ def saturate(spend: FloatArray, media: Media) -> FloatArray:
         )
         for key in kinds
     ]
-    parts = (
-        (index, _called(kind, _roomy(scaled[..., index, :, :], values), values, settings))
-        for kind, settings, index, values in groups
-    )
-    if len(groups) == 1:
-        return np.asarray(next(parts)[1])
     # The parameters of any kind may have further dims.
     further = {each.shape[:-3] for *_, values in groups for each in values.values()}
-    shape = (*np.broadcast_shapes(scaled.shape[:-3], *further), *scaled.shape[-3:])
-    response = np.empty(shape, dtype=np.result_type(scaled, *media.parameters.values()))
-    for index, part in parts:
-        response[..., index, :, :] = part
-    return response
+    numbers = np.result_type(float, *media.parameters.values())
+
+    def curves(spend: FloatArray) -> FloatArray:
+        scaled = spend / unit
+        parts = (
+            (index, _called(kind, _roomy(scaled[..., index, :, :], values), values, settings))
+            for kind, settings, index, values in groups
+        )
+        if len(groups) == 1:
+            return np.asarray(next(parts)[1])
+        shape = (*np.broadcast_shapes(scaled.shape[:-3], *further), *scaled.shape[-3:])
+        response = np.empty(shape, dtype=np.result_type(scaled, numbers))
+        for index, part in parts:
+            response[..., index, :, :] = part
+        return response
+
+    return curves
 
 
 def stages(

@@ -208,6 +208,24 @@ COORDINATES: dict[str, Variable] = {
 }
 
 
+def parts_of(ds: xr.Dataset) -> list[str]:
+    """Return the names of the variables of a Dataset that sum to ``mu``.
+
+    Raises
+    ------
+    SchemaError
+        If `ds` is not a Dataset.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> parts_of(mmm_xgen.generate_mmm_dataset())[:2]
+    ['intercept_contribution', 'trend_contribution']
+    """
+    check_dataset(ds)
+    return [name for name in PARTS if name in ds.variables]
+
+
 @functools.lru_cache(maxsize=1024)
 def describe(name: str) -> Variable:
     """Return dims, units and meaning of the variable `name`.

@@ -5,22 +5,22 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 Words = NDArray[np.uint32]
 
-# Seeds from which on hashing all of them at once is faster than one by one.
+# Streams from which on hashing all of them at once is faster than one by one.
 MANY = 16
-# Constants of NumPy's SeedSequence and PCG64.
+# Constants of NumPy's SeedSequence.
 POOL = 4
 INIT_A, MULT_A = 0x43B0D7E5, 0x931E8875
 INIT_B, MULT_B = 0x8B51F9DD, 0x58F38DED
 MIX_LEFT, MIX_RIGHT = np.uint32(0xCA01F9DD), np.uint32(0x4973F715)
 HALF_WORD = np.uint32(16)
-PCG_MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
-PCG_MASK = 2**128 - 1
 
 
 def stream(seed: int, *path: str) -> np.random.Generator:
@@ -62,46 +62,54 @@ def stream(seed: int, *path: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(sequence))
 
 
-def streams(seeds: Sequence[int], *path: str) -> Iterator[np.random.Generator]:
-    """Random streams of one named place under many seeds, each as `stream` makes it.
-
-    They are one generator in the state of each seed: draw from one before you ask for the next.
+def streams(
+    seeds: Sequence[int], paths: Sequence[tuple[str, ...]]
+) -> Iterator[np.random.Generator]:
+    """Random streams of named places under many seeds, each as `stream` makes it.
 
     Parameters
     ----------
     seeds : sequence of int
         Seed of every dataset.
-    *path : str
-        Name of the place.
+    paths : sequence of tuple of str
+        Name of every place.
 
     Yields
     ------
     numpy.random.Generator
+        Those of every place under the first seed, then those under the next seed.
 
     Examples
     --------
-    >>> [rng.normal() for rng in streams([1, 2], "noise")] == [
+    >>> [rng.normal() for rng in streams([1, 2], [("noise",)])] == [
     ...     stream(1, "noise").normal(), stream(2, "noise").normal()
     ... ]
     True
     """
-    if len(seeds) < MANY or max(seeds) >= 2**64:
-        yield from (stream(seed, *path) for seed in seeds)
+    if len(seeds) * len(paths) < MANY or max(seeds) >= 2**64:
+        yield from (stream(seed, *path) for seed in seeds for path in paths)
         return
-    entropy = np.zeros((2 * POOL, len(seeds)), dtype=np.uint32)
     numbers = np.array(seeds, dtype=np.uint64)
-    entropy[0], entropy[1] = numbers & np.uint64(2**32 - 1), numbers >> np.uint64(32)
-    entropy[POOL:] = np.frombuffer(_spawn_key(path), dtype="<u4")[:, None]
-    generator = np.random.PCG64(0)
-    rng, state = np.random.Generator(generator), generator.state
-    for high, low, stream_high, stream_low in seed_sequence_state(entropy, 2 * POOL).tolist():
-        # As PCG64 seeds itself with four numbers of 64 bits.
-        increment = (stream_high << 65 | stream_low << 1 | 1) & PCG_MASK
-        start = increment + (high << 64 | low)
-        advanced = (start * PCG_MULTIPLIER + increment) & PCG_MASK
-        state["state"] = {"state": advanced, "inc": increment}
-        generator.state = state
-        yield rng
+    keys = np.frombuffer(b"".join(map(_spawn_key, paths)), dtype="<u4").reshape(-1, POOL)
+    entropy = np.zeros((2 * POOL, len(seeds), len(paths)), dtype=np.uint32)
+    entropy[0] = (numbers & np.uint64(2**32 - 1))[:, None]
+    entropy[1] = (numbers >> np.uint64(32))[:, None]
+    entropy[POOL:] = keys.T[:, None]
+    for state in seed_sequence_state(entropy.reshape(2 * POOL, -1), 2 * POOL):
+        # NumPy takes any ISeedSequence; its annotation names the usual one only.
+        generator = np.random.PCG64(_Generated(state))  # type: ignore[arg-type]
+        yield np.random.Generator(generator)
+
+
+class _Generated(ISeedSequence):
+    """Seed sequence whose state is generated already; it cannot spawn others."""
+
+    def __init__(self, state: NDArray[np.uint64]) -> None:
+        self.state = state
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        """Return the state, which is all that a bit generator asks for."""
+        return self.state
 
 
 def seed_sequence_state(entropy: Words, n_words: int) -> NDArray[np.uint64]:
@@ -143,7 +151,7 @@ def seed_sequence_state(entropy: Words, n_words: int) -> NDArray[np.uint64]:
         used += POOL
     repeated = np.resize(pool, (n_words, pool.shape[1]))
     generated = _hashed(repeated, _powers(INIT_B, MULT_B, n_words + 1)).astype(np.uint64)
-    return np.asarray((generated[0::2] | generated[1::2] << np.uint64(32)).T)
+    return np.ascontiguousarray((generated[0::2] | generated[1::2] << np.uint64(32)).T)
 
 
 def _hashed(words: Words, constants: Words) -> Words:

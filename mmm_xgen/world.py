@@ -256,7 +256,9 @@ class World:
             quality_start=self.quality_start + (periods.start or 0),
         )
 
-    def delivered(self, spend: FloatArray, n_past: int) -> FloatArray:
+    def delivered(
+        self, spend: FloatArray, n_past: int, channels: list[int] | None = None
+    ) -> FloatArray:
         """Return what spend delivers, in currency at the mean quality.
 
         Parameters
@@ -265,14 +267,17 @@ class World:
             Currency per period.
         n_past : int
             Number of its dates before the first date of the window.
+        channels : list of int, optional
+            Positions of the channels of `spend`. Default: all.
         """
         if self.quality is None:
             return spend
+        quality = self.quality if channels is None else self.quality[..., channels, :, :]
         first = self.quality_start - n_past
-        if first == 0 and spend.shape[-1] == self.quality.shape[-1]:
-            return np.asarray(spend * self.quality)
+        if first == 0 and spend.shape[-1] == quality.shape[-1]:
+            return np.asarray(spend * quality)
         at = np.arange(spend.shape[-1]) + first
-        return np.asarray(spend * self.quality[..., np.clip(at, 0, self.quality.shape[-1] - 1)])
+        return np.asarray(spend * quality[..., np.clip(at, 0, quality.shape[-1] - 1)])
 
     @cached_property
     def reach(self) -> int:
@@ -345,7 +350,7 @@ def respond_to(
     .. math::
 
         \text{exposure}_{tj} &= \text{spend}_{tj}
-            \bigl(1 + \textstyle\sum_i \text{strength}_{ij}\, s_{t - \text{lag}, i}\bigr) \\
+            \bigl(1 + \textstyle\sum_i \text{strength}_{ij}\, s_{t - \text{lag}, i}\bigr)^+ \\
         s_{tc} &= f_c(\text{carryover}_{tc} / \text{spend unit}_c) \\
         \text{response}_{tc} &= s_{tc}\, \text{effect path}_{tc}
             - \text{what earlier periods borrowed} \\
@@ -372,7 +377,8 @@ def respond_to(
         carryover, saturated, curve = stages(spend, world.media, world.weights, history)
         return Stages(spend, history, spend, carryover, saturated, curve)
     n_past = 0
-    if history is not None and (funnels or world.pull_forward or world.mediators):
+    looks_back = funnels or world.pull_forward or world.mediators
+    if looks_back and history is not None and history.shape[-1]:
         # These mechanisms look back on responses, so evaluate the history too.
         n_past = history.shape[-1]
         leading = np.broadcast_shapes(history.shape[:-1], spend.shape[:-1])
@@ -418,31 +424,37 @@ def _through_funnels(
     n_past: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return spend, exposure and the stages of the response, from sources to targets."""
-    media = world.media
-    numbers = [media.spend_unit, *media.parameters.values(), funnels.strength]
-    leading = np.broadcast_shapes(spend.shape[:-3], *(each.shape[:-2] for each in numbers))
-    delivered = world.delivered(np.ones(spend.shape[-3:]), n_past)
-    leading = np.broadcast_shapes(leading, delivered.shape[:-3])
-    shape, dtype = (*leading, *spend.shape[-3:]), np.result_type(spend, *numbers)
-    paid = np.array(np.broadcast_to(spend, shape), dtype=dtype)
-    exposure, carryover, saturated, curve = (np.empty(shape, dtype=dtype) for _ in range(4))
-    # Relative rise of the media of each channel, without spend and by spend.
-    lifts = np.zeros((2, *shape), dtype=dtype)
-    strength = funnels.strength.swapaxes(-1, -2)[..., None]
-    for level in funnels.levels(shape[-3]):
-        at = (..., level, slice(None), slice(None))
-        by_spend = lifts[1] if is_fixed is None else lifts[1] * ~is_fixed
-        paid[at] *= 1 + by_spend[at]
-        exposure[at] = paid[at] * (1 + lifts[0][at]) * delivered[at]
-        own, weights = of_channels(media, level), world.weights[at]
-        carryover[at], saturated[at], curve[at] = stages(exposure[at], own, weights)
-        for position, source in enumerate(funnels.source):
-            if source in level:
-                delay, target = funnels.lag[position], funnels.target[position]
+    media, strength = world.media, funnels.strength.swapaxes(-1, -2)[..., None]
+    # Sources need no one else; their targets are evaluated again, level by level.
+    exposure = world.delivered(spend, n_past)
+    carryover, saturated, curve = stages(exposure, media, world.weights)
+    leading = np.broadcast_shapes(curve.shape[:-3], strength.shape[:-3], spend.shape[:-3])
+    shape, dtype = (*leading, *curve.shape[-3:]), np.result_type(curve, strength)
+    paid, exposure, carryover, saturated, curve = (
+        np.array(np.broadcast_to(each, shape), dtype=dtype)
+        for each in (spend, exposure, carryover, saturated, curve)
+    )
+    for level in funnels.levels(shape[-3])[1:]:
+        # Relative rise of the media of each target, without spend and by spend.
+        lifts = np.zeros((2, *shape[:-3], len(level), *shape[-2:]), dtype=dtype)
+        for position, (source, target) in enumerate(
+            zip(funnels.source, funnels.target, strict=True)
+        ):
+            if target in level:
+                delay = funnels.lag[position]
                 answered = kept.curves if kept and position in kept.funnels else curve
                 rise = strength[..., position, :, :] * answered[..., source, :, :]
-                lift = lifts[int(funnels.paid[position])][..., target, :, delay:]
+                lift = lifts[int(funnels.paid[position])][..., level.index(target), :, delay:]
                 lift += rise[..., : shape[-1] - delay]
+        at = (..., level, slice(None), slice(None))
+        by_spend = lifts[1]
+        if is_fixed is not None:
+            by_spend = by_spend * ~np.broadcast_to(is_fixed, shape)[at]
+        # Funnels may lower media to nothing, and not below.
+        paid[at] *= np.maximum(1 + by_spend, 0)
+        exposure[at] = world.delivered(paid[at] * np.maximum(1 + lifts[0], 0), n_past, level)
+        own, weights = of_channels(media, level), world.weights[at]
+        carryover[at], saturated[at], curve[at] = stages(exposure[at], own, weights)
     return paid, exposure, carryover, saturated, curve
 
 

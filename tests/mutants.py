@@ -89,7 +89,7 @@ MUTANTS = (
            "test_response.py test_generate.py"),
     # Truth: returns, counterfactuals, information.
     Mutant("carry-out a lag short", "truth/returns/incremental.py",
-           "periods.stop + self.weights.shape[-1] - 1", "periods.stop + self.weights.shape[-1] - 2",
+           "periods.stop + self.world.reach", "periods.stop + self.world.reach - 1",
            "truth/returns/test_estimands.py"),
     Mutant("marginal from nothing", "truth/returns/incremental.py",
            "rise = self._earned(periods, 1 + delta)", "rise = self._earned(periods, delta)",
@@ -116,6 +116,18 @@ MUTANTS = (
     Mutant("coverage of half the tail", "recovery/scoring/metrics.py",
            "tail = (1 - probability) / 2", "tail = 1 - probability",
            "recovery/scoring/test_metrics.py"),
+    # Causes.
+    Mutant("funnel without its lag", "world.py", ": shape[-1] - delay]", ": shape[-1]]",
+           "test_world.py"),
+    Mutant("path from the end", "world.py", "np.clip(np.arange(-n_past, n_dates)",
+           "np.clip(np.arange(0, n_past + n_dates)", "test_world.py"),
+    Mutant("sign of an interaction", "world.py", '= product * strength', '= -product * strength',
+           "test_world.py"),
+    Mutant("chain of funnels cut", "world.py", "depth[source] + 1)", "1)", "test_world.py"),
+    Mutant("share of an indicator", "generation/demand.py", "np.sqrt(1 / reliability - 1)",
+           "np.sqrt(1 - reliability)", "generation/test_causes.py"),
+    Mutant("roas alone where channels act together", "generation/roas_target.py",
+           "if not world.is_connected:", "if True:", "truth/test_worlds.py"),
     Mutant("contraction of sds", "recovery/scoring/precision.py", "1 - share**2", "1 - share",
            "recovery/scoring/test_scores.py"),
 )  # fmt: skip

@@ -24,39 +24,14 @@ from mmm_xgen.dataset import config_of
 from mmm_xgen.errors import XgenWarning
 
 PATTERN_KINDS = (
-    "linear_trend",
-    "seasonal",
-    "delayed_start",
-    "on_off",
-    "step",
-    "cyclical",
-    "event_spikes",
-    "pulsed",
-    "always_on",
-    "uniform",
+    *("linear_trend", "seasonal", "delayed_start", "on_off", "step", "cyclical", "event_spikes"),
+    *("pulsed", "always_on", "uniform"),
 )
 # Patterns that spend something in every window: only these may carry a ROAS target.
 RUNNING_KINDS = ("linear_trend", "seasonal", "cyclical", "always_on", "uniform")
 ADSTOCK_KINDS = (
-    "geometric_adstock",
-    "delayed_adstock",
-    "binomial_adstock",
-    "weibull_adstock",
-    "no_adstock",
+    *("geometric_adstock", "delayed_adstock", "binomial_adstock", "weibull_adstock", "no_adstock"),
 )
-SATURATION_KINDS = (
-    "hill_function",
-    "logistic_saturation",
-    "inverse_scaled_logistic_saturation",
-    "michaelis_menten",
-    "hill_saturation_sigmoid",
-    "tanh_saturation",
-    "tanh_saturation_baselined",
-    "root_saturation",
-    "log_saturation",
-    "no_saturation",
-)
-NOISE_KINDS = ("gaussian", "student_t", "lognormal", "negative_binomial", "ar1")
 FREQUENCIES = ("D", "W", "W-MON", "W-SUN", "W-THU", "MS", "daily", "weekly", "monthly")
 
 # Curves on raw currency, sensible for spends around 1000.
@@ -71,6 +46,14 @@ CURVES: dict[str, dict[str, float]] = {
     "root_saturation": {"alpha": 0.4},
     "log_saturation": {},
     "no_saturation": {},
+}
+SATURATION_KINDS = tuple(CURVES)
+NOISE_KEYS: dict[str, dict[str, Any]] = {
+    "gaussian": {"sales_volatility": 0.05},
+    "student_t": {"sales_volatility": 0.05, "degrees_of_freedom": 6.0},
+    "lognormal": {"sales_volatility": 0.05},
+    "negative_binomial": {"sales_volatility": 0.05},
+    "ar1": {"sales_volatility": 0.05, "autocorrelation": 0.6},
 }
 
 
@@ -123,12 +106,8 @@ def config_with(*channels: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
 
 def steady(name: str = "TV", **fields: Any) -> dict[str, Any]:
     """Mapping of a channel that spends its base spend every period."""
-    return {
-        "name": name,
-        "pattern": "linear_trend",
-        "base_spend": 1000.0,
-        "spend_volatility": 0.0,
-    } | fields
+    numbers = {"base_spend": 1000.0, "spend_volatility": 0.0}
+    return {"name": name, "pattern": "linear_trend"} | numbers | fields
 
 
 # ------------------------------------------------------------------ strategies: the parts
@@ -349,17 +328,8 @@ def region_dicts(draw: st.DrawFn, *, daily: bool = False) -> dict[str, Any]:
 @st.composite
 def noise_specs(draw: st.DrawFn) -> dict[str, Any]:
     """Nested spec of one noise family, small against the base sales."""
-    kind = draw(st.sampled_from(NOISE_KINDS))
+    kind = draw(st.sampled_from(list(NOISE_KEYS)))
     return {"kind": kind} | NOISE_KEYS[kind]
-
-
-NOISE_KEYS: dict[str, dict[str, Any]] = {
-    "gaussian": {"sales_volatility": 0.05},
-    "student_t": {"sales_volatility": 0.05, "degrees_of_freedom": 6.0},
-    "lognormal": {"sales_volatility": 0.05},
-    "negative_binomial": {"sales_volatility": 0.05},
-    "ar1": {"sales_volatility": 0.05, "autocorrelation": 0.6},
-}
 
 
 @st.composite
@@ -426,37 +396,14 @@ def valid_configs(max_periods: int = 40) -> st.SearchStrategy[Any]:
 
 WILD_VALUES = st.sampled_from(
     [
-        0,
-        -1,
-        1,
-        2,
-        1e-12,
-        1e12,
-        1e300,
-        -1e300,
-        float("nan"),
-        float("inf"),
-        True,
-        None,
-        "",
-        "1",
-        "geometric_adstock",
-        "12-25",
-        "13-45",
-        "2022-02-30",
-        ["13-45"],
-        [],
-        [[]],
-        [1, 2],
-        {},
-        {"kind": "seasonal"},
-        {"kind": "gaussian"},
-        2**63,
+        *(0, -1, 1, 2, 1e-12, 1e12, 1e300, -1e300, float("nan"), float("inf"), True, None),
+        *("", "1", "geometric_adstock", "12-25", "13-45", "2022-02-30", ["13-45"], [], [[]]),
+        *([1, 2], {}, {"kind": "seasonal"}, {"kind": "gaussian"}, 2**63),
     ]
 )
 
 
-def _places(node: Any) -> list[tuple[Any, Any]]:
+def places(node: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) of a nested mapping or list."""
     if isinstance(node, dict):
         pairs = list(node.items())
@@ -465,7 +412,7 @@ def _places(node: Any) -> list[tuple[Any, Any]]:
     else:
         return []
     return [(node, key) for key, _ in pairs] + [
-        place for _, child in pairs for place in _places(child)
+        place for _, child in pairs for place in places(child)
     ]
 
 
@@ -474,8 +421,8 @@ def reckless_config_dicts(draw: st.DrawFn) -> dict[str, Any]:
     """A valid mapping in which up to three entries are replaced by wild values."""
     config = draw(config_dicts(max_periods=12))
     for _ in range(draw(st.integers(0, 3))):
-        places = _places(config)
-        container, key = places[draw(st.integers(0, len(places) - 1))]
+        found = places(config)
+        container, key = found[draw(st.integers(0, len(found) - 1))]
         container[key] = copy.deepcopy(draw(WILD_VALUES))
     return config
 

@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mmm_xgen as m
 from mmm_xgen.aggregate import SUMMED, aggregate
 from mmm_xgen.export import to_frame
-from mmm_xgen.truth import attribution, contribution_totals, roas
+from mmm_xgen.truth import contribution_totals, roas
 from tests.strategies import (
     assert_parts_add_up,
     config_with,
+    drawn,
     generate,
     quietly,
     same,
@@ -29,14 +30,7 @@ from tests.strategies import (
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
 # Each frequency as pandas names the periods that start so.
-PERIODS = {
-    "W-MON": "W-SUN",
-    "W-WED": "W-TUE",
-    "W-SUN": "W-SAT",
-    "MS": "M",
-    "QS": "Q",
-    "YS": "Y",
-}
+PERIODS = {"W-MON": "W-SUN", "W-WED": "W-TUE", "MS": "M", "QS": "Q", "YS": "Y"}
 LENGTHS = {"D": 1, "W": 7, "MS": 30, "QS": 90, "YS": 365}
 FLOWS = ("spend", "channel_contribution", "control_contribution", "mu", "noise", "y")
 
@@ -53,30 +47,31 @@ def starts(ds: xr.Dataset, freq: str) -> np.ndarray[Any, Any]:
 
 @pytest.fixture(scope="module")
 def daily() -> xr.Dataset:
-    return generate(
-        config_with(
-            steady("TV", adstock={"kind": "geometric_adstock", "alpha": 0.6}),
-            steady("Radio", pattern="on_off", spend_volatility=0.4),
-            freq="D",
-            n_periods=500,
-            start_date="2022-01-12",
-            burn_in_periods=20,
-            revenue_per_kpi=3.0,
-            control_variables=[
-                {"name": "Price", "base_value": 4.0, "gamma_control": -50.0},
-                {"name": "Rain", "pattern": "uniform", "low": 0.2, "high": 2, "elasticity": 0.1},
-            ],
-            regions={
-                "region_names": ["north", "south", "west"],
-                "population": [3e6, 1e6, 0.5e6],
-                "similarity": 0.4,
-                "sales_trend": 0.001,
-                "sales_volatility": 0.05,
-                "seasonal_amplitude": 0.2,
-            },
-            events=[{"name": "sale", "dates": ["11-25"], "effect": 0.3, "width_days": 4}],
-        )
+    controls = [
+        {"name": "Price", "base_value": 4.0, "gamma_control": -50.0},
+        {"name": "Rain", "pattern": "uniform", "low": 0.2, "high": 2, "elasticity": 0.1},
+    ]
+    regions = {
+        "region_names": ["north", "south", "west"],
+        "population": [3e6, 1e6, 0.5e6],
+        "similarity": 0.4,
+        "sales_trend": 0.001,
+        "sales_volatility": 0.05,
+        "seasonal_amplitude": 0.2,
+    }
+    config = config_with(
+        steady("TV", adstock={"kind": "geometric_adstock", "alpha": 0.6}),
+        steady("Radio", pattern="on_off", spend_volatility=0.4),
+        freq="D",
+        n_periods=500,
+        start_date="2022-01-12",
+        burn_in_periods=20,
+        revenue_per_kpi=3.0,
+        control_variables=controls,
+        regions=regions,
+        events=[{"name": "sale", "dates": ["11-25"], "effect": 0.3, "width_days": 4}],
     )
+    return generate(config)
 
 
 @pytest.fixture(scope="module")
@@ -88,65 +83,41 @@ def ds() -> xr.Dataset:
 
 
 @pytest.mark.parametrize("freq", PERIODS)
-@pytest.mark.parametrize("geo", [None, "national"])
-def test_flows_are_the_sums_that_pandas_makes(daily, freq, geo):
-    result = aggregate(daily, geo=geo, freq=freq)
+def test_flows_are_the_sums_that_pandas_makes(daily, freq):
     labels = starts(daily, freq)
-    np.testing.assert_array_equal(result["date"].values, np.unique(labels))
-    assert result["date"].dtype == "datetime64[ns]"
-    for name in FLOWS:
-        expected = daily[name].assign_coords(date=labels).groupby("date").sum()
-        if geo:
-            expected = expected.sum("geo").expand_dims(geo=[geo])
-        expected = expected.transpose(*daily[name].dims)
-        assert result[name].dims == daily[name].dims
-        np.testing.assert_allclose(
-            result[name].values,
-            expected.values,
-            rtol=1e-11,
-            atol=1e-11 * float(abs(expected).max()),
-        )
+    sums = daily[[*FLOWS]].assign_coords(date=labels).groupby("date").sum()
+    wanted = {None: sums, "national": sums.sum("geo").expand_dims(geo=["national"])}
+    for geo, expected in wanted.items():
+        result = aggregate(daily, geo=geo, freq=freq)
+        np.testing.assert_array_equal(result["date"].values, np.unique(labels))
+        assert result["date"].dtype == "datetime64[ns]"
+        for name in FLOWS:
+            assert result[name].dims == daily[name].dims
+            values = expected[name].transpose(*daily[name].dims).values
+            np.testing.assert_allclose(
+                result[name].values, values, rtol=1e-11, atol=1e-11 * abs(values).max()
+            )
 
 
-@given(config=valid_configs(), data=st.data())
+@given(config=valid_configs(max_periods=20), data=st.data())
 def test_identities_and_returns_hold_for_any_config(config, data):
-    try:
-        ds = generate(config)
-    except m.ConfigError as error:
-        assume("regions.noise" not in str(error))
-        raise
+    ds = drawn(config)
     coarser = [freq for freq in PERIODS if length(freq) > length(config.freq)]
     freq = data.draw(st.sampled_from([None, *coarser]))
     geo = data.draw(st.sampled_from([None, "national", "Ünited"]))
     result = aggregate(ds, geo=geo, freq=freq)
     assert_parts_add_up(result)
     same(roas(result).fillna(-1), roas(ds).fillna(-1))
-    same(attribution(result), attribution(ds), scale=1e-3)
     same(result["spend"].sum(), ds["spend"].sum())
     before, after = contribution_totals(ds).sum("geo"), contribution_totals(result).sum("geo")
     for name in before:
         same(after[name], before[name], scale=float(before["mu"]))
 
 
-def test_the_whole_window_has_one_roas_whatever_the_cut(daily):
-    expected = roas(daily)
-    assert len({round(float(value), 6) for value in roas(daily, by=("geo", "channel"))[:, 0]}) > 1
-    for geo in (None, "national"):
-        for freq in (None, "W-MON", "MS", "QS", "YS"):
-            same(roas(aggregate(daily, geo=geo, freq=freq)), expected, 1e-12)
-
-
-@pytest.mark.parametrize("options", [{}, {"geo": None, "freq": "MS"}, {"freq": "W-MON"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"geo": None, "freq": "MS"}], ids=str)
 def test_noise_is_what_sales_are_beyond_their_mean_to_the_last_bit(daily, options):
     result = aggregate(daily, **options)
     assert ((result["y"] - result["mu"]).transpose(*result["noise"].dims) == result["noise"]).all()
-
-
-def test_averages_instead_of_sums_would_be_noticed(daily):
-    """Negative control: identities alone would let a mean pass, totals do not."""
-    averaged = daily.mean("geo").expand_dims(geo=["national"])
-    assert float(averaged["y"].sum()) < 0.5 * float(daily["y"].sum())
-    assert float(aggregate(daily)["y"].sum()) == pytest.approx(float(daily["y"].sum()), rel=1e-12)
 
 
 def test_both_at_once_is_one_after_the_other(daily):
@@ -199,7 +170,7 @@ def test_a_linear_control_stays_linear_in_its_national_value(daily):
     assert abs(contribution / (gamma * plain) - 1).max() > 1e-3
 
 
-def test_population_carryover_history_and_events(daily):
+def test_population_carryover_history_events_and_revenue(daily):
     result = aggregate(daily, freq="MS")
     assert result["population"].values == [4.5e6]
     assert result["geo_scale"].values == [1.5]
@@ -209,12 +180,8 @@ def test_population_carryover_history_and_events(daily):
     months = result["history_date"].values.astype("datetime64[M]").astype(str).tolist()
     assert months == ["2021-12", "2022-01"]
     same(result["event_intensity"].sum(), daily["event_intensity"].sum())
-
-
-def test_revenue_per_kpi_is_kept(daily):
-    result = aggregate(daily, freq="YS")["revenue_per_kpi"]
-    assert result.dims == ("date", "geo")
-    assert (result == 3.0).all()
+    assert result["revenue_per_kpi"].dims == ("date", "geo")
+    assert (result["revenue_per_kpi"] == 3.0).all()
 
 
 def test_revenue_per_kpi_that_varies(daily):
@@ -237,7 +204,7 @@ def test_revenue_per_kpi_that_varies(daily):
 # ------------------------------------------------------------------ what is lost
 
 
-@pytest.mark.parametrize("options", [{"geo": "all"}, {"geo": None, "freq": "MS"}, {"freq": "YS"}])
+@pytest.mark.parametrize("options", [{"geo": "all"}, {"geo": None, "freq": "MS"}])
 def test_what_does_not_add_up_is_nan_with_a_reason(daily, options):
     result = aggregate(daily, **options)
     assert set(result.data_vars) == set(daily.data_vars)
@@ -344,8 +311,6 @@ def test_nothing_asked_is_nothing_done(ds, freq):
         ("2022-01-03", 52, "W-MON", "MS", ""),
         ("2022-01-10", 51, "W-MON", "MS", "2022-01-01"),
         ("2022-01-03", 51, "W-MON", "MS", "2022-12-01"),
-        ("2022-01-10", 10, "W-MON", "YS", "2022-01-01"),
-        ("2022-01-01", 31, "D", "MS", ""),
         ("2022-01-01", 32, "D", "MS", "2022-02-01"),
         ("2022-01-02", 31, "D", "W-MON", "2021-12-27,2022-01-31"),
         ("2022-02-01", 6, "MS", "QS", "2022-01-01,2022-07-01"),
@@ -359,7 +324,7 @@ def test_partial_periods_are_listed(start, n_periods, freq, target, partial):
 
 
 def test_a_partial_month_makes_its_quarter_partial():
-    config = config_with(steady(), start_date="2022-01-10", n_periods=51, freq="W-MON")
+    config = config_with(steady(), start_date="2022-01-10", n_periods=51)
     monthly = aggregate(generate(config), freq="MS")
     assert aggregate(monthly, freq="QS").attrs["partial_periods"] == "2022-01-01"
 
@@ -431,21 +396,17 @@ def test_unsorted_dates(ds):
 
 def test_chunks_and_further_dims(ds):
     pytest.importorskip("dask")
-    xr.testing.assert_identical(
-        aggregate(ds.chunk(), freq="MS").compute(), aggregate(ds, freq="MS")
-    )
+    monthly = aggregate(ds, freq="MS")
+    xr.testing.assert_identical(aggregate(ds.chunk(), freq="MS").compute(), monthly)
     two = quietly(
         lambda: xr.concat([ds, m.generate_mmm_dataset(seed=3)], "dataset", data_vars="all")
     )
-    both = aggregate(two, freq="MS")
-    np.testing.assert_allclose(both["y"].isel(dataset=0), aggregate(ds, freq="MS")["y"])
-    np.testing.assert_allclose(roas(both), roas(two), rtol=1e-12)
-    for options in ({}, {"freq": "MS"}, {"geo": None, "freq": "MS"}):
+    np.testing.assert_allclose(roas(aggregate(two, freq="MS")), roas(two), rtol=1e-12)
+    for options in ({}, {"geo": None, "freq": "MS"}):
         both = aggregate(two, **options)
         for position in range(2):
             alone = aggregate(two.isel(dataset=position), **options)
-            for name in (*SUMMED, "control_value", "revenue_per_kpi"):
-                if name in alone:
-                    assert both[name].dims == ("dataset", *alone[name].dims), name
-                    part = both[name].isel(dataset=position)
-                    np.testing.assert_allclose(part, alone[name], rtol=1e-12, err_msg=name)
+            for name in {*SUMMED, "control_value", "revenue_per_kpi"} & {*alone}:
+                assert both[name].dims == ("dataset", *alone[name].dims), name
+                part = both[name].isel(dataset=position)
+                np.testing.assert_allclose(part, alone[name], rtol=1e-12, err_msg=name)

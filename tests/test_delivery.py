@@ -53,16 +53,11 @@ def is_sent(path: str) -> bool:
     return sent
 
 
-def test_all_that_the_image_copies_is_there_and_is_sent():
-    assert sources()
+def test_the_image_copies_what_is_there_is_sent_and_is_read_by_a_build_of_the_wheel():
     for path in sources():
         assert (ROOT / path).exists(), path
         assert is_sent(path), path
-    assert not is_sent("tests")
-    assert not is_sent(".git")
-
-
-def test_the_image_has_all_that_a_build_of_the_wheel_reads():
+    assert not is_sent("tests") and not is_sent(".git")
     needed = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "mmm_xgen"}
     assert needed <= set(sources())
 
@@ -100,15 +95,11 @@ def steps(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_calls_targets_that_there_are(path: Path):
+def test_a_workflow_calls_targets_that_there_are_may_only_read_and_ends_in_time(path: Path):
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     called = [step["run"].split()[1] for step in steps(path) if step.get("run", "")[:5] == "make "]
     assert called
     assert set(called) <= set(targets)
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_may_only_read_and_ends_in_time(path: Path):
     content = workflow(path)
     assert content["permissions"] == {"contents": "read"}
     assert all(job["timeout-minutes"] <= 60 for job in content["jobs"].values())

@@ -75,18 +75,13 @@ def test_the_schema_describes_every_model_and_kind_in_one_paragraph() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_help_describes_every_field(model: Any) -> None:
+def test_help_describes_every_field_kind_and_key(model: Any) -> None:
     text = help_of(model)
     described = parameters(model)
     for name in model.model_fields:
         assert not is_bare(name, described[name].meaning), name
         assert re.search(rf"^ \|  {name} : ", text, re.MULTILINE), name
-
-
-@pytest.mark.parametrize("model", KINDS, ids=lambda model: model.__name__)
-def test_help_names_every_kind_and_its_keys(model: Any) -> None:
-    text = help_of(model)
-    for registry in KINDS[model]:
+    for registry in KINDS.get(model, []):
         for name, kind in registry.items():
             found = re.search(rf"^ \|  {name}\n \|      (\S.*)\n", text, re.MULTILINE)
             assert found, name

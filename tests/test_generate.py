@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,82 +28,61 @@ from tests.strategies import (
     with_history,
 )
 
-PRESETS = sorted(m.list_available_presets())
-
-
-@cache
-def preset(name: str) -> xr.Dataset:
-    return generate(m.get_preset_config(name))
-
 
 def busy(**fields: Any) -> dict[str, Any]:
     """Mapping with everything switched on at once."""
-    return (
-        config_with(
-            {"name": "x-TV", "pattern": "on_off", "base_spend": 2000.0, "roas": 1.5},
-            {"name": "Radio", "pattern": "always_on", "adstock": {"kind": "no_adstock"}},
-            {
-                "name": "Web",
-                "pattern": "uniform",
-                "low": 0.5,
-                "high": 1.5,
-                "adstock": {"kind": "weibull_adstock", "lam": 2.0, "k": 1.5, "type": "CDF"},
-                "saturation": {"kind": "michaelis_menten", "alpha": 1.3, "lam": 900.0},
-            },
-            control_variables=[
-                {
-                    "name": "Price",
-                    "pattern": "uniform",
-                    "low": 0.9,
-                    "high": 1.1,
-                    "elasticity": -1.2,
-                },
-                {
-                    "name": "Rain",
-                    "pattern": "linear_trend",
-                    "gamma_control": -30.0,
-                    "reference": 1.0,
-                },
-            ],
-            burn_in_periods=10,
-            revenue_per_kpi=3.0,
-            events=[{"name": "launch", "dates": ["2022-03-07"], "effect": 0.2}],
-            regions={
-                "n_regions": 3,
-                "sales_volatility": 0.05,
-                "sales_trend": 0.003,
-                "seasonal_amplitude": 0.15,
-                "fourier_modes": 2,
-                "population": [1e6, 3e6, 5e5],
-                "baseline_variation": 0.1,
-                "channel_param_variation": 0.2,
-                "transform_variation": 0.2,
-            },
-        )
-        | fields
+    web = {
+        "pattern": {"kind": "uniform", "low": 0.5, "high": 1.5},
+        "adstock": {"kind": "weibull_adstock", "lam": 2.0, "k": 1.5, "type": "CDF"},
+        "saturation": {"kind": "michaelis_menten", "alpha": 1.3, "lam": 900.0},
+    }
+    price = {"pattern": {"kind": "uniform", "low": 0.9, "high": 1.1}, "elasticity": -1.2}
+    config = config_with(
+        {"name": "x-TV", "pattern": "on_off", "base_spend": 2000.0, "roas": 1.5},
+        {"name": "Radio", "pattern": "always_on", "adstock": {"kind": "no_adstock"}},
+        {"name": "Web", **web},
+        control_variables=[
+            {"name": "Price", **price},
+            {"name": "Rain", "gamma_control": -30.0, "reference": 1.0},
+        ],
+        burn_in_periods=10,
+        revenue_per_kpi=3.0,
+        events=[{"name": "launch", "dates": ["2022-03-07"], "effect": 0.2}],
+        regions={
+            "n_regions": 3,
+            "sales_volatility": 0.05,
+            "sales_trend": 0.003,
+            "seasonal_amplitude": 0.15,
+            "fourier_modes": 2,
+            "population": [1e6, 3e6, 5e5],
+            "baseline_variation": 0.1,
+            "channel_param_variation": 0.2,
+            "transform_variation": 0.2,
+        },
     )
+    return config | fields
+
+
+@pytest.fixture(scope="module")
+def rich() -> xr.Dataset:
+    return generate(busy())
 
 
 def assert_response_is_rebuilt(ds: xr.Dataset, *, adstock_first: bool = True) -> None:
     """Assert both stages of the response from spend, kernel and parameters alone."""
     spend = with_history(ds)
-    weights = ds["adstock_weights"]
-    bare = xr.DataArray(
-        weights.transpose("geo", "channel", "lag").values,
-        dims=("geo", "channel", "lag"),
-        coords={"geo": ds["geo"].values, "channel": ds["channel"].values},
-    )
-    labels = {"geo": ds["geo"].values, "channel": ds["channel"].values}
-    unit = xr.zeros_like(ds["effect"]) + ds["spend_unit"]
-    unit = xr.DataArray(
-        unit.transpose("geo", "channel").values, dims=("geo", "channel"), coords=labels
-    )
-    effect = xr.DataArray(
-        ds["effect"].transpose("geo", "channel").values, dims=("geo", "channel"), coords=labels
-    )
     contribution = ds["channel_contribution"].transpose("date", "geo", "channel")
+    at = {"geo": ds["geo"].values, "channel": ds["channel"].values}
+
+    def bare(values: xr.DataArray) -> xr.DataArray:
+        """The numbers with nothing but the labels of geos and channels."""
+        values = values.transpose("geo", "channel", ...)
+        return xr.DataArray(values.values, dims=values.dims, coords=at)
+
+    effect, kernel = bare(ds["effect"]), bare(ds["adstock_weights"])
+    unit = bare(xr.zeros_like(ds["effect"]) + ds["spend_unit"])
     if adstock_first:
-        carryover = convolve(spend, bare)
+        carryover = convolve(spend, kernel)
         same(
             ds["carryover"].reset_coords(drop=True),
             in_window(carryover, ds),
@@ -112,7 +90,7 @@ def assert_response_is_rebuilt(ds: xr.Dataset, *, adstock_first: bool = True) ->
         )
         expected = in_window(component(ds, carryover / unit), ds)
     else:
-        expected = in_window(convolve(component(ds, spend / unit), bare), ds)
+        expected = in_window(convolve(component(ds, spend / unit), kernel), ds)
     size = float(np.abs(expected).max())
     same(contribution.reset_coords(drop=True), expected, 1e-9, scale=size)
     if adstock_first:
@@ -122,34 +100,6 @@ def assert_response_is_rebuilt(ds: xr.Dataset, *, adstock_first: bool = True) ->
             product.transpose("date", "geo", "channel"),
             scale=size * 1e-3,
         )
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_preset_parts_add_up(name: str) -> None:
-    assert_valid(preset(name))
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_preset_response_is_rebuilt_from_its_parameters(name: str) -> None:
-    assert_response_is_rebuilt(preset(name))
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_preset_regenerates_from_its_own_attributes(name: str) -> None:
-    ds = preset(name)
-    xr.testing.assert_identical(quietly(lambda: m.regenerate(ds)), ds)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_preset_survives_netcdf(name: str, tmp_path: Path) -> None:
-    ds = preset(name)
-    m.to_netcdf(ds, tmp_path / "truth.nc")
-    back = m.load(tmp_path / "truth.nc")
-    xr.testing.assert_identical(back, ds)
-    assert {n: back[n].dtype.kind for n in back.variables} == {
-        n: ds[n].dtype.kind for n in ds.variables
-    }
-    assert [p.name for p in tmp_path.iterdir()] == ["truth.nc"], "a temporary file was left"
 
 
 LEGAL = (str, int, float, np.integer, np.floating)
@@ -169,19 +119,39 @@ def assert_legal_attrs(attrs: dict[Any, Any], owner: str) -> None:
             assert not isinstance(value, bool), f"{owner}.{key} is a bool"
 
 
-@pytest.mark.parametrize("ds", [pytest.param(n, id=n) for n in [*PRESETS, "busy"]])
-def test_every_variable_is_described_in_legal_attributes(ds: str) -> None:
-    dataset = generate(busy()) if ds == "busy" else preset(ds)
-    assert_legal_attrs(dict(dataset.attrs), "dataset")
-    for name, variable in dataset.variables.items():
+def assert_described(ds: xr.Dataset) -> None:
+    assert_legal_attrs(dict(ds.attrs), "dataset")
+    for name, variable in ds.variables.items():
         assert_legal_attrs(dict(variable.attrs), str(name))
-    for name, array in dataset.data_vars.items():
+    for name, array in ds.data_vars.items():
         assert array.attrs.get("long_name"), f"{name} has no long_name"
         assert isinstance(array.attrs.get("units"), str), f"{name} has no units"
         assert array.attrs["units"], f"{name} has empty units"
 
 
-@given(config=valid_configs())
+@pytest.mark.parametrize("name", m.list_available_presets())
+def test_a_preset_adds_up_is_rebuilt_described_and_regenerated(name: str) -> None:
+    ds = generate(m.get_preset_config(name))
+    assert_valid(ds)
+    assert_response_is_rebuilt(ds)
+    assert_described(ds)
+    xr.testing.assert_identical(quietly(lambda: m.regenerate(ds)), ds)
+
+
+def test_everything_at_once_adds_up_and_survives_netcdf(rich: xr.Dataset, tmp_path: Path) -> None:
+    assert_valid(rich)
+    assert_response_is_rebuilt(rich)
+    assert_described(rich)
+    for part in ("trend", "seasonality", "event", "control", "channel"):
+        assert (rich[f"{part}_contribution"] != 0).any(), f"{part} is idle"
+    m.to_netcdf(rich, tmp_path / "truth.nc")
+    back = m.load(tmp_path / "truth.nc")
+    xr.testing.assert_identical(back, rich)
+    assert all(back[n].dtype.kind == rich[n].dtype.kind for n in rich.variables)
+    assert [p.name for p in tmp_path.iterdir()] == ["truth.nc"], "a temporary file was left"
+
+
+@given(config=valid_configs(max_periods=20))
 def test_any_config_adds_up_and_is_rebuilt(config: Any) -> None:
     ds = generate(config)
     assert_valid(ds)
@@ -189,7 +159,7 @@ def test_any_config_adds_up_and_is_rebuilt(config: Any) -> None:
 
 
 @examples(0.5)
-@given(config=valid_configs(max_periods=20))
+@given(config=valid_configs(max_periods=12))
 def test_any_config_regenerates_and_survives_netcdf(
     tmp_path_factory: pytest.TempPathFactory, config: Any
 ) -> None:
@@ -198,25 +168,6 @@ def test_any_config_regenerates_and_survives_netcdf(
     path = tmp_path_factory.mktemp("any") / "truth.nc"
     m.to_netcdf(ds, path)
     xr.testing.assert_identical(m.load(path), ds)
-    xr.testing.assert_identical(quietly(lambda: m.regenerate(m.load(path))), ds)
-
-
-def test_everything_at_once_adds_up() -> None:
-    ds = generate(busy())
-    assert_valid(ds)
-    assert_response_is_rebuilt(ds)
-    for part in ("trend", "seasonality", "event", "control", "channel"):
-        assert (ds[f"{part}_contribution"] != 0).any(), f"{part} is idle, so the sum shows little"
-
-
-def test_carryover_is_the_convolution_of_spend_with_the_kernel() -> None:
-    ds = generate(busy() | {"burn_in_periods": 0})
-    assert "spend_history" not in ds
-    spend, weights = ds["spend"].values, ds["adstock_weights"].transpose("geo", "channel", "lag")
-    for g in range(3):
-        for c in range(3):
-            full = np.convolve(spend[:, g, c], weights.values[g, c])[: spend.shape[0]]
-            np.testing.assert_allclose(ds["carryover"].values[:, g, c], full, rtol=1e-9, atol=1e-6)
 
 
 def test_carryover_includes_the_spend_before_the_window() -> None:
@@ -243,17 +194,11 @@ def test_burn_in_leaves_the_calendar_of_the_window_alone() -> None:
 def test_every_saturation_has_the_curve_of_its_component(
     saturation: str, adstock_first: bool
 ) -> None:
+    tv = {"name": "TV", "pattern": {"kind": "uniform", "low": 0.0, "high": 3.0}}
+    tv |= {"saturation": {"kind": saturation} | CURVES[saturation]}
     ds = generate(
         config_with(
-            {
-                "name": "TV",
-                "pattern": "uniform",
-                "low": 0.0,
-                "high": 3.0,
-                "saturation": {"kind": saturation} | CURVES[saturation],
-                "adstock": {"kind": "geometric_adstock", "alpha": 0.4},
-            },
-            n_periods=80,
+            tv | {"adstock": {"kind": "geometric_adstock", "alpha": 0.4}},
             transforms={"adstock_first": adstock_first},
             regions={"n_regions": 2, "population": [1e6, 2e6], "transform_variation": 0.1},
         )
@@ -262,26 +207,12 @@ def test_every_saturation_has_the_curve_of_its_component(
     assert_response_is_rebuilt(ds, adstock_first=adstock_first)
 
 
-def test_saturating_first_differs_from_saturating_last() -> None:
-    channel = {"name": "TV", "pattern": "pulsed", "pulse_on_periods": 2, "pulse_off_periods": 5}
-    channel |= {"saturation": {"kind": "hill_function", "slope": 1.0, "kappa": 400.0}}
-    last, first = (
-        generate(config_with(channel, transforms={"adstock_first": order}))
-        for order in (True, False)
-    )
-    assert np.array_equal(last["spend"], first["spend"])
-    assert not np.allclose(last["channel_contribution"], first["channel_contribution"])
-
-
 @pytest.mark.parametrize("saturation", CURVES)
 def test_placebo_contributes_nothing_for_every_saturation(saturation: str) -> None:
+    curve = {"kind": saturation} | CURVES[saturation]
     ds = generate(
         config_with(
-            steady(
-                "Placebo",
-                base_effectiveness=0.0,
-                saturation={"kind": saturation} | CURVES[saturation],
-            ),
+            steady("Placebo", base_effectiveness=0.0, saturation=curve),
             regions={"n_regions": 2, "channel_param_variation": 0.3, "transform_variation": 0.3},
         )
     )
@@ -295,42 +226,31 @@ def test_placebo_contributes_nothing_for_every_saturation(saturation: str) -> No
         assert np.isfinite(ds[name].values).all(), f"{name} is not finite"
     if saturation == "tanh_saturation":
         assert (ds["saturation_b"] == 0).all()
+        assert ds["saturation_c_mean"].item() == pytest.approx(np.log(CURVES[saturation]["c"]))
     assert_valid(ds)
-
-
-def test_placebo_of_tanh_keeps_c_as_configured() -> None:
-    tanh = {"kind": "tanh_saturation", "b": 2.0, "c": 1500.0}
-    ds = generate(config_with(steady("Placebo", base_effectiveness=0.0, saturation=tanh)))
-    assert ds["saturation_b"].item() == 0.0
-    assert ds["saturation_c"].item() == 1500.0
 
 
 @pytest.mark.parametrize("saturation", CURVES)
 @pytest.mark.parametrize("adstock_first", [True, False])
 def test_roas_target_is_met_exactly_over_all_geos(saturation: str, adstock_first: bool) -> None:
     targets = {"TV": 2.5, "Web": 0.4}
+    curve = {"kind": saturation} | CURVES[saturation]
     channels = [
-        {
-            "name": name,
-            "pattern": pattern,
-            "base_spend": 1500.0,
-            "roas": targets[name],
-            "saturation": {"kind": saturation} | CURVES[saturation],
-        }
+        steady(name, pattern=pattern, base_spend=1500.0, roas=targets[name], saturation=curve)
         for name, pattern in (("TV", "always_on"), ("Web", "on_off"))
     ]
     config = config_with(
+        *channels,
         burn_in_periods=8,
         revenue_per_kpi=4.0,
         transforms={"adstock_first": adstock_first},
         regions={
             "n_regions": 3,
             "population": [1e6, 2e6, 4e5],
-            "sales_volatility": 0.1,
             "channel_param_variation": 0.3,
             "transform_variation": 0.2,
         },
-    ) | {"channels": channels}
+    )
     ds = generate(config)
     revenue = (ds["channel_contribution"] * ds["revenue_per_kpi"]).sum(("date", "geo"))
     reached = revenue / ds["spend"].sum(("date", "geo"))
@@ -341,10 +261,8 @@ def test_roas_target_is_met_exactly_over_all_geos(saturation: str, adstock_first
 
 
 def test_roas_without_any_spend_is_refused() -> None:
-    idle = {"name": "TV", "pattern": "linear_trend", "base_spend": 0.0, "roas": 2.0}
-    config = config_with() | {"channels": [idle]}
     with pytest.raises(ConfigError, match=r"roas") as error:
-        generate(config)
+        generate(config_with(steady(base_spend=0.0, roas=2.0)))
     assert "\n" not in str(error.value)
 
 
@@ -393,36 +311,19 @@ def test_what_if_does_not_move_the_curve() -> None:
     assert_response_is_rebuilt(other)
 
 
-def test_respond_is_what_generation_used() -> None:
-    ds = generate(busy())
-    np.testing.assert_allclose(
-        m.respond(ds["spend"], ds).transpose("date", "geo", "channel"),
-        ds["channel_contribution"],
-        rtol=1e-12,
-        atol=1e-9,
-    )
-
-
-def test_respond_is_pure_and_linear_in_the_effect() -> None:
-    ds = generate(busy() | {"burn_in_periods": 0})
-    before = ds.copy(deep=True)
-    once = m.respond(ds["spend"], ds)
-    again = m.respond(ds["spend"], ds)
-    xr.testing.assert_identical(once, again)
-    xr.testing.assert_identical(ds, before)
-    none = m.respond(0 * ds["spend"], ds)
-    assert (none == 0).all()
+def test_respond_is_what_generation_used_and_is_pure(rich: xr.Dataset) -> None:
+    before = rich.copy(deep=True)
+    for _ in range(2):
+        response = m.respond(rich["spend"], rich).transpose("date", "geo", "channel")
+        np.testing.assert_allclose(response, rich["channel_contribution"], rtol=1e-12, atol=1e-9)
+    xr.testing.assert_identical(rich, before)
+    assert (m.respond(0 * rich["spend"], rich.drop_vars("spend_history")) == 0).all()
 
 
 def test_given_parameters_are_used_as_given() -> None:
-    config = config_with(
-        steady(
-            "TV",
-            adstock={"kind": "geometric_adstock", "alpha": 0.5},
-            saturation={"kind": "hill_function", "slope": 1.0, "kappa": 1500.0},
-        ),
-        regions={"n_regions": 2},
-    )
+    curve = {"kind": "hill_function", "slope": 1.0, "kappa": 1500.0}
+    tv = steady(adstock={"kind": "geometric_adstock", "alpha": 0.5}, saturation=curve)
+    config = config_with(tv, regions={"n_regions": 2})
     base = generate(config)
     params = base[["saturation_kappa", "adstock_alpha"]].copy(deep=True)
     params["saturation_kappa"].values[:] = [[700.0], [900.0]]
@@ -461,15 +362,6 @@ def test_a_plan_of_other_dates_and_geos_brings_its_own_labels() -> None:
     assert_valid(short)
 
 
-def test_ten_times_the_base_spend_gives_more_sales() -> None:
-    curve = {"kind": "hill_function", "slope": 1.0, "kappa": 3000.0}
-    one, ten = (
-        generate(config_with(steady(saturation=curve, base_spend=spend)))
-        for spend in (1000.0, 10_000.0)
-    )
-    assert (ten["channel_contribution"] > 2 * one["channel_contribution"]).all()
-
-
 def test_numpy_integers_are_integers() -> None:
     config = config_with(
         steady(), n_periods=np.int64(20), seed=np.uint32(5), regions={"n_regions": np.int32(2)}
@@ -482,12 +374,9 @@ def test_numpy_integers_are_integers() -> None:
 
 def test_the_same_names_with_other_values_give_other_data() -> None:
     # The same names throughout; only a value deep inside differs.
-    alphas = (0.1, 0.7, 0.1)
-    results = [
+    first, other, again = (
         generate(config_with(steady(adstock={"kind": "geometric_adstock", "alpha": alpha})))
-        for alpha in alphas
-    ]
-    assert results[0].identical(results[2])
-    assert not np.allclose(results[0]["carryover"], results[1]["carryover"])
-    lengths = [generate(m.customize_preset("basic", n_periods=n)).sizes["date"] for n in (30, 40)]
-    assert lengths == [30, 40]
+        for alpha in (0.1, 0.7, 0.1)
+    )
+    assert first.identical(again)
+    assert not np.allclose(first["carryover"], other["carryover"])

@@ -3,7 +3,6 @@
 import ast
 import importlib
 import io
-import json
 import re
 import tempfile
 from collections.abc import Iterator
@@ -73,27 +72,23 @@ def test_there_are_eight() -> None:
 
 
 @every_notebook
-def test_it_is_stripped(path: Path) -> None:
+def test_it_is_stripped_named_in_order_and_installs_nothing(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert notebook.metadata == METADATA
-    for cell in notebook.cells:
+    stem = path.stem.replace("_", "-")
+    magics = []
+    for place, cell in enumerate(notebook.cells, 1):
         assert cell.metadata == {}
+        assert cell.id == f"{stem}-{place:02d}"
         if cell.cell_type == "code":
             assert cell.outputs == [] and cell.execution_count is None
+            magics += [line for line in cell.source.splitlines() if re.match(r"\s*[%!]", line)]
+    assert magics == ["%matplotlib inline"]
     # As nbformat writes it, so that a change is one in the content.
     assert text == nbformat.writes(notebook) + "\n"
-
-
-@every_notebook
-def test_its_cells_are_named_in_order(path: Path) -> None:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    stem = path.stem.replace("_", "-")
-    assert [cell["id"] for cell in cells] == [
-        f"{stem}-{place:02d}" for place in range(1, len(cells) + 1)
-    ]
 
 
 @every_notebook
@@ -105,19 +100,6 @@ def test_its_text_teaches(path: Path) -> None:
     assert [name for name in named if not (path.parent / name).is_file()] == []
     if path.name[:2] in FITTING:
         assert "`MMM_XGEN_QUICK=1`" in prose[0]
-
-
-@every_notebook
-def test_it_installs_nothing(path: Path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
-    magics = [
-        line
-        for cell in cells
-        if cell.cell_type == "code"
-        for line in cell.source.splitlines()
-        if re.match(r"\s*[%!]", line)
-    ]
-    assert magics == ["%matplotlib inline"]
 
 
 def not_public(source: str) -> Iterator[str]:

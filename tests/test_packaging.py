@@ -35,17 +35,21 @@ def run(*command: object, cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_package_has_the_version_of_its_distribution():
+def test_version_licence_and_type_marker_are_those_declared():
     assert mmm_xgen.__version__ == PROJECT["version"]
+    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert PROJECT["license"] == "Apache-2.0"
+    text = (ROOT / "LICENSE").read_text()
+    for words in ("Apache License", "Version 2.0, January 2004", "END OF TERMS AND CONDITIONS"):
+        assert words in text
+    assert (PACKAGE / "py.typed").is_file()
+    assert presets()
 
 
-def test_every_extra_is_on_the_page_on_installation():
+def test_every_extra_is_on_the_page_on_installation_and_installs_what_messages_say():
     page = (ROOT / "docs" / "installation.md").read_text()
     listed = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
     assert listed == set(PROJECT["optional-dependencies"])
-
-
-def test_extras_install_what_messages_say_they_do():
     for extra, packages in EXTRAS.items():
         listed = set(re.findall(r"\w+", " ".join(PROJECT["optional-dependencies"][extra])))
         # JAX comes with NumPyro and with BlackJAX.
@@ -106,26 +110,6 @@ def test_what_lacks_a_package_names_the_extra(monkeypatch, tmp_path, package, ex
     with pytest.raises(mmm_xgen.MissingDependencyError) as caught:
         call(tmp_path)
     assert str(caught.value).endswith(f" {package}; pip install 'mmm-xgen[{extra}]'")
-
-
-def test_the_changelog_has_an_entry_for_this_version():
-    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
-
-
-def test_the_licence_is_the_one_declared():
-    assert PROJECT["license"] == "Apache-2.0"
-    text = (ROOT / "LICENSE").read_text()
-    assert "Apache License" in text
-    assert "Version 2.0, January 2004" in text
-    assert "END OF TERMS AND CONDITIONS" in text
-
-
-def test_the_package_says_that_it_is_typed():
-    assert (PACKAGE / "py.typed").is_file()
-
-
-def test_there_are_presets():
-    assert presets()
 
 
 def test_no_file_of_the_package_is_ignored_by_git():

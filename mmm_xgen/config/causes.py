@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from mmm_xgen.config.base import FrozenConfig, Integer, Number, Switch, fail
+from mmm_xgen.config.base import BRANCHES, FrozenConfig, Integer, Number, Switch, fail
 from mmm_xgen.config.names import checked_name, coordinate_label
 from mmm_xgen.errors import nearest
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
 ShareOfVariance = Annotated[Number, Field(ge=0, le=1)]
+ShareOfQuarters = Annotated[Number, Field(ge=0, le=1)]
 
 
 class IndicatorConfig(FrozenConfig):
@@ -135,7 +136,8 @@ class FunnelConfig(FrozenConfig):
     source, target : str
         Names of two channels.
     strength : float, share of the target's media
-        Relative rise of the target's media where the response curve of the source is 1.
+        Relative rise of the target's media where the response curve of the source, its amplitude
+        set to 1, is 1. A fall ends at no media.
     lag : int, periods, default 0
         Periods between the response of the source and the rise.
     paid : bool, default False
@@ -334,6 +336,47 @@ class CompetitorConfig(FrozenConfig):
     dampening: Annotated[Number, Field(ge=0)] = 0.0
 
 
+class SpendCorrelationConfig(FrozenConfig):
+    """Two channels whose planned spend is correlated.
+
+    Their campaigns come together as often as it takes, whatever their patterns do. A local channel
+    that is correlated with a national one (`shared`) follows it in all geos.
+
+    Parameters
+    ----------
+    channels : list of str
+        Names of two channels.
+    correlation : float, correlation
+        Expected correlation of their spend over the dates of a geo. 0 leaves their campaigns
+        independent.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a value has the wrong type or range, or there are not two channels.
+
+    Examples
+    --------
+    >>> SpendCorrelationConfig(channels=["TV", "Search"], correlation=0.6).correlation
+    0.6
+    """
+
+    channels: Annotated[tuple[Text, ...], Field(min_length=2, max_length=2)]
+    correlation: Annotated[Number, Field(gt=-1, lt=1)]
+
+
+def _one_or_pairs(value: object) -> str:
+    return BRANCHES[1] if isinstance(value, list | tuple) else BRANCHES[0]
+
+
+# One number for all pairs of channels, or a list of named pairs.
+SpendCorrelation = Annotated[
+    Annotated[Number, Field(ge=0, lt=1), Tag(BRANCHES[0])]
+    | Annotated[tuple[SpendCorrelationConfig, ...], Tag(BRANCHES[1])],
+    Discriminator(_one_or_pairs),
+]
+
+
 def channel_position(name: str, channels: Sequence[str], *path: str | int) -> int:
     """Return the position of a channel written as ``"TV"``, ``"x-TV"`` or ``"x1-TV"``.
 
@@ -349,8 +392,9 @@ def channel_position(name: str, channels: Sequence[str], *path: str | int) -> in
 
 
 def check_funnels(funnels: Sequence[FunnelConfig], channels: Sequence[str]) -> None:
-    """Raise if a funnel names an unknown channel, or funnels form a circle."""
+    """Raise if a funnel names an unknown channel, is there twice, or funnels form a circle."""
     targets: dict[int, list[int]] = {}
+    seen: dict[tuple[int, int], int] = {}
     for position, funnel in enumerate(funnels):
         source, target = (
             channel_position(getattr(funnel, end), channels, "funnels", position, end)
@@ -364,6 +408,14 @@ def check_funnels(funnels: Sequence[FunnelConfig], channels: Sequence[str]) -> N
                 position,
             )
         targets.setdefault(source, []).append(target)
+        if (source, target) in seen:
+            raise fail(
+                f"found the channels of funnels.{seen[source, target]} again, allowed: each pair "
+                "once",
+                "funnels",
+                position,
+            )
+        seen[source, target] = position
 
 
 def _reaches(targets: dict[int, list[int]], start: int, goal: int) -> bool:
@@ -388,26 +440,30 @@ def check_mediators(mediators: Sequence[MediatorConfig], channels: Sequence[str]
             channel_position(parent, channels, "mediators", position, "parents", parent)
 
 
-def check_interactions(interactions: Sequence[InteractionConfig], channels: Sequence[str]) -> None:
-    """Raise if an interaction names an unknown channel, one twice, or a pair is there twice."""
+def check_pairs(
+    pairs: Sequence[InteractionConfig | SpendCorrelationConfig],
+    channels: Sequence[str],
+    key: str,
+) -> None:
+    """Raise if a pair names an unknown channel, one twice, or a pair is in the list `key` twice."""
     seen: dict[frozenset[int], int] = {}
-    for position, interaction in enumerate(interactions):
-        pair = frozenset(
-            channel_position(name, channels, "interactions", position, "channels", at)
-            for at, name in enumerate(interaction.channels)
+    for position, pair in enumerate(pairs):
+        both = frozenset(
+            channel_position(name, channels, key, position, "channels", at)
+            for at, name in enumerate(pair.channels)
         )
-        if len(pair) < 2:
+        if len(both) < 2:
             raise fail(
-                f"found {interaction.channels[0]!r} twice, allowed: two channels",
-                "interactions",
+                f"found {pair.channels[0]!r} twice, allowed: two channels",
+                key,
                 position,
                 "channels",
             )
-        if pair in seen:
+        if both in seen:
             raise fail(
-                f"found the pair of interactions.{seen[pair]} again, allowed: each pair once",
-                "interactions",
+                f"found the pair of {key}.{seen[both]} again, allowed: each pair once",
+                key,
                 position,
                 "channels",
             )
-        seen[pair] = position
+        seen[both] = position

@@ -16,10 +16,13 @@ from mmm_xgen.config.causes import (
     IndicatorConfig,
     InteractionConfig,
     MediatorConfig,
+    ShareOfQuarters,
+    SpendCorrelation,
+    SpendCorrelationConfig,
     channel_position,
     check_funnels,
-    check_interactions,
     check_mediators,
+    check_pairs,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
@@ -109,6 +112,13 @@ class MMMDataConfig(TextConfig):
         Channels that raise the delivered media of others.
     interactions : list of InteractionConfig, optional
         Pairs of channels that sell more or less together.
+    spend_correlation : float or list of SpendCorrelationConfig, correlation, default 0.0
+        Expected correlation of planned spend over the dates of a geo: one number for all pairs of
+        channels, or a list of pairs, each with its own number. A pair is met exactly in
+        expectation, one number to within 0.05 for all pairs. 0 leaves campaigns independent.
+    synchronised_flights : float, share of quarters, default 0.0
+        Share of the quarters in which all channels of one random pattern (`on_off`, `always_on` or
+        `uniform`) follow the same draws. Channels with equal keys then run and pause together.
     mediators : list of MediatorConfig, optional
         States between media and sales, such as awareness.
     competitor : CompetitorConfig, optional
@@ -146,6 +156,8 @@ class MMMDataConfig(TextConfig):
     demand: DemandConfig | None = None
     funnels: tuple[FunnelConfig, ...] = ()
     interactions: tuple[InteractionConfig, ...] = ()
+    spend_correlation: SpendCorrelation = 0.0
+    synchronised_flights: ShareOfQuarters = 0.0
     mediators: tuple[MediatorConfig, ...] = ()
     competitor: CompetitorConfig | None = None
     spend_plan: SpendPlanConfig | None = None
@@ -157,7 +169,7 @@ class MMMDataConfig(TextConfig):
         if not isinstance(data, Mapping):
             return data
         blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
-        blocks |= {"funnels", "interactions", "mediators"}
+        blocks |= {"funnels", "interactions", "mediators", "spend_correlation"}
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")
@@ -174,13 +186,21 @@ class MMMDataConfig(TextConfig):
                     first = names.index(name)
                     raise fail(
                         f"found {name!r}, the name of {key}.{first} already; give another one",
-                        key,
-                        position,
+                        *self._place_of(key, position),
                         "name",
                     )
         if not self.channels and self.spend_plan is None:
             raise fail("found no channel, allowed: at least one", "channels")
         return self
+
+    def _place_of(self, key: str, position: int) -> tuple[str | int, ...]:
+        """Return the path of an entry; controls of demand and mediators have their own."""
+        rest = position - len(self.control_variables)
+        if key != "control_variables" or rest < 0:
+            return (key, position)
+        if rest < len(self.indicators):
+            return ("demand", "indicators", rest)
+        return ("mediators", self.mediators.index(self.observed[rest - len(self.indicators)]))
 
     @model_validator(mode="after")
     def _one_transform_a_channel(self) -> MMMDataConfig:
@@ -242,7 +262,8 @@ class MMMDataConfig(TextConfig):
     def _causes_fit(self) -> MMMDataConfig:
         if self.spend_plan is None:
             check_funnels(self.funnels, self.channel_names)
-            check_interactions(self.interactions, self.channel_names)
+            check_pairs(self.interactions, self.channel_names, "interactions")
+            check_pairs(self.correlated_pairs, self.channel_names, "spend_correlation")
             check_mediators(self.mediators, self.channel_names)
             self._check_controls()
         for position, channel in enumerate(self.channels):
@@ -255,6 +276,7 @@ class MMMDataConfig(TextConfig):
                     "budget_rule",
                 )
         self._check_drivers()
+        self._check_gain()
         return self
 
     def _check_controls(self) -> None:
@@ -264,19 +286,51 @@ class MMMDataConfig(TextConfig):
                     path = ("control_variables", position, key, name)
                     channel_position(name, self.channel_names, *path)
 
+    def _check_gain(self) -> None:
+        """Raise if spend and sales feed each other without limit.
+
+        A linear channel that spends a share of sales makes sales of the share times its ROAS. With
+        a curve that saturates, the gain falls as spend rises.
+        """
+        gain = 0.0
+        for position, (channel, curve) in enumerate(
+            zip(self.channels, self.saturations, strict=True)
+        ):
+            rule = channel.budget_rule
+            share = rule.parameters.get("share") if rule and rule.answers_to_sales else None
+            if curve.kind != "no_saturation" or share is None or channel.roas is None:
+                continue
+            gain += share * channel.roas
+            if gain >= 1:
+                raise fail(
+                    f"found shares of sales whose returns sum to {gain:.4g} per unit of sales, "
+                    "allowed: below 1 for linear channels, since spend and sales feed each other; "
+                    "choose a smaller share, a smaller roas, or a curve that saturates",
+                    "channels",
+                    position,
+                    "budget_rule",
+                    "share",
+                )
+
     def _check_drivers(self) -> None:
         own = [
             coordinate_label(control.name, "c", i)
             for i, control in enumerate(self.control_variables)
         ]
-        for position, driver in enumerate(self.demand.drivers if self.demand else ()):
-            if coordinate_label(driver.control, "c", 0) not in own:
+        drivers = [
+            coordinate_label(driver.control, "c", 0)
+            for driver in (self.demand.drivers if self.demand else ())
+        ]
+        for position, name in enumerate(drivers):
+            where = ("demand", "drivers", position, "control")
+            if name not in own:
+                raise fail(f"no control named {name!r}; {nearest(name, own)}", *where)
+            if name in drivers[:position]:
+                first = drivers.index(name)
                 raise fail(
-                    f"no control named {driver.control!r}; {nearest(driver.control, own)}",
-                    "demand",
-                    "drivers",
-                    position,
-                    "control",
+                    f"found {name!r}, the control of demand.drivers.{first} already; "
+                    "give one share for both",
+                    *where,
                 )
 
     @property
@@ -314,6 +368,12 @@ class MMMDataConfig(TextConfig):
     def indicators(self) -> tuple[IndicatorConfig, ...]:
         """Controls that follow latent demand; they come after the other controls."""
         return self.demand.indicators if self.demand else ()
+
+    @property
+    def correlated_pairs(self) -> tuple[SpendCorrelationConfig, ...]:
+        """Pairs of channels with a correlation of their own."""
+        found = self.spend_correlation
+        return found if isinstance(found, tuple) else ()
 
     @property
     def observed(self) -> tuple[MediatorConfig, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from mmm_xgen.errors import ConfigError
 
 
+@functools.lru_cache(maxsize=4096)
 def coordinate_label(name: str | None, prefix: str, position: int) -> str:
     """Return the coordinate label of a channel or control.
 
@@ -28,8 +30,7 @@ def coordinate_label(name: str | None, prefix: str, position: int) -> str:
     """
     if name is None:
         return f"{prefix}{position + 1}"
-    # Skip the regular expression for most names: this function is called very often.
-    return re.sub(rf"^{prefix}\d*-", "", name) if "-" in name else name
+    return re.sub(rf"^{prefix}\d*-", "", name)
 
 
 def checked_name(prefix: str) -> Callable[[str], str]:

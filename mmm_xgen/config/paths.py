@@ -20,6 +20,7 @@ from mmm_xgen.config.causes import (
     InteractionConfig,
     MediatorConfig,
     PullForwardConfig,
+    SpendCorrelationConfig,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
@@ -59,12 +60,13 @@ STRUCTURE = {
     "fourier_modes": ("regions.fourier_modes", "it decides the seasons"),
     "modes": ("regions.seasonalities.*.modes", "it decides the seasons"),
     "period_days": ("regions.seasonalities.*.period_days", "it decides the seasons"),
+    "lag": ("funnels.*.lag", "it decides the order of causes"),
     "seed": ("seed", "seeds have an argument of their own, seeds="),
 }
 # Numbers that can differ between the datasets of one broadcast, besides parameters of kinds.
 # Datasets that differ in other numbers are generated in separate groups.
 BROADCAST: dict[type[FrozenConfig], set[str]] = {
-    MMMDataConfig: {"revenue_per_kpi"},
+    MMMDataConfig: {"revenue_per_kpi", "spend_correlation", "synchronised_flights"},
     ChannelConfig: {"base_spend", "spend_volatility", "base_effectiveness", "roas"},
     ControlConfig: {
         "base_value",
@@ -96,6 +98,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     CompetitorConfig: {"share", "persistence", "volatility", "shared", "answer", "dampening"},
     FunnelConfig: {"strength"},
     InteractionConfig: {"strength"},
+    SpendCorrelationConfig: {"correlation"},
     PullForwardConfig: {"share"},
     MediatorConfig: {"persistence", "effect", "coverage"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},

@@ -15,16 +15,22 @@ from mmm_xgen.formatting.plain import plain
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.domain import POSITIVE
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.schema import check_variables
+from mmm_xgen.schema import check_variables, parts_of
 
 Nested: TypeAlias = dict[str, Any]
 
-ITEMS = {"channel_contribution": "channels", "control_contribution": "controls"}
+ITEMS = {
+    "channel_contribution": "channels",
+    "control_contribution": "controls",
+    "interaction_contribution": "interactions",
+    "mediator_contribution": "mediators",
+}
 BASELINE = {
     "intercept_contribution": "intercept",
     "trend_contribution": "trend",
     "seasonality_contribution": "seasonality",
     "event_contribution": "events",
+    "demand_contribution": "demand",
 }
 LABELLED = ("geo", "channel", "control")
 POPULATION = ("_mean", "_sd")
@@ -50,8 +56,9 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     ``baseline``      ``intercept``, ``trend``, ``gamma_fourier`` (yearly), ``gamma_seasonal``
                       (other seasons, with ``period_days``), ``events``, ``noise`` (kind,
                       ``y_sigma``, parameters), ``population``, ``geo_scale``
-    ``contributions`` sums over all dates in KPI units: ``channels``, ``controls``, ``baseline``
-                      (by part), ``mu``, ``noise``, ``y``
+    ``contributions`` sums over all dates in KPI units: ``channels``, ``controls``,
+                      ``interactions`` if there are any, ``baseline`` (by part), ``mu``,
+                      ``noise``, ``y``
     ``roas``          ``by_channel`` and ``by_channel_and_geo``
     ``attribution``   ``share_of_sales`` and ``share_of_media``, by channel
     ``series``        with ``series=True``: ``dates``, spend and everything in
@@ -258,17 +265,21 @@ def _contributions(ds: xr.Dataset, *last: str) -> Nested:
     from mmm_xgen.truth.returns.estimands import OUTCOMES
 
     parts = {
-        key: _nested(ds[name], key.removesuffix("s"), "geo", *last) for name, key in ITEMS.items()
+        key: _nested(ds[name], key.removesuffix("s"), "geo", *last)
+        for name, key in ITEMS.items()
+        if name in ds
     }
-    baseline = {key: _nested(ds[name], "geo", *last) for name, key in BASELINE.items()}
+    baseline = {
+        key: _nested(ds[name], "geo", *last) for name, key in BASELINE.items() if name in ds
+    }
     outcomes = {name: _nested(ds[name], "geo", *last) for name in OUTCOMES}
     return {**parts, "baseline": baseline, **outcomes}
 
 
 def _series(ds: xr.Dataset) -> Nested:
-    from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS
+    from mmm_xgen.truth.returns.estimands import OUTCOMES
 
-    over_time = ds[[*PARTS, *OUTCOMES]]
+    over_time = ds[[*parts_of(ds), *OUTCOMES]]
     intercept = ds["intercept_contribution"].broadcast_like(ds["mu"])
     return {
         "dates": np.datetime_as_string(ds["date"].to_numpy(), unit="D").tolist(),

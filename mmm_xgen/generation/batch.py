@@ -67,8 +67,8 @@ class Batch:
         return np.array([read(each) for each in regions], dtype=float)
 
     def streams(self, *path: str) -> Iterator[np.random.Generator]:
-        """Random stream of a named place, dataset by dataset: draw before you go on to the next."""
-        return streams(self.seeds, *path)
+        """Random stream of a named place, dataset by dataset."""
+        return streams(self.seeds, [path])
 
     def draws(
         self,
@@ -92,13 +92,14 @@ class Batch:
             Draw uniform numbers between 0 and 1 instead.
         """
         drawn = np.empty((len(self), len(places), *shape))
-        for position, path in enumerate(places):
-            for rng, rows in zip(self.streams(*path), drawn[:, position], strict=True):
-                draw = rng.random if uniform else rng.standard_normal
-                if shared is not None and shared[position]:
-                    rows[:] = draw(shape[1:])
-                else:
-                    draw(out=rows)
+        rngs, rows = streams(self.seeds, places), drawn.reshape(len(self) * len(places), *shape)
+        is_shared = list(shared or [False] * len(places)) * len(self)
+        for rng, row, same in zip(rngs, rows, is_shared, strict=True):
+            draw = rng.random if uniform else rng.standard_normal
+            if same:
+                row[:] = draw(shape[1:])
+            else:
+                draw(out=row)
         return drawn
 
     def warn(self, kind: str, where: NDArray[np.bool_], say: Callable[[int], str] | str) -> None:

@@ -50,19 +50,22 @@ def apply_budget_rules(
     """
     rules = rules_of(batch.shared)
     spend = np.array(np.broadcast_to(plan, (max(len(plan), len(batch)), *plan.shape[1:])))
-    for kind, index in members([rule and rule.registered for rule in rules]):
-        if kind is None or kind.answers_to == "sales":
+    keys = [rule and (rule.registered, tuple(rule.settings.items())) for rule in rules]
+    for key, index in members(keys):
+        if key is None or key[0].answers_to == "sales":
             continue
+        kind, settings = key
         positions = list(range(len(rules)))[index] if isinstance(index, slice) else index
         shape = (len(spend), len(positions), *spend.shape[2:])
         rows = (shape[0] * shape[1], *shape[2:])
-        parameters = numbers_of_kind(batch, attrgetter("budget_rule"), positions)
+        numbers = numbers_of_kind(batch, attrgetter("budget_rule"), positions)
         if kind.answers_to == "performance":
             seen = np.broadcast_to(performance[:, positions], shape[:-1]).reshape(*rows[:-1], 1)
-            factor = kind.function(spend[:, positions].reshape(rows), seen, **parameters)
+            given = [spend[:, positions].reshape(rows), seen]
         else:
             seen = np.broadcast_to(_stated(demand)[:, None], shape).reshape(rows)
-            factor = kind.function(seen, *_draws(batch, kind, positions, shape), **parameters)
+            given = [seen, *_draws(batch, kind, positions, shape)]
+        factor = np.asarray(kind.function(*given, **numbers, **dict(settings)))
         spend[:, index] *= np.broadcast_to(factor, rows).reshape(shape)
     return spend
 
@@ -77,10 +80,11 @@ def _draws(
     batch: Batch, kind: BudgetRuleKind, positions: list[int], shape: tuple[int, ...]
 ) -> list[FloatArray]:
     """Return the draws of a rule that answers to demand: its own, and those of all channels."""
-    names = batch.shared.channel_names
-    places = [("budget-rule", names[position]) for position in positions]
-    draws = [batch.draws(places, shape[2:]).reshape(-1, *shape[2:])]
-    if "common" in kind.arguments:
+    names, draws = batch.shared.channel_names, []
+    if "normal" in kind.takes:
+        places = [("budget-rule", names[position]) for position in positions]
+        draws.append(batch.draws(places, shape[2:]).reshape(-1, *shape[2:]))
+    if "common" in kind.takes:
         common = batch.draws([("policy-shock",)], (1, shape[-1]))
         draws.append(np.repeat(common, len(positions), axis=1).reshape(-1, 1, shape[-1]))
     return draws

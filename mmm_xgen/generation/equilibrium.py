@@ -11,17 +11,18 @@ from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import feedback_rules
 from mmm_xgen.generation.competitor import Competitor
-from mmm_xgen.generation.feedback import Market, answered_spend, check_explosion
+from mmm_xgen.generation.feedback import Market, answered_spend, check_explosion, of_answering
 from mmm_xgen.generation.media import scaled_media
 from mmm_xgen.generation.noise import held_noise, noise_sd
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.roas_target import factor_for_roas
 from mmm_xgen.generation.spend_and_controls import Inputs
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.response import contribute
 from mmm_xgen.world import Stages, World, media_sales, respond_to
 
 # Rounds until spend and effects agree, and how well they then do.
-MOST_ROUNDS, AGREEMENT = 60, 1e-13
+MOST_ROUNDS, AGREEMENT = 60, 1e-12
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ def settle(
     if not rules or inputs.plan is None:
         return Equilibrium(made, history, factor, world, its_spend)
 
-    answering = [channel for rule in rules for channel in rule.channels]
-    planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
-    planned_baseline = baseline
+    answering = sorted(channel for rule in rules for channel in rule.channels)
+    planned, planned_baseline = made, baseline
+    if inputs.plan is not inputs.spend:
+        planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
     if competitor is not None:
         under, its_plan = competitor.under(start, planned.spend, history)
         planned = respond_to(planned.spend, under, history)
@@ -142,10 +144,10 @@ def settle(
             revenue=np.broadcast_to(revenue, sales_plan.shape),
             competitor=competitor,
         )
-        spend = answered_spend(market, inputs.spend, inputs.is_tested)
+        spend = _spend(market, inputs, answering, made)
         check_explosion(spend, plan, batch.shared.channel_names)
-        made, under, its_spend = _beside(competitor, start, spend, history)
-        return Equilibrium(made, history, factor, under, its_spend, sales_plan, noise)
+        new, under, its_spend = _beside(competitor, start, spend, history)
+        return Equilibrium(new, history, factor, under, its_spend, sales_plan, noise)
 
     def gap(found: Equilibrium) -> FloatArray:
         return factor_for_roas(batch, found.world, found.made, history, fixed) - found.factor
@@ -164,6 +166,23 @@ def _beside(
     if competitor is not None:
         world, its_spend = competitor.under(start, spend, history)
     return respond_to(spend, world, history), world, its_spend
+
+
+def _spend(market: Market, inputs: Inputs, answering: list[int], made: Stages) -> FloatArray:
+    """Return the spend of all channels; where no channel acts on another, only some are live."""
+    world = market.world
+    is_alone = not world.is_connected and world.funnels is None
+    if not is_alone or market.competitor is not None:
+        return answered_spend(market, inputs.spend, inputs.is_tested)
+    contributions = contribute(made.response, world.media)
+    others = contributions.sum(axis=1) - contributions[:, answering].sum(axis=1)
+    at = (slice(None), answering)
+    is_tested = None if inputs.is_tested is None else inputs.is_tested[at]
+    live = of_answering(market, answering, others)
+    found = answered_spend(live, inputs.spend[at], is_tested)
+    spend = np.array(np.broadcast_to(inputs.spend, (len(found), *inputs.spend.shape[1:])))
+    spend[at] = found
+    return spend
 
 
 def _agreed(

@@ -7,7 +7,7 @@ to the spend that the loop found.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.competitor import Competitor
 from mmm_xgen.kernels.budget_rules import BudgetRuleKind
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import saturate
+from mmm_xgen.response import curves_of
 from mmm_xgen.world import World
 
 # Smallest sales that a rule sees, as a share of the sales plan: a ratio to it stays finite.
@@ -94,6 +94,32 @@ class Market:
     competitor: Competitor | None = None
 
 
+def of_answering(market: Market, channels: list[int], sales: FloatArray) -> Market:
+    """Return the market of the channels that answer, if no channel acts on another.
+
+    Parameters
+    ----------
+    market : Market
+        Market of all channels.
+    channels : list of int
+        Positions of the channels whose rules answer to sales.
+    sales : array, dims (..., geo, date)
+        Expected sales that the other channels make.
+    """
+    rules = [
+        replace(rule, channels=[channels.index(each) for each in rule.channels])
+        for rule in market.rules
+    ]
+    return replace(
+        market,
+        world=market.world.of_channels(channels),
+        rules=rules,
+        plan=market.plan[..., channels, :, :],
+        history=market.history[..., channels, :, :],
+        baseline=market.baseline + sales,
+    )
+
+
 def answered_spend(
     market: Market, fixed: FloatArray | None = None, is_fixed: NDArray[np.bool_] | None = None
 ) -> FloatArray:
@@ -125,28 +151,24 @@ def answered_spend(
     dtype = np.result_type(fixed, market.plan, market.baseline, *media.parameters.values())
     # Dates first: the loop reads and writes whole blocks of memory.
     n_dates = n_past + market.plan.shape[-1]
-    known = np.zeros((n_dates, *shape), dtype=dtype)
-    known[:n_past] = _by_date(market.history)
-    known[n_past:] = _by_date(fixed)
-    is_known = np.zeros(known.shape, dtype=bool)
-    is_known[:n_past] = True
-    if is_fixed is not None:
-        is_known[n_past:] = _by_date(is_fixed)
-
+    past, set_to = _by_date(market.history), _by_date(fixed)
+    is_set = None if is_fixed is None else _by_date(is_fixed)
     plan, mean = _by_date(market.plan), market.plan.mean(axis=-1)
     level = np.divide(plan, mean, out=np.zeros(plan.shape, dtype=dtype), where=mean > 0)
     target = _by_date(market.sales_plan * market.revenue)
     earned = np.zeros((len(plan), *shape[:-2], shape[-1]), dtype=dtype)
-    spend = np.zeros(known.shape, dtype=dtype)
-    respond = _Response(market.world, n_dates, shape, dtype)
+    spend = np.zeros((n_dates, *shape), dtype=dtype)
+    places = [(..., _as_slice(rule.channels), slice(None)) for rule in market.rules]
+    media_at = _Response(market.world, n_dates, shape, dtype)
     rival, damp = market.competitor, None
     for date in range(n_dates):
         at = date - n_past
-        wanted = np.zeros(shape, dtype=dtype)
-        if at >= 0:
-            wanted[...] = plan[at]
-            for rule in market.rules:
-                own, before = (..., rule.channels, slice(None)), at - rule.lag
+        if at < 0:
+            spend[date] = media_at.answer(date, at, np.broadcast_to(past[date], shape), True)
+        else:
+            wanted = np.array(np.broadcast_to(plan[at], shape), dtype=dtype)
+            for rule, own in zip(market.rules, places, strict=True):
+                before = at - rule.lag
                 # Before the first date, sales are as planned.
                 sales = earned[before] if before >= 0 else target[at]
                 planned = target[before] if before >= 0 else target[at]
@@ -158,14 +180,17 @@ def answered_spend(
                     **rule.parameters,
                     **rule.settings,
                 )
-        spend[date] = respond.to(date, at, wanted, known[date], is_known[date])
+            known = None if is_set is None or not is_set[at].any() else is_set[at]
+            if known is not None:
+                wanted = np.where(known, set_to[at], wanted)
+            spend[date] = media_at.answer(date, at, wanted, known)
         if rival is not None:
             # Before the first date of the window, our effect is that of the first date.
-            past = market.history.sum(axis=-3) if at <= 0 else None
-            before = rival.before(past) if at <= 0 else spend[date - 1].sum(axis=-2)
-            its_spend = rival.spend_at(max(at, 0), before)
+            history = market.history.sum(axis=-3) if at <= 0 else None
+            ours = rival.before(history) if at <= 0 else spend[date - 1].sum(axis=-2)
+            its_spend = rival.spend_at(max(at, 0), ours)
             damp = rival.damp(its_spend[..., None])[..., 0]
-        made = respond.sales(date, at, damp)
+        made = media_at.sales(date, at, damp)
         if rival is not None:
             made = made + rival.sales(its_spend[..., None])[..., 0]
         if at >= 0:
@@ -174,11 +199,18 @@ def answered_spend(
             sales = mu * (1 + noise) if market.is_relative else mu + noise
             least = LEAST_SALES * market.sales_plan[..., at]
             earned[at] = np.maximum(sales, least) * market.revenue[..., at]
-    return np.moveaxis(spend[n_past:], 0, -1)
+    return np.ascontiguousarray(np.moveaxis(spend[n_past:], 0, -1))
+
+
+def _as_slice(channels: list[int]) -> slice | list[int]:
+    """Return neighbours as a slice, which is a view of an array where a list would copy it."""
+    first, last = channels[0], channels[-1]
+    neighbours = channels == list(range(first, last + 1))
+    return slice(first, last + 1) if neighbours else channels
 
 
 def _by_date(values: NDArray[Any]) -> NDArray[Any]:
-    return np.moveaxis(values, -1, 0)
+    return np.ascontiguousarray(np.moveaxis(values, -1, 0))
 
 
 class _Response:
@@ -194,39 +226,44 @@ class _Response:
         self.levels = [list(range(n_channels))] if funnels is None else funnels.levels(n_channels)
         self.weights = np.ascontiguousarray(_by_date(world.weights)[::-1])
         self.amplitude = world.media.amplitude.swapaxes(-1, -2)
+        self.curves_of = curves_of(world.media)
         # What adstock acts on, and the curves.
         self.entered = np.zeros((n_dates, *shape), dtype=dtype)
         self.curves = np.zeros((n_dates, *shape), dtype=dtype)
-        # The same with the path of the effect, and the mediators of the last date.
-        self.responses = np.zeros((n_dates, *shape), dtype=dtype)
+        # The same with the path of the effect, where sales look back on them, and the mediators.
+        looks_back = world.pull_forward is not None
+        self.responses = np.zeros((n_dates if looks_back else 0, *shape), dtype=dtype)
         self.mediators: FloatArray | float = 0.0
 
-    def to(
-        self,
-        date: int,
-        at: int,
-        wanted: FloatArray,
-        known: FloatArray,
-        is_known: NDArray[np.bool_],
+    def answer(
+        self, date: int, at: int, wanted: FloatArray, is_known: NDArray[np.bool_] | bool | None
     ) -> FloatArray:
-        """Return the spend of a date, which is `at` in the window, and keep the response to it."""
-        media, any_known = self.world.media, is_known.any()
-        spend = wanted
+        """Return the spend of a date, and keep the response to it.
+
+        Parameters
+        ----------
+        date, at : int
+            Position of the date, from the history on and in the window.
+        wanted : array, dims (..., channel, geo)
+            Spend before paid funnels.
+        is_known : array of bool, dims (..., channel, geo), True or None
+            Cells whose spend paid funnels do not raise.
+        """
+        media, spend = self.world.media, wanted
         for _ in self.levels:
             by_spend, without = self._lifts(date)
-            spend = wanted * (1 + by_spend)
-            if any_known:
-                spend = np.where(is_known, known, spend)
-            exposure = self.world.delivered((spend * (1 + without))[..., None], -at)[..., 0]
-            first = max(0, date + 1 - len(self.weights))
-            if media.adstock_first:
-                self.entered[date] = exposure
-            else:
-                self.entered[date] = saturate(exposure[..., None], media)[..., 0]
-            recent = self.entered[first : date + 1]
+            spend = wanted * np.maximum(1 + by_spend, 0)
+            if is_known is not None:
+                spend = np.where(is_known, wanted, spend)
+            exposure = spend * np.maximum(1 + without, 0)
+            exposure = self.world.delivered(exposure[..., None], -at)[..., 0]
+            if not media.adstock_first:
+                exposure = self.curves_of(exposure[..., None])[..., 0]
+            self.entered[date] = exposure
+            recent = self.entered[max(0, date + 1 - len(self.weights)) : date + 1]
             carried = np.einsum("l...,l...->...", self.weights[-len(recent) :], recent)
             if media.adstock_first:
-                carried = saturate(carried[..., None], media)[..., 0]
+                carried = self.curves_of(carried[..., None])[..., 0]
             self.curves[date] = carried
         return spend
 
@@ -255,8 +292,8 @@ class _Response:
         response = curve if path is None else curve * path[..., max(at, 0)]
         if damp is not None:
             response = response * damp[..., None, :]
-        self.responses[date] = response
         if world.pull_forward is not None:
+            self.responses[date] = response
             weights = _by_date(world.pull_forward.weights)[: date + 1]
             recent = self.responses[date + 1 - len(weights) : date + 1][::-1]
             response = np.einsum("l...,l...->...", weights, recent)

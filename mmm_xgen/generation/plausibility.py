@@ -130,7 +130,8 @@ def _twins(names: Names, spend: FloatArray) -> Finding:
     # Twins are alike in every geo, so a few geos are enough and cheaper.
     spend = spend[:, :, :: max(1, geos // TELLING_GEOS)]
     level = spend.mean(axis=3, keepdims=True)
-    moves = spend / np.where(level > 0, level, 1) - (level > 0)
+    moves = spend / np.where(level > 0, level, 1)
+    moves -= level > 0
     moves = moves.reshape(datasets, channels, -1)
     size = np.sqrt(np.einsum("...ci,...ci->...c", moves, moves))
     product = _inner_products(moves)

@@ -19,6 +19,8 @@ from mmm_xgen.generation.demand import draw_demand, draw_indicators, drivers_of
 from mmm_xgen.generation.experiments import apply_experiments
 from mmm_xgen.generation.followers import move_spend
 from mmm_xgen.generation.parameters import Parameters
+from mmm_xgen.generation.spend_correlation import campaign_mixing
+from mmm_xgen.generation.synchronised_flights import common_draws, synchronised_dates
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.kind import members
@@ -88,10 +90,10 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
     move_spend(batch, planned[..., calendar.burn_in :], normal)
     spent = planned
     rules = rules_of(config)
-    if any(rules):
+    if not all(rule is None or rule.answers_to_sales for rule in rules):
         spent = apply_budget_rules(batch, planned, demand, performance_of(truth))
     history, window = spent[..., : calendar.burn_in], spent[..., calendar.burn_in :]
-    planned = planned[..., calendar.burn_in :]
+    planned = window if spent is planned else planned[..., calendar.burn_in :]
     tested = _with_experiments(batch, planned)
     # An experiment sets the spend of its cells, whatever a budget rule would answer.
     is_tested = tested != planned if config.experiments else None
@@ -138,11 +140,15 @@ def draw_spend(batch: Batch, base_spend: FloatArray) -> FloatArray:
     """
     calendar = batch.shared.calendar
     channels, names = batch.shared.channels, batch.shared.channel_names
+    # An impossible correlation is refused before anything is drawn.
+    mix = campaign_mixing(batch)
     normal = batch.draws(
         [("spend", name) for name in names],
         (base_spend.shape[1], noise_draws(calendar)),
         shared=[channel.shared for channel in channels],
     )
+    if mix is not None:
+        mix(normal)
     volatility = batch.each(lambda config: [each.spend_volatility for each in config.channels])
     spend = campaign_noise(normal, volatility[..., None, None], calendar)
     _multiply_by_level(spend, batch, _channels, ("spend-pattern", names), calendar)
@@ -209,6 +215,7 @@ def _multiply_by_level(
     """
     items = items_of(batch.shared)
     place, names = places
+    together = synchronised_dates(batch, calendar) if place == "spend-pattern" else None
     keys = [(item.pattern.registered, tuple(item.pattern.settings.values())) for item in items]
     for (kind, _), index in members(keys):
         positions = range(len(items))[index] if isinstance(index, slice) else index
@@ -230,6 +237,9 @@ def _multiply_by_level(
                     uniform=True,
                 )
             level = _level(kind, specs, uniform, calendar)
+            if kind.random and together is not None:
+                draws = common_draws(batch, kind, list(own.values()), calendar, values.shape[2])
+                level = np.where(together, _level(kind, specs, draws, calendar), level)
         values[:, index] *= level
 
 

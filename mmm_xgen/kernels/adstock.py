@@ -271,7 +271,7 @@ def convolve(
         if history is not None and history.shape[-1]:
             known = history[..., -(n_lags - 1) :]
             padded[..., n_lags - 1 - known.shape[-1] : n_lags - 1] = known
-        view = np.lib.stride_tricks.sliding_window_view(padded, n_lags, axis=-1)
+        view = np.lib.stride_tricks.sliding_window_view(padded, spend.shape[-1], axis=-1)
         # One product a series, summed lag by lag: it rounds as it does without the others.
-        carried = (view @ weights.astype(numbers, copy=False)[..., ::-1, None])[..., 0]
+        carried = (weights.astype(numbers, copy=False)[..., None, ::-1] @ view)[..., 0, :]
     return carried

@@ -4,8 +4,8 @@ A budget rule that answers to demand is a function ``f(demand, normal, *, parame
 the spend relative to the plan, in an array that broadcasts to ``(row, geo, date)``. Rows are the
 channels, and datasets, of one call. Its parameters arrive with shape ``(row, 1, 1)``. `demand` is
 the latent demand, dims ``(row, geo, date)``, with variance 1 over time. `normal` holds independent
-standard normal draws of the same dims. A third argument `common` holds draws that all channels and
-geos share, dims ``(row, 1, date)``.
+standard normal draws of the same dims; a rule may leave it out. A third argument `common` holds
+draws that all channels and geos share, dims ``(row, 1, date)``.
 
 A rule that answers to performance is a function ``f(plan, performance, *, parameters)`` that
 returns the spend relative to the plan. `plan` is the planned spend, dims ``(row, geo, date)``, and
@@ -20,7 +20,6 @@ and revenue and planned revenue `lag` periods earlier.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -41,11 +40,12 @@ from mmm_xgen.kernels.domain import (
     Share,
     Unit,
 )
-from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.kind import Kind, positional_names
 from mmm_xgen.kernels.registry import Function, Registry, registering
 
 # Positional arguments of a rule, and what such a rule answers to.
 ANSWERS_TO = {
+    ("demand",): "demand",
     ("demand", "normal"): "demand",
     ("demand", "normal", "common"): "demand",
     ("plan", "performance"): "performance",
@@ -55,30 +55,25 @@ ANSWERS_TO = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BudgetRuleKind(Kind):
-    """A budget rule, with its positional arguments."""
+    """A budget rule; `takes` are the names of its positional arguments."""
 
-    arguments: tuple[str, ...] = ("demand", "normal")
+    takes: tuple[str, ...] = ()
 
     @property
     def answers_to(self) -> str:
         """Cause that spend answers to: demand, performance or sales."""
-        return ANSWERS_TO[self.arguments]
+        return ANSWERS_TO[self.takes]
 
     @classmethod
     def of(cls, *, function: Callable[..., Any], family: str = "", **about: Any) -> BudgetRuleKind:
         """Rule whose positional arguments say what it answers to."""
-        positional = tuple(
-            argument.name
-            for argument in inspect.signature(function).parameters.values()
-            if argument.kind is argument.POSITIONAL_OR_KEYWORD
-        )
-        if positional not in ANSWERS_TO:
+        takes = positional_names(function)
+        if takes not in ANSWERS_TO:
             allowed = " or ".join(f"f({', '.join(each)}, *, ...)" for each in ANSWERS_TO)
             raise ConfigError(
-                f"the budget rule {function.__name__} takes ({', '.join(positional)}); write "
-                f"{allowed}"
+                f"the budget rule {function.__name__} takes ({', '.join(takes)}); write {allowed}"
             )
-        return super().of(function=function, family=family, arguments=positional, **about)
+        return super().of(function=function, family=family, takes=takes, **about)
 
 
 BUDGET_RULES: Registry[BudgetRuleKind] = Registry("budget rule")
@@ -110,7 +105,7 @@ def register_budget_rule(
     --------
     >>> import numpy as np
     >>> @register_budget_rule("doubles_in_demand")
-    ... def doubles_in_demand(demand, normal, *, above: float = 1.0):
+    ... def doubles_in_demand(demand, *, above: float = 1.0):
     ...     return np.where(demand > above, 2.0, 1.0)
     >>> BUDGET_RULES["doubles_in_demand"].keys
     ['above']
@@ -120,7 +115,7 @@ def register_budget_rule(
 
 
 @register_budget_rule("planned")
-def planned(demand: FloatArray, normal: FloatArray) -> FloatArray:
+def planned(demand: FloatArray) -> FloatArray:
     """Spend as planned, whatever the demand."""
     return np.ones(1)
 
@@ -136,9 +131,7 @@ def _earlier(demand: FloatArray, lag: Numbers) -> FloatArray:
 
 
 @register_budget_rule("follows_demand")
-def follows_demand(
-    demand: FloatArray, normal: FloatArray, *, strength: Real = 0.1, lag: Lag = 0
-) -> FloatArray:
+def follows_demand(demand: FloatArray, *, strength: Real = 0.1, lag: Lag = 0) -> FloatArray:
     r"""Spend more when demand is high: :math:`\exp(\text{strength}\, d_{t-\text{lag}} - s^2 / 2)`.
 
     Parameters
@@ -186,7 +179,6 @@ def follows_forecast(
 @register_budget_rule("search")
 def search(
     demand: FloatArray,
-    normal: FloatArray,
     *,
     elasticity: NonNegative = 0.2,
     cap: NonNegative = 0.0,
@@ -268,7 +260,7 @@ def chases_target(
     lag : int, periods
         Periods between the sales and the spend that answers them.
     """
-    return np.asarray(plan * (sales / target) ** -np.asarray(strength))
+    return np.asarray(plan * np.exp(-np.asarray(strength) * np.log(sales / target)))
 
 
 @register_budget_rule("share_of_sales")

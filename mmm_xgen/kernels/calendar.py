@@ -117,6 +117,11 @@ class Calendar:
         """Length of a campaign: four weeks, or three months for monthly data."""
         return PERIODS[self.step].campaign
 
+    @property
+    def quarter_periods(self) -> int:
+        """Length of a quarter: 13 weeks, or three months for monthly data."""
+        return {"day": 91, "week": 13, "month": 3}[self.step]
+
     @cached_property
     def ends(self) -> Dates:
         """Day after the last day of every period."""

@@ -1,26 +1,50 @@
 r"""Paths of effects: how the effect of a channel moves over time, relative to its mean.
 
 An effect path is a function ``f(calendar, normal, level, *, parameters)`` that returns a positive
-path in an array that broadcasts to ``(row, geo, date)``. Rows are the channels, and datasets, of
-one call. Its parameters arrive with shape ``(row, 1, 1)``. `normal` holds independent standard
-normal draws, dims ``(row, geo, date)``. `level` is the spend relative to the mean spend of the
-channel and geo, dims ``(row, geo, date)``. The library divides each path by its mean over the
-window, so that a path changes when a channel sells, and not how much.
+path in an array that broadcasts to ``(row, geo, date)``. It may leave out `normal` and `level`.
+Rows are the channels, and datasets, of one call. Its parameters arrive with shape ``(row, 1, 1)``.
+`normal` holds independent standard normal draws, dims ``(row, geo, date)``; there is one geo if
+the path is shared. `level` is the spend relative to the mean spend of the channel and geo, dims
+``(row, geo, date)``. The library divides each path by its mean over the window, so that a path
+changes when a channel sells, and not how much.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 
+from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY, Calendar
 from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Real, Share, Unit
-from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.kind import Kind, positional_names
 from mmm_xgen.kernels.registry import Function, Registry, registering
 
-EFFECT_PATHS: Registry[Kind] = Registry("effect path")
+ARGUMENTS = ("calendar", "normal", "level")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EffectPathKind(Kind):
+    """A path of effects; `takes` are the names of its positional arguments."""
+
+    takes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, *, function: Callable[..., Any], family: str = "", **about: Any) -> EffectPathKind:
+        """Path whose positional arguments say what it is called with."""
+        takes = positional_names(function)
+        if takes[:1] != ("calendar",) or not {*takes} <= {*ARGUMENTS}:
+            raise ConfigError(
+                f"the effect path {function.__name__} takes ({', '.join(takes)}); write "
+                f"f({', '.join(ARGUMENTS)}, *, ...), of which normal and level may be left out"
+            )
+        return super().of(function=function, family=family, takes=takes, **about)
+
+
+EFFECT_PATHS: Registry[EffectPathKind] = Registry("effect path")
 
 # Cosines of a smooth path: enough for the shortest length, 5% of the window.
 COSINES = 40
@@ -48,19 +72,17 @@ def register_effect_path(
     --------
     >>> import numpy as np
     >>> @register_effect_path("first_half")
-    ... def first_half(calendar, normal, level, *, gain: float = 2.0):
+    ... def first_half(calendar, *, gain: float = 2.0):
     ...     return np.where(calendar.period < calendar.n_periods / 2, gain, 1.0)
     >>> EFFECT_PATHS["first_half"].keys
     ['gain']
     >>> EFFECT_PATHS.remove("first_half")
     """
-    return registering(EFFECT_PATHS, Kind.of, name, check=check)
+    return registering(EFFECT_PATHS, EffectPathKind.of, name, check=check)
 
 
 @register_effect_path("random_walk")
-def random_walk(
-    calendar: Calendar, normal: FloatArray, level: FloatArray, *, sd: NonNegative = 0.05
-) -> FloatArray:
+def random_walk(calendar: Calendar, normal: FloatArray, *, sd: NonNegative = 0.05) -> FloatArray:
     r"""Random walk of the log effect: :math:`\log p_t = \log p_{t-1} + \text{sd}\, z_t`.
 
     Parameters
@@ -75,7 +97,6 @@ def random_walk(
 def smooth(
     calendar: Calendar,
     normal: FloatArray,
-    level: FloatArray,
     *,
     sd: NonNegative = 0.3,
     length: Annotated[Positive, Unit("share of window")] = 0.25,
@@ -112,8 +133,6 @@ def smooth(
 @register_effect_path("linear_drift")
 def linear_drift(
     calendar: Calendar,
-    normal: FloatArray,
-    level: FloatArray,
     *,
     start: Positive = 1.5,
     end: Positive = 0.5,
@@ -129,11 +148,9 @@ def linear_drift(
     return np.asarray(start + (np.asarray(end) - start) * share)
 
 
-@register_effect_path("step")
-def step(
+@register_effect_path("step_change")
+def step_change(
     calendar: Calendar,
-    normal: FloatArray,
-    level: FloatArray,
     *,
     at: Share = 0.5,
     change: Positive = 0.5,
@@ -154,8 +171,6 @@ def step(
 @register_effect_path("seasonal_response")
 def seasonal_response(
     calendar: Calendar,
-    normal: FloatArray,
-    level: FloatArray,
     *,
     amplitude: Share = 0.3,
     phase: Real = 0.0,
@@ -176,7 +191,6 @@ def seasonal_response(
 @register_effect_path("wear_out")
 def wear_out(
     calendar: Calendar,
-    normal: FloatArray,
     level: FloatArray,
     *,
     rate: NonNegative = 0.1,

@@ -176,6 +176,21 @@ def signature_of(
     return parameters, settings
 
 
+def positional_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the positional arguments of a function.
+
+    Examples
+    --------
+    >>> positional_names(lambda calendar, normal, *, sd: 0)
+    ('calendar', 'normal')
+    """
+    return tuple(
+        argument.name
+        for argument in inspect.signature(function).parameters.values()
+        if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD)
+    )
+
+
 def _is_taken(name: str) -> bool:
     """True if a variable of this name means something else in the Dataset."""
     known = name in VARIABLES or name in COORDINATES

@@ -9,7 +9,6 @@ level with base spend, size of the geo and campaign noise.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -29,7 +28,7 @@ from mmm_xgen.kernels.domain import (
     Real,
     Share,
 )
-from mmm_xgen.kernels.kind import Kind
+from mmm_xgen.kernels.kind import Kind, positional_names
 from mmm_xgen.kernels.registry import Function, Registry, registering
 
 # Draws at the end that decide what the window opens in: two waits and two lengths.
@@ -41,21 +40,19 @@ class PatternKind(Kind):
     """A spend pattern.
 
     `random` marks those that take uniform draws, `by_geo` a plain ``f(dates, rng)`` that is
-    called once for each geo and returns an array (date,).
+    called once for each geo and returns an array (date,). `moments` gives the mean of a random
+    level and of its square.
     """
 
     random: bool = False
     by_geo: bool = False
+    moments: Callable[..., tuple[FloatArray, FloatArray]] | None = None
 
     @classmethod
     def of(cls, *, function: Callable[..., Any], family: str = "", **about: Any) -> PatternKind:
         """Pattern whose positional arguments say what it is called with."""
-        positional = [
-            argument.name
-            for argument in inspect.signature(function).parameters.values()
-            if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD)
-        ]
-        by_geo = positional == ["dates", "rng"]
+        positional = positional_names(function)
+        by_geo = positional == ("dates", "rng")
         random = len(positional) == 2 and not by_geo
         kind = super().of(function=function, family=family, random=random, by_geo=by_geo, **about)
         if len(positional) not in (1, 2) or (by_geo and kind.keys):
@@ -70,7 +67,10 @@ PATTERNS: Registry[PatternKind] = Registry("pattern")
 
 
 def register_pattern(
-    name: str, *, check: Callable[..., str | None] | None = None
+    name: str,
+    *,
+    check: Callable[..., str | None] | None = None,
+    moments: Callable[..., tuple[FloatArray, FloatArray]] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function as a spend pattern under `name`.
 
@@ -81,6 +81,9 @@ def register_pattern(
     check : callable, optional
         Takes the pattern's parameters as keywords and returns what is wrong with them
         taken together, or None.
+    moments : callable, optional
+        Takes the pattern's parameters as keywords and returns the mean of the level and of its
+        square. `spend_correlation` needs them of a pattern that takes uniform draws.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def register_pattern(
     ['low']
     >>> PATTERNS.remove("every_other")
     """
-    return registering(PATTERNS, PatternKind.of, name, check=check)
+    return registering(PATTERNS, PatternKind.of, name, check=check, moments=moments)
 
 
 @register_pattern("linear_trend")
@@ -169,7 +172,19 @@ def _ordered_runs(*, min_active_periods: int, max_active_periods: int, **_: Any)
     return None
 
 
-@register_pattern("on_off", check=_ordered_runs)
+def on_off_moments(
+    *,
+    activation_probability: FloatArray,
+    min_active_periods: FloatArray,
+    max_active_periods: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the mean of the level and of its square: both are the share of time that is on."""
+    mean_run = (np.asarray(min_active_periods) + max_active_periods) / 2
+    on = mean_run * activation_probability / (mean_run * activation_probability + 1)
+    return on, on
+
+
+@register_pattern("on_off", check=_ordered_runs, moments=on_off_moments)
 def on_off(
     calendar: Calendar,
     uniform: FloatArray,
@@ -397,7 +412,20 @@ def pulsed(
     return np.where(position < pulse_on_periods, 1.0, rest_level)
 
 
-@register_pattern("always_on")
+def always_on_moments(
+    *, burst_probability: FloatArray, burst_height: FloatArray, burst_periods: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the mean of the level and of its square."""
+    bursts, _ = on_off_moments(
+        activation_probability=burst_probability,
+        min_active_periods=burst_periods,
+        max_active_periods=burst_periods,
+    )
+    height = np.asarray(burst_height)
+    return 1 + (height - 1) * bursts, 1 + (height**2 - 1) * bursts
+
+
+@register_pattern("always_on", moments=always_on_moments)
 def always_on(
     calendar: Calendar,
     uniform: FloatArray,
@@ -431,7 +459,13 @@ def _low_below_high(*, low: float, high: float) -> str | None:
     return f"low {low:g} must not be above high {high:g}" if low > high else None
 
 
-@register_pattern("uniform", check=_low_below_high)
+def uniform_moments(*, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean of the level and of its square."""
+    low, high = np.asarray(low), np.asarray(high)
+    return (low + high) / 2, (low**2 + low * high + high**2) / 3
+
+
+@register_pattern("uniform", check=_low_below_high, moments=uniform_moments)
 def uniform_level(
     calendar: Calendar, uniform: FloatArray, *, low: NonNegative = 0.5, high: NonNegative = 1.5
 ) -> FloatArray:

@@ -233,7 +233,11 @@ def hill_function(
         # kappa / x runs to infinity at zero spend, and its reciprocal to the right limit, 0.
         curve = np.divide(kappa, x)
         if np.any(slope != 1):
+            # NumPy takes much longer for the power of infinity than for that of a number.
+            no_spend = np.equal(x, 0)
+            np.copyto(curve, 1.0, where=no_spend)
             np.power(curve, slope, out=curve)
+            np.copyto(curve, np.inf, where=no_spend)
         curve += 1
         return np.reciprocal(curve, out=curve)
 

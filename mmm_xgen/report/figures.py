@@ -12,7 +12,8 @@ from mmm_xgen.errors import SchemaError
 from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.formatting.amounts import MISSING, amount, ratio, share
 from mmm_xgen.report.content import Block, Column, kind_words, number, table
-from mmm_xgen.truth.returns.estimands import OUTCOMES, PARTS, attribution, estimands, roas
+from mmm_xgen.schema import parts_of
+from mmm_xgen.truth.returns.estimands import OUTCOMES, attribution, estimands, roas
 
 # Rows that need no folding.
 SHORT = 12
@@ -26,6 +27,9 @@ WORDS = {
     "trend_contribution": "trend",
     "seasonality_contribution": "seasons",
     "event_contribution": "events",
+    "demand_contribution": "latent demand",
+    "interaction_contribution": "channels together",
+    "mediator_contribution": "mediators",
     "mu": "expected sales",
     "noise": "noise",
     "y": "sales",
@@ -190,7 +194,7 @@ def parts_table(ds: xr.Dataset) -> Sequence[Block]:
     expected = float(ds["mu"].sum())
     n_periods = ds.sizes["date"]
     rows = []
-    for name in (*PARTS, *OUTCOMES):
+    for name in (*parts_of(ds), *OUTCOMES):
         # A part without dates is the same in every period.
         repeats = 1 if "date" in ds[name].dims else n_periods
         value = float(ds[name].sum()) * repeats

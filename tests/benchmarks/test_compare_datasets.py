@@ -15,7 +15,7 @@ from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
 
-SOME = ("preset basic 1", "pattern on_off 1", "plan frame 2025", "ensemble long seeds 4")
+SOME = ("preset basic 1", "plan frame 2025", "ensemble long seeds 4")
 
 
 def changed(ds: xr.Dataset, **changes: object) -> dict[str, list[object]]:

@@ -11,6 +11,13 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+def ran(*arguments):
+    """The result of a command that has to succeed."""
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
 def refused(*arguments):
     """The message of a command that has to be refused: one line, exit status 2, no traceback."""
     result = run(*arguments)

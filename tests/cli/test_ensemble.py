@@ -12,26 +12,20 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import mmm_xgen as m
-from mmm_xgen.cli.app import app
 from mmm_xgen.cli.ensemble import read_seeds, read_vary
 from mmm_xgen.export import open_ensemble
+from tests.cli import commands
 from tests.ensemble.test_store import bytes_of
 
 
-def run(*words: str, status: int = 0) -> Any:
-    done = CliRunner().invoke(app, ["ensemble", *map(str, words)], prog_name="mmm-xgen")
-    assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
-    return done
+def run(*words: Any) -> Any:
+    return commands.ran("ensemble", *words)
 
 
-def refusal(*words: str) -> str:
-    done = run(*words, status=2)
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("mmm-xgen: error: "), done.stderr
-    return lines[0].removeprefix("mmm-xgen: error: ")
+def refusal(*words: Any) -> str:
+    return commands.refused("ensemble", *words)
 
 
 def test_it_writes_what_the_function_makes(tmp_path: Path) -> None:
@@ -128,7 +122,7 @@ def test_what_is_wrong_is_said_in_one_line(
 
 
 def test_warnings_are_one_line_a_kind(tmp_path: Path) -> None:
-    done = run("basic", "--n", "40", "--chunks", "5", "--out", tmp_path / "e.zarr",
+    done = run("basic", "--n", "10", "--chunks", "5", "--out", tmp_path / "e.zarr",
                "--vary", "channels.*.roas=uniform(30,40)")  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if "ROAS outside" in line]
     assert len(lines) == 1 and lines[0].startswith("mmm-xgen: warning: in 5 of 5 datasets")

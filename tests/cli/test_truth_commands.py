@@ -25,7 +25,8 @@ from mmm_xgen.truth import (
     recoverability,
     simulate,
 )
-from tests.cli.commands import refused, run
+from tests.cli import commands
+from tests.cli.commands import refused
 
 CHANNELS = (
     ChannelConfig(name="TV", pattern="seasonal", base_spend=3000.0, roas=2.0),
@@ -36,8 +37,7 @@ REGIONS = RegionConfig(region_names=["North", "South"], similarity=0.7, base_sal
 
 
 def ran(*arguments):
-    result = run(*arguments)
-    assert result.exit_code == 0, result.output
+    result = commands.ran(*arguments)
     assert result.stderr == ""
     return result.stdout
 
@@ -76,6 +76,32 @@ def ds(file):
     return load(file)
 
 
+@pytest.fixture(scope="module")
+def free(ds):
+    return optimize_allocation(ds)
+
+
+@pytest.fixture(scope="module")
+def without_truth(ds, tmp_path_factory):
+    """Files that no command tells the truth of, and what it says."""
+    folder = tmp_path_factory.mktemp("without_truth")
+    (folder / "text.nc").write_text("no data")
+    (folder / "frame.csv").write_text("date,geo\n")
+    xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(folder / "weather.nc")
+    to_netcdf(aggregate(ds, freq="MS"), folder / "monthly.nc")
+    to_netcdf(ds.isel(date=slice(20, None)), folder / "cut.nc")
+    to_netcdf(ds.drop_vars("channel_column"), folder / "nameless.nc")
+    return {
+        folder / "nowhere.nc": "no such file",
+        folder / "frame.csv": "'.csv', allowed: .nc",
+        folder / "text.nc": "cannot be read",
+        folder / "weather.nc": "not a dataset of mmm-xgen",
+        folder / "monthly.nc": "no parameters, as after an aggregation (sum over",
+        folder / "cut.nc": "after a cut of its dates",
+        folder / "nameless.nc": "no 'channel_column'",
+    }
+
+
 # --- truth
 
 
@@ -88,12 +114,17 @@ def same(figure, expected):
 
 def test_truth_prints_what_estimands_gives(file, ds):
     wanted = estimands(ds, by="channel")
-    rows = as_json("truth", file)["rows"]
+    told = as_json("truth", file)
+    assert (told["file"], told["currency"], told["kpi"]) == (str(file), "EUR", "sales")
+    assert told["units"]["spend"] == "EUR"
+    rows = told["rows"]
     assert [row["channel"] for row in rows] == ["TV", "a:b=50%", "Idle"]
     for row in rows:
         for name, values in wanted.items():
             assert same(row[name], values.sel(channel=row["channel"])), name
-    returns, effects = cells(ran("truth", file), "TV")
+    shown = ran("truth", file)
+    assert "(EUR)" in shown
+    returns, effects = cells(shown, "TV")
     tv = wanted.sel(channel="TV")
     assert returns[0] == f"{float(tv.spend):,.0f}"
     assert returns[3:] == [
@@ -102,13 +133,9 @@ def test_truth_prints_what_estimands_gives(file, ds):
     ]
     assert f"{float(tv.attribution):.1%}" in effects
     assert f"{float(tv.half_saturation):,.0f}" in effects
-
-
-def test_what_is_no_number_is_a_dash_a_null_and_an_empty_cell(file):
-    assert cells(ran("truth", file), "Idle")[0] == ["0", "0", "0", "-", "-", "-", "-"]
-    idle = as_json("truth", file)["rows"][2]
-    assert idle["roas"] is None
-    assert idle["spend"] == 0.0
+    # What is no number is a dash, a null and an empty cell.
+    assert cells(shown, "Idle")[0] == ["0", "0", "0", "-", "-", "-", "-"]
+    assert (rows[2]["roas"], rows[2]["spend"]) == (None, 0.0)
     assert as_rows("truth", file)[2]["roas"] == ""
 
 
@@ -128,25 +155,15 @@ def test_truth_by_geo_window_and_period(file, ds):
     assert "2022-03-07 to 2022-09-26" in shown
 
 
-def test_truth_says_currency_kpi_and_window(file):
-    told = as_json("truth", file, "--window", "2022")
-    assert told["file"] == str(file)
-    assert (told["currency"], told["kpi"]) == ("EUR", "sales")
-    assert told["window"] == "2022-01-03 to 2022-12-26"
-    assert told["units"]["spend"] == "EUR"
-    assert "(EUR)" in ran("truth", file)
-
-
 def test_truth_grades_channels(tmp_path):
     made = to_netcdf(mmm_xgen.generate_mmm_dataset(), tmp_path / "made.nc")
     wanted = recoverability(load(made))
     rows = as_json("truth", made, "--recoverability")["rows"]
-    assert [row["grade"] for row in rows] == wanted.grade.values.tolist()
-    assert [row["roas_bound"] for row in rows] == wanted.roas_bound.values.tolist()
     shown = ran("truth", made, "--recoverability")
-    for name, grade, reason in zip(
-        wanted.channel.values, wanted.grade.values, wanted.reason.values, strict=True
-    ):
+    for row, name in zip(rows, wanted.channel.values, strict=True):
+        one = wanted.sel(channel=name)
+        grade, reason = one.grade.item(), one.reason.item()
+        assert (row["grade"], row["roas_bound"]) == (grade, float(one.roas_bound))
         assert [*grade.split(), *reason.split()] in cells(shown, name)
 
 
@@ -247,16 +264,11 @@ def test_whatif_shows_today_beside_the_scenario(file, ds):
     assert "after the last date" not in ran("whatif", file, "--set", "TV=0", "--window", "2022-05")
 
 
-def test_changes_that_only_add_spend_have_a_return_together(file):
-    settings = ("--set", "TV=+25%", "--set", "a:b=50%=+20%")
-    total = as_json("whatif", file, *settings)["rows"][-1]
+def test_only_changes_that_add_spend_have_a_return_together(file):
+    total = as_json("whatif", file, "--set", "TV=+25%", "--set", "a:b=50%=+20%")["rows"][-1]
     for ending in ("", "_with_carryout"):
-        earned = total[f"incremental_revenue{ending}"]
-        ratio = earned / total["incremental_spend"]
+        ratio = total[f"incremental_revenue{ending}"] / total["incremental_spend"]
         assert total[f"incremental_roas{ending}"] == pytest.approx(ratio, rel=1e-12)
-
-
-def test_a_shift_that_adds_no_spend_has_no_return(file):
     settings = ("--set", "TV=+25%", "--set", "TV=-20%")
     total = as_rows("whatif", file, *settings)[-1]
     assert float(total["incremental_spend"]) == 0.0
@@ -295,7 +307,6 @@ def test_a_colon_divides_only_what_is_no_channel(tmp_path):
         ("TW:North=+5%", ["no channel named 'TW'"]),
         ("TV=50%", ["'50%'", "+50% or -20%"]),
         ("TV=+50", ["'+50'", "2000"]),
-        ("TV=-50", ["'-50'"]),
         ("TV=nan", ["'nan'"]),
         ("TV=1e999", ["inf"]),
         ("TV=-150%", ["-1.5", "at least -1"]),
@@ -362,14 +373,17 @@ def test_optimize_has_todays_budget_by_default(file, ds):
 
 
 def test_optimize_per_geo(file, ds):
-    best = optimize_allocation(ds, per_geo=True)
-    rows = as_rows("optimize", file, "--per-geo")
+    # 20 dates do for geos that are optimized apart.
+    window = ("2022-10", None)
+    best = optimize_allocation(ds, per_geo=True, window=window)
+    words = ("optimize", file, "--per-geo", "--window", "2022-10:")
+    rows = as_rows(*words)
     assert len(rows) == best.optimal_spend.size
     for row in rows:
         one = best.optimal_spend.sel(geo=row["geo"], channel=row["channel"])
         assert float(row["optimal_spend"]) == float(one)
         assert float(row["gap_bound"]) == float(best.gap_bound)
-    shown = ran("optimize", file, "--per-geo")
+    shown = ran(*words)
     tv = best.optimal_spend.sel(geo="South", channel="TV")
     assert cells(shown, "South", "TV")[0][1] == f"{float(tv):,.0f}"
     assert cells(shown, "total")
@@ -379,17 +393,18 @@ def test_optimize_per_geo(file, ds):
     ("options", "rules"),
     [
         (["--lock", "x1-TV"], {"TV": {"locked": True}}),
-        (["--max-change", "*=30%", "--min-change", "TV=-0.1"], None),
-        (["--min-currency", "TV=1000", "--max-currency", "TV=9e4"], None),
+        (
+            ["--max-change", "*=30%", "--min-change", "TV=-0.1"],
+            {"*": {"max_change": 0.3}, "TV": {"min_change": -0.1}},
+        ),
+        (
+            ["--min-currency", "TV=1000", "--max-currency", "TV=9e4"],
+            {"TV": {"min_currency": 1000.0, "max_currency": 90_000.0}},
+        ),
     ],
 )
-def test_optimize_takes_every_constraint(options, rules, file, ds):
-    rules = rules or {
-        "--max-change": {"*": {"max_change": 0.3}, "TV": {"min_change": -0.1}},
-        "--min-currency": {"TV": {"min_currency": 1000.0, "max_currency": 90_000.0}},
-    }.get(options[0])
+def test_optimize_takes_every_constraint(options, rules, file, ds, free):
     best = optimize_allocation(ds, constraints=rules)
-    free = optimize_allocation(ds)
     rows = as_json("optimize", file, *options)["rows"]
     assert [row["optimal_spend"] for row in rows] == best.optimal_spend.values.tolist()
     assert not np.allclose(best.optimal_spend, free.optimal_spend, rtol=1e-3)
@@ -432,29 +447,15 @@ def test_optimize_refuses(options, words, file):
 
 
 @pytest.mark.parametrize("command", [["truth"], ["whatif", "--set", "TV=+5%"], ["optimize"]])
-def test_a_file_that_has_no_truth_is_refused(command, ds, tmp_path):
+def test_a_file_that_has_no_truth_is_refused(command, without_truth):
     name, *options = command
-    (tmp_path / "text.nc").write_text("no data")
-    (tmp_path / "frame.csv").write_text("date,geo\n")
-    xr.Dataset({"temperature": ("time", [1.0, 2.0])}).to_netcdf(tmp_path / "weather.nc")
-    to_netcdf(aggregate(ds, freq="MS"), tmp_path / "monthly.nc")
-    to_netcdf(ds.isel(date=slice(20, None)), tmp_path / "cut.nc")
-    to_netcdf(ds.drop_vars("channel_column"), tmp_path / "nameless.nc")
-    for stem, words in {
-        "nowhere.nc": "no such file",
-        "frame.csv": "'.csv', allowed: .nc",
-        "text.nc": "cannot be read",
-        "weather.nc": "not a dataset of mmm-xgen",
-        "monthly.nc": "no parameters, as after an aggregation (sum over",
-        "cut.nc": "after a cut of its dates",
-        "nameless.nc": "no 'channel_column'",
-    }.items():
-        message = refused(name, tmp_path / stem, *options)
-        assert message.startswith(str(tmp_path / stem)), message
+    for path, words in without_truth.items():
+        message = refused(name, path, *options)
+        assert message.startswith(str(path)), message
         assert words in message
 
 
-@pytest.mark.parametrize("width", [10, 30, 60, 80])
+@pytest.mark.parametrize("width", [10, 60])
 def test_a_narrow_terminal_cuts_no_number(width, file, ds, monkeypatch):
     monkeypatch.setattr(tables, "console", lambda: Console(width=width, emoji=False))
     shown = ran("truth", file)

@@ -14,11 +14,7 @@ from hypothesis import given, settings
 
 import mmm_xgen as m
 from tests.config.faulty import outcome, three_channels, with_field
-from tests.strategies import (
-    PATTERN_KINDS,
-    config_dicts,
-    reckless_config_dicts,
-)
+from tests.strategies import places, reckless_config_dicts
 
 
 @pytest.mark.hypothesis
@@ -35,68 +31,16 @@ def test_random_configs_give_a_valid_dataset_or_a_config_error() -> None:
     assert counts["refused"] >= 4, counts
 
 
-@given(mapping=config_dicts(max_periods=15))
-def test_sound_configs_are_all_accepted(mapping: dict[str, Any]) -> None:
-    assert outcome(lambda: m.generate_mmm_dataset(m.MMMDataConfig(**mapping))) == "dataset"
-
-
 SCALARS: list[Any] = [
-    0,
-    -1,
-    3,
-    1e-9,
-    1e9,
-    1e308,
-    -1e308,
-    float("nan"),
-    float("inf"),
-    10**9,
-    10**30,
-    True,
-    None,
-    "",
-    "word",
-    "2022-02-30",
-    [],
-    [1, 2],
-    {},
-    {"kind": "hill_function"},
-    {"kind": "nonsense"},
-    [[{}]],
+    *(0, -1, 3, 1e-9, 1e9, 1e308, -1e308, float("nan"), float("inf"), 10**9, 10**30),
+    *(True, None, "", "word", "2022-02-30", [], [1, 2], {}, [[{}]]),
+    *({"kind": "hill_function"}, {"kind": "nonsense"}),
 ]
-
-
 LINES = [
-    "!!python/object:os.system {}",
-    "!!python/object/apply:os.getcwd []",
-    "!!timestamp 2022-99-99",
-    "{",
-    "]",
-    "'",
-    '"',
-    "&a [*a]",
-    "*missing",
-    ": :",
-    "\t",
-    "%",
-    "- - -",
-    "!!set {a, b}",
-    "0x7fffffffffffffffffff",
-    "1_000",
-    "12:30:45",
-    "~",
+    *("!!python/object:os.system {}", "!!python/object/apply:os.getcwd []"),
+    *("!!timestamp 2022-99-99", "{", "]", "'", '"', "&a [*a]", "*missing", ": :", "\t", "%"),
+    *("- - -", "!!set {a, b}", "0x7fffffffffffffffffff", "1_000", "12:30:45", "~"),
 ]
-
-
-def places(node: Any) -> list[tuple[Any, Any]]:
-    pairs = (
-        list(node.items())
-        if isinstance(node, dict)
-        else list(enumerate(node))
-        if isinstance(node, list)
-        else []
-    )
-    return [(node, key) for key, _ in pairs] + [p for _, child in pairs for p in places(child)]
 
 
 def mutilate_tree(config: dict[str, Any], dice: random.Random) -> None:
@@ -164,7 +108,7 @@ def mutilated(number: int, sources: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def sources() -> list[str]:
-    """Presets as YAML, cut to few periods, and one flat spelling of every pattern."""
+    """Presets as YAML, cut to few periods, and flat spellings."""
     texts = [
         m.customize_preset(name, n_periods=16).to_yaml()
         for name in ("basic", "multi_region", "demo", "reference_notebook", "small_business")
@@ -173,7 +117,6 @@ def sources() -> list[str]:
         yaml.safe_dump(three_channels() | {"n_periods": 16}),
         yaml.safe_dump(with_field("transforms.saturation_kwargs", {"slope": 1.0, "kappa": 900.0})),
     ]
-    assert len(PATTERN_KINDS) == 10
     return texts + flat
 
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import xarray as xr
 import yaml
 from pydantic import ValidationError
 
 import mmm_xgen as m
 from mmm_xgen.errors import ConfigError, XgenError
 from tests.config.faulty import refusal, three_channels, with_field
-from tests.strategies import (
-    assert_valid,
-    config_with,
-    generate,
-    quietly,
-    steady,
-)
+from tests.strategies import assert_valid, config_with, generate, quietly, steady
 
 
 def test_the_mapping_that_the_errors_start_from_is_valid() -> None:
@@ -124,10 +118,8 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("transforms.adstock_kwargs", [{"alpha": 0.5}] * 2, ["2", "3"]),
     ("transforms.adstock_fun", ["geometric_adstock"] * 4, ["4", "3"]),
     ("transforms.saturation_fun", [], ["0", "3"]),
+    ("transforms.saturation_kwargs", [{"slope": 1.0}], ["1", "3"]),
 ]
-
-
-IDS = [f"{path}={str(value)[:20]}" for path, value, _ in CASES]
 
 
 # Where an error may be filed more precisely than at the entry that was set.
@@ -148,37 +140,32 @@ def assert_teaches(error: ConfigError, path: str, needed: list[str]) -> None:
     assert not missing, f"{error} does not say {missing}"
 
 
-@pytest.mark.parametrize(("path", "value", "needed"), CASES, ids=IDS)
+@pytest.mark.parametrize(("path", "value", "needed"), CASES, ids=str)
 def test_bad_entry_is_refused_with_path_found_and_allowed(
     path: str, value: Any, needed: list[str]
 ) -> None:
     config = with_field(path, value)
     assert_teaches(refusal(lambda: generate(config)), path, needed)
-
-
-@pytest.mark.parametrize(("path", "value", "needed"), CASES, ids=IDS)
-def test_bad_entry_of_a_yaml_text_is_refused_alike(
-    path: str, value: Any, needed: list[str]
-) -> None:
-    text = yaml.safe_dump(with_field(path, value))
-    error = refusal(lambda: m.generate_mmm_dataset(m.MMMDataConfig.from_yaml(text)))
-    assert_teaches(error, path, needed)
+    text = yaml.safe_dump(config)
+    assert_teaches(refusal(lambda: m.MMMDataConfig.from_yaml(text)), path, needed)
 
 
 @pytest.mark.parametrize(
     ("path", "value", "needed"),
-    [case for case in CASES if case[0] in ("n_periods", "channels.2.adstock_kwargs.alpha")],
+    [
+        ("n_periods", True, ["rue"]),
+        ("n_periods", None, []),
+        ("channels.2.adstock_kwargs.alpha", 1.5, ["1.5", "1"]),
+    ],
 )
 def test_bad_entry_of_a_json_text_or_a_file_is_refused_alike(
     tmp_path: Path, path: str, value: Any, needed: list[str]
 ) -> None:
     config = with_field(path, value)
-    needed = [word.replace("True", "rue").replace("None", "") for word in needed]
     assert_teaches(refusal(lambda: m.MMMDataConfig.from_json(json.dumps(config))), path, needed)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    assert_teaches(
-        refusal(lambda: m.MMMDataConfig.from_yaml(tmp_path / "config.yaml")), path, needed
-    )
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    assert_teaches(refusal(lambda: m.MMMDataConfig.from_yaml(file)), path, needed)
 
 
 def test_path_is_the_one_of_the_nested_spelling_where_that_was_written() -> None:
@@ -201,17 +188,14 @@ def test_path_inside_a_list_of_transforms_has_its_index() -> None:
 
 
 def test_path_of_a_model_built_alone_starts_at_that_model() -> None:
-    error = refusal(lambda: m.ChannelConfig(name="TV", base_spend=-2.0))
-    assert error.path == "base_spend"
-    error = refusal(
-        lambda: m.ChannelConfig(
-            name="TV", adstock_fun="geometric_adstock", adstock_kwargs={"alpha": 2.0}
-        )
-    )
-    assert error.path == "adstock_kwargs.alpha"
-    assert refusal(lambda: m.RegionConfig(n_regions=-1)).path == "n_regions"
-    error = refusal(lambda: m.TransformConfig(adstock_kwargs={"alpha": -1.0}))
-    assert error.path == "adstock_kwargs.alpha"
+    steep = {"adstock_fun": "geometric_adstock", "adstock_kwargs": {"alpha": 2.0}}
+    for path, build in {
+        "base_spend": lambda: m.ChannelConfig(name="TV", base_spend=-2.0),
+        "adstock_kwargs.alpha": lambda: m.ChannelConfig(name="TV", **steep),
+        "n_regions": lambda: m.RegionConfig(n_regions=-1),
+        "adstock_kwargs": lambda: m.TransformConfig(adstock_kwargs=3),
+    }.items():
+        assert refusal(build).path == path
 
 
 @pytest.mark.parametrize("names", [["TV", "TV"], ["TV", "x-TV"], ["x-TV", "x-TV"]])
@@ -223,11 +207,9 @@ def test_duplicate_channel_names_are_refused(names: list[str]) -> None:
 
 
 def test_duplicate_names_of_controls_and_regions_are_refused() -> None:
-    twice = [
-        {"name": "Price", "pattern": "linear_trend"},
-        {"name": "c-Price", "pattern": "uniform"},
-    ]
-    error = refusal(lambda: generate(with_field("control_variables", twice)))
+    error = refusal(
+        lambda: generate(with_field("control_variables", [{"name": "Price"}, {"name": "c-Price"}]))
+    )
     assert error.path == "control_variables.1.name"
     assert "Price" in error.message
     config = config_with(steady(), regions={"n_regions": 3, "region_names": ["n", "s", "n"]})
@@ -237,31 +219,21 @@ def test_duplicate_names_of_controls_and_regions_are_refused() -> None:
 
 
 def test_an_unnamed_channel_may_not_collide_with_a_named_one() -> None:
-    config = config_with(steady("x2"), {"pattern": "linear_trend"})
-    outcome = None
-    try:
-        outcome = generate(config)
-    except ConfigError as error:
-        assert "x2" in str(error)
-    else:
-        assert len(set(outcome["channel"].values)) == 2
+    with suppress(ConfigError):
+        ds = generate(config_with(steady("x2"), {"pattern": "linear_trend"}))
+        assert len(set(ds["channel"].values)) == 2
 
 
 def test_two_spellings_of_one_thing_are_refused() -> None:
+    nested = {"adstock": {"kind": "geometric_adstock", "alpha": 0.3}}
+    half_life = {"adstock": nested["adstock"] | {"half_life": "10D"}}
+    trend = {"kind": "linear_trend", "spend_trend": 0.1}
     both = {
         "roas": steady(roas=1.0, base_effectiveness=0.1),
-        "adstock": steady(
-            adstock={"kind": "geometric_adstock", "alpha": 0.3},
-            adstock_fun="geometric_adstock",
-            adstock_kwargs={"alpha": 0.4},
-        ),
-        "half_life": steady(
-            adstock={"kind": "geometric_adstock", "alpha": 0.3, "half_life": "10D"}
-        ),
-        "kwargs": steady(
-            adstock={"kind": "geometric_adstock", "alpha": 0.3}, adstock_kwargs={"alpha": 0.4}
-        ),
-        "pattern": steady(pattern={"kind": "linear_trend", "spend_trend": 0.1}, spend_trend=0.2),
+        "adstock": steady(**nested, adstock_fun="geometric_adstock", adstock_kwargs={"alpha": 0.4}),
+        "half_life": steady(**half_life),
+        "kwargs": steady(**nested, adstock_kwargs={"alpha": 0.4}),
+        "pattern": steady(pattern=trend, spend_trend=0.2),
     }
     for word, channel in both.items():
         error = refusal(lambda channel=channel: generate(config_with(channel)))
@@ -307,22 +279,13 @@ def test_values_that_exclude_each_other_are_refused(fields: dict[str, Any]) -> N
     "fields",
     [
         {"freq": "D", "start_date": "0001-01-01"},
-        {"freq": "D", "start_date": "1600-02-29"},
         {"freq": "D", "start_date": "9999-12-01"},
         {"freq": "W", "n_periods": 30_000},
-        {"freq": "MS", "start_date": "2022-01-01", "n_periods": 9_000},
     ],
 )
-def test_dates_that_a_timestamp_cannot_hold_are_refused_or_right(fields: dict[str, Any]) -> None:
-    config = config_with(steady()) | fields
-    try:
-        dates = generate(config)["date"].values
-    except ConfigError as error:
-        refused = str(error)
-        assert error.path in ("start_date", "n_periods"), refused
-    else:
-        assert str(dates[0].astype("datetime64[D]")) == config["start_date"]
-        assert (dates[1:] > dates[:-1]).all()
+def test_dates_that_a_timestamp_cannot_hold_are_refused(fields: dict[str, Any]) -> None:
+    error = refusal(lambda: generate(config_with(steady()) | fields))
+    assert error.path in ("start_date", "n_periods")
 
 
 def test_burn_in_counts_before_the_window_and_not_after_it() -> None:
@@ -365,10 +328,11 @@ def test_something_else_than_a_config_is_refused_with_what_is_allowed(wrong: Any
 
 def test_validation_by_pydantic_s_own_doors_gives_the_same_error() -> None:
     bad = three_channels(spend_volatility=-1.0)
-    error = refusal(lambda: m.MMMDataConfig.model_validate(bad))
-    assert error.path == "channels.2.spend_volatility"
-    error = refusal(lambda: m.MMMDataConfig.model_validate_json(json.dumps(bad)))
-    assert error.path == "channels.2.spend_volatility"
+    for validate in (
+        lambda: m.MMMDataConfig.model_validate(bad),
+        lambda: m.MMMDataConfig.model_validate_json(json.dumps(bad)),
+    ):
+        assert refusal(validate).path == "channels.2.spend_volatility"
 
 
 def test_a_price_of_zero_has_no_elasticity() -> None:
@@ -383,128 +347,45 @@ def test_counts_that_no_generator_can_draw_are_refused() -> None:
     assert error.path.startswith("regions")
 
 
-def test_unknown_presets_are_refused_with_the_nearest() -> None:
-    error = refusal(lambda: m.get_preset_config("basik"))
-    assert "basik" in str(error)
-    assert "'basic'" in str(error)
-    assert isinstance(error, KeyError)
-    refusal(lambda: m.customize_preset("basik", n_periods=3))
-    refusal(lambda: m.get_preset_config("../basic"))
-
-
-def test_overrides_of_a_preset_are_refused_by_their_own_path() -> None:
-    cases: dict[str, Any] = {
-        "n_period": 10,
-        "n_periods": -10,
-        "regions.base_sales_rate": -1.0,
-        "regions.base_sales_rat": 1.0,
-        "channels.0.base_spend": -1.0,
-        "channels.99.base_spend": 1.0,
-    }
-    for path, value in cases.items():
-        error = refusal(lambda path=path, value=value: m.customize_preset("basic", **{path: value}))
-        assert error.path == path or path.startswith(error.path + "."), path
-
-
-def test_overrides_of_a_preset_reach_every_depth() -> None:
-    changed = m.customize_preset(
-        "basic", n_periods=104, seed=123, **{"regions.base_sales_rate": 777.0}
-    )
-    assert (changed.n_periods, changed.seed) == (104, 123)
-    assert changed.regions.base_sales_rate == 777.0
-    same = m.customize_preset("basic", n_periods=104, seed=123, regions={"base_sales_rate": 777.0})
-    assert same == changed
-    first = m.customize_preset("basic", **{"channels.0.base_spend": 4321.0})
-    assert first.channels[0].base_spend == 4321.0
-    assert first.channels[1:] == m.get_preset_config("basic").channels[1:]
-
-
-def test_flat_snippets_work_as_they_stand() -> None:
-    from mmm_xgen import (
-        ChannelConfig,
-        MMMDataConfig,
-        RegionConfig,
-        TransformConfig,
-        customize_preset,
-        generate_mmm_dataset,
-    )
-
-    channels = [
-        ChannelConfig(
-            name="x-TV",
-            pattern="seasonal",
-            base_spend=3000.0,
-            seasonal_amplitude=0.5,
-            base_effectiveness=0.7,
+def test_flat_spelling_makes_what_it_says() -> None:
+    tv = {"pattern": "seasonal", "seasonal_amplitude": 0.5, "base_effectiveness": 0.7}
+    late = {"pattern": "delayed_start", "start_period": 10, "ramp_up_periods": 4}
+    config = m.MMMDataConfig(
+        n_periods=52,
+        channels=[
+            m.ChannelConfig(name="x-TV", base_spend=3000.0, **tv),
+            m.ChannelConfig(name="x-Print", base_spend=800.0, **late),
+        ],
+        regions=m.RegionConfig(
+            n_regions=2, region_names=["geo_a", "geo_b"], sales_trend=0.02, sales_volatility=0.15
         ),
-        ChannelConfig(
-            name="x-Digital", pattern="linear_trend", base_spend=1500.0, spend_trend=0.08
+        transforms=m.TransformConfig(
+            adstock_fun="geometric_adstock",
+            adstock_kwargs={"alpha": 0.5},
+            saturation_fun="hill_function",
+            saturation_kwargs={"slope": 1.0, "kappa": 1500.0},
         ),
-        ChannelConfig(
-            name="x-Print",
-            pattern="delayed_start",
-            base_spend=800.0,
-            start_period=10,
-            ramp_up_periods=4,
-        ),
-        ChannelConfig(
-            name="x-Radio",
-            pattern="on_off",
-            base_spend=1000.0,
-            activation_probability=0.7,
-            min_active_periods=2,
-            max_active_periods=8,
-        ),
-    ]
-    regions = RegionConfig(
-        n_regions=3,
-        region_names=["geo_a", "geo_b", "geo_c"],
-        base_sales_rate=10000.0,
-        sales_trend=0.02,
-        sales_volatility=0.15,
-        seasonal_amplitude=0.2,
     )
-    transforms = TransformConfig(
-        adstock_fun="geometric_adstock",
-        adstock_kwargs={"alpha": 0.5},
-        saturation_fun="hill_function",
-        saturation_kwargs={"slope": 1.0, "kappa": 1500.0},
-    )
-    config = MMMDataConfig(n_periods=52, channels=channels, seed=42)
-    assert quietly(lambda: generate_mmm_dataset(config)).sizes["date"] == 52
-    whole = MMMDataConfig(
-        n_periods=52, channels=channels, regions=regions, transforms=transforms, seed=42
-    )
-    ds = quietly(lambda: generate_mmm_dataset(whole))
-    assert dict(ds.sizes)["geo"] == 3
-    assert list(ds["geo"].values) == ["geo_a", "geo_b", "geo_c"]
-    assert list(ds["channel"].values) == ["TV", "Digital", "Print", "Radio"]
+    ds = quietly(lambda: m.generate_mmm_dataset(config))
+    assert list(ds["geo"].values) == ["geo_a", "geo_b"]
+    assert list(ds["channel"].values) == ["TV", "Print"]
     assert (ds["adstock_alpha"] == 0.5).all()
     assert (ds["saturation_kappa"] == 1500.0).all()
     np.testing.assert_allclose(ds["effect"].sel(channel="TV"), 7000.0)
     assert_valid(ds)
-    custom = customize_preset("basic", n_periods=104, seed=123)
-    assert (custom.n_periods, custom.seed) == (104, 123)
-    assert quietly(lambda: generate_mmm_dataset(custom)).sizes["date"] == 104
 
 
 def test_default_dataset_needs_no_argument_and_no_warning() -> None:
-    ds = m.generate_mmm_dataset()
-    assert_valid(ds)
-    assert isinstance(ds, xr.Dataset)
+    assert_valid(m.generate_mmm_dataset())
 
 
-def test_overrides_leave_defaults_and_presets_alone() -> None:
-    default, preset = m.DEFAULT_CONFIG.to_json(), m.get_preset_config("basic").to_json()
-    other = m.customize_preset("basic", n_periods=31, seed=99, **{"regions.base_sales_rate": 123.0})
-    assert (other.n_periods, other.seed, other.regions.base_sales_rate) == (31, 99, 123.0)
+def test_the_default_configuration_cannot_be_changed() -> None:
+    default = m.DEFAULT_CONFIG.to_json()
     generate(m.DEFAULT_CONFIG, seed=3)
-    assert m.get_preset_config("basic").to_json() == preset
-    assert m.DEFAULT_CONFIG.to_json() == default
-    with pytest.raises((ValidationError, AttributeError, TypeError, XgenError)):
-        m.DEFAULT_CONFIG.n_periods = 3
-    with pytest.raises((ValidationError, AttributeError, TypeError, XgenError)):
-        m.DEFAULT_CONFIG.regions.base_sales_rate = 3.0
+    parts = (m.DEFAULT_CONFIG, m.DEFAULT_CONFIG.regions, m.DEFAULT_CONFIG.channels[0])
+    for owner, field in zip(parts, ("n_periods", "n_regions", "base_spend"), strict=True):
+        with pytest.raises((ValidationError, AttributeError, TypeError, XgenError)):
+            setattr(owner, field, 3)
     assert m.DEFAULT_CONFIG.to_json() == default
 
 
@@ -519,21 +400,3 @@ def test_a_config_shares_nothing_with_what_the_caller_passed() -> None:
     assert mapping == before
     kwargs["alpha"] = 0.9
     assert (generate(config)["adstock_alpha"] == 0.5).all(), "the config follows the caller's dict"
-
-
-@pytest.mark.parametrize("field", ["adstock_fun", "adstock_kwargs", "saturation_kwargs"])
-@pytest.mark.parametrize("length", [1, 2, 4])
-def test_a_list_of_transforms_of_another_length_is_refused(field: str, length: int) -> None:
-    entry: Any = {
-        "adstock_fun": "geometric_adstock",
-        "adstock_kwargs": {"alpha": 0.3},
-        "saturation_kwargs": {"slope": 1.0, "kappa": 900.0},
-    }[field]
-    config = config_with(
-        steady("A"), steady("B"), steady("C"), transforms={field: [entry] * length}
-    )
-    with pytest.raises(ConfigError) as error:
-        generate(config)
-    assert f"transforms.{field}" in str(error.value)
-    assert str(length) in str(error.value)
-    assert "3" in str(error.value)

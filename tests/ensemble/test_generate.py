@@ -12,7 +12,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mmm_xgen as m
@@ -26,6 +26,7 @@ from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.models.linear_fit import fit_least_squares
+from mmm_xgen.streams import MANY
 from tests.strategies import (
     CURVES,
     NOISE_KEYS,
@@ -37,7 +38,7 @@ from tests.strategies import (
     warnings_of,
 )
 
-SEEDS = [3, 2**40, 7]
+SEEDS = [3, 2**40]
 
 
 def ensemble(config: Any, **options: Any) -> xr.Dataset:
@@ -72,11 +73,13 @@ def test_presets(preset: str) -> None:
 def test_any_configuration(config: dict[str, Any], chunks: Any) -> None:
     made = quietly(lambda: m.MMMDataConfig(**config))
     try:
-        for seed in SEEDS:
-            quietly(lambda seed=seed: m.generate_mmm_dataset(made, seed=seed))
+        ds = ensemble(made, seeds=SEEDS, chunks=chunks)
     except m.ConfigError:
-        assume(False)
-    assert_elements_are_single_calls(ensemble(made, seeds=SEEDS, chunks=chunks))
+        with pytest.raises(m.ConfigError):
+            for seed in SEEDS:
+                quietly(lambda seed=seed: m.generate_mmm_dataset(made, seed=seed))
+    else:
+        assert_elements_are_single_calls(ds)
 
 
 def rich(**fields: Any) -> dict[str, Any]:
@@ -159,6 +162,8 @@ def numeric_paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[str, 
 
 RICH = m.MMMDataConfig(**rich())
 PATHS = dict(numeric_paths(RICH.model_dump(exclude_none=True)))
+# The patterns of RICH are correlated already; tests of correlated spend vary it where they are not.
+del PATHS["spend_correlation"]
 
 
 def moved(value: float, path: str) -> list[float]:
@@ -184,16 +189,13 @@ def test_every_number_of_a_configuration_may_vary(path: str) -> None:
     assert_elements_are_single_calls(ds)
 
 
-@pytest.mark.parametrize("start", range(8))
+@pytest.mark.parametrize("start", range(4))
 def test_every_number_may_vary_with_others(start: int) -> None:
-    vary = {path: m.Uniform(*sorted(moved(PATHS[path], path))) for path in OTHER[start::8]}
+    assert len(PATHS) > 90
+    vary = {path: m.Uniform(*sorted(moved(PATHS[path], path))) for path in OTHER[start::4]}
     ds = ensemble(RICH, vary=vary, seeds=[3, 4])
     assert all(np.unique(ds[coordinate_of(path)]).size == 2 for path in vary)
     assert_elements_are_single_calls(ds)
-
-
-def test_the_paths_that_vary_are_many() -> None:
-    assert len(PATHS) > 90
 
 
 @pytest.mark.parametrize("kind", NOISE_KEYS)
@@ -217,9 +219,9 @@ def test_noise_stated_for_each_geo(size: dict[str, Any]) -> None:
     assert_elements_are_single_calls(ensemble(config, n=4, vary=vary))
 
 
-@pytest.mark.parametrize("spend_unit", ["currency", "base_spend"])
 @pytest.mark.parametrize("kind", SATURATIONS)
-def test_every_curve_with_numbers_that_vary(kind: str, spend_unit: str) -> None:
+def test_every_curve_with_numbers_that_vary(kind: str) -> None:
+    spend_unit = "base_spend" if kind in ("hill_function", "root_saturation") else "currency"
     config = config_with(
         steady("TV", spend_volatility=0.4, adstock={"kind": "delayed_adstock"}),
         steady("Web", saturation={"kind": "hill_function", "slope": 1.0}),
@@ -235,11 +237,12 @@ def test_every_curve_with_numbers_that_vary(kind: str, spend_unit: str) -> None:
         # 1 and 0.5 are powers with a short cut.
         "channels.Web.saturation_kwargs.slope": [1.0, 2.0, 0.5],
     }
-    assert_elements_are_single_calls(ensemble(config, n=6, vary=vary))
+    assert_elements_are_single_calls(ensemble(config, n=3, vary=vary))
 
 
-@pytest.mark.parametrize("kind", ADSTOCKS)
-@pytest.mark.parametrize("l_max", [1, 8])
+@pytest.mark.parametrize(
+    ("kind", "l_max"), [("geometric_adstock", 1), *((kind, 8) for kind in ADSTOCKS)]
+)
 def test_every_adstock_with_numbers_that_vary(kind: str, l_max: int) -> None:
     config = config_with(
         steady(spend_volatility=0.4, adstock={"kind": kind, "l_max": l_max}),
@@ -250,11 +253,10 @@ def test_every_adstock_with_numbers_that_vary(kind: str, l_max: int) -> None:
         f"channels.TV.adstock_kwargs.{name}": m.Uniform(0.3, 0.9)
         for name in ADSTOCKS[kind].parameters
     }
-    assert_elements_are_single_calls(ensemble(config, n=5, vary=vary))
+    assert_elements_are_single_calls(ensemble(config, n=3, vary=vary))
 
 
-@pytest.mark.parametrize("n_periods", [1, 2, 9])
-@pytest.mark.parametrize("n_regions", [1, 2])
+@pytest.mark.parametrize(("n_periods", "n_regions"), [(1, 1), (1, 2), (2, 1), (9, 2)])
 def test_panels_of_few_cells(n_periods: int, n_regions: int) -> None:
     """Where an axis has length 1, NumPy may walk the others in another order."""
     config = config_with(
@@ -377,18 +379,16 @@ def test_a_chunk_is_generated_once_for_all_of_its_variables(
     ds.compute()
     assert sorted(counted) == [2, 4, 4]
     counted.clear()
-    ds.to_zarr(tmp_path / "many.zarr", zarr_format=2)
+    ds[["y", "spend", "mu"]].to_zarr(tmp_path / "many.zarr", zarr_format=2)
     assert sorted(counted) == [2, 4, 4]
-    stored = xr.open_zarr(tmp_path / "many.zarr")
-    xr.testing.assert_equal(stored.compute(), ds.compute())
 
 
-@pytest.mark.parametrize("chunks", [1, 3, 7, "auto", None])
-def test_chunks_change_no_bit(chunks: Any) -> None:
+def test_chunks_change_no_bit() -> None:
     config = m.get_preset_config("small_business")
-    vary = {"channels.*.base_spend": m.Uniform(500, 1500)}
-    whole = ensemble(config, n=7, vary=vary, chunks=7)
-    assert ensemble(config, n=7, vary=vary, chunks=chunks).identical(whole)
+    options = {"n": 7, "vary": {"channels.*.base_spend": m.Uniform(500, 1500)}}
+    whole = ensemble(config, chunks=7, **options)
+    for chunks in (1, 3, "auto", None):
+        assert ensemble(config, chunks=chunks, **options).identical(whole), chunks
 
 
 def test_a_chunk_larger_than_a_broadcast_is_made_in_several(
@@ -428,6 +428,7 @@ def test_equal_ensembles_share_their_keys_and_others_do_not() -> None:
 
 
 def test_a_recipe_travels_between_processes() -> None:
+    """Workers of a cluster make the same: `test_store.py` writes with them."""
     ds = m.generate_ensemble(n=4, chunks=2, vary={"channels.*.roas": m.Uniform(1, 3)})
     graph = dict(ds["y"].data.dask)
     (made,) = (value for name, value in graph.items() if str(name).startswith("recipe-"))
@@ -435,13 +436,6 @@ def test_a_recipe_travels_between_processes() -> None:
     again = pickle.loads(pickle.dumps(made))
     for name, values in made.chunk(1, 3).items():
         assert values.tobytes() == again.chunk(1, 3)[name].tobytes()
-
-
-def test_processes_make_the_same() -> None:
-    ds = m.generate_ensemble(n=4, chunks=2)
-    with dask.config.set(scheduler="processes", num_workers=1):
-        there = ds[["y", "spend"]].compute()
-    xr.testing.assert_identical(there, ds[["y", "spend"]].compute())
 
 
 # ------------------------------------------------------------------ seeds
@@ -455,12 +449,25 @@ def test_seeds_are_different_and_the_first_of_more() -> None:
     assert not set(other.values.tolist()) & set(many.tolist())
 
 
+def test_a_pattern_that_spawns_generators_draws_what_it_draws_alone() -> None:
+    """In an ensemble all datasets had the same children."""
+
+    def spawning(dates: Any, rng: np.random.Generator) -> Any:
+        return rng.spawn(1)[0].random(len(dates))
+
+    config = m.MMMDataConfig(**config_with(steady("TV", pattern=spawning)))
+    ds = ensemble(config, n=MANY)
+    for position in (0, MANY - 1):
+        single = m.generate_mmm_dataset(config, seed=int(ds["seed"][position]))
+        np.testing.assert_array_equal(ds["spend"][position], single["spend"])
+
+
 def test_a_shifted_stream_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     import mmm_xgen.generation.batch as batches
 
     right = batches.streams
     ds = ensemble(m.get_preset_config("basic"), seeds=SEEDS)
-    shifted = lambda seeds, *path: right([seed + 1 for seed in seeds], *path)  # noqa: E731
+    shifted = lambda seeds, paths: right([seed + 1 for seed in seeds], paths)  # noqa: E731
     monkeypatch.setattr(batches, "streams", shifted)
     with pytest.raises(AssertionError):
         assert_elements_are_single_calls(ds)
@@ -469,9 +476,12 @@ def test_a_shifted_stream_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> N
 # ------------------------------------------------------------------ what comes back
 
 
-def test_an_element_regenerates() -> None:
+def test_an_element_regenerates_and_the_config_is_left_alone() -> None:
     vary = {"channels.*.roas": m.Uniform(1, 3), "regions.base_sales_rate": [9e3, 1e4]}
-    ds = ensemble(m.get_preset_config("basic"), n=4, vary=vary, drop="carryover")
+    config = m.get_preset_config("basic")
+    before = copy.deepcopy(config.to_json())
+    ds = ensemble(config, n=4, vary=vary, drop="carryover")
+    assert config.to_json() == before
     one = ds.isel(dataset=2)
     assert m.regenerate(one).identical(one)
     assert one.mmm.config.seed == int(ds["seed"][2])
@@ -507,12 +517,11 @@ CHANGES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("chunks", [None, 2])
-@pytest.mark.parametrize("change", CHANGES)
-def test_only_datasets_may_be_selected(change: str, chunks: Any) -> None:
+def test_only_datasets_may_be_selected(chunks: Any) -> None:
     ds = m.generate_ensemble(n=4, chunks=chunks, vary={"channels.*.roas": m.Uniform(1, 2)})
-    make, words = CHANGES[change]
-    with pytest.raises(m.SchemaError, match=f"{words}.*; only datasets may be selected"):
-        regenerate_ensemble(make(ds))
+    for make, words in CHANGES.values():
+        with pytest.raises(m.SchemaError, match=f"{words}.*; only datasets may be selected"):
+            regenerate_ensemble(make(ds))
 
 
 def test_variables_and_coordinates_that_are_left_regenerate() -> None:
@@ -564,20 +573,6 @@ def test_variables_can_be_chosen() -> None:
         m.generate_ensemble(n=2, variables="spent")
     with pytest.raises(m.ConfigError, match="leaves none"):
         m.generate_ensemble(n=2, drop="*")
-
-
-def test_names_are_found_without_generation() -> None:
-    for preset in m.list_available_presets():
-        config = m.get_preset_config(preset)
-        single = quietly(lambda config=config: m.generate_mmm_dataset(config))
-        assert set(m.generate_ensemble(config, n=1).data_vars) == set(single.data_vars), preset
-
-
-def test_the_config_is_left_alone() -> None:
-    config = m.get_preset_config("basic")
-    before = copy.deepcopy(config.to_json())
-    ensemble(config, n=2, vary={"channels.*.adstock_kwargs.alpha": m.Uniform(0, 0.5)})
-    assert config.to_json() == before
 
 
 # ------------------------------------------------------------------ warnings and errors

@@ -86,13 +86,17 @@ def test_descriptions_mean_what_pymc_means() -> None:
         "Weibull": {"alpha": 2, "beta": 3},
     }
     assert arguments.keys() == DESCRIBED.keys()
+    logs = []
     for name, kwargs in arguments.items():
         value = quantile({"dist": name, "kwargs": kwargs}, "")(np.array([0.4]))
-        logcdf = pm.logcdf(getattr(pm, name).dist(**kwargs), value).eval()
-        if name == "DiscreteUniform":
-            assert np.exp(logcdf) >= 0.4
-        else:
-            np.testing.assert_allclose(np.exp(logcdf), 0.4, rtol=1e-6, err_msg=name)
+        logs.append(pm.logcdf(getattr(pm, name).dist(**kwargs), value))
+    # One compilation for all.
+    shares = dict(
+        zip(arguments, np.exp(pm.math.stack(logs).eval(mode="FAST_COMPILE")), strict=True)
+    )
+    assert shares.pop("DiscreteUniform") >= 0.4
+    for name, share in shares.items():
+        np.testing.assert_allclose(share, 0.4, rtol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -394,14 +398,8 @@ def test_numbers_that_contradict_each_other_are_found_with_the_dataset() -> None
         m.generate_ensemble(config, vary=vary, chunks=None)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"sampling": "sobl"}, "sampling: found 'sobl'; did you mean 'sobol'?"),
-        ({"vary": [0.1]}, "vary: found [0.1], allowed: a mapping of paths"),
-    ],
-)
-def test_other_arguments_are_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(m.ConfigError) as caught:
-        m.generate_ensemble(BASIC, **{"n": 4, **options})
-    assert str(caught.value).startswith(words)
+def test_other_arguments_are_refused() -> None:
+    with pytest.raises(m.ConfigError, match=r"^sampling: found 'sobl'; did you mean 'sobol'\?"):
+        m.generate_ensemble(BASIC, n=4, sampling="sobl")  # type: ignore[arg-type]
+    with pytest.raises(m.ConfigError, match=r"^vary: found \[0.1\], allowed: a mapping of paths"):
+        m.generate_ensemble(BASIC, n=4, vary=[0.1])  # type: ignore[arg-type]

@@ -58,10 +58,6 @@ WRITERS: dict[str, Callable[..., Path]] = {
 }
 
 
-for mapping in CONFIGS.values():
-    mapping["regions"] = {k: v for k, v in mapping["regions"].items() if v is not None}
-
-
 @pytest.fixture(scope="module")
 def ds() -> xr.Dataset:
     return m.generate_mmm_dataset()
@@ -84,10 +80,9 @@ def assert_lossless(back: xr.Dataset, ds: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("compression", [0, 5])
-def test_netcdf_is_lossless(tmp_path, name, compression):
+def test_netcdf_is_lossless(tmp_path, name):
     ds = made(name)
-    back = load(to_netcdf(ds, tmp_path / "a.nc", compression=compression))
+    back = load(to_netcdf(ds, tmp_path / "a.nc"))
     assert_lossless(back, ds)
     assert quietly(lambda: m.regenerate(back)).identical(ds)
 
@@ -119,7 +114,7 @@ def test_netcdf_of_an_aggregate_and_of_a_part(tmp_path, ds):
         assert_lossless(load(to_netcdf(part, tmp_path / "a.nc")), part)
 
 
-@pytest.mark.parametrize("name", ["Paid Search", "Print/Outdoor", "e\u0301te\u0301"])
+@pytest.mark.parametrize("name", ["Print/Outdoor", "e\u0301te\u0301"])
 def test_netcdf_of_an_ensemble_keeps_the_names_of_what_varies(tmp_path, name):
     config = m.MMMDataConfig(n_periods=20, channels=[m.ChannelConfig(name=name, roas=2.0)])
     (label,) = config.channel_names
@@ -157,16 +152,12 @@ def test_an_encoding_from_elsewhere_costs_nothing(tmp_path, ds):
         assert not np.array_equal(lossy["y"].values, ds["y"].values)
 
 
-def test_compression_makes_a_smaller_file(tmp_path):
-    ds = made("default")
-    ds["spend"][:] = 1.0
-    sizes = [
-        to_netcdf(ds.isel(date=np.arange(104).repeat(20)), tmp_path / "a.nc", compression=c)
-        .stat()
-        .st_size
-        for c in (0, 4)
-    ]
-    assert sizes[1] < 0.8 * sizes[0]
+def test_compression_makes_a_smaller_file_and_loses_nothing(tmp_path, ds):
+    same = ds.assign(spend=0 * ds["spend"] + 1).isel(date=np.arange(104).repeat(20))
+    files = [to_netcdf(same, tmp_path / f"{c}.nc", compression=c) for c in (0, 5)]
+    assert files[1].stat().st_size < 0.8 * files[0].stat().st_size
+    for file in files:
+        assert_lossless(load(file), same)
 
 
 @pytest.mark.parametrize("compression", [-1, 10, 2.5, "high", None])
@@ -329,7 +320,7 @@ table = compare_scenarios(ds, {"today": []})
 
 def work(name):
     try:
-        for _ in range(10):
+        for _ in range(4):
             back = mmm_xgen.load(mmm_xgen.to_netcdf(ds, folder / f"{name}.nc"))
             assert back.identical(ds)
             write_scenarios(table, folder / f"{name}-scenarios.nc")
@@ -353,11 +344,6 @@ def test_two_threads_read_and_write_at_once(tmp_path):
     assert (done.returncode, done.stdout.strip()) == (0, "faults: []"), done.stderr[-1000:]
 
 
-def truncated(path: Path, share: float) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-
-
 def test_missing_file(tmp_path):
     with pytest.raises(m.SchemaError, match=r"nowhere\.nc: no such file"):
         load(tmp_path / "nowhere.nc")
@@ -367,12 +353,12 @@ def test_missing_file(tmp_path):
             read("a" * 300)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.95])
-def test_a_cut_file(tmp_path, ds, share):
-    path = to_netcdf(ds, tmp_path / "a.nc")
-    truncated(path, share)
-    with pytest.raises(m.SchemaError, match=r"a\.nc: "):
-        load(path)
+def test_a_cut_file(tmp_path, ds):
+    data = to_netcdf(ds, path := tmp_path / "a.nc").read_bytes()
+    for share in (0.0, 0.01, 0.3, 0.7, 0.95):
+        path.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(m.SchemaError, match=r"a\.nc: "):
+            load(path)
 
 
 FLIPPED = """
@@ -457,10 +443,10 @@ def write_zarr(ds: xr.Dataset, path: Path, zarr_format: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("zarr_format", [2, 3])
-@pytest.mark.parametrize("name", ["default", "history", "a KPI that looks like a date"])
+@pytest.mark.parametrize(
+    ("name", "zarr_format"), [("history", 2), ("history", 3), ("a KPI that looks like a date", 3)]
+)
 def test_zarr_is_lossless(tmp_path, name, zarr_format):
-    pytest.importorskip("zarr")
     ds = made(name)
     back = load(write_zarr(ds, tmp_path / "a.zarr", zarr_format))
     assert back.identical(ds)
@@ -472,7 +458,6 @@ def test_zarr_is_lossless(tmp_path, name, zarr_format):
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_zarr_of_xarray_keeps_dates_and_spans(tmp_path, ds, zarr_format):
-    pytest.importorskip("zarr")
     added = ds.assign_coords(
         when=("geo", DATED), late=("geo", np.array([1, "NaT"], dtype="m8[ns]")), run=("run", [1, 2])
     )
@@ -482,8 +467,7 @@ def test_zarr_of_xarray_keeps_dates_and_spans(tmp_path, ds, zarr_format):
 
 
 def test_the_store_of_an_ensemble_keeps_what_a_user_adds(tmp_path):
-    pytest.importorskip("zarr")
-    made = m.generate_ensemble(n=2, chunks=None)
+    made = m.generate_ensemble(n=2, chunks=None, variables=["y", "spend"])
     added = made.assign(count=("dataset", np.array([1, 2], dtype=np.int16))).assign_attrs(
         ATTRIBUTES
     )
@@ -527,8 +511,7 @@ SHARDS = {"name": "sharding_indexed", "configuration": {"codecs": ["pickle"], "i
     ],
 )
 def test_zarr_with_a_pickle_inside_is_refused(tmp_path, ds, name, change):
-    pytest.importorskip("zarr")
-    path = write_zarr(ds, tmp_path / "a.zarr", 3 if name.endswith("zarr.json") else 2)
+    path = write_zarr(ds[["y"]], tmp_path / "a.zarr", 3 if name.endswith("zarr.json") else 2)
     node = json.loads((path / name).read_text())
     change(node)
     (path / name).write_text(json.dumps(node))
@@ -541,8 +524,7 @@ def test_zarr_with_a_pickle_inside_is_refused(tmp_path, ds, name, change):
 
 
 def test_zarr_with_a_linked_array_is_refused(tmp_path, ds):
-    pytest.importorskip("zarr")
-    path = write_zarr(ds, tmp_path / "a.zarr", 2)
+    path = write_zarr(ds[["y"]], tmp_path / "a.zarr", 2)
     (path / "geo").rename(tmp_path / "elsewhere")
     (path / "geo").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(m.SchemaError, match=r"a\.zarr: 'geo' is a link"):
@@ -550,8 +532,7 @@ def test_zarr_with_a_linked_array_is_refused(tmp_path, ds):
 
 
 def test_broken_zarr(tmp_path, ds):
-    pytest.importorskip("zarr")
-    path = write_zarr(ds, tmp_path / "a.zarr", 3)
+    path = write_zarr(ds[["y"]], tmp_path / "a.zarr", 3)
     (path / "zarr.json").write_text("{")
     with pytest.raises(m.SchemaError, match=r"a\.zarr"):
         load(path)
@@ -569,19 +550,24 @@ def read_json(path: Path) -> pd.DataFrame:
     return frame.assign(date=pd.to_datetime(frame["date"], format="%Y-%m-%d"))
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, "plan"])
+TABLES = ((write_csv, read_csv), (write_parquet, pd.read_parquet), (write_json, read_json))
+
+
+# A table has only dates, geos, sales, spend and controls of its Dataset.
 @pytest.mark.parametrize(
-    ("write", "read"),
-    [(write_csv, read_csv), (write_parquet, pd.read_parquet), (write_json, read_json)],
-)
-def test_tables_keep_every_bit(tmp_path, name, write, read):
+    "name",
+    ["default", "all kinds", "history", "one period", "daily with seasons and events",
+     "monthly, saturation first", "placebo and silent channel", "negative_binomial noise", "plan"],
+)  # fmt: skip
+def test_tables_keep_every_bit(tmp_path, name):
     ds = planned() if name == "plan" else made(name)
     frame = to_frame(ds)
-    back = read(write(ds, tmp_path / "sales.x"))
-    back["date"] = back["date"].astype(frame["date"].dtype)
-    pd.testing.assert_frame_equal(back, frame, check_exact=True)
     numbers = frame.columns[2:]
-    assert back[numbers].to_numpy().tobytes() == frame[numbers].to_numpy().tobytes()
+    for write, read in TABLES:
+        back = read(write(ds, tmp_path / "sales.x"))
+        back["date"] = back["date"].astype(frame["date"].dtype)
+        pd.testing.assert_frame_equal(back, frame, check_exact=True)
+        assert back[numbers].to_numpy().tobytes() == frame[numbers].to_numpy().tobytes()
 
 
 @pytest.mark.parametrize("name", ['=HYPERLINK("http://a")', "+north", "@home", "-", "-1", "süd"])
@@ -612,11 +598,7 @@ def test_hostile_labels_survive(tmp_path):
     )
     frame = to_frame(ds)
     assert set(frame["geo"]) == set(names)
-    for write, read in (
-        (write_csv, read_csv),
-        (write_parquet, pd.read_parquet),
-        (write_json, read_json),
-    ):
+    for write, read in TABLES:
         back = read(write(ds, tmp_path / "sales.x"))
         assert back["geo"].tolist() == frame["geo"].tolist()
         assert back.columns.tolist() == frame.columns.tolist()
@@ -639,16 +621,19 @@ def test_bad_numbers_write_no_file(tmp_path, ds):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("kind", [str, Path])
-def test_writers_write_their_path_alone_and_return_it(tmp_path, ds, name, kind):
+def test_writers_write_their_path_alone_and_return_it(tmp_path, name):
+    ds = m.generate_mmm_dataset()
+    before = ds.copy(deep=True)
     path = tmp_path / name
-    assert WRITERS[name](ds, kind(path)) == path
+    assert WRITERS[name](ds, str(path)) == path
     assert list(tmp_path.iterdir()) == [path]
     first = path.read_bytes()
-    WRITERS[name](ds, kind(path))
+    WRITERS[name](ds, path)
     assert list(tmp_path.iterdir()) == [path]
     if name != "sales.nc":
         assert path.read_bytes() == first
+    assert ds.identical(before)
+    assert all(not variable.encoding for variable in ds.variables.values())
 
 
 BREAKS = {
@@ -661,8 +646,9 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
-@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize(
+    ("error", "exists"), [(KeyboardInterrupt, True), (RuntimeError, True), (OSError, False)]
+)
 def test_an_interrupted_write_changes_nothing(tmp_path, ds, monkeypatch, name, error, exists):
     path = tmp_path / name
     if exists:
@@ -687,30 +673,17 @@ def test_an_interrupted_write_changes_nothing(tmp_path, ds, monkeypatch, name, e
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_missing_folder_is_named(tmp_path, ds, name):
+def test_a_missing_folder_is_named_and_a_folder_is_no_place_for_a_file(tmp_path, ds, name):
     path = tmp_path / "missing" / name
     with pytest.raises(m.XgenError, match=r"no folder .*missing.*make it first") as caught:
         WRITERS[name](ds, path)
     assert str(path) in str(caught.value)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_folder_is_no_place_for_a_file(tmp_path, ds, name):
     with pytest.raises(m.XgenError, match="this is a folder"):
         WRITERS[name](ds, tmp_path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(m.XgenError, match="no folder"):
         WRITERS[name](ds, tmp_path / "file" / name)
-
-
-def test_a_file_is_written_without_changing_the_dataset(tmp_path):
-    ds = m.generate_mmm_dataset()
-    before = ds.copy(deep=True)
-    for name, write in WRITERS.items():
-        write(ds, tmp_path / name)
-    assert ds.identical(before)
-    assert all(not variable.encoding for variable in ds.variables.values())
 
 
 def _scenarios(ds):
@@ -724,9 +697,10 @@ MORE_WRITERS = WRITERS | {
 }
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 @pytest.mark.parametrize("name", MORE_WRITERS)
-def test_a_refused_write_names_path_and_reason(name, number, tmp_path, ds, monkeypatch):
+def test_a_refused_write_names_path_and_reason(name, tmp_path, ds, monkeypatch):
+    number = errno.EDQUOT
+
     def refuses(*_):
         raise OSError(number, os.strerror(number))
 

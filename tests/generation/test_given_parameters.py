@@ -35,16 +35,11 @@ def config(saturation: str = "hill_function", **channel: object) -> MMMDataConfi
 
 @pytest.mark.parametrize("saturation", list(SATURATIONS))
 def test_the_parameters_of_a_dataset_make_it_again(saturation: str) -> None:
+    """Also without `effect`: the amplitude in PyMC-Marketing's parameters is the effect."""
     ds = generate_mmm_dataset(config(saturation))
     again = generate_mmm_dataset(config(saturation), params=ds)
     xr.testing.assert_allclose(again["y"], ds["y"], rtol=1e-12)
     xr.testing.assert_allclose(again["saturated"], ds["saturated"], rtol=1e-9)
-
-
-@pytest.mark.parametrize("saturation", list(SATURATIONS))
-def test_component_parameters_alone_carry_the_effect(saturation: str) -> None:
-    """Without `effect`, the amplitude in PyMC-Marketing's parameters is the effect."""
-    ds = generate_mmm_dataset(config(saturation))
     names = [n for n in ds.data_vars if str(n).startswith(("adstock_", "saturation_"))]
     again = generate_mmm_dataset(config(saturation), params=ds[names])
     xr.testing.assert_allclose(again["channel_contribution"], ds["channel_contribution"], rtol=1e-9)
@@ -65,16 +60,11 @@ def test_a_given_value_is_the_truth_to_the_last_bit() -> None:
     assert ds["adstock_alpha_sd"].isnull().all(), "a given value has no known population"
 
 
-def test_labels_decide_and_not_positions() -> None:
-    values = {"TV": 0.1, "Radio": 0.9}
-    turned = xr.DataArray([0.9, 0.1], coords={"channel": ["Radio", "TV"]}, dims="channel")
-    ds = generate_mmm_dataset(config(), params=xr.Dataset({"adstock_alpha": turned}))
-    for name, value in values.items():
-        assert (ds["adstock_alpha"].sel(channel=name) == value).all()
-
-
-def test_a_scalar_holds_everywhere() -> None:
-    ds = generate_mmm_dataset(config(), params=xr.Dataset({"y_sigma": 0.0}))
+def test_labels_decide_and_not_positions_and_a_scalar_holds_everywhere() -> None:
+    values = xr.DataArray([0.9, 0.1], coords={"channel": ["Radio", "TV"]}, dims="channel")
+    given = xr.Dataset({"adstock_alpha": values, "y_sigma": 0.0})
+    ds = generate_mmm_dataset(config(), params=given)
+    assert (ds["adstock_alpha"] == values).all()
     assert (ds["y"] == ds["mu"]).all()
 
 

@@ -45,25 +45,19 @@ def plan() -> pd.DataFrame:
 
 
 def config(**changes: object) -> MMMDataConfig:
-    return MMMDataConfig.from_dict(
-        {
-            "spend_plan": {
-                "date": "week",
-                "geo": "market",
-                "channels": "*_S",
-                "controls": {"Price": "price"},
-            },
-            "channels": [
-                {"name": "radio", "base_spend": 300.0, "roas": 3.0},
-                {"name": "tv", "base_spend": 1000.0, "roas": 2.0},
-            ],
-            "control_variables": [
-                {"name": "Price", "gamma_control": -20.0},
-                {"name": "Weather", "gamma_control": 100.0},
-            ],
-            **changes,
-        }
-    )
+    plan = {"date": "week", "geo": "market", "channels": "*_S", "controls": {"Price": "price"}}
+    settings = {
+        "spend_plan": plan,
+        "channels": [
+            {"name": "radio", "base_spend": 300.0, "roas": 3.0},
+            {"name": "tv", "base_spend": 1000.0, "roas": 2.0},
+        ],
+        "control_variables": [
+            {"name": "Price", "gamma_control": -20.0},
+            {"name": "Weather", "gamma_control": 100.0},
+        ],
+    }
+    return MMMDataConfig.from_dict(settings | changes)
 
 
 def test_names_dates_and_values_come_from_the_plan() -> None:
@@ -90,8 +84,10 @@ def test_names_dates_and_values_come_from_the_plan() -> None:
     assert returns.sel(channel="radio").item() == pytest.approx(3, rel=1e-12)
 
 
-def test_it_regenerates_from_itself_also_after_a_file(tmp_path: Path) -> None:
+def test_a_file_is_a_plan_and_its_dataset_regenerates_also_after_a_file(tmp_path: Path) -> None:
+    plan().to_csv(tmp_path / "plan.csv", index=False)
     ds = generate_mmm_dataset(config(), spend=plan())
+    assert generate_mmm_dataset(config(), spend=tmp_path / "plan.csv").identical(ds)
     assert regenerate(ds).identical(ds)
     mmm_xgen.to_netcdf(ds, tmp_path / "truth.nc")
     assert regenerate(mmm_xgen.load(tmp_path / "truth.nc")).identical(ds)
@@ -126,21 +122,10 @@ def test_an_ensemble_that_was_drawn_without_its_plan_is_not_drawn_again() -> Non
         regenerate_ensemble(ds.assign_attrs(config=text))
 
 
-def test_a_file_is_a_plan(tmp_path: Path) -> None:
-    path = tmp_path / "plan.csv"
-    plan().to_csv(path, index=False)
-    from_file = generate_mmm_dataset(config(), spend=path)
-    assert from_file.identical(generate_mmm_dataset(config(), spend=plan()))
-
-
 def test_twice_the_spend_moves_sales_along_the_same_curve() -> None:
     """The curve belongs to the configuration and never to the plan."""
-    settings = config(
-        channels=[
-            {"name": "tv", "base_spend": 1000.0, "base_effectiveness": 0.2},
-            {"name": "radio", "base_spend": 300.0, "base_effectiveness": 0.1},
-        ]
-    )
+    channels = [{"name": "tv", "base_spend": 1000.0}, {"name": "radio", "base_spend": 300.0}]
+    settings = config(channels=channels)
     ds = generate_mmm_dataset(settings, spend=plan())
     frame = plan()
     frame[["tv_S", "radio_S"]] *= 2

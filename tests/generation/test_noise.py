@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -32,25 +34,23 @@ def test_no_other_term_carries_noise() -> None:
     np.testing.assert_allclose(loud["y"] - loud["mu"], loud["noise"], rtol=1e-9, atol=1e-8)
 
 
-@pytest.fixture(scope="module", params=list(NOISE_KEYS))
-def long_noise(request: pytest.FixtureRequest) -> xr.Dataset:
-    kind = request.param
-    config = config_with(
-        steady(base_effectiveness=0.2),
-        n_periods=30_000,
-        freq="D",
-        regions={
-            "n_regions": 2,
-            "population": [1e6, 3e6],
-            "seasonal_amplitude": 0.2,
-            "noise": {"kind": kind} | NOISE_KEYS[kind],
-        },
-    )
+def noisy(kind: str, volatility: float = 0.05, **fields: Any) -> xr.Dataset:
+    """Dataset of steady spend whose noise is of one family."""
+    noise = {"kind": kind} | NOISE_KEYS[kind] | {"sales_volatility": volatility}
+    config = config_with(steady(), regions={"noise": noise} | fields.pop("regions", {}), **fields)
     del config["regions"]["sales_volatility"]
     return generate(config)
 
 
-def test_noise_has_mean_zero_and_the_sd_that_y_sigma_says(long_noise: xr.Dataset) -> None:
+@pytest.fixture(scope="module", params=list(NOISE_KEYS))
+def long_noise(request: pytest.FixtureRequest) -> xr.Dataset:
+    regions = {"n_regions": 2, "population": [1e6, 3e6], "seasonal_amplitude": 0.2}
+    return noisy(request.param, n_periods=30_000, freq="D", regions=regions)
+
+
+def test_noise_has_mean_zero_and_the_sd_that_was_configured(
+    long_noise: xr.Dataset,
+) -> None:
     noise, sigma = long_noise["noise"], long_noise["y_sigma"]
     assert sigma.dims == ("geo",)
     assert (sigma > 0).all()
@@ -59,38 +59,19 @@ def test_noise_has_mean_zero_and_the_sd_that_y_sigma_says(long_noise: xr.Dataset
     assert (np.abs(noise.mean("date")) < error).all()
     rms = np.sqrt((noise**2).mean("date"))
     np.testing.assert_allclose(rms, sigma, rtol=0.04)
-
-
-def test_noise_level_is_its_share_of_base_sales(long_noise: xr.Dataset) -> None:
-    np.testing.assert_allclose(
-        long_noise["y_sigma"] / long_noise["intercept_contribution"], 0.05, rtol=0.15
-    )
+    np.testing.assert_allclose(sigma / long_noise["intercept_contribution"], 0.05, rtol=0.15)
 
 
 @pytest.mark.parametrize("kind", list(NOISE_KEYS))
 def test_noise_is_unbiased_and_stationary_from_the_first_date(kind: str) -> None:
-    config = config_with(
-        steady(),
-        n_periods=6,
-        regions={"n_regions": 3000, "noise": {"kind": kind} | NOISE_KEYS[kind]},
-    )
-    del config["regions"]["sales_volatility"]
-    ds = generate(config)
+    ds = noisy(kind, n_periods=6, regions={"n_regions": 3000})
     standard = (ds["noise"] / ds["y_sigma"]).transpose("date", "geo").values
     assert (np.abs(standard.mean(axis=1)) < 4.5 / np.sqrt(3000)).all()
     np.testing.assert_allclose(standard.std(axis=1), 1.0, rtol=0.12)
 
 
 def test_lognormal_noise_is_skewed_but_mean_corrected() -> None:
-    config = config_with(
-        steady(),
-        n_periods=4000,
-        freq="D",
-        regions={"n_regions": 4, "noise": {"kind": "lognormal"} | NOISE_KEYS["lognormal"]},
-    )
-    del config["regions"]["sales_volatility"]
-    config["regions"]["noise"]["sales_volatility"] = 0.5
-    ds = generate(config)
+    ds = noisy("lognormal", 0.5, n_periods=4000, freq="D", regions={"n_regions": 4})
     ratio = (ds["y"] / ds["mu"]).values
     assert (ratio > 0).all()
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / np.sqrt(ratio.size)
@@ -100,46 +81,20 @@ def test_lognormal_noise_is_skewed_but_mean_corrected() -> None:
 
 
 def test_negative_binomial_sales_are_counts() -> None:
-    config = config_with(
-        steady(),
-        regions={
-            "base_sales_rate": 200.0,
-            "noise": {"kind": "negative_binomial"} | NOISE_KEYS["negative_binomial"],
-        },
-    )
-    del config["regions"]["sales_volatility"]
-    config["regions"]["noise"]["sales_volatility"] = 0.2
-    ds = generate(config)
+    ds = noisy("negative_binomial", 0.2, regions={"base_sales_rate": 200.0})
     assert (ds["y"] == np.round(ds["y"])).all()
     assert np.unique(ds["y"]).size > 10
 
 
-def test_ar1_noise_is_autocorrelated_and_gaussian_noise_is_not() -> None:
-    for kind, expected in (("ar1", 0.6), ("gaussian", 0.0)):
-        config = config_with(
-            steady(),
-            n_periods=8000,
-            freq="D",
-            regions={"noise": {"kind": kind} | NOISE_KEYS[kind]},
-        )
-        del config["regions"]["sales_volatility"]
-        noise = generate(config)["noise"].values.ravel()
-        assert abs(np.corrcoef(noise[1:], noise[:-1])[0, 1] - expected) < 0.06, kind
-
-
-def test_student_noise_has_heavier_tails_than_gaussian() -> None:
-    tails = {}
-    for kind in ("student_t", "gaussian"):
-        config = config_with(
-            steady(),
-            n_periods=8000,
-            freq="D",
-            regions={"noise": {"kind": kind} | NOISE_KEYS[kind]},
-        )
-        del config["regions"]["sales_volatility"]
-        noise = generate(config)["noise"].values.ravel()
-        tails[kind] = float((np.abs(noise) > 3.5 * noise.std()).mean())
-    assert tails["student_t"] > 3 * max(tails["gaussian"], 1e-4)
+def test_ar1_noise_is_autocorrelated_and_student_noise_has_heavy_tails() -> None:
+    found = {}
+    for kind in ("ar1", "gaussian", "student_t"):
+        noise = noisy(kind, n_periods=8000, freq="D")["noise"].values.ravel()
+        tail = float((np.abs(noise) > 3.5 * noise.std()).mean())
+        found[kind] = (np.corrcoef(noise[1:], noise[:-1])[0, 1], tail)
+    assert found["ar1"][0] == pytest.approx(0.6, abs=0.06)
+    assert found["gaussian"][0] == pytest.approx(0.0, abs=0.06)
+    assert found["student_t"][1] > 3 * max(found["gaussian"][1], 1e-4)
 
 
 def test_clipped_sales_keep_the_identity_and_are_counted() -> None:
@@ -159,14 +114,7 @@ def test_clipped_sales_keep_the_identity_and_are_counted() -> None:
 
 @pytest.mark.parametrize("kind", ["lognormal", "negative_binomial"])
 def test_families_that_need_positive_sales_refuse_a_negative_mean(kind: str) -> None:
-    config = config_with(
-        steady(),
-        control_variables=[
-            {"name": "Price", "pattern": "linear_trend", "gamma_control": -20_000.0}
-        ],
-        regions={"noise": {"kind": kind} | NOISE_KEYS[kind]},
-    )
-    del config["regions"]["sales_volatility"]
+    price = {"name": "Price", "pattern": "linear_trend", "gamma_control": -20_000.0}
     with pytest.raises(ConfigError) as error:
-        generate(config)
+        noisy(kind, control_variables=[price])
     assert "\n" not in str(error.value)

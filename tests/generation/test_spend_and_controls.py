@@ -12,16 +12,11 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen.errors import ConfigError
-from tests.strategies import config_with, generate, quietly, steady
+from tests.strategies import config_with, generate, steady
 
 
-def channel(pattern: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "name": "TV",
-        "pattern": pattern,
-        "base_spend": 1000.0,
-        "spend_volatility": 0.0,
-    } | fields
+def calling(pattern: Callable[..., Any], **regions: Any) -> m.MMMDataConfig:
+    return m.MMMDataConfig(**config_with(steady(pattern=pattern), regions=regions))
 
 
 def test_a_callable_pattern_is_called_once_a_geo_and_is_relative_to_base() -> None:
@@ -31,9 +26,7 @@ def test_a_callable_pattern_is_called_once_a_geo_and_is_relative_to_base() -> No
         calls.append(pd.DatetimeIndex(np.asarray(dates)))
         return np.linspace(0.5, 1.5, len(dates)) + 0.01 * rng.random(len(dates))
 
-    config = m.MMMDataConfig(
-        **config_with(channel("linear_trend") | {"pattern": pattern}, regions={"n_regions": 3})
-    )
+    config = calling(pattern, n_regions=3)
     calls.clear()
     ds = generate(config)
     assert len(calls) == 3
@@ -60,33 +53,18 @@ def test_a_callable_pattern_is_called_once_a_geo_and_is_relative_to_base() -> No
 def test_a_callable_pattern_that_returns_nonsense_is_a_config_error(
     pattern: Callable[..., Any],
 ) -> None:
-    config = config_with(channel("linear_trend") | {"pattern": pattern})
-    with pytest.raises(ConfigError) as error:
-        generate(config)
+    with pytest.raises(ConfigError, match="returned") as error:
+        generate(calling(pattern))
     assert "\n" not in str(error.value)
     assert "channels.0" in str(error.value) or "TV" in str(error.value)
 
 
-def test_an_unregistered_callable_cannot_be_regenerated_and_says_which() -> None:
-    config = m.MMMDataConfig(
-        **config_with(
-            channel("linear_trend") | {"name": "Odd", "pattern": lambda d, rng: np.ones(len(d))}
-        )
-    )
-    ds = generate(config)
-    with pytest.raises(ConfigError, match=r"Odd|channels\.0"):
-        quietly(lambda: m.regenerate(ds))
-
-
 def controlled(**control: Any) -> xr.Dataset:
+    price = {"name": "Price", "pattern": "uniform", "low": 0.8, "high": 1.2, "base_value": 20.0}
+    regions = {"n_regions": 2, "population": [1e6, 2e6]}
     return generate(
         config_with(
-            steady(base_effectiveness=0.0),
-            control_variables=[
-                {"name": "Price", "pattern": "uniform", "low": 0.8, "high": 1.2, "base_value": 20.0}
-                | control
-            ],
-            regions={"n_regions": 2, "population": [1e6, 2e6]},
+            steady(base_effectiveness=0.0), control_variables=[price | control], regions=regions
         )
     )
 
@@ -127,13 +105,7 @@ def test_shared_controls_are_equal_in_all_geos_and_others_are_not() -> None:
 def test_persistence_of_a_control_is_the_autocorrelation_of_its_logarithm(
     persistence: float,
 ) -> None:
-    heat = {
-        "name": "Heat",
-        "pattern": "linear_trend",
-        "base_value": 10.0,
-        "value_volatility": 1.0,
-        "persistence": persistence,
-    }
+    heat = {"name": "Heat", "base_value": 10.0, "value_volatility": 1.0, "persistence": persistence}
     ds = generate(config_with(steady(), n_periods=20_000, freq="D", control_variables=[heat]))
     logs = np.log(ds["control_value"].values.ravel())
     assert np.corrcoef(logs[1:], logs[:-1])[0, 1] == pytest.approx(persistence, abs=0.02)

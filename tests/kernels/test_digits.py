@@ -127,11 +127,7 @@ def survival(lag: Decimal, lam: Decimal, k: Decimal) -> Decimal:
         ),
         ("weibull_adstock", {"lam": 20.0, "k": 0.7, "type": "CDF"}, survival),
         *(
-            (
-                "beta_gamma_adstock",
-                {"shape": shape, "rate": rate},
-                over_its_peak,
-            )
+            ("beta_gamma_adstock", {"shape": shape, "rate": rate}, over_its_peak)
             for shape, rate in ((2.0, 1.0), (6.0, 0.3))
         ),
     ],
@@ -164,12 +160,8 @@ def test_a_logistic_trend_keeps_its_digits(rate: float, midpoint: float) -> None
 
 @pytest.mark.parametrize("volatility", [1e-10, 0.3])
 def test_an_elastic_control_keeps_its_digits(volatility: float) -> None:
-    price = {
-        "name": "Price",
-        "base_value": 20.0,
-        "value_volatility": volatility,
-        "elasticity": -1.75,
-    }
+    price = {"name": "Price", "base_value": 20.0, "elasticity": -1.75}
+    price["value_volatility"] = volatility
     ds = generate(config_with(steady(), control_variables=[price]))
     exact = exactly(
         lambda value: 10_000 * ((value / 20) ** Decimal("-1.75") - 1),

@@ -8,9 +8,11 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from itertools import product
 from types import ModuleType
 from typing import Any
 
@@ -44,7 +46,7 @@ NEWER = RELEASE >= (1, 0)
 TOLERANCE = 1e-12
 N_DRAWS = 300
 N_DATES = 30
-L_MAX = (1, 2, 3, 8, 13, 30)
+L_MAX = (1, 2, 8, 30)
 # Own kinds, which PyMC-Marketing does not have.
 OURS_ALONE = {"beta_gamma_adstock"}
 
@@ -280,34 +282,14 @@ def test_adstock_weights(case: Case, l_max: int):
     compare_adstock(case, case.parameters(rng), l_max)
 
 
-@pytest.mark.parametrize("case", ADSTOCK_CASES, ids=str)
 @given(data=st.data())
-def test_adstock_weights_of_any_parameters(case: Case, data: st.DataObject):
+def test_adstock_weights_of_any_parameters(data: st.DataObject):
+    case = data.draw(st.sampled_from(ADSTOCK_CASES), label="case")
     bounds = {"alpha": (0.0, 1.0), "theta": (0.0, 12.0), "lam": (0.05, 50.0), "k": (0.1, 10.0)}
     parameters = {
         name: np.array([data.draw(st.floats(*bounds[name]), label=name)]) for name in case.draws
     }
     compare_adstock(case, parameters, data.draw(st.integers(1, max(L_MAX)), label="l_max"))
-
-
-@pytest.mark.parametrize("case", ADSTOCK_CASES, ids=str)
-@pytest.mark.parametrize("l_max", [1, 8, 30])
-def test_adstock_of_random_spend(case: Case, l_max: int):
-    """Also with fewer dates than weights."""
-    rng = np.random.default_rng(2)
-    parameters = case.parameters(rng)
-    weights = our_weights(case, parameters, n_weights(case, l_max))
-    kept = ~their_kernel_has_no_limit(case, parameters, l_max)
-    for n_dates in (5, N_DATES):
-        spend = rng.gamma(2.0, 500.0, n_dates)
-        theirs = their_response(case, spend, parameters, l_max)
-        for found, ours in zip(theirs, (normalized(weights), weights), strict=True):
-            np.testing.assert_allclose(
-                convolve(spend, ours)[kept],
-                found[kept],
-                rtol=TOLERANCE,
-                atol=TOLERANCE * spend.max(),
-            )
 
 
 def test_no_adstock():
@@ -349,26 +331,17 @@ def test_a_weibull_density_of_one_lag_is_one():
     np.testing.assert_array_equal(our_weights(case, parameters, 1), 1.0)
 
 
-@pytest.mark.parametrize("lam", [0.01, 0.2, 2.0, 500.0])
-@pytest.mark.parametrize("k", [0.05, 1.0, 5.0, 80.0, 200.0])
-@pytest.mark.parametrize("l_max", [1, 2, 8])
+@pytest.mark.parametrize("l_max", [1, 8])
 @pytest.mark.parametrize("type_", ["PDF", "CDF"])
 @pytest.mark.filterwarnings("ignore::mmm_xgen.errors.XgenWarning")
-def test_a_weibull_dataset_is_finite_or_refused(lam: float, k: float, l_max: int, type_: str):
-    config = MMMDataConfig(
-        n_periods=20,
-        channels=[ChannelConfig(name="TV", base_effectiveness=0.2)],
-        transforms=TransformConfig(
-            adstock_fun="weibull_adstock",
-            adstock_kwargs={"lam": lam, "k": k, "type": type_, "l_max": l_max},
-        ),
-    )
-    try:
-        ds = generate_mmm_dataset(config)
-    except ConfigError:
-        return
-    for name in ("adstock_weights", "carryover", "channel_contribution", "mu"):
-        assert np.isfinite(ds[name]).all(), name
+def test_a_weibull_dataset_is_finite_or_refused(l_max: int, type_: str):
+    for lam, k in product((0.01, 0.2, 500.0), (0.05, 5.0, 200.0)):
+        kernel = {"kind": "weibull_adstock", "lam": lam, "k": k, "type": type_, "l_max": l_max}
+        channel = ChannelConfig(name="TV", base_effectiveness=0.2, adstock=kernel)
+        with suppress(ConfigError):
+            ds = generate_mmm_dataset(MMMDataConfig(n_periods=20, channels=[channel]))
+            for name in ("adstock_weights", "carryover", "channel_contribution", "mu"):
+                assert np.isfinite(ds[name]).all(), (name, lam, k)
 
 
 @pytest.mark.filterwarnings("ignore::mmm_xgen.errors.XgenWarning")
@@ -378,11 +351,8 @@ def test_the_response_to_given_parameters_is_finite_or_refused():
     channel = ChannelConfig(name="TV", base_effectiveness=0.2)
     ds = generate_mmm_dataset(MMMDataConfig(channels=[channel], transforms=transforms))
     steep = ds.assign(adstock_lam=ds["adstock_lam"] * 0 + 0.01, adstock_k=ds["adstock_k"] * 0 + 200)
-    try:
-        contribution = respond(ds["spend"], steep)
-    except ConfigError:
-        return
-    assert np.isfinite(contribution).all()
+    with suppress(ConfigError):
+        assert np.isfinite(respond(ds["spend"], steep)).all()
 
 
 # --- saturation
@@ -414,11 +384,7 @@ SATURATION_CASES = [
     Case("tanh_saturation", {"b": log_uniform(0.01, 100), "c": log_uniform(0.01, 100)}),
     Case(
         "tanh_saturation_baselined",
-        {
-            "x0": log_uniform(0.05, 20),
-            "gain": log_uniform(0.05, 20),
-            "r": uniform(0.001, 0.999),
-        },
+        {"x0": log_uniform(0.05, 20), "gain": log_uniform(0.05, 20), "r": uniform(0.001, 0.999)},
     ),
     Case("root_saturation", {"alpha": uniform(0.01, 1.5)}, points=((1.0,), (2.0,), (1e-6,))),
 ]
@@ -453,22 +419,14 @@ def both_curves(
 def older_is_right(case: Case, x: Values, parameters: Mapping[str, Values]) -> Any:
     """Points at which 0.19 has the value that 1.3 has."""
     columns = {name: values[:, None] for name, values in parameters.items()}
-    right = np.ones((len(next(iter(columns.values()))), len(x)), dtype=bool)
-    if NEWER:
-        return right
-    if case.kind == "logistic_saturation" or case.kind.startswith("inverse"):
-        return right
-    if case.kind == "hill_function":
-        # x**slope and kappa**slope overflow or vanish together, and give inf / inf or 0 / 0;
-        # below zero x**slope is not a number, or has the wrong sign.
-        slope, kappa = columns["slope"], columns["kappa"]
-        with np.errstate(divide="ignore"):
-            largest = slope * np.maximum(np.log10(np.maximum(x, kappa)), 0)
-            smallest = slope * np.log10(kappa)
-        return (largest < 300) & (smallest > -300) & (x >= 0)
-    if case.kind == "root_saturation":
-        return right & (x >= 0)
-    return right
+    if NEWER or case.kind != "hill_function":
+        return True
+    # x**slope and kappa**slope overflow or vanish together, and give inf / inf or 0 / 0.
+    slope, kappa = columns["slope"], columns["kappa"]
+    with np.errstate(divide="ignore"):
+        largest = slope * np.maximum(np.log10(np.maximum(x, kappa)), 0)
+        smallest = slope * np.log10(kappa)
+    return (largest < 300) & (smallest > -300)
 
 
 def compare_saturation(case: Case, x: Values, parameters: Mapping[str, Values]) -> None:
@@ -504,17 +462,14 @@ def test_the_response_to_little_spend_keeps_its_digits(case: Case):
     np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=1e-290)
 
 
-@pytest.mark.parametrize("case", SATURATION_CASES, ids=str)
 @given(data=st.data())
-def test_saturation_of_any_parameters(case: Case, data: st.DataObject):
+def test_saturation_of_any_parameters(data: st.DataObject):
+    case = data.draw(st.sampled_from(SATURATION_CASES), label="case")
+    bounds = {name: (0.01, 0.99) if name == "r" else (0.02, 50.0) for name in case.draws}
     parameters = {
-        name: np.array(
-            [data.draw(st.floats(0.01, 0.99) if name == "r" else st.floats(0.02, 50.0), label=name)]
-        )
-        for name in case.draws
+        name: np.array([data.draw(st.floats(*bounds[name]), label=name)]) for name in case.draws
     }
-    x = np.array([data.draw(st.floats(0.0, 1e3), label="x")])
-    compare_saturation(case, x, parameters)
+    compare_saturation(case, np.array([data.draw(st.floats(0.0, 1e3), label="x")]), parameters)
 
 
 @pytest.mark.parametrize("kind", ["hill_function", "root_saturation"])

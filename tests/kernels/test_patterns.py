@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -10,40 +9,48 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, generate_mmm_dataset
 from mmm_xgen.kernels import patterns
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.calendar import regular
 from mmm_xgen.streams import stream
-from tests.strategies import (
-    config_with,
-    generate,
-)
+from tests.strategies import PATTERN_KINDS, config_with, generate
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
 
-def dataset(n_geos: int = 3, n_periods: int = 104, **channel: object) -> xr.Dataset:
-    regions = RegionConfig(n_regions=n_geos, similarity=0.8)
-    channel = {"name": "TV", "spend_volatility": 0.3, **channel}
-    channels = [ChannelConfig(**channel), ChannelConfig(name="Radio", pattern="on_off")]
-    return generate_mmm_dataset(
-        MMMDataConfig(n_periods=n_periods, channels=channels, regions=regions)
+def channel(pattern: Any, **fields: Any) -> dict[str, Any]:
+    numbers = {"base_spend": 1000.0, "spend_volatility": 0.0}
+    return {"name": "TV", "pattern": pattern} | numbers | fields
+
+
+def spend_in_geos(
+    pattern: Any, n_geos: int, *, n_periods: int = 52, freq: str = "W-MON", **fields: Any
+) -> np.ndarray:
+    """Spend (date, geo) of one channel."""
+    config = config_with(
+        channel(pattern, **fields), n_periods=n_periods, freq=freq, regions={"n_regions": n_geos}
     )
+    return np.asarray(generate(config)["spend"].values[:, :, 0])
+
+
+def spend_of(pattern: Any, **fields: Any) -> np.ndarray:
+    """Spend (date,) of one channel in one geo."""
+    return spend_in_geos(pattern, 1, **fields)[:, 0]
 
 
 @pytest.mark.parametrize("pattern", ["on_off", "always_on", "uniform", "seasonal"])
 def test_a_shared_channel_follows_one_plan(pattern: str) -> None:
-    ds = dataset(pattern=pattern, shared=True)
-    relative = (ds["spend"] / ds["base_spend"]).sel(channel="TV")
-    for geo in relative["geo"]:
-        np.testing.assert_allclose(relative.sel(geo=geo), relative.isel(geo=0))
-    apart = dataset(pattern=pattern)
-    xr.testing.assert_identical(
-        apart["spend"].sel(channel="Radio"), ds["spend"].sel(channel="Radio")
-    )
-    own = (apart["spend"] / apart["base_spend"]).sel(channel="TV")
+    def made(**fields: Any) -> xr.Dataset:
+        tv = channel(pattern, spend_volatility=0.3, **fields)
+        channels = (tv, channel("on_off", name="Radio"))
+        regions = {"n_regions": 3, "similarity": 0.8}
+        return generate(config_with(*channels, n_periods=104, regions=regions))
+
+    shared, apart = made(shared=True), made()
+    one, own = ((ds["spend"] / ds["base_spend"]).sel(channel="TV") for ds in (shared, apart))
+    np.testing.assert_allclose(one, one.isel(geo=[0, 0, 0]))
     assert abs(float(xr.corr(own.isel(geo=0), own.isel(geo=1)))) < 0.9
+    xr.testing.assert_identical(*(ds["spend"].sel(channel="Radio") for ds in (shared, apart)))
 
 
 def test_a_shared_callable_is_called_once() -> None:
@@ -53,7 +60,7 @@ def test_a_shared_callable_is_called_once() -> None:
         calls.append(1)
         return np.ones(len(dates))
 
-    dataset(pattern=counted, shared=True)
+    spend_in_geos(counted, 3, shared=True)
     assert len(calls) == 1
 
 
@@ -64,15 +71,9 @@ def test_the_window_opens_as_if_runs_had_always_come(
     shortest: int, longest: int, chance: float
 ) -> None:
     """The share of geos that are on is the same on the first date as on any other."""
-    ds = dataset(
-        n_geos=4000,
-        n_periods=60,
-        pattern="on_off",
-        min_active_periods=shortest,
-        max_active_periods=longest,
-        activation_probability=chance,
-    )
-    on = (ds["spend"].sel(channel="TV") > 0).mean("geo")
+    runs = {"min_active_periods": shortest, "max_active_periods": longest}
+    spend = spend_in_geos("on_off", 4000, n_periods=60, activation_probability=chance, **runs)
+    on = (spend > 0).mean(axis=1)
     mean_run = (shortest + longest) / 2
     expected = mean_run / (mean_run + 1 / chance)
     error = np.sqrt(expected * (1 - expected) / 4000)
@@ -81,10 +82,8 @@ def test_the_window_opens_as_if_runs_had_always_come(
 
 def test_what_is_left_of_a_first_run_is_shorter_than_a_run() -> None:
     """A run of exactly 6 that the window cuts has 1 to 6 periods left, each as likely."""
-    ds = dataset(
-        n_geos=4000, n_periods=40, pattern="on_off", min_active_periods=6, max_active_periods=6
-    )
-    on = (ds["spend"].sel(channel="TV") > 0).transpose("geo", "date").to_numpy()
+    runs = {"min_active_periods": 6, "max_active_periods": 6}
+    on = spend_in_geos("on_off", 4000, n_periods=12, **runs).T > 0
     first = on[on[:, 0]]
     left = np.argmin(first, axis=1)
     counts = np.bincount(left, minlength=7)[1:7]
@@ -92,8 +91,8 @@ def test_what_is_left_of_a_first_run_is_shorter_than_a_run() -> None:
     assert abs(counts / len(first) - 1 / 6).max() < 0.05
 
 
-@pytest.mark.parametrize("chance", [0.0, 0.02, 0.4, 0.97, 1.0])
-@pytest.mark.parametrize(("shortest", "longest"), [(1, 1), (2, 8), (1, 60)])
+@pytest.mark.parametrize("chance", [0.0, 0.02, 0.97, 1.0])
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 1), (1, 60)])
 def test_runs_do_not_depend_on_how_many_cycles_are_tried_first(
     monkeypatch: pytest.MonkeyPatch, chance: float, shortest: int, longest: int
 ) -> None:
@@ -114,14 +113,6 @@ def test_runs_do_not_depend_on_how_many_cycles_are_tried_first(
     np.testing.assert_array_equal(found[1], found[2])
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**63 - 1, 2**127, 2**128, 2**200 + 5])
-def test_a_stream_is_that_of_the_seed_and_the_spawn_key(seed: int) -> None:
-    digest = hashlib.blake2b(b"5:spend2:TV", digest_size=16).digest()
-    key = tuple(np.frombuffer(digest, dtype="<u4").tolist())
-    plain = np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key))
-    assert stream(seed, "spend", "TV").bit_generator.state == plain.state
-
-
 def test_carry_over_of_a_series_does_not_depend_on_the_others() -> None:
     rng = np.random.default_rng(0)
     spend, weights = rng.random((7, 5, 40)), rng.random((7, 5, 6))
@@ -137,23 +128,6 @@ def test_carry_over_of_a_series_does_not_depend_on_the_others() -> None:
         np.testing.assert_allclose(moved.imag, expected, rtol=1e-12)
 
 
-def channel(pattern: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "name": "TV",
-        "pattern": pattern,
-        "base_spend": 1000.0,
-        "spend_volatility": 0.0,
-    } | fields
-
-
-def spend_of(
-    pattern: str, *, n_periods: int = 52, freq: str = "W-MON", **fields: Any
-) -> np.ndarray:
-    """Spend (date,) of one channel in one geo."""
-    config = config_with(channel(pattern, **fields), n_periods=n_periods, freq=freq)
-    return np.asarray(generate(config)["spend"].values[:, 0, 0])
-
-
 def test_base_spend_is_the_level_while_active() -> None:
     np.testing.assert_allclose(spend_of("linear_trend"), 1000.0, rtol=1e-12)
     np.testing.assert_allclose(spend_of("linear_trend", base_spend=7.5), 7.5, rtol=1e-12)
@@ -165,26 +139,18 @@ def test_base_spend_is_the_level_while_active() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["linear_trend", "on_off"])
-@pytest.mark.parametrize("volatility", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("volatility", [0.1, 1.0])
 def test_base_spend_is_the_mean_and_volatility_the_variation_of_active_spend(
     pattern: str, volatility: float
 ) -> None:
-    config = config_with(
-        channel(pattern, spend_volatility=volatility), n_periods=6000, freq="D",
-        regions={"n_regions": 5},
-    )  # fmt: skip
-    spend = generate(config)["spend"].values
+    spend = spend_in_geos(pattern, 5, spend_volatility=volatility, n_periods=6000, freq="D")
     active = spend[spend > 0]
     assert active.mean() == pytest.approx(1000.0, rel=0.08 * max(volatility, 0.3))
     assert active.std() / active.mean() == pytest.approx(volatility, rel=0.1)
 
 
 def test_volatility_is_campaign_like_and_never_below_zero() -> None:
-    config = config_with(
-        channel("linear_trend", spend_volatility=0.5), n_periods=5000, freq="D",
-        regions={"n_regions": 3},
-    )  # fmt: skip
-    spend = generate(config)["spend"].values[:, :, 0]
+    spend = spend_in_geos("linear_trend", 3, spend_volatility=0.5, n_periods=5000, freq="D")
     assert (spend >= 0).all()
     for g in range(3):
         correlation = [np.corrcoef(spend[k:, g], spend[:-k, g])[0, 1] for k in (1, 60)]
@@ -200,46 +166,27 @@ def test_equal_volatility_of_two_levels_gives_proportional_spend(volatility: flo
     np.testing.assert_allclose(high, 3 * low, rtol=1e-12)
 
 
-@pytest.mark.parametrize("trend", [0.05, 0.0, -0.01])
-def test_spend_trend_adds_a_share_of_base_each_period(trend: float) -> None:
-    np.testing.assert_allclose(
-        spend_of("linear_trend", spend_trend=trend),
-        1000.0 * (1 + trend * np.arange(52)),
-        rtol=1e-12,
-    )
-
-
-def test_spend_trend_never_goes_below_zero() -> None:
-    spend = spend_of("linear_trend", spend_trend=-0.05)
-    np.testing.assert_allclose(spend, 1000.0 * np.maximum(0, 1 - 0.05 * np.arange(52)), atol=1e-9)
-    assert (spend >= 0).all()
-    assert (spend_of("linear_trend", spend_trend=-0.05, spend_volatility=0.5) >= 0).all()
+@pytest.mark.parametrize("trend", [0.05, 0.0, -0.05])
+def test_spend_trend_adds_a_share_of_base_each_period_and_ends_at_zero(trend: float) -> None:
+    spend = spend_of("linear_trend", spend_trend=trend)
+    level = 1000.0 * np.maximum(0, 1 + trend * np.arange(52))
+    np.testing.assert_allclose(spend, level, rtol=1e-12, atol=1e-9)
+    assert (spend_of("linear_trend", spend_trend=trend, spend_volatility=0.5) >= 0).all()
 
 
 def yearly(phase: float = 0.0, amplitude: float = 0.4) -> pd.Series:
-    config = config_with(
-        channel("seasonal", seasonal_amplitude=amplitude, seasonal_phase=phase),
-        n_periods=4 * 365 + 1,
-        freq="D",
-        start_date="2021-01-01",
-    )
-    ds = generate(config)
-    return pd.Series(ds["spend"].values[:, 0, 0], index=pd.DatetimeIndex(ds["date"].values))
+    tv = channel("seasonal", seasonal_amplitude=amplitude, seasonal_phase=phase)
+    ds = generate(config_with(tv, n_periods=4 * 365 + 1, freq="D", start_date="2021-01-01"))
+    return ds["spend"].squeeze(drop=True).to_series()
 
 
-def test_seasonal_channel_peaks_once_a_year_at_the_start_of_july() -> None:
-    spend = yearly()
+def test_seasonal_channel_swings_around_its_level_and_peaks_at_the_start_of_july() -> None:
+    spend = yearly(amplitude=0.4)
     middle = spend.iloc[1:-1]
-    is_peak = (middle.values > spend.values[:-2]) & (middle.values >= spend.values[2:])
-    peaks = middle.index[is_peak]
-    assert len(peaks) == 4
+    peaks = middle.index[(middle > spend.values[:-2]) & (middle >= spend.values[2:])]
+    assert list(peaks.year) == [2021, 2022, 2023, 2024]
     for peak in peaks:
         assert abs((peak - pd.Timestamp(peak.year, 7, 1)).days) <= 3, peak
-    assert set(peaks.year) == {2021, 2022, 2023, 2024}
-
-
-def test_seasonal_amplitude_is_the_swing_around_the_level() -> None:
-    spend = yearly(amplitude=0.4)
     assert spend.max() == pytest.approx(1400.0, rel=1e-3)
     assert spend.min() == pytest.approx(600.0, rel=1e-3)
     np.testing.assert_allclose(yearly(amplitude=0.0), 1000.0)
@@ -264,16 +211,10 @@ def test_delayed_start_is_silent_ramps_up_and_stays() -> None:
     np.testing.assert_allclose(spend[14:], 1000.0)
 
 
-def test_delayed_start_without_ramp_starts_at_full_level() -> None:
-    spend = spend_of("delayed_start", start_period=3, ramp_up_periods=0)
-    assert (spend[:3] == 0).all()
-    np.testing.assert_allclose(spend[3:], 1000.0)
-
-
-def test_delayed_start_honours_its_end() -> None:
+def test_delayed_start_without_ramp_is_at_full_level_until_its_end() -> None:
     spend = spend_of("delayed_start", start_period=5, ramp_up_periods=0, end_period=20)
+    assert (spend[:5] == 0).all() and (spend[21:] == 0).all()
     np.testing.assert_allclose(spend[5:20], 1000.0)
-    assert (spend[21:] == 0).all()
     assert spend[20] in (0.0, 1000.0)
 
 
@@ -288,19 +229,11 @@ def runs(on: np.ndarray) -> tuple[list[int], list[int]]:
 
 
 def on_off(probability: float, low: int, high: int) -> tuple[list[int], list[int]]:
-    config = config_with(
-        channel(
-            "on_off",
-            activation_probability=probability,
-            min_active_periods=low,
-            max_active_periods=high,
-        ),
-        n_periods=2000,
-        freq="D",
-        regions={"n_regions": 20},
+    runs_of = {"min_active_periods": low, "max_active_periods": high}
+    spend = spend_in_geos(
+        "on_off", 20, activation_probability=probability, n_periods=2000, freq="D", **runs_of
     )
-    spend = generate(config)["spend"].values[:, :, 0]
-    both = [runs(spend[:, g] > 0) for g in range(20)]
+    both = [runs(column > 0) for column in spend.T]
     return [n for on, _ in both for n in on], [n for _, off in both for n in off]
 
 
@@ -332,21 +265,8 @@ def test_on_off_of_certain_start_rests_exactly_one_period() -> None:
     assert set(on) == {3}
 
 
-def test_on_off_first_period_is_no_special_case() -> None:
-    config = config_with(
-        channel("on_off", activation_probability=0.3, min_active_periods=4, max_active_periods=4),
-        n_periods=12,
-        regions={"n_regions": 1500},
-    )
-    on = generate(config)["spend"].values[:, :, 0] > 0
-    share = on.mean(axis=1)
-    assert 0.15 < share[0] < 0.75
-    assert share[-1] == pytest.approx(4 / (4 + 1 / 0.3), abs=0.06)
-
-
 def test_on_off_geos_have_their_own_runs() -> None:
-    config = config_with(channel("on_off"), n_periods=200, regions={"n_regions": 4})
-    on = generate(config)["spend"].values[:, :, 0] > 0
+    on = spend_in_geos("on_off", 4, n_periods=200) > 0
     assert len({column.tobytes() for column in on.T}) == 4
 
 
@@ -377,33 +297,22 @@ def test_pulsed_flights_are_on_and_off_for_their_periods() -> None:
     assert np.allclose(moved[1:], spend[:-1]) or np.allclose(moved[:-1], spend[1:])
 
 
+def spikes(**fields: Any) -> pd.DatetimeIndex:
+    """Dates on which a channel of event spikes spends more than its base."""
+    spec = {key: fields.pop(key) for key in ("spike_dates", "rest_level")} | {"spike_height": 3.0}
+    ds = generate(config_with(channel("event_spikes", spike_periods=1, **spec), **fields))
+    return pd.DatetimeIndex(ds["date"].values)[ds["spend"].values[:, 0, 0] > 1500]
+
+
 def test_event_spikes_come_on_their_dates_every_year() -> None:
-    config = config_with(
-        channel(
-            "event_spikes", spike_dates=["12-25"], spike_height=3.0, spike_periods=1, rest_level=1.0
-        ),
-        n_periods=800,
-        freq="D",
-        start_date="2022-01-01",
-    )
-    ds = generate(config)
-    spend = pd.Series(ds["spend"].values[:, 0, 0], index=pd.DatetimeIndex(ds["date"].values))
-    high = spend.index[spend > spend.median() * 1.5]
-    assert {(day.year, day.month, day.day) for day in high} == {(2022, 12, 25), (2023, 12, 25)}
+    span = {"n_periods": 800, "freq": "D", "start_date": "2022-01-01"}
+    found = spikes(spike_dates=["12-25"], rest_level=1.0, **span)
+    assert list(found.strftime("%Y-%m-%d")) == ["2022-12-25", "2023-12-25"]
 
 
 def test_event_spikes_of_one_full_date_come_once() -> None:
-    config = config_with(
-        channel("event_spikes", spike_dates=["2022-11-24"], spike_height=3.0, rest_level=0.0),
-        n_periods=157,
-        start_date="2022-01-03",
-    )
-    ds = generate(config)
-    dates = pd.DatetimeIndex(ds["date"].values)[ds["spend"].values[:, 0, 0] > 0]
-    assert len(dates) >= 1
-    assert dates.min() <= pd.Timestamp("2022-11-28")
-    assert dates.max() < pd.Timestamp("2023-02-01")
-    assert any(abs((day - pd.Timestamp("2022-11-24")).days) < 7 for day in dates)
+    found = spikes(spike_dates=["2022-11-24"], rest_level=0.0, n_periods=157)
+    assert list(found.strftime("%Y-%m-%d")) == ["2022-11-21"]
 
 
 def test_always_on_never_rests_and_bursts_above_its_level() -> None:
@@ -424,28 +333,54 @@ def test_uniform_stays_between_its_bounds() -> None:
     assert np.quantile(spend, 0.25) == pytest.approx(875.0, rel=0.08)
 
 
-PATTERNS: dict[str, dict[str, Any]] = {
-    "linear_trend": {"spend_trend": 0.01},
-    "seasonal": {},
-    "delayed_start": {"start_period": 5},
-    "on_off": {},
+REQUIRED: dict[str, dict[str, Any]] = {
     "step": {"step_periods": [10, 20], "step_levels": [2.0, 0.5]},
     "cyclical": {"cycle_periods": 13.0},
     "event_spikes": {"spike_dates": ["07-04"]},
     "pulsed": {"pulse_on_periods": 3, "pulse_off_periods": 2},
-    "always_on": {},
     "uniform": {"low": 0.5, "high": 1.5},
 }
 
 
-@pytest.mark.parametrize("kind", PATTERNS)
-def test_without_volatility_a_pattern_is_its_level(kind: str) -> None:
-    channel = {"name": "TV", "pattern": kind, "spend_volatility": 0.0} | PATTERNS[kind]
-    control = {"name": "Price", "pattern": kind, "value_volatility": 0.0} | PATTERNS[kind]
-    ds = generate(
-        config_with(channel, control_variables=[control], regions={"sales_volatility": 0.0})
-    )
+@pytest.mark.parametrize("kind", PATTERN_KINDS)
+def test_any_pattern_spends_and_is_the_course_of_a_control(kind: str) -> None:
+    keys = REQUIRED.get(kind, {})
+    control = {"name": "Price", "pattern": kind, "value_volatility": 0.0} | keys
+    ds = generate(config_with(channel(kind, **keys), control_variables=[control]))
     assert np.isfinite(ds["spend"]).all()
     assert float(ds["spend"].sum()) > 0
     assert (ds["noise"] == 0).all()
-    np.testing.assert_allclose(ds["y"], ds["mu"], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("on_off", {"activation_probability": 0.3, "min_active_periods": 2}),
+        ("on_off", {"activation_probability": 1.0, "min_active_periods": 3}),
+        ("on_off", {"activation_probability": 0.0, "min_active_periods": 2}),
+        ("always_on", {"burst_probability": 0.2, "burst_height": 3.0, "burst_periods": 3}),
+        ("uniform", {"low": 0.2, "high": 1.6}),
+    ],
+)
+def test_moments_are_the_means_of_the_level_and_of_its_square(
+    kind: str, keys: dict[str, float]
+) -> None:
+    if kind == "on_off":
+        keys = keys | {"max_active_periods": 9}
+    calendar = regular(np.datetime64("2022-01-03"), 104, "week")
+    uniform = stream(3, kind).random((1, 4000, patterns.switch_draws(calendar)))
+    numbers = {name: np.full((1, 1, 1), value) for name, value in keys.items()}
+    registered = patterns.PATTERNS[kind]
+    level = np.asarray(registered.function(calendar, uniform, **numbers))
+    assert registered.moments is not None
+    for values, expected in zip((level, level**2), registered.moments(**numbers), strict=True):
+        by_series = values.mean(axis=-1)
+        error = by_series.std() / np.sqrt(by_series.size)
+        assert abs(by_series.mean() - expected.item()) <= 4 * error
+        # The mean is the same on every date.
+        assert np.abs(values.mean(axis=1) - expected.item()).max() <= 4.5 * values.std() / 63
+
+
+def test_every_random_pattern_knows_its_moments() -> None:
+    random = {name for name, kind in patterns.PATTERNS.items() if kind.random}
+    assert random == {name for name, kind in patterns.PATTERNS.items() if kind.moments}

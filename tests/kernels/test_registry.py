@@ -69,40 +69,30 @@ def test_a_pattern_is_a_function_of_the_calendar() -> None:
         ChannelConfig(name="TV", pattern="every_third", rest=2.0)
 
 
-def test_a_pattern_may_take_chance() -> None:
+def test_a_pattern_may_take_chance_and_any_argument() -> None:
+    # Arguments of a pattern are not in the Dataset: names that it uses itself are allowed.
     @register_pattern("coin")
-    def coin(calendar, uniform, *, heads: Share = 0.5):  # type: ignore[no-untyped-def]
-        return (uniform[..., : calendar.n_periods] < heads).astype(float)
+    def coin(calendar, uniform, *, mean: Share = 0.5, amplitude: float = 1.0):  # type: ignore[no-untyped-def]
+        return amplitude * (uniform[..., : calendar.n_periods] < mean)
 
-    ds = dataset_of(pattern="coin", heads=0.5, base_spend=10.0)
+    ds = dataset_of(pattern="coin", mean=0.4, base_spend=10.0)
     assert set(np.unique(ds["spend"])) == {0.0, 10.0}
     assert regenerate(ds).identical(ds)
 
 
-def test_a_registered_plain_callable_regenerates() -> None:
-    @register_pattern("ramp")
+def test_a_registered_plain_callable_regenerates_and_another_is_named_after() -> None:
     def ramp(dates, rng):  # type: ignore[no-untyped-def]
-        return np.linspace(0, 1, len(dates))
+        return rng.uniform(0.5, 1.5, len(dates)) + np.linspace(0, 1, len(dates))
 
+    ds = dataset_of(pattern=ramp)
+    assert 500 <= float(ds["spend"].min()) < float(ds["spend"].max()) <= 2500
+    with pytest.raises(ConfigError, match=r"channels\.0\.pattern.*ramp.*not registered"):
+        regenerate(ds)
+    register_pattern("ramp")(ramp)
     by_name, by_function = dataset_of(pattern="ramp"), dataset_of(pattern=ramp)
     assert by_name.identical(by_function)
+    assert by_name["spend"].equals(ds["spend"])
     assert regenerate(by_name).identical(by_name)
-
-
-def test_an_unregistered_callable_works_once_and_is_named_after() -> None:
-    def noisy(dates, rng):  # type: ignore[no-untyped-def]
-        return rng.uniform(0.5, 1.5, len(dates))
-
-    ds = dataset_of(pattern=noisy, base_spend=10.0)
-    assert 5 <= float(ds["spend"].min()) < float(ds["spend"].max()) <= 15
-    with pytest.raises(ConfigError, match=r"channels\.0\.pattern.*noisy.*not registered"):
-        regenerate(ds)
-
-
-@pytest.mark.parametrize("returned", [np.ones(3), np.full(40, -1.0), np.full(40, np.nan)])
-def test_what_a_callable_returns_is_checked(returned: np.ndarray) -> None:
-    with pytest.raises(ConfigError, match="returned"):
-        dataset_of(pattern=lambda dates, rng: returned)
 
 
 def test_an_adstock_is_a_function_of_the_lags() -> None:
@@ -206,10 +196,7 @@ def test_a_noise_brings_its_information() -> None:
 
 def test_a_curve_that_responds_to_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="at zero spend"):
-
-        @register_saturation("biased")
-        def biased(x, *, lift: float = 1.0):  # type: ignore[no-untyped-def]
-            return x + lift
+        register_saturation("biased")(lambda x: x + 1)
 
 
 @pytest.mark.parametrize(
@@ -233,21 +220,9 @@ def test_an_argument_may_not_have_a_name_of_the_dataset(register: Any, name: str
         register("own")(own)
 
 
-def test_a_pattern_is_not_in_the_dataset_and_may_have_any_argument() -> None:
-    @register_pattern("wave")
-    def wave(calendar, *, mean: float = 1.0, amplitude: float = 0.5):  # type: ignore[no-untyped-def]
-        return mean + amplitude * np.sin(calendar.period)
-
-    ds = dataset_of(pattern="wave", base_spend=10.0)
-    assert regenerate(ds).identical(ds)
-
-
 def test_an_argument_is_not_taken_for_the_effect() -> None:
-    def power(x, *, beta: float = 0.5):  # type: ignore[no-untyped-def]
-        return x**beta
-
     with pytest.raises(ConfigError, match="'beta', as which the Dataset shows the effect"):
-        register_saturation("power")(power)
+        register_saturation("power")(lambda x, *, beta=0.5: x**beta)
 
 
 def test_a_name_is_taken_once() -> None:
@@ -262,11 +237,10 @@ def sent(value: Any) -> Any:
     return pickle.loads(pickle.dumps(value))
 
 
-@given(valid_configs())
+@given(valid_configs(max_periods=12))
 def test_a_configuration_comes_out_of_a_pickle_as_it_was(config: MMMDataConfig) -> None:
     for copied in (sent(config), copy.deepcopy(config)):
         assert copied == config
-        assert copied.to_json() == config.to_json()
         assert copied.replace(seed=7) == config.replace(seed=7)
 
 
@@ -294,7 +268,8 @@ def test_a_pickled_configuration_draws_the_same() -> None:
 SCRIPT = """
 import sys
 import cloudpickle
-from mmm_xgen import *
+from mmm_xgen import MMMDataConfig, generate_mmm_dataset
+from mmm_xgen import register_event_shape, register_saturation
 
 @register_saturation("own_curve")
 def own_curve(x, *, power: float = 0.5):

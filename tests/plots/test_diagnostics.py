@@ -1,38 +1,20 @@
 """Correlation, quality and outliers: what is in the pictures, not their pixels."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
-import mmm_xgen
-from mmm_xgen import ChannelConfig, ControlConfig, MMMDataConfig, RegionConfig, TransformConfig
-from mmm_xgen.aggregate import aggregate
-from mmm_xgen.errors import ConfigError, SchemaError
 from mmm_xgen.plots.diagnostics import MOST_VARIABLES, plot_correlation, plot_outliers
-from mmm_xgen.plots.panels import MOST_PANELS
 from mmm_xgen.plots.quality_sheet import AMBER, RED, plot_quality
-from mmm_xgen.plots.style import RISK, plain_text
+from mmm_xgen.plots.style import RISK
 from mmm_xgen.quality import check_data_quality
+from tests import drawing
 from tests.drawing import drawn, observed, panels
 
-ALL = [plot_correlation, plot_quality, plot_outliers]
-
-
-def generated(n_channels=3, n_regions=2, n_periods=60, n_controls=2, names=None, **settings):
-    names = names or [f"channel {position}" for position in range(n_channels)]
-    controls = [ControlConfig(name=f"control {i}", base_value=10.0) for i in range(n_controls)]
-    config = MMMDataConfig(
-        channels=[ChannelConfig(name=name, roas=2.0) for name in names],
-        control_variables=controls,
-        regions=RegionConfig(n_regions=n_regions, base_sales_rate=10_000.0 * len(names)),
-        # Short enough for the default l_max at every frequency.
-        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
-        n_periods=n_periods,
-        **settings,
-    )
-    return mmm_xgen.generate_mmm_dataset(config)
+generated = partial(drawing.generated, controls=2)
 
 
 def broken(ds):
@@ -109,20 +91,10 @@ def test_numbers_are_written_while_there_is_room():
 
 def test_of_very_many_variables_the_most_correlated_are_shown():
     ds = generated(MOST_VARIABLES + 5, n_regions=1, n_periods=80)
-    axes = drawn(plot_correlation(ds)).axes[0]
+    axes = plot_correlation(ds).axes[0]
     assert len(axes.get_yticklabels()) == MOST_VARIABLES - 1
     assert ticks(axes.get_xticklabels())[0] == "sales (y)"
     assert "8 variables" in axes.get_xlabel()
-
-
-def test_axes_are_the_users(ds):
-    figure = Figure(figsize=(5, 5))
-    axes = figure.add_subplot()
-    assert plot_correlation(ds, ax=axes) is figure
-    assert axes.collections
-    with pytest.raises(ConfigError, match="figsize"):
-        plot_correlation(ds, ax=axes, figsize=(5, 5))
-    assert tuple(plot_correlation(ds, figsize=(5, 5)).get_size_inches()) == (5, 5)
 
 
 # --- quality
@@ -162,7 +134,7 @@ def test_the_table_has_the_figures(ds):
 
 def test_very_many_variables_are_counted():
     ds = generated(MOST_VARIABLES + 5, n_regions=1, n_periods=80)
-    figure = drawn(plot_quality(ds))
+    figure = plot_quality(ds)
     assert f"{MOST_VARIABLES} of {MOST_VARIABLES + 8} variables" in figure.get_suptitle()
 
 
@@ -172,7 +144,7 @@ def test_very_many_findings_are_counted(ds, monkeypatch):
     monkeypatch.setattr("mmm_xgen.plots.quality_sheet.MOST_FINDINGS", 2)
     hidden = len(report.errors) + len(report.warnings) - 2
     assert hidden > 0
-    assert f"and {hidden} more" in texts(drawn(plot_quality(bad)))
+    assert f"and {hidden} more" in texts(plot_quality(bad))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +160,7 @@ def test_very_many_findings_are_counted(ds, monkeypatch):
     ids=["no y", "no spend", "no dates", "two datasets", "unnamed dates", "nothing"],
 )
 def test_the_sheet_of_a_wreck_says_what_is_wrong(ds, wreck):
-    figure = drawn(plot_quality(wreck(observed(ds))))
+    figure = plot_quality(wreck(observed(ds)))
     assert "not ok" in figure.get_suptitle()
 
 
@@ -230,7 +202,7 @@ def test_several_geos_are_multiples_of_their_usual_value(ds):
 
 def test_one_geo_is_in_its_own_units():
     ds = generated(n_regions=1)
-    axes = panels(drawn(plot_outliers(ds)))["channel 0"]
+    axes = panels(plot_outliers(ds))["channel 0"]
     spend = ds.spend.isel(geo=0).sel(channel="channel 0")
     np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), spend)
     assert not axes.get_ylabel()
@@ -242,14 +214,6 @@ def test_without_outliers_the_title_says_so(ds):
     assert all(title(axes).endswith(": none") for axes in figure.axes)
 
 
-def test_many_variables_are_paged():
-    ds = generated(14)
-    assert [len(plot_outliers(ds, page=page).axes) for page in (1, 2)] == [MOST_PANELS, 5]
-    assert "page 2 of 2" in plot_outliers(ds, page=2).get_suptitle()
-    with pytest.raises(ConfigError, match="page: found 3, allowed: 1 to 2"):
-        plot_outliers(ds, page=3)
-
-
 def test_all_values_missing_is_drawn(ds):
     drawn(plot_outliers(observed(ds).assign(y=ds.y * np.nan)))
 
@@ -257,43 +221,7 @@ def test_all_values_missing_is_drawn(ds):
 # --- all
 
 
-@pytest.mark.parametrize("plot", ALL)
+@pytest.mark.parametrize("plot", [plot_correlation, plot_quality, plot_outliers])
 def test_observed_variables_are_enough(ds, plot):
-    usual, bare = drawn(plot(ds)), drawn(plot(observed(ds)))
-    assert texts(usual) == texts(bare)
-    drawn(plot(observed(ds).drop_dims("control")))
-    drawn(plot(broken(ds)))
-
-
-@pytest.mark.parametrize("plot", ALL)
-@pytest.mark.parametrize(
-    ("n_channels", "n_regions", "n_periods", "n_controls", "freq"),
-    [(1, 1, 1, 0, "W"), (2, 3, 2, 1, "MS"), (30, 50, 6, 10, "W"), (1, 1, 40, 0, "D")],
-)
-def test_every_size_is_drawn_without_a_warning(
-    plot, n_channels, n_regions, n_periods, n_controls, freq
-):
-    drawn(plot(generated(n_channels, n_regions, n_periods, n_controls, freq=freq)))
-
-
-@pytest.mark.parametrize("plot", ALL)
-def test_any_channel_name_is_written_as_it_is(plot):
-    names = ["US$ and CA$", "_hidden", "a" * 100, "100% & {more}", "\\alpha"]
-    figure = drawn(plot(generated(names=names)))
-    labels = [text.get_text() for axes in figure.axes for text in axes.get_yticklabels()]
-    written = [*texts(figure), *labels, *map(title, figure.axes)]
-    found = {text.removesuffix(": none") for text in written}
-    assert found >= {plain_text(name) for name in names}
-
-
-@pytest.mark.parametrize("plot", ALL)
-def test_an_aggregated_dataset_is_drawn(ds, plot):
-    drawn(plot(aggregate(ds, freq="MS")))
-
-
-@pytest.mark.parametrize("plot", [plot_correlation, plot_outliers])
-def test_what_is_no_single_dataset_is_refused(ds, plot):
-    with pytest.raises(SchemaError, match="'spend'"):
-        plot(ds.drop_vars("spend"))
-    with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
-        plot(xr.concat([ds, ds], dim="dataset", data_vars="all"))
+    assert texts(plot(ds)) == texts(plot(observed(ds)))
+    assert plot(observed(ds).drop_dims("control")).axes

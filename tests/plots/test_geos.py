@@ -2,37 +2,23 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 
 import mmm_xgen
-from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig, TransformConfig
-from mmm_xgen.aggregate import aggregate
-from mmm_xgen.errors import ConfigError, SchemaError
+from mmm_xgen import ChannelConfig, MMMDataConfig, RegionConfig
+from mmm_xgen.errors import ConfigError
 from mmm_xgen.plots.geos import MOST_LINES, plot_geos
 from mmm_xgen.plots.panels import MOST_ROWS
 from mmm_xgen.plots.selection import MOST_CHANNELS
-from mmm_xgen.plots.style import plain_text
+from tests import drawing
 from tests.drawing import drawn, panels
 
 
-def generated(n_regions=3, n_channels=3, n_periods=40, population=None, names=None, **settings):
-    channels = [
-        ChannelConfig(name=f"channel {position}", base_spend=1000.0 - 20 * position, roas=2.0)
-        for position in range(n_channels)
-    ]
-    config = MMMDataConfig(
-        channels=channels,
-        regions=RegionConfig(
-            n_regions=n_regions,
-            base_sales_rate=10_000.0 * n_channels,
-            population=population or [1000.0 * (1 + place) for place in range(n_regions)],
-            region_names=names or [f"geo {place}" for place in range(n_regions)],
-        ),
-        transforms=TransformConfig(adstock_kwargs={"alpha": 0.3}),
-        n_periods=n_periods,
-        **settings,
-    )
-    return mmm_xgen.generate_mmm_dataset(config)
+def generated(n_regions=3, n_channels=3, n_periods=40, population=None, names=None):
+    regions = {
+        "population": population or [1000.0 * (1 + place) for place in range(n_regions)],
+        "region_names": names or [f"geo {place}" for place in range(n_regions)],
+    }
+    return drawing.generated(n_channels, n_regions, n_periods, regions=regions)
 
 
 def observed(ds):
@@ -100,7 +86,7 @@ def test_few_geos_are_lines_and_many_are_a_band(n_regions):
 
 def test_many_geos_are_paged_and_many_channels_are_shown_as_one():
     ds = generated(MOST_ROWS + 10, n_channels=12, n_periods=12)
-    first, second = drawn(plot_geos(ds)), drawn(plot_geos(ds, page=2))
+    first, second = plot_geos(ds), plot_geos(ds, page=2)
     assert [len(row_names(figure)) for figure in (first, second)] == [MOST_ROWS, 10]
     assert "geos 41 to 50 of 50, page 2 of 2" in second.get_suptitle()
     columns = panels(first)["contributions"].get_xticklabels()
@@ -127,7 +113,7 @@ def test_sizes_far_apart_have_a_logarithmic_axis():
 
 
 def test_observed_data_have_no_contributions(ds):
-    figure = drawn(plot_geos(observed(ds)))
+    figure = plot_geos(observed(ds))
     assert list(panels(figure)) == ["index", "sales", "spend"]
     assert row_names(figure) == ["geo 2", "geo 1", "geo 0"]
 
@@ -143,16 +129,6 @@ def test_a_geo_without_sales_and_missing_values_are_drawn(ds):
     drawn(plot_geos(observed(ds).assign(y=ds.y * np.nan)))
 
 
-@pytest.mark.parametrize(
-    "names", [["US$ and CA$", "_hidden", "a" * 100], ["100% & {more}", "\\alpha"]]
-)
-def test_any_geo_name_is_written_as_it_is(names):
-    figure = drawn(plot_geos(generated(len(names), names=names)))
-    written = [plain_text(name) for name in names]
-    assert row_names(figure) == written[::-1]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == written
-
-
 def test_geos_whose_names_look_the_same_have_an_entry_each():
     twins = [f"Metropolitan {part} of the county 12" for part in ("east", "west")]
     figure = drawn(plot_geos(generated(2, names=twins)))
@@ -162,17 +138,7 @@ def test_geos_whose_names_look_the_same_have_an_entry_each():
     assert any(name in figure.get_suptitle() for name in written)
 
 
-@pytest.mark.parametrize(
-    ("n_regions", "n_channels", "n_periods", "freq"),
-    [(1, 1, 1, "W"), (3, 2, 1, "D"), (2, 1, 2, "MS"), (50, 30, 4, "W"), (1, 9, 24, "MS")],
-)
-def test_every_size_is_drawn_without_a_warning(n_regions, n_channels, n_periods, freq):
-    ds = generated(n_regions, n_channels, n_periods, freq=freq)
-    drawn(plot_geos(ds))
-    drawn(plot_geos(observed(ds)))
-
-
-def test_a_silent_channel_and_an_aggregated_dataset_are_drawn():
+def test_a_silent_channel_is_drawn():
     channels = [
         ChannelConfig(name="a rather long name of a channel", roas=2.0),
         ChannelConfig(name="silent", base_spend=0.0, base_effectiveness=0.0),
@@ -182,18 +148,3 @@ def test_a_silent_channel_and_an_aggregated_dataset_are_drawn():
             MMMDataConfig(channels=channels, regions=RegionConfig(n_regions=3))
         )
     drawn(plot_geos(ds))
-    drawn(plot_geos(aggregate(ds, freq="QS")))
-
-
-def test_what_is_no_single_dataset_is_refused(ds):
-    with pytest.raises(SchemaError, match="'spend'"):
-        plot_geos(ds.drop_vars("spend"))
-    with pytest.raises(SchemaError, match=r"isel\(dataset=0\)"):
-        plot_geos(xr.concat([ds, ds], dim="dataset", data_vars="all"))
-
-
-def test_order_of_dims_does_not_matter_and_size_is_the_users(ds):
-    turned = ds.transpose("channel", "geo", "date", ...)
-    one, two = (panels(plot_geos(each))["contributions"].collections[0] for each in (ds, turned))
-    np.testing.assert_allclose(one.get_array(), two.get_array())
-    assert tuple(plot_geos(ds, figsize=(9, 8)).get_size_inches()) == (9, 8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +15,7 @@ import mmm_xgen as m
 from mmm_xgen import AlignmentError, MissingDependencyError, SchemaError
 from mmm_xgen.formatting.amounts import short_number, signed
 from mmm_xgen.plots.simulator import MOST, _change, plot_what_if, what_if_simulator
+from tests.drawing import drawn
 
 # Round numbers for arithmetic, not for economics.
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 def dataset(**changes: Any) -> xr.Dataset:
     geos = changes.pop("geos", ["north", "south"])
     channels = changes.pop("channels", 3)
-    settings = {"n_periods": 60, "seed": 3, **changes}
+    settings = {"n_periods": 30, "seed": 3, **changes}
     return m.generate_mmm_dataset(
         m.MMMDataConfig(
             channels=[
@@ -65,8 +65,8 @@ def test_the_picture_shows_what_simulate_says(ds: xr.Dataset) -> None:
     # What the plan adds is seen by itself, not as the distance of two lines.
     rise = (simulated.mu - ds.mu).sum("geo").to_numpy()
     [area] = increment.collections
-    drawn = area.get_paths()[0].vertices[:, 1]
-    assert (drawn.min(), drawn.max()) == pytest.approx((min(rise.min(), 0), max(rise.max(), 0)))
+    edge = area.get_paths()[0].vertices[:, 1]
+    assert (edge.min(), edge.max()) == pytest.approx((min(rise.min(), 0), max(rise.max(), 0)))
     added = m.truth.compare_scenarios(ds, {"plan": plan}).isel(scenario=0)
     assert increment.get_title(loc="left") == (
         f"Sales added: {signed(float(added.incremental_sales), short_number)} sales"
@@ -115,17 +115,15 @@ def test_a_change_is_said_without_powers_of_ten(today: float, plan: float, words
 @pytest.mark.parametrize(
     "changes",
     [
-        {"geos": ["one"], "channels": 1},
-        {"n_periods": 1},
-        {"channels": 20, "geos": [f"geo {number}" for number in range(30)]},
-        {"freq": "D", "n_periods": 900},
-        {"freq": "MS", "n_periods": 24, "geos": ["US$ & CA$", "b"]},
+        {"geos": ["one"], "channels": 1, "n_periods": 1},
+        {"channels": 20, "geos": [f"geo {number}" for number in range(30)], "n_periods": 8},
+        {"freq": "D", "n_periods": 900, "geos": ["US$ & CA$", "b"]},
     ],
-    ids=["one of each", "one date", "many", "daily", "monthly"],
+    ids=["one of each", "many", "daily"],
 )
 def test_it_draws(changes: dict[str, Any]) -> None:
     small = dataset(**changes)
-    plot_what_if(small, 1.5 * small.spend, geo=str(small.geo.values[0])).savefig(io.BytesIO())
+    drawn(plot_what_if(small, 1.5 * small.spend, geo=str(small.geo.values[0])))
     assert len(figure_rows(plot_what_if(small, small.spend))) <= 9
 
 
@@ -133,7 +131,7 @@ def figure_rows(figure: Any) -> list[str]:
     return [label.get_text() for label in figure.axes[2].get_yticklabels()]
 
 
-def test_a_channel_without_spend_has_empty_bars() -> None:
+def test_a_channel_without_spend_has_empty_bars(without_pictures: None) -> None:
     silent = m.generate_mmm_dataset(
         m.MMMDataConfig(
             n_periods=20,
@@ -145,7 +143,7 @@ def test_a_channel_without_spend_has_empty_bars() -> None:
     )
     figure = plot_what_if(silent, silent.spend)
     assert figure.axes[2].get_title(loc="left") == "Spend by channel: as today"
-    figure.savefig(io.BytesIO())
+    drawn(figure)
     pytest.importorskip("ipywidgets")
     simulator = Simulator(silent)
     assert [slider.disabled for slider in simulator.sliders.values()] == [True, False]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
-import warnings
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mmm_xgen
-from mmm_xgen.errors import SchemaError, XgenWarning
+from mmm_xgen.errors import SchemaError
 from mmm_xgen.frames.statistics import (
     isolation,
     median_over_dates,
@@ -25,13 +25,8 @@ from mmm_xgen.frames.statistics import (
     within_geo_correlation,
     zero_runs,
 )
-from mmm_xgen.quality import (
-    CHECKS,
-    DataQualityReport,
-    Finding,
-    check_data_quality,
-    suggest_fixes,
-)
+from mmm_xgen.quality import CHECKS, DataQualityReport, Finding, check_data_quality, suggest_fixes
+from tests.strategies import quietly
 
 N_DATES = 60
 GEOS = ("a", "b", "c")
@@ -178,12 +173,7 @@ BROKEN_FRAMES = [
     ("copy-of-y", "warning", assign(**{"c2-Copy": of("y")}), "c2-Copy"),
     ("few-rows", "warning", lambda f: f.iloc[:6], "date"),
     ("collinear", "warning", assign(**{"x4-B": jitter}), "x1-TV"),
-    (
-        "collinear",
-        "warning",
-        lambda f: f.assign(**{"x4-Sum": f["x1-TV"] + f["x2-Radio"]}),
-        "x1-TV",
-    ),
+    ("collinear", "warning", assign(**{"x4-Sum": lambda f: f["x1-TV"] + f["x2-Radio"]}), "x1-TV"),
     ("correlated-pair", "warning", assign(**{"x4-B": jitter}), "x1-TV and x4-B"),
     ("zero-channel", "warning", assign(**{"x1-TV": 0.0}), "x1-TV"),
     ("constant-channel", "warning", assign(**{"x1-TV": 3.0}), "x1-TV"),
@@ -194,7 +184,6 @@ BROKEN_FRAMES = [
     ("spend-gap", "warning", off_from_april, "x2-Radio at b 2022-04-04 to b 2022-09-26"),
     ("outliers", "warning", edit("x1-TV", 4, 1e6), "x1-TV at b 2022-01-10"),
     ("outliers", "warning", edit("y", 4, 0.0), "y at b 2022-01-10"),
-    ("negative-control", "warning", edit("c1-Price", 4, -1.0), "c1-Price at b 2022-01-10"),
     ("object-dtype", "warning", lambda f: f.astype({"x1-TV": object}), "x1-TV"),
     ("unexpected-column", "warning", assign(store="s"), "store"),
 ]
@@ -222,11 +211,7 @@ BROKEN_DATASETS = [
     ("wrong-dims", lambda d: d.assign(spend=d["spend"].mean("date")), "spend (geo, channel)"),
     ("no-rows", lambda d: d.isel(date=slice(0)), "date"),
     ("no-rows", lambda d: d.isel(geo=slice(0)), "date"),
-    (
-        "duplicate-columns",
-        lambda d: d.assign_coords(channel=["TV", "TV", "Search"]),
-        "channel TV",
-    ),
+    ("duplicate-columns", lambda d: d.assign_coords(channel=["TV", "TV", "Web"]), "channel TV"),
     ("unparsable-dates", lambda d: d.assign_coords(date=np.arange(N_DATES)), "date"),
     ("missing-values", lambda d: d.assign(y=d["y"].where(d["y"] > d["y"].min())), "y at"),
     ("leaked-truth", lambda d: d.assign_coords(control=["roas"]), "control roas"),
@@ -258,7 +243,7 @@ def test_every_code_has_a_positive_case():
     assert tested == {check.code for check in CHECKS}
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("make", [clean_frame, clean_dataset])
 def test_clean_data_give_no_finding(make, seed):
     report = check_data_quality(make(seed))
@@ -277,26 +262,29 @@ def test_frame_and_dataset_agree():
     assert list(dataset.figures.index) == ["y", *CHANNELS, "Price"]
 
 
+MUTILATIONS = [
+    ("missing-values", np.nan),
+    ("missing-values", None),
+    ("infinite-values", np.inf),
+    ("negative-values", -5.0),
+    ("non-numeric", "?"),
+    ("outliers", 1e9),
+]
+
+
 @given(
     column=st.sampled_from(VALUES),
     rows=st.sets(st.integers(0, N_DATES * len(GEOS) - 1), min_size=1, max_size=5),
-    kind=st.sampled_from(
-        [
-            ("missing-values", np.nan),
-            ("missing-values", None),
-            ("infinite-values", np.inf),
-            ("negative", -5.0),
-            ("non-numeric", "?"),
-            ("outliers", 1e9),
-        ]
-    ),
+    kind=st.sampled_from(MUTILATIONS),
 )
 def test_mutilated_cells_are_found_and_counted(column, rows, kind):
     code, value = kind
-    if code == "negative":
-        code = "negative-control" if column == "c1-Price" else "negative-values"
     frame = clean_frame()
     report = check_data_quality(edit(column, sorted(rows), value)(frame))
+    if (code, column) == ("negative-values", "c1-Price"):
+        # Controls may be below zero.
+        assert code not in [each.code for each in report.errors]
+        return
     finding = only(report, code)
     assert finding.where.startswith(f"{column} at ")
     assert finding.message.startswith(f"{len(rows)} of {len(frame)} ")
@@ -316,36 +304,29 @@ def test_mutilated_rows_are_found(rows):
     assert ("date-gaps" in codes(dropped)) == inner_dates_lost
 
 
+@cache
+def clean_figures() -> pd.DataFrame:
+    return check_data_quality(clean_frame()).figures
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 def test_shuffled_rows_change_nothing_but_their_order(seed):
-    frame = clean_frame()
-    shuffled = frame.sample(frac=1, random_state=seed)
-    report = check_data_quality(shuffled)
+    report = check_data_quality(clean_frame().sample(frac=1, random_state=seed))
     assert codes(report) == {"unsorted-rows"}
-    pd.testing.assert_frame_equal(report.figures, check_data_quality(frame).figures)
+    pd.testing.assert_frame_equal(report.figures, clean_figures())
 
 
 HOSTILE_CELLS = st.one_of(
-    st.none(),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=5),
-    st.booleans(),
-    st.dates(),
-    st.complex_numbers(),
+    *(st.none(), st.integers(), st.floats(), st.text(max_size=5), st.booleans(), st.dates()),
+    *(st.complex_numbers(), st.decimals(), st.binary(max_size=3), st.tuples(st.integers())),
     st.lists(st.integers(), max_size=2),
-    st.just(pd.NaT),
-    st.just(pd.NA),
-    st.just(10**400),
-    st.decimals(),
-    st.tuples(st.integers()),
-    st.binary(max_size=3),
+    st.sampled_from([pd.NaT, pd.NA, 10**400]),
     st.just({}),
 )
 NAMES = st.sampled_from(["date", "geo", "y", "x1-TV", "x1-TV", "x2", "c1-P", "roas", 3, None, ""])
 
 
-@given(data=st.data(), n_columns=st.integers(0, 6), n_rows=st.integers(0, 6))
+@given(data=st.data(), n_columns=st.integers(0, 5), n_rows=st.integers(0, 4))
 def test_no_frame_raises(data, n_columns, n_rows):
     names = data.draw(st.lists(NAMES, min_size=n_columns, max_size=n_columns))
     cells = st.lists(HOSTILE_CELLS, min_size=n_rows, max_size=n_rows)
@@ -365,7 +346,7 @@ VALUE_ARRAYS = st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0, -1.0, 1e308, 
 
 @given(
     data=st.data(),
-    sizes=st.tuples(st.integers(0, 12), st.integers(0, 3), st.integers(0, 3)),
+    sizes=st.tuples(st.integers(0, 8), st.integers(0, 2), st.integers(0, 2)),
     drop=st.sets(st.sampled_from(["date", "geo", "channel"])),
 )
 def test_no_dataset_raises(data, sizes, drop):
@@ -373,9 +354,8 @@ def test_no_dataset_raises(data, sizes, drop):
 
     def draw(*shape: int) -> np.ndarray:
         size = int(np.prod(shape))
-        return np.array(data.draw(st.lists(VALUE_ARRAYS, min_size=size, max_size=size))).reshape(
-            shape
-        )
+        cells = st.lists(VALUE_ARRAYS, min_size=size, max_size=size)
+        return np.array(data.draw(cells)).reshape(shape)
 
     dataset = xr.Dataset(
         {
@@ -402,37 +382,32 @@ def test_only_what_is_no_dataset_raises(data):
         check_data_quality(data)
 
 
-HOSTILE_FRAMES = {
-    "empty": pd.DataFrame(),
-    "no columns": pd.DataFrame(index=range(3)),
-    "only a date": pd.DataFrame({"date": ["2022-01-03"]}),
-    "only a geo": pd.DataFrame({"geo": ["a", "a"]}),
-    "one column": pd.DataFrame({"y": [1.0, 2.0]}),
-    "all NaT": clean_frame().assign(date=pd.NaT),
-    "all missing": pd.DataFrame(np.nan, index=range(9), columns=["date", "geo", *VALUES]),
-    "all objects": clean_frame().astype(object),
-    "all text": clean_frame().astype(str),
-    "signalling NaN": clean_frame().assign(geo=decimal.Decimal("sNaN"), y=decimal.Decimal("sNaN")),
-    "all categories": clean_frame().astype("category"),
-    "twice each column": pd.concat([clean_frame(), clean_frame()], axis=1),
-    "column levels": pd.concat({"one": clean_frame()}, axis=1),
-    "short floats": clean_frame().assign(date=np.float16(1), geo=np.float16(1)),
-    "tuple dates": clean_frame().assign(date=[(1, 2)] * (N_DATES * 3)),
-    "each row a geo": clean_frame(n_dates=400).assign(geo=range(1200), date=range(1200)),
-    "each row a geo and a date": pd.DataFrame(
-        {
-            "date": pd.date_range("2000-01-01", periods=2000),
-            "geo": np.arange(2000),
-            "y": np.arange(2000.0),
-            "x1-TV": np.arange(2000.0),
-        }
+HOSTILE_FRAMES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "empty": lambda f: pd.DataFrame(),
+    "no columns": lambda f: pd.DataFrame(index=range(3)),
+    "only a date": lambda f: pd.DataFrame({"date": ["2022-01-03"]}),
+    "only a geo": lambda f: pd.DataFrame({"geo": ["a", "a"]}),
+    "one column": lambda f: pd.DataFrame({"y": [1.0, 2.0]}),
+    "all NaT": lambda f: f.assign(date=pd.NaT),
+    "all missing": lambda f: f.astype(object).where(f.isna()),
+    "all objects": lambda f: f.astype(object),
+    "all text": lambda f: f.astype(str),
+    "signalling NaN": lambda f: f.assign(geo=decimal.Decimal("sNaN"), y=decimal.Decimal("sNaN")),
+    "all categories": lambda f: f.astype("category"),
+    "twice each column": lambda f: pd.concat([f, f], axis=1),
+    "column levels": lambda f: pd.concat({"one": f}, axis=1),
+    "short floats": lambda f: f.assign(date=np.float16(1), geo=np.float16(1)),
+    "tuple dates": lambda f: f.assign(date=[(1, 2)] * len(f)),
+    "each row a geo": lambda f: f.assign(geo=range(len(f)), date=range(len(f))),
+    "each row a geo and a date": lambda f: f.assign(
+        geo=range(len(f)), date=pd.date_range("2000-01-01", periods=len(f))
     ),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE_FRAMES)
 def test_hostile_frames_are_reported(name):
-    report = check_data_quality(HOSTILE_FRAMES[name])
+    report = check_data_quality(HOSTILE_FRAMES[name](clean_frame()))
     assert report.ok == (name in {"all categories", "all objects"}), str(report)
     json.dumps(report.to_dict(), allow_nan=False)
     assert report._repr_html_().startswith("<p>")
@@ -446,10 +421,11 @@ def test_single_row():
 
 
 def test_sparse_panel_reports_a_bounded_number_of_geos():
-    report = check_data_quality(HOSTILE_FRAMES["each row a geo and a date"])
+    sparse = HOSTILE_FRAMES["each row a geo and a date"](clean_frame())
+    report = check_data_quality(sparse)
     unbalanced = [one for one in report.errors if one.code == "unbalanced-geos"]
     assert len(unbalanced) == 11
-    assert unbalanced[-1].where == "1990 other geos"
+    assert unbalanced[-1].where == "170 other geos"
 
 
 def test_first_of_duplicate_rows_counts():
@@ -460,31 +436,27 @@ def test_first_of_duplicate_rows_counts():
     assert report.figures.loc["x1-TV", "max"] == 1e9
 
 
-@pytest.mark.parametrize(
-    "dates",
-    [
-        pd.date_range("2022-01-01", periods=N_DATES, freq="D"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="W-WED"),
-        pd.date_range("2020-01-01", periods=N_DATES, freq="MS"),
-        pd.date_range("2020-01-31", periods=N_DATES, freq="ME"),
-        pd.date_range("2010-01-01", periods=N_DATES, freq="QS"),
-        pd.date_range("1960-01-01", periods=N_DATES, freq="YS"),
-        pd.date_range("2020-01-31", periods=N_DATES, freq="28D"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="B"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="14D"),
-        pd.date_range("2020-01-15", periods=N_DATES, freq=pd.DateOffset(months=1)),
-        pd.date_range("2010-02-15", periods=N_DATES, freq=pd.DateOffset(months=3)),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="7D", tz="Europe/Berlin"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="7D").strftime("%Y-%m-%d"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="7D").strftime("%Y%m%d"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="7D").strftime("%d.%m.%Y"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="7D").strftime("%d/%m/%Y"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="7D").strftime("%m/%d/%Y"),
-        pd.date_range("2022-01-03", periods=N_DATES, freq="7D").date,
-        pd.period_range("2020-01", periods=N_DATES, freq="M"),
-        [datetime.datetime(2022, 1, 1) + datetime.timedelta(days=n) for n in range(N_DATES)],
-    ],
-)
+WEEKS = pd.date_range("2022-01-03", periods=N_DATES, freq="7D")
+MONTHS = {months: pd.DateOffset(months=months) for months in (1, 3)}
+CALENDARS = [
+    *(
+        pd.date_range(start, periods=N_DATES, freq=freq)
+        for start, freq in [
+            *(("2022-01-01", "D"), ("2022-01-03", "W-WED"), ("2020-01-01", "MS")),
+            *(("2020-01-31", "ME"), ("2010-01-01", "QS"), ("1960-01-01", "YS")),
+            *(("2020-01-31", "28D"), ("2022-01-03", "B"), ("2022-01-03", "14D")),
+            *(("2020-01-15", MONTHS[1]), ("2010-02-15", MONTHS[3])),
+        ]
+    ),
+    WEEKS.tz_localize("Europe/Berlin"),
+    *(WEEKS.strftime(form) for form in ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")),
+    WEEKS.date,
+    pd.period_range("2020-01", periods=N_DATES, freq="M"),
+    [datetime.datetime(2022, 1, 1) + datetime.timedelta(days=n) for n in range(N_DATES)],
+]
+
+
+@pytest.mark.parametrize("dates", CALENDARS)
 def test_regular_calendars_are_clean(dates):
     given_dates = pd.Index(dates).repeat(len(GEOS))
     report = check_data_quality(clean_frame().assign(date=given_dates))
@@ -517,6 +489,9 @@ def test_dates_with_a_time_zone_keep_their_day(text):
     np.testing.assert_array_equal(ds["date"], dates.tz_localize(None))
 
 
+MIDDLE = pd.Timestamp("2020-05-17")
+
+
 @pytest.mark.parametrize(
     ("dates", "code"),
     [
@@ -526,14 +501,10 @@ def test_dates_with_a_time_zone_keep_their_day(text):
         (pd.date_range("2020-01-01", periods=3, freq="MS").delete(1), None),
         (pd.DatetimeIndex(["2022-07-01", "2022-08-01", "2022-10-01"]), "date-gaps"),
         (pd.DatetimeIndex(["2022-01-03", "2022-01-10", "2022-01-24"]), "date-gaps"),
-        (
-            pd.DatetimeIndex([*pd.date_range("2020-01-01", periods=12, freq="MS"), "2020-05-17"]),
-            "irregular-dates",
-        ),
+        (pd.date_range("2020-01-01", periods=12, freq="MS").insert(5, MIDDLE), "irregular-dates"),
     ],
 )
 def test_calendar_defects_are_told_apart(dates, code):
-    dates = dates.sort_values()
     frame = clean_frame(n_dates=len(dates)).assign(date=dates.repeat(len(GEOS)))
     found = codes(check_data_quality(frame)) & {"date-gaps", "irregular-dates"}
     assert found == ({code} if code else set())
@@ -556,15 +527,12 @@ def test_number_of_lost_periods():
     assert finding.where == "date after 2022-02-28, 2022-05-30"
 
 
-def test_one_geo_without_a_geo_column():
+def test_one_geo_without_a_geo_column_and_keys_in_the_index():
     frame = clean_frame().query("geo == 'a'").drop(columns="geo")
     assert not codes(check_data_quality(frame))
     assert not codes(check_data_quality(frame.set_index("date")))
     unnamed = frame.set_index("date").rename_axis(None)
     assert not codes(check_data_quality(unnamed))
-
-
-def test_keys_in_the_index():
     assert not codes(check_data_quality(clean_frame().set_index(["date", "geo"])))
 
 
@@ -581,7 +549,7 @@ def test_geos_may_be_in_any_steady_order():
         lambda d: d.isel(geo=0),
         lambda d: d.isel(geo=0, drop=True),
         lambda d: d.drop_vars(["geo", "channel", "control"]),
-        lambda d: d[["spend", "y"]],
+        lambda d: d[["spend", "y"]].isel(channel=1),
         lambda d: d.assign(control_value=d["control_value"].isel(geo=0, drop=True)),
         lambda d: d.astype(np.float32)[["spend", "y", "control_value"]],
         lambda d: d.set_coords("spend"),
@@ -590,13 +558,6 @@ def test_geos_may_be_in_any_steady_order():
 def test_datasets_of_other_make_are_clean(transform):
     report = check_data_quality(transform(clean_dataset()))
     assert not codes(report), str(report)
-
-
-def test_one_channel_selected():
-    dataset = clean_dataset()[["spend", "y"]].isel(channel=1)
-    report = check_data_quality(dataset)
-    assert not codes(report), str(report)
-    assert list(report.figures.index) == ["y", "Radio"]
 
 
 def test_dask_dataset():
@@ -630,10 +591,6 @@ def test_identities_hold_to_rounding_and_no_further():
     finding = only(check_data_quality(broken), "broken-identity")
     assert finding.where == "noise"
     assert finding.message.startswith(f"1 of {N_DATES * 3} cells differ from y - mu")
-
-
-def test_truth_in_a_dataset_is_no_leak():
-    assert "leaked-truth" not in codes(check_data_quality(clean_dataset()))
 
 
 @pytest.mark.parametrize(
@@ -671,6 +628,7 @@ def test_nullable_missing_values():
         pd.interval_range(0, N_DATES * 3),
         pd.period_range("2020-01-01", periods=N_DATES * 3, freq="D"),
         [b"1"] * N_DATES * 3,
+        np.ones(N_DATES * 3, dtype=complex),
     ],
 )
 def test_other_types_are_no_numbers(values):
@@ -680,7 +638,7 @@ def test_other_types_are_no_numbers(values):
 
 @pytest.mark.parametrize("number", [10**30, 10**400, -(10**5000)], ids=["30", "400", "5000"])
 @pytest.mark.parametrize("column", ["date", "geo", "x1-TV"])
-@pytest.mark.parametrize("other", [datetime.date(2022, 1, 3), pd.NaT, None, "2022-01-03"])
+@pytest.mark.parametrize("other", [datetime.date(2022, 1, 3), pd.NaT, "2022-01-03"])
 def test_huge_integers_do_not_raise(number, column, other):
     frame = clean_frame().iloc[:2].reset_index(drop=True)
     frame[column] = pd.Series([other, number], dtype=object)
@@ -690,20 +648,13 @@ def test_huge_integers_do_not_raise(number, column, other):
         assert only(report, "unparsable-dates").message.startswith("1 of 2 dates")
 
 
-def test_complex_numbers_are_not_numbers():
-    frame = clean_frame()
-    frame["x1-TV"] = frame["x1-TV"].astype(complex)
-    assert "non-numeric" in codes(check_data_quality(frame))
-
-
 @pytest.mark.parametrize("factor", [1e-300, 1e-6, 1e6, 1e300])
 def test_currency_units_do_not_matter(factor):
     frame = clean_frame()
     frame["x1-TV"] *= factor
     report = check_data_quality(frame)
     assert not codes(report), str(report)
-    expected = check_data_quality(clean_frame()).figures["vif"]
-    np.testing.assert_allclose(report.figures["vif"], expected, rtol=1e-9)
+    np.testing.assert_allclose(report.figures["vif"], clean_figures()["vif"], rtol=1e-9)
 
 
 def test_short_pauses_are_no_gap():
@@ -727,17 +678,14 @@ def indicator(share: float, seed: int = 4) -> np.ndarray:
     return (np.random.default_rng(seed).random(N_DATES * len(GEOS)) < share).astype(float)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9])
-@pytest.mark.parametrize("height", [1.0, 40.0])
-def test_two_values_are_no_outliers(share, height):
-    report = check_data_quality(clean_frame().assign(**{"c1-Price": height * indicator(share)}))
-    assert report.figures.loc["c1-Price", "outliers"] == 0
+COUNTS = np.random.default_rng(6).poisson(0.3, N_DATES * len(GEOS)).astype(float)
 
 
-def test_counts_that_are_mostly_zero_are_no_outliers():
-    counts = np.random.default_rng(6).poisson(0.3, N_DATES * len(GEOS)).astype(float)
-    report = check_data_quality(clean_frame().assign(**{"c1-Price": counts}))
-    assert report.figures.loc["c1-Price", "outliers"] == 0
+@pytest.mark.parametrize("values", [*map(indicator, (0.02, 0.1, 0.5, 0.9)), COUNTS])
+def test_indicators_and_counts_have_no_outliers(values):
+    for height in (1.0, 40.0):
+        report = check_data_quality(clean_frame().assign(**{"c1-Price": height * values}))
+        assert report.figures.loc["c1-Price", "outliers"] == 0
 
 
 def test_a_false_entry_in_an_indicator_is_an_outlier():
@@ -761,10 +709,8 @@ def test_skewed_spend_has_no_outliers_and_a_spike_in_it_is_one(seed):
 def test_isolation_equals_leaving_one_out():
     values = np.random.default_rng(7).lognormal(size=9)
     others = [np.delete(values, position) for position in range(9)]
-    expected = [
-        abs(value - rest.mean()) / rest.std(ddof=1)
-        for value, rest in zip(values, others, strict=True)
-    ]
+    pairs = zip(values, others, strict=True)
+    expected = [abs(value - rest.mean()) / rest.std(ddof=1) for value, rest in pairs]
     np.testing.assert_allclose(isolation(values.reshape(-1, 1, 1)).ravel(), expected, rtol=1e-9)
 
 
@@ -802,10 +748,9 @@ def test_a_gap_is_named_before_pauses_and_launches():
     assert "x2-Radio at b 2022-04-04 to b 2022-09-26: 26 of 60 periods" in finding.message
 
 
-def preset(name: str, seed: int | None = None) -> xr.Dataset:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", XgenWarning)
-        return mmm_xgen.generate_mmm_dataset(mmm_xgen.get_preset_config(name, seed=seed))
+@cache
+def preset(name: str) -> xr.Dataset:
+    return quietly(lambda: mmm_xgen.generate_mmm_dataset(mmm_xgen.get_preset_config(name)))
 
 
 PRESETS = sorted(mmm_xgen.list_available_presets())
@@ -818,7 +763,8 @@ def test_presets_have_no_error_and_few_warnings(name):
     assert len(report.warnings) <= 6, str(report)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+# The enterprise is as varied as the large business, in a tenth of the cells.
+@pytest.mark.parametrize("name", sorted({*PRESETS} - {"large_business"}))
 def test_faults_put_into_a_preset_are_found_and_named(name):
     clean = preset(name)[["spend", "y"]]
     first, second = clean["channel"].values[:2].tolist()
@@ -989,19 +935,3 @@ def test_nothing_is_changed():
     check_data_quality(dataset)
     pd.testing.assert_frame_equal(frame, frame_before)
     xr.testing.assert_identical(dataset, dataset_before)
-
-
-def large_business() -> xr.Dataset:
-    rng = np.random.default_rng(0)
-    shape = (208, 50)
-    return xr.Dataset(
-        {
-            "spend": (("date", "geo", "channel"), rng.uniform(1, 2, (*shape, 30))),
-            "y": (("date", "geo"), rng.uniform(1, 2, shape)),
-        },
-        coords={
-            "date": pd.date_range("2020-01-06", periods=208, freq="7D"),
-            "geo": [f"geo_{number}" for number in range(50)],
-            "channel": [f"channel_{number}" for number in range(30)],
-        },
-    )

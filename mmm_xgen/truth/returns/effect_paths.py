@@ -1,4 +1,4 @@
-"""Ways on which spend reaches sales: directly, and through funnels."""
+"""Ways on which spend reaches sales: directly, through mediators, and through funnels."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
         = \underbrace{v_0 - v_1}_{\text{direct}}
         + \sum_f \underbrace{v_f - v_{f+1}}_{\text{through } f}
 
-    First the channel's own response and its interactions go, while the channels that it raises keep
-    their media; then one funnel of the channel after the other, in the order of the configuration.
-    What a raised channel does for further ones counts to the funnel that raised it.
+    First the channel's own response, its mediators and its interactions go, while the channels that
+    it raises keep their media; then one funnel of the channel after the other, in the order of the
+    configuration. What a raised channel does for further ones, and for mediators, counts to the
+    funnel that raised it.
 
     Parameters
     ----------
@@ -41,9 +42,9 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
 
     Returns
     -------
-    Dataset, dims (channel,) and (channel, funnel)
-        ``direct``, ``through_funnel`` (0 where the funnel does not begin at the channel) and
-        ``total``, in KPI units. ``direct`` and ``through_funnel`` add up to ``total``.
+    Dataset, dims (channel,), (channel, mediator) and (channel, funnel)
+        ``direct``, ``through_mediator``, ``through_funnel`` (0 where the funnel does not begin at
+        the channel) and ``total``, in KPI units. The first three add up to ``total``.
 
         *Window*: `window`. *Carry-over*: the effect of earlier spend counts. *Sign*: positive where
         spend adds sales. *Scale*: original units, noise-free, sums over dates and geos.
@@ -82,6 +83,9 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
     n_channels = len(spend)
     direct, total = np.zeros(n_channels), np.zeros(n_channels)
     through = np.zeros((n_channels, len(labels)))
+    states = [str(name) for name in ds["mediator"].values] if world.mediators else []
+    mediated = np.zeros((n_channels, len(states)))
+    n_past = 0 if history is None else history.shape[-1]
 
     for channel in range(n_channels):
         keep = np.ones((n_channels, 1, 1))
@@ -93,7 +97,9 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
             kept = Kept(tuple(own[cut:]), curves)
             made = respond_to(spend * keep, world, past, kept=kept)
             values.append(float(media_sales(made, world)[:, periods].sum()))
-        direct[channel], total[channel] = values[0] - values[1], values[0] - values[-1]
+        mediated[channel] = _through_mediators(curves * (1 - keep), world, periods, n_past)
+        direct[channel] = values[0] - values[1] - mediated[channel].sum()
+        total[channel] = values[0] - values[-1]
         for position, funnel in enumerate(own):
             step = values[1 + position] - values[2 + position]
             through[channel, labels.index(unpaid[funnel])] = step
@@ -109,7 +115,18 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
     result = xr.Dataset(figures, {"channel": ds["channel"].variable})
     meaning = {**attrs, "long_name": "sales through the funnel"}
     result["through_funnel"] = (("channel", "funnel"), through, meaning)
-    return result.assign_coords({"funnel": labels} if labels else {})
+    meaning = {**attrs, "long_name": "sales through the mediator"}
+    result["through_mediator"] = (("channel", "mediator"), mediated, meaning)
+    named = {"funnel": labels, "mediator": states}
+    return result.assign_coords({dim: each for dim, each in named.items() if each})
+
+
+def _through_mediators(curves: FloatArray, world: World, periods: slice, n_past: int) -> FloatArray:
+    """Return the sales through each mediator that some curves make, dims (mediator,)."""
+    if world.mediators is None:
+        return np.empty(0)
+    values = world.mediators.values(curves)[..., n_past:][..., periods]
+    return np.asarray(np.einsum("mgt,gm->m", values, world.mediators.effect))
 
 
 def _curves_today(spend: FloatArray, world: World, history: FloatArray | None) -> FloatArray:

@@ -7,7 +7,7 @@ import xarray as xr
 
 from mmm_xgen.dataset import VARIED, coordinate_of, varied_paths
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import check_variables
+from mmm_xgen.schema import check_variables, parts_of
 from mmm_xgen.truth.returns.incremental import (
     STORED,
     Arrays,
@@ -222,6 +222,7 @@ def estimands(
         [STORED, EARNED, EARNED, EARNED, *shape_dims],
         {"period": len(windows.periods)},
         within_data=within_data,
+        together=not with_shapes,
     )
     lost, rise, carried_rise = (summed(revenue, windows, over) for revenue in found[:3])
     made = checked.transpose(*ds["channel_contribution"].dims)
@@ -341,7 +342,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     check_variables(ds, *PARTS, *OUTCOMES)
     ds = ds.assign(channel_contribution=checked_contribution(ds))
     totals = {}
-    for name in (*PARTS, *OUTCOMES):
+    for name in (*parts_of(ds), *OUTCOMES):
         variable = ds[name]
         if "date" in variable.dims:
             in_all = variable.sum("date", skipna=False)

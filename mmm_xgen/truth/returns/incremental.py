@@ -7,7 +7,7 @@ than one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ from mmm_xgen.world import (
     World,
     connections,
     kernel_dims,
+    media_sales,
     respond_to,
     sales_without_each,
     world_of,
@@ -65,6 +66,10 @@ class Response:
         KPI units per period today, from the first date on.
     others : array, dims (..., geo, date)
         Sales that channels make together today, from the first date on.
+    together : bool
+        If True, all channels change at once, and their sales stand in the place of the first
+        channel. Sums over channels are then those of all media, also where channels depend on each
+        other.
     """
 
     world: World
@@ -75,6 +80,7 @@ class Response:
     saturated: FloatArray
     contribution: FloatArray
     others: FloatArray
+    together: bool = False
 
     @property
     def media(self) -> Media:
@@ -167,7 +173,13 @@ class Response:
         """Return what `_sales_by` returns for a factor of 1."""
         if not self.world.is_connected:
             return self.contribution
-        return np.asarray((self.contribution.sum(axis=-3) + self.others)[..., None, :, :])
+        sales = self.contribution.sum(axis=-3) + self.others
+        return self._of_all(sales) if self.together else np.asarray(sales[..., None, :, :])
+
+    def _of_all(self, sales: FloatArray) -> FloatArray:
+        """Return the sales of all media in the place of the first channel, and 0 in the others."""
+        is_first = np.arange(self.spend.shape[-3]) == 0
+        return np.asarray(sales[..., None, :, :] * is_first[:, None, None])
 
     def _sales_by(self, factor: Any) -> FloatArray:
         """Return the sales if the spend of one channel is multiplied, for each channel.
@@ -183,6 +195,10 @@ class Response:
                 past = spend[..., : self.n_past]
                 made = respond_to(spend[..., self.n_past :], self.world, past)
                 return contribute(made.response, self.media)
+            if self.together:
+                spend = factor * self.spend
+                past, inside = np.split(spend, [self.n_past], axis=-1)
+                return self._of_all(media_sales(respond_to(inside, self.world, past), self.world))
             past, inside = np.split(self.spend, [self.n_past], axis=-1)
             return sales_without_each(inside, self.world, past if self.n_past else None, factor)
 
@@ -214,6 +230,7 @@ def of_response(
     sizes: Mapping[str, int] | None = None,
     *,
     within_data: bool = False,
+    together: bool = False,
 ) -> tuple[xr.DataArray, ...]:
     """Apply a function to the response of a Dataset, or lazily to each chunk of an ensemble.
 
@@ -231,6 +248,8 @@ def of_response(
     within_data : bool, default False
         If True, the response ends at the last date. If False, it continues without further spend
         until the last carry-over has arrived.
+    together : bool, default False
+        As for `Response`.
 
     Raises
     ------
@@ -251,7 +270,8 @@ def of_response(
 
     def kernel(*arrays: FloatArray) -> Any:
         by_name = dict(zip(names, arrays, strict=True))
-        made = function(_response(labels, by_name, within_data=within_data), by_name)
+        response = _response(labels, by_name, within_data=within_data)
+        made = function(replace(response, together=together), by_name)
         return tuple(made) if len(outputs) > 1 else made[0]
 
     found = xr.apply_ufunc(
@@ -320,12 +340,15 @@ def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
     return checked.transpose(*ds["channel_contribution"].dims)
 
 
-def incremental_contribution(ds: xr.Dataset, *, reacting: bool = False) -> xr.DataArray:
+def incremental_contribution(
+    ds: xr.Dataset, *, reacting: bool = False, together: bool = False
+) -> xr.DataArray:
     """Return the sales lost if a channel were zero on all dates.
 
     The spend of the others is held, or answers if `reacting`. Held, the loss is the contribution of
     the channel, unless channels act on each other: then it counts what the channel does for others,
-    and the losses of all channels need not add up.
+    and the losses of all channels need not add up. With `together`, their sum is the loss without
+    all of them.
 
     Raises
     ------
@@ -336,13 +359,21 @@ def incremental_contribution(ds: xr.Dataset, *, reacting: bool = False) -> xr.Da
     if reaction is not None:
         check_variables(ds, "spend", "channel_contribution")
         lost = _sales_today(ds, reaction) - reaction.sales_by(0.0)
+        if together:
+            # Without any spend nothing answers, and all sales of media are lost.
+            is_first = np.arange(len(lost)) == 0
+            lost = _sales_today(ds, reaction) * is_first[:, None, None]
         found = xr.DataArray(lost, dims=STORED, coords={dim: ds[dim] for dim in STORED})
         return found.transpose(*ds["channel_contribution"].dims)
     if not acts_together(ds):
         return checked_contribution(ds)
     check_variables(ds, "spend", "channel_contribution")
     (found,) = of_response(
-        ds, lambda response, _: [response.incremental()], [STORED], within_data=True
+        ds,
+        lambda response, _: [response.incremental()],
+        [STORED],
+        within_data=True,
+        together=together,
     )
     return found.transpose(*ds["channel_contribution"].dims)
 

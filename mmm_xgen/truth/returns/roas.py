@@ -63,7 +63,13 @@ def roas(
         \sum_{t \in W^+, g} \text{revenue per KPI}_{tg}\,
         \bigl(\text{contribution}_{tgc} - \text{contribution without } W_{tgc}\bigr)
 
-    After the last date, spend is 0 and the revenue per KPI unit stays at its last value.
+    After the last date, spend is 0 and the revenue per KPI unit stays at its last value. Where
+    funnels, pull-forward or mediators carry the effect on, the window extends to the last of it.
+
+    *Channels that act on each other.* The spend of all other channels is held while funnels,
+    interactions and mediators work, so that a channel earns what it does for others too, and the
+    returns of all channels need not add up. Without ``"channel"`` in `by`, all channels are zero at
+    once. Where spend feeds back into spend, `reacting` gives the effect of a policy instead.
 
     Parameters
     ----------
@@ -130,13 +136,17 @@ def roas(
             [EARNED],
             {"period": len(windows.periods)},
             within_data=within_data,
+            together="channel" in over,
         )
         revenue = with_complete(summed(lost, windows, over), ds, over, windows)
         rule = meaning_of_carryout("from the window to the end of its carry-over", within_data)
         rule += ", without it in the window"
     else:
         revenue = total(
-            incremental_contribution(ds, reacting=reacting) * ds["revenue_per_kpi"], over, windows
+            incremental_contribution(ds, reacting=reacting, together="channel" in over)
+            * ds["revenue_per_kpi"],
+            over,
+            windows,
         )
         rule = "without the channel" + (", the others reacting" if reacting else "")
     result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
@@ -320,7 +330,7 @@ def attribution(
         shares = shapley_contribution(ds)
         made, error = shares.values, shares.standard_error
     else:
-        made = incremental_contribution(ds, reacting=reacting)
+        made = incremental_contribution(ds, reacting=reacting, together="channel" in over)
     part = share(made, whole, over, windows).rename("attribution")
     if error is not None and "channel" not in over:
         total_sales = made.sum() if whole is None else whole.sum()
@@ -380,7 +390,14 @@ def cost_per_incremental(
     check_variables(ds, "spend", "channel_contribution")
     over, windows = summed_over(by), windows_of(ds, window, freq)
     spend = total(ds["spend"], over, windows)
-    result = cost(spend, total(incremental_contribution(ds, reacting=reacting), over, windows))
+    result = cost(
+        spend,
+        total(
+            incremental_contribution(ds, reacting=reacting, together="channel" in over),
+            over,
+            windows,
+        ),
+    )
     currency, kpi = ds.attrs.get("currency", "currency"), ds.attrs.get("kpi", "KPI")
     return result.rename("cost_per_incremental").assign_attrs(
         units=f"{currency} / {kpi}", long_name="spend per incremental unit of the KPI"

@@ -329,15 +329,21 @@ def compare_scenarios(ds: xr.Dataset, scenarios: Mapping[str, Scenario]) -> xr.D
 def _rise_of_others(
     ds: xr.Dataset, plans: Mapping[str, xr.DataArray], names: xr.DataArray
 ) -> xr.Dataset:
-    """Return rise of the sales that channels make together, and its revenue, dims (scenario,)."""
+    """Return what channels make together, dims (scenario,): ``revenue``, and the rise of both."""
     rows = []
     for plan in (*plans.values(), ds["spend"]):
         sales = total_response(plan, ds) - respond(plan, ds).sum("channel")
         rows.append((float(sales.sum()), float((sales * ds["revenue_per_kpi"]).sum())))
     *made, today = np.array(rows)
-    sales, revenue = np.array(made).T - today[:, None]
-    coords = {"scenario": names}
-    return xr.Dataset({"sales": ("scenario", sales), "revenue": ("scenario", revenue)}, coords)
+    rise = np.array(made) - today
+    figures = {
+        "revenue": [revenue for _, revenue in made],
+        "incremental_sales": rise[:, 0],
+        "incremental_revenue": rise[:, 1],
+    }
+    return xr.Dataset(
+        {key: ("scenario", found) for key, found in figures.items()}, {"scenario": names}
+    )
 
 
 def _row(ds: xr.Dataset, plan: xr.DataArray, today: xr.DataArray) -> xr.Dataset:
@@ -375,8 +381,8 @@ def _only_rises(added: Any, fall: Any, spend: Any) -> Any:
 def _table(ds: xr.Dataset, by_channel: xr.Dataset, others: xr.Dataset) -> xr.Dataset:
     """Return totals and the figures of the channels, labelled."""
     total = by_channel.sum("channel")
-    total["incremental_sales"] = total["incremental_sales"] + others["sales"]
-    total["incremental_revenue"] = total["incremental_revenue"] + others["revenue"]
+    for name in ("incremental_sales", "incremental_revenue"):
+        total[name] = total[name] + others[name]
     media_revenue = total["revenue"] + others["revenue"]
     total["sales"] = ds["mu"].sum() + total["incremental_sales"]
     total["revenue"] = (ds["mu"] * ds["revenue_per_kpi"]).sum() + total["incremental_revenue"]

@@ -10,6 +10,7 @@ import re
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -161,27 +162,20 @@ def quarters(ds):
 
 
 def test_truth_goes_there_and_back(ds, truth):
-    draws = from_meridian(one_draw(truth), ds, max_lag=7, linear=("Post",))
-    made = contribution_of(ds, draws)
+    drawn = from_meridian(one_draw(truth), ds, max_lag=7, linear=("Post",))
+    made = contribution_of(ds, drawn)
     np.testing.assert_allclose(made, ds.channel_contribution, rtol=1e-12, atol=1e-9)
-    draws = draws.squeeze(["chain", "draw"])
+    draws = drawn.squeeze(["chain", "draw"])
     mu = draws.baseline + made.sum("channel")
     np.testing.assert_allclose(mu.transpose("date", "geo"), ds.mu, rtol=1e-12)
     np.testing.assert_allclose(draws.y_sigma.sel(geo=ds.geo), ds.y_sigma, rtol=1e-12)
     np.testing.assert_allclose(draws.gamma_control, ds.gamma_control, rtol=1e-12)
-
-
-def test_estimates_at_the_truth_are_true(ds, truth):
-    draws = from_meridian(one_draw(truth), ds, max_lag=7, linear=("Post",))
+    media = drawn.drop_vars(["baseline", "y_sigma"])
     estimates = estimates_of(
-        ds,
-        FitSettings(),
-        media=draws.drop_vars(["baseline", "y_sigma"]),
-        baseline=draws.baseline,
-        y_sigma=draws.y_sigma,
+        ds, FitSettings(), media=media, baseline=drawn.baseline, y_sigma=drawn.y_sigma
     )
     np.testing.assert_allclose(estimates.roas.squeeze(), roas(ds), rtol=1e-12)
-    np.testing.assert_allclose(estimates.mroas.squeeze(), mmm_xgen.truth.mroas(ds), rtol=1e-9)
+    np.testing.assert_allclose(estimates.mroas.squeeze(), mroas(ds), rtol=1e-9)
 
 
 def test_truth_holds_where_the_curve_comes_first():
@@ -270,31 +264,29 @@ def test_a_single_geo_has_no_population():
     np.testing.assert_allclose(meridian_scales(ds).kpi_scale, ds.y.std())
 
 
+def of_kind(**kind):
+    return national(ChannelConfig(name="Print", base_effectiveness=0.1, **kind))
+
+
 @pytest.mark.parametrize(
     ("dataset", "max_lag", "parameter", "reason"),
     [
-        (lambda: national(TV), 12, "alpha_m", "TV: its kernel has 8 weights, the model's 13"),
+        (national, 12, "alpha_m", "TV: its kernel has 8 weights, the model's 13"),
         (
-            lambda: national(
-                ChannelConfig(name="W", base_effectiveness=0.1, adstock_fun="weibull_adstock")
-            ),
+            partial(of_kind, adstock_fun="weibull_adstock"),
             None,
             "alpha_m",
-            "W: its adstock is weibull_adstock",
+            "Print: its adstock is weibull_adstock",
         ),
         (
-            lambda: national(
-                ChannelConfig(
-                    name="L", base_effectiveness=0.1, saturation_fun="logistic_saturation"
-                )
-            ),
+            partial(of_kind, saturation_fun="logistic_saturation"),
             None,
             "beta_gm",
-            "L: its curve is logistic_saturation",
+            "Print: its curve is logistic_saturation",
         ),
-        (lambda: panel(transform_variation=0.2), None, "ec_m", "TV: it differs between geos"),
-        (lambda: panel(geo_response="common"), None, "ec_m", "TV: it differs between geos"),
-        (lambda: panel(baseline_variation=0.2), None, "mu_t", "differ between geos"),
+        (partial(panel, transform_variation=0.2), None, "ec_m", "TV: it differs between geos"),
+        (partial(panel, geo_response="common"), None, "ec_m", "TV: it differs between geos"),
+        (partial(panel, baseline_variation=0.2), None, "mu_t", "differ between geos"),
         (panel, None, "knot_values", "mu_t"),
         (panel, None, "eta_m", "beta_gm"),
     ],
@@ -591,13 +583,10 @@ def test_a_slow_process_is_ended(tmp_path):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-def test_an_interpreter_without_meridian_is_refused(monkeypatch):
+def test_an_interpreter_without_meridian_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv(VARIABLE, sys.executable)
     with pytest.raises(MissingDependencyError, match=f"{VARIABLE} is .* has no Meridian.*pip"):
         meridian_python()
-
-
-def test_an_interpreter_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(MissingDependencyError, match="which is not a Python"):
         meridian_python(tmp_path / "nowhere")
 

@@ -76,6 +76,8 @@ def test_crps_of_the_draws_themselves_is_half_the_energy_distance():
     draws, truth = posteriors(20, draws=50)
     expected = [energy_distance(d, [t]) ** 2 / 2 for d, t in zip(draws, truth, strict=True)]
     np.testing.assert_allclose(crps(draws, truth, fair=False), expected, rtol=1e-12)
+    # Of one draw it is the absolute error.
+    assert evaluate(np.array([[2.0]]), np.array([5.0]), ["crps"]).item() == 3
 
 
 def test_crps_is_fair_to_few_draws():
@@ -90,12 +92,6 @@ def test_crps_is_fair_to_few_draws():
     for n in (2, 100):
         draws = stream(1, "draws", str(n)).normal(size=(len(truth), n))
         assert crps(draws, truth).mean() == pytest.approx(1 / np.sqrt(np.pi), rel=0.02)
-
-
-def test_crps_of_one_draw_is_its_absolute_error():
-    assert evaluate(
-        np.array([[2.0]]), np.array([5.0]), ["crps", "absolute_error"]
-    ).ravel().tolist() == [3, 3]
 
 
 @pytest.mark.parametrize(("truth", "outside"), [(0.5, 0.0), (-1.0, 1.03), (2.0, 1.03)])
@@ -125,9 +121,7 @@ def test_what_is_not_finite_has_no_score():
     values = evaluate(draws, np.array([1.5, 1.5, np.nan]))
     assert np.isfinite(values[:, 0]).all()
     assert np.isnan(values[:, 1:]).all()
-
-
-def test_draws_without_spread_that_miss_have_no_z():
+    # Nor have draws without spread that miss a z.
     assert np.isnan(evaluate(np.ones((1, 3)), np.zeros(1), ["z"])).all()
 
 

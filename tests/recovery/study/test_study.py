@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -86,19 +85,32 @@ TIMED_TABLES = ("runtime_comparison", "ess_per_second", "diagnostics_summary")
 
 
 @pytest.fixture(autouse=True)
-def fakes(monkeypatch, request) -> Iterator[None]:
+def fakes(monkeypatch, request) -> None:
+    """The fake models, and room for those of a test, which end with it."""
     # The self-check takes longer than everything else; one test is about it.
     if "corrupted" not in request.node.name:
         monkeypatch.setattr(work, "_check_truth", lambda ds, unit: None)
     # Pictures take seconds a study; one test is about them.
     if "drawn" not in request.node.name:
         monkeypatch.setattr(plots, "plot_study", lambda *found: [])
-    for name, model in fake_models.FAKES.items():
-        if name not in MODELS:
-            MODELS.add(name, model)
-    yield
-    for name in fake_models.FAKES:
-        MODELS.remove(name)
+    monkeypatch.setattr(MODELS, "_entries", {**MODELS._entries, **fake_models.FAKES})
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("mixed")
+    # As in `fakes`, which comes after a fixture of the module.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(work, "_check_truth", lambda ds, unit: None)
+        patched.setattr(plots, "plot_study", lambda *found: [])
+        patched.setattr(MODELS, "_entries", {**MODELS._entries, **fake_models.FAKES})
+        return study(out, ["fake-instant", "fake-failing", "fake-unconverged"], range(4))
+
+
+@pytest.fixture
+def unit() -> Unit:
+    """One fit of a fake model."""
+    return study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)[0]
 
 
 def study(out: Path, models: str | list[str] = "fake-instant", seeds=(1, 2), **more):
@@ -131,11 +143,9 @@ def assert_same_tables(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFra
 # --- units
 
 
-def test_a_unit_has_what_it_needs_and_nothing_else(tmp_path):
-    found = study(tmp_path, seeds=[3])
-    (folder,) = found.units["folder"]
-    assert folder.parent == tmp_path / "tiny" / "fake-instant-nutpie"
-    assert folder.name.startswith("0003-")
+def test_a_unit_has_what_it_needs_and_nothing_else(mixed):
+    (folder,) = mixed.out.glob("tiny/fake-instant-nutpie/0003-*")
+    assert folder in list(mixed.units["folder"])
     names = {path.name for path in folder.iterdir()}
     assert names == {"data.nc", "posterior.nc", "scores.nc", "stats.json"}
     stats = json.loads((folder / "stats.json").read_text())
@@ -146,22 +156,29 @@ def test_a_unit_has_what_it_needs_and_nothing_else(tmp_path):
     assert stats["fit_seed"] != stats["settings"]["seed"]
     ds = mmm_xgen.load(folder / "data.nc")
     assert ds.identical(mmm_xgen.generate_mmm_dataset(CONFIG, seed=3))
-    assert not list(tmp_path.rglob("*.pkl"))
+    assert not list(mixed.out.rglob("*.pkl"))
 
 
-def test_finished_units_are_not_touched(tmp_path):
-    study(tmp_path, ["fake-instant", "fake-failing"])
-    before = contents(tmp_path)
-    again = study(tmp_path, ["fake-instant", "fake-failing"])
-    assert contents(tmp_path) == before
-    assert again.units["status"].tolist() == ["failed", "done", "done", "done"]
-    more = study(tmp_path, ["fake-instant", "fake-failing"], seeds=range(1, 4))
-    assert before.items() <= contents(tmp_path).items()
-    assert len(more.units) == 6
+def test_only_what_is_missing_or_asked_for_is_fitted(tmp_path):
+    def fitted(**more):
+        before = contents(tmp_path)
+        found = study(tmp_path, ["fake-instant", "fake-failing"], **more)
+        after = contents(tmp_path)
+        assert before.keys() <= after.keys()
+        new = {tuple(name.split("/")[1:3]) for name in after if after[name] != before.get(name)}
+        return found.units["status"].tolist(), {f"{model} {unit[:4]}" for model, unit in new}
+
+    instant, failing = "fake-instant-nutpie", "fake-failing-nutpie"
+    assert fitted(seeds=[1]) == (["failed", "done"], {f"{instant} 0001", f"{failing} 0001"})
+    both = ["failed", "done", "done", "done"]
+    assert fitted(seeds=[1, 2]) == (both, {f"{instant} 0002", f"{failing} 0002"})
+    assert fitted(retry_failed=True) == (both, {f"{failing} 0001"})
+    assert fitted(seeds=[2], force=True)[1] == {f"{instant} 0002", f"{failing} 0002"}
 
 
 def test_a_study_goes_on_from_its_table_of_units(tmp_path):
-    first = study(tmp_path, ["fake-instant", "fake-failing"])
+    models = ["fake-instant", "fake-failing"]
+    first = study(tmp_path, models, seeds=[1])
     before = read_units(tmp_path)
     stats = [read_stats(folder) for folder in before["folder"]]
     table = pd.read_parquet(collect_units(tmp_path))
@@ -169,31 +186,17 @@ def test_a_study_goes_on_from_its_table_of_units(tmp_path):
     shutil.rmtree(tmp_path / "tiny")
     pd.testing.assert_frame_equal(read_units(tmp_path), before)
     assert [read_stats(folder) for folder in before["folder"]] == stats
-    again = study(tmp_path, ["fake-instant", "fake-failing"])
+    again = study(tmp_path, models, seeds=[1])
     assert contents(tmp_path) == {}
     assert_same_tables(again.tables, first.tables)
     # What is fitted anew has a folder again, which counts, and the table is brought up to date.
-    study(tmp_path, ["fake-instant", "fake-failing"], retry_failed=True)
+    study(tmp_path, models, seeds=[1], retry_failed=True)
     assert {name.split("/")[1] for name in contents(tmp_path)} == {"fake-failing-nutpie"}
     newer = read_units(tmp_path)
-    assert (newer["began"] > before["began"]).tolist() == [True, False, False, False]
+    assert (newer["began"] > before["began"]).tolist() == [True, False]
     collect_units(tmp_path)
     shutil.rmtree(tmp_path / "tiny")
     pd.testing.assert_frame_equal(read_units(tmp_path), newer)
-
-
-def test_what_failed_is_done_again_on_request_and_all_by_force(tmp_path):
-    def changed(**more):
-        before = contents(tmp_path)
-        study(tmp_path, ["fake-instant", "fake-failing"], **more)
-        after = contents(tmp_path)
-        assert set(after) == set(before)
-        return {name.split("/")[1] for name in after if after[name][0] != before[name][0]}
-
-    study(tmp_path, ["fake-instant", "fake-failing"])
-    assert changed() == set()
-    assert changed(retry_failed=True) == {"fake-failing-nutpie"}
-    assert changed(force=True) == {"fake-instant-nutpie", "fake-failing-nutpie"}
 
 
 @pytest.mark.parametrize(
@@ -225,9 +228,11 @@ def test_settings_that_a_model_does_not_use_make_no_second_fit():
     every = [FitSettings(sampler=name) for name in ("nutpie", "numpyro")]
     register_model("plain", uses_settings=())(fake_models.instant)
     units = study_units({"tiny": CONFIG}, ["plain", "fake-instant"], [1], every)
-    labels = [unit.label for unit in units]
-    MODELS.remove("plain")
-    assert labels == ["plain", "fake-instant-nutpie", "fake-instant-numpyro"]
+    assert [unit.label for unit in units] == [
+        "plain",
+        "fake-instant-nutpie",
+        "fake-instant-numpyro",
+    ]
     assert "pymc" not in units[0].versions and "jax" in units[2].versions
     # A process that does not know the model yet has the same unit.
     there = pickle.loads(pickle.dumps(units[0]))
@@ -260,18 +265,9 @@ def test_a_model_of_a_user_keeps_its_settings_whatever_its_name():
     name = "ols-with-experiments"
     register_model(name)(fake_models.instant)
     units = study_units({"tiny": CONFIG}, name, [1], FitSettings(lift_tests=True, draws=60))
-    MODELS.remove(name)
     assert units[0].fit_settings.lift_tests and units[0].fit_settings.draws == 60
     with pytest.raises(ConfigError, match="did you mean 'draws'"):
         register_model(name, uses_settings=["drawz"])
-
-
-def test_models_without_settings_stand_beside_those_that_have_them(tmp_path):
-    register_model("plain", uses_settings=())(fake_models.instant)
-    study(tmp_path, ["plain", "fake-instant"], seeds=[1])
-    found = study(tmp_path, "fake-instant", seeds=[1])
-    MODELS.remove("plain")
-    assert len(found.tables["diagnostics_summary"]) == 2
 
 
 def test_versions_of_what_a_model_runs_on_are_its_own():
@@ -280,8 +276,9 @@ def test_versions_of_what_a_model_runs_on_are_its_own():
 
 
 def test_a_table_of_different_source_says_so(tmp_path, monkeypatch):
-    assert "Mixed" not in study(tmp_path, seeds=[1]).report.read_text()
-    (folder,) = study(tmp_path, seeds=[1]).units["folder"]
+    first = study(tmp_path, seeds=[1])
+    assert "Mixed" not in first.report.read_text()
+    (folder,) = first.units["folder"]
     stats = json.loads((folder / "stats.json").read_text())
     monkeypatch.setattr("mmm_xgen.recovery.study.unit.code_digest", lambda: "f" * 64)
     found = study(tmp_path, seeds=[1, 2])
@@ -299,7 +296,6 @@ def test_a_model_that_does_not_exist_for_the_data_is_skipped_and_not_imputed(tmp
     found = study(tmp_path, names, seeds=[1])
     before = contents(tmp_path)
     study(tmp_path, names, seeds=[1])
-    MODELS.remove("picky")
     assert contents(tmp_path) == before
     row = found.units.set_index("model").loc["picky-nutpie"]
     assert row["status"] == "skipped"
@@ -319,8 +315,8 @@ def test_mixed_kinds_and_matched_pymc_do_not_apply():
         _the_only(ds, "adstock_kind")
 
 
-def test_tracebacks_name_no_folder_of_the_machine(tmp_path):
-    (folder, *_) = study(tmp_path, "fake-failing", seeds=[1]).units["folder"]
+def test_tracebacks_name_no_folder_of_the_machine(mixed):
+    (folder,) = mixed.out.glob("tiny/fake-failing-nutpie/0001-*")
     text = json.loads((folder / "stats.json").read_text())["traceback"]
     assert 'File "mmm_xgen/recovery/study/work.py"' in text
     assert "fake_models.py" in text and str(ROOT) not in text
@@ -392,16 +388,15 @@ def test_time_outs_and_executors_that_cannot_be_had_are_refused(tmp_path):
         study(tmp_path, jobs=2, executor=object())
 
 
-def test_a_corrupted_truth_is_not_scored_against(tmp_path, monkeypatch):
+def test_a_corrupted_truth_is_not_scored_against(unit, tmp_path, monkeypatch):
     def corrupted(config):
         ds = mmm_xgen.generate_mmm_dataset(config)
         return ds.assign(channel_contribution=1.1 * ds.channel_contribution)
 
     monkeypatch.setattr(work, "generate_mmm_dataset", corrupted)
     monkeypatch.setattr(work._PROCESS, "checked", None)
-    found = study(tmp_path, seeds=[1])
-    assert found.units["status"].tolist() == ["failed"]
-    assert "self-check" in found.units["reason"].item()
+    stats = work.run_unit(unit, tmp_path)
+    assert stats["status"] == "failed" and "self-check" in stats["reason"]
 
 
 def test_a_fit_whose_diagnostics_cannot_be_computed_has_not_converged_and_says_why(tmp_path):
@@ -414,7 +409,6 @@ def test_a_fit_whose_diagnostics_cannot_be_computed_has_not_converged_and_says_w
 
     MODELS.add("lost", lost)
     found = study(tmp_path, ["lost", "fake-instant"], seeds=[1])
-    MODELS.remove("lost")
     rows = found.units.set_index("model")
     assert rows["converged"].to_dict() == {"lost-nutpie": False, "fake-instant-nutpie": True}
     assert rows.loc["lost-nutpie", "not_converged"] == f"rhat_max cannot be computed: {reason}"
@@ -424,11 +418,10 @@ def test_a_fit_whose_diagnostics_cannot_be_computed_has_not_converged_and_says_w
     assert reason in text.split("## Fits whose diagnostics cannot be computed")[1].split("##")[0]
 
 
-def test_a_result_that_is_none_is_a_failure(tmp_path):
+def test_a_result_that_is_none_is_a_failure(unit, tmp_path):
     MODELS.add("nothing", lambda ds, settings: None)
-    found = study(tmp_path, "nothing", seeds=[1])
-    MODELS.remove("nothing")
-    assert "returned NoneType, allowed: Fit" in found.units["reason"].item()
+    stats = work.run_unit(replace(unit, model="nothing"), tmp_path)
+    assert stats["status"] == "failed" and "returned NoneType, allowed: Fit" in stats["reason"]
 
 
 # --- folders
@@ -444,22 +437,19 @@ def test_what_a_model_needs_is_made_before_the_first_fit(tmp_path):
 
     def fit(ds, settings):
         said.append("fitted")
-        return fake_models.FAKES["fake-instant"](ds, settings)
+        return fake_models.instant(ds, settings)
 
     register_model("needy", prepare=prepare)(fit)
-    try:
-        run_study({"tiny": CONFIG}, "needy", [1, 2], out=tmp_path / "one", jobs=0)
-        assert said == ["prepared", "fitted", "fitted"]
-        del said[1:]
-        with pytest.raises(MissingDependencyError, match="no environment"):
-            run_study({"tiny": CONFIG}, "needy", [1], out=tmp_path / "two", jobs=0)
-        assert said == ["prepared", "prepared"]
-        assert not (tmp_path / "two").exists()
-        # Nothing to do, nothing to prepare.
-        run_study({"tiny": CONFIG}, "needy", [1, 2], out=tmp_path / "one", jobs=0)
-        assert len(said) == 2
-    finally:
-        MODELS.remove("needy")
+    study(tmp_path / "one", "needy")
+    assert said == ["prepared", "fitted", "fitted"]
+    del said[1:]
+    with pytest.raises(MissingDependencyError, match="no environment"):
+        study(tmp_path / "two", "needy")
+    assert said == ["prepared", "prepared"]
+    assert not (tmp_path / "two").exists()
+    # Nothing to do, nothing to prepare.
+    study(tmp_path / "one", "needy")
+    assert len(said) == 2
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):
@@ -577,27 +567,36 @@ def test_what_ended_a_process_is_recorded(tmp_path):
     assert "the process was killed" in found["reason"][1]
 
 
-def test_what_took_too_long_is_tried_again_with_more_time(tmp_path):
-    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+def test_what_took_too_long_is_tried_again_with_more_time(unit, tmp_path):
+    before = work.run_unit(unit, tmp_path)
     future = Future()
     future.set_exception(TimeoutError("Task timeout", 5.0))
-    collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
-    stats = json.loads((unit.folder(tmp_path) / "stats.json").read_text())
+    slow = replace(unit, seed=2)
+    collect({future: slow}, tmp_path, lambda unit, stats: None, again=())
+    stats = json.loads((slow.folder(tmp_path) / "stats.json").read_text())
     assert stats["timeout"] == 5.0
+    assert stats["began"] > before["began"]
     assert [_to_do(stats, limit, retry_failed=False) for limit in (4.0, 5.0, 6.0, None)] == [
         *(False, False),
         *(True, True),
     ]
-    assert study(tmp_path, seeds=[1]).units["status"].tolist() == ["done"]
+    assert study(tmp_path, seeds=[2]).units["status"].tolist() == ["done"]
 
 
-@pytest.mark.parametrize("error", [BrokenExecutor("b"), MissingDependencyError("no nutpie")])
-def test_what_says_nothing_about_a_model_is_raised(tmp_path, error):
-    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        # The command says an error of this package in one line.
+        (BrokenExecutor("b"), XgenError, "__main__"),
+        (MissingDependencyError("no nutpie"), MissingDependencyError, "no nutpie"),
+        (OSError(errno.ENOSPC, "No space left on device"), StorageError, "cannot be written"),
+        (pickle.loads(pickle.dumps(StorageError("no room"))), StorageError, "no room"),
+    ],
+)
+def test_what_says_nothing_about_a_model_is_raised(unit, tmp_path, error, kind, said):
     future = Future()
     future.set_exception(error)
-    # The command says an error of this package in one line.
-    with pytest.raises(XgenError, match=r"__main__|no nutpie"):
+    with pytest.raises(kind, match=said):
         collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
     assert not list(tmp_path.glob("tiny/*/*"))
 
@@ -638,8 +637,7 @@ def full_in(place: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> No
         ("sync", FULL[1]),
     ],
 )
-def test_a_full_disk_is_no_result(tmp_path, monkeypatch, place, error):
-    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+def test_a_full_disk_is_no_result(unit, tmp_path, monkeypatch, place, error):
     full_in(place, error, monkeypatch)
     with pytest.raises(StorageError, match=r"cannot be written: .*; the study stopped") as told:
         work.run_unit(unit, tmp_path)
@@ -669,8 +667,7 @@ def test_a_study_goes_on_where_a_full_disk_stopped_it(tmp_path, monkeypatch):
     assert study(tmp_path, seeds=[1, 2]).units["status"].tolist() == ["done", "done"]
 
 
-def test_what_a_library_makes_of_a_full_disk_is_found_by_trying(tmp_path, monkeypatch):
-    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+def test_what_a_library_makes_of_a_full_disk_is_found_by_trying(unit, tmp_path, monkeypatch):
     full_in("to_netcdf", RuntimeError("NetCDF: HDF error"), monkeypatch)
     assert work.run_unit(unit, tmp_path / "room")["status"] == "failed"
     full_in("sync", FULL[0], monkeypatch)
@@ -678,8 +675,7 @@ def test_what_a_library_makes_of_a_full_disk_is_found_by_trying(tmp_path, monkey
         work.run_unit(unit, tmp_path / "full")
 
 
-def test_an_error_of_the_model_s_own_files_stays_its_own(tmp_path, monkeypatch):
-    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
+def test_an_error_of_the_model_s_own_files_stays_its_own(unit, tmp_path, monkeypatch):
     full_in("model", FileNotFoundError(errno.ENOENT, "No such file", "prior.csv"), monkeypatch)
     stats = work.run_unit(unit, tmp_path)
     assert stats["status"] == "failed" and "prior.csv" in stats["reason"]
@@ -689,16 +685,6 @@ def test_a_full_disk_that_counted_as_a_failure_is_tried_again():
     stats = {"status": "failed", "reason": f"OSError: [Errno 28] {os.strerror(errno.ENOSPC)}"}
     assert _to_do(stats, None, retry_failed=False)
     assert not _to_do(stats | {"reason": "ValueError: no"}, None, retry_failed=False)
-
-
-def test_the_worker_of_a_full_disk_is_no_result_either(tmp_path):
-    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
-    for error in (FULL[0], pickle.loads(pickle.dumps(StorageError("out: cannot be written")))):
-        future = Future()
-        future.set_exception(error)
-        with pytest.raises(StorageError, match="cannot be written"):
-            collect({future: unit}, tmp_path, lambda unit, stats: None, again=())
-    assert not list(tmp_path.glob("tiny/*/*"))
 
 
 def test_a_pool_that_broke_before_all_was_given_out_is_said_in_one_line(tmp_path, monkeypatch):
@@ -715,14 +701,10 @@ def test_a_pool_that_broke_before_all_was_given_out_is_said_in_one_line(tmp_path
     assert isinstance(told.value, BrokenProcessPool)
 
 
-def test_a_missing_package_is_no_result(tmp_path):
-    def lacking(ds, settings):
-        raise MissingDependencyError("no nutpie")
-
-    MODELS.add("lacking", lacking)
+def test_a_missing_package_is_no_result(tmp_path, monkeypatch):
+    full_in("model", MissingDependencyError("no nutpie"), monkeypatch)
     with pytest.raises(MissingDependencyError, match="no nutpie"):
-        study(tmp_path, "lacking", seeds=[1])
-    MODELS.remove("lacking")
+        study(tmp_path, seeds=[1])
     assert not list(tmp_path.glob("tiny/*/*"))
 
 
@@ -757,10 +739,9 @@ def test_a_plain_script_fits_or_says_what_it_lacks(tmp_path, more, said):
     assert bool(list(tmp_path.glob("out/*/*/0*"))) == (more == "")
 
 
-def test_only_this_pool_s_own_workers_are_ended(tmp_path, monkeypatch):
+def test_only_this_pool_s_own_workers_are_ended(unit, tmp_path, monkeypatch):
     ended = []
     monkeypatch.setattr("mmm_xgen.recovery.study.workers._end_group", ended.append)
-    (unit,) = study_units({"tiny": CONFIG}, "fake-instant", [1], FEW)
     folder = unit.folder(tmp_path)
     host, workers = socket.gethostname(), tmp_path / "workers"
     workers.mkdir()
@@ -815,22 +796,22 @@ def test_models_of_a_session_are_not_sent_to_workers(tmp_path, monkeypatch):
 
 def test_a_dask_client_gives_the_same(tmp_path):
     distributed = pytest.importorskip("distributed")
-    here = study(tmp_path / "here", ["fake-instant", "fake-failing"])
+    models = ["fake-instant", "fake-failing"]
+    here = study(tmp_path / "here", models, seeds=[1])
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        models = ["fake-instant", "fake-failing"]
-        there = study(tmp_path / "there", models, jobs=None, executor=client)
+        there = study(tmp_path / "there", models, seeds=[1], jobs=None, executor=client)
     assert_same_tables(here.tables, there.tables)
 
 
 def run_command(out: Path, config: Path, *more: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.recovery.benchmark_with_fakes", "benchmark"]
     command += ["--datasets", str(config), "--libraries", "fake-sleeping", "fake-failing"]
-    command += ["--no-floors", "--seeds", "3", "--chains", "2", "--draws", "50", "--quiet"]
+    command += ["--no-floors", "--chains", "2", "--draws", "50", "--quiet"]
     command += ["--out", str(out), *more]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
@@ -847,16 +828,17 @@ def is_whole(folder: Path) -> bool:
     return {path.name for path in folder.iterdir()} == names
 
 
-def kill_and_start_again(tmp_path: Path, waits: list[float], jobs: str) -> None:
+def kill_and_start_again(tmp_path: Path, waits: list[float], jobs: str, seeds: int) -> None:
     """Kill a command at given moments after its first unit, and compare with an undisturbed run."""
     config = tmp_path / "tiny.yaml"
     CONFIG.to_yaml(config)
     disturbed, quiet = tmp_path / "disturbed", tmp_path / "quiet"
+    words = (disturbed, config, "--jobs", jobs, "--seeds", str(seeds))
     settings = FitSettings(chains=2, draws=50)
     models = ["fake-sleeping", "fake-failing"]
     for wait in waits:
         known = contents(disturbed)
-        process = run_command(disturbed, config, "--jobs", jobs)
+        process = run_command(*words)
         family = [psutil.Process(process.pid)]
         deadline = time.monotonic() + 60
         while contents(disturbed).keys() <= known.keys() and process.poll() is None:
@@ -875,24 +857,24 @@ def kill_and_start_again(tmp_path: Path, waits: list[float], jobs: str) -> None:
         assert all(is_whole(folder) for folder in disturbed.glob("tiny/*/[0-9]*"))
     known = contents(disturbed)
     if jobs == "0":
-        run_study({"tiny": CONFIG}, models, range(1, 4), settings, out=disturbed, jobs=0)
+        run_study({"tiny": CONFIG}, models, range(1, seeds + 1), settings, out=disturbed, jobs=0)
     else:
-        assert run_command(disturbed, config, "--jobs", jobs).wait() == 0
+        assert run_command(*words).wait() == 0
     assert known.items() <= contents(disturbed).items()
     assert not list(disturbed.rglob(".*"))
-    reference = run_study({"tiny": CONFIG}, models, range(1, 4), settings, out=quiet, jobs=0)
-    names = [path.name for path in (quiet / "summary").glob("*.csv")]
-    assert len(names) == len(reference.tables)
-    found = {name: pd.read_csv(disturbed / "summary" / name) for name in names}
-    expected = {name: pd.read_csv(quiet / "summary" / name) for name in names}
-    assert_same_tables(
-        {name.removesuffix(".csv"): table for name, table in found.items()},
-        {name.removesuffix(".csv"): table for name, table in expected.items()},
+    reference = run_study(
+        {"tiny": CONFIG}, models, range(1, seeds + 1), settings, out=quiet, jobs=0
     )
+    found, expected = (
+        {path.stem: pd.read_csv(path) for path in (out / "summary").glob("*.csv")}
+        for out in (disturbed, quiet)
+    )
+    assert expected.keys() == reference.tables.keys()
+    assert_same_tables(found, expected)
 
 
 def test_a_killed_command_goes_on_where_it_stopped(tmp_path):
-    kill_and_start_again(tmp_path, [0.05], "0")
+    kill_and_start_again(tmp_path, [0.05], "0", seeds=2)
 
 
 @pytest.mark.slow
@@ -900,23 +882,10 @@ def test_a_command_may_be_killed_at_any_moment(tmp_path):
     chance = random.Random(1)
     for jobs in ("0", "1", "2"):
         (tmp_path / jobs).mkdir()
-        kill_and_start_again(tmp_path / jobs, [chance.uniform(0, 0.6) for _ in range(6)], jobs)
+        kill_and_start_again(tmp_path / jobs, [chance.uniform(0, 0.6) for _ in range(6)], jobs, 3)
 
 
 # --- summary
-
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory):
-    for name, model in fake_models.FAKES.items():
-        if name not in MODELS:
-            MODELS.add(name, model)
-    out = tmp_path_factory.mktemp("mixed")
-    # As in `fakes`, which comes after a fixture of the module.
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(work, "_check_truth", lambda ds, unit: None)
-        patched.setattr(plots, "plot_study", lambda *found: [])
-        return study(out, ["fake-instant", "fake-failing", "fake-unconverged"], range(4))
 
 
 def test_both_populations_are_reported(mixed):
@@ -1014,27 +983,23 @@ def test_a_protocol_is_hashed_into_results(tmp_path):
 
 
 def test_what_was_done_before_stands_beside_what_is_asked_for(tmp_path):
-    study(tmp_path, "fake-instant", seeds=[1, 2])
-    later = study(tmp_path, "fake-unconverged", seeds=[1])
-    assert len(later.units) == 1
-    assert later.tables["diagnostics_summary"]["units"].tolist() == [2, 1]
-    other = run_study(
-        {"tiny": CONFIG}, "fake-unconverged", [1], replace(FEW, draws=60), out=tmp_path, jobs=0
-    )
-    assert other.tables["diagnostics_summary"]["units"].tolist() == [1]
-    changed = CONFIG.model_copy(update={"n_periods": 31})
-    other = run_study({"tiny": changed}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
-    assert other.tables["diagnostics_summary"]["units"].tolist() == [1]
+    def beside(model, *, name="tiny", config=CONFIG, settings=FEW):
+        found = run_study({name: config}, model, [1], settings, out=tmp_path, jobs=0)
+        assert len(found.units) == 1
+        rows = found.tables["diagnostics_summary"]
+        return {(row.dataset, row.model.split("-")[1]): row.units for row in rows.itertuples()}
 
-
-def test_fits_to_other_data_do_not_stand_together(tmp_path):
-    study(tmp_path, "fake-instant", seeds=[1, 2, 3])
+    register_model("fake-plain", uses_settings=())(fake_models.instant)
+    study(tmp_path, ["fake-plain", "fake-instant"], seeds=[1, 2])
+    done = {("tiny", "plain"): 2, ("tiny", "instant"): 2}
+    assert beside("fake-unconverged") == done | {("tiny", "unconverged"): 1}
+    other = beside("fake-unconverged", settings=replace(FEW, draws=60))
+    assert other == {("tiny", "unconverged"): 1}
     changed = CONFIG.model_copy(update={"n_periods": 31})
-    run_study({"tiny": changed}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
-    # Also where neither is what is asked for.
-    other = run_study({"other": CONFIG}, "fake-instant", [1], FEW, out=tmp_path, jobs=0)
-    table = other.tables["diagnostics_summary"].set_index("dataset")
-    assert table["units"].to_dict() == {"other": 1, "tiny": 1}
+    assert beside("fake-instant", config=changed) == {("tiny", "instant"): 1}
+    # Of fits to other data the newest stand there, also where neither is what is asked for.
+    found = beside("fake-instant", name="other")
+    assert found == {("tiny", "instant"): 1, ("other", "instant"): 1}
 
 
 def test_fits_of_other_packages_do_not_stand_together():
@@ -1056,14 +1021,6 @@ def test_fits_of_other_packages_do_not_stand_together():
     ]
     asked = newest(found.assign(requested=found["versions"] == "old"), first=("requested", "began"))
     assert asked[asked["model"] == "pymc"]["seed"].tolist() == [1, 2]
-
-
-def test_a_time_out_is_newer_than_what_was_done_before(tmp_path):
-    first = study(tmp_path, seeds=[1]).units
-    (unit,) = study_units({"tiny": CONFIG}, "fake-failing", [1], FEW)
-    work.record(unit, tmp_path, status="timed out", reason="took more than 1 s")
-    units = read_units(tmp_path)
-    assert units["began"][units["status"] == "timed out"].item() > first["began"].item()
 
 
 def test_a_fit_that_came_to_nothing_counts_as_the_prior():
@@ -1147,7 +1104,7 @@ def test_the_command_fits_shows_and_goes_on(tmp_path, command):
     CONFIG.to_yaml(config)
     words = ["--datasets", config, "--libraries", "fake-instant", "fake-failing", "--samplers"]
     words += ["nutpie", "numpyro", "--chains", 2, "--draws", 50, "--tune", 10]
-    words += ["--target-accept", 0.9, "--seed", 1, "--seeds", 2, "--no-floors", "--jobs", 0]
+    words += ["--target-accept", 0.9, "--seed", 1, "--seeds", 1, "--no-floors", "--jobs", 0]
     words += ["--out", tmp_path / "out"]
     result = command(*words)
     assert result.exit_code == 0, result.output
@@ -1162,10 +1119,10 @@ def test_the_command_fits_shows_and_goes_on(tmp_path, command):
         shown += [*figures[:3], "to", figures[3]]
         assert any([word for word in line if word != "*"] == shown for line in rows), shown
     lines = result.stderr.splitlines()
-    assert lines[-1].startswith("8 of 8: tiny ")
+    assert lines[-1].startswith("4 of 4: tiny ")
     assert not any(ord(letter) < 32 for line in lines for letter in line)
     before = contents(tmp_path / "out")
-    assert len(list((tmp_path / "out" / "tiny").glob("*/*"))) == 8
+    assert len(list((tmp_path / "out" / "tiny").glob("*/*"))) == 4
     assert command(*words).output == result.stdout
     assert command(*words, "--plots-only").output == result.stdout
     assert contents(tmp_path / "out") == before

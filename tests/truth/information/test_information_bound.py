@@ -21,6 +21,7 @@ from mmm_xgen.truth.information.likelihood import noise_of, whiten
 from mmm_xgen.truth.information.linear_algebra import bound_of, sparse_directions
 from mmm_xgen.truth.information.priors import link_sd
 from tests.strategies import ADSTOCK_KINDS, CURVES, SATURATION_KINDS, quietly
+from tests.truth.worlds import assert_near
 
 PATTERNS = {
     "TV": {"pattern": "pulsed", "pulse_on_periods": 4, "pulse_off_periods": 3},
@@ -42,30 +43,26 @@ def channel(name, *, base=1000.0, alpha=0.4, lam=1.4, roas=2.5, **kwargs):
     return m.ChannelConfig(name=name, **{**settings, **kwargs})
 
 
-def generate(channels=None, *, n_periods=208, seed=3, controls=True, regions=None, **kwargs):
+BRAND = (
+    {"name": "TV", "base": 1500.0, "alpha": 0.5, "lam": 1.2, "roas": 2.0},
+    {"name": "Radio", "base": 900.0, "alpha": 0.3, "lam": 1.5},
+    {"name": "Search", "base": 1200.0, "roas": 3.0},
+)
+PRICE = m.ControlConfig(name="Price", base_value=10.0, gamma_control=-50.0)
+
+
+def generate(channels=None, *, n_periods=208, seed=3, controls=(PRICE,), regions=None):
     """A national brand with three channels that run, rest and vary: a small, well-made preset."""
+    usual = {"base_sales_rate": 10000.0, "seasonal_amplitude": 0.1, "sales_trend": 0.001}
+    regions = regions or {}
+    if "noise" not in regions:
+        usual["sales_volatility"] = 0.015
     config = m.MMMDataConfig(
         n_periods=n_periods,
         seed=seed,
-        channels=channels
-        or [
-            channel("TV", base=1500.0, alpha=0.5, lam=1.2, roas=2.0),
-            channel("Radio", base=900.0, alpha=0.3, lam=1.5),
-            channel("Search", base=1200.0, roas=3.0),
-        ],
-        control_variables=[m.ControlConfig(name="Price", base_value=10.0, gamma_control=-50.0)]
-        if controls
-        else [],
-        regions=m.RegionConfig(
-            **{
-                "base_sales_rate": 10000.0,
-                "seasonal_amplitude": 0.1,
-                "sales_trend": 0.001,
-                **({} if "noise" in (regions or {}) else {"sales_volatility": 0.015}),
-                **(regions or {}),
-            }
-        ),
-        **kwargs,
+        channels=channels or [channel(**each) for each in BRAND],
+        control_variables=controls,
+        regions=m.RegionConfig(**usual | regions),
     )
     return quietly(lambda: m.generate_mmm_dataset(config))
 
@@ -125,8 +122,9 @@ class Fit:
         def slopes(theta):
             return np.concatenate([self.jacobian(theta) / self.sigma, np.diag(inverse)])
 
-        start = np.zeros(len(self.labels))
-        return least_squares(residuals, start, slopes, x_scale="jac", max_nfev=max_nfev).x
+        # Far more exact than the error that is measured.
+        settings = {"x_scale": "jac", "max_nfev": max_nfev, "xtol": 1e-4, "ftol": 1e-5}
+        return least_squares(residuals, np.zeros(len(self.labels)), slopes, **settings).x
 
     def bounds(self, bound):
         """Standard errors in the order of `labels`."""
@@ -194,7 +192,7 @@ def test_a_dropped_column_is_seen(brand, spread):
 def test_weak_where_the_bound_is_not_the_spread():
     steady = {"pattern": "linear_trend", "spend_volatility": 0.1}
     ds = generate(
-        [channel("Search"), channel("Steady", **steady)], n_periods=104, seed=1, controls=False
+        [channel("Search"), channel("Steady", **steady)], n_periods=104, seed=1, controls=()
     )
     bound = information_bound(ds)
     assert bound.weak.values.tolist() == [False, True]
@@ -203,8 +201,8 @@ def test_weak_where_the_bound_is_not_the_spread():
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         found = [
-            fit(ds.mu.values[:, 0] + fit.sigma * rng.standard_normal(104), max_nfev=60)
-            for _ in range(80)
+            fit(ds.mu.values[:, 0] + fit.sigma * rng.standard_normal(104), max_nfev=20)
+            for _ in range(50)
         ]
     ratio = np.std(found, axis=0) / fit.bounds(bound)
     for (_, label), each in zip(fit.labels, ratio, strict=True):
@@ -213,19 +211,19 @@ def test_weak_where_the_bound_is_not_the_spread():
 
 
 def test_bayesian_bound_is_the_error_of_the_posterior_mode():
-    ds = generate(regions={"sales_volatility": 0.06})
+    regions = {"sales_volatility": 0.05, "sales_trend": 0.0}
+    ds = generate([channel("TV")], n_periods=104, controls=(), regions=regions)
     fit = Fit(ds)
     sds = {"adstock_alpha": 0.4, "saturation_lam": 0.25, "saturation_beta": 0.25}
     sd = np.array([sds.get(name, np.inf) for name, _ in fit.labels])
-    rng = np.random.default_rng(4)
-    _, baseline_precision = information_of(ds, prior=sds).precision
-    precision = information_of(ds, prior=sds).precision[0]
-    errors, bounds, unbiased = [], [], []
     free = np.isfinite(sd)
-    for _ in range(200):
+    rng = np.random.default_rng(4)
+    precision, baseline_precision = information_of(ds, prior=sds).precision
+    errors, bounds, unbiased = [], [], []
+    for _ in range(120):
         truth = np.where(free, np.where(free, sd, 0) * rng.standard_normal(len(sd)), 0)
         model = fit.at(truth)
-        y = model.expected_sales()[0] + fit.sigma * rng.standard_normal(208)
+        y = model.expected_sales()[0] + fit.sigma * rng.standard_normal(ds.sizes["date"])
         errors.append((fit(y, sd=sd) - truth)[free])
         columns = [media_columns(model).values, baseline_columns(model).values]
         whitened = [each / fit.sigma for each in columns]
@@ -265,8 +263,7 @@ def test_media_columns_are_central_differences(adstock, saturation):
     }
     adstock_kwargs = {"weibull_adstock": {"lam": 2.0, "k": 1.7}, "no_adstock": {}}
     transform["adstock_kwargs"] = adstock_kwargs.get(adstock, {"alpha": 0.4})
-    other = channel("Radio")
-    ds = generate([channel("TV", **transform), other], n_periods=60, controls=False)
+    ds = generate([channel("TV", **transform), channel("Radio")], n_periods=60, controls=())
     columns = media_columns(model_of(ds))
     step = 1e-4
     owned = 0
@@ -359,21 +356,21 @@ def test_bound_is_the_inverse_of_the_whole_information():
     expected = np.sqrt(np.diag(covariance))
     bound = information_bound(ds, prior=prior)
     for position, (name, label) in enumerate(information.media.labels):
-        np.testing.assert_allclose(bound[name].sel(channel=label), expected[position], rtol=1e-6)
+        assert_near(bound[name].sel(channel=label), expected[position], 1e-6)
     for position, (name, label) in enumerate(information.baseline.labels):
         dim = {d: label for d in bound[name].dims if d != "geo"}
         values = expected[n_media + position :: n_baseline]
-        np.testing.assert_allclose(bound[name].sel(dim).values, values, rtol=1e-6)
+        assert_near(bound[name].sel(dim).values, values, 1e-6)
     total = np.zeros(len(covariance))
     total[:n_media:3] = media[..., ::3].sum((0, 1))
     kpis = float(np.sqrt(total @ covariance @ total))
     assert information.media.labels[0][1] == information.media.labels[3][1] == "TV"
-    np.testing.assert_allclose(bound.channel_contribution_in_units[0], kpis, rtol=1e-6)
+    assert_near(bound.channel_contribution_in_units[0], kpis, 1e-6)
     truth = float(ds.channel_contribution.sel(channel="TV").sum())
-    np.testing.assert_allclose(bound.channel_contribution[0], kpis / truth, rtol=1e-6)
-    np.testing.assert_allclose(bound.roas, bound.channel_contribution, rtol=1e-9)
+    assert_near(bound.channel_contribution[0], kpis / truth, 1e-6)
+    assert_near(bound.roas, bound.channel_contribution)
     roas = truth / float(ds.spend.sel(channel="TV").sum())
-    np.testing.assert_allclose(bound.roas_in_units[0], bound.roas[0] * roas, rtol=1e-9)
+    assert_near(bound.roas_in_units[0], bound.roas[0] * roas)
 
 
 # --- pooled and per geo
@@ -401,19 +398,19 @@ def test_one_geo_is_the_same_pooled_or_not(brand):
     pooled, each = information_bound(brand), information_bound(brand, pooled=False)
     for name in ("adstock_alpha", "saturation_lam", "effect", "roas", "channel_contribution"):
         assert each[name].dims == ("geo", "channel")
-        np.testing.assert_allclose(each[name].values[0], pooled[name].values, rtol=1e-9)
-    np.testing.assert_allclose(each.gamma_fourier, pooled.gamma_fourier, rtol=1e-9)
+        assert_near(each[name].values[0], pooled[name].values)
+    assert_near(each.gamma_fourier, pooled.gamma_fourier)
 
 
 def test_pooled_information_is_the_sum_of_the_geos():
     ds = generate(regions={"n_regions": 3, "similarity": 0.7})
     pooled = information_of(ds).bound().covariance[0]
     each = information_of(ds, pooled=False).bound().covariance
-    np.testing.assert_allclose(np.linalg.inv(pooled), np.linalg.inv(each).sum(axis=0), rtol=1e-6)
+    assert_near(np.linalg.inv(pooled), np.linalg.inv(each).sum(axis=0), 1e-6)
     bound, own = information_bound(ds), information_bound(ds, pooled=False)
     assert bool((own.roas > bound.roas).all())
     one = information_bound(ds.sel(geo=[ds.geo.values[1]]))
-    np.testing.assert_allclose(own.roas[1], one.roas, rtol=1e-9)
+    assert_near(own.roas[1], one.roas)
 
 
 # --- noise
@@ -434,19 +431,14 @@ def test_student_t_information():
         return stats.t.pdf(x, 5) * ((6 * x / (5 + x**2)) / scale) ** 2
 
     expected, _ = integrate.quad(integrand, -np.inf, np.inf)
-    np.testing.assert_allclose(whitened[0, 0, 0] ** 2, expected, rtol=1e-6)
+    assert_near(whitened[0, 0, 0] ** 2, expected, 1e-6)
     assert whitened[0, 0, 0] > 1 / noise.sigma[0]
 
 
 def test_negative_binomial_information():
-    ds = generate(
-        regions={
-            "base_sales_rate": 50.0,
-            "noise": {"kind": "negative_binomial", "sales_volatility": 0.4},
-        },
-        channels=[channel("TV", roas=0.01)],
-        controls=False,
-    )
+    noise = {"kind": "negative_binomial", "sales_volatility": 0.4}
+    regions = {"base_sales_rate": 50.0, "noise": noise}
+    ds = generate([channel("TV", roas=0.01)], regions=regions, controls=())
     whitened, noise, mu = whitened_unit(ds)
     # Variance mu + mu**2 / r, on average sigma**2.
     r = np.mean(mu[0] ** 2) / (noise.sigma[0] ** 2 - np.mean(mu[0]))
@@ -455,8 +447,8 @@ def test_negative_binomial_information():
     slope = [stats.nbinom.logpmf(counts, r, r / (r + mean + s)) for s in (1e-4, -1e-4)]
     mass = stats.nbinom.pmf(counts, r, r / (r + mean))
     expected = np.sum(mass * np.square((slope[0] - slope[1]) / 2e-4))
-    np.testing.assert_allclose(whitened[0, 7, 0] ** 2, expected, rtol=1e-6)
-    np.testing.assert_allclose(np.mean(mu + mu**2 / r), noise.sigma[0] ** 2, rtol=1e-9)
+    assert_near(whitened[0, 7, 0] ** 2, expected, 1e-6)
+    assert_near(np.mean(mu + mu**2 / r), noise.sigma[0] ** 2)
 
 
 def test_autoregressive_information():
@@ -467,7 +459,7 @@ def test_autoregressive_information():
     lag = np.abs(np.subtract.outer(np.arange(mu.shape[1]), np.arange(mu.shape[1])))
     precision = np.linalg.inv(noise.sigma[0] ** 2 * 0.6**lag)
     expected = columns[0].T @ precision @ columns[0]
-    np.testing.assert_allclose(whitened.T @ whitened, expected, rtol=1e-9)
+    assert_near(whitened.T @ whitened, expected)
 
 
 def test_lognormal_information_with_unknown_variance():
@@ -481,9 +473,7 @@ def test_lognormal_information_with_unknown_variance():
     own = slope.T @ slope / s**2
     cross = -slope.sum(axis=0)
     spread = mu.shape[1] * (2 + s**2)
-    np.testing.assert_allclose(
-        whitened.T @ whitened, own - np.outer(cross, cross) / spread, rtol=1e-9
-    )
+    assert_near(whitened.T @ whitened, own - np.outer(cross, cross) / spread, 1e-9)
 
 
 def test_without_noise_there_is_no_bound():
@@ -496,7 +486,7 @@ def test_without_noise_there_is_no_bound():
 
 
 def twins():
-    ds = generate([channel("TV"), channel("Radio")], controls=False)
+    ds = generate([channel("TV"), channel("Radio")], controls=())
     spend = ds.spend.copy()
     spend[..., 1] = spend[..., 0]
     config = m.MMMDataConfig.from_json(ds.attrs["config"])
@@ -539,39 +529,24 @@ def test_placebo_shape_is_not_identified_and_its_effect_is():
 
 
 def test_constant_channel_is_the_intercept():
-    ds = generate(
-        [
-            m.ChannelConfig(
-                name="TV",
-                pattern="linear_trend",
-                spend_volatility=0.0,
-                base_spend=1000.0,
-                roas=2.0,
-                adstock_fun="no_adstock",
-                saturation_fun="logistic_saturation",
-                saturation_kwargs={"lam": 1e-3},
-            ),
-            channel("Radio"),
-        ]
+    constant = {"pattern": "linear_trend", "spend_volatility": 0.0}
+    flat = channel(
+        "Flat", lam=1.0, roas=2.0, adstock_fun="no_adstock", adstock_kwargs={}, **constant
     )
-    bound = information_bound(ds)
-    assert np.isinf(bound.roas.sel(channel="TV"))
+    bound = information_bound(generate([flat, channel("Radio")]))
+    assert np.isinf(bound.roas.sel(channel="Flat"))
     assert np.isinf(bound.intercept_contribution).all()
     assert np.isfinite(bound.roas.sel(channel="Radio"))
     assert np.isfinite(bound.gamma_fourier).all()
     assert "intercept_contribution[geo_1]" in bound.attrs["unidentified"]
-    assert "saturation_beta[TV]" in bound.attrs["unidentified"]
+    assert "saturation_beta[Flat]" in bound.attrs["unidentified"]
 
 
 def test_constant_control_is_the_intercept():
-    still = m.ControlConfig(name="Still", base_value=5.0, value_volatility=0.0, gamma_control=10.0)
-    zero = m.ControlConfig(
-        name="Zero", base_value=5.0, value_volatility=0.0, gamma_control=10.0, reference=5.0
-    )
-    config = m.MMMDataConfig.from_json(generate().attrs["config"])
-    config = config.model_copy(update={"control_variables": (still, zero)})
-    ds = quietly(lambda: m.generate_mmm_dataset(m.MMMDataConfig.from_json(config.to_json())))
-    bound = information_bound(ds)
+    constant = {"base_value": 5.0, "value_volatility": 0.0, "gamma_control": 10.0}
+    still = m.ControlConfig(name="Still", **constant)
+    zero = m.ControlConfig(name="Zero", reference=5.0, **constant)
+    bound = information_bound(generate(controls=[still, zero]))
     assert np.isinf(bound.gamma_control).all()
     assert np.isinf(bound.intercept_contribution).all()
     assert np.isfinite(bound.roas).all()
@@ -618,7 +593,7 @@ def test_directions_come_apart():
     ],
 )
 def test_prior_sds_are_those_of_the_distribution(family, link, distribution):
-    quantiles = distribution.ppf((np.arange(500_000) + 0.5) / 500_000)
+    quantiles = distribution.ppf((np.arange(100_000) + 0.5) / 100_000)
     values = np.log(quantiles) if link == "log" else np.log(quantiles / (1 - quantiles))
     assert link_sd(family, link) == pytest.approx(values.std(), rel=2e-3)
 
@@ -636,14 +611,14 @@ def test_a_labelled_prior_is_taken_by_label():
     sd = xr.DataArray([0.2, 0.9], dims="channel", coords={"channel": ["Radio", "TV"]})
     bound = information_bound(ds, prior={"adstock_alpha": sd, "saturation_lam": 1.0})
     assert float(bound.adstock_alpha.sel(channel="Radio")) == pytest.approx(0.2)
-    with pytest.raises(AlignmentError, match="lacks the channel 'TV'"):
-        information_bound(ds, prior={"adstock_alpha": sd.isel(channel=[0])})
-    with pytest.raises(AlignmentError, match="the channel 'TV' twice"):
-        information_bound(ds, prior={"adstock_alpha": sd.isel(channel=[0, 1, 1])})
-    with pytest.raises(AlignmentError, match="the dim 'geo'"):
-        information_bound(ds, prior={"adstock_alpha": sd.expand_dims(geo=ds.geo)})
-    with pytest.raises(AlignmentError, match="without labels"):
-        information_bound(ds, prior={"adstock_alpha": np.array([0.2, 0.9])})
+    for bad, words in (
+        (sd.isel(channel=[0]), "lacks the channel 'TV'"),
+        (sd.isel(channel=[0, 1, 1]), "the channel 'TV' twice"),
+        (sd.expand_dims(geo=ds.geo), "the dim 'geo'"),
+        (sd.values, "without labels"),
+    ):
+        with pytest.raises(AlignmentError, match=words):
+            information_bound(ds, prior={"adstock_alpha": bad})
 
 
 def test_more_prior_is_never_worse(brand):
@@ -723,7 +698,7 @@ def test_a_selection_of_channels_is_refused_and_their_order_is_free(brand):
             information_bound(part)
     turned = brand.isel(channel=slice(None, None, -1))
     bounds = [information_bound(each, prior="pymc-marketing").roas for each in (brand, turned)]
-    np.testing.assert_allclose(*[bound.sortby("channel") for bound in bounds], rtol=1e-6)
+    assert_near(*[bound.sortby("channel") for bound in bounds], 1e-6)
 
 
 # --- the Dataset
@@ -773,11 +748,8 @@ def test_mixed_kinds_and_a_kind_of_the_users_own():
 
     try:
         own = channel("TV", saturation_fun="squared_share", saturation_kwargs={"top": 2.0})
-        hill = channel(
-            "Search",
-            saturation_fun="hill_function",
-            saturation_kwargs={"slope": 1.2, "kappa": 900.0},
-        )
+        curve = {"slope": 1.2, "kappa": 900.0}
+        hill = channel("Search", saturation_fun="hill_function", saturation_kwargs=curve)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
             bound = information_bound(generate([own, channel("Radio"), hill]))

@@ -25,7 +25,6 @@ from mmm_xgen import (
     respond,
     truth,
 )
-from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.truth.what_if.counterfactual import full_plan, simulate, window_periods
 from mmm_xgen.truth.what_if.scenarios import (
     change_investment,
@@ -35,40 +34,7 @@ from mmm_xgen.truth.what_if.scenarios import (
     write_scenarios,
 )
 from tests.strategies import quietly, regenerated
-
-ADSTOCKS = ["geometric_adstock", "weibull_adstock", "delayed_adstock", "no_adstock"]
-CHANNEL = {"base_spend": 1000.0, "spend_volatility": 0.4, "base_effectiveness": 0.05}
-
-
-def mixed(**transforms: Any) -> xr.Dataset:
-    """All curves, four adstocks, a burn-in, three unlike geos, noise that clips nothing."""
-    channels = [
-        ChannelConfig(
-            name=f"channel {i}",
-            saturation_fun=saturation,
-            adstock_fun=ADSTOCKS[i % 4],
-            adstock_kwargs={"type": "CDF", "l_max": 6} if i % 4 == 1 else {},
-            **CHANNEL,
-        )
-        for i, saturation in enumerate(SATURATIONS)
-    ]
-    config = MMMDataConfig(
-        n_periods=60,
-        start_date="2022-01-03",
-        burn_in_periods=5,
-        revenue_per_kpi=3.0,
-        channels=channels,
-        regions=RegionConfig(
-            region_names=["a", "b", "c"], similarity=0.7, population=[3e6, 1e6, 2e6]
-        ),
-        transforms={"spend_unit": "base_spend", **transforms},
-    )
-    return quietly(lambda: generate_mmm_dataset(config))
-
-
-@pytest.fixture(scope="module")
-def ds() -> xr.Dataset:
-    return mixed()
+from tests.truth.worlds import assert_near, world
 
 
 def small(**fields: Any) -> xr.Dataset:
@@ -78,7 +44,7 @@ def small(**fields: Any) -> xr.Dataset:
         "start_date": "2022-01-03",
         "revenue_per_kpi": 2.0,
         "channels": [
-            ChannelConfig(name="x-TV", roas=2.0, **{k: CHANNEL[k] for k in ("spend_volatility",)}),
+            ChannelConfig(name="x-TV", roas=2.0, spend_volatility=0.4),
             ChannelConfig(name="Radio", pattern="on_off", base_effectiveness=0.1),
             ChannelConfig(name="Fake", base_effectiveness=0.0),
         ],
@@ -92,22 +58,19 @@ def tiny() -> xr.Dataset:
     return small()
 
 
-def assert_near(found: Any, wanted: Any, size: float = 1.0) -> None:
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9 * size)
-
-
 # --- identity ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("adstock_first", [True, False])
 def test_todays_spend_gives_the_dataset_bit_by_bit(adstock_first: bool) -> None:
-    ds = mixed(adstock_first=adstock_first)
-    assert simulate(ds, spend=ds["spend"]).identical(ds)
+    ds = world(adstock_first)
+    same = simulate(ds, spend=ds["spend"])
+    assert same.identical(ds)
     assert simulate(ds, spend=1 * ds["spend"].sel(geo="b", channel="channel 3")).identical(ds)
     turned = ds["spend"].transpose("channel", "date", "geo").isel(geo=[2, 0], date=slice(9, 3, -1))
     assert simulate(ds, spend=turned).identical(ds)
     # What was left alone regenerates as before.
-    assert regenerate(simulate(ds, spend=ds["spend"])).identical(regenerate(ds))
+    assert regenerate(same).identical(regenerate(ds))
 
 
 def test_only_what_a_change_reaches_is_touched(ds: xr.Dataset) -> None:
@@ -117,21 +80,14 @@ def test_only_what_a_change_reaches_is_touched(ds: xr.Dataset) -> None:
     new = simulate(ds, spend=plan)
     inside = window_periods(ds, ("2022-06-01", "2022-06-30"))
     reach = slice(inside.start, inside.stop + int(ds["l_max"][0]) - 1)
-    for name in ("carryover", "saturated", "channel_contribution", "mu", "y"):
+    reached = ("carryover", "saturated", "channel_contribution", "mu", "y")
+    for name in reached:
         moved = (new[name] != ds[name]).values
         cells = np.zeros_like(moved)
         cells[(reach, 1, 0) if moved.ndim == 3 else (reach, 1)] = True
         assert not moved[~cells].any(), name
         assert moved[cells].all(), name
-    untouched = set(ds.variables) - {
-        "spend",
-        "carryover",
-        "saturated",
-        "channel_contribution",
-        "mu",
-        "y",
-    }
-    for name in untouched:
+    for name in set(ds.variables) - {"spend", *reached}:
         assert new[name].identical(ds[name]), name
 
 
@@ -147,13 +103,14 @@ def test_a_placebo_moves_spend_and_nothing_else(tiny: xr.Dataset) -> None:
 # --- against full regeneration ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("adstock_first", [True, False])
-@pytest.mark.parametrize("change", ["all doubled", "one geo off", "burst", "another plan"])
+@pytest.mark.parametrize(
+    ("adstock_first", "change"),
+    [(True, "one geo off"), (True, "burst"), (False, "another plan"), (False, "burst")],
+)
 def test_it_equals_full_regeneration(adstock_first: bool, change: str) -> None:
-    ds = mixed(adstock_first=adstock_first)
+    ds = world(adstock_first)
     rng = np.random.default_rng(1)
     plans = {
-        "all doubled": 2 * ds["spend"],
         "one geo off": ds["spend"].where(ds["geo"] != "b", 0.0),
         "burst": ds["spend"] + 5000.0 * (ds["date"] == ds["date"][30]),
         "another plan": ds["spend"].copy(data=rng.gamma(2.0, 500.0, ds["spend"].shape)),
@@ -191,11 +148,7 @@ def test_there_and_back(ds: xr.Dataset) -> None:
 
 
 def test_y_is_not_clipped_again() -> None:
-    ds = small(
-        regions=RegionConfig(
-            region_names=["North", "South"], base_sales_rate=1000.0, sales_volatility=0.5
-        )
-    )
+    ds = small(regions=RegionConfig(n_regions=2, base_sales_rate=1000.0, sales_volatility=0.5))
     without = simulate(ds, spend=0 * ds["spend"])
     assert_near(without["y"] - without["mu"], ds["noise"], size=1000)
     assert (without["y"] < 0).any()
@@ -269,7 +222,7 @@ OF_ONE_DATASET: dict[str, Callable[[xr.Dataset, xr.DataArray], Any]] = {
     "predict_impact": lambda ds, _: truth.predict_impact(ds, channel="TV", by=0.5),
     "compare_scenarios": lambda ds, spend: truth.compare_scenarios(ds, {"more": 2 * spend}),
     "response_curve": lambda ds, _: truth.response_curve(ds),
-    "efficiency_frontier": lambda ds, _: truth.efficiency_frontier(ds),
+    "efficiency_frontier": lambda ds, _: truth.efficiency_frontier(ds, budgets=[1e5]),
     "optimize_allocation": lambda ds, _: truth.optimize_allocation(ds),
     "regret": lambda ds, spend: truth.regret(ds, spend),
     "information_bound": lambda ds, _: truth.information_bound(ds),
@@ -294,39 +247,32 @@ def test_history_of_several_datasets_is_refused(ds: xr.Dataset) -> None:
         simulate(several, spend=2 * ds["spend"])
 
 
+DAY = np.timedelta64(1, "D")
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
         (
             lambda s: s.where(s["geo"] != "South", -5.0),
             ConfigError,
-            "-5 at date 2022-01-03, geo South, channel TV",
+            "-5 at .*geo South, channel TV",
         ),
         (lambda s: s.where(s["channel"] != "Radio"), ConfigError, "missing at .*Radio"),
         (lambda s: s * np.inf, ConfigError, "inf at"),
         (lambda s: s.astype(str), ConfigError, "numbers"),
         (lambda s: s.values, ConfigError, "a DataArray"),
         (lambda s: s.assign_coords(geo=["North", "Sout"]), AlignmentError, "did you mean 'South'"),
-        (
-            lambda s: s.assign_coords(channel=["TV", "Radio", "x"]),
-            AlignmentError,
-            "no channel named 'x'",
-        ),
+        (lambda s: s.assign_coords(channel=["TV", "Radio", "x"]), AlignmentError, "named 'x'"),
         (lambda s: s.assign_coords(geo=["North", "North"]), AlignmentError, "geo 'North' twice"),
-        (
-            lambda s: s.assign_coords(date=s["date"] + np.timedelta64(1, "D")),
-            AlignmentError,
-            "2022-01-04",
-        ),
+        (lambda s: s.assign_coords(date=s["date"] + DAY), AlignmentError, "2022-01-04"),
         (lambda s: s.sum("geo"), AlignmentError, "allowed: date, geo and channel"),
         (lambda s: s.drop_vars("geo").isel(geo=[0]), AlignmentError, "1 entries along 'geo'"),
         (lambda s: s.expand_dims(control=2), AlignmentError, "'control'"),
         (lambda s: s.assign_coords(date=range(104)), AlignmentError, "date"),
     ],
 )
-def test_bad_plans_are_refused_by_name(
-    tiny: xr.Dataset, spoil: Any, error: type[XgenError], message: str
-) -> None:
+def test_bad_plans_are_refused_by_name(tiny, spoil, error, message):
     with pytest.raises(error, match=message):
         simulate(tiny, spend=spoil(tiny["spend"]))
 
@@ -390,23 +336,13 @@ def test_windows(tiny: xr.Dataset, window: Any, first: str, last: str) -> None:
     assert [str(dates[0])[:10], str(dates[-1])[:10]] == [first, last]
 
 
-@pytest.mark.parametrize(
-    "window",
-    [
-        "2025",
-        pytest.param(1_000_000 * "2", id="a text without end"),
-        "2022-05-03",
-        ("2022-06", "2022-05"),
-        "soon",
-        3,
-        (1, 5),
-        slice(1, 5),
-        ("2022",),
-        slice("2022", "2023", 2),
-        slice("soon", None),
-        ("2022", True),
-    ],
-)
+NONE_OF_A_WINDOW = [
+    "2025", 1_000_000 * "2", "2022-05-03", ("2022-06", "2022-05"), "soon", 3, (1, 5), slice(1, 5),
+    ("2022",), slice("2022", "2023", 2), slice("soon", None), ("2022", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("window", NONE_OF_A_WINDOW, ids=lambda window: repr(window)[:40])
 def test_windows_that_are_none(tiny: xr.Dataset, window: Any) -> None:
     with pytest.raises(ConfigError, match="window"):
         change_investment(tiny, channel="TV", window=window, by=0.1)
@@ -449,9 +385,7 @@ def test_change_investment_changes_its_cells(tiny: xr.Dataset) -> None:
         ({"channel": "TV", "geo": 3, "by": 0.1}, ConfigError, "the geo 3, allowed: a label"),
     ],
 )
-def test_impossible_changes_are_refused(
-    tiny: xr.Dataset, arguments: dict[str, Any], error: type[XgenError], message: str
-) -> None:
+def test_impossible_changes_are_refused(tiny, arguments, error, message):
     with pytest.raises(error, match=message):
         predict_impact(tiny, **arguments)
 
@@ -523,9 +457,8 @@ def test_impact_has_units_and_says_what_was_asked(tiny: xr.Dataset) -> None:
 
 
 def test_nothing_spent_and_nothing_changed() -> None:
-    rest = ChannelConfig(
-        name="Rest", pattern="delayed_start", start_period=90, base_effectiveness=0.1
-    )
+    late = {"pattern": "delayed_start", "start_period": 90}
+    rest = ChannelConfig(name="Rest", base_effectiveness=0.1, **late)
     ds = small(channels=[rest, ChannelConfig(name="TV", base_effectiveness=0.1)])
     impact = predict_impact(ds, channel="Rest", window="2022", by=0.5)
     assert impact["incremental_sales"] == 0
@@ -613,7 +546,7 @@ def test_a_return_is_formed_only_where_spend_rises_and_nothing_falls(tiny: xr.Da
     assert not [name for name in table if "marginal" in str(name)]
 
 
-@pytest.mark.parametrize("change", [{"by": -0.2}, {"to": 0.0}, {"to": 900.0}])
+@pytest.mark.parametrize("change", [{"by": -0.2}, {"to": 900.0}])
 def test_an_impact_of_falling_spend_has_no_return(tiny: xr.Dataset, change: dict[str, Any]) -> None:
     impact = predict_impact(tiny, channel="TV", **change)
     plan = change_investment(tiny, channel="TV", **change)
@@ -674,9 +607,7 @@ def test_scenarios_are_written_whole(tiny: xr.Dataset, tmp_path: Any) -> None:
         ({"s": 3}, ConfigError, "a list of changes"),
     ],
 )
-def test_impossible_scenarios_are_refused(
-    tiny: xr.Dataset, scenarios: Any, error: type[XgenError], message: str
-) -> None:
+def test_impossible_scenarios_are_refused(tiny, scenarios, error, message):
     with pytest.raises(error, match=message):
         compare_scenarios(tiny, scenarios)
 
@@ -686,11 +617,14 @@ def test_a_scenario_is_one_plan(tiny: xr.Dataset) -> None:
         compare_scenarios(tiny, {"s": tiny["spend"].expand_dims(draw=2)})
 
 
-@pytest.mark.parametrize("name", ["optimize_allocation", "response_curve", "estimands", "what_if"])
-def test_an_aggregated_dataset_has_no_response(name: str) -> None:
+def test_an_aggregated_dataset_has_no_response() -> None:
     monthly = m.aggregate(m.generate_mmm_dataset(), freq="MS")
-    with pytest.raises(m.SchemaError, match="no response to spend, as after an aggregation"):
-        if name == "what_if":
-            m.truth.predict_impact(monthly, channel="Trend", by=0.1)
-        else:
-            getattr(m.truth, name)(monthly)
+    calls = (
+        truth.optimize_allocation,
+        truth.response_curve,
+        truth.estimands,
+        lambda ds: truth.predict_impact(ds, channel="Trend", by=0.1),
+    )
+    for call in calls:
+        with pytest.raises(SchemaError, match="no response to spend, as after an aggregation"):
+            call(monthly)

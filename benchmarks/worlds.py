@@ -1,0 +1,108 @@
+"""Cost of each mechanism of a world, as a ratio to the same dataset without it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.timing import Figure, paired
+from mmm_xgen import MMMDataConfig, XgenWarning, generate_mmm_dataset, get_preset_config
+from mmm_xgen.ensemble import generate_ensemble
+
+DEMAND = {"demand": {"effect": 0.05}}
+
+
+def _with_rule(rule: str, count: int) -> Callable[[MMMDataConfig], dict[str, Any]]:
+    """Return changes that give a budget rule to some channels."""
+    return lambda config: {
+        **DEMAND,
+        "channels": [
+            channel.replace(budget_rule=rule) if position < count else channel
+            for position, channel in enumerate(config.channels)
+        ],
+    }
+
+
+def _with_path(kind: str) -> Callable[[MMMDataConfig], dict[str, Any]]:
+    return lambda config: {
+        "channels": [channel.replace(effect_path=kind) for channel in config.channels]
+    }
+
+
+def _without_targets(config: MMMDataConfig) -> MMMDataConfig:
+    """Return the configuration with effects in place of targets of ROAS."""
+    channels = [each.replace(roas=None, base_effectiveness=0.1) for each in config.channels]
+    return config.replace(channels=channels)
+
+
+def _connected(config: MMMDataConfig, key: str) -> dict[str, Any]:
+    one, other = config.channel_names[:2]
+    return {
+        "funnels": {"funnels": [{"source": one, "target": other, "strength": 0.3}]},
+        "paid funnels": {
+            "funnels": [{"source": one, "target": other, "strength": 0.3, "paid": True}]
+        },
+        "interactions": {"interactions": [{"channels": [one, other], "strength": 0.02}]},
+        "mediators": {"mediators": [{"name": "Awareness", "parents": {one: 0.5, other: 0.2}}]},
+    }[key]
+
+
+# Changes that switch a mechanism on, the limit of the ratio, and whether targets of ROAS stay.
+MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float, bool]] = {
+    "demand": (lambda config: DEMAND, 1.3, True),
+    "30 channels follow demand": (_with_rule("follows_demand", 30), 1.3, True),
+    "smooth paths": (_with_path("smooth"), 1.3, True),
+    "random walks": (_with_path("random_walk"), 1.3, True),
+    **{
+        key: (lambda config, key=key: _connected(config, key), 1.3, False)
+        for key in ("funnels", "paid funnels", "interactions", "mediators")
+    },
+    "5 channels chase a target": (_with_rule("chases_target", 5), 3.0, False),
+    "30 channels chase a target": (_with_rule("chases_target", 30), 3.0, False),
+    "30 channels chase a target, roas given": (_with_rule("chases_target", 30), 8.0, True),
+}
+
+
+def figures() -> list[Figure]:
+    """Rows of the table: large_business with each mechanism, and an ensemble."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XgenWarning)
+        plain = get_preset_config("large_business")
+        found = [_figure(name, plain, *about) for name, about in MECHANISMS.items()]
+        return [*found, _ensemble()]
+
+
+def _figure(
+    name: str,
+    plain: MMMDataConfig,
+    changes: Callable[[MMMDataConfig], dict[str, Any]],
+    limit: float,
+    with_targets: bool,
+) -> Figure:
+    clean = plain if with_targets else _without_targets(plain)
+    config = clean.replace(**changes(clean))
+    return paired(
+        f"large_business, {name}, against without",
+        lambda: generate_mmm_dataset(config),
+        lambda: generate_mmm_dataset(clean),
+        limit=limit,
+        runs=7,
+        clock=time.process_time,
+    )
+
+
+def _ensemble() -> Figure:
+    clean = get_preset_config("small_business")
+    rule = {"kind": "follows_demand", "strength": 0.1}
+    channels = [channel.replace(budget_rule=rule) for channel in clean.channels]
+    chasing = clean.replace(**DEMAND, channels=channels)
+    return paired(
+        "1,000 small_business, all follow demand, against without",
+        lambda: generate_ensemble(chasing, n=1000, chunks=None),
+        lambda: generate_ensemble(clean, n=1000, chunks=None),
+        limit=1.5,
+        runs=5,
+        clock=time.process_time,
+    )
