@@ -8,13 +8,14 @@ response of the channels and what connects them; without connections it is the r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
 from mmm_xgen.errors import AlignmentError, SchemaError
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 # Most numbers of one call of the structural function.
 CHUNK = 1_500_000
-# Share of a rise of a mediator that no longer counts.
-FADED = 1e-12
 # Variables that connect channels or move their effects over time, where a Dataset has them.
 CONNECTIONS = (
     "effect_path",
@@ -52,133 +51,6 @@ CONNECTIONS = (
 
 
 @dataclass(frozen=True)
-class Funnels:
-    """Channels that raise the delivered media of others.
-
-    Parameters
-    ----------
-    source, target : tuple of int, one per funnel
-        Positions of the channels.
-    lag : tuple of int, one per funnel
-        Periods between the response of the source and the delivery of the target.
-    paid : tuple of bool, one per funnel
-        True if the advertiser pays for the rise, so that it is a rise of spend.
-    strength : array, dims (..., geo, funnel)
-        Relative rise of the delivered media of the target where the curve of the source is 1.
-    """
-
-    source: tuple[int, ...]
-    target: tuple[int, ...]
-    lag: tuple[int, ...]
-    paid: tuple[bool, ...]
-    strength: FloatArray
-
-    @property
-    def unpaid(self) -> Funnels | None:
-        """Funnels that raise media without spend; None if there are none."""
-        index = [position for position, paid in enumerate(self.paid) if not paid]
-        if not index:
-            return None
-        return Funnels(
-            source=tuple(self.source[position] for position in index),
-            target=tuple(self.target[position] for position in index),
-            lag=tuple(self.lag[position] for position in index),
-            paid=(False,) * len(index),
-            strength=self.strength[..., index],
-        )
-
-    def levels(self, n_channels: int) -> list[list[int]]:
-        """Return the channels in the order of their causes: each level needs those before it."""
-        depth = [0] * n_channels
-        for _ in range(n_channels):
-            for source, target in zip(self.source, self.target, strict=True):
-                depth[target] = max(depth[target], depth[source] + 1)
-        return [
-            found
-            for level in range(max(depth) + 1)
-            if (found := [channel for channel, own in enumerate(depth) if own == level])
-        ]
-
-
-@dataclass(frozen=True)
-class Interactions:
-    """Pairs of channels that sell more or less together than the sum of the two.
-
-    Parameters
-    ----------
-    first, second : tuple of int, one per pair
-        Positions of the channels.
-    strength : array, dims (..., geo, interaction)
-        KPI units per period where the curves of both are 1.
-    """
-
-    first: tuple[int, ...]
-    second: tuple[int, ...]
-    strength: FloatArray
-
-
-@dataclass(frozen=True)
-class PullForward:
-    """Sales that channels borrow from later periods.
-
-    Parameters
-    ----------
-    periods : tuple of int, one per channel
-        Number of later periods that miss the sales; 0 for a channel that borrows nothing.
-    share : array, dims (..., geo, channel)
-        Share of the channel's sales that is missing there, in equal parts.
-    """
-
-    periods: tuple[int, ...]
-    share: FloatArray
-
-    @cached_property
-    def weights(self) -> FloatArray:
-        """Weight of each lag in the response, dims (..., channel, geo, lag)."""
-        share = self.share.swapaxes(-1, -2)[..., None]
-        periods = np.array(self.periods)[:, None, None]
-        lag = np.arange(max(self.periods) + 1)
-        missing = (lag > 0) & (lag <= periods)
-        return np.asarray((lag == 0) - missing * share / np.maximum(periods, 1))
-
-
-@dataclass(frozen=True)
-class Mediators:
-    """States between media and sales.
-
-    Parameters
-    ----------
-    loading : array, dims (..., mediator, channel)
-        Rise of the mediator where the curve of the channel is 1.
-    persistence : array, dims (..., mediator)
-        Share of the mediator that is left after one period.
-    effect : array, dims (..., geo, mediator)
-        KPI units per period where the mediator is 1.
-    """
-
-    loading: FloatArray
-    persistence: FloatArray
-    effect: FloatArray
-
-    def values(self, curves: FloatArray) -> FloatArray:
-        """Return the mediators, dims (..., mediator, geo, date), from curves of channels."""
-        kept = self.persistence[..., None, None]
-        added = np.einsum("...mc,...cgt->...mgt", self.loading, curves) * (1 - kept)
-        # A sum over all earlier periods by doubling its reach: no loop over dates.
-        reach = 1
-        while reach < added.shape[-1]:
-            added[..., reach:] += kept**reach * added[..., :-reach]
-            reach *= 2
-        return np.asarray(added)
-
-    @property
-    def reach(self) -> int:
-        """Number of periods after which less than `FADED` of a rise is left."""
-        most = float(np.max(np.abs(self.persistence), initial=0.0))
-        return 0 if most == 0 else int(np.ceil(np.log(FADED) / np.log(most)))
-
-
-@dataclass(frozen=True)
 class World:
     """Everything between spend and the sales that media make.
 
@@ -189,6 +61,8 @@ class World:
     effect_path : array, dims (..., channel, geo, date), optional
         Effect of each date of the window relative to the mean effect. Before the first date and
         after the last it stays constant.
+    path_start : int, default 0
+        Position in `effect_path` of the first date of the spend.
     funnels : Funnels, optional
         Channels that raise the delivered media of others.
     interactions : Interactions, optional
@@ -205,6 +79,7 @@ class World:
 
     media: Media
     effect_path: FloatArray | None = None
+    path_start: int = 0
     funnels: Funnels | None = None
     interactions: Interactions | None = None
     pull_forward: PullForward | None = None
@@ -234,26 +109,55 @@ class World:
         connections = (self.unpaid, self.interactions, self.mediators)
         return any(each is not None for each in connections)
 
+    def groups(self) -> list[list[int]]:
+        """Return the channels in groups, such that the sales of all media are a sum over groups.
+
+        Funnels and interactions tie channels together. Mediators do not: they are sums over
+        channels.
+        """
+        links: list[tuple[int, int]] = []
+        if self.unpaid is not None:
+            links += zip(self.unpaid.source, self.unpaid.target, strict=True)
+        if self.interactions is not None:
+            links += zip(self.interactions.first, self.interactions.second, strict=True)
+        group = list(range(len(self.media.l_max)))
+        for one, other in links:
+            old, new = group[other], group[one]
+            group = [new if each == old else each for each in group]
+        names = dict.fromkeys(group)
+        return [[channel for channel, each in enumerate(group) if each == name] for name in names]
+
     def of_channels(self, index: list[int]) -> World:
-        """Return the world of some channels that are not connected to others."""
-        path, pull, quality = self.effect_path, self.pull_forward, self.quality
+        """Return the world of some channels, which funnels and interactions do not tie to others.
+
+        Its sales are the part of these channels in the sales of all media.
+        """
+        path, pull, between = self.effect_path, self.pull_forward, self.mediators
+        quality = self.quality
         if pull is not None:
             pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
+        if between is not None:
+            between = replace(between, loading=between.loading[..., index])
         return World(
             of_channels(self.media, index),
             effect_path=None if path is None else path[..., index, :, :],
+            path_start=self.path_start,
+            funnels=_among(index, self.funnels, "source", "target"),
+            interactions=_among(index, self.interactions, "first", "second"),
             pull_forward=pull if pull is not None and any(pull.periods) else None,
+            mediators=between if between is not None and between.loading.any() else None,
             quality=None if quality is None else quality[..., index, :, :],
             quality_start=self.quality_start,
         )
 
     def of_dates(self, periods: slice) -> World:
-        """Return the world of some dates of the window."""
+        """Return the world whose first date is that of `periods`, with what moves before it."""
         path = self.effect_path
         return replace(
             self,
-            effect_path=None if path is None else path[..., periods],
-            quality_start=self.quality_start + (periods.start or 0),
+            effect_path=None if path is None else path[..., : periods.stop],
+            path_start=self.path_start + periods.start,
+            quality_start=self.quality_start + periods.start,
         )
 
     def delivered(
@@ -289,6 +193,26 @@ class World:
             reach += steps * (own + max(self.unpaid.lag))
         later = 0 if self.pull_forward is None else max(self.pull_forward.periods)
         return reach + max(later, 0 if self.mediators is None else self.mediators.reach)
+
+
+Links = TypeVar("Links", Funnels, Interactions)
+
+
+def _among(index: list[int], links: Links | None, *ends: str) -> Links | None:
+    """Return the links between some channels, at their positions in `index`."""
+    if links is None:
+        return None
+    pairs = list(zip(*(getattr(links, end) for end in ends), strict=True))
+    kept = [at for at, pair in enumerate(pairs) if set(pair) <= set(index)]
+    if not kept:
+        return None
+    chosen: dict[str, Any] = {"strength": links.strength[..., kept]}
+    for each in fields(links):
+        if each.name != "strength":
+            chosen[each.name] = tuple(getattr(links, each.name)[at] for at in kept)
+    for end in ends:
+        chosen[end] = tuple(index.index(position) for position in chosen[end])
+    return replace(links, **chosen)
 
 
 @dataclass(frozen=True)
@@ -395,7 +319,8 @@ def respond_to(
         )
     response = curve
     if world.effect_path is not None:
-        response = curve * _extended(world.effect_path, n_past, spend.shape[-1] - n_past)
+        first = world.path_start - n_past
+        response = curve * _extended(world.effect_path, first, spend.shape[-1])
     if world.pull_forward is not None:
         response = convolve(response, world.pull_forward.weights)
     others, mediators = {}, None
@@ -464,10 +389,10 @@ def _padded(is_fixed: NDArray[np.bool_], n_past: int) -> NDArray[np.bool_]:
     return np.concatenate([past, is_fixed], axis=-1)
 
 
-def _extended(path: FloatArray, n_past: int, n_dates: int) -> FloatArray:
-    """Return a path over dates before and after its own, where it keeps its end values."""
-    at = np.clip(np.arange(-n_past, n_dates), 0, path.shape[-1] - 1)
-    return path if len(at) == path.shape[-1] and not n_past else path[..., at]
+def _extended(path: FloatArray, first: int, n_dates: int) -> FloatArray:
+    """Return a path from position `first` on; outside of its dates it keeps its end values."""
+    at = np.clip(np.arange(first, first + n_dates), 0, path.shape[-1] - 1)
+    return path if len(at) == path.shape[-1] and not first else path[..., at]
 
 
 def media_sales(stages: Stages, world: World) -> FloatArray:

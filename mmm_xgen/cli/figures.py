@@ -80,6 +80,14 @@ OPTIMUM = (
     Column("mroas", "marginal ROAS\nat optimum", ratio),
 )
 
+# Figures of an optimum whose total is that of all media, where channels act on each other.
+MADE = {
+    "contribution": "media_contribution",
+    "current_contribution": "current_media_contribution",
+    "revenue": "media_revenue",
+    "current_revenue": "current_media_revenue",
+}
+
 
 def estimand_tables(truth: xr.Dataset, title: str) -> list[str | Table]:
     """Lines and tables of what `estimands` gives, with grades if it has them."""
@@ -130,6 +138,9 @@ def optimum_tables(best: xr.Dataset, title: str) -> list[str | Table]:
     frame = frame_of(best)
     labels = [name for name in LABELS if name in frame]
     total = {**frame.sum(numeric_only=True), **dict.fromkeys(labels, ""), labels[-1]: TOTAL}
+    for name, media in MADE.items():
+        # What channels make together is not the sum of what each adds.
+        total[name] = float(best.get(media, total[name]))
     today, revenue = total["current_spend"], total["revenue"]
     total |= {"multiplier": total["optimal_spend"] / today if today else math.nan}
     total |= {"mroas": math.nan}
@@ -139,6 +150,9 @@ def optimum_tables(best: xr.Dataset, title: str) -> list[str | Table]:
     told, currency = best.attrs, best.attrs.get("currency", "")
     gap = max(float(best["gap_bound"]), 0.0)
     within = f", {share(gap / revenue)} of it" if revenue > 0 else ""
+    proven = f"no allowed split earns over {currency} {amount(gap)} more{within}"
+    if math.isinf(gap):
+        proven = "channels act on each other, so nothing proves that no allowed split earns more"
     unspent = f"; {currency} {amount(told['unspent'])} best unspent" if told["unspent"] else ""
     return [
         f"{title}: best split of {currency} {amount(told['total_budget'])} without noise, "
@@ -146,8 +160,7 @@ def optimum_tables(best: xr.Dataset, title: str) -> list[str | Table]:
         _table(frame, labels, OPTIMUM, units_of(best)),
         f"status: {told['status']}",
         f"revenue from media: {currency} {amount(revenue)}, today "
-        f"{amount(total['current_revenue'])}; no allowed split earns over {currency} "
-        f"{amount(gap)} more{within}",
+        f"{amount(total['current_revenue'])}; {proven}",
         f"one more {currency} of budget earns {ratio(float(best['shadow_price']))}{unspent}",
     ]
 

@@ -66,7 +66,7 @@ def world_from(ds: xr.Dataset) -> World:
     return world_of(ds, arrays, own={name: arrays[name] for name in own})
 
 
-def media_from(ds: xr.Dataset, what: str = "this figure") -> Media:
+def media_from(ds: xr.Dataset, what: str) -> Media:
     """Return the true response of channels that act alone and alike on all dates.
 
     Raises
@@ -78,8 +78,9 @@ def media_from(ds: xr.Dataset, what: str = "this figure") -> Media:
     found = [name for name in (*connections(ds), "demand_contribution") if name in ds]
     if found:
         raise SchemaError(
-            f"the Dataset has {found[0]!r}, and {what} is for channels that act alone and alike on "
-            "all dates; allowed: a Dataset without demand, effect_path, funnels and interactions"
+            f"{what}: found {found[0]!r} in the Dataset, allowed: channels that act alone and "
+            "alike on all dates, and no latent demand (a configuration without demand, "
+            "effect_path, pull_forward, funnels, interactions and mediators)"
         )
     return world_from(ds).media
 
@@ -160,8 +161,13 @@ def contribution(spend: FloatArray, media: Media, history: FloatArray | None = N
 
 
 def carryout_periods(ds: xr.Dataset) -> xr.DataArray:
-    """Return the number of periods that the effect of spend lasts after it, dims (channel,)."""
+    """Return the number of periods that the channel's own effect lasts after it, dims (channel,).
+
+    What it does through others, and through mediators, may last longer.
+    """
     lags: xr.DataArray = (ds["l_max"] - 1).where(ds["adstock_kind"] != "no_adstock", 0)
+    if "pull_forward_periods" in ds.coords:
+        lags = lags + ds["pull_forward_periods"]
     return lags.reset_coords(drop=True)
 
 

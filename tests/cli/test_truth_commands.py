@@ -464,3 +464,36 @@ def test_a_narrow_terminal_cuts_no_number(width, file, ds, monkeypatch):
     for command in (["truth", file, "--by", "geo"], ["optimize", file], ["describe", file]):
         shown += ran(*command)
     assert "…" not in shown
+
+
+# --- channels that act on each other -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory):
+    config = MMMDataConfig(
+        n_periods=40,
+        seed=3,
+        channels=CHANNELS[:2],
+        interactions=[{"channels": ["TV", "a:b=50%"], "strength": 0.1}],
+    )
+    ds = mmm_xgen.generate_mmm_dataset(config)
+    return to_netcdf(ds, tmp_path_factory.mktemp("tied") / "tied.nc")
+
+
+def test_channels_that_act_on_each_other_are_added_up_together(tied):
+    best = optimize_allocation(load(tied))
+    printed = ran("optimize", tied)
+    assert "channels act on each other, so nothing proves" in " ".join(printed.split())
+    assert " inf" not in printed
+    total = cells(printed, "total")[0]
+    assert total[-2] == f"{float(best.media_contribution):,.0f}"
+    assert float(best.contribution.sum()) > 1.01 * float(best.media_contribution)
+    told = as_json("optimize", tied)
+    assert told["gap_bound"] is None
+    assert told["media_revenue"] == float(best.media_revenue)
+
+
+def test_grades_of_what_the_bounds_do_not_know_are_refused(tied):
+    assert "recoverability" in refused("truth", tied, "--recoverability")
+    assert "ROAS" in ran("truth", tied)

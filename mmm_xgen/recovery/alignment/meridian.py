@@ -31,10 +31,11 @@ from mmm_xgen.export.meridian import to_meridian
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.groups import group, one_draw
-from mmm_xgen.recovery.alignment.pymc_truth import noise_kind
+from mmm_xgen.recovery.alignment.pymc_truth import beyond_curves, noise_kind
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_data
 from mmm_xgen.truth import roas
+from mmm_xgen.truth.returns.incremental import media_together
 
 DEFAULT_MAX_LAG = 8
 # Relative differences below this are rounding.
@@ -327,9 +328,12 @@ def to_meridian_truth(
     scales = meridian_scales(ds)
     lag = int(ds["l_max"].max()) - 1 if max_lag is None else max_lag
     reasons: dict[str, str] = {}
+    beyond = beyond_curves(ds)
     other_order = hill_before_adstock not in (None, not ds.attrs.get("adstock_first", 1))
     columns = [
         _channel(ds.sel(channel=c), scales.sel(channel=c), lag, reasons, other_order)
+        if str(c) not in beyond
+        else _unknown(str(c), beyond[str(c)], ds.sizes["geo"], reasons)
         for c in ds["channel"].values
     ]
     stack = {name: np.stack([column[name] for column in columns], -1) for name in columns[0]}
@@ -411,10 +415,21 @@ def _channel(
     return {**nothing, "alpha_m": alpha, "beta_gm": np.full(n_geos, np.nan)}
 
 
+def _unknown(
+    label: str, reason: str, n_geos: int, reasons: dict[str, str]
+) -> dict[str, FloatArray]:
+    """No parameters of a channel whose sales are not those of one curve of its spend."""
+    names = ("alpha_m", "ec_m", "slope_m", "beta_gm")
+    for name in names:
+        reasons[name] = "; ".join(filter(None, (reasons.get(name), f"{label}: {reason}")))
+    return {**dict.fromkeys(names, np.asarray(np.nan)), "beta_gm": np.full(n_geos, np.nan)}
+
+
 def _baseline(ds: xr.Dataset, scales: xr.Dataset, reasons: dict[str, str]) -> dict[str, Any]:
     """True control effects, geo effects and time effects."""
     truth: dict[str, Any] = {}
-    standing = ds["mu"] - ds["channel_contribution"].sum("channel")
+    media = media_together(ds)
+    standing = ds["mu"] - (ds["channel_contribution"].sum("channel") if media is None else media)
     if ds.sizes.get("control", 0):
         elastic = [
             str(c)

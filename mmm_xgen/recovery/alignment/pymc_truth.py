@@ -183,6 +183,7 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     reasons |= {
         channel: f"{others[channel]}, which moves the curve" for channel in same if channel in moved
     }
+    reasons |= {each: why for each, why in beyond_curves(ds).items() if each in same}
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
     empty = xr.full_like(ds["effect"], np.nan)
@@ -229,6 +230,8 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         lacking = set(map(str, ds["control_column"].values)) - set(model.coords.get("control", ()))
         if lacking:
             reasons.append(f"the model lacks the control {min(lacking)}")
+    if _is_there(ds, "demand_contribution"):
+        reasons.append("the data have latent demand, which the model lacks")
     if _is_there(ds, "trend_contribution") and TREND_COLUMN not in model.coords.get("control", ()):
         reasons.append("the data have a trend, which the model lacks")
     if _is_there(ds, "event_contribution"):
@@ -269,6 +272,45 @@ def _control_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         parts.append(_plain(values))
     found = {"gamma_control": xr.concat(parts, dim="control").assign_coords(control=names)}
     return found, {"gamma_control": "; ".join(reasons)} if reasons else {}
+
+
+def beyond_curves(ds: xr.Dataset) -> Reasons:
+    """Return the channels whose sales are not those of one curve of their spend, with the reason.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> tied = [{"channels": ["Trend", "Seasonal"], "strength": 0.02}]
+    >>> beyond_curves(mmm_xgen.generate_mmm_dataset(interactions=tied))
+    {'Trend': 'it sells together with Seasonal', 'Seasonal': 'it sells together with Trend'}
+    """
+    reasons: Reasons = {}
+
+    def add(channel: Any, why: str) -> None:
+        reasons[str(channel)] = "; ".join(filter(None, (reasons.get(str(channel)), why)))
+
+    if "effect_path" in ds:
+        moves = abs(ds["effect_path"] - 1).max(("date", "geo")) > TOLERANCE
+        for channel in ds["channel"].values[moves.values]:
+            add(channel, "its effect moves over time")
+    if "pull_forward_share" in ds:
+        borrows = (ds["pull_forward_share"] > 0).any("geo")
+        for channel in ds["channel"].values[borrows.values]:
+            add(channel, "it borrows sales from later periods")
+    for funnel in ds["funnel"].values if "funnel_strength" in ds else ():
+        one = ds.coords.to_dataset().sel(funnel=funnel)
+        if not bool(one["funnel_paid"]):
+            add(one["funnel_target"].item(), f"{one['funnel_source'].item()} raises its media")
+    for pair in ds["interaction"].values if "interaction_strength" in ds else ():
+        one = ds.coords.to_dataset().sel(interaction=pair)
+        ends = [str(one[f"interaction_{end}"].item()) for end in ("first", "second")]
+        for channel, other in (ends, ends[::-1]):
+            add(channel, f"it sells together with {other}")
+    for mediator in ds["mediator"].values if "mediator_loading" in ds else ():
+        parents = ds["mediator_loading"].sel(mediator=mediator) != 0
+        for channel in ds["channel"].values[parents.values]:
+            add(channel, f"it sells through {mediator} too")
+    return reasons
 
 
 def _trend_slope(ds: xr.Dataset, model: Built) -> tuple[xr.DataArray, list[str]]:

@@ -23,7 +23,7 @@ from mmm_xgen.recovery.models.linear_fit import (
 from mmm_xgen.recovery.models.transform_search import TransformGrid
 from mmm_xgen.response import amplitude_names, scaled_curves
 from mmm_xgen.streams import stream
-from mmm_xgen.truth.media import media_from
+from mmm_xgen.truth.media import world_from
 
 __all__ = ["LeastSquares", "TransformGrid", "coefficient_draws", "fit_least_squares"]
 
@@ -139,7 +139,7 @@ def _media(
 ) -> xr.Dataset:
     """Draws of the response, as `mmm_xgen.respond` takes them."""
     if transforms == "true":
-        truth, before = media_from(ds), ds["effect"].transpose(*PANEL[2:]).to_numpy()
+        truth, before = world_from(ds).media, ds["effect"].transpose(*PANEL[2:]).to_numpy()
         curves, kinds = dict(truth.parameters), truth.saturation_kind
         for name in dict.fromkeys(amplitude_names(kinds)):
             # The curve of a placebo has to have a size to be scaled.

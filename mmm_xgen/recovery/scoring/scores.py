@@ -21,6 +21,7 @@ from mmm_xgen.recovery.scoring.precision import contraction, link_sd, precision_
 from mmm_xgen.recovery.scoring.samples import pooled, samples, scored
 from mmm_xgen.recovery.scoring.scales import FLOOR, linked, scale_of, words
 from mmm_xgen.truth.budget.curves import response_curve
+from mmm_xgen.truth.returns.incremental import incremental_contribution, media_together
 from mmm_xgen.truth.returns.roas import mroas, roas
 
 Scores = dict[str, xr.DataArray]
@@ -59,9 +60,11 @@ def score(
         ``roas``, ``mroas`` (metric, channel)
             On the log scale, so that errors are shares. Draws below a hundredth of the truth,
             negative ones included, count as that; ``*_at_floor`` (channel) is their share.
-            NaN where the truth is 0: see ``contribution_total``.
+            NaN where the truth is not above 0: see ``contribution_total``.
         ``contribution_total`` (metric, channel)
-            Of the window, in percent of its expected sales.
+            Of the window, in percent of its expected sales. Where channels act on each other, the
+            truth is the sales that are lost without the channel, the spend of the others held, as
+            for the returns and curves.
         ``response_curve`` (metric, channel)
             Likewise, over the points of the curve within the spend that was observed: between
             the least and the most spend of a period and geo, by the geo's mean.
@@ -233,7 +236,9 @@ def _contributions(ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings)
         return {}
     dates = slice(len(training_dates(ds, settings)))
     seen = ds.isel(date=dates)
-    true_parts = seen["channel_contribution"]
+    true_parts = incremental_contribution(ds).isel(date=dates)
+    media = media_together(ds)
+    media = true_parts.sum("channel") if media is None else media.isel(date=dates)
     made = estimates["channel_contribution"].sel(date=seen["date"].values)
     percent = 100 / float(seen["mu"].mean())
     names = [str(name) for name in ds["channel"].values]
@@ -255,7 +260,7 @@ def _contributions(ds: xr.Dataset, estimates: xr.Dataset, settings: FitSettings)
         ),
     }
     if "mu" in estimates:
-        truth = _bare(seen["mu"] - true_parts.sum("channel"))
+        truth = _bare(seen["mu"] - media)
         rest = estimates["mu"].sel(date=seen["date"].values) - made.sum("channel")
         values = pooled(
             samples(rest.rename("baseline"), truth) * percent, truth.to_numpy() * percent, SERIES

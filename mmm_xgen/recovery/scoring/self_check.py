@@ -8,12 +8,17 @@ import xarray as xr
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import XgenError
 from mmm_xgen.generate import regenerate
-from mmm_xgen.recovery.estimates import estimates_of
+from mmm_xgen.recovery.estimates import MULTIPLIERS, estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings
+from mmm_xgen.recovery.scoring.decisions import window_of
 from mmm_xgen.recovery.scoring.metrics import METRICS, names_of
 from mmm_xgen.recovery.scoring.scores import score
 from mmm_xgen.response import response_parameters
 from mmm_xgen.schema import describe
+from mmm_xgen.truth.budget.curves import response_curve
+from mmm_xgen.truth.returns.incremental import incremental_contribution, media_together
+from mmm_xgen.truth.returns.roas import mroas, roas
+from mmm_xgen.world import connections
 
 # Rounding, on scales whose values are of order one: logs, shares and percentages.
 TOLERANCE = 1e-6
@@ -40,16 +45,38 @@ def fit_at_truth(ds: xr.Dataset, settings: FitSettings) -> Fit:
     [[[2.4, 1.5, 3.0]]]
     """
     draw = ds.expand_dims(chain=[0], draw=[0])
-    names = ["spend_unit", *response_parameters(ds)]
-    estimates = estimates_of(
-        ds,
-        settings,
-        media=draw[names],
-        baseline=draw["mu"] - draw["channel_contribution"].sum("channel"),
-        y_sigma=draw["y_sigma"],
-    )
+    if connections(ds):
+        # Parameters of single channels do not make these sales.
+        estimates = _true_estimates(ds, settings).expand_dims(chain=[0], draw=[0])
+    else:
+        estimates = estimates_of(
+            ds,
+            settings,
+            media=draw[["spend_unit", *response_parameters(ds)]],
+            baseline=draw["mu"] - draw["channel_contribution"].sum("channel"),
+            y_sigma=draw["y_sigma"],
+        )
     parameters = [str(name) for name in ds.data_vars if _is_estimated(str(name))]
     return Fit(estimates=estimates, parameters=draw[parameters].reset_coords(drop=True))
+
+
+def _true_estimates(ds: xr.Dataset, settings: FitSettings) -> xr.Dataset:
+    """Return what a model that knows the world would say of it."""
+    window = window_of(ds, settings)
+    curves = response_curve(ds, multipliers=MULTIPLIERS, window=window)["contribution"]
+    lost, media = incremental_contribution(ds), media_together(ds)
+    # The baseline is sales less contributions, and losses of single channels do not add up.
+    rest = 0.0 if media is None else lost.sum("channel") - media
+    figures = {
+        "roas": roas(ds, window=window),
+        "mroas": mroas(ds, window=window),
+        "response_curve": curves.transpose("channel", "multiplier"),
+        "channel_contribution": lost,
+        "mu": ds["mu"] + rest,
+        "y_sigma": ds["y_sigma"],
+    }
+    plain = {name: values.reset_coords(drop=True) for name, values in figures.items()}
+    return xr.Dataset(plain).reset_coords(drop=True)
 
 
 def _is_estimated(name: str) -> bool:

@@ -16,14 +16,14 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import Constraints
-from mmm_xgen.truth.budget.revenue_curves import Panel, panel_of
+from mmm_xgen.truth.budget.revenue_curves import JointPanel, Panel, panel_of
 from mmm_xgen.truth.media import spend_of, value_and_slope
 from mmm_xgen.truth.what_if.counterfactual import (
     Window,
     check_contributions,
     window_periods,
 )
-from mmm_xgen.world import media_sales, respond_to
+from mmm_xgen.world import respond_to
 
 Grid: TypeAlias = Iterable[float] | xr.DataArray | None
 
@@ -31,6 +31,7 @@ Grid: TypeAlias = Iterable[float] | xr.DataArray | None
 MULTIPLIERS = np.concatenate([np.linspace(0, 1, 25), np.linspace(1, 2, 26)[1:]])
 BUDGETS = np.linspace(0.2, 2.0, 10)
 WAYS = {"total": (), "channel": ("channel",), "geo and channel": ("geo", "channel")}
+MADE = ("contribution", "revenue")
 # Most numbers that one call of the response function returns.
 CHUNK = 400_000
 
@@ -103,8 +104,8 @@ def response_curve(
         counts, also at a multiplier of 0; that of the window's spend after its end does not.
         *Sign*: positive where spend adds sales. *Scale*: original units, noise-free, sums over
         the window. At a multiplier of 1 the average return is `mmm_xgen.truth.roas`. If channels
-        act on each other, the spend of the others is held at today's, and the curve of a channel
-        is what its spend adds to the sales of all media.
+        act on each other, the spend of the others is held at today's. The curve of a channel is
+        then what its spend adds to the sales of all media, against a channel that never spent.
 
     Raises
     ------
@@ -146,8 +147,7 @@ def response_curve(
     if name == "spend" and not unit.all():
         raise ConfigError("nothing is spent in the window, so no budget has today's split")
     levels = grid[:, None, None] / unit if name == "spend" else grid[:, None, None] + 0 * unit
-    now = spend_of(ds)[..., periods]
-    figures = _figures(panel, now, levels, unit, kept)
+    figures = _figures(panel, levels, unit, kept)
     spent = levels * unit
     figures["average_return"] = _ratio(figures["revenue"], spent)
     other = {"spend": spent} if name == "multiplier" else {"multiplier": _ratio(spent, history)}
@@ -219,13 +219,19 @@ def efficiency_frontier(
     ]
     names = ("optimal_spend", "contribution", "revenue", "shadow_price", "gap_bound")
     best = {name: np.stack([part[name].to_numpy() for part in parts]) for name in names}
-    today_made = ds["channel_contribution"].isel(date=periods).sum()
+    if "media_revenue" in parts[0]:
+        # What channels make together is not the sum of what each adds.
+        whole = {name: np.array([float(part[f"media_{name}"]) for part in parts]) for name in MADE}
+        today_made = parts[0]["current_media_contribution"]
+    else:
+        whole = {name: best[name].sum(axis=-1) for name in MADE}
+        today_made = ds["channel_contribution"].isel(date=periods).sum()
     baseline = float(ds["mu"].isel(date=periods).sum() - today_made)
     figures = {
         **best,
-        "best_contribution": best["contribution"].sum(axis=-1),
-        "best_revenue": best["revenue"].sum(axis=-1),
-        "best_sales": best["contribution"].sum(axis=-1) + baseline,
+        "best_contribution": whole["contribution"],
+        "best_revenue": whole["revenue"],
+        "best_sales": whole["contribution"] + baseline,
     }
     split = np.full(grid.shape, np.nan)
     if today:
@@ -271,40 +277,29 @@ def _together(values: FloatArray, kept: tuple[str, ...]) -> FloatArray:
     return np.asarray(values.sum(axis=over, keepdims=True)) if over else values
 
 
-def _incremental(panel: Panel, now: FloatArray, kept: tuple[str, ...], levels: Any) -> FloatArray:
+def _incremental(panel: JointPanel, kept: tuple[str, ...], levels: Any) -> FloatArray:
     """Contribution and revenue of channels that act on each other, dims (2, point, channel, geo).
 
     All channels move together if no curve is of a channel. Else one moves, the others spend as
-    today (`now`), and its curve is what its spend adds.
+    today, and its curve is what its spend adds.
     """
-    world, history = panel.world, panel.history
-
-    def made(plan: FloatArray, past: FloatArray) -> FloatArray:
-        sales = media_sales(respond_to(plan, world, past), world)
-        worth = np.einsum("...gt,gt->...g", sales, panel.revenue)
-        return np.stack([sales.sum(axis=-1), worth])
-
+    worth = np.stack([np.ones_like(panel.revenue), panel.revenue])
+    # Where a curve leaves the range of complex numbers, `value_and_slope` differences instead.
     with np.errstate(over="ignore", invalid="ignore"):
         if "channel" not in kept:
-            return made(levels[..., None] * panel.pattern, history)[..., None, :]
-        curves = []
-        for channel in range(len(now)):
-            keep = np.ones((len(now), 1, 1))
-            keep[channel] = 0
-            own = levels[:, [channel], :, None] * panel.pattern[channel]
-            plan = keep * now + (1 - keep) * own
-            curves.append(made(plan, history) - made(keep * now, keep * history)[:, None])
-    return np.stack(curves, axis=-2)
+            return panel.joint(levels[..., None] * panel.pattern, worth)[..., None, :]
+        lost = panel.without(panel.now, worth)[:, None]
+        return np.asarray(panel.alone(levels, panel.now, worth) - lost)
 
 
 def _figures(
-    panel: Panel, now: FloatArray, levels: FloatArray, unit: FloatArray, kept: tuple[str, ...]
+    panel: Panel, levels: FloatArray, unit: FloatArray, kept: tuple[str, ...]
 ) -> dict[str, FloatArray]:
     """Contribution, revenue and marginal return, dims (point, channel, geo), in chunks."""
     size = max(1, CHUNK // panel.pattern.size)
     function = partial(_made, panel)
-    if panel.world.is_connected:
-        function = partial(_incremental, panel, now, kept)
+    if isinstance(panel, JointPanel):
+        function = partial(_incremental, panel, kept)
     values, slopes = [], []
     for start in range(0, len(levels), size):
         part = levels[start : start + size]

@@ -5,7 +5,8 @@ tabulated. Branch and bound (`mmm_xgen.truth.budget.piecewise_linear`) maximises
 curves above the table, and the table is refined near the result. This happens twice. The first
 search assumes smooth curves (`smooth_above`) and finds the best allocation, which a local search
 with exact derivatives refines (`mmm_xgen.truth.budget.local_search`). The second search allows all
-curves that never fall (`steps_above`). It proves how much better another allocation can be.
+curves that never fall or never rise (`steps_above`). It proves how much better another allocation
+can be.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Solution:
     value : float
         Sum of the curves at this spend.
     bound : float
-        Upper bound on the sum for every allowed spend, for all curves that never fall.
+        Upper bound on the sum for every allowed spend, for all curves that never fall or never
+        rise.
     estimate : float
         The same for smooth curves; see `smooth_above`.
     """
@@ -81,15 +83,17 @@ def smooth_above(spend: FloatArray, value: FloatArray) -> FloatArray:
     excess[:, :-2] = width[:, :-1] * fall
     excess[:, 2:] = np.maximum(excess[:, 2:], width[:, 1:] * fall)
     # The first and the last interval lack a neighbour, so that the curve may have steps there.
-    ends = np.maximum(np.diff(value, axis=1)[:, [0, -1]], 0.0)
-    excess[:, [0, -2]] = np.maximum(excess[:, [0, -2]], ends)
+    steps = np.diff(value, axis=1)[:, [0, -1]]
+    excess[:, [0, -2]] = np.maximum(excess[:, [0, -2]], steps)
+    excess[:, [1, -1]] = np.maximum(excess[:, [1, -1]], -steps)
     return value + excess
 
 
 def steps_above(spend: FloatArray, value: FloatArray) -> FloatArray:
-    """Compute values at the nodes whose linear interpolation lies above a curve that never falls.
+    """Compute values at the nodes whose linear interpolation lies above a monotone curve.
 
-    Over an interval such a curve is at most its value at the right end.
+    Over an interval, a curve that never falls is at most its value at the right end, and a curve
+    that never rises, as that of a channel with a negative effect, its value at the left end.
 
     Parameters
     ----------
@@ -100,9 +104,17 @@ def steps_above(spend: FloatArray, value: FloatArray) -> FloatArray:
     --------
     >>> steps_above(np.array([[0.0, 1.0, 2.0]]), np.array([[0.0, 3.0, 4.0]]))
     array([[3., 4., 4.]])
+    >>> steps_above(np.array([[0.0, 1.0, 2.0]]), np.array([[0.0, -3.0, -4.0]]))
+    array([[ 0.,  0., -3.]])
     """
     peak = np.maximum.accumulate(value, axis=1)
-    return np.column_stack([peak[:, 1:], peak[:, -1]])
+    rising = np.column_stack([peak[:, 1:], peak[:, -1]])
+    falls = value[:, -1] < value[:, 0]
+    if not falls.any():
+        return rising
+    peak = np.maximum.accumulate(value[:, ::-1], axis=1)[:, ::-1]
+    falling = np.column_stack([peak[:, 0], peak[:, :-1]])
+    return np.where(falls[:, None], falling, rising)
 
 
 @dataclass
@@ -162,15 +174,10 @@ def maximize(problem: Problem) -> Solution:
     >>> maximize(problem).spend.round(6)
     array([2.5, 2.5])
     """
-    free = problem.upper - problem.lower > 1e-12 * problem.budget
-    least = problem.value(problem.lower[:, None])
-    if not free.any():
-        total = float(least.sum())
+    search = _started(problem)
+    if search is None:
+        total = float(problem.value(problem.lower[:, None]).sum())
         return Solution(problem.lower, total, total, total)
-    spend = _first_grid(problem, free)
-    fixed, nothing = float(least[~free].sum()), np.empty(0)
-    search = _Search(problem, free, spend, nothing, problem.lower, -np.inf, fixed, nothing)
-    search.value = _values(search, spend)[free]
     estimate = _find(search)
     _polish(search)
     found = search.reached
@@ -179,6 +186,27 @@ def maximize(problem: Problem) -> Solution:
         _polish(search)
     reached = search.reached
     return Solution(search.best, reached, max(bound, reached), max(min(estimate, bound), reached))
+
+
+def roughly_best(problem: Problem) -> FloatArray:
+    """Return the best allocation of the first search of `maximize`, unrefined, dims (item,)."""
+    search = _started(problem)
+    if search is None:
+        return problem.lower
+    _find(search)
+    return search.best
+
+
+def _started(problem: Problem) -> _Search | None:
+    """Return a search with a first table; None if the bounds allow only one allocation."""
+    free = problem.upper - problem.lower > 1e-12 * problem.budget
+    if not free.any():
+        return None
+    fixed = float(problem.value(problem.lower[:, None])[~free].sum())
+    spend, nothing = _first_grid(problem, free), np.empty(0)
+    search = _Search(problem, free, spend, nothing, problem.lower, -np.inf, fixed, nothing)
+    search.value = _values(search, spend)[free]
+    return search
 
 
 def _polish(search: _Search) -> None:

@@ -1,9 +1,8 @@
-"""Best split of a budget over channels that act on each other: a local search from many starts."""
+"""Best split of a budget over channels that act on each other: local searches from many starts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,108 +10,99 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.streams import stream
 from mmm_xgen.truth.budget.global_search import Solution
 from mmm_xgen.truth.budget.local_search import Problem, nearest_allowed
-from mmm_xgen.truth.budget.revenue_curves import CHUNK, Panel
-from mmm_xgen.truth.media import derivative
-from mmm_xgen.world import media_sales, respond_to
+from mmm_xgen.truth.budget.revenue_curves import CHUNK, JointPanel
 
-RANDOM_STARTS = 4
-ITERATIONS, DONE = 300, 1e-14
-
-
-@dataclass(frozen=True)
-class JointPanel(Panel):
-    """Panel of channels that act on each other: the revenue is one number for all items.
-
-    Parameters
-    ----------
-    today : array, dims (item,)
-        Spend of each item today, at which the others are while one item moves alone.
-    """
-
-    today: FloatArray
-
-    def joint(self, spend: FloatArray, worth: FloatArray) -> FloatArray:
-        """Sales of all media times `worth`, dims (geo, date), for spend with dims (..., item)."""
-        plans = self.plan(spend)
-        rows = plans.reshape(-1, *plans.shape[-3:])
-        size = max(1, CHUNK // max(1, self.pattern.size))
-        parts = [
-            np.einsum("sgt,gt->s", self._sales(rows[start : start + size]), worth)
-            for start in range(0, len(rows), size)
-        ]
-        return np.concatenate(parts).reshape(plans.shape[:-3])
-
-    def _sales(self, plans: FloatArray) -> FloatArray:
-        return media_sales(respond_to(plans, self.world, self.history), self.world)
-
-    def earned(self, spend: FloatArray, worth: FloatArray) -> FloatArray:
-        """Sales times `worth` lost without the spend of each item in the window, dims (item,)."""
-        without = spend * (1 - np.eye(len(spend)))
-        return np.asarray(self.joint(spend, worth) - self.joint(without, worth))
-
-    def value(self, spend: FloatArray) -> FloatArray:
-        """Revenue gained by each item at many levels, the others at today's, (item, level)."""
-        others = self.today * (1 - np.eye(len(spend)))
-        rows = others[:, None] + np.eye(len(spend))[:, None] * spend[..., None]
-        return np.asarray(
-            self.joint(rows, self.revenue) - self.joint(others, self.revenue)[:, None]
-        )
-
-    def slope(self, spend: FloatArray) -> FloatArray:
-        """Derivative of the revenue of all media by the spend of each item."""
-
-        def moved(step: Any) -> FloatArray:
-            return self.joint(spend + step * np.diag(self.unit), self.revenue)
-
-        return derivative(moved) / self.unit
+# Random allocations that are tried, and the best of them from which a search starts.
+TRIED, RANDOM_STARTS = 60, 3
+ITERATIONS, DONE = 200, 1e-14
 
 
-def maximize_jointly(panel: JointPanel, problem: Problem, starts: list[FloatArray]) -> Solution:
+def maximize_jointly(panel: JointPanel, problem: Problem, starts: Iterable[FloatArray]) -> Solution:
     """Return the best of the local maxima that sequential quadratic programming [1]_ finds.
+
+    The searches start from the given allocations, from an even one, and from the best of some
+    random ones.
 
     Parameters
     ----------
     panel : JointPanel
         Revenue of all media as a function of the spend of all items.
     problem : Problem
-        Budget and bounds.
-    starts : list of array, dims (item,)
-        Allocations to start from, besides an even one and random ones.
+        Budget and bounds; its slopes are those of the revenue of all media.
+    starts : iterable of array, dims (item,)
+        Allocations to start from.
 
     Returns
     -------
     Solution
-        Its bounds are infinite: nothing proves that no other allocation is better.
+        Its bounds are infinite, since nothing proves that no other allocation is better, unless the
+        bounds of the problem allow only one.
 
     References
     ----------
     .. [1] Kraft, D. (1988). A software package for sequential quadratic programming. DFVLR-FB
        88-28.
     """
+    if not (problem.upper - problem.lower > 1e-12 * problem.budget).any():
+        value = float(panel.total(problem.lower))
+        return Solution(problem.lower, value, value, value)
+    tried = [nearest_allowed(problem, each) for each in (*starts, *_random_splits(problem))]
+    given = len(tried) - TRIED
+    reached = _in_chunks(panel, np.array(tried))
+    random = given + np.argsort(-reached[given:], kind="stable")[:RANDOM_STARTS]
+    best = int(np.argmax(reached))
+    found, value = tried[best], float(reached[best])
+    for position in (*range(given), *random):
+        spend = _climbed(panel, problem, tried[position], max(abs(value), 1e-300))
+        made = float(panel.total(spend))
+        if made > value:
+            found, value = spend, made
+    return Solution(found, value, np.inf, np.inf)
+
+
+def _climbed(panel: JointPanel, problem: Problem, start: FloatArray, scale: float) -> FloatArray:
+    """Return the local maximum that is reached from an allocation."""
     from scipy.optimize import LinearConstraint, minimize
 
-    size, n = max(problem.budget, 1e-300), len(problem.lower)
-    members = (np.arange(len(problem.group_lower))[:, None] == problem.group).astype(float)
+    size, groups = problem.budget, len(problem.group_lower)
+    limits = [LinearConstraint(np.ones((1, len(start))), -np.inf, 1.0)]
+    if groups < len(start):
+        members = (np.arange(groups)[:, None] == problem.group).astype(float)
+        bounds = problem.group_lower / size, problem.group_upper / size
+        limits.append(LinearConstraint(members, *bounds))
+
+    def allowed(shares: FloatArray) -> FloatArray:
+        return np.clip(np.nan_to_num(shares) * size, problem.lower, problem.upper)
+
+    result = minimize(
+        lambda shares: -float(panel.total(allowed(shares))) / scale,
+        start / size,
+        jac=lambda shares: -problem.slope(allowed(shares)) * size / scale,
+        method="SLSQP",
+        bounds=np.column_stack([problem.lower, problem.upper]) / size,
+        constraints=limits,
+        options={"maxiter": ITERATIONS, "ftol": DONE},
+    )
+    return nearest_allowed(problem, allowed(result.x))
+
+
+def _random_splits(problem: Problem) -> FloatArray:
+    """Allocations of the budget, dims (split, item): an even one first, then random ones.
+
+    Half of the random ones favour few channels. The items of a channel share its spend as today.
+    """
+    groups = len(problem.group_lower)
+    today = np.bincount(problem.group, problem.scale, minlength=groups)[problem.group]
+    alone = 1 / np.bincount(problem.group, minlength=groups)[problem.group]
+    within = np.divide(problem.scale, today, out=alone, where=today > 0)
     rng = stream(0, "joint-search")
-    drawn = [size * rng.dirichlet(np.ones(n)) for _ in range(RANDOM_STARTS)]
-    scale = max(abs(float(panel.joint(problem.scale, panel.revenue))), 1e-300)
-    limits = [
-        LinearConstraint(np.ones((1, n)), -np.inf, problem.budget / size),
-        LinearConstraint(members, problem.group_lower / size, problem.group_upper / size),
-    ]
-    found, reached = nearest_allowed(problem, problem.scale), -np.inf
-    for start in (*starts, np.full(n, size / n), *drawn):
-        result = minimize(
-            lambda x: -float(panel.joint(np.maximum(x, 0) * size, panel.revenue)) / scale,
-            nearest_allowed(problem, start) / size,
-            jac=lambda x: -problem.slope(np.maximum(x, 0) * size) * size / scale,
-            method="SLSQP",
-            bounds=np.column_stack([problem.lower, problem.upper]) / size,
-            constraints=limits,
-            options={"maxiter": ITERATIONS, "ftol": DONE},
-        )
-        spend = nearest_allowed(problem, np.nan_to_num(result.x) * size)
-        value = float(panel.joint(spend, panel.revenue))
-        if value > reached:
-            found, reached = spend, value
-    return Solution(found, reached, np.inf, np.inf)
+    shares = [rng.dirichlet(np.full(groups, each), TRIED // 2) for each in (1.0, 0.3)]
+    even = np.full((1, groups), 1 / groups)
+    return np.concatenate([even, *shares])[:, problem.group] * within * problem.budget
+
+
+def _in_chunks(panel: JointPanel, spend: FloatArray) -> FloatArray:
+    """Return the revenue of many allocations, dims (allocation, item)."""
+    size = max(1, CHUNK // panel.pattern.size)
+    parts = [panel.total(spend[start : start + size]) for start in range(0, len(spend), size)]
+    return np.concatenate(parts)

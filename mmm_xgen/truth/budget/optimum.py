@@ -12,10 +12,10 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import ROUNDING, Bounds, Constraints, bounds_of
-from mmm_xgen.truth.budget.global_search import Solution, maximize
-from mmm_xgen.truth.budget.joint_search import JointPanel, maximize_jointly
+from mmm_xgen.truth.budget.global_search import Solution, maximize, roughly_best
+from mmm_xgen.truth.budget.joint_search import maximize_jointly
 from mmm_xgen.truth.budget.local_search import Problem, sums
-from mmm_xgen.truth.budget.revenue_curves import Panel, panel_of
+from mmm_xgen.truth.budget.revenue_curves import JointPanel, Panel, panel_of
 from mmm_xgen.truth.media import NEXT_TO_NOTHING, channel_label, spend_of
 from mmm_xgen.truth.what_if.counterfactual import (
     MEDIA_DIMS,
@@ -41,6 +41,10 @@ FIGURES = {
     "current_revenue": ("{currency}", "revenue from the contribution under today's split"),
     "roas": ("1", "revenue from the contribution over spend, under the best split"),
     "mroas": ("1", "revenue that one more unit of spend earns, under the best split"),
+    "media_contribution": ("{kpi}", "contribution of all media under the best split"),
+    "current_media_contribution": ("{kpi}", "contribution of all media under today's split"),
+    "media_revenue": ("{currency}", "revenue from all media under the best split"),
+    "current_media_revenue": ("{currency}", "revenue from all media under today's split"),
     "lower": ("{currency}", "least spend of the channel that is allowed"),
     "upper": ("{currency}", "most spend of the channel that is allowed"),
     "shadow_price": ("1", "revenue that one more unit of budget earns"),
@@ -82,8 +86,11 @@ def optimize_allocation(
     concave hulls. A local search with exact derivatives refines the result until marginal returns
     are equal.
 
-    Channels that act on each other (funnels, interactions, mediators) are not separable. Their
-    revenue is maximised jointly, by local searches from several starts.
+    The revenue of channels that act on each other (funnels, interactions, mediators) is maximised
+    jointly, by local searches with exact derivatives from several starts: today's split, the best
+    split if each channel acted alone, an even one, and the best of some random ones. The figures of
+    a channel are then the sales that are lost if it had never spent, the others at the best split;
+    ``media_contribution`` and ``media_revenue`` have all media.
 
     Parameters
     ----------
@@ -115,6 +122,8 @@ def optimize_allocation(
         and ``upper`` (channel; currency); ``shadow_price``: revenue of one more unit of budget,
         where bounds in shares move with the budget; ``gap_bound``: largest revenue (currency) that
         any allowed split can have more; ``gap_estimate``: the same for smooth curves, see Notes;
+        if channels act on each other, ``media_contribution``, ``media_revenue``, and the same of
+        today as ``current_media_*``;
         ``spend`` (date, geo, channel): the plan, for `simulate` and `respond`. ``attrs`` has the
         budget, unspent currency and the status.
 
@@ -133,12 +142,12 @@ def optimize_allocation(
 
     Notes
     -----
-    ``gap_bound`` is proven for every response that never falls as spend rises. Between two
-    tabulated levels such a response is at most its value at the upper one. The bound is mostly
-    below 0.1% of the revenue of media. ``gap_estimate`` assumes in addition that a curve turns
-    from convex to concave, or back, at most once within three neighbouring intervals. It is about
-    a hundred times smaller. For channels that act on each other nothing is proven, and both are
-    infinite; the figures of a channel are then the sales lost without its spend in the window.
+    ``gap_bound`` is proven for every response that never falls as spend rises, or never rises, as
+    that of a channel with a negative effect. Between two tabulated levels such a response is at
+    most its value at one of them. The bound is mostly below 0.1% of the revenue of media.
+    ``gap_estimate`` assumes in addition that a curve turns from convex to concave, or back, at most
+    once within three neighbouring intervals. It is about a hundred times smaller. For channels that
+    act on each other nothing is proven, and both are infinite.
 
     Examples
     --------
@@ -168,14 +177,12 @@ def optimize_allocation(
         ds, today=now.sum(axis=(1, 2)), total_budget=total_budget, constraints=constraints
     )
     current = panel.by_item(now.sum(axis=-1))
-    if not panel.world.is_connected:
-        problem = _problem(panel, bounds, current)
-        return _labelled(ds, panel, periods, bounds, problem, maximize(problem))
-    panel = JointPanel(**vars(panel), today=current)
     problem = _problem(panel, bounds, current)
-    # As if the items acted alone, the others at today's spend: a good place to start.
-    alone = maximize(problem).spend
-    solution = maximize_jointly(panel, problem, [current, alone])
+    if isinstance(panel, JointPanel):
+        # As if each item acted alone, the others as today: a good place to start.
+        solution = maximize_jointly(panel, problem, [current, roughly_best(problem)])
+    else:
+        solution = maximize(problem)
     return _labelled(ds, panel, periods, bounds, problem, solution)
 
 
@@ -395,6 +402,14 @@ def _labelled(
         "mroas": panel.slope(spend),
     }
     figures["roas"] = _ratio(figures["revenue"], spend)
+    together = {}
+    if isinstance(panel, JointPanel):
+        # What channels make together is not the sum of what each adds.
+        for prefix, each in (("", spend), ("current_", current)):
+            worths = {"contribution": ones, "revenue": panel.revenue}
+            for name, worth in worths.items():
+                made = panel.joint(panel.plan(each), worth).sum()
+                together[f"{prefix}media_{name}"] = float(made)
     dims = ("geo", "channel") if panel.per_geo else ("channel",)
     shape = (len(ds["channel"]), -1)
     by_item = {
@@ -406,6 +421,7 @@ def _labelled(
     result = xr.Dataset(
         {
             **by_item,
+            **together,
             "lower": ("channel", bounds.lower),
             "upper": ("channel", bounds.upper),
             "shadow_price": _shadow_price(problem, bounds, spend, figures["mroas"]),
@@ -418,11 +434,13 @@ def _labelled(
     plan[..., periods] = panel.plan(spend)
     result["spend"] = plan.transpose(*MEDIA_DIMS)
     dates = ds["date"].values[periods]
-    is_closed = gap <= CLOSED * abs(solution.value)
+    status = "best found, gap_bound above 0.2%" if np.isfinite(gap) else "best found, not proven"
+    if gap <= CLOSED * abs(solution.value):
+        status = "optimal"
     return _stamped(ds, result).assign_attrs(
         total_budget=bounds.budget,
         unspent=unspent if unspent > 1e-9 * bounds.budget else 0.0,
-        status="optimal" if is_closed else "best found, gap_bound above 0.2%",
+        status=status,
         window=" to ".join(np.datetime_as_string(dates[[0, -1]], unit="D")),
         per_geo=int(panel.per_geo),
     )

@@ -134,7 +134,7 @@ def model_of(ds: xr.Dataset) -> Model:
             f"found the channels {found}, allowed: all of {config.channel_names}, which make "
             "the expected sales; select channels in the result"
         )
-    media = media_from(ds)
+    media = media_from(ds, "information_bound, recoverability and what_would_help")
     check_contributions(ds)
     _check_unknown_truth(ds, media)
     control = np.empty((0, ds.sizes["geo"], ds.sizes["date"]))

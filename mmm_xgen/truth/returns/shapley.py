@@ -78,7 +78,7 @@ def shapley_contribution(ds: xr.Dataset) -> Shares:
         for side in (pairs.first, pairs.second):
             np.add.at(values, list(side), half)
     elif world.is_connected:
-        for group in _connected(world, len(values)):
+        for group in world.groups():
             if len(group) > MOST_EXACT:
                 values[group], errors[group] = _sampled(group, spend, world, history)
             elif len(group) > 1 or world.mediators is not None:
@@ -89,20 +89,6 @@ def shapley_contribution(ds: xr.Dataset) -> Shares:
     return Shares(shares, xr.DataArray(errors, dims="channel") if sampled else None)
 
 
-def _connected(world: World, n_channels: int) -> list[list[int]]:
-    """Return the groups of channels that act on each other."""
-    group = list(range(n_channels))
-    links = []
-    if world.unpaid is not None:
-        links += list(zip(world.unpaid.source, world.unpaid.target, strict=True))
-    if world.interactions is not None:
-        links += list(zip(world.interactions.first, world.interactions.second, strict=True))
-    for one, other in links:
-        old, new = group[other], group[one]
-        group = [new if each == old else each for each in group]
-    return [[c for c, each in enumerate(group) if each == name] for name in dict.fromkeys(group)]
-
-
 def _sales_of(
     group: list[int],
     members: NDArray[np.bool_],
@@ -110,14 +96,10 @@ def _sales_of(
     world: World,
     history: FloatArray | None,
 ) -> FloatArray:
-    """Return the sales of coalitions of a group, dims (coalition, geo, date).
-
-    The channels outside of the group spend nothing: they add the same to every coalition.
-    """
-    keep = np.zeros((len(members), len(spend), 1, 1))
-    keep[:, group, 0, 0] = members
-    past = None if history is None else history * keep
-    return media_sales(respond_to(spend * keep, world, past), world)
+    """Return the sales of coalitions of a group, dims (coalition, geo, date)."""
+    world, keep = world.of_channels(group), members[..., None, None]
+    past = None if history is None else history[group] * keep
+    return media_sales(respond_to(spend[group] * keep, world, past), world)
 
 
 def _exact(

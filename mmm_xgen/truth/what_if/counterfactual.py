@@ -62,7 +62,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
         and are not applied again.
     reacting : bool, default False
         If True, `spend` sets the cells that differ from today's, and budget rules and paid funnels
-        decide the others: the effect of a policy. If False, the spend of all others is held.
+        decide the others: the effect of a policy. Noise that is a share of expected sales, which
+        rules see, then stays the same share. If False, the spend of all others is held.
 
     Returns
     -------
@@ -97,8 +98,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     new_spend = plan.transpose(*extra, "channel", "geo", "date").to_numpy()
     changed = new_spend != spend_of(ds)
     check_contributions(ds)
-    reaction = None
-    if reacting and changed.any() and (reaction := reaction_of(ds)) is not None:
+    reaction = reaction_of(ds) if reacting and changed.any() else None
+    if reaction is not None:
         new_spend = reaction.answer(new_spend, changed, reaction.market.history)
         changed = new_spend != spend_of(ds)
     if not extra and not changed.any():
@@ -122,6 +123,9 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     rises = ((new[name] - stored[name], describe(name).dims[2:]) for name in parts)
     new_mu = sum((rise.sum(axis=-3) if items else rise for rise, items in rises), mu)
     new["mu"] = new_mu
+    if reaction is not None and reaction.market.is_relative:
+        # The sales that rules answered to.
+        noise = new["noise"] = np.where(new_mu == mu, noise, noise * new_mu / mu)
     new["y"] = np.where(new_mu == mu, y, new_mu + noise)
     arrays = {"spend": new_spend, **new}
     labelled = {name: _labelled(ds, plan, name, values) for name, values in arrays.items()}

@@ -348,6 +348,17 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
             {"n_regions": 3, "regions": {"similarity": 0.3}, "transforms": EIGHT_WEEKS},
             {"adstock_alpha": "shares it over geo, and the truth runs from"},
         ),
+        (
+            {
+                "demand": {"effect": 0.05},
+                "interactions": [{"channels": ["TV", "Radio"], "strength": 0.02}],
+                "transforms": {"saturation_fun": "hill_saturation_sigmoid"},
+            },
+            {
+                "saturation_sigma": "sells together with Radio in TV",
+                "intercept_contribution": "have latent demand",
+            },
+        ),
         ({}, {"saturation_sigma_mu": "belongs to a prior"}),
     ],
 )
