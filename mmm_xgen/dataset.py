@@ -15,6 +15,7 @@ from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.data import MMMDataConfig, resolved_frequency
 from mmm_xgen.config.names import column, coordinate_label
 from mmm_xgen.config.paths import entries, with_overrides_at
+from mmm_xgen.config.roles import control_roles
 from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
@@ -49,6 +50,7 @@ def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
             " > ".join(coordinate_label(name, "x", 0) for name in (each.source, each.target))
             for each in config.funnels
         ],
+        "campaign": [": ".join(names) for names in config.campaign_names],
         "mediator": [coordinate_label(each.name, "c", 0) for each in config.mediators],
         "interaction": [
             " x ".join(coordinate_label(name, "x", 0) for name in each.channels)
@@ -246,6 +248,7 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
         coordinates["history_date"] = ("history_date", Dates(days[: calendar.burn_in].tobytes()))
     columns = [column(name, "c", i) for i, name in enumerate(controls)]
     coordinates |= {"control": ("control", controls), "control_column": ("control", columns)}
+    coordinates["control_role"] = ("control", control_roles(config))
     if labels["seasonal_mode"]:
         coordinates["seasonal_mode"] = ("seasonal_mode", labels["seasonal_mode"])
         lengths = [
@@ -255,7 +258,7 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
         ]
         coordinates["period_days"] = ("seasonal_mode", lengths)
     coordinates |= _ends_of_connections(config)
-    for dim in ("fourier_mode", "event", "funnel", "interaction", "mediator"):
+    for dim in ("fourier_mode", "event", "funnel", "interaction", "mediator", "campaign"):
         if labels[dim]:
             coordinates[dim] = (dim, labels[dim])
     return {
@@ -283,6 +286,8 @@ def _ends_of_connections(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
     if any(pulls):
         periods = [0 if each is None else each.periods for each in pulls]
         found["pull_forward_periods"] = ("channel", periods)
+    if config.campaign_names:
+        found["campaign_channel"] = ("campaign", [name for name, _ in config.campaign_names])
     if config.interactions:
         pairs = [each.channels for each in config.interactions]
         found |= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from mmm_xgen.dataset import as_dataset, config_of, in_dataset_order, is_element
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.batch import Batch
-from mmm_xgen.generation.budget_rules import rules_of
+from mmm_xgen.generation.budget_rules import click_numbers, rules_of
+from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
+from mmm_xgen.generation.competitor import Competitor, competitor_of
 from mmm_xgen.generation.demand import demand_contribution
 from mmm_xgen.generation.effect_paths import effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
+from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
 from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
 from mmm_xgen.generation.mediators import with_observed
@@ -32,7 +36,7 @@ from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import contribute, per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World
+from mmm_xgen.world import World, platform_report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -250,21 +254,30 @@ def sales_equation(
     demand = demand_contribution(batch, inputs.demand, intercept)
     base = intercept + trend + seasonality + events + controls.sum(axis=1)
 
-    world = true_world(config, truth, effect_paths(batch, inputs.spend))
+    competitor = competitor_of(batch, truth, inputs.untested)
+    campaigns = campaigns_of(batch, inputs.untested)
+    world = _planned_world(batch, inputs, truth, competitor, campaigns)
     fixed = effect_is_given(config, given)
-    found = settle(batch, inputs, world, truth, base, demand, fixed, is_given=plan is not None)
+    found = settle(
+        batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
+    )
+    taken = None
+    if competitor is not None and found.competitor_spend is not None:
+        taken = competitor.sales(found.competitor_spend)
     made, spent, factor = found.made, found.made.spend, found.factor
     carryover, saturated = per_effect(
         (made.carryover, made.saturated), world.media, truth["effect"]
     )
     media = scaled_media(world.media, factor)
     channels = contribute(made.response, media)
+    clicks = click_numbers(batch)
 
     mu = base + channels.sum(axis=1)
-    for part in (demand, *(each.sum(axis=1) for each in made.others.values())):
+    for part in (demand, taken, *(each.sum(axis=1) for each in made.others.values())):
         mu = mu + part if part is not None else mu
     sigma = noise_sd(batch, mu if found.sales_plan is None else found.sales_plan, truth)
     y, noise = observe(batch, mu, sigma, truth, found.noise)
+    values = with_observed(batch, inputs.control_value, made.mediators)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
     warn_of_absent_events(batch, intensity)
@@ -273,7 +286,7 @@ def sales_equation(
     return {
         "y": y,
         "spend": spent,
-        "control_value": with_observed(batch, inputs.control_value, made.mediators),
+        "control_value": with_followers(batch, values, spent, y, _given_controls(plan)),
         "carryover": carryover,
         "saturated": saturated,
         "channel_contribution": channels,
@@ -287,17 +300,44 @@ def sales_equation(
         "spend_history": found.history,
         **shown_parameters(truth, media, factor),
         **made.others,
-        **_shown_causes(inputs, found, world, demand),
+        **_shown_causes(inputs, found, demand, taken, campaigns),
+        **clicks,
+        **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
         "event_intensity": intensity[None],
         "y_sigma": sigma,
     }
 
 
+def _given_controls(plan: xr.Dataset | None) -> set[str]:
+    has_controls = plan is not None and "control_value" in plan
+    return set(map(str, plan["control"].values)) if plan is not None and has_controls else set()
+
+
+def _planned_world(
+    batch: Batch,
+    inputs: Inputs,
+    truth: Parameters,
+    competitor: Competitor | None,
+    campaigns: Campaigns | None,
+) -> World:
+    """Return the structural function before a competitor dampens it."""
+    path = effect_paths(batch, inputs.spend)
+    if competitor is not None:
+        path = competitor.path(path, inputs.untested, inputs.history)
+    world = true_world(batch.shared, truth, path)
+    return world if campaigns is None else replace(world, quality=campaigns.quality)
+
+
 def _shown_causes(
-    inputs: Inputs, found: Equilibrium, world: World, demand: FloatArray | None
+    inputs: Inputs,
+    found: Equilibrium,
+    demand: FloatArray | None,
+    taken: FloatArray | None,
+    campaigns: Campaigns | None,
 ) -> Parameters:
     """Return the series that only worlds with causes have."""
+    world = found.world
     has_paid = world.funnels is not None and any(world.funnels.paid)
     shown = {
         "demand": inputs.demand,
@@ -306,8 +346,17 @@ def _shown_causes(
         "sales_plan": found.sales_plan,
         "effect_path": _for_all_geos(world.effect_path, found.made.spend),
         "mediator_value": found.made.mediators,
-        "exposure": None if world.unpaid is None else found.made.exposure,
+        "competitor_spend": found.competitor_spend,
+        "competitor_contribution": taken,
+        "media_quality": world.quality,
+        "exposure": None if world.unpaid is None and campaigns is None else found.made.exposure,
     }
+    if campaigns is not None:
+        shown |= {
+            "campaign_spend": campaigns.spend(found.made.spend),
+            "campaign_share": campaigns.share,
+            "campaign_quality": campaigns.campaign_quality,
+        }
     return {name: values for name, values in shown.items() if values is not None}
 
 
@@ -330,9 +379,21 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "interaction_contribution": bool(config.interactions),
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
-        "effect_path": any(channel.effect_path for channel in config.channels),
+        "effect_path": config.competitor is not None
+        or any(channel.effect_path for channel in config.channels),
+        "competitor_spend": config.competitor is not None,
+        "competitor_contribution": config.competitor is not None,
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
-        "exposure": not all(funnel.paid for funnel in config.funnels),
+        "exposure": bool(config.campaign_names)
+        or not all(funnel.paid for funnel in config.funnels),
+        **dict.fromkeys(
+            ("media_quality", "campaign_spend", "campaign_share", "campaign_quality"),
+            bool(config.campaign_names),
+        ),
+        **dict.fromkeys(
+            ("cost_per_click", "click_substitution", "clicks", "reported_contribution"),
+            any(rule and rule.kind == "search" for rule in rules_of(config)),
+        ),
     }
     return names + [name for name, is_there in optional.items() if is_there]

@@ -49,6 +49,7 @@ class Variable:
 
 SALES = ("date", "geo")
 MEDIA = ("date", "geo", "channel")
+CAMPAIGNS = ("date", "geo", "campaign")
 CONTROLS = ("date", "geo", "control")
 
 VARIABLES: dict[str, Variable] = {
@@ -59,6 +60,14 @@ VARIABLES: dict[str, Variable] = {
     "spend_plan": Variable(MEDIA, CURRENCY, "planned spend per period, before budget rules"),
     "sales_plan": Variable(SALES, KPI, "planned sales, which budget rules compare sales with"),
     "exposure": Variable(MEDIA, CURRENCY, "delivered media at the cost of planned media"),
+    "reported_contribution": Variable(
+        MEDIA, KPI, "contribution that a platform which counts all paid clicks reports"
+    ),
+    "clicks": Variable(MEDIA, "clicks", "paid clicks, 0 for channels that do not sell clicks"),
+    "cost_per_click": Variable(("channel",), CURRENCY + " / click", "price of a click"),
+    "click_substitution": Variable(
+        ("channel",), NONE, "share of paid clicks that replaces organic ones"
+    ),
     "effect_path": Variable(MEDIA, NONE, "effect of the date relative to the mean effect"),
     "pull_forward_share": Variable(
         ("geo", "channel"), NONE, "share of sales borrowed from later periods", True
@@ -78,6 +87,19 @@ VARIABLES: dict[str, Variable] = {
     ),
     "demand": Variable(SALES, NONE, "latent demand, in standard deviations"),
     "demand_contribution": Variable(SALES, KPI, "contribution of latent demand"),
+    "campaign_spend": Variable(CAMPAIGNS, CURRENCY, "spend of the campaign per period"),
+    "campaign_share": Variable(CAMPAIGNS, NONE, "share of the campaign in its channel's spend"),
+    "campaign_quality": Variable(
+        ("campaign",), NONE, "delivered media per unit of spend, relative to other campaigns"
+    ),
+    "media_quality": Variable(
+        MEDIA, NONE, "delivered media per unit of spend, relative to the mean of the channel"
+    ),
+    "competitor_spend": Variable(SALES, NONE, "spend of the competitor, an index of mean 1"),
+    "competitor_contribution": Variable(SALES, KPI, "sales that the competitor takes, below 0"),
+    "competitor_effect": Variable(
+        ("geo",), KPI, "sales per period that the competitor takes at its mean spend", True
+    ),
     "funnel_strength": Variable(
         ("geo", "funnel"), NONE, "rise of the target's media where the source's curve is 1", True
     ),
@@ -135,6 +157,7 @@ PARTS = (
     "event_contribution",
     "control_contribution",
     "demand_contribution",
+    "competitor_contribution",
     "channel_contribution",
     "interaction_contribution",
     "mediator_contribution",
@@ -175,6 +198,7 @@ COORDINATES: dict[str, Variable] = {
     "l_max": Variable(("channel",), NONE, "number of adstock weights"),
     "normalize": Variable(("channel",), NONE, "whether the adstock weights sum to 1"),
     "channel_column": Variable(("channel",), NONE, "column of the wide frame"),
+    "control_role": Variable(("control",), NONE, "role of the control in a model of media"),
     "control_column": Variable(("control",), NONE, "column of the wide frame"),
     "period_days": Variable(("seasonal_mode",), "days", "length of the season"),
     "lag": Variable(("lag",), "periods", "periods since the spend"),
@@ -189,6 +213,8 @@ COORDINATES: dict[str, Variable] = {
     "funnel_target": Variable(("funnel",), NONE, "channel whose media rise"),
     "funnel_lag": Variable(("funnel",), "periods", "periods between response and rise"),
     "funnel_paid": Variable(("funnel",), NONE, "whether the advertiser pays for the rise"),
+    "campaign": Variable(("campaign",), NONE, "campaign within a channel"),
+    "campaign_channel": Variable(("campaign",), NONE, "channel of the campaign"),
     "interaction": Variable(("interaction",), NONE, "pair of channels"),
     "interaction_first": Variable(("interaction",), NONE, "first channel of the pair"),
     "interaction_second": Variable(("interaction",), NONE, "second channel of the pair"),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
 from mmm_xgen.errors import AlignmentError, SchemaError
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
@@ -36,11 +37,10 @@ if TYPE_CHECKING:
 
 # Most numbers of one call of the structural function.
 CHUNK = 1_500_000
-# Share of a rise of a mediator that no longer counts.
-FADED = 1e-12
 # Variables that connect channels or move their effects over time, where a Dataset has them.
 CONNECTIONS = (
     "effect_path",
+    "media_quality",
     "funnel_strength",
     "interaction_strength",
     "pull_forward_share",
@@ -48,133 +48,6 @@ CONNECTIONS = (
     "mediator_persistence",
     "mediator_effect",
 )
-
-
-@dataclass(frozen=True)
-class Funnels:
-    """Channels that raise the delivered media of others.
-
-    Parameters
-    ----------
-    source, target : tuple of int, one per funnel
-        Positions of the channels.
-    lag : tuple of int, one per funnel
-        Periods between the response of the source and the delivery of the target.
-    paid : tuple of bool, one per funnel
-        True if the advertiser pays for the rise, so that it is a rise of spend.
-    strength : array, dims (..., geo, funnel)
-        Relative rise of the delivered media of the target where the curve of the source is 1.
-    """
-
-    source: tuple[int, ...]
-    target: tuple[int, ...]
-    lag: tuple[int, ...]
-    paid: tuple[bool, ...]
-    strength: FloatArray
-
-    @property
-    def unpaid(self) -> Funnels | None:
-        """Funnels that raise media without spend; None if there are none."""
-        index = [position for position, paid in enumerate(self.paid) if not paid]
-        if not index:
-            return None
-        return Funnels(
-            source=tuple(self.source[position] for position in index),
-            target=tuple(self.target[position] for position in index),
-            lag=tuple(self.lag[position] for position in index),
-            paid=(False,) * len(index),
-            strength=self.strength[..., index],
-        )
-
-    def levels(self, n_channels: int) -> list[list[int]]:
-        """Return the channels in the order of their causes: each level needs those before it."""
-        depth = [0] * n_channels
-        for _ in range(n_channels):
-            for source, target in zip(self.source, self.target, strict=True):
-                depth[target] = max(depth[target], depth[source] + 1)
-        return [
-            found
-            for level in range(max(depth) + 1)
-            if (found := [channel for channel, own in enumerate(depth) if own == level])
-        ]
-
-
-@dataclass(frozen=True)
-class Interactions:
-    """Pairs of channels that sell more or less together than the sum of the two.
-
-    Parameters
-    ----------
-    first, second : tuple of int, one per pair
-        Positions of the channels.
-    strength : array, dims (..., geo, interaction)
-        KPI units per period where the curves of both are 1.
-    """
-
-    first: tuple[int, ...]
-    second: tuple[int, ...]
-    strength: FloatArray
-
-
-@dataclass(frozen=True)
-class PullForward:
-    """Sales that channels borrow from later periods.
-
-    Parameters
-    ----------
-    periods : tuple of int, one per channel
-        Number of later periods that miss the sales; 0 for a channel that borrows nothing.
-    share : array, dims (..., geo, channel)
-        Share of the channel's sales that is missing there, in equal parts.
-    """
-
-    periods: tuple[int, ...]
-    share: FloatArray
-
-    @cached_property
-    def weights(self) -> FloatArray:
-        """Weight of each lag in the response, dims (..., channel, geo, lag)."""
-        share = self.share.swapaxes(-1, -2)[..., None]
-        periods = np.array(self.periods)[:, None, None]
-        lag = np.arange(max(self.periods) + 1)
-        missing = (lag > 0) & (lag <= periods)
-        return np.asarray((lag == 0) - missing * share / np.maximum(periods, 1))
-
-
-@dataclass(frozen=True)
-class Mediators:
-    """States between media and sales.
-
-    Parameters
-    ----------
-    loading : array, dims (..., mediator, channel)
-        Rise of the mediator where the curve of the channel is 1.
-    persistence : array, dims (..., mediator)
-        Share of the mediator that is left after one period.
-    effect : array, dims (..., geo, mediator)
-        KPI units per period where the mediator is 1.
-    """
-
-    loading: FloatArray
-    persistence: FloatArray
-    effect: FloatArray
-
-    def values(self, curves: FloatArray) -> FloatArray:
-        """Return the mediators, dims (..., mediator, geo, date), from curves of channels."""
-        kept = self.persistence[..., None, None]
-        added = np.einsum("...mc,...cgt->...mgt", self.loading, curves) * (1 - kept)
-        # A sum over all earlier periods by doubling its reach: no loop over dates.
-        reach = 1
-        while reach < added.shape[-1]:
-            added[..., reach:] += kept**reach * added[..., :-reach]
-            reach *= 2
-        return np.asarray(added)
-
-    @property
-    def reach(self) -> int:
-        """Number of periods after which less than `FADED` of a rise is left."""
-        most = float(np.max(np.abs(self.persistence), initial=0.0))
-        return 0 if most == 0 else int(np.ceil(np.log(FADED) / np.log(most)))
 
 
 @dataclass(frozen=True)
@@ -198,6 +71,10 @@ class World:
         Sales that channels borrow from later periods.
     mediators : Mediators, optional
         States between media and sales.
+    quality : array, dims (..., channel, geo, date), optional
+        Delivered media per unit of spend, relative to the mean. Beyond its dates it stays constant.
+    quality_start : int
+        Number of dates of `quality` before the first date of the window.
     """
 
     media: Media
@@ -207,6 +84,8 @@ class World:
     interactions: Interactions | None = None
     pull_forward: PullForward | None = None
     mediators: Mediators | None = None
+    quality: FloatArray | None = None
+    quality_start: int = 0
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -221,7 +100,8 @@ class World:
     @property
     def is_plain(self) -> bool:
         """True if adstock and saturation are all that is between spend and sales."""
-        return self.effect_path is None and self.pull_forward is None and not self.is_connected
+        moving = (self.effect_path, self.pull_forward, self.quality)
+        return all(each is None for each in moving) and not self.is_connected
 
     @property
     def is_connected(self) -> bool:
@@ -253,6 +133,7 @@ class World:
         Its sales are the part of these channels in the sales of all media.
         """
         path, pull, between = self.effect_path, self.pull_forward, self.mediators
+        quality = self.quality
         if pull is not None:
             pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
         if between is not None:
@@ -265,14 +146,42 @@ class World:
             interactions=_among(index, self.interactions, "first", "second"),
             pull_forward=pull if pull is not None and any(pull.periods) else None,
             mediators=between if between is not None and between.loading.any() else None,
+            quality=None if quality is None else quality[..., index, :, :],
+            quality_start=self.quality_start,
         )
 
     def of_dates(self, periods: slice) -> World:
-        """Return the world whose first date is that of `periods`, with the path before it."""
-        if self.effect_path is None:
-            return self
-        path = self.effect_path[..., : periods.stop]
-        return replace(self, effect_path=path, path_start=self.path_start + periods.start)
+        """Return the world whose first date is that of `periods`, with what moves before it."""
+        path = self.effect_path
+        return replace(
+            self,
+            effect_path=None if path is None else path[..., : periods.stop],
+            path_start=self.path_start + periods.start,
+            quality_start=self.quality_start + periods.start,
+        )
+
+    def delivered(
+        self, spend: FloatArray, n_past: int, channels: list[int] | None = None
+    ) -> FloatArray:
+        """Return what spend delivers, in currency at the mean quality.
+
+        Parameters
+        ----------
+        spend : array, dims (..., channel, geo, date)
+            Currency per period.
+        n_past : int
+            Number of its dates before the first date of the window.
+        channels : list of int, optional
+            Positions of the channels of `spend`. Default: all.
+        """
+        if self.quality is None:
+            return spend
+        quality = self.quality if channels is None else self.quality[..., channels, :, :]
+        first = self.quality_start - n_past
+        if first == 0 and spend.shape[-1] == quality.shape[-1]:
+            return np.asarray(spend * quality)
+        at = np.arange(spend.shape[-1]) + first
+        return np.asarray(spend * quality[..., np.clip(at, 0, quality.shape[-1] - 1)])
 
     @cached_property
     def reach(self) -> int:
@@ -400,12 +309,13 @@ def respond_to(
         both = (np.broadcast_to(each, (*leading, each.shape[-1])) for each in (history, spend))
         spend, history = np.concatenate(list(both), axis=-1), None
     if funnels is None:
-        exposure = spend
-        carryover, saturated, curve = stages(spend, world.media, world.weights, history)
+        exposure = world.delivered(spend, n_past)
+        before = None if history is None else world.delivered(history, history.shape[-1])
+        carryover, saturated, curve = stages(exposure, world.media, world.weights, before)
     else:
         is_held = None if is_fixed is None else _padded(is_fixed, n_past)
         spend, exposure, carryover, saturated, curve = _through_funnels(
-            spend, world, funnels, is_held, kept
+            spend, world, funnels, is_held, kept, n_past
         )
     response = curve
     if world.effect_path is not None:
@@ -436,16 +346,18 @@ def _through_funnels(
     funnels: Funnels,
     is_fixed: NDArray[np.bool_] | None,
     kept: Kept | None,
+    n_past: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return spend, exposure and the stages of the response, from sources to targets."""
     media, strength = world.media, funnels.strength.swapaxes(-1, -2)[..., None]
     # Sources need no one else; their targets are evaluated again, level by level.
-    carryover, saturated, curve = stages(spend, media, world.weights)
+    exposure = world.delivered(spend, n_past)
+    carryover, saturated, curve = stages(exposure, media, world.weights)
     leading = np.broadcast_shapes(curve.shape[:-3], strength.shape[:-3], spend.shape[:-3])
     shape, dtype = (*leading, *curve.shape[-3:]), np.result_type(curve, strength)
     paid, exposure, carryover, saturated, curve = (
         np.array(np.broadcast_to(each, shape), dtype=dtype)
-        for each in (spend, spend, carryover, saturated, curve)
+        for each in (spend, exposure, carryover, saturated, curve)
     )
     for level in funnels.levels(shape[-3])[1:]:
         # Relative rise of the media of each target, without spend and by spend.
@@ -465,7 +377,7 @@ def _through_funnels(
             by_spend = by_spend * ~np.broadcast_to(is_fixed, shape)[at]
         # Funnels may lower media to nothing, and not below.
         paid[at] *= np.maximum(1 + by_spend, 0)
-        exposure[at] = paid[at] * np.maximum(1 + lifts[0], 0)
+        exposure[at] = world.delivered(paid[at] * np.maximum(1 + lifts[0], 0), n_past, level)
         own, weights = of_channels(media, level), world.weights[at]
         carryover[at], saturated[at], curve[at] = stages(exposure[at], own, weights)
     return paid, exposure, carryover, saturated, curve
@@ -491,6 +403,25 @@ def media_sales(stages: Stages, world: World) -> FloatArray:
     return np.asarray(total)
 
 
+def platform_report(
+    spend: FloatArray, contribution: FloatArray, cost: FloatArray, substitution: FloatArray
+) -> dict[str, FloatArray]:
+    """Return clicks, and the contribution that a platform which counts them all reports.
+
+    Parameters
+    ----------
+    spend, contribution : array, dims (..., channel, geo, date)
+        Currency and KPI units per period.
+    cost : array, dims (..., channel)
+        Currency per click; NaN for channels that do not sell clicks.
+    substitution : array, dims (..., channel)
+        Share of paid clicks that replaces organic ones.
+    """
+    clicks = spend / np.where(np.isnan(cost), np.inf, cost)[..., None, None]
+    reported = contribution / (1 - substitution)[..., None, None]
+    return {"clicks": clicks, "reported_contribution": reported}
+
+
 def world_of(
     params: xr.Dataset, arrays: Mapping[str, FloatArray], *, own: Mapping[str, FloatArray]
 ) -> World:
@@ -511,7 +442,7 @@ def world_of(
         If there is no response, or a connected channel is missing, as after a selection.
     """
     media = media_of(params, own, arrays["spend_unit"])
-    world = World(media, effect_path=arrays.get("effect_path"))
+    world = World(media, effect_path=arrays.get("effect_path"), quality=arrays.get("media_quality"))
     if "funnel_strength" in arrays:
         funnels = Funnels(
             source=_positions(params, "funnel_source"),
@@ -699,10 +630,12 @@ def _applied(
         history = params.get("spend_history")
     own = response_parameters(params)
     between = connections(params)
-    if "effect_path" in between:
-        params = params.assign(effect_path=_of_dates(params["effect_path"], spend))
+    # Spend may have other dates than the Dataset.
+    paths = {"effect_path", "media_quality"} & set(between)
+    values = {name: params[name] for name in ("spend_unit", *own, *between)}
+    values |= {name: _of_dates(params[name], spend) for name in paths}
     pasts = [] if history is None else [history]
-    names = ["spend_unit", *own, *between]
+    names = list(values)
 
     def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
         past = arrays[-1] if pasts else None
@@ -713,7 +646,7 @@ def _applied(
     found: xr.DataArray = xr.apply_ufunc(
         kernel,
         spend,
-        *(params[name] for name in names),
+        *values.values(),
         *pasts,
         input_core_dims=[
             ["channel", "geo", "date"],

@@ -22,7 +22,7 @@ LAYERS = [
     {"kernels"},
     {"config"},
     {"presets"},
-    {"dataset", "response"},
+    {"connections", "dataset", "response"},
     {"world"},
     {"frames", "storage"},
     {"generation", "media_plan"},

@@ -257,6 +257,85 @@ class MediatorConfig(FrozenConfig):
     respondents: Annotated[Integer, Field(ge=1)] = 500
 
 
+class CampaignConfig(FrozenConfig):
+    """A campaign within a channel: it shares the curve of the channel and has its own quality.
+
+    The shares of spend move over time, and with them the quality of the media of the channel. The
+    mean quality, weighted by spend, is 1.
+
+    Parameters
+    ----------
+    name : str
+        Name of the campaign, unique within its channel.
+    share : float, relative, default 1.0
+        Usual share of the spend of the channel, relative to the other campaigns.
+    quality : float, relative, default 1.0
+        Delivered media per unit of spend, relative to the other campaigns.
+    volatility : float, log scale, default 0.5
+        Standard deviation of the log of the share before shares are scaled to sum to 1.
+    persistence : float, correlation, default 0.8
+        Correlation of the share in neighbouring periods, on the log scale.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> CampaignConfig(name="Brand", share=3, quality=0.5).volatility
+    0.5
+    """
+
+    name: Annotated[Text, AfterValidator(str.strip)]
+    share: Annotated[Number, Field(gt=0)] = 1.0
+    quality: Annotated[Number, Field(gt=0)] = 1.0
+    volatility: Annotated[Number, Field(ge=0)] = 0.5
+    persistence: Annotated[Number, Field(ge=0, lt=1)] = 0.8
+
+
+class CompetitorConfig(FrozenConfig):
+    """A competitor whose media take sales, answer ours, and lower our effect in the same weeks.
+
+    Its spend is an index with an expected mean of 1. It takes ``share * 2 c / (1 + c)`` of base
+    sales where the index is c.
+
+    Parameters
+    ----------
+    share : float, share of base sales, default 0.05
+        Sales that the competitor takes at its mean spend.
+    persistence : float, correlation, default 0.8
+        Correlation of its spend in neighbouring periods, on the log scale.
+    volatility : float, log scale, default 0.3
+        Standard deviation of the log of its spend.
+    shared : float, share of variance, default 0.5
+        Share of the variance that all geos have in common.
+    answer : float, elasticity, default 0.0
+        Rise of its spend, in percent, in the period after our spend in the geo was 1% above its
+        planned mean.
+    dampening : float, log scale, default 0.0
+        Fall of the log of the effect of all channels where its spend is 1 above its mean. Over the
+        window of planned spend, the mean effect stays as it is.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> CompetitorConfig(answer=0.5).share
+    0.05
+    """
+
+    share: Annotated[Number, Field(ge=0)] = 0.05
+    persistence: Annotated[Number, Field(ge=0, lt=1)] = 0.8
+    volatility: Annotated[Number, Field(ge=0)] = 0.3
+    shared: ShareOfVariance = 0.5
+    answer: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    dampening: Annotated[Number, Field(ge=0)] = 0.0
+
+
 class SpendCorrelationConfig(FrozenConfig):
     """Two channels whose planned spend is correlated.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
-from mmm_xgen.config.causes import PullForwardConfig
+from mmm_xgen.config.causes import CampaignConfig, PullForwardConfig
 from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.names import checked_name
 from mmm_xgen.config.specs import (
@@ -111,6 +111,8 @@ class ChannelConfig(FrozenConfig):
         exactly.
     pull_forward : PullForwardConfig, optional
         Share of the sales of the channel that it borrows from later periods.
+    campaigns : list of CampaignConfig, optional
+        Campaigns that share the curve of the channel and differ in quality.
     shared : bool, default False
         If True, all geos follow one national plan, each with its share of the spend. If False, the
         campaigns of the geos are independent, so the total over many geos rarely pauses.
@@ -121,8 +123,8 @@ class ChannelConfig(FrozenConfig):
         Kind of saturation of this channel: its name, or a mapping with ``kind`` and its keys.
         Default: the saturation in `transforms`.
     budget_rule : str or mapping, optional
-        Kind of budget rule: how spend answers to latent demand. Needs `demand`. Default: spend
-        follows its plan.
+        Kind of budget rule: how spend answers to latent demand, which needs `demand`, to sales, or
+        to the effects of the geos. Default: spend follows its plan.
     effect_path : str or mapping, optional
         Kind of path of the effect over time. Its mean over the window is 1, so that `roas` holds.
         Default: the effect is the same on all dates.
@@ -161,6 +163,7 @@ class ChannelConfig(FrozenConfig):
     budget_rule: BudgetRule | None = None
     effect_path: EffectPath | None = None
     pull_forward: PullForwardConfig | None = None
+    campaigns: tuple[CampaignConfig, ...] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -178,6 +181,20 @@ class ChannelConfig(FrozenConfig):
                 f"{self.base_effectiveness:g}, allowed: one of them",
                 "roas",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _campaigns_are_unique(self) -> ChannelConfig:
+        names = [campaign.name for campaign in self.campaigns or ()]
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                first = names.index(name)
+                raise fail(
+                    f"found {name!r}, the name of campaigns.{first} already; give another one",
+                    "campaigns",
+                    position,
+                    "name",
+                )
         return self
 
     @classmethod
@@ -233,6 +250,17 @@ class ControlConfig(FrozenConfig):
         ``base * ((value / reference)**elasticity - 1)``. Cannot be combined with `gamma_control`.
     reference : float, units of the control, default 0.0, or `base_value` with an elasticity
         Value at which the control contributes nothing.
+    moves_spend : mapping of str to float, optional
+        Channels whose planned spend the control moves, each with the rise of the log of spend when
+        the random variation of the control is one standard deviation higher. Without an effect on
+        sales, the control is an instrument, such as the cost of media.
+    follows_spend : mapping of str to float, optional
+        Channels whose spend the control follows, each with the rise of the value, as a share of
+        `base_value`, where spend is 100% above its mean. Such a control has no effect on sales;
+        `mediators` have one.
+    follows_sales : float, share of base value, optional
+        Rise of the value where sales are 100% above their mean. Such a control has no effect on
+        sales: it is a collider.
 
     Raises
     ------
@@ -256,6 +284,9 @@ class ControlConfig(FrozenConfig):
     gamma_control: Number | None = None
     elasticity: Number | None = None
     reference: Annotated[Number, Field(ge=0)] | None = None
+    moves_spend: dict[Text, Number] | None = None
+    follows_spend: dict[Text, Number] | None = None
+    follows_sales: Number | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -278,6 +309,19 @@ class ControlConfig(FrozenConfig):
         if not self.zero_point > 0:
             message = f"found {shown(self.zero_point)}, allowed: above 0 with an elasticity"
             raise fail(message, "base_value" if self.reference is None else "reference")
+        return self
+
+    @model_validator(mode="after")
+    def _followers_move_nothing(self) -> ControlConfig:
+        causes = ("gamma_control", "elasticity", "moves_spend")
+        for follows in ("follows_spend", "follows_sales"):
+            for cause in causes:
+                if None not in (getattr(self, follows), getattr(self, cause)):
+                    raise fail(
+                        f"found both {follows} and {cause}, allowed: one of them, as what follows "
+                        "media or sales would otherwise move them again",
+                        follows,
+                    )
         return self
 
     @classmethod

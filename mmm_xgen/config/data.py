@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mmm_xgen.config.base import Day, Integer, Number, fail
 from mmm_xgen.config.causes import (
+    CompetitorConfig,
     DemandConfig,
     FunnelConfig,
     IndicatorConfig,
@@ -18,6 +19,7 @@ from mmm_xgen.config.causes import (
     ShareOfQuarters,
     SpendCorrelation,
     SpendCorrelationConfig,
+    channel_position,
     check_funnels,
     check_mediators,
     check_pairs,
@@ -119,6 +121,8 @@ class MMMDataConfig(TextConfig):
         `uniform`) follow the same draws. Channels with equal keys then run and pause together.
     mediators : list of MediatorConfig, optional
         States between media and sales, such as awareness.
+    competitor : CompetitorConfig, optional
+        Competitor whose media take sales.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -155,6 +159,7 @@ class MMMDataConfig(TextConfig):
     spend_correlation: SpendCorrelation = 0.0
     synchronised_flights: ShareOfQuarters = 0.0
     mediators: tuple[MediatorConfig, ...] = ()
+    competitor: CompetitorConfig | None = None
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -260,10 +265,10 @@ class MMMDataConfig(TextConfig):
             check_pairs(self.interactions, self.channel_names, "interactions")
             check_pairs(self.correlated_pairs, self.channel_names, "spend_correlation")
             check_mediators(self.mediators, self.channel_names)
+            self._check_controls()
         for position, channel in enumerate(self.channels):
             rule = channel.budget_rule
-            needs_demand = rule is not None and rule.kind != "planned" and not rule.answers_to_sales
-            if rule is not None and needs_demand and self.demand is None:
+            if rule is not None and rule.answers_to == "demand" and self.demand is None:
                 raise fail(
                     f"found {rule.kind!r} without demand to answer, allowed: with a 'demand' block",
                     "channels",
@@ -273,6 +278,13 @@ class MMMDataConfig(TextConfig):
         self._check_drivers()
         self._check_gain()
         return self
+
+    def _check_controls(self) -> None:
+        for position, control in enumerate(self.control_variables):
+            for key in ("moves_spend", "follows_spend"):
+                for name in getattr(control, key) or ():
+                    path = ("control_variables", position, key, name)
+                    channel_position(name, self.channel_names, *path)
 
     def _check_gain(self) -> None:
         """Raise if spend and sales feed each other without limit.
@@ -331,6 +343,12 @@ class MMMDataConfig(TextConfig):
     def channel_names(self) -> list[str]:
         """Labels of the channels."""
         return [coordinate_label(channel.name, "x", i) for i, channel in enumerate(self.channels)]
+
+    @property
+    def campaign_names(self) -> list[tuple[str, str]]:
+        """Labels of channel and campaign of every campaign."""
+        named = zip(self.channel_names, self.channels, strict=True)
+        return [(name, each.name) for name, channel in named for each in channel.campaigns or ()]
 
     @property
     def control_names(self) -> list[str]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.base import FrozenConfig, shown
 from mmm_xgen.config.causes import (
+    CampaignConfig,
+    CompetitorConfig,
     DemandConfig,
     DriverConfig,
     FunnelConfig,
@@ -77,6 +79,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
         "gamma_control",
         "elasticity",
         "reference",
+        "follows_sales",
     },
     RegionConfig: {
         "population",
@@ -95,6 +98,8 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     DemandConfig: {"effect", "persistence", "shared", "season"},
     IndicatorConfig: {"level", "loading", "reliability"},
     DriverConfig: {"share"},
+    CampaignConfig: {"share", "quality", "volatility", "persistence"},
+    CompetitorConfig: {"share", "persistence", "volatility", "shared", "answer", "dampening"},
     FunnelConfig: {"strength"},
     InteractionConfig: {"strength"},
     SpendCorrelationConfig: {"correlation"},

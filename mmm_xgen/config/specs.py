@@ -143,7 +143,12 @@ class BudgetRuleSpec(Spec):
     @property
     def answers_to_sales(self) -> bool:
         """True if the rule answers to earlier sales."""
-        return bool(self.registered.feedback)  # type: ignore[attr-defined]
+        return self.answers_to == "sales"
+
+    @property
+    def answers_to(self) -> str:
+        """Cause that spend answers to: demand, performance, sales, or nothing if it is planned."""
+        return "nothing" if self.kind == "planned" else self.registered.answers_to  # type: ignore[attr-defined]
 
 
 class EffectPathSpec(Spec):

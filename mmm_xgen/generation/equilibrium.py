@@ -10,6 +10,7 @@ import numpy as np
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import feedback_rules
+from mmm_xgen.generation.competitor import Competitor
 from mmm_xgen.generation.feedback import Market, answered_spend, check_explosion, of_answering
 from mmm_xgen.generation.media import scaled_media
 from mmm_xgen.generation.noise import held_noise, noise_sd
@@ -40,11 +41,17 @@ class Equilibrium:
         Planned sales; None if no rule answers to sales.
     noise : array, dims (dataset, geo, date), or None
         Result of `held_noise`; None if no rule answers to sales.
+    world : World
+        Structural function before the factor, under the spend of the competitor.
+    competitor_spend : array, dims (dataset, geo, date), or None
+        Spend of the competitor; None if there is none.
     """
 
     made: Stages
     history: FloatArray
     factor: FloatArray
+    world: World
+    competitor_spend: FloatArray | None = None
     sales_plan: FloatArray | None = None
     noise: FloatArray | None = None
 
@@ -57,6 +64,7 @@ def settle(
     baseline: FloatArray,
     demand: FloatArray | None,
     fixed: list[bool],
+    competitor: Competitor | None = None,
     *,
     is_given: bool,
 ) -> Equilibrium:
@@ -76,6 +84,8 @@ def settle(
         Sales that demand adds.
     fixed : list of bool, one per channel
         Channels whose effect is given and stays.
+    competitor : Competitor, optional
+        Competitor that answers to our spend; `world` is then without its dampening.
     is_given : bool
         True if the user gave the spend, so that nothing changes it.
 
@@ -89,27 +99,38 @@ def settle(
     .. [1] Broyden, C. G. (1965). A class of methods for solving nonlinear simultaneous equations.
        Mathematics of Computation, 19(92), 577-593.
     """
+    start, its_spend = world, None
+    has_paid = world.funnels is not None and any(world.funnels.paid)
+    if competitor is not None and (is_given or not has_paid):
+        # Nothing raises the spend that the competitor sees.
+        world, its_spend = competitor.under(start, inputs.spend, inputs.history)
     made = respond_to(
         inputs.spend, world, inputs.history, reacting=not is_given, is_fixed=inputs.is_tested
     )
     history = inputs.history if made.history is None else made.history
+    if competitor is not None and its_spend is None:
+        made, world, its_spend = _beside(competitor, start, made.spend, history)
     factor = factor_for_roas(batch, world, made, history, fixed)
     rules = [] if is_given or inputs.plan is None else feedback_rules(batch)
     if not rules or inputs.plan is None:
-        return Equilibrium(made, history, factor)
+        return Equilibrium(made, history, factor, world, its_spend)
 
     answering = sorted(channel for rule in rules for channel in rule.channels)
-    planned = made
+    planned, planned_baseline = made, baseline
     if inputs.plan is not inputs.spend:
-        planned = respond_to(inputs.plan, world, inputs.history, reacting=True)
+        planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
+    if competitor is not None:
+        under, its_plan = competitor.under(start, planned.spend, history)
+        planned = respond_to(planned.spend, under, history)
+        planned_baseline = baseline + competitor.sales(its_plan)
     plan = np.array(inputs.spend)
     plan[:, answering] = inputs.plan[:, answering]
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
 
     def answered(factor: FloatArray) -> Equilibrium:
-        scaled = replace(world, media=scaled_media(world.media, factor))
-        sales_plan = baseline + media_sales(planned, scaled)
+        scaled = replace(start, media=scaled_media(world.media, factor))
+        sales_plan = planned_baseline + media_sales(planned, scaled)
         noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
         market = Market(
             world=scaled,
@@ -121,21 +142,37 @@ def settle(
             is_relative=is_relative,
             sales_plan=sales_plan,
             revenue=np.broadcast_to(revenue, sales_plan.shape),
+            competitor=competitor,
         )
         spend = _spend(market, inputs, answering, made)
         check_explosion(spend, plan, batch.shared.channel_names)
-        return Equilibrium(respond_to(spend, world, history), history, factor, sales_plan, noise)
+        new, under, its_spend = _beside(competitor, start, spend, history)
+        return Equilibrium(new, history, factor, under, its_spend, sales_plan, noise)
 
     def gap(found: Equilibrium) -> FloatArray:
-        return factor_for_roas(batch, world, found.made, history, fixed) - found.factor
+        return factor_for_roas(batch, found.world, found.made, history, fixed) - found.factor
 
     return _agreed(answered, gap, factor)
+
+
+def _beside(
+    competitor: Competitor | None, start: World, spend: FloatArray, history: FloatArray
+) -> tuple[Stages, World, FloatArray | None]:
+    """Return the response to our spend, and world and spend of a competitor that answers to it.
+
+    `start` is the world without its dampening.
+    """
+    world, its_spend = start, None
+    if competitor is not None:
+        world, its_spend = competitor.under(start, spend, history)
+    return respond_to(spend, world, history), world, its_spend
 
 
 def _spend(market: Market, inputs: Inputs, answering: list[int], made: Stages) -> FloatArray:
     """Return the spend of all channels; where no channel acts on another, only some are live."""
     world = market.world
-    if world.is_connected or world.funnels is not None:
+    is_alone = not world.is_connected and world.funnels is None
+    if not is_alone or market.competitor is not None:
         return answered_spend(market, inputs.spend, inputs.is_tested)
     contributions = contribute(made.response, world.media)
     others = contributions.sum(axis=1) - contributions[:, answering].sum(axis=1)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.competitor import Competitor
 from mmm_xgen.kernels.budget_rules import BudgetRuleKind
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import curves_of
@@ -77,6 +78,8 @@ class Market:
         Planned sales in KPI units per period.
     revenue : array, dims (..., geo, date)
         Revenue per unit of the KPI.
+    competitor : Competitor, optional
+        Competitor that answers to our spend; `world` is then without its dampening.
     """
 
     world: World
@@ -88,6 +91,7 @@ class Market:
     is_relative: bool
     sales_plan: FloatArray
     revenue: FloatArray
+    competitor: Competitor | None = None
 
 
 def of_answering(market: Market, channels: list[int], sales: FloatArray) -> Market:
@@ -156,10 +160,11 @@ def answered_spend(
     spend = np.zeros((n_dates, *shape), dtype=dtype)
     places = [(..., _as_slice(rule.channels), slice(None)) for rule in market.rules]
     media_at = _Response(market.world, n_dates, shape, dtype)
+    rival, damp = market.competitor, None
     for date in range(n_dates):
         at = date - n_past
         if at < 0:
-            spend[date] = media_at.answer(date, np.broadcast_to(past[date], shape), is_known=True)
+            spend[date] = media_at.answer(date, at, np.broadcast_to(past[date], shape), True)
         else:
             wanted = np.array(np.broadcast_to(plan[at], shape), dtype=dtype)
             for rule, own in zip(market.rules, places, strict=True):
@@ -178,8 +183,16 @@ def answered_spend(
             known = None if is_set is None or not is_set[at].any() else is_set[at]
             if known is not None:
                 wanted = np.where(known, set_to[at], wanted)
-            spend[date] = media_at.answer(date, wanted, known)
-        made = media_at.sales(date, at)
+            spend[date] = media_at.answer(date, at, wanted, known)
+        if rival is not None:
+            # Before the first date of the window, our effect is that of the first date.
+            history = market.history.sum(axis=-3) if at <= 0 else None
+            ours = rival.before(history) if at <= 0 else spend[date - 1].sum(axis=-2)
+            its_spend = rival.spend_at(max(at, 0), ours)
+            damp = rival.damp(its_spend[..., None])[..., 0]
+        made = media_at.sales(date, at, damp)
+        if rival is not None:
+            made = made + rival.sales(its_spend[..., None])[..., 0]
         if at >= 0:
             mu = market.baseline[..., at] + made
             noise = market.noise[..., at]
@@ -223,14 +236,14 @@ class _Response:
         self.mediators: FloatArray | float = 0.0
 
     def answer(
-        self, date: int, wanted: FloatArray, is_known: NDArray[np.bool_] | bool | None
+        self, date: int, at: int, wanted: FloatArray, is_known: NDArray[np.bool_] | bool | None
     ) -> FloatArray:
         """Return the spend of a date, and keep the response to it.
 
         Parameters
         ----------
-        date : int
-            Position of the date.
+        date, at : int
+            Position of the date, from the history on and in the window.
         wanted : array, dims (..., channel, geo)
             Spend before paid funnels.
         is_known : array of bool, dims (..., channel, geo), True or None
@@ -243,6 +256,7 @@ class _Response:
             if is_known is not None:
                 spend = np.where(is_known, wanted, spend)
             exposure = spend * np.maximum(1 + without, 0)
+            exposure = self.world.delivered(exposure[..., None], -at)[..., 0]
             if not media.adstock_first:
                 exposure = self.curves_of(exposure[..., None])[..., 0]
             self.entered[date] = exposure
@@ -267,12 +281,17 @@ class _Response:
                 lifts[int(not paid)][..., target, :] += rise
         return lifts[0], lifts[1]
 
-    def sales(self, date: int, at: int) -> FloatArray:
-        """Return the sales that all media make on a date, dims (..., geo)."""
+    def sales(self, date: int, at: int, damp: FloatArray | None = None) -> FloatArray:
+        """Return the sales that all media make on a date, dims (..., geo).
+
+        `damp` multiplies their effect on the date, dims (..., geo).
+        """
         world, curve = self.world, self.curves[date]
         path = world.effect_path
         # Before the first date of the window, the path has its first value.
         response = curve if path is None else curve * path[..., max(at, 0)]
+        if damp is not None:
+            response = response * damp[..., None, :]
         if world.pull_forward is not None:
             self.responses[date] = response
             weights = _by_date(world.pull_forward.weights)[: date + 1]

@@ -8,10 +8,11 @@ import numpy as np
 
 from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
 from mmm_xgen.generation.parameters import Parameters, fold_population
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, scaled_curves
-from mmm_xgen.world import Funnels, Interactions, Mediators, PullForward, World
+from mmm_xgen.world import World
 
 
 def true_media(config: MMMDataConfig, truth: Parameters) -> Media:

@@ -193,6 +193,9 @@ def _connections(batch: Batch, base: FloatArray) -> Parameters:
             ]
         )
         found["pull_forward_share"] = pulls[:, None] * np.ones_like(base)[..., None]
+    if batch.shared.competitor is not None:
+        share = batch.each(lambda config: config.competitor.share)  # type: ignore[union-attr]
+        found["competitor_effect"] = share[:, None] * base
     return found | (_mediators(batch, base) if batch.shared.mediators else {})
 
 

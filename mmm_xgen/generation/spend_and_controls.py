@@ -14,9 +14,10 @@ from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
-from mmm_xgen.generation.budget_rules import apply_budget_rules, rules_of
+from mmm_xgen.generation.budget_rules import apply_budget_rules, performance_of, rules_of
 from mmm_xgen.generation.demand import draw_demand, draw_indicators, drivers_of
 from mmm_xgen.generation.experiments import apply_experiments
+from mmm_xgen.generation.followers import move_spend
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.spend_correlation import campaign_mixing
 from mmm_xgen.generation.synchronised_flights import common_draws, synchronised_dates
@@ -43,6 +44,8 @@ class Inputs:
     ----------
     history, spend : array, dims (dataset, channel, geo, date)
         Spend before and inside the window, in currency per period, with experiments.
+    untested : array, dims (dataset, channel, geo, date)
+        Spend in the window before experiments, and before rules that answer to sales.
     control_value : array, dims (dataset, control, geo, date)
         Values of the controls.
     demand : array, dims (dataset, geo, date), or None
@@ -55,6 +58,7 @@ class Inputs:
 
     history: FloatArray
     spend: FloatArray
+    untested: FloatArray
     control_value: FloatArray
     demand: FloatArray | None = None
     plan: FloatArray | None = None
@@ -80,12 +84,14 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         history, spent, value = given_spend(plan, config, value)
         # The configured base spend is not true of a plan.
         del truth["base_spend"]
-        return Inputs(history, _with_experiments(batch, spent, plan), value, inside)
+        tested = _with_experiments(batch, spent, plan)
+        return Inputs(history, tested, spent, value, inside)
     planned = draw_spend(batch, truth["base_spend"])
+    move_spend(batch, planned[..., calendar.burn_in :], normal)
     spent = planned
     rules = rules_of(config)
-    if demand is not None and not all(rule is None or rule.answers_to_sales for rule in rules):
-        spent = apply_budget_rules(batch, planned, demand)
+    if not all(rule is None or rule.answers_to_sales for rule in rules):
+        spent = apply_budget_rules(batch, planned, demand, performance_of(truth))
     history, window = spent[..., : calendar.burn_in], spent[..., calendar.burn_in :]
     planned = window if spent is planned else planned[..., calendar.burn_in :]
     tested = _with_experiments(batch, planned)
@@ -95,7 +101,8 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         spent = np.where(is_tested, tested, window)
     else:
         spent = window if any(rules) else tested
-    return Inputs(history, spent, value, inside, planned if any(rules) else None, is_tested)
+    plans = planned if any(rules) else None
+    return Inputs(history, spent, window, value, inside, plans, is_tested)
 
 
 def _with_experiments(

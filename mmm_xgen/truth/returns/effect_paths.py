@@ -132,8 +132,9 @@ def _through_mediators(curves: FloatArray, world: World, periods: slice, n_past:
 def _curves_today(spend: FloatArray, world: World, history: FloatArray | None) -> FloatArray:
     """Return the curves of all channels from the first date of the history on."""
     whole = spend if history is None else np.concatenate([history, spend], axis=-1)
-    bare = replace(world, effect_path=None, interactions=None, pull_forward=None)
-    return respond_to(whole, bare).response
+    start = world.quality_start - (whole.shape[-1] - spend.shape[-1])
+    bare = replace(world, effect_path=None, pull_forward=None, quality_start=start)
+    return respond_to(whole, replace(bare, interactions=None, mediators=None)).response
 
 
 def _paid(ds: xr.Dataset) -> list[bool]:

@@ -18,16 +18,18 @@ from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute, per_effect
-from mmm_xgen.schema import check_variables, describe
+from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
-from mmm_xgen.truth.what_if.reacting import reaction_of
-from mmm_xgen.world import Stages, World, kernel_dims, respond_to
+from mmm_xgen.truth.what_if.reacting import Reaction, reaction_of
+from mmm_xgen.world import kernel_dims, platform_report, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
 MEDIA_DIMS = ("date", "geo", "channel")
 # Variables that change with the spend.
 RESPONSES = ("carryover", "saturated", "channel_contribution")
+# Numbers of channels that sell clicks.
+CLICKS = ("cost_per_click", "click_substitution")
 # Number of letters of the longest text that can be a date.
 LONGEST_DATE = 40
 # Largest relative difference between stored contributions and those computed from the spend.
@@ -103,13 +105,13 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     if not extra and not changed.any():
         return ds.copy()
 
-    world, history = world_from(ds), history_of(ds)
-    effect = array_of(ds, "effect", "geo", "channel")
-    new = _series(respond_to(new_spend, world, history), world, effect)
+    new = _series(ds, new_spend, reaction)
     stored = {name: array_of(ds, name, *kernel_dims(name)) for name in new}
+    world = world_from(ds)
     # Keep the cells that the change does not reach, so that rounding does not change them.
-    if world.is_connected or world.pull_forward is not None:
-        today = _series(respond_to(spend_of(ds), world, history), world, effect)
+    lasting = world.is_connected or world.pull_forward is not None
+    if lasting or {"effect_path", "campaign_spend"} & set(new):
+        today = _series(ds, spend_of(ds), reaction)
         reached = {name: new[name] != today[name] for name in new}
     else:
         kernel = (world.weights != 0).astype(float)
@@ -117,8 +119,9 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     new = {name: np.where(reached[name], new[name], stored[name]) for name in new}
 
     mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))
-    parts = [name for name in new if name.endswith("_contribution")]
-    new_mu = sum(((new[name] - stored[name]).sum(axis=-3) for name in parts), mu)
+    parts = [name for name in new if name in PARTS]
+    rises = ((new[name] - stored[name], describe(name).dims[2:]) for name in parts)
+    new_mu = sum((rise.sum(axis=-3) if items else rise for rise, items in rises), mu)
     new["mu"] = new_mu
     if reaction is not None and reaction.market.is_relative:
         # The sales that rules answered to.
@@ -129,14 +132,42 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     return _stamped(ds.assign(labelled), plan, changed)
 
 
-def _series(made: Stages, world: World, effect: FloatArray) -> dict[str, FloatArray]:
-    """Return the series that depend on spend, by Dataset name."""
+def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dict[str, FloatArray]:
+    """Return the series that depend on spend, by Dataset name; a competitor answers if known."""
+    world = world_from(ds)
+    competing: dict[str, FloatArray] = {}
+    if reaction is not None and reaction.market.competitor is not None:
+        world, competing = reaction.beside(spend)
+    made, effect = (
+        respond_to(spend, world, history_of(ds)),
+        array_of(ds, "effect", "geo", "channel"),
+    )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
     contributions = contribute(made.response, world.media)
-    series = dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others)
+    series = (
+        dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others) | competing
+    )
+    if "click_substitution" in ds:
+        numbers = (array_of(ds, name, "channel") for name in CLICKS)
+        series |= platform_report(made.spend, contributions, *numbers)
     if made.mediators is not None:
         series["mediator_value"] = made.mediators
-    return series | ({} if world.unpaid is None else {"exposure": made.exposure})
+    if "campaign_share" in ds:
+        series["campaign_spend"] = _campaign_spend(ds, made.spend)
+    return series | ({"exposure": made.exposure} if "exposure" in ds else {})
+
+
+def _campaign_spend(ds: xr.Dataset, spend: FloatArray) -> FloatArray:
+    """Return the spend of each campaign; a campaign keeps its spend if its channel is missing."""
+    names = [str(name) for name in ds["channel"].values]
+    share, today = (
+        array_of(ds, f"campaign_{name}", "campaign", "geo", "date") for name in ("share", "spend")
+    )
+    made = np.array(np.broadcast_to(today, (*spend.shape[:-3], *today.shape)), spend.dtype)
+    for row, channel in enumerate(map(str, ds["campaign_channel"].values)):
+        if channel in names:
+            made[..., row, :, :] = spend[..., names.index(channel), :, :] * share[row]
+    return made
 
 
 def _labelled(ds: xr.Dataset, plan: xr.DataArray, name: str, values: FloatArray) -> xr.DataArray:

@@ -1,0 +1,140 @@
+"""Connections of channels: funnels, interactions, borrowed sales and mediators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mmm_xgen.kernels.domain import FloatArray
+
+# Share of a rise of a mediator that no longer counts.
+FADED = 1e-12
+
+
+@dataclass(frozen=True)
+class Funnels:
+    """Channels that raise the delivered media of others.
+
+    Parameters
+    ----------
+    source, target : tuple of int, one per funnel
+        Positions of the channels.
+    lag : tuple of int, one per funnel
+        Periods between the response of the source and the delivery of the target.
+    paid : tuple of bool, one per funnel
+        True if the advertiser pays for the rise, so that it is a rise of spend.
+    strength : array, dims (..., geo, funnel)
+        Relative rise of the delivered media of the target where the curve of the source is 1.
+    """
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    lag: tuple[int, ...]
+    paid: tuple[bool, ...]
+    strength: FloatArray
+
+    @property
+    def unpaid(self) -> Funnels | None:
+        """Funnels that raise media without spend; None if there are none."""
+        index = [position for position, paid in enumerate(self.paid) if not paid]
+        if not index:
+            return None
+        return Funnels(
+            source=tuple(self.source[position] for position in index),
+            target=tuple(self.target[position] for position in index),
+            lag=tuple(self.lag[position] for position in index),
+            paid=(False,) * len(index),
+            strength=self.strength[..., index],
+        )
+
+    def levels(self, n_channels: int) -> list[list[int]]:
+        """Return the channels in the order of their causes: each level needs those before it."""
+        depth = [0] * n_channels
+        for _ in range(n_channels):
+            for source, target in zip(self.source, self.target, strict=True):
+                depth[target] = max(depth[target], depth[source] + 1)
+        return [
+            found
+            for level in range(max(depth) + 1)
+            if (found := [channel for channel, own in enumerate(depth) if own == level])
+        ]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Pairs of channels that sell more or less together than the sum of the two.
+
+    Parameters
+    ----------
+    first, second : tuple of int, one per pair
+        Positions of the channels.
+    strength : array, dims (..., geo, interaction)
+        KPI units per period where the curves of both are 1.
+    """
+
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    strength: FloatArray
+
+
+@dataclass(frozen=True)
+class PullForward:
+    """Sales that channels borrow from later periods.
+
+    Parameters
+    ----------
+    periods : tuple of int, one per channel
+        Number of later periods that miss the sales; 0 for a channel that borrows nothing.
+    share : array, dims (..., geo, channel)
+        Share of the channel's sales that is missing there, in equal parts.
+    """
+
+    periods: tuple[int, ...]
+    share: FloatArray
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """Weight of each lag in the response, dims (..., channel, geo, lag)."""
+        share = self.share.swapaxes(-1, -2)[..., None]
+        periods = np.array(self.periods)[:, None, None]
+        lag = np.arange(max(self.periods) + 1)
+        missing = (lag > 0) & (lag <= periods)
+        return np.asarray((lag == 0) - missing * share / np.maximum(periods, 1))
+
+
+@dataclass(frozen=True)
+class Mediators:
+    """States between media and sales.
+
+    Parameters
+    ----------
+    loading : array, dims (..., mediator, channel)
+        Rise of the mediator where the curve of the channel is 1.
+    persistence : array, dims (..., mediator)
+        Share of the mediator that is left after one period.
+    effect : array, dims (..., geo, mediator)
+        KPI units per period where the mediator is 1.
+    """
+
+    loading: FloatArray
+    persistence: FloatArray
+    effect: FloatArray
+
+    def values(self, curves: FloatArray) -> FloatArray:
+        """Return the mediators, dims (..., mediator, geo, date), from curves of channels."""
+        kept = self.persistence[..., None, None]
+        added = np.einsum("...mc,...cgt->...mgt", self.loading, curves) * (1 - kept)
+        # A sum over all earlier periods by doubling its reach: no loop over dates.
+        reach = 1
+        while reach < added.shape[-1]:
+            added[..., reach:] += kept**reach * added[..., :-reach]
+            reach *= 2
+        return np.asarray(added)
+
+    @property
+    def reach(self) -> int:
+        """Number of periods after which less than `FADED` of a rise is left."""
+        most = float(np.max(np.abs(self.persistence), initial=0.0))
+        return 0 if most == 0 else int(np.ceil(np.log(FADED) / np.log(most)))
