@@ -45,7 +45,7 @@ SUMMED = (
     "geo_scale",
 )
 # Variables whose mean is taken; the geos count by population.
-AVERAGED = ("control_value", "demand", "mediator_value")
+AVERAGED = ("control_value", "demand", "mediator_value", "competitor_spend")
 # Variables that are neither summed nor NaN: see `aggregate`.
 OWN_RULE = (*AVERAGED, "revenue_per_kpi")
 KIND_COORDINATES = ("adstock_kind", "saturation_kind", "l_max", "normalize")

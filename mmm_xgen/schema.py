@@ -174,6 +174,8 @@ MECHANISMS = {
     "funnel_strength": "funnels",
     "interaction_strength": "interactions",
     "mediator_effect": "mediators",
+    "competitor_contribution": "a competitor",
+    "media_quality": "campaigns of different quality",
 }
 
 # Parameters whose names depend on the kinds in use, by prefix.

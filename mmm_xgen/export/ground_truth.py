@@ -31,6 +31,7 @@ BASELINE = {
     "seasonality_contribution": "seasonality",
     "event_contribution": "events",
     "demand_contribution": "demand",
+    "competitor_contribution": "competitor",
 }
 # What connects channels: the dim and the variables of each, with the coordinates that say how.
 CONNECTIONS = {

@@ -73,6 +73,7 @@ NAMES = {
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
+    "competitor_contribution": "competitor",
 }
 # Sales that channels make together.
 TOGETHER = ("interaction_contribution", "mediator_contribution")

@@ -51,6 +51,7 @@ ROWS = {
     "channel_contribution": "media",
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
+    "competitor_contribution": "competitor",
 }
 TITLES = {
     "seasons": "Seasons and events",
@@ -58,6 +59,7 @@ TITLES = {
     "demand": "Latent demand",
     "interactions": "Interactions of channels",
     "mediators": "Media through mediators",
+    "competitor": "Competitor",
 }
 SHORTEST_SMOOTH = 8
 

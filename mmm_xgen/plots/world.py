@@ -41,6 +41,7 @@ APART = 0.3
 # Space between a bar and its box, as a share of the width.
 BAR = 0.004
 DEMAND, SALES, EARLIER = "latent demand", "sales", "earlier sales"
+COMPETITOR = "competitor"
 FUNNEL, PAID = "funnel: raises delivered media", "paid funnel: raises spend"
 DASH_DOTTED: Any = (0, (6, 2, 1, 2))
 Point = tuple[float, float]
@@ -136,6 +137,7 @@ def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) ->
     page = _Page()
     _place_channels(page, ds, config)
     _place_controls(page, ds, config)
+    _place_competitor(page, config)
     _place_between(page, config)
     driven, answering = _place_causes(page, config)
     _point_at_sales(page, ds, config)
@@ -223,6 +225,10 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
         for each in (config.demand.drivers if config.demand else ())
     }
     notes |= drivers
+    if "control_role" in ds.coords:
+        roles = dict(zip(known, map(str, ds["control_role"].to_numpy()), strict=True))
+        told = {"collider": "collider: spend and sales move it", "instrument": "moves spend alone"}
+        notes |= {name: told[role] for name, role in roles.items() if role in told}
     shown = _most(known, [name for name in known if name in notes], MOST_CONTROLS)
     texts, first = texts_of(ds, "control"), page.n_rows + GAP
     for row, name in enumerate(shown):
@@ -233,6 +239,17 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
         page.others[text] = _Box(ITEMS, first + len(shown), text, "controls")
         page.to_sales.append((page.others[text], FAINT, False))
     page.n_rows = first + len(shown) + (rest > 0)
+
+
+def _place_competitor(page: _Page, config: MMMDataConfig) -> None:
+    """Place the competitor below everything that is in the data: nobody records it."""
+    if config.competitor is None:
+        return
+    note = "answers our spend" if config.competitor.answer else "nobody records it"
+    box = _Box(ITEMS, page.n_rows + GAP, COMPETITOR, note, RISK, is_hidden=True)
+    page.others[COMPETITOR] = box
+    page.to_sales.append((box, RISK, True))
+    page.n_rows = box.y + 1
 
 
 def _place_between(page: _Page, config: MMMDataConfig) -> None:
@@ -286,7 +303,7 @@ def _place_causes(page: _Page, config: MMMDataConfig) -> tuple[list[str], list[s
     rules = zip(config.channel_names, config.channels, strict=True)
     used = [(name, each.budget_rule) for name, each in rules if name in page.channels]
     with_rule = [(name, rule) for name, rule in used if rule and rule.kind != "planned"]
-    driven = [name for name, rule in with_rule if not rule.answers_to_sales]
+    driven = [name for name, rule in with_rule if rule.answers_to == "demand"]
     answering = [name for name, rule in with_rule if rule.answers_to_sales]
     last = max(len(page.channels) - 1, 0)
     both = config.demand is not None and bool(answering)
@@ -486,8 +503,11 @@ def _titles(page: _Page, driven: int, answering: int, n_channels: int) -> list[s
         parts.append(f"latent demand moves sales{both}")
     if answering:
         parts.append(f"{answering} of {count(n_channels, 'channel')} answer to earlier sales")
+    if COMPETITOR in page.others:
+        parts.append("a competitor takes sales")
     if not parts:
-        parts.append("spend and controls move sales" if page.controls else "spend moves sales")
+        moved = any(box in page.controls.values() for box, *_ in page.to_sales)
+        parts.append("spend and controls move sales" if moved else "spend moves sales")
     return parts
 
 

@@ -31,6 +31,7 @@ def rows_of(config: Nested) -> list[Row]:
     """Cause, what it moves and how, for every mechanism of a configuration."""
     return [
         *_demand(config.get("demand") or {}),
+        *_competitor(config.get("competitor") or {}),
         *_plans(config),
         *_channels(config),
         *_connections(config),
@@ -56,6 +57,19 @@ def _demand(demand: Nested) -> Iterator[Row]:
         yield cause, f"control {each['name']}", f"{rise}; demand is {part} of its variance"
     for each in demand.get("drivers") or ():
         yield f"control {each['control']}", cause, f"{share(each['share'])} of its variance"
+
+
+def _competitor(competitor: Nested) -> Iterator[Row]:
+    if not competitor:
+        return
+    takes = share(competitor.get("share", 0.05))
+    yield "competitor", "sales", f"takes {takes} of base sales at its mean spend"
+    if competitor.get("answer"):
+        how = f"elasticity {competitor['answer']:g} to our spend of the period before"
+        yield "our spend", "competitor", how
+    if competitor.get("dampening"):
+        how = f"lowers them by {competitor['dampening']:g} on the log scale at twice its mean spend"
+        yield "competitor", "effects of all channels", how
 
 
 def _plans(config: Nested) -> Iterator[Row]:

@@ -31,6 +31,7 @@ WORDS = {
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions of channels",
     "mediator_contribution": "media through mediators",
+    "competitor_contribution": "competitor",
     "mu": "expected sales",
     "noise": "noise",
     "y": "sales",

@@ -31,7 +31,7 @@ Reasons = dict[str, str]
 
 BORROWS = "it borrows sales from later periods"
 # Mechanisms that add a part to sales.
-ADDED = ("demand_contribution", "interaction_strength", "mediator_effect")
+ADDED = ("interaction_strength", "mediator_effect", "competitor_contribution")
 
 
 @in_memory
