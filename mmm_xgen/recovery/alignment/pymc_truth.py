@@ -188,7 +188,7 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     reasons |= {
         channel: f"{others[channel]}, which moves the curve" for channel in same if channel in moved
     }
-    reasons |= {each: why for each, why in beyond_curves(ds).items() if each in same}
+    reasons |= beyond_curves(ds)
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
     empty = xr.full_like(ds["effect"], np.nan)
