@@ -101,4 +101,9 @@ from .quality.checks import check_data_quality as check_data_quality
 from .quality.report import suggest_fixes as suggest_fixes
 from .report.page import write_report as write_report
 from .version import __version__ as __version__
-from .world import respond as respond
+from .world import (
+    respond as respond,
+)
+from .world import (
+    total_response as total_response,
+)
