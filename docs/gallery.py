@@ -61,7 +61,11 @@ PICTURES = (
         "The same, stacked on the baseline.",
         'plots.plot_contributions(ds, kind="stacked")',
     ),
-    Picture("plot_world", "Who causes what.", "plots.plot_world(ds)"),
+    Picture(
+        "plot_world",
+        "Who causes what: budgets that follow demand.",
+        'plots.plot_world(mmm_xgen.generate_mmm_dataset("demand_chasing"))',
+    ),
     Picture("plot_waterfall", "From base sales to sales.", "plots.plot_waterfall(ds)"),
     Picture("plot_attribution", "Shares of sales.", "plots.plot_attribution(ds)"),
     Picture("plot_roas", "Average and marginal return.", "plots.plot_roas(ds)"),

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Gt
 
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY, Calendar
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY, Calendar, is_day
 from mmm_xgen.kernels.domain import FloatArray, NonNegative, Positive, Real, Share, Unit
 from mmm_xgen.kernels.kind import Kind, positional_names
 from mmm_xgen.kernels.registry import Function, Registry, registering
@@ -166,6 +167,35 @@ def step_change(
     """
     after = calendar.period >= np.asarray(at) * calendar.n_periods
     return np.where(after, change, 1.0)
+
+
+def _a_level_for_each_date(*, dates: tuple[str, ...], levels: tuple[float, ...]) -> str | None:
+    if len(dates) != len(levels):
+        return f"found {len(dates)} dates and {len(levels)} levels, allowed: one level a date"
+    if list(dates) != sorted(set(dates)):
+        return f"found the dates {', '.join(dates)}, allowed: each once, the earliest first"
+    wrong = [each for each in dates if len(each) != len("2022-01-03") or not is_day(each)]
+    return f"found {wrong[0]!r}, allowed: an ISO date such as '2022-06-27'" if wrong else None
+
+
+@register_effect_path("steps", check=_a_level_for_each_date)
+def steps(
+    calendar: Calendar,
+    *,
+    dates: tuple[str, ...],
+    levels: tuple[Annotated[float, Gt(0)], ...],
+) -> FloatArray:
+    """Changes at dates, as by several creatives one after the other.
+
+    Parameters
+    ----------
+    dates : list of str
+        ISO dates of the changes, the earliest first.
+    levels : list of float, relative
+        Effect from each date on, relative to the effect before the first date.
+    """
+    count = np.searchsorted(np.array(dates, dtype="datetime64[D]"), calendar.dates, side="right")
+    return np.array([1.0, *levels])[count]
 
 
 @register_effect_path("seasonal_response")

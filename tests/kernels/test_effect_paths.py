@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmm_xgen import ConfigError
 from tests.scalar_world import near
 from tests.strategies import config_with, generate, steady
 
@@ -33,6 +34,29 @@ def test_a_drift_is_a_straight_line() -> None:
 def test_a_step_is_one_change(at: float, before: int) -> None:
     values = [1.0 if t < before else 0.3 for t in range(N)]
     near(path_of("step_change", at=at, change=0.3), relative(values))
+
+
+def test_steps_come_at_their_dates() -> None:
+    values = [1.0 if t < 10 else 1.5 if t < 21 else 0.5 for t in range(N)]
+    # Weeks begin on 3 January 2022; the second change is in the middle of a week.
+    keys = {"dates": ["2022-03-14", "2022-05-25"], "levels": [1.5, 0.5]}
+    near(path_of("steps", **keys), relative(values))
+
+
+@pytest.mark.parametrize(
+    ("dates", "levels", "message"),
+    [
+        (["2022-03-14"], [1.0, 2.0], "1 dates and 2 levels"),
+        (["2022-05-25", "2022-03-14"], [1.0, 2.0], "the earliest first"),
+        (["03-14"], [2.0], "an ISO date"),
+        (["2022-03-14"], [0.0], "greater than 0|above 0"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused(
+    dates: list[str], levels: list[float], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        path_of("steps", dates=dates, levels=levels)
 
 
 def test_wear_out_counts_the_periods_with_spend() -> None:
