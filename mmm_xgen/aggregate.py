@@ -39,6 +39,9 @@ SUMMED = (
     "spend_plan",
     "sales_plan",
     "exposure",
+    "campaign_spend",
+    "clicks",
+    "reported_sales",
     "carryover",
     "event_intensity",
     "population",
@@ -70,7 +73,9 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     ``spend``, ``spend_history``,   the sum
     contributions, ``mu``,
     ``noise``, ``y``, plans of
-    spend and sales, ``exposure``
+    spend and sales, ``exposure``,
+    ``campaign_spend``, ``clicks``,
+    ``reported_sales``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,

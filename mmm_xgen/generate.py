@@ -392,7 +392,7 @@ def variable_names(config: MMMDataConfig) -> list[str]:
             bool(config.campaign_names),
         ),
         **dict.fromkeys(
-            ("cost_per_click", "click_substitution", "clicks", "reported_contribution"),
+            ("cost_per_click", "click_substitution", "clicks", "reported_sales"),
             any(rule and rule.kind == "search" for rule in rules_of(config)),
         ),
     }

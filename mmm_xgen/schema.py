@@ -60,7 +60,7 @@ VARIABLES: dict[str, Variable] = {
     "spend_plan": Variable(MEDIA, CURRENCY, "planned spend per period, before budget rules"),
     "sales_plan": Variable(SALES, KPI, "planned sales, which budget rules compare sales with"),
     "exposure": Variable(MEDIA, CURRENCY, "delivered media at the cost of planned media"),
-    "reported_contribution": Variable(
+    "reported_sales": Variable(
         MEDIA, KPI, "contribution that a platform which counts all paid clicks reports"
     ),
     "clicks": Variable(MEDIA, "clicks", "paid clicks, 0 for channels that do not sell clicks"),
@@ -178,6 +178,8 @@ MECHANISMS = {
     "media_quality": "campaigns of different quality",
 }
 
+# Series that an aggregation loses, since they are stages of the response.
+LOST = ("carryover", "saturated", "effect_path", "media_quality", "campaign_share")
 # Parameters whose names depend on the kinds in use, by prefix.
 FAMILIES: dict[str, Variable] = {
     "adstock_": Variable(("geo", "channel"), NONE, "adstock parameter", True),
@@ -449,8 +451,7 @@ def _check_values(values: xr.DataArray, name: str) -> None:
         return
     if values.dtype.kind not in "fiu":
         raise SchemaError(f"{name!r} has values of type {values.dtype}, allowed: numbers")
-    # After an aggregation, the stages of the response are missing.
-    whole = "date" in dims and name not in ("carryover", "saturated", "effect_path")
+    whole = "date" in dims and name not in LOST
     if whole and not np.isfinite(values.to_numpy()).all():
         raise SchemaError(f"{name!r} has values that are missing or infinite, allowed: none")
 

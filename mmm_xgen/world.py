@@ -419,7 +419,7 @@ def platform_report(
     """
     clicks = spend / np.where(np.isnan(cost), np.inf, cost)[..., None, None]
     reported = contribution / (1 - substitution)[..., None, None]
-    return {"clicks": clicks, "reported_contribution": reported}
+    return {"clicks": clicks, "reported_sales": reported}
 
 
 def world_of(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen.aggregate import SUMMED, aggregate
 from mmm_xgen.export import to_frame
-from mmm_xgen.schema import PARTS
+from mmm_xgen.schema import parts_of
 from mmm_xgen.truth import contribution_totals, roas
 from tests.connected import connected
 from tests.strategies import (
@@ -417,9 +417,11 @@ def test_chunks_and_further_dims(ds):
 def test_parts_of_a_world_with_mechanisms_are_summed_and_its_states_averaged() -> None:
     ds = connected()
     national = aggregate(ds, freq="QS")
-    total = sum(national[name].sum([*{*national[name].dims} - {"date", "geo"}]) for name in PARTS)
+    total = sum(
+        national[name].sum([*{*national[name].dims} - {"date", "geo"}]) for name in parts_of(ds)
+    )
     np.testing.assert_allclose(total, national["mu"])
-    for name in (*PARTS[5:], "spend_plan", "sales_plan", "exposure"):
+    for name in (*parts_of(ds)[5:], "spend_plan", "sales_plan", "exposure"):
         np.testing.assert_allclose(national[name].sum("date")[0], ds[name].sum(("date", "geo")))
     share = ds["population"] / ds["population"].sum()
     quarters = starts(ds, "QS")

@@ -190,7 +190,7 @@ def search(
     The spend is :math:`\min(e^{\epsilon d_t - \epsilon^2 / 2}, \text{cap})` times the plan.
     Paid clicks replace organic ones: without them, a part of the buyers would have come anyway.
     The contribution of the channel is net of these buyers. A platform that counts all paid clicks
-    reports more: ``reported_contribution`` in the Dataset is
+    reports more: ``reported_sales`` in the Dataset is
     :math:`\text{contribution} / (1 - \text{substitution})`, and ``clicks`` is
     :math:`\text{spend} / \text{cost per click}`.
 

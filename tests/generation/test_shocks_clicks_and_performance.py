@@ -47,7 +47,7 @@ def test_a_platform_reports_the_clicks_that_come_anyway() -> None:
     rule = {"kind": "search", "cost_per_click": 2.0, "substitution": 0.4}
     search = ruled("Search", **rule) | {"roas": 1.5}
     ds = generate(world(search, steady("TV")))
-    net, reported = ds["channel_contribution"], ds["reported_contribution"]
+    net, reported = ds["channel_contribution"], ds["reported_sales"]
     same(reported.sel(channel="Search"), net.sel(channel="Search") / 0.6)
     same(reported.sel(channel="TV"), net.sel(channel="TV"))
     same(ds["clicks"].sel(channel="Search"), ds["spend"].sel(channel="Search") / 2)
@@ -58,7 +58,7 @@ def test_a_platform_reports_the_clicks_that_come_anyway() -> None:
     doubled = truth.simulate(ds, spend=2 * ds["spend"])
     same(doubled["clicks"], 2 * ds["clicks"])
     same(
-        doubled["reported_contribution"].sel(channel="Search"),
+        doubled["reported_sales"].sel(channel="Search"),
         doubled["channel_contribution"].sel(channel="Search") / 0.6,
     )
     same(doubled["mu"] - ds["mu"], (doubled["channel_contribution"] - net).sum("channel"))
