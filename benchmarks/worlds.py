@@ -31,6 +31,12 @@ def _with_path(kind: str) -> Callable[[MMMDataConfig], dict[str, Any]]:
     }
 
 
+def _with_campaigns(config: MMMDataConfig) -> dict[str, Any]:
+    campaigns = [{"name": "brand", "quality": 0.5}, {"name": "offer", "quality": 1.5}]
+    some = [channel.replace(campaigns=campaigns) for channel in config.channels[:3]]
+    return {"channels": [*some, *config.channels[3:]]}
+
+
 def _without_targets(config: MMMDataConfig) -> MMMDataConfig:
     """Return the configuration with effects in place of targets of ROAS."""
     channels = [each.replace(roas=None, base_effectiveness=0.1) for each in config.channels]
@@ -53,6 +59,10 @@ def _connected(config: MMMDataConfig, key: str) -> dict[str, Any]:
 MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float, bool]] = {
     "demand": (lambda config: DEMAND, 1.3, True),
     "30 channels follow demand": (_with_rule("follows_demand", 30), 1.3, True),
+    "30 channels follow a forecast": (_with_rule("follows_forecast", 30), 1.3, True),
+    "5 channels of search": (_with_rule("search", 5), 1.3, True),
+    "a competitor": (lambda config: {"competitor": {"answer": 0.5, "dampening": 0.2}}, 1.3, True),
+    "campaigns of 3 channels": (_with_campaigns, 1.3, True),
     "smooth paths": (_with_path("smooth"), 1.3, True),
     "random walks": (_with_path("random_walk"), 1.3, True),
     **{

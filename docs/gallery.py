@@ -157,7 +157,8 @@ def dataset(preset: str) -> xr.Dataset:
 
 def draw(picture: Picture) -> Any:
     """Evaluate the call that the page prints."""
-    names = {"plots": plots, "truth": truth, "ds": dataset(picture.preset)}
+    names = {"mmm_xgen": mmm_xgen, "plots": plots, "truth": truth}
+    names["ds"] = dataset(picture.preset)
     return eval(picture.call, names)
 
 

@@ -47,6 +47,7 @@ Call = Callable[[Any, Any, Path], Any]
 # What a function takes beside the Dataset, or in its place.
 CALLS: dict[str, Call] = {
     "respond": lambda f, ds, _: f(ds["spend"] * 2, ds),
+    "total_response": lambda f, ds, _: f(ds["spend"] * 2, ds),
     "generate_mmm_dataset": lambda f, ds, _: f(CONFIG, params=ds[["effect", "adstock_alpha"]]),
     "truth.simulate": lambda f, ds, _: f(ds, spend=ds["spend"] * 2),
     "truth.change_investment": lambda f, ds, _: f(ds, **CHANGE),
@@ -88,6 +89,7 @@ WITH_LIBRARY = {
 LAZY = {
     *("aggregate", "attribution", "contribution_totals", "cost_per_incremental", "estimands"),
     *("generate_mmm_dataset", "mroas", "regenerate", "respond", "roas", "run_study", "to_netcdf"),
+    "total_response",
     *("write_csv", "write_ground_truth", "write_json", "write_parquet"),
 }
 # They take a whole ensemble, whose tests are in truth/test_ensembles.py and ensemble/test_store.py.
