@@ -74,8 +74,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     contributions, ``mu``,
     ``noise``, ``y``, plans of
     spend and sales, ``exposure``,
-    ``campaign_spend``, ``clicks``,
-    ``reported_sales``
+    ``campaign_spend``,
+    ``clicks``, ``reported_sales``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,
