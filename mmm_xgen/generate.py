@@ -63,7 +63,8 @@ def generate_mmm_dataset(
         y_t &= \mu_t + \text{noise}_t
 
     with lag weights w, saturation curve f, controls k and channels c. `mmm_xgen.schema` lists the
-    variables.
+    variables. Demand, budget rules, funnels and other causes, all off by default, add to this
+    equation; `mmm_xgen.world.respond_to` has it with them.
 
     Parameters
     ----------
@@ -258,26 +259,26 @@ def sales_equation(
     campaigns = campaigns_of(batch, inputs.untested)
     world = _planned_world(batch, inputs, truth, competitor, campaigns)
     fixed = effect_is_given(config, given)
-    found = settle(
+    settled = settle(
         batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
     )
     taken = None
-    if competitor is not None and found.competitor_spend is not None:
-        taken = competitor.sales(found.competitor_spend)
-    made, spent, factor = found.made, found.made.spend, found.factor
+    if competitor is not None and settled.competitor_spend is not None:
+        taken = competitor.sales(settled.competitor_spend)
+    stages, spent, factor = settled.made, settled.made.spend, settled.factor
     carryover, saturated = per_effect(
-        (made.carryover, made.saturated), world.media, truth["effect"]
+        (stages.carryover, stages.saturated), world.media, truth["effect"]
     )
     media = scaled_media(world.media, factor)
-    channels = contribute(made.response, media)
+    channels = contribute(stages.response, media)
     clicks = click_numbers(batch)
 
     mu = base + channels.sum(axis=1)
-    for part in (demand, taken, *(each.sum(axis=1) for each in made.others.values())):
+    for part in (demand, taken, *(each.sum(axis=1) for each in stages.others.values())):
         mu = mu + part if part is not None else mu
-    sigma = noise_sd(batch, mu if found.sales_plan is None else found.sales_plan, truth)
-    y, noise = observe(batch, mu, sigma, truth, found.noise)
-    values = with_observed(batch, inputs.control_value, made.mediators)
+    sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
+    y, noise = observe(batch, mu, sigma, truth, settled.noise)
+    values = with_observed(batch, inputs.control_value, stages.mediators)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
     warn_of_absent_events(batch, intensity)
@@ -297,10 +298,10 @@ def sales_equation(
         "mu": mu,
         "noise": noise,
         "revenue_per_kpi": np.full_like(mu, revenue),
-        "spend_history": found.history,
+        "spend_history": settled.history,
         **shown_parameters(truth, media, factor),
-        **made.others,
-        **_shown_causes(inputs, found, demand, taken, campaigns),
+        **stages.others,
+        **_shown_causes(inputs, settled, demand, taken, campaigns),
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -331,29 +332,29 @@ def _planned_world(
 
 def _shown_causes(
     inputs: Inputs,
-    found: Equilibrium,
+    settled: Equilibrium,
     demand: FloatArray | None,
     taken: FloatArray | None,
     campaigns: Campaigns | None,
 ) -> Parameters:
     """Return the series that only worlds with causes have."""
-    world = found.world
+    world = settled.world
     has_paid = world.funnels is not None and any(world.funnels.paid)
     shown = {
         "demand": inputs.demand,
         "demand_contribution": demand,
         "spend_plan": inputs.spend if inputs.plan is None and has_paid else inputs.plan,
-        "sales_plan": found.sales_plan,
-        "effect_path": _for_all_geos(world.effect_path, found.made.spend),
-        "mediator_value": found.made.mediators,
-        "competitor_spend": found.competitor_spend,
+        "sales_plan": settled.sales_plan,
+        "effect_path": _for_all_geos(world.effect_path, settled.made.spend),
+        "mediator_value": settled.made.mediators,
+        "competitor_spend": settled.competitor_spend,
         "competitor_contribution": taken,
         "media_quality": world.quality,
-        "exposure": None if world.unpaid is None and campaigns is None else found.made.exposure,
+        "exposure": None if world.unpaid is None and campaigns is None else settled.made.exposure,
     }
     if campaigns is not None:
         shown |= {
-            "campaign_spend": campaigns.spend(found.made.spend),
+            "campaign_spend": campaigns.spend(settled.made.spend),
             "campaign_share": campaigns.share,
             "campaign_quality": campaigns.campaign_quality,
         }
