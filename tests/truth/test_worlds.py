@@ -132,9 +132,9 @@ def test_roas_is_what_is_lost_without_the_channel(case: tuple[xr.Dataset, int, i
         size=brute.size,
     )
     lost = brute.lost(brute.today, last=last)
-    with np.errstate(invalid="ignore"):
-        # A channel without spend in the window has no return.
-        wanted = lost.sum(axis=0) / brute.spend.sum(axis=0)
+    spent = brute.spend.sum(axis=0)
+    # A channel without spend in the window has no return, even if earlier spend still sells.
+    wanted = lost.sum(axis=0) / np.where(spent > 0, spent, np.nan)
     near(roas(ds, window=window), wanted, size=brute.size)
 
 
