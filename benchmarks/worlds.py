@@ -66,7 +66,7 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
     "smooth paths": (_with_path("smooth"), 1.3, True),
     "random walks": (_with_path("random_walk"), 1.3, True),
     **{
-        key: (lambda config, key=key: _connected(config, key), 1.3, False)
+        key: (lambda config, key=key: _connected(config, key), 1.3, True)
         for key in ("funnels", "paid funnels", "interactions", "mediators")
     },
     "5 channels chase a target": (_with_rule("chases_target", 5), 3.0, False),

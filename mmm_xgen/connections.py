@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.noise import accumulated
 
 # Share of a rise of a mediator that no longer counts.
 FADED = 1e-12
@@ -126,12 +127,7 @@ class Mediators:
         """Return the mediators, dims (..., mediator, geo, date), from curves of channels."""
         kept = self.persistence[..., None, None]
         added = np.einsum("...mc,...cgt->...mgt", self.loading, curves) * (1 - kept)
-        # A sum over all earlier periods by doubling its reach: no loop over dates.
-        reach = 1
-        while reach < added.shape[-1]:
-            added[..., reach:] += kept**reach * added[..., :-reach]
-            reach *= 2
-        return np.asarray(added)
+        return accumulated(np.asarray(added), kept)
 
     @property
     def reach(self) -> int:

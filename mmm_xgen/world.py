@@ -178,10 +178,7 @@ class World:
             return spend
         quality = self.quality if channels is None else self.quality[..., channels, :, :]
         first = self.quality_start - n_past
-        if first == 0 and spend.shape[-1] == quality.shape[-1]:
-            return np.asarray(spend * quality)
-        at = np.arange(spend.shape[-1]) + first
-        return np.asarray(spend * quality[..., np.clip(at, 0, quality.shape[-1] - 1)])
+        return np.asarray(spend * _extended(quality, first, spend.shape[-1]))
 
     @cached_property
     def reach(self) -> int:
@@ -360,7 +357,7 @@ def _through_funnels(
         for each in (spend, exposure, carryover, saturated, curve)
     )
     for level in funnels.levels(shape[-3])[1:]:
-        # Relative rise of the media of each target, without spend and by spend.
+        # Relative rise of the media of each target, by spend and without it.
         lifts = np.zeros((2, *shape[:-3], len(level), *shape[-2:]), dtype=dtype)
         for position, (source, target) in enumerate(
             zip(funnels.source, funnels.target, strict=True)
@@ -369,15 +366,15 @@ def _through_funnels(
                 delay = funnels.lag[position]
                 answered = kept.curves if kept and position in kept.funnels else curve
                 rise = strength[..., position, :, :] * answered[..., source, :, :]
-                lift = lifts[int(funnels.paid[position])][..., level.index(target), :, delay:]
+                lift = lifts[int(not funnels.paid[position])][..., level.index(target), :, delay:]
                 lift += rise[..., : shape[-1] - delay]
         at = (..., level, slice(None), slice(None))
-        by_spend = lifts[1]
+        by_spend, without = lifts
         if is_fixed is not None:
             by_spend = by_spend * ~np.broadcast_to(is_fixed, shape)[at]
         # Funnels may lower media to nothing, and not below.
         paid[at] *= np.maximum(1 + by_spend, 0)
-        exposure[at] = world.delivered(paid[at] * np.maximum(1 + lifts[0], 0), n_past, level)
+        exposure[at] = world.delivered(paid[at] * np.maximum(1 + without, 0), n_past, level)
         own, weights = of_channels(media, level), world.weights[at]
         carryover[at], saturated[at], curve[at] = stages(exposure[at], own, weights)
     return paid, exposure, carryover, saturated, curve

@@ -106,24 +106,33 @@ def _lost_without_each(
         Other lost sales, which no amplitude changes.
     """
     amplitude = world.media.amplitude.swapaxes(-1, -2)
-    n_channels = made.spend.shape[-3]
+    own = (made.response.sum(axis=-1) * amplitude).sum(axis=-1)
+    lost, others = own[..., None] * np.eye(own.shape[-1]), np.zeros(own.shape)
+    # Only channels that are tied to others, or sell through mediators, need a world without them.
+    for group in world.groups():
+        part = world.of_channels(group)
+        if not part.is_connected:
+            continue
+        spend, past = made.spend[:, group], None if history is None else history[:, group]
+        today, rest = _sums(respond_to(spend, part, past), part)
+        for position, channel in enumerate(group):
+            keep = (np.arange(len(group)) != position)[:, None, None]
+            without = respond_to(spend * keep, part, None if past is None else past * keep)
+            own_without, rest_without = _sums(without, part)
+            lost[:, channel, group] = today - own_without
+            others[:, channel] = rest - rest_without
+    return lost, others
 
-    def sums(stages: Stages) -> tuple[FloatArray, FloatArray]:
-        own = (stages.response.sum(axis=-1) * amplitude).sum(axis=-1)
-        rest = [part.sum(axis=(-3, -2, -1)) for part in stages.others.values()]
-        return own, np.asarray(sum(rest, np.zeros(own.shape[:-1])))
 
-    today, today_others = sums(made)
-    lost, others = [], []
-    for channel in range(n_channels):
-        spend, past = made.spend.copy(), None if history is None else history.copy()
-        for each in (spend, past):
-            if each is not None:
-                each[..., channel, :, :] = 0
-        without, without_others = sums(respond_to(spend, world, past))
-        lost.append(today - without)
-        others.append(today_others - without_others)
-    return np.stack(lost, axis=-2), np.stack(others, axis=-1)
+def _sums(made: Stages, world: World) -> tuple[FloatArray, FloatArray]:
+    """Return the contribution of each channel, and the other sales of media, over geos and dates.
+
+    Dims are (dataset, channel) and (dataset,).
+    """
+    amplitude = world.media.amplitude.swapaxes(-1, -2)
+    own = (made.response.sum(axis=-1) * amplitude).sum(axis=-1)
+    rest = [part.sum(axis=(-3, -2, -1)) for part in made.others.values()]
+    return own, np.asarray(sum(rest, np.zeros(own.shape[:-1])))
 
 
 def _solved(

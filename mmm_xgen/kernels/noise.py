@@ -242,7 +242,20 @@ def autoregressive(normal: FloatArray, autocorrelation: Numbers) -> FloatArray:
     if not kept.any():
         return series
     series[..., 1:] *= np.sqrt((1 - kept) * (1 + kept))
-    # A sum over all earlier periods by doubling its reach: log2(n) passes, no loop over dates.
+    return accumulated(series, kept)
+
+
+def accumulated(series: FloatArray, kept: FloatArray) -> FloatArray:
+    r"""Sum over all earlier periods, :math:`s_t = \rho s_{t-1} + x_t`, in place.
+
+    Parameters
+    ----------
+    series : array, dims (..., date)
+        What each period adds; it is overwritten.
+    kept : array, dims (..., 1)
+        Share that is left after one period.
+    """
+    # Its reach doubles: log2(n) passes, no loop over dates.
     reach = 1
     while reach < series.shape[-1]:
         weight = kept**reach

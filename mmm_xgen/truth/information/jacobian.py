@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,7 +22,7 @@ from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import POSITIVE, REAL, Domain, FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.response import Media, amplitude_names, lag_weights, stages
+from mmm_xgen.response import Media, amplitude_names, lag_weights, of_channels, stages
 from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import contribution, derivative, history_of, media_from, spend_of
 from mmm_xgen.truth.what_if.counterfactual import check_contributions
@@ -206,7 +205,7 @@ def media_columns(model: Model, channels: list[int] | None = None) -> Columns:
     of effect (times the size of the geo under ``per_capita``).
     """
     index = list(range(len(model.channels))) if channels is None else channels
-    media = _of_channels(model.media, index)
+    media = of_channels(model.media, index)
     spend = model.spend[index]
     history = None if model.history is None else model.history[index]
     unit = stages(spend, media, lag_weights(media), history)[-1]
@@ -272,23 +271,6 @@ def _moved_response(
         values[:, channel] = each.vary(values[:, channel], step)
     parameters = {**media.parameters, name: values}
     return contribution(spend, replace(media, parameters=parameters), history)
-
-
-def _of_channels(media: Media, index: list[int]) -> Media:
-    def chosen(per_channel: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(per_channel[channel] for channel in index)
-
-    return replace(
-        media,
-        adstock_kind=chosen(media.adstock_kind),
-        saturation_kind=chosen(media.saturation_kind),
-        adstock_settings=chosen(media.adstock_settings),
-        saturation_settings=chosen(media.saturation_settings),
-        l_max=chosen(media.l_max),
-        normalize=chosen(media.normalize),
-        parameters={name: values[..., index] for name, values in media.parameters.items()},
-        spend_unit=media.spend_unit[..., index],
-    )
 
 
 def baseline_columns(model: Model) -> Columns:
