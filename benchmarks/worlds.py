@@ -44,14 +44,15 @@ def _without_targets(config: MMMDataConfig) -> MMMDataConfig:
 
 
 def _connected(config: MMMDataConfig, key: str) -> dict[str, Any]:
-    one, other = config.channel_names[:2]
+    # The first channel is brand search, whose ROAS is below what funnels would earn it.
+    one, other = config.channel_names[1:3]
     return {
         "funnels": {"funnels": [{"source": one, "target": other, "strength": 0.3}]},
         "paid funnels": {
             "funnels": [{"source": one, "target": other, "strength": 0.3, "paid": True}]
         },
-        "interactions": {"interactions": [{"channels": [one, other], "strength": 0.02}]},
-        "mediators": {"mediators": [{"name": "Awareness", "parents": {one: 0.5, other: 0.2}}]},
+        "interactions": {"interactions": [{"channels": [one, other], "strength": 0.002}]},
+        "mediators": {"mediators": [{"name": "Awareness", "parents": {one: 0.5}, "effect": 0.01}]},
     }[key]
 
 

@@ -221,7 +221,6 @@ class MMMAccessor(_OfDataset):
     contribution_totals = _method(truth.contribution_totals)
     effect_paths = _method(truth.effect_paths)
     cost_per_incremental = _method(truth.cost_per_incremental)
-    effect_paths = _method(truth.effect_paths)
     response_curve = _method(truth.response_curve)
     efficiency_frontier = _method(truth.efficiency_frontier)
     simulate = _method(truth.simulate)

@@ -358,11 +358,9 @@ def incremental_contribution(
     reaction = reaction_of(ds) if reacting else None
     if reaction is not None:
         check_variables(ds, "spend", "channel_contribution")
-        lost = _sales_today(ds, reaction) - reaction.sales_by(0.0)
+        lost = _sales_today(ds, reaction) - reaction.sales_by(0.0, together=together)
         if together:
-            # Without any spend nothing answers, and all sales of media are lost.
-            is_first = np.arange(len(lost)) == 0
-            lost = _sales_today(ds, reaction) * is_first[:, None, None]
+            lost = lost * _first_of(ds)
         found = xr.DataArray(lost, dims=STORED, coords={dim: ds[dim] for dim in STORED})
         return found.transpose(*ds["channel_contribution"].dims)
     if not acts_together(ds):
@@ -418,17 +416,31 @@ def _sales_today(ds: xr.Dataset, reaction: Reaction) -> FloatArray:
 
 
 def reacting_rise(
-    ds: xr.Dataset, reaction: Reaction, windows: Windows, delta: float | None
+    ds: xr.Dataset,
+    reaction: Reaction,
+    windows: Windows,
+    delta: float | None,
+    *,
+    together: bool,
 ) -> FloatArray:
     """Return the revenue in each window per relative change of all spend of a channel.
 
-    The others answer. Dims are (channel, geo, period).
+    The others answer. Dims are (channel, geo, period). With `together`, the spend of all channels
+    changes, and the revenue stands in the place of the first.
     """
 
     def earned(factor: Any) -> FloatArray:
-        return windows.sum_last(reaction.sales_by(factor) * reaction.market.revenue)
+        sales = reaction.sales_by(factor, together=together)
+        revenue = windows.sum_last(sales * reaction.market.revenue)
+        return np.asarray(revenue * _first_of(ds) if together else revenue)
 
     if delta is None:
         return derivative(lambda step: earned(1 + step))
     today = windows.sum_last(_sales_today(ds, reaction) * reaction.market.revenue)
+    today = today * _first_of(ds) if together else today
     return np.asarray((earned(1 + delta) - today) / delta)
+
+
+def _first_of(ds: xr.Dataset) -> FloatArray:
+    """Return 1 in the place of the first channel and 0 in the others, dims (channel, 1, 1)."""
+    return np.eye(1, ds.sizes["channel"])[0, :, None, None]

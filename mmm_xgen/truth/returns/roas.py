@@ -239,7 +239,7 @@ def mroas(
 
     reaction = reaction_of(ds) if reacting else None
     if reaction is not None:
-        made = reacting_rise(ds, reaction, windows, delta)
+        made = reacting_rise(ds, reaction, windows, delta, together="channel" in over)
         labels = {dim: ds[dim] for dim in EARNED[:2]}
         found = xr.DataArray(made, dims=EARNED, coords=labels)
     else:

@@ -73,20 +73,25 @@ class Reaction:
             "effect_path": np.asarray(world.effect_path),
         }
 
-    def sales_by(self, factor: Any) -> FloatArray:
+    def sales_by(self, factor: Any, *, together: bool = False) -> FloatArray:
         """Return the sales of all media if one channel is multiplied, and the others answer.
 
         Parameters
         ----------
         factor : number, or array of the dates of the window
             What multiplies the spend of the channel. A number multiplies the history too.
+        together : bool, default False
+            If True, all channels are multiplied, so that a competitor alone answers.
 
         Returns
         -------
         array, dims (channel, geo, date)
-            Entry c has the sales of all media with the spend of channel c multiplied.
+            Entry c has the sales of all media with the spend of channel c multiplied; there is one
+            entry if they change together.
         """
-        own = np.eye(len(self.spend), dtype=bool)[..., None, None]
+        n_channels = len(self.spend)
+        own = np.ones((1, n_channels)) if together else np.eye(n_channels)
+        own = own.astype(bool)[..., None, None]
         past = factor if np.ndim(factor) == 0 else 1
         history = self.market.history * np.where(own, past, 1)
         is_set = own & (np.broadcast_to(factor, self.spend.shape[-1:]) != 1)

@@ -178,3 +178,19 @@ def test_borrowed_sales_are_missing_after_a_change() -> None:
     assert bool(impact["complete"])
     late = predict_impact(ds, channel="TV", window=slice("2022-09-19", None), by=0.5)
     assert not bool(late["complete"])
+
+
+@pytest.mark.parametrize("competitor", [None, {"answer": 0.5, "dampening": 0.2}])
+def test_the_return_of_a_geo_is_without_all_of_its_media(competitor: dict[str, Any] | None) -> None:
+    config = config_of(burn_in_periods=0, competitor=competitor)
+    ds = made(config)
+    tests = [
+        {"channel": str(name), "start_period": 0, "n_periods": 40, "change": -1.0}
+        for name in ds["channel"].values
+    ]
+    off = made({**config, "experiments": tests}, params=ds[["effect", "y_sigma"]])
+    lost = (ds["mu"] - off["mu"]).sum("date")
+    spent = ds["spend"].sum(("date", "channel"))
+    assert_near(roas(ds, "geo", reacting=True), lost / spent)
+    exact, finite = (mroas(ds, "geo", reacting=True, delta=delta) for delta in (None, 1e-6))
+    np.testing.assert_allclose(exact, finite, rtol=1e-4)
