@@ -126,7 +126,9 @@ class Mediators:
     def values(self, curves: FloatArray) -> FloatArray:
         """Return the mediators, dims (..., mediator, geo, date), from curves of channels."""
         kept = self.persistence[..., None, None]
-        added = np.einsum("...mc,...cgt->...mgt", self.loading, curves) * (1 - kept)
+        # A sum over channels one by one: the bits of a product depend on the number of datasets.
+        parts = self.loading[..., None, None] * curves[..., None, :, :, :]
+        added = parts.sum(axis=-3) * (1 - kept)
         return accumulated(np.asarray(added), kept)
 
     @property

@@ -113,7 +113,9 @@ def _lost_without_each(
         part = world.of_channels(group)
         if not part.is_connected:
             continue
-        spend, past = made.spend[:, group], None if history is None else history[:, group]
+        # `take` keeps the order in memory, on which the last bits depend.
+        spend = made.spend.take(group, axis=1)
+        past = None if history is None else history.take(group, axis=1)
         today, rest = _sums(respond_to(spend, part, past), part)
         for position, channel in enumerate(group):
             keep = (np.arange(len(group)) != position)[:, None, None]
@@ -131,7 +133,9 @@ def _sums(made: Stages, world: World) -> tuple[FloatArray, FloatArray]:
     """
     amplitude = world.media.amplitude.swapaxes(-1, -2)
     own = (made.response.sum(axis=-1) * amplitude).sum(axis=-1)
-    rest = [part.sum(axis=(-3, -2, -1)) for part in made.others.values()]
+    # In one order in memory, a sum has the same bits for one dataset and for many.
+    parts = map(np.ascontiguousarray, made.others.values())
+    rest = [part.sum(axis=(-3, -2, -1)) for part in parts]
     return own, np.asarray(sum(rest, np.zeros(own.shape[:-1])))
 
 
