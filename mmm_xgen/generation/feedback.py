@@ -213,6 +213,14 @@ def _by_date(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(np.moveaxis(values, -1, 0))
 
 
+def _over_lags(weights: FloatArray, recent: FloatArray) -> FloatArray:
+    """Return a weighted sum over lags, the first axis, one lag after the other.
+
+    A product of arrays would round differently with the number of datasets.
+    """
+    return np.asarray(np.add.accumulate(weights * recent, axis=0)[-1])
+
+
 class _Response:
     """Response of a world, one date after the other.
 
@@ -261,7 +269,7 @@ class _Response:
                 exposure = self.curves_of(exposure[..., None])[..., 0]
             self.entered[date] = exposure
             recent = self.entered[max(0, date + 1 - len(self.weights)) : date + 1]
-            carried = np.einsum("l...,l...->...", self.weights[-len(recent) :], recent)
+            carried = _over_lags(self.weights[-len(recent) :], recent)
             if media.adstock_first:
                 carried = self.curves_of(carried[..., None])[..., 0]
             self.curves[date] = carried
@@ -296,7 +304,7 @@ class _Response:
             self.responses[date] = response
             weights = _by_date(world.pull_forward.weights)[: date + 1]
             recent = self.responses[date + 1 - len(weights) : date + 1][::-1]
-            response = np.einsum("l...,l...->...", weights, recent)
+            response = _over_lags(weights, recent)
         total = (response * self.amplitude).sum(axis=-2)
         if world.interactions is not None:
             pairs = world.interactions
