@@ -12,6 +12,7 @@ from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.dataset import as_dataset, config_of, in_dataset_order, is_element
 from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
+from mmm_xgen.generation.baseline import total
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import click_numbers, rules_of
 from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
@@ -246,14 +247,10 @@ def sales_equation(
     config, window = batch.shared, batch.shared.calendar.window()
     inputs = spend_and_controls(batch, plan, truth)
 
-    intercept = truth["intercept_contribution"][..., None]
-    trend = baseline.trend(config, truth, window)
-    seasonality = baseline.seasonality(config, truth, window)
     intensity = baseline.intensities(config, window)
-    events = baseline.events(truth, intensity)
-    controls = baseline.control_effects(config, truth, inputs.control_value)
-    demand = demand_contribution(batch, inputs.demand, intercept)
-    base = intercept + trend + seasonality + events + controls.sum(axis=1)
+    parts = baseline.parts(config, truth, window, intensity, inputs.control_value)
+    base = total(parts)
+    demand = demand_contribution(batch, inputs.demand, truth["intercept_contribution"][..., None])
 
     competitor = competitor_of(batch, truth, inputs.untested)
     campaigns = campaigns_of(batch, inputs.untested)
@@ -273,9 +270,10 @@ def sales_equation(
     channels = contribute(stages.response, media)
     clicks = click_numbers(batch)
 
-    mu = base + channels.sum(axis=1)
-    for part in (demand, taken, *(each.sum(axis=1) for each in stages.others.values())):
-        mu = mu + part if part is not None else mu
+    parts |= {"channel_contribution": channels, "demand_contribution": demand}
+    parts |= {"competitor_contribution": taken, **stages.others}
+    parts = {name: part for name, part in parts.items() if part is not None}
+    mu = total(parts)
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
     y, noise = observe(batch, mu, sigma, truth, settled.noise)
     values = with_observed(batch, inputs.control_value, stages.mediators)
@@ -290,18 +288,13 @@ def sales_equation(
         "control_value": with_followers(batch, values, spent, y, _given_controls(plan)),
         "carryover": carryover,
         "saturated": saturated,
-        "channel_contribution": channels,
-        "control_contribution": controls,
-        "trend_contribution": trend,
-        "seasonality_contribution": seasonality,
-        "event_contribution": events,
         "mu": mu,
         "noise": noise,
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": settled.history,
+        **parts,
         **shown_parameters(truth, media, factor),
-        **stages.others,
-        **_shown_causes(inputs, settled, demand, taken, campaigns),
+        **_shown_causes(inputs, settled, campaigns),
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -333,8 +326,6 @@ def _planned_world(
 def _shown_causes(
     inputs: Inputs,
     settled: Equilibrium,
-    demand: FloatArray | None,
-    taken: FloatArray | None,
     campaigns: Campaigns | None,
 ) -> Parameters:
     """Return the series that only worlds with causes have."""
@@ -342,13 +333,11 @@ def _shown_causes(
     has_paid = world.funnels is not None and any(world.funnels.paid)
     shown = {
         "demand": inputs.demand,
-        "demand_contribution": demand,
         "spend_plan": inputs.spend if inputs.plan is None and has_paid else inputs.plan,
         "sales_plan": settled.sales_plan,
         "effect_path": _for_all_geos(world.effect_path, settled.made.spend),
         "mediator_value": settled.made.mediators,
         "competitor_spend": settled.competitor_spend,
-        "competitor_contribution": taken,
         "media_quality": world.quality,
         "exposure": None if world.unpaid is None and campaigns is None else settled.made.exposure,
     }

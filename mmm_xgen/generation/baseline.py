@@ -20,6 +20,54 @@ from mmm_xgen.kernels.calendar import Calendar
 from mmm_xgen.kernels.domain import FloatArray
 
 
+def parts(
+    config: MMMDataConfig,
+    truth: Parameters,
+    calendar: Calendar,
+    intensity: FloatArray,
+    control_value: FloatArray,
+) -> Parameters:
+    """Return the parts of the baseline by Dataset name.
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        Kinds, which all datasets share.
+    truth : mapping of str to array
+        True parameters.
+    calendar : Calendar
+        Dates of the window.
+    intensity : array, dims (event, date)
+        Result of `intensities`.
+    control_value : array, dims (dataset, control, geo, date)
+        Values of the controls.
+
+    Returns
+    -------
+    dict of str to array
+        KPI units per period, dims (dataset, [item,] geo, date); base sales have no date.
+    """
+    return {
+        "intercept_contribution": truth["intercept_contribution"],
+        "trend_contribution": trend(config, truth, calendar),
+        "seasonality_contribution": seasonality(config, truth, calendar),
+        "event_contribution": events(truth, intensity),
+        "control_contribution": control_effects(config, truth, control_value),
+    }
+
+
+def total(parts: Parameters) -> FloatArray:
+    """Return the sum of parts, dims (dataset, geo, date).
+
+    Parts of several items, such as controls, have the dims (dataset, item, geo, date).
+    """
+    base, *others = parts.values()
+    found = base[..., None]
+    for part in others:
+        found = found + (part.sum(axis=1) if part.ndim == 4 else part)
+    return found
+
+
 def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
     """Return the contribution of the trend, dims (..., geo, date)."""
     spec = config.regions.trend
