@@ -21,6 +21,7 @@ def agreed(
     factor: FloatArray,
     *,
     otherwise: str,
+    least: float = 0.0,
 ) -> Found:
     """Return what belongs to the factors that have no gap, by Broyden's method [1]_.
 
@@ -33,6 +34,8 @@ def agreed(
         Factors to start from.
     otherwise : str
         Message of the error if the factors do not settle.
+    least : float, default 0.0
+        Gaps count relative to the size of the factor, or to this if it is larger.
 
     Raises
     ------
@@ -49,7 +52,8 @@ def agreed(
     inverse = -np.broadcast_to(np.eye(gap.shape[-1]), (*gap.shape, gap.shape[-1])).copy()
     for _ in range(MOST_ROUNDS):
         # A dataset that agrees stays as it is, so that the others of its batch do not change it.
-        agrees = np.all(np.abs(gap) <= AGREEMENT * np.abs(factor), axis=-1, keepdims=True)
+        size = AGREEMENT * np.maximum(np.abs(factor), least)
+        agrees = np.all(np.abs(gap) <= size, axis=-1, keepdims=True)
         if agrees.all():
             return found
         step = np.where(agrees, 0.0, -np.einsum("dij,dj->di", inverse, gap))
@@ -58,9 +62,9 @@ def agreed(
         if not np.isfinite(new_gap).all():
             break
         change = np.einsum("dij,dj->di", inverse, new_gap - gap)
-        size = np.einsum("di,di->d", step, change)[:, None, None]
+        along = np.einsum("di,di->d", step, change)[:, None, None]
         row = np.einsum("di,dij->dj", step, inverse)[:, None]
         rise = (step - change)[..., None] * row
-        inverse += np.divide(rise, size, out=np.zeros_like(rise), where=size != 0)
+        inverse += np.divide(rise, along, out=np.zeros_like(rise), where=along != 0)
         gap = new_gap
     raise ConfigError(otherwise, path="channels")

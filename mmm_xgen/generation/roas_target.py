@@ -111,7 +111,7 @@ def _through_link(
     ConfigError
         If there are none.
     """
-    free, tied = ~np.isnan(wanted), _without_each(world, made, history)
+    tied = _without_each(world, made, history)
 
     def lost(factor: FloatArray) -> FloatArray:
         scaled = replace(world, media=scaled_media(world.media, factor))
@@ -123,18 +123,27 @@ def _through_link(
             found[:, channel] = today - rest
         return found
 
-    # The slope where media add next to nothing; there, parts do not act on each other.
-    slope = lost(np.full(wanted.shape, NEXT_TO_NOTHING)) / NEXT_TO_NOTHING
-    free, sign, wanted = (np.broadcast_to(each, slope.shape) for each in (free, sign, wanted))
+    # The slope where media add next to nothing; there, channels do not act on each other.
+    near, nearer = (lost(np.full(wanted.shape, each * NEXT_TO_NOTHING)) for each in (2, 1))
+    slope = (near - nearer) / NEXT_TO_NOTHING
+    start = np.where(~np.isnan(wanted), wanted / slope, sign)
+    free = ~np.isnan(wanted) & (start != 0)
 
-    def gap_of(factor: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return factor, np.where(free, (wanted - lost(factor)) / slope, 0.0)
+    def factor_of(size: FloatArray) -> FloatArray:
+        return start * np.exp(size)
+
+    def gap_of(size: FloatArray) -> tuple[FloatArray, FloatArray]:
+        ratio = wanted / np.where(free, lost(factor_of(size)), 1.0)
+        # Sales on the wrong side of 0 say only that the factor must change much.
+        step = np.log(np.where(free & (ratio > 0), ratio, 1.0)) - (free & ~(ratio > 0))
+        return factor_of(size), step
 
     return agreed(
         gap_of,
-        np.where(free, wanted / slope, sign),
+        np.zeros(start.shape),
         otherwise="no effects meet the roas targets, since media sell less together than the "
         "targets ask for; allowed: lower targets, or base_effectiveness in place of roas",
+        least=1.0,
     )
 
 
