@@ -393,7 +393,7 @@ class MMMDataConfig(TextConfig):
     def l_max(self) -> list[int]:
         """Number of adstock weights of every channel."""
         default = self.calendar.default_l_max
-        return [spec.l_max or default for spec in self.adstocks]
+        return [spec.l_max or spec.own_l_max or default for spec in self.adstocks]
 
     @property
     def saturations(self) -> list[SaturationSpec]:

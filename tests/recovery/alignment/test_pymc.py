@@ -484,6 +484,12 @@ def test_the_error_of_a_kind_that_the_data_do_not_have_is_nan(component: str, cu
         ChannelConfig(
             name="Email", roas=2.0, adstock_fun="binomial_adstock", saturation_fun="root_saturation"
         ),
+        ChannelConfig(
+            name="Web",
+            roas=2.0,
+            adstock_fun="beta_gamma_decay",
+            saturation_fun="sigmoid_saturation",
+        ),
     ]
     ds = data(channels=channels)
     error, reasons = errors_of(ds, model_of(ds, component, curve))
