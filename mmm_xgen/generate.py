@@ -18,7 +18,7 @@ from mmm_xgen.generation.budget_rules import click_numbers, rules_of
 from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
 from mmm_xgen.generation.competitor import Competitor, competitor_of
 from mmm_xgen.generation.demand import demand_contribution
-from mmm_xgen.generation.effect_paths import effect_paths
+from mmm_xgen.generation.effect_paths import BASELINE_PATHS, baseline_paths, effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
 from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
@@ -248,7 +248,8 @@ def sales_equation(
     inputs = spend_and_controls(batch, plan, truth)
 
     intensity = baseline.intensities(config, window)
-    parts = baseline.parts(config, truth, window, intensity, inputs.control_value)
+    paths = baseline_paths(batch)
+    parts = baseline.parts(config, truth, window, intensity, inputs.control_value, paths)
     base = total(parts)
     demand = demand_contribution(batch, inputs.demand, truth["intercept_contribution"][..., None])
 
@@ -294,6 +295,7 @@ def sales_equation(
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": settled.history,
         **parts,
+        **paths,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
         **clicks,
@@ -373,6 +375,8 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None
         or any(channel.effect_path for channel in config.channels),
+        "level_contribution": config.regions.level_path is not None,
+        **{name: getattr(config.regions, key) is not None for key, name in BASELINE_PATHS.items()},
         "competitor_spend": config.competitor is not None,
         "competitor_contribution": config.competitor is not None,
         "mediator_value": bool(config.mediators),

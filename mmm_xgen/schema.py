@@ -124,6 +124,12 @@ VARIABLES: dict[str, Variable] = {
     "trend_contribution": Variable(SALES, KPI, "contribution of the trend"),
     "seasonality_contribution": Variable(SALES, KPI, "contribution of all seasons"),
     "event_contribution": Variable(SALES, KPI, "contribution of holidays and events"),
+    "level_contribution": Variable(SALES, KPI, "contribution of the level that moves"),
+    "baseline_path": Variable(SALES, NONE, "base sales of the date relative to their mean"),
+    "season_path": Variable(SALES, NONE, "yearly season of the date relative to its mean size"),
+    "season_shift": Variable(
+        ("geo",), "days / year", "days per year by which the yearly season moves later", True
+    ),
     "mu": Variable(SALES, KPI, "expected sales"),
     "noise": Variable(SALES, KPI, "sales minus expected sales"),
     "y": Variable(SALES, KPI, "sales"),
@@ -159,6 +165,7 @@ PARTS = (
     "seasonality_contribution",
     "event_contribution",
     "control_contribution",
+    "level_contribution",
     "demand_contribution",
     "competitor_contribution",
     "channel_contribution",
@@ -180,10 +187,16 @@ MECHANISMS = {
     "mediator_effect": "mediators",
     "competitor_contribution": "a competitor",
     "media_quality": "campaigns of different quality",
+    "level_contribution": "a level that moves",
+    "season_path": "a season that changes in size",
+    "season_shift": "a season that moves",
 }
 
 # Series that an aggregation loses, since they are stages of the response.
-LOST = ("carryover", "saturated", "effect_path", "media_quality", "campaign_share")
+LOST = (
+    *("carryover", "saturated", "effect_path", "media_quality", "campaign_share"),
+    *("baseline_path", "season_path"),
+)
 # Parameters whose names depend on the kinds in use, by prefix.
 FAMILIES: dict[str, Variable] = {
     "adstock_": Variable(("geo", "channel"), NONE, "adstock parameter", True),

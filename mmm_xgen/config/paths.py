@@ -87,6 +87,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
         "base_sales_rate",
         "seasonal_amplitude",
         "seasonal_phase",
+        "season_shift",
         "baseline_variation",
         "channel_param_variation",
         "transform_variation",

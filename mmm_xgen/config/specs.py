@@ -517,3 +517,7 @@ def _joined(kind: Any, kwargs: Any, field: str, position: int | None = None) -> 
         where = (f"{field}_kwargs",) if position is None else (f"{field}_kwargs", position)
         raise fail(f"found {shown(kwargs)}, allowed: a mapping of parameters", *where)
     return {"kind": kind, **kwargs}
+
+
+EFFECT_PATH = KindOf(EffectPathSpec, "smooth")
+EffectPath = Annotated[EffectPathSpec, EFFECT_PATH]

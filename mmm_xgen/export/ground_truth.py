@@ -30,6 +30,7 @@ BASELINE = {
     "trend_contribution": "trend",
     "seasonality_contribution": "seasonality",
     "event_contribution": "events",
+    "level_contribution": "level",
     "demand_contribution": "demand",
     "competitor_contribution": "competitor",
 }

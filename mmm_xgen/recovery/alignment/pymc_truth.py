@@ -17,7 +17,7 @@ from mmm_xgen.export.pymc_marketing import aligned_scale, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.schema import check_variables, mechanisms_of
+from mmm_xgen.schema import MECHANISMS, check_variables, mechanisms_of
 
 # A control that a model may have besides those of the data: how far the window has gone by. No
 # control of the data is called so.
@@ -31,7 +31,10 @@ Reasons = dict[str, str]
 
 BORROWS = "it borrows sales from later periods"
 # Mechanisms that add a part to sales.
-ADDED = ("interaction_strength", "mediator_effect", "competitor_contribution")
+ADDED = (
+    *("interaction_strength", "mediator_effect", "competitor_contribution", "level_contribution"),
+    *("season_path", "season_shift"),
+)
 
 
 @in_memory
@@ -346,6 +349,12 @@ def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         zero = (0.0 * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
         return {"gamma_fourier": zero}, {}
     check_variables(ds, "gamma_fourier")
+    changes = [MECHANISMS[name] for name in ("season_path", "season_shift") if name in ds]
+    if changes:
+        zero = (np.nan * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
+        return {"gamma_fourier": zero}, {
+            "gamma_fourier": f"the data have {' and '.join(changes)}, which the model lacks"
+        }
     known = [str(mode) for mode in ds["fourier_mode"].values]
     truth = ds["gamma_fourier"] / target
     # A mode that the data lack has a coefficient of zero.
