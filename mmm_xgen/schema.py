@@ -123,6 +123,9 @@ VARIABLES: dict[str, Variable] = {
     "event_contribution": Variable(SALES, KPI, "contribution of holidays and events"),
     "mu": Variable(SALES, KPI, "expected sales"),
     "noise": Variable(SALES, KPI, "sales minus expected sales"),
+    "outlier_contribution": Variable(SALES, KPI, "sales that an outlier adds, part of the noise"),
+    "lost_sales": Variable(SALES, KPI, "sales that the capacity cuts"),
+    "capacity": Variable(("geo",), KPI, "largest sales per period", True),
     "y": Variable(SALES, KPI, "sales"),
     "revenue_per_kpi": Variable(SALES, CURRENCY + " / " + KPI, "revenue per unit of the KPI"),
     "effect": Variable(
@@ -176,6 +179,8 @@ MECHANISMS = {
     "mediator_effect": "mediators",
     "competitor_contribution": "a competitor",
     "media_quality": "campaigns of different quality",
+    "outlier_contribution": "outliers",
+    "lost_sales": "a capacity of sales",
 }
 
 # Series that an aggregation loses, since they are stages of the response.

@@ -98,6 +98,7 @@ def estimands(
     freq: str | None = None,
     delta: float | None = None,
     within_data: bool = False,
+    realised: bool = False,
 ) -> xr.Dataset:
     r"""Compute every estimand of a dataset, on the noise-free mean and without sampling error.
 
@@ -155,6 +156,9 @@ def estimands(
         ``mroas`` by a finite relative change, such as 0.01, instead of the derivative.
     within_data : bool, default False
         If True, carry-out ends at the last date, as in PyMC-Marketing's incrementality.
+    realised : bool, default False
+        If True, sales are cut at the capacity, as for `roas`, and shares are of sales ``y`` and of
+        the sum over channels. The last four variables do not change.
 
     Returns
     -------
@@ -193,14 +197,14 @@ def estimands(
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
     together, with_shapes = "geo" in over, "channel" not in over
+    realised = realised and "capacity" in ds
 
     def of_chunk(response: Response, arrays: Arrays) -> list[FloatArray]:
         lost = by_window(windows, response.lost)
         rise = response.marginal_of_all_spend(windows, delta)
         carried_rise = by_window(windows, lambda period: response.marginal(period, delta))
         stored = arrays["channel_contribution"]
-        is_connected = response.world.is_connected
-        without = response.incremental()[..., : stored.shape[-1]] if is_connected else stored
+        without = response.incremental()[..., : stored.shape[-1]] if response.is_joint else stored
         made = [without, lost, rise, carried_rise]
         if not with_shapes:
             return made
@@ -215,12 +219,14 @@ def estimands(
         {"period": len(windows.periods)},
         within_data=within_data,
         together=not with_shapes,
+        realised=realised,
     )
     lost, rise, carried_rise = (summed(revenue, windows, over) for revenue in found[:3])
     made = checked.transpose(*ds["channel_contribution"].dims)
     spend = total(ds["spend"], over, windows)
     contribution = total(made, over, windows)
     revenue = total(made * ds["revenue_per_kpi"], over, windows)
+    of_media = None if realised else media_together(ds)
     figures = {
         "spend": spend,
         "contribution": contribution,
@@ -230,14 +236,16 @@ def estimands(
         "mroas": ratio(rise, spend),
         "mroas_with_carryout": ratio(carried_rise, spend),
         "cost_per_incremental": cost(spend, contribution),
-        "attribution": share(made, ds["mu"], over, windows),
-        "attribution_of_media": share(made, media_together(ds), over, windows),
+        "attribution": share(made, ds["y" if realised else "mu"], over, windows),
+        "attribution_of_media": share(made, of_media, over, windows),
     }
     figures |= {
         name: in_order(windows.label(values))
         for name, values in zip(SHAPES, found[3:], strict=False)
     }
-    result = _stamped(ds, figures, windows, delta, within_data=within_data)
+    result = _stamped(ds, figures, windows, delta, within_data=within_data or realised)
+    if realised:
+        result.attrs["sales"] = "realised, cut at the capacity"
     return with_complete(result, ds, over, windows)
 
 
