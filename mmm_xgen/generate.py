@@ -35,9 +35,9 @@ from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
-from mmm_xgen.response import contribute, per_effect
+from mmm_xgen.response import per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, platform_report
+from mmm_xgen.world import World, media_parts, platform_report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -267,12 +267,13 @@ def sales_equation(
         (stages.carryover, stages.saturated), world.media, truth["effect"]
     )
     media = scaled_media(world.media, factor)
-    channels = contribute(stages.response, media)
     clicks = click_numbers(batch)
 
-    parts |= {"channel_contribution": channels, "demand_contribution": demand}
-    parts |= {"competitor_contribution": taken, **stages.others}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    sold = media_parts(stages, replace(world, media=media))
+    channels = sold.pop("channel_contribution")
+    causes = {"demand_contribution": demand, "competitor_contribution": taken}
+    parts["channel_contribution"] = channels
+    parts |= {name: part for name, part in causes.items() if part is not None} | sold
     mu = total(parts)
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
     outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
@@ -367,6 +368,7 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand": config.demand is not None,
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
+        "remainder_contribution": False,
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None

@@ -112,6 +112,9 @@ VARIABLES: dict[str, Variable] = {
     "interaction_contribution": Variable(
         ("date", "geo", "interaction"), KPI, "sales that two channels make together"
     ),
+    "remainder_contribution": Variable(
+        SALES, KPI, "sales that the losses without each part leave, where parts act on each other"
+    ),
     "carryover": Variable(MEDIA, CURRENCY, "spend after adstock"),
     "saturated": Variable(MEDIA, NONE, "response to carried-over spend, per unit of effect"),
     "channel_contribution": Variable(MEDIA, KPI, "contribution of the channel"),
@@ -164,6 +167,7 @@ PARTS = (
     "channel_contribution",
     "interaction_contribution",
     "mediator_contribution",
+    "remainder_contribution",
 )
 # Parts that every generated Dataset has, even where they are 0.
 ALWAYS = frozenset(PARTS[:5]) | {"channel_contribution"}

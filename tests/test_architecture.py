@@ -22,7 +22,7 @@ LAYERS = [
     {"kernels"},
     {"config"},
     {"presets"},
-    {"connections", "dataset", "response"},
+    {"connections", "dataset", "link", "response"},
     {"world"},
     {"frames", "storage"},
     {"generation", "media_plan"},

@@ -232,6 +232,8 @@ def _over_lags(weights: FloatArray, recent: FloatArray) -> FloatArray:
 
     A product of arrays would round differently with the number of datasets.
     """
+    missing = recent.ndim - weights.ndim
+    weights = weights.reshape(len(weights), *[1] * missing, *weights.shape[1:])
     return np.asarray(np.add.accumulate(weights * recent, axis=0)[-1])
 
 
@@ -256,6 +258,7 @@ class _Response:
         looks_back = world.pull_forward is not None
         self.responses = np.zeros((n_dates if looks_back else 0, *shape), dtype=dtype)
         self.mediators: FloatArray | float = 0.0
+        self.state: Any = None
 
     def answer(
         self, date: int, at: int, wanted: FloatArray, is_known: NDArray[np.bool_] | bool | None
@@ -330,6 +333,8 @@ class _Response:
             self.mediators = kept * self.mediators + (1 - kept) * added
             effect = world.mediators.effect.swapaxes(-1, -2)
             total = total + (self.mediators * effect).sum(axis=-2)
+        if world.link is not None:
+            total, self.state = world.link.step(total, at, self.state)
         return np.asarray(total)
 
 

@@ -24,6 +24,7 @@ from mmm_xgen.world import (
     World,
     connections,
     kernel_dims,
+    media_parts,
     media_sales,
     respond_to,
     sales_without_each,
@@ -340,9 +341,11 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
     n_after = 0 if within_data else world.reach
     spend, revenue = after_the_last(numbers["spend"], numbers["revenue_per_kpi"], n_after)
     made = respond_to(spend, world, past)
-    contribution = contribute(made.response, world.media)
+    sold = media_parts(made, world)
+    contribution = sold.pop("channel_contribution")
     check_equal(stored, contribution[..., : stored.shape[-1]])
-    others = sum((part.sum(axis=-3) for part in made.others.values()), np.zeros(()))
+    rest = sold.pop("remainder_contribution", np.zeros(()))
+    others = sum((part.sum(axis=-3) for part in sold.values()), rest)
     if past is not None:
         past = np.broadcast_to(past, (*spend.shape[:-1], past.shape[-1]))
         spend = np.concatenate([past, spend], axis=-1)
@@ -434,7 +437,7 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     for item in ("interaction", "mediator"):
         if f"{item}_contribution" in ds:
             whole = whole + ds[f"{item}_contribution"].sum(item, skipna=False)
-    return whole
+    return whole + ds["remainder_contribution"] if "remainder_contribution" in ds else whole
 
 
 def all_media(ds: xr.Dataset) -> xr.DataArray:

@@ -17,7 +17,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import contribute, per_effect
+from mmm_xgen.response import per_effect
 from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
 from mmm_xgen.truth.what_if.reacting import (
@@ -26,7 +26,7 @@ from mmm_xgen.truth.what_if.reacting import (
     reaction_of,
     uncapped_noise,
 )
-from mmm_xgen.world import kernel_dims, platform_report, respond_to
+from mmm_xgen.world import kernel_dims, media_parts, platform_report, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -171,10 +171,9 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         array_of(ds, "effect", "geo", "channel"),
     )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
-    contributions = contribute(made.response, world.media)
-    series = (
-        dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others) | competing
-    )
+    sold = media_parts(made, world)
+    contributions = sold["channel_contribution"]
+    series = dict(zip(RESPONSES, shown, strict=False)) | sold | competing
     if "click_substitution" in ds:
         numbers = (array_of(ds, name, "channel") for name in CLICKS)
         series |= platform_report(made.spend, contributions, *numbers)
@@ -247,7 +246,7 @@ def check_contributions(ds: xr.Dataset) -> None:
     world = world_from(ds)
     made = respond_to(spend_of(ds), world, history_of(ds))
     stored = array_of(ds, "channel_contribution", "channel", "geo", "date")
-    check_equal(stored, contribute(made.response, world.media))
+    check_equal(stored, media_parts(made, world)["channel_contribution"])
 
 
 def check_equal(stored: FloatArray, today: FloatArray) -> None:
