@@ -166,8 +166,9 @@ def outlier_contribution(batch: Batch, mu: FloatArray, sigma: FloatArray) -> Flo
 
 def _outlier_numbers(batch: Batch) -> tuple[FloatArray, FloatArray]:
     """Return the share and the size of outliers, dims (dataset, 1)."""
-    numbers = batch.each_region(lambda regions: [regions.outliers.share, regions.outliers.size])
-    return numbers[:, :1], numbers[:, 1:]
+    rate = batch.each_region(lambda regions: regions.outliers.share)  # type: ignore[union-attr]
+    size = batch.each_region(lambda regions: regions.outliers.size)  # type: ignore[union-attr]
+    return rate[:, None], size[:, None]
 
 
 def _sd_by_cell(batch: Batch, mu: FloatArray, sigma: FloatArray) -> FloatArray:

@@ -2,9 +2,10 @@ r"""Noise families: what sales do beyond their expectation.
 
 A noise kind is a function ``f(rng, mu, sigma, *, parameters)`` that returns ``y - mu`` in one draw
 of shape ``(geo, date)``, geo-major, with mean 0 given mu and root-mean-square sd `sigma`, dims
-``(geo, 1)``, or ``(geo, date)`` if the sd follows expected sales. Its information is a function ``f(columns, mu, sigma, *, parameters)`` of the
-derivatives of mu, dims ``(geo, date, column)``. It returns them in units of noise: their cross
-product is the Fisher information. Size and shape of the noise may be unknown.
+``(geo, 1)``, or ``(geo, date)`` if the sd follows expected sales. Its information is a function
+``f(columns, mu, sigma, *, parameters)`` of the derivatives of mu, dims ``(geo, date, column)``. It
+returns them in units of noise: their cross product is the Fisher information. Size and shape of the
+noise may be unknown.
 """
 
 from __future__ import annotations

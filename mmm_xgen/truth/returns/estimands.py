@@ -57,6 +57,8 @@ __all__ = [
 ]
 
 OUTCOMES = ("mu", "noise", "y")
+# Parts of the noise, which a Dataset has if it has the mechanism.
+OF_NOISE = ("outlier_contribution", "lost_sales")
 
 # Estimands of adstock and saturation shape.
 SHAPES = ("adstock_half_life", "half_of_effect", "half_saturation", "saturation_level")
@@ -309,6 +311,18 @@ def _stamped(
     return result.assign_attrs(window=windows.describe(), mroas=delta or "derivative")
 
 
+def outcomes_of(ds: xr.Dataset) -> list[str]:
+    """Return the names of sales, expected sales and noise, and of known parts of the noise.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> outcomes_of(mmm_xgen.generate_mmm_dataset(regions={"capacity": 2.0}))
+    ['mu', 'noise', 'y', 'lost_sales']
+    """
+    return [*OUTCOMES, *(name for name in OF_NOISE if name in ds)]
+
+
 def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     """Sum over all dates of every part of sales, and of sales themselves.
 
@@ -321,7 +335,8 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     -------
     Dataset, dims (geo, channel), (geo, control) or (geo,), after ``dataset`` of an ensemble
         The variables of `ds` under their names, in KPI units; interactions and mediators have
-        their own dims. The parts sum to ``mu``, and ``mu`` and ``noise`` to ``y``.
+        their own dims. The parts sum to ``mu``, and ``mu`` and ``noise`` to ``y``; outliers and
+        lost sales are in the noise.
 
         *Window*: all dates of `ds`. *Carry-over*: the effect of earlier spend counts, that of
         the window's spend after its end does not. *Sign*: positive where sales are added.
@@ -339,7 +354,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     >>> totals["channel_contribution"].dims
     ('geo', 'channel')
     """
-    shown = [*parts_of(ds), *OUTCOMES]
+    shown = [*parts_of(ds), *outcomes_of(ds)]
     check_variables(ds, *shown)
     ds = ds.assign(channel_contribution=checked_contribution(ds))
     totals = {}

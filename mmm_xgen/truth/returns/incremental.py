@@ -195,7 +195,7 @@ class Response:
         return np.asarray(self.contribution.sum(axis=-3) + self.others)
 
     def _realised(self, sales: FloatArray) -> FloatArray:
-        """Return what customers can buy if all media make the sales, dims (..., channel, geo, date).
+        """Return what is sold if all media make the sales, dims (..., channel, geo, date).
 
         The baseline and the noise before the cut stay, and the capacity cuts again.
         """
@@ -362,7 +362,7 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
     )
 
 
-def _capped(arrays: Arrays) -> dict[str, FloatArray]:
+def _capped(arrays: Arrays) -> dict[str, Any]:
     """Return sales before the cut and the capacity, as `Response` takes them."""
     if "capacity" not in arrays:
         return {}
@@ -398,8 +398,8 @@ def incremental_contribution(
     The spend of the others is held, or answers if `reacting`. Held, the loss is the contribution of
     the channel, unless channels act on each other: then it counts what the channel does for others,
     and the losses of all channels need not add up. With `together`, their sum is the loss without
-    all of them. If `realised`, sales are cut at the capacity with and without the channel:
-    :math:`\min(\mu + e, k) - \min(\mu^{without} + e, k)` with noise e before the cut and capacity k.
+    all of them. If `realised`, sales are cut at the capacity k with and without the channel:
+    :math:`\min(\mu + e, k) - \min(\mu^{without} + e, k)`, with the noise e before the cut.
 
     Raises
     ------

@@ -258,9 +258,7 @@ def mroas(
     reaction = reaction_of(ds) if reacting else None
     if reaction is not None:
         together = "channel" in over
-        made = reacting_rise(
-            ds, reaction, windows, delta, together=together, realised=realised
-        )
+        made = reacting_rise(ds, reaction, windows, delta, together=together, realised=realised)
         labels = {dim: ds[dim] for dim in EARNED[:2]}
         found = xr.DataArray(made, dims=EARNED, coords=labels)
     else:

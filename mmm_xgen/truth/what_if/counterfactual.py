@@ -53,8 +53,11 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     .. math:: \mu'_t = \mu_t + \sum_c (C'_{tc} - C_{tc}), \qquad y'_t = \mu'_t + \text{noise}_t
 
     Baseline, controls, noise, parameters and the spend before the window stay, and y is not clipped
-    at 0 again. A capacity cuts sales again: y is :math:`\min(\mu'_t + \text{noise}_t +
-    \text{lost sales}_t, \text{capacity})`, and ``noise`` and ``lost_sales`` follow. Cells that the change does not reach, even by carry-over, keep every bit, so
+    at 0 again. A capacity cuts sales again:
+
+    .. math:: y'_t = \min(\mu'_t + \text{noise}_t + \text{lost sales}_t,\ \text{capacity})
+
+    Cells that the change does not reach, even by carry-over, keep every bit, so
     ``simulate(ds, spend=ds.spend)`` is identical to `ds`.
 
     Parameters
@@ -74,9 +77,10 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     Returns
     -------
     Dataset
-        `ds` with other ``spend``, ``carryover``, ``saturated``, ``channel_contribution``,
-        ``mu`` and ``y``, and with a capacity ``noise`` and ``lost_sales``. If anything changed, ``attrs["counterfactual"]`` describes it, and the
-        configuration moves to ``attrs["factual_config"]``, because it does not generate this.
+        `ds` with other ``spend``, ``carryover``, ``saturated``, ``channel_contribution``, ``mu``
+        and ``y``, and with a capacity ``noise`` and ``lost_sales``. If anything changed,
+        ``attrs["counterfactual"]`` describes it, and the configuration moves to
+        ``attrs["factual_config"]``, because it does not generate this.
 
     Raises
     ------

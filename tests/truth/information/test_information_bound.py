@@ -418,7 +418,7 @@ def test_pooled_information_is_the_sum_of_the_geos():
 
 def whitened_unit(ds, size=1.0):
     mu = ds.mu.transpose("geo", "date").values
-    noise = noise_of(ds, m.MMMDataConfig.from_json(ds.attrs["config"]).regions.noise)
+    noise = noise_of(ds, m.MMMDataConfig.from_json(ds.attrs["config"]).regions)
     return whiten(np.full((*mu.shape, 1), size), noise, mu), noise, mu
 
 
