@@ -48,6 +48,12 @@ def _with_holidays(config: MMMDataConfig) -> dict[str, Any]:
     return {"events": [{"name": each, "holiday": each, "geos": some, **about} for each in names]}
 
 
+def _with_noise(config: MMMDataConfig) -> dict[str, Any]:
+    noise = {"kind": "gaussian", "level_power": 1.0, "shared": 0.3}
+    regions = config.regions.replace(noise=noise, outliers={}, capacity=1.5)
+    return {"regions": regions}
+
+
 def _without_targets(config: MMMDataConfig) -> MMMDataConfig:
     """Return the configuration with effects in place of targets of ROAS."""
     channels = [each.replace(roas=None, base_effectiveness=0.1) for each in config.channels]
@@ -84,6 +90,7 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
         key: (lambda config, key=key: _connected(config, key), 1.3, True)
         for key in ("funnels", "paid funnels", "interactions", "mediators")
     },
+    "noise of every size": (_with_noise, 1.3, True),
     "5 channels chase a target": (_with_rule("chases_target", 5), 3.0, False),
     "30 channels chase a target": (_with_rule("chases_target", 30), 3.0, False),
     "30 channels chase a target, roas given": (_with_rule("chases_target", 30), 8.0, True),

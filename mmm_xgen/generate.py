@@ -277,7 +277,8 @@ def sales_equation(
     parts |= {name: part for name, part in causes.items() if part is not None} | sold
     mu = total(parts)
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
-    y, noise = observe(batch, mu, sigma, truth, settled.noise)
+    outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
+    y = outcomes["y"]
     values = with_observed(batch, inputs.control_value, stages.mediators)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
@@ -285,13 +286,12 @@ def sales_equation(
 
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     return {
-        "y": y,
+        **outcomes,
         "spend": spent,
         "control_value": with_followers(batch, values, spent, y, _given_controls(plan)),
         "carryover": carryover,
         "saturated": saturated,
         "mu": mu,
-        "noise": noise,
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": settled.history,
         **parts,
@@ -379,6 +379,8 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         **{name: getattr(config.regions, key) is not None for key, name in BASELINE_PATHS.items()},
         "competitor_spend": config.competitor is not None,
         "competitor_contribution": config.competitor is not None,
+        "outlier_contribution": config.regions.outliers is not None,
+        "lost_sales": config.regions.capacity is not None,
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
         "exposure": bool(config.campaign_names)

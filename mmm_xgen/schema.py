@@ -132,6 +132,9 @@ VARIABLES: dict[str, Variable] = {
     ),
     "mu": Variable(SALES, KPI, "expected sales"),
     "noise": Variable(SALES, KPI, "sales minus expected sales"),
+    "outlier_contribution": Variable(SALES, KPI, "sales that an outlier adds, part of the noise"),
+    "lost_sales": Variable(SALES, KPI, "sales that the capacity cuts"),
+    "capacity": Variable(("geo",), KPI, "largest sales per period", True),
     "y": Variable(SALES, KPI, "sales"),
     "revenue_per_kpi": Variable(SALES, CURRENCY + " / " + KPI, "revenue per unit of the KPI"),
     "effect": Variable(
@@ -190,6 +193,8 @@ MECHANISMS = {
     "level_contribution": "a level that moves",
     "season_path": "a season that changes in size",
     "season_shift": "a season that moves",
+    "outlier_contribution": "outliers",
+    "lost_sales": "a capacity of sales",
 }
 
 # Series that an aggregation loses, since they are stages of the response.

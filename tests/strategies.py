@@ -319,6 +319,10 @@ def region_dicts(draw: st.DrawFn, *, daily: bool = False) -> dict[str, Any]:
         regions["noise"] = draw(noise_specs())
         del regions["sales_volatility"]
     if draw(st.booleans()):
+        regions["outliers"] = {"share": draw(share(0.0, 0.2)), "size": draw(share(1.0, 4.0))}
+    if draw(st.booleans()):
+        regions["capacity"] = draw(share(1.0, 2.0))
+    if draw(st.booleans()):
         regions["fourier_modes"] = draw(st.integers(1, 2))
     if n_regions > 1 and draw(st.booleans()):
         regions |= {
@@ -333,7 +337,12 @@ def region_dicts(draw: st.DrawFn, *, daily: bool = False) -> dict[str, Any]:
 def noise_specs(draw: st.DrawFn) -> dict[str, Any]:
     """Nested spec of one noise family, small against the base sales."""
     kind = draw(st.sampled_from(list(NOISE_KEYS)))
-    return {"kind": kind} | NOISE_KEYS[kind]
+    spec = {"kind": kind} | NOISE_KEYS[kind]
+    if kind in ("gaussian", "ar1", "lognormal"):
+        spec["shared"] = draw(share(0.0, 1.0))
+    if kind in ("gaussian", "ar1", "student_t"):
+        spec["level_power"] = draw(share(0.0, 1.5))
+    return spec
 
 
 @st.composite

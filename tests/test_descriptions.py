@@ -13,7 +13,7 @@ import pytest
 import mmm_xgen
 from mmm_xgen.config.channel import ADSTOCK, PATTERN, SATURATION
 from mmm_xgen.config.descriptions import keys_of_kind, parameters, summary
-from mmm_xgen.config.region import NOISE, TREND, SeasonalityConfig
+from mmm_xgen.config.region import NOISE, TREND, OutlierConfig, SeasonalityConfig
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 
@@ -25,6 +25,7 @@ MODELS = [
     mmm_xgen.ExperimentConfig,
     mmm_xgen.RegionConfig,
     mmm_xgen.TransformConfig,
+    OutlierConfig,
     SeasonalityConfig,
     SpendPlanConfig,
 ]

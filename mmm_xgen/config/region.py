@@ -111,6 +111,31 @@ class SeasonalityConfig(FrozenConfig):
         return [f"{stem}_{wave}_{k + 1}" for wave in ("sin", "cos") for k in range(self.modes)]
 
 
+class OutlierConfig(FrozenConfig):
+    """Single periods whose sales are far off, up or down, for a reason that nobody records.
+
+    Parameters
+    ----------
+    share : float, share of periods, default 0.02
+        Probability that a period of a geo is an outlier.
+    size : float, standard deviations of the noise, default 5.0
+        Sales that an outlier adds or takes, each with probability 1/2.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> OutlierConfig(share=0.01).size
+    5.0
+    """
+
+    share: Annotated[Number, Field(ge=0, le=1)] = 0.02
+    size: Annotated[Number, Field(gt=0)] = 5.0
+
+
 def _length(values: Any) -> int:
     """Length of a list or an array, 0 for anything else."""
     values = plain(values)
@@ -146,6 +171,11 @@ class RegionConfig(FrozenConfig):
         stand flat beside `noise`.
     sales_volatility : float, share of base sales, default 0.05
         Standard deviation of the noise. `y_sigma` or `r_squared` can set it instead.
+    outliers : OutlierConfig, optional
+        Outliers, which are a part of the noise.
+    capacity : float, multiple of base sales, optional
+        Largest sales per period of a geo, at least 1. Sales beyond it are lost, as when a product
+        is out of stock.
     seasonal_amplitude : float, share of base sales, default 0.0
         Half the distance between peak and trough of the year.
     seasonal_phase : float, radians, default 0.0
@@ -206,6 +236,8 @@ class RegionConfig(FrozenConfig):
     season_path: EffectPath | None = None
     season_shift: Number | None = None
     noise: Annotated[NoiseSpec, NOISE] = Field(default="gaussian", validate_default=True)
+    outliers: OutlierConfig | None = None
+    capacity: Annotated[Number, Field(ge=1)] | None = None
     baseline_variation: Variation = 0.0
     channel_param_variation: Variation = 0.0
     transform_variation: Variation = 0.0

@@ -210,6 +210,13 @@ class NoiseSpec(Spec):
     r_squared : float or list of float, optional
         Share of the variance of sales that is not noise: one number for all geos, or a list
         with one number per geo.
+    level_power : float, default 0.0
+        Power of expected sales that the standard deviation follows: 0 keeps it constant, 1 makes
+        it a constant share of expected sales. Not for families that decide this themselves, such
+        as ``lognormal``.
+    shared : float, share of variance, default 0.0
+        Share of the variance of the noise that all geos have in common. For families that are
+        made of normal numbers: ``gaussian``, ``ar1`` and ``lognormal``.
     """
 
     registry = NOISES
@@ -217,6 +224,25 @@ class NoiseSpec(Spec):
     sales_volatility: Annotated[Number, Field(ge=0)] | None = None
     y_sigma: Annotated[Any, AfterValidator(_number_or_list(NON_NEGATIVE))] = None
     r_squared: Annotated[Any, AfterValidator(_number_or_list(ABOVE_ZERO_TO_ONE))] = None
+    level_power: Annotated[Number, Field(ge=0, le=2)] = 0.0
+    shared: Annotated[Number, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _fits_the_family(self) -> NoiseSpec:
+        kinds: dict[str, Any] = dict(NOISES.items())
+        for key, takes_it in (
+            ("level_power", lambda kind: not kind.has_own_sd),
+            ("shared", lambda kind: kind.from_normal),
+        ):
+            value = getattr(self, key)
+            if value and not takes_it(self.registered):
+                allowed = ", ".join(name for name, kind in kinds.items() if takes_it(kind))
+                raise fail(
+                    f"found {value:g} with {self.kind} noise, allowed: 0, or noise of kind "
+                    f"{allowed}",
+                    key,
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_size(self) -> NoiseSpec:

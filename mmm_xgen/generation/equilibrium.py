@@ -134,6 +134,7 @@ def settle(
             sales_plan=sales_plan,
             revenue=np.broadcast_to(revenue, sales_plan.shape),
             competitor=competitor,
+            capacity=truth["capacity"][..., None] if "capacity" in truth else None,
         )
         spend = _spend(market, inputs, answering, made)
         check_explosion(spend, plan, batch.shared.channel_names)

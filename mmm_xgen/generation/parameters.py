@@ -250,7 +250,13 @@ def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
         * everywhere
         for name in noise.parameters
     }
-    return {"y_sigma": sigma, **named}
+    found = {"y_sigma": sigma, **named}
+    if batch.shared.regions.capacity is not None:
+        found["capacity"] = base * batch.each_region(lambda regions: regions.capacity)[:, None]
+        if noise.kind == "negative_binomial":
+            # Counts stay counts.
+            found["capacity"] = np.floor(found["capacity"])
+    return found
 
 
 def _volatility(noise: NoiseSpec) -> float:

@@ -60,7 +60,9 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
         if draw(st.booleans())
     ]
     noise = {"kind": draw(st.sampled_from(["gaussian", "ar1"])), "sales_volatility": 0.03}
+    noise |= some({"shared": 0.5})
     regions = {"n_regions": draw(st.integers(1, 3)), "channel_param_variation": 0.2} | some(OF_GEOS)
+    regions |= some({"outliers": {"share": 0.1}, "capacity": 1.25})
     return {
         "n_periods": N_PERIODS,
         "seed": draw(st.integers(0, 10**6)),

@@ -380,8 +380,25 @@ def _noise_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
 
 
 def noise_kind(ds: xr.Dataset) -> str:
-    """Kind of the noise, as far as it is known."""
-    return config_of(ds).regions.noise.kind if "config" in ds.attrs else "unknown"
+    """Kind of the noise, with what it has beyond the family, as far as it is known.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> noise_kind(mmm_xgen.generate_mmm_dataset(regions={"capacity": 2.0, "level_power": 1.0}))
+    'gaussian with an sd that follows expected sales and a capacity'
+    """
+    if "config" not in ds.attrs:
+        return "unknown"
+    regions = config_of(ds).regions
+    beyond = {
+        "an sd that follows expected sales": regions.noise.level_power,
+        "a part that geos share": regions.noise.shared,
+        "outliers": regions.outliers,
+        "a capacity": regions.capacity,
+    }
+    words = " and ".join(name for name, value in beyond.items() if value)
+    return f"{regions.noise.kind} with {words}" if words else regions.noise.kind
 
 
 def _plain(values: xr.DataArray) -> xr.DataArray:

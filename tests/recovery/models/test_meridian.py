@@ -335,6 +335,9 @@ def test_the_sd_of_other_noise_has_no_single_truth():
     truth = to_meridian_truth(national(regions={"noise": "student_t"}))
     assert "the noise is student_t" in no_single_truth(truth)["sigma"]
     assert bool(truth["sigma"].isnull())
+    truth = to_meridian_truth(national(regions={"capacity": 3.0}))
+    assert "the noise is gaussian with a capacity" in no_single_truth(truth)["sigma"]
+    assert bool(truth["sigma"].isnull())
 
 
 COMPARED = {"adstock_alpha", "saturation_slope", "saturation_kappa", "effect", "y_sigma"}
