@@ -139,7 +139,7 @@ def panels_of(ds: xr.Dataset) -> dict[str, tuple[xr.DataArray, Draw]]:
     >>> list(panels_of(mmm_xgen.generate_mmm_dataset("clean")))
     ['Spend', 'Sales that each channel makes']
     """
-    found = {"Spend": (_by_item(ds, "spend"), _lines)}
+    found: dict[str, tuple[xr.DataArray, Draw]] = {"Spend": (_by_item(ds, "spend"), _lines)}
     for name, each in BREAKS.items():
         values = _moving(each.series(ds, name)) if _is_series(ds, name) else None
         if values is not None and len(found) <= MOST_BREAKS:
