@@ -16,7 +16,7 @@ import mmm_xgen
 from mmm_xgen import schema
 from mmm_xgen.config import causes
 from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
-from mmm_xgen.config.region import SeasonalityConfig
+from mmm_xgen.config.region import OutlierConfig, SeasonalityConfig
 from mmm_xgen.config.specs import AdstockSpec, EffectPathSpec, NoiseSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.kernels.adstock import ADSTOCKS
@@ -50,6 +50,7 @@ MODELS = {
     "ControlConfig": "`control_variables`: a list.",
     "RegionConfig": "`regions`.",
     "SeasonalityConfig": "`regions.seasonalities`: a list.",
+    "OutlierConfig": "`regions.outliers`.",
     "TransformConfig": "`transforms`.",
     "EventConfig": "`events`: a list.",
     "ExperimentConfig": "`experiments`: a list.",
@@ -287,6 +288,7 @@ def _configuration() -> str:
     ]
     classes: dict[str, Any] = {
         "SeasonalityConfig": SeasonalityConfig,
+        "OutlierConfig": OutlierConfig,
         "SpendPlanConfig": SpendPlanConfig,
     }
     for name, words in MODELS.items():

@@ -37,7 +37,7 @@ from mmm_xgen.config.names import (
     split_path,
 )
 from mmm_xgen.config.overrides import with_places
-from mmm_xgen.config.region import RegionConfig, SeasonalityConfig
+from mmm_xgen.config.region import OutlierConfig, RegionConfig, SeasonalityConfig
 from mmm_xgen.config.specs import NoiseSpec, Spec
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.patterns import PATTERNS
@@ -87,6 +87,8 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
         "base_sales_rate",
         "seasonal_amplitude",
         "seasonal_phase",
+        "season_shift",
+        "capacity",
         "baseline_variation",
         "channel_param_variation",
         "transform_variation",
@@ -105,7 +107,8 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     SpendCorrelationConfig: {"correlation"},
     PullForwardConfig: {"share"},
     MediatorConfig: {"parents", "persistence", "effect", "coverage"},
-    NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
+    NoiseSpec: {"sales_volatility", "y_sigma", "r_squared", "level_power", "shared"},
+    OutlierConfig: {"share", "size"},
 }
 
 

@@ -40,7 +40,13 @@ from mmm_xgen.plots.timelines import (
 )
 from mmm_xgen.schema import check_variables, parts_of
 
-NAMES = {"trend": "Trend", "seasonality": "Seasons", "event": "Events", "demand": "Latent demand"}
+NAMES = {
+    "trend": "Trend",
+    "level": "Level",
+    "seasonality": "Seasons",
+    "event": "Events",
+    "demand": "Latent demand",
+}
 MOST_EVENTS = 4
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 import mmm_xgen as m
 from benchmarks.bias_of_worlds import BEGIN, END, PAGE, agrees, bias_of
 from mmm_xgen.cli.tables import worlds_table
+from mmm_xgen.ensemble import element, generate_ensemble
 from mmm_xgen.errors import UnknownKindError, XgenWarning
 from mmm_xgen.presets import customize_preset, get_preset_config, list_available_worlds, preset_yaml
 from mmm_xgen.presets.named_worlds import GROUPS
@@ -74,6 +75,14 @@ def test_a_world_shares_its_base_and_generates_without_a_warning(name: str) -> N
     assert 0.04 < float(ds.channel_contribution.sum() / ds.mu.sum()) < 0.3
     targets = [channel.roas or 0.0 for channel in config.channels]
     np.testing.assert_allclose(roas(ds), targets, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_world_in_an_ensemble_has_the_bits_of_the_world_alone(name: str) -> None:
+    several = generate_ensemble(name, n=3, chunks=None)
+    for position, seed in enumerate(several["seed"].values):
+        alone = m.generate_mmm_dataset(name, seed=int(seed))
+        assert element(several, position).identical(alone)
 
 
 @pytest.mark.parametrize("name", [n for n in WORLDS if get_preset_config(n).regions.n_regions == 1])
