@@ -70,6 +70,7 @@ NAMES = {
     "intercept_contribution": "base",
     "event_contribution": "events",
     "control_contribution": "controls",
+    "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",

@@ -28,6 +28,7 @@ WORDS = {
     "trend_contribution": "trend",
     "seasonality_contribution": "seasons",
     "event_contribution": "events",
+    "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions of channels",
     "mediator_contribution": "media through mediators",
