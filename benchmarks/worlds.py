@@ -54,6 +54,13 @@ def _with_noise(config: MMMDataConfig) -> dict[str, Any]:
     return {"regions": regions}
 
 
+def _with_promotions(config: MMMDataConfig) -> dict[str, Any]:
+    pull = {"share": 0.3}
+    local = {"name": "Sale", "depth": 0.3, "answer": 1.0, "pull_forward": pull}
+    national = {"name": "Season-Sale", "dates": ["01-05", "07-05"], "duration": 3}
+    return {**DEMAND, "promotions": [local, national]}
+
+
 def _without_targets(config: MMMDataConfig) -> MMMDataConfig:
     """Return the configuration with effects in place of targets of ROAS."""
     channels = [each.replace(roas=None, base_effectiveness=0.1) for each in config.channels]
@@ -80,6 +87,7 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
     "30 channels follow a forecast": (_with_rule("follows_forecast", 30), 1.3, True),
     "5 channels of search": (_with_rule("search", 5), 1.3, True),
     "a competitor": (lambda config: {"competitor": {"answer": 0.5, "dampening": 0.2}}, 1.3, True),
+    "promotions": (_with_promotions, 1.3, True),
     "campaigns of 3 channels": (_with_campaigns, 1.3, True),
     "smooth paths": (_with_path("smooth"), 1.3, True),
     "random walks": (_with_path("random_walk"), 1.3, True),

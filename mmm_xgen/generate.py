@@ -31,6 +31,7 @@ from mmm_xgen.generation.plausibility import (
     warn_of_absent_events,
     warn_of_implausible,
 )
+from mmm_xgen.generation.promotions import draw_depth, promotion_sales, with_depths
 from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
@@ -250,6 +251,9 @@ def sales_equation(
     intensity = baseline.intensities(config, window)
     paths = baseline_paths(batch)
     parts = baseline.parts(config, truth, window, intensity, inputs.control_value, paths)
+    depth = draw_depth(batch, inputs.demand, truth["intercept_contribution"])
+    if depth is not None:
+        parts["promotion_contribution"] = promotion_sales(config, truth, depth)
     base = total(parts)
     demand = demand_contribution(batch, inputs.demand, truth["intercept_contribution"][..., None])
 
@@ -279,7 +283,8 @@ def sales_equation(
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
     outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
     y = outcomes["y"]
-    values = with_observed(batch, inputs.control_value, stages.mediators)
+    values = with_depths(batch, inputs.control_value, depth)
+    values = with_observed(batch, values, stages.mediators)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
     warn_of_absent_events(batch, intensity)
@@ -298,6 +303,7 @@ def sales_equation(
         **paths,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
+        **({} if depth is None else {"promotion_depth": depth}),
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -383,6 +389,8 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "lost_sales": config.regions.capacity is not None,
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
+        "promotion_depth": bool(config.promotions),
+        "promotion_contribution": bool(config.promotions),
         "exposure": bool(config.campaign_names)
         or not all(funnel.paid for funnel in config.funnels),
         **dict.fromkeys(

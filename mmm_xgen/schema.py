@@ -51,6 +51,7 @@ SALES = ("date", "geo")
 MEDIA = ("date", "geo", "channel")
 CAMPAIGNS = ("date", "geo", "campaign")
 CONTROLS = ("date", "geo", "control")
+PROMOTIONS = ("date", "geo", "promotion")
 
 VARIABLES: dict[str, Variable] = {
     "spend": Variable(MEDIA, CURRENCY, "spend per period"),
@@ -94,6 +95,14 @@ VARIABLES: dict[str, Variable] = {
     ),
     "media_quality": Variable(
         MEDIA, NONE, "delivered media per unit of spend, relative to the mean of the channel"
+    ),
+    "promotion_depth": Variable(PROMOTIONS, NONE, "share of the price that buyers save"),
+    "promotion_contribution": Variable(PROMOTIONS, KPI, "contribution of the promotion"),
+    "promotion_elasticity": Variable(
+        ("geo", "promotion"), NONE, "elasticity of base sales to the promoted price", True
+    ),
+    "promotion_pull_forward_share": Variable(
+        ("geo", "promotion"), NONE, "share of sales borrowed from later periods", True
     ),
     "competitor_spend": Variable(SALES, NONE, "spend of the competitor, an index of mean 1"),
     "competitor_contribution": Variable(SALES, KPI, "sales that the competitor takes, below 0"),
@@ -169,6 +178,7 @@ PARTS = (
     "event_contribution",
     "control_contribution",
     "level_contribution",
+    "promotion_contribution",
     "demand_contribution",
     "competitor_contribution",
     "channel_contribution",
@@ -189,6 +199,7 @@ MECHANISMS = {
     "interaction_strength": "interactions",
     "mediator_effect": "mediators",
     "competitor_contribution": "a competitor",
+    "promotion_contribution": "promotions",
     "media_quality": "campaigns of different quality",
     "level_contribution": "a level that moves",
     "season_path": "a season that changes in size",
@@ -233,6 +244,10 @@ COORDINATES: dict[str, Variable] = {
     "seasonal_mode": Variable(("seasonal_mode",), NONE, "coefficient of another season"),
     "event": Variable(("event",), NONE, "holiday or event"),
     "pull_forward_periods": Variable(("channel",), "periods", "later periods that miss the sales"),
+    "promotion": Variable(("promotion",), NONE, "promotion, a lower price for some periods"),
+    "promotion_pull_forward_periods": Variable(
+        ("promotion",), "periods", "later periods that miss the sales"
+    ),
     "mediator": Variable(("mediator",), NONE, "state between media and sales"),
     "funnel": Variable(("funnel",), NONE, "channel that raises another"),
     "funnel_source": Variable(("funnel",), NONE, "channel that raises"),

@@ -43,6 +43,10 @@ CAUSES: dict[str, Any] = {
         {"name": "Awareness", "parents": {"TV": 0.5, "Video": 0.2}, "observed": "survey"},
         {"name": "Visits", "parents": {"Search": 0.6}, "effect": 0.05},
     ],
+    "promotions": [
+        {"name": "Sale", "answer": 0.5, "pull_forward": {"share": 0.3}},
+        {"name": "Coupon", "depth": 0.1, "dates": ["06-15"], "observed": False},
+    ],
 }
 CONFIG = mmm_xgen.MMMDataConfig.from_dict(
     {

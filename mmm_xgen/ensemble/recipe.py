@@ -93,7 +93,7 @@ class Recipe:
     def _padded(self, each: Varied) -> NDArray[Any]:
         """Return the numbers of a path, with a mark for controls that it does not lead to.
 
-        They are the controls of demand and mediators, which come last.
+        They are the controls of demand, promotions and mediators, which come last.
         """
         missing = self._sizes[str(each.dim)] - each.values.shape[1]
         if not missing:

@@ -71,6 +71,7 @@ NAMES = {
     "event_contribution": "events",
     "control_contribution": "controls",
     "level_contribution": "level",
+    "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",

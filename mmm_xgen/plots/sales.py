@@ -48,6 +48,7 @@ ROWS = {
     "seasonality_contribution": "seasons",
     "event_contribution": "seasons",
     "control_contribution": "controls",
+    "promotion_contribution": "promotions",
     "demand_contribution": "demand",
     "channel_contribution": "media",
     "interaction_contribution": "interactions",
@@ -57,6 +58,7 @@ ROWS = {
 TITLES = {
     "seasons": "Seasons and events",
     "controls": "Controls",
+    "promotions": "Promotions",
     "demand": "Latent demand",
     "interactions": "Interactions of channels",
     "mediators": "Media through mediators",

@@ -93,6 +93,8 @@ class _Page:
     controls: dict[str, _Box] = field(default_factory=dict)
     between: dict[str, _Box] = field(default_factory=dict)
     others: dict[str, _Box] = field(default_factory=dict)
+    # Boxes of promotions, each among the controls or the others too.
+    promotions: dict[str, _Box] = field(default_factory=dict)
     arrows: list[_Arrow] = field(default_factory=list)
     # Arrows to sales: where they begin, their colour, and True if they lower sales.
     to_sales: list[tuple[_Box, str, bool]] = field(default_factory=list)
@@ -152,6 +154,7 @@ def plot_world(
     page = _Page()
     _place_channels(page, ds, config)
     _place_controls(page, ds, config)
+    _place_promotions(page, config)
     _place_competitor(page, config)
     _place_further(page, ds)
     _place_between(page, config)
@@ -245,6 +248,10 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
     for each in config.observed:
         words = "as surveys estimate it" if each.observed == "survey" else "shows the mediator"
         notes[coordinate_label(each.name, "c", 0)] = words
+    notes |= {
+        config.promotion_names[place]: f"promotion, {config.promotions[place].depth:.0%} off"
+        for place in config.shown_promotions
+    }
     drivers = {
         coordinate_label(each.control, "c", 0): "drives demand"
         for each in (config.demand.drivers if config.demand else ())
@@ -264,6 +271,20 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
         page.others[text] = _Box(ITEMS, first + len(shown), text, "controls")
         page.to_sales.append((page.others[text], FAINT, False))
     page.n_rows = first + len(shown) + (rest > 0)
+
+
+def _place_promotions(page: _Page, config: MMMDataConfig) -> None:
+    """Place the promotions that the data do not show below the controls; all raise sales."""
+    for name, each in zip(config.promotion_names, config.promotions, strict=True):
+        box = page.controls.get(name) if each.observed else None
+        if not each.observed:
+            note = f"promotion, {each.depth:.0%} off"
+            box = _Box(ITEMS, page.n_rows + GAP, plain_text(name), note, RISK, is_hidden=True)
+            page.n_rows = box.y + 1
+            page.others[f"promotion {name}"] = box
+        if box is not None:
+            page.promotions[name] = box
+            page.to_sales.append((box, FAINT, False))
 
 
 def _place_competitor(page: _Page, config: MMMDataConfig) -> None:
@@ -365,6 +386,10 @@ def _connect_controls(page: _Page, demand: _Box, config: MMMDataConfig) -> None:
         if box is not None:
             about = {"meaning": DEMAND, "style": DASHED, "lowers": each.loading < 0}
             page.connect(demand, box, RISK, **about)
+    for name, promotion in zip(config.promotion_names, config.promotions, strict=True):
+        if promotion.answer and name in page.promotions:
+            about = {"meaning": DEMAND, "style": DASHED, "lowers": promotion.answer < 0}
+            page.connect(demand, page.promotions[name], RISK, **about)
     for driver in config.demand.drivers if config.demand else ():
         box = page.controls.get(coordinate_label(driver.control, "c", 0))
         if box is not None:
@@ -553,6 +578,7 @@ def _sizes(ds: xr.Dataset, config: MMMDataConfig) -> list[str]:
         "funnel": len(config.funnels),
         "interaction": len(config.interactions),
         "mediator": len(config.mediators),
+        "promotion": len(config.promotions),
     }
     sizes = [count(number, noun) for noun, number in counts.items() if number]
     correlated = config.spend_correlation or config.synchronised_flights

@@ -29,6 +29,7 @@ WORDS = {
     "seasonality_contribution": "seasons",
     "event_contribution": "events",
     "level_contribution": "moving level",
+    "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions of channels",
     "mediator_contribution": "media through mediators",

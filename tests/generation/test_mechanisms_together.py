@@ -35,6 +35,7 @@ BLOCKS: dict[str, Any] = {
     "competitor": {"share": 0.05, "answer": 0.7, "dampening": 0.4},
     "interactions": [{"channels": ["A", "C"], "strength": 0.03}],
     "mediators": [{"name": "M", "parents": {"A": 0.5}}],
+    "promotions": [{"name": "Sale", "answer": 1.0, "pull_forward": {}}],
     "transforms": {"adstock_first": False},
 }
 # The same of the geos.

@@ -33,7 +33,7 @@ BORROWS = "it borrows sales from later periods"
 # Mechanisms that add a part to sales.
 ADDED = (
     *("interaction_strength", "mediator_effect", "competitor_contribution", "level_contribution"),
-    *("season_path", "season_shift"),
+    *("season_path", "season_shift", "promotion_contribution"),
 )
 
 
@@ -274,7 +274,11 @@ def _control_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         if name in columns:
             control = columns[name]
             values = ds["gamma_control"].sel(control=control, drop=True) / target
-            if bool(values.isnull().any()):
+            if "promotion" in ds.dims and control in ds["promotion"].values:
+                # The Dataset gives its sales to the promotion, the model to the control.
+                values = xr.full_like(values, np.nan)
+                reasons.append(f"{control!s} shows a promotion, which sells outside of the control")
+            elif bool(values.isnull().any()):
                 reasons.append(f"{control!s} has an elasticity, the model's controls are linear")
         elif name == TREND_COLUMN:
             values, why = _trend_slope(ds, model)
