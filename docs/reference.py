@@ -17,7 +17,7 @@ from mmm_xgen import schema
 from mmm_xgen.config import causes
 from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
 from mmm_xgen.config.promotion import PromotionConfig
-from mmm_xgen.config.region import SeasonalityConfig
+from mmm_xgen.config.region import OutlierConfig, SeasonalityConfig
 from mmm_xgen.config.specs import AdstockSpec, EffectPathSpec, NoiseSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.kernels.adstock import ADSTOCKS
@@ -51,6 +51,7 @@ MODELS = {
     "ControlConfig": "`control_variables`: a list.",
     "RegionConfig": "`regions`.",
     "SeasonalityConfig": "`regions.seasonalities`: a list.",
+    "OutlierConfig": "`regions.outliers`.",
     "TransformConfig": "`transforms`.",
     "EventConfig": "`events`: a list.",
     "ExperimentConfig": "`experiments`: a list.",
@@ -290,6 +291,7 @@ def _configuration() -> str:
     classes: dict[str, Any] = {
         "PromotionConfig": PromotionConfig,
         "SeasonalityConfig": SeasonalityConfig,
+        "OutlierConfig": OutlierConfig,
         "SpendPlanConfig": SpendPlanConfig,
     }
     for name, words in MODELS.items():

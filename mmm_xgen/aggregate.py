@@ -42,6 +42,8 @@ SUMMED = (
     "campaign_spend",
     "clicks",
     "reported_sales",
+    "outlier_contribution",
+    "lost_sales",
     "carryover",
     "event_intensity",
     "population",
@@ -75,7 +77,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     ``noise``, ``y``, plans of
     spend and sales, ``exposure``,
     ``campaign_spend``,
-    ``clicks``, ``reported_sales``
+    ``clicks``, ``reported_sales``,
+    ``lost_sales``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,

@@ -155,7 +155,7 @@ def as_dataset(
         for name in before_adstock.keys() & data.keys():
             data[name][2].update(before_adstock[name])
     attrs: dict[str, Any] = {
-        "config": config.to_json(),
+        "config": config.with_holiday_dates().to_json(),
         "seed": config.seed,
         "schema_version": SCHEMA_VERSION,
         "mmm_xgen_version": __version__,

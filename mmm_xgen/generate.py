@@ -18,7 +18,7 @@ from mmm_xgen.generation.budget_rules import click_numbers, rules_of
 from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
 from mmm_xgen.generation.competitor import Competitor, competitor_of
 from mmm_xgen.generation.demand import demand_contribution
-from mmm_xgen.generation.effect_paths import effect_paths
+from mmm_xgen.generation.effect_paths import BASELINE_PATHS, baseline_paths, effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
 from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
@@ -36,9 +36,9 @@ from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
-from mmm_xgen.response import contribute, per_effect
+from mmm_xgen.response import per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, platform_report
+from mmm_xgen.world import World, media_parts, platform_report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -249,7 +249,8 @@ def sales_equation(
     inputs = spend_and_controls(batch, plan, truth)
 
     intensity = baseline.intensities(config, window)
-    parts = baseline.parts(config, truth, window, intensity, inputs.control_value)
+    paths = baseline_paths(batch)
+    parts = baseline.parts(config, truth, window, intensity, inputs.control_value, paths)
     depth = draw_depth(batch, inputs.demand, truth["intercept_contribution"])
     if depth is not None:
         parts["promotion_contribution"] = promotion_sales(config, truth, depth)
@@ -271,15 +272,17 @@ def sales_equation(
         (stages.carryover, stages.saturated), world.media, truth["effect"]
     )
     media = scaled_media(world.media, factor)
-    channels = contribute(stages.response, media)
     clicks = click_numbers(batch)
 
-    parts |= {"channel_contribution": channels, "demand_contribution": demand}
-    parts |= {"competitor_contribution": taken, **stages.others}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    sold = media_parts(stages, replace(world, media=media))
+    channels = sold.pop("channel_contribution")
+    causes = {"demand_contribution": demand, "competitor_contribution": taken}
+    parts["channel_contribution"] = channels
+    parts |= {name: part for name, part in causes.items() if part is not None} | sold
     mu = total(parts)
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
-    y, noise = observe(batch, mu, sigma, truth, settled.noise)
+    outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
+    y = outcomes["y"]
     values = with_depths(batch, inputs.control_value, depth)
     values = with_observed(batch, values, stages.mediators)
     check_overflow(spent, mu, y)
@@ -288,16 +291,16 @@ def sales_equation(
 
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     return {
-        "y": y,
+        **outcomes,
         "spend": spent,
         "control_value": with_followers(batch, values, spent, y, _given_controls(plan)),
         "carryover": carryover,
         "saturated": saturated,
         "mu": mu,
-        "noise": noise,
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": settled.history,
         **parts,
+        **paths,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
         **({} if depth is None else {"promotion_depth": depth}),
@@ -373,12 +376,17 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand": config.demand is not None,
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
+        "remainder_contribution": False,
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None
         or any(channel.effect_path for channel in config.channels),
+        "level_contribution": config.regions.level_path is not None,
+        **{name: getattr(config.regions, key) is not None for key, name in BASELINE_PATHS.items()},
         "competitor_spend": config.competitor is not None,
         "competitor_contribution": config.competitor is not None,
+        "outlier_contribution": config.regions.outliers is not None,
+        "lost_sales": config.regions.capacity is not None,
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
         "promotion_depth": bool(config.promotions),

@@ -121,6 +121,9 @@ VARIABLES: dict[str, Variable] = {
     "interaction_contribution": Variable(
         ("date", "geo", "interaction"), KPI, "sales that two channels make together"
     ),
+    "remainder_contribution": Variable(
+        SALES, KPI, "sales that the losses without each part leave, where parts act on each other"
+    ),
     "carryover": Variable(MEDIA, CURRENCY, "spend after adstock"),
     "saturated": Variable(MEDIA, NONE, "response to carried-over spend, per unit of effect"),
     "channel_contribution": Variable(MEDIA, KPI, "contribution of the channel"),
@@ -130,8 +133,17 @@ VARIABLES: dict[str, Variable] = {
     "trend_contribution": Variable(SALES, KPI, "contribution of the trend"),
     "seasonality_contribution": Variable(SALES, KPI, "contribution of all seasons"),
     "event_contribution": Variable(SALES, KPI, "contribution of holidays and events"),
+    "level_contribution": Variable(SALES, KPI, "contribution of the level that moves"),
+    "baseline_path": Variable(SALES, NONE, "base sales of the date relative to their mean"),
+    "season_path": Variable(SALES, NONE, "yearly season of the date relative to its mean size"),
+    "season_shift": Variable(
+        ("geo",), "days / year", "days per year by which the yearly season moves later", True
+    ),
     "mu": Variable(SALES, KPI, "expected sales"),
     "noise": Variable(SALES, KPI, "sales minus expected sales"),
+    "outlier_contribution": Variable(SALES, KPI, "sales that an outlier adds, part of the noise"),
+    "lost_sales": Variable(SALES, KPI, "sales that the capacity cuts"),
+    "capacity": Variable(("geo",), KPI, "largest sales per period", True),
     "y": Variable(SALES, KPI, "sales"),
     "revenue_per_kpi": Variable(SALES, CURRENCY + " / " + KPI, "revenue per unit of the KPI"),
     "effect": Variable(
@@ -165,12 +177,14 @@ PARTS = (
     "seasonality_contribution",
     "event_contribution",
     "control_contribution",
+    "level_contribution",
     "promotion_contribution",
     "demand_contribution",
     "competitor_contribution",
     "channel_contribution",
     "interaction_contribution",
     "mediator_contribution",
+    "remainder_contribution",
 )
 # Parts that every generated Dataset has, even where they are 0.
 ALWAYS = frozenset(PARTS[:5]) | {"channel_contribution"}
@@ -187,10 +201,18 @@ MECHANISMS = {
     "competitor_contribution": "a competitor",
     "promotion_contribution": "promotions",
     "media_quality": "campaigns of different quality",
+    "level_contribution": "a level that moves",
+    "season_path": "a season that changes in size",
+    "season_shift": "a season that moves",
+    "outlier_contribution": "outliers",
+    "lost_sales": "a capacity of sales",
 }
 
 # Series that an aggregation loses, since they are stages of the response.
-LOST = ("carryover", "saturated", "effect_path", "media_quality", "campaign_share")
+LOST = (
+    *("carryover", "saturated", "effect_path", "media_quality", "campaign_share"),
+    *("baseline_path", "season_path"),
+)
 # Parameters whose names depend on the kinds in use, by prefix.
 FAMILIES: dict[str, Variable] = {
     "adstock_": Variable(("geo", "channel"), NONE, "adstock parameter", True),

@@ -19,6 +19,7 @@ from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
 from mmm_xgen.errors import AlignmentError, SchemaError
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.link import Link
 from mmm_xgen.response import (
     Media,
     contribute,
@@ -75,6 +76,8 @@ class World:
         Delivered media per unit of spend, relative to the mean. Beyond its dates it stays constant.
     quality_start : int
         Number of dates of `quality` before the first date of the window.
+    link : Link, optional
+        Step from the sum of what channels add to sales. Default: sales are the sum.
     """
 
     media: Media
@@ -86,6 +89,7 @@ class World:
     mediators: Mediators | None = None
     quality: FloatArray | None = None
     quality_start: int = 0
+    link: Link | None = None
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -106,15 +110,17 @@ class World:
     @property
     def is_connected(self) -> bool:
         """True if media make more sales than the sum of what single channels contribute."""
-        connections = (self.unpaid, self.interactions, self.mediators)
+        connections = (self.unpaid, self.interactions, self.mediators, self.link)
         return any(each is not None for each in connections)
 
     def groups(self) -> list[list[int]]:
         """Return the channels in groups, such that the sales of all media are a sum over groups.
 
-        Funnels and interactions tie channels together. Mediators do not: they are sums over
-        channels.
+        Funnels and interactions tie channels together, and a link ties all of them. Mediators do
+        not: they are sums over channels.
         """
+        if self.link is not None:
+            return [list(range(len(self.media.l_max)))]
         links: list[tuple[int, int]] = []
         if self.unpaid is not None:
             links += zip(self.unpaid.source, self.unpaid.target, strict=True)
@@ -132,22 +138,22 @@ class World:
 
         Its sales are the part of these channels in the sales of all media.
         """
-        path, pull, between = self.effect_path, self.pull_forward, self.mediators
-        quality = self.quality
+        pull, between = self.pull_forward, self.mediators
         if pull is not None:
             pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
         if between is not None:
             between = replace(between, loading=between.loading[..., index])
         return World(
             of_channels(self.media, index),
-            effect_path=None if path is None else path[..., index, :, :],
+            effect_path=_of_items(self.effect_path, index),
             path_start=self.path_start,
             funnels=_among(index, self.funnels, "source", "target"),
             interactions=_among(index, self.interactions, "first", "second"),
             pull_forward=pull if pull is not None and any(pull.periods) else None,
             mediators=between if between is not None and between.loading.any() else None,
-            quality=None if quality is None else quality[..., index, :, :],
+            quality=_of_items(self.quality, index),
             quality_start=self.quality_start,
+            link=self.link,
         )
 
     def of_dates(self, periods: slice) -> World:
@@ -189,7 +195,13 @@ class World:
             steps = len(self.unpaid.levels(len(self.media.l_max))) - 1
             reach += steps * (own + max(self.unpaid.lag))
         later = 0 if self.pull_forward is None else max(self.pull_forward.periods)
-        return reach + max(later, 0 if self.mediators is None else self.mediators.reach)
+        reach += max(later, 0 if self.mediators is None else self.mediators.reach)
+        return reach + (0 if self.link is None else self.link.reach)
+
+
+def _of_items(path: FloatArray | None, index: list[int]) -> FloatArray | None:
+    """Return the paths of some channels, dims (..., channel, geo, date); one for all stays."""
+    return path if path is None or path.shape[-3] == 1 else path[..., index, :, :]
 
 
 Links = TypeVar("Links", Funnels, Interactions)
@@ -226,9 +238,11 @@ class Stages:
     response : array, dims (..., channel, geo, date)
         What the amplitude multiplies, the path of the effect included.
     others : mapping of str to array, dims (..., item, geo, date)
-        Sales that media make together, in KPI units per period, by Dataset name.
+        What channels add together, by Dataset name: KPI units per period, or units of the link.
     mediators : array, dims (..., mediator, geo, date), or None
         Values of the mediators.
+    before : Stages, optional
+        Stages of the history, where a link looks back on them.
     """
 
     spend: FloatArray
@@ -239,6 +253,7 @@ class Stages:
     response: FloatArray
     others: Mapping[str, FloatArray] = field(default_factory=dict)
     mediators: FloatArray | None = None
+    before: Stages | None = None
 
 
 @dataclass(frozen=True)
@@ -298,7 +313,8 @@ def respond_to(
         carryover, saturated, curve = stages(spend, world.media, world.weights, history)
         return Stages(spend, history, spend, carryover, saturated, curve)
     n_past = 0
-    looks_back = funnels or world.pull_forward or world.mediators
+    has_memory = world.link is not None and world.link.looks_back
+    looks_back = funnels or world.pull_forward or world.mediators or has_memory
     if looks_back and history is not None and history.shape[-1]:
         # These mechanisms look back on responses, so evaluate the history too.
         n_past = history.shape[-1]
@@ -329,12 +345,24 @@ def respond_to(
         mediators = world.mediators.values(curve)
         effect = world.mediators.effect.swapaxes(-1, -2)[..., None]
         others["mediator_contribution"] = mediators * effect
-        mediators = mediators[..., n_past:]
     past = spend[..., :n_past] if n_past else history
-    series = (spend, exposure, carryover, saturated, response)
-    spend, exposure, carryover, saturated, response = (each[..., n_past:] for each in series)
-    others = {name: each[..., n_past:] for name, each in others.items()}
-    return Stages(spend, past, exposure, carryover, saturated, response, others, mediators)
+    whole = Stages(spend, past, exposure, carryover, saturated, response, others, mediators)
+    made = _cut(whole, slice(n_past, None))
+    return replace(made, before=_cut(whole, slice(n_past))) if n_past and has_memory else made
+
+
+def _cut(made: Stages, dates: slice) -> Stages:
+    """Return the stages of some dates; the history stays."""
+    return Stages(
+        spend=made.spend[..., dates],
+        history=made.history,
+        exposure=made.exposure[..., dates],
+        carryover=made.carryover[..., dates],
+        saturated=made.saturated[..., dates],
+        response=made.response[..., dates],
+        others={name: each[..., dates] for name, each in made.others.items()},
+        mediators=None if made.mediators is None else made.mediators[..., dates],
+    )
 
 
 def _through_funnels(
@@ -394,10 +422,53 @@ def _extended(path: FloatArray, first: int, n_dates: int) -> FloatArray:
 
 def media_sales(stages: Stages, world: World) -> FloatArray:
     """Return the sales that all media make, dims (..., geo, date), in KPI units per period."""
-    total = contribute(stages.response, world.media).sum(axis=-3)
-    for part in stages.others.values():
+    added = _sum(_added(stages, world))
+    return added if world.link is None else _through_link(added, stages, world)
+
+
+def media_parts(stages: Stages, world: World) -> dict[str, FloatArray]:
+    """Return the parts of the sales that media make, by Dataset name, dims (..., item, geo, date).
+
+    Their sum is `media_sales`. With a link, a part is what sales lose without it, and
+    ``remainder_contribution``, dims (..., geo, date), is what these losses leave.
+    """
+    parts = _added(stages, world)
+    if world.link is None:
+        return parts
+    added = _sum(parts)
+    sales = rest = _through_link(added, stages, world)
+    for name, part in parts.items():
+        # Items come before all other dims, where those of the link broadcast.
+        without = np.moveaxis(added[..., None, :, :] - part, -3, 0)
+        left = np.moveaxis(_through_link(without, stages, world), 0, -3)
+        lost = sales[..., None, :, :] - left
+        parts[name], rest = lost, rest - lost.sum(axis=-3)
+    return {**parts, "remainder_contribution": rest}
+
+
+def _added(stages: Stages, world: World) -> dict[str, FloatArray]:
+    """Return what media add, by Dataset name; with the dates of the history where they count."""
+    parts = {"channel_contribution": contribute(stages.response, world.media), **stages.others}
+    if stages.before is None:
+        return parts
+    past = _added(stages.before, world)
+    return {name: np.concatenate([past[name], part], axis=-1) for name, part in parts.items()}
+
+
+def _sum(parts: Mapping[str, FloatArray]) -> FloatArray:
+    """Return the sum over parts and items, dims (..., geo, date)."""
+    first, *others = parts.values()
+    total = first.sum(axis=-3)
+    for part in others:
         total = total + part.sum(axis=-3)
     return np.asarray(total)
+
+
+def _through_link(added: FloatArray, stages: Stages, world: World) -> FloatArray:
+    """Return the sales in the window of what media add, dims (..., geo, date)."""
+    n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
+    link: Any = world.link
+    return np.asarray(link.sales(added, world.path_start - n_past)[..., n_past:])
 
 
 def platform_report(
@@ -567,7 +638,7 @@ def respond(
     """
 
     def contributions(spend: FloatArray, world: World, past: FloatArray | None) -> FloatArray:
-        return contribute(respond_to(spend, world, past).response, world.media)
+        return media_parts(respond_to(spend, world, past), world)["channel_contribution"]
 
     found = _applied(contributions, spend, params, history, ["channel", "geo", "date"])
     return found.transpose(..., "date", "geo", "channel").rename("channel_contribution")

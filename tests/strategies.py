@@ -46,6 +46,10 @@ CURVES: dict[str, dict[str, float]] = {
     "root_saturation": {"alpha": 0.4},
     "log_saturation": {},
     "no_saturation": {},
+    "sigmoid_saturation": {"asymptote": 1.0, "slope": 1.0e-3},
+    "polynomial_saturation": {"top": 2500.0},
+    "piecewise_linear_saturation": {"knot": 800.0, "share": 0.6, "decay": 0.4},
+    "threshold_saturation": {"threshold": 300.0, "kappa": 1200.0},
 }
 SATURATION_KINDS = tuple(CURVES)
 NOISE_KEYS: dict[str, dict[str, Any]] = {
@@ -315,6 +319,10 @@ def region_dicts(draw: st.DrawFn, *, daily: bool = False) -> dict[str, Any]:
         regions["noise"] = draw(noise_specs())
         del regions["sales_volatility"]
     if draw(st.booleans()):
+        regions["outliers"] = {"share": draw(share(0.0, 0.2)), "size": draw(share(1.0, 4.0))}
+    if draw(st.booleans()):
+        regions["capacity"] = draw(share(1.0, 2.0))
+    if draw(st.booleans()):
         regions["fourier_modes"] = draw(st.integers(1, 2))
     if n_regions > 1 and draw(st.booleans()):
         regions |= {
@@ -329,7 +337,12 @@ def region_dicts(draw: st.DrawFn, *, daily: bool = False) -> dict[str, Any]:
 def noise_specs(draw: st.DrawFn) -> dict[str, Any]:
     """Nested spec of one noise family, small against the base sales."""
     kind = draw(st.sampled_from(list(NOISE_KEYS)))
-    return {"kind": kind} | NOISE_KEYS[kind]
+    spec = {"kind": kind} | NOISE_KEYS[kind]
+    if kind in ("gaussian", "ar1", "lognormal"):
+        spec["shared"] = draw(share(0.0, 1.0))
+    if kind in ("gaussian", "ar1", "student_t"):
+        spec["level_power"] = draw(share(0.0, 1.5))
+    return spec
 
 
 @st.composite
@@ -474,6 +487,11 @@ def in_window(array: xr.DataArray, ds: xr.Dataset) -> xr.DataArray:
     return array.isel(date=slice(-ds.sizes["date"], None)).assign_coords(date=ds["date"].values)
 
 
+def logistic(x: Any) -> Any:
+    """Logistic function of a number or an array."""
+    return 1 / (1 + np.exp(-x))
+
+
 def component(ds: xr.Dataset, x: xr.DataArray) -> xr.DataArray:
     """Amplitude-folded curve of PyMC-Marketing's component of each channel, at ``x``."""
 
@@ -504,6 +522,28 @@ def component(ds: xr.Dataset, x: xr.DataArray) -> xr.DataArray:
             "root_saturation": lambda: p("beta") * x ** p("alpha"),
             "log_saturation": lambda: p("beta") * np.log1p(x),
             "no_saturation": lambda: p("beta") * x,
+            "sigmoid_saturation": lambda: (
+                p("asymptote")
+                * (logistic(0.7 + p("slope") * x / logistic(0.7)) - logistic(0.7))
+                / (1 - logistic(0.7))
+            ),
+            "polynomial_saturation": lambda: (
+                p("beta") * (1 - (1 - np.minimum(x / p("top"), 1)) ** 2)
+            ),
+            "piecewise_linear_saturation": lambda: (
+                p("beta")
+                * xr.where(
+                    x < p("knot"),
+                    p("share") * x / p("knot"),
+                    np.minimum(p("share") * (1 + p("decay") * (x / p("knot") - 1)), 1),
+                )
+            ),
+            "threshold_saturation": lambda: (
+                p("beta")
+                * xr.where(
+                    x > p("threshold"), 1 - p("kappa") / (p("kappa") + x - p("threshold")), 0
+                )
+            ),
         }
         return formulas[kind]()
 

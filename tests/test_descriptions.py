@@ -13,7 +13,7 @@ import pytest
 import mmm_xgen
 from mmm_xgen.config.channel import ADSTOCK, PATTERN, SATURATION
 from mmm_xgen.config.descriptions import keys_of_kind, parameters, summary
-from mmm_xgen.config.region import NOISE, TREND, SeasonalityConfig
+from mmm_xgen.config.region import NOISE, TREND, OutlierConfig, SeasonalityConfig
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 
@@ -25,6 +25,7 @@ MODELS = [
     mmm_xgen.ExperimentConfig,
     mmm_xgen.RegionConfig,
     mmm_xgen.TransformConfig,
+    OutlierConfig,
     SeasonalityConfig,
     SpendPlanConfig,
 ]
@@ -93,7 +94,7 @@ def test_help_describes_every_field_kind_and_key(model: Any) -> None:
 def test_help_shows_defaults_in_the_signature() -> None:
     text = help_of(mmm_xgen.ChannelConfig)
     assert "ChannelConfig(*, name=None, pattern='linear_trend', base_spend=1000.0," in text
-    assert "EventConfig(*, name, dates, effect, shape='pulse'" in help_of(mmm_xgen.EventConfig)
+    assert "EventConfig(*, name, dates=None, effect, shape='pulse'" in help_of(mmm_xgen.EventConfig)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

@@ -268,6 +268,17 @@ class MMMDataConfig(TextConfig):
         return self
 
     @model_validator(mode="after")
+    def _events_fit(self) -> MMMDataConfig:
+        for position, event in enumerate(self.events):
+            for place, geo in enumerate(event.geos or ()):
+                if geo not in self.regions.names:
+                    raise fail(
+                        f"no geo named {geo!r}; {nearest(geo, self.regions.names)}",
+                        *("events", position, "geos", place),
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _causes_fit(self) -> MMMDataConfig:
         if self.spend_plan is None:
             check_funnels(self.funnels, self.channel_names)
@@ -349,6 +360,21 @@ class MMMDataConfig(TextConfig):
         start = np.datetime64(self.start_date) if self.start_date else first_date(self.freq)
         return regular(start, self.n_periods, FREQUENCIES[self.freq], self.burn_in_periods)
 
+    def with_holiday_dates(self) -> MMMDataConfig:
+        """Return the configuration with the dates of holidays in place of their names.
+
+        Another release of the `holidays` package may know other dates.
+        """
+        if not any(event.holiday for event in self.events):
+            return self
+        events = [
+            event.replace(holiday=None, country=None, dates=dates)
+            if event.holiday and (dates := event.dates_in(self.calendar))
+            else event
+            for event in self.events
+        ]
+        return self.replace(events=events)
+
     @property
     def channel_names(self) -> list[str]:
         """Labels of the channels."""
@@ -414,7 +440,7 @@ class MMMDataConfig(TextConfig):
     def l_max(self) -> list[int]:
         """Number of adstock weights of every channel."""
         default = self.calendar.default_l_max
-        return [spec.l_max or default for spec in self.adstocks]
+        return [spec.l_max or spec.own_l_max or default for spec in self.adstocks]
 
     @property
     def saturations(self) -> list[SaturationSpec]:

@@ -38,7 +38,7 @@ from mmm_xgen.config.names import (
 )
 from mmm_xgen.config.overrides import with_places
 from mmm_xgen.config.promotion import PromotionConfig
-from mmm_xgen.config.region import RegionConfig, SeasonalityConfig
+from mmm_xgen.config.region import OutlierConfig, RegionConfig, SeasonalityConfig
 from mmm_xgen.config.specs import NoiseSpec, Spec
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.patterns import PATTERNS
@@ -89,6 +89,8 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
         "base_sales_rate",
         "seasonal_amplitude",
         "seasonal_phase",
+        "season_shift",
+        "capacity",
         "baseline_variation",
         "channel_param_variation",
         "transform_variation",
@@ -108,7 +110,8 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     PullForwardConfig: {"share"},
     MediatorConfig: {"parents", "persistence", "effect", "coverage"},
     PromotionConfig: {"depth", "share", "duration", "elasticity", "answer"},
-    NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
+    NoiseSpec: {"sales_volatility", "y_sigma", "r_squared", "level_power", "shared"},
+    OutlierConfig: {"share", "size"},
 }
 
 

@@ -9,9 +9,17 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, plain, shown
 from mmm_xgen.config.descriptions import with_kinds
-from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, flat_keys_schema, fold
+from mmm_xgen.config.specs import (
+    EffectPath,
+    KindOf,
+    NoiseSpec,
+    TrendSpec,
+    flat_keys_schema,
+    fold,
+)
 from mmm_xgen.kernels.baseline import TRENDS
 from mmm_xgen.kernels.calendar import PERIODS, WEEKDAYS
+from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.noise import NOISES
 
 DEFAULT_VOLATILITY = 0.05
@@ -103,6 +111,31 @@ class SeasonalityConfig(FrozenConfig):
         return [f"{stem}_{wave}_{k + 1}" for wave in ("sin", "cos") for k in range(self.modes)]
 
 
+class OutlierConfig(FrozenConfig):
+    """Single periods whose sales are far off, up or down, for a reason that nobody records.
+
+    Parameters
+    ----------
+    share : float, share of periods, default 0.02
+        Probability that a period of a geo is an outlier.
+    size : float, standard deviations of the noise, default 5.0
+        Sales that an outlier adds or takes, each with probability 1/2.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value has the wrong type or range.
+
+    Examples
+    --------
+    >>> OutlierConfig(share=0.01).size
+    5.0
+    """
+
+    share: Annotated[Number, Field(ge=0, le=1)] = 0.02
+    size: Annotated[Number, Field(gt=0)] = 5.0
+
+
 def _length(values: Any) -> int:
     """Length of a list or an array, 0 for anything else."""
     values = plain(values)
@@ -138,6 +171,11 @@ class RegionConfig(FrozenConfig):
         stand flat beside `noise`.
     sales_volatility : float, share of base sales, default 0.05
         Standard deviation of the noise. `y_sigma` or `r_squared` can set it instead.
+    outliers : OutlierConfig, optional
+        Outliers, which are a part of the noise.
+    capacity : float, multiple of base sales, optional
+        Largest sales per period of a geo, at least 1. Sales beyond it are lost, as when a product
+        is out of stock.
     seasonal_amplitude : float, share of base sales, default 0.0
         Half the distance between peak and trough of the year.
     seasonal_phase : float, radians, default 0.0
@@ -148,6 +186,15 @@ class RegionConfig(FrozenConfig):
         the amplitude of the one before.
     seasonalities : list of SeasonalityConfig, optional
         Seasons with other periods than the year.
+    level_path : str or mapping, optional
+        Kind of path of base sales over time, one of those of `effect_path` of a channel that do not
+        need spend. Its mean over the window is 1. Default: base sales stay the same.
+    season_path : str or mapping, optional
+        Kind of path of the size of the yearly season, as `level_path`.
+        Default: the season has the same size in all years.
+    season_shift : float, days per year, optional
+        Days by which the yearly season moves later in each year after the first date; negative if
+        it moves earlier.
     baseline_variation : float, log scale, default 0.0
         Standard deviation over geos of the base sales. Trend and season as shares of base sales
         have the same standard deviation, and so has the timing of the season, in radians.
@@ -185,7 +232,12 @@ class RegionConfig(FrozenConfig):
     seasonal_phase: Number = 0.0
     fourier_modes: Annotated[Integer, Field(ge=0, le=50)] = 1
     seasonalities: tuple[SeasonalityConfig, ...] = ()
+    level_path: EffectPath | None = None
+    season_path: EffectPath | None = None
+    season_shift: Number | None = None
     noise: Annotated[NoiseSpec, NOISE] = Field(default="gaussian", validate_default=True)
+    outliers: OutlierConfig | None = None
+    capacity: Annotated[Number, Field(ge=1)] | None = None
     baseline_variation: Variation = 0.0
     channel_param_variation: Variation = 0.0
     transform_variation: Variation = 0.0
@@ -225,6 +277,18 @@ class RegionConfig(FrozenConfig):
         other = next((key for key in VARIATIONS if getattr(self, key)), None)
         if self.similarity is not None and other:
             raise fail(f"found both similarity and {other}, allowed: one of them", "similarity")
+        return self
+
+    @model_validator(mode="after")
+    def _paths_need_no_spend(self) -> RegionConfig:
+        kinds = [name for name, kind in EFFECT_PATHS.items() if "level" not in kind.takes]
+        for key in ("level_path", "season_path"):
+            path = getattr(self, key)
+            if path is not None and path.kind not in kinds:
+                allowed = ", ".join(map(repr, kinds))
+                raise fail(
+                    f"found {path.kind!r}, which follows spend; allowed: {allowed}", key, "kind"
+                )
         return self
 
     @model_validator(mode="after")

@@ -86,7 +86,8 @@ class AdstockSpec(Spec):
     Parameters
     ----------
     l_max : int, periods, default 56, 8 or 3 for daily, weekly or monthly data
-        Number of weights. They belong to the lags 0 to ``l_max - 1``.
+        Number of weights. They belong to the lags 0 to ``l_max - 1``. The default of
+        ``beta_gamma_decay`` is 16.
     normalize : bool, default True
         If True, the weights are scaled to sum to 1.
     half_life : str, optional
@@ -99,6 +100,11 @@ class AdstockSpec(Spec):
     l_max: Annotated[Integer, Field(ge=1, le=1000)] | None = None
     normalize: Switch = True
     half_life: str | None = None
+
+    @property
+    def own_l_max(self) -> int | None:
+        """Number of weights by default, where the kind has its own."""
+        return self.registered.default_l_max  # type: ignore[attr-defined,no-any-return]
 
     @model_validator(mode="before")
     @classmethod
@@ -204,6 +210,13 @@ class NoiseSpec(Spec):
     r_squared : float or list of float, optional
         Share of the variance of sales that is not noise: one number for all geos, or a list
         with one number per geo.
+    level_power : float, default 0.0
+        Power of expected sales that the standard deviation follows: 0 keeps it constant, 1 makes
+        it a constant share of expected sales. Not for families that decide this themselves, such
+        as ``lognormal``.
+    shared : float, share of variance, default 0.0
+        Share of the variance of the noise that all geos have in common. For families that are
+        made of normal numbers: ``gaussian``, ``ar1`` and ``lognormal``.
     """
 
     registry = NOISES
@@ -211,6 +224,25 @@ class NoiseSpec(Spec):
     sales_volatility: Annotated[Number, Field(ge=0)] | None = None
     y_sigma: Annotated[Any, AfterValidator(_number_or_list(NON_NEGATIVE))] = None
     r_squared: Annotated[Any, AfterValidator(_number_or_list(ABOVE_ZERO_TO_ONE))] = None
+    level_power: Annotated[Number, Field(ge=0, le=2)] = 0.0
+    shared: Annotated[Number, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _fits_the_family(self) -> NoiseSpec:
+        kinds: dict[str, Any] = dict(NOISES.items())
+        for key, takes_it in (
+            ("level_power", lambda kind: not kind.has_own_sd),
+            ("shared", lambda kind: kind.from_normal),
+        ):
+            value = getattr(self, key)
+            if value and not takes_it(self.registered):
+                allowed = ", ".join(name for name, kind in kinds.items() if takes_it(kind))
+                raise fail(
+                    f"found {value:g} with {self.kind} noise, allowed: 0, or noise of kind "
+                    f"{allowed}",
+                    key,
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_size(self) -> NoiseSpec:
@@ -511,3 +543,7 @@ def _joined(kind: Any, kwargs: Any, field: str, position: int | None = None) -> 
         where = (f"{field}_kwargs",) if position is None else (f"{field}_kwargs", position)
         raise fail(f"found {shown(kwargs)}, allowed: a mapping of parameters", *where)
     return {"kind": kind, **kwargs}
+
+
+EFFECT_PATH = KindOf(EffectPathSpec, "smooth")
+EffectPath = Annotated[EffectPathSpec, EFFECT_PATH]

@@ -286,7 +286,8 @@ def _own_functions(config: MMMDataConfig) -> list[Any]:
     specs = (*(item.pattern for item in items), *config.adstocks, *config.saturations)
     kinds = [spec.registered for spec in (*specs, config.regions.trend, config.regions.noise)]
     own = (spec for each in config.channels for spec in (each.budget_rule, each.effect_path))
-    kinds += [spec.registered for spec in own if spec is not None]
+    paths = (config.regions.level_path, config.regions.season_path)
+    kinds += [spec.registered for spec in (*own, *paths) if spec is not None]
     kinds += [EVENT_SHAPES[event.shape] for event in config.events]
     package = __name__.split(".")[0]
     functions = [kind.function for kind in kinds]

@@ -31,6 +31,7 @@ BASELINE = {
     "trend_contribution": "trend",
     "seasonality_contribution": "seasonality",
     "event_contribution": "events",
+    "level_contribution": "level",
     "demand_contribution": "demand",
     "competitor_contribution": "competitor",
 }
@@ -294,6 +295,8 @@ def _baseline(ds: xr.Dataset, regions: Mapping[str, Any]) -> Nested:
     }
     for name in ("population", "geo_scale"):
         baseline[name] = _optional(ds, name, "geo")
+    if "capacity" in ds:
+        baseline["capacity"] = _nested(ds["capacity"])
     return baseline
 
 
@@ -314,7 +317,7 @@ def _optional(ds: xr.Dataset, name: str, *dims: str) -> Nested:
 
 def _contributions(ds: xr.Dataset, *last: str) -> Nested:
     """Return every part of sales and sales themselves, by geo, with lists over the dims `last`."""
-    from mmm_xgen.truth.returns.estimands import OUTCOMES
+    from mmm_xgen.truth.returns.estimands import outcomes_of
 
     parts = {
         key: _nested(ds[name], key.removesuffix("s"), "geo", *last)
@@ -324,14 +327,14 @@ def _contributions(ds: xr.Dataset, *last: str) -> Nested:
     baseline = {
         key: _nested(ds[name], "geo", *last) for name, key in BASELINE.items() if name in ds
     }
-    outcomes = {name: _nested(ds[name], "geo", *last) for name in OUTCOMES}
+    outcomes = {name: _nested(ds[name], "geo", *last) for name in outcomes_of(ds)}
     return {**parts, "baseline": baseline, **outcomes}
 
 
 def _series(ds: xr.Dataset) -> Nested:
-    from mmm_xgen.truth.returns.estimands import OUTCOMES
+    from mmm_xgen.truth.returns.estimands import outcomes_of
 
-    over_time = ds[[*parts_of(ds), *OUTCOMES]]
+    over_time = ds[[*parts_of(ds), *outcomes_of(ds)]]
     intercept = ds["intercept_contribution"].broadcast_like(ds["mu"])
     return {
         "dates": np.datetime_as_string(ds["date"].to_numpy(), unit="D").tolist(),

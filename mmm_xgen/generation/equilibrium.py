@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.agreement import agreed
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import feedback_rules
 from mmm_xgen.generation.competitor import Competitor
@@ -20,9 +19,6 @@ from mmm_xgen.generation.spend_and_controls import Inputs
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute
 from mmm_xgen.world import Stages, World, media_sales, respond_to
-
-# Rounds until spend and effects agree, and how well they then do.
-MOST_ROUNDS, AGREEMENT = 60, 1e-12
 
 
 @dataclass(frozen=True)
@@ -93,11 +89,6 @@ def settle(
     ------
     ConfigError
         If a rule makes spend explode, or no effects meet the targets.
-
-    References
-    ----------
-    .. [1] Broyden, C. G. (1965). A class of methods for solving nonlinear simultaneous equations.
-       Mathematics of Computation, 19(92), 577-593.
     """
     start, its_spend = world, None
     has_paid = world.funnels is not None and any(world.funnels.paid)
@@ -128,7 +119,7 @@ def settle(
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
 
-    def answered(factor: FloatArray) -> Equilibrium:
+    def answered(factor: FloatArray) -> tuple[Equilibrium, FloatArray]:
         scaled = replace(start, media=scaled_media(world.media, factor))
         sales_plan = planned_baseline + media_sales(planned, scaled)
         noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
@@ -143,16 +134,20 @@ def settle(
             sales_plan=sales_plan,
             revenue=np.broadcast_to(revenue, sales_plan.shape),
             competitor=competitor,
+            capacity=truth["capacity"][..., None] if "capacity" in truth else None,
         )
         spend = _spend(market, inputs, answering, made)
         check_explosion(spend, plan, batch.shared.channel_names)
         new, under, its_spend = _beside(competitor, start, spend, history)
-        return Equilibrium(new, history, factor, under, its_spend, sales_plan, noise)
+        found = Equilibrium(new, history, factor, under, its_spend, sales_plan, noise)
+        return found, factor_for_roas(batch, under, new, history, fixed) - factor
 
-    def gap(found: Equilibrium) -> FloatArray:
-        return factor_for_roas(batch, found.world, found.made, history, fixed) - found.factor
-
-    return _agreed(answered, gap, factor)
+    return agreed(
+        answered,
+        factor,
+        otherwise="no effects meet the roas targets while spend answers to sales; allowed: weaker "
+        "budget rules, or base_effectiveness in place of roas",
+    )
 
 
 def _beside(
@@ -183,41 +178,3 @@ def _spend(market: Market, inputs: Inputs, answering: list[int], made: Stages) -
     spend = np.array(np.broadcast_to(inputs.spend, (len(found), *inputs.spend.shape[1:])))
     spend[at] = found
     return spend
-
-
-def _agreed(
-    answered: Callable[[FloatArray], Equilibrium],
-    gap_of: Callable[[Equilibrium], FloatArray],
-    factor: FloatArray,
-) -> Equilibrium:
-    """Return the equilibrium whose factors have no gap, by Broyden's method.
-
-    Raises
-    ------
-    ConfigError
-        If the factors do not settle.
-    """
-    found = answered(factor)
-    gap = gap_of(found)
-    factor = np.broadcast_to(factor, gap.shape)
-    inverse = -np.broadcast_to(np.eye(gap.shape[-1]), (*gap.shape, gap.shape[-1])).copy()
-    for _ in range(MOST_ROUNDS):
-        # A dataset that agrees stays as it is, so that the others of its batch do not change it.
-        agrees = np.all(np.abs(gap) <= AGREEMENT * np.abs(factor), axis=-1, keepdims=True)
-        if agrees.all():
-            return found
-        step = np.where(agrees, 0.0, -np.einsum("dij,dj->di", inverse, gap))
-        factor = factor + step
-        found = answered(factor)
-        new_gap = gap_of(found)
-        change = np.einsum("dij,dj->di", inverse, new_gap - gap)
-        size = np.einsum("di,di->d", step, change)[:, None, None]
-        row = np.einsum("di,dij->dj", step, inverse)[:, None]
-        rise = (step - change)[..., None] * row
-        inverse += np.divide(rise, size, out=np.zeros_like(rise), where=size != 0)
-        gap = new_gap
-    raise ConfigError(
-        "no effects meet the roas targets while spend answers to sales; allowed: weaker budget "
-        "rules, or base_effectiveness in place of roas",
-        path="channels",
-    )

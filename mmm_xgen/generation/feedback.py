@@ -80,6 +80,8 @@ class Market:
         Revenue per unit of the KPI.
     competitor : Competitor, optional
         Competitor that answers to our spend; `world` is then without its dampening.
+    capacity : array, dims (..., geo, 1), optional
+        Largest sales in KPI units per period.
     """
 
     world: World
@@ -92,6 +94,19 @@ class Market:
     sales_plan: FloatArray
     revenue: FloatArray
     competitor: Competitor | None = None
+    capacity: FloatArray | None = None
+
+    def observed(self, mu: FloatArray, noise: FloatArray) -> FloatArray:
+        """Return the sales that expected sales and noise make, dims (..., geo, date)."""
+        sales = mu * (1 + noise) if self.is_relative else mu + noise
+        return sales if self.capacity is None else np.minimum(sales, self.capacity)
+
+    def realised(self, media: FloatArray) -> FloatArray:
+        """Return the sales that media, baseline and noise make; those of media without a capacity.
+
+        Without a capacity, nothing but media differs between what is compared.
+        """
+        return media if self.capacity is None else self.observed(self.baseline + media, self.noise)
 
 
 def of_answering(market: Market, channels: list[int], sales: FloatArray) -> Market:
@@ -195,8 +210,7 @@ def answered_spend(
             made = made + rival.sales(its_spend[..., None])[..., 0]
         if at >= 0:
             mu = market.baseline[..., at] + made
-            noise = market.noise[..., at]
-            sales = mu * (1 + noise) if market.is_relative else mu + noise
+            sales = market.observed(mu[..., None], market.noise[..., at, None])[..., 0]
             least = LEAST_SALES * market.sales_plan[..., at]
             earned[at] = np.maximum(sales, least) * market.revenue[..., at]
     return np.ascontiguousarray(np.moveaxis(spend[n_past:], 0, -1))
@@ -218,6 +232,8 @@ def _over_lags(weights: FloatArray, recent: FloatArray) -> FloatArray:
 
     A product of arrays would round differently with the number of datasets.
     """
+    missing = recent.ndim - weights.ndim
+    weights = weights.reshape(len(weights), *[1] * missing, *weights.shape[1:])
     return np.asarray(np.add.accumulate(weights * recent, axis=0)[-1])
 
 
@@ -242,6 +258,7 @@ class _Response:
         looks_back = world.pull_forward is not None
         self.responses = np.zeros((n_dates if looks_back else 0, *shape), dtype=dtype)
         self.mediators: FloatArray | float = 0.0
+        self.state: Any = None
 
     def answer(
         self, date: int, at: int, wanted: FloatArray, is_known: NDArray[np.bool_] | bool | None
@@ -316,6 +333,8 @@ class _Response:
             self.mediators = kept * self.mediators + (1 - kept) * added
             effect = world.mediators.effect.swapaxes(-1, -2)
             total = total + (self.mediators * effect).sum(axis=-2)
+        if world.link is not None:
+            total, self.state = world.link.step(total, at, self.state)
         return np.asarray(total)
 
 

@@ -168,6 +168,10 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
         values = merged[name][~np.isnan(merged[name])]
         if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
             raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
+    if "capacity" in merged and np.any(
+        merged["capacity"] < np.floor(merged["intercept_contribution"])
+    ):
+        raise AlignmentError("params['capacity'] must be at least intercept_contribution")
     for prefix, specs in (("adstock_", config.adstocks), ("saturation_", config.saturations)):
         for channel, spec in enumerate(specs):
             amplitude = getattr(spec.registered, "amplitude_name", "")

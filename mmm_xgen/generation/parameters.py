@@ -62,18 +62,34 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         "gamma_fourier": base[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
         "gamma_seasonal": base[..., None] * other * np.exp(shift[..., 2:3]),
     }
+    if regions.season_shift is not None:
+        moves = batch.each_region(lambda regions: regions.season_shift)
+        seasons["season_shift"] = moves[:, None] * np.ones_like(scale)
     events = batch.each(lambda config: [event.effect for event in config.events])
     return {
         **sizes,
         "intercept_contribution": base,
         **trend,
         **seasons,
-        "event_effect": base[..., None] * events[:, None],
+        "event_effect": base[..., None] * _where_they_happen(batch, events),
         **_connections(batch, base),
         **promotion_parameters(batch, base),
         **_controls(batch, scale),
         **_noise(batch, base, scale),
     }
+
+
+def _where_they_happen(batch: Batch, events: FloatArray) -> FloatArray:
+    """Return the effects of events, dims (dataset, event), as (dataset, geo, event); 0 elsewhere.
+
+    The dim `geo` has length 1 if all events happen in all geos.
+    """
+    places = [event.geos for event in batch.shared.events]
+    if not any(places):
+        return events[:, None]
+    names = batch.shared.regions.names
+    is_there = [[geos is None or name in geos for geos in places] for name in names]
+    return np.where(is_there, events[:, None], 0.0)
 
 
 def _variation(batch: Batch, factor: str) -> FloatArray:
@@ -236,7 +252,13 @@ def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
         * everywhere
         for name in noise.parameters
     }
-    return {"y_sigma": sigma, **named}
+    found = {"y_sigma": sigma, **named}
+    if batch.shared.regions.capacity is not None:
+        found["capacity"] = base * batch.each_region(lambda regions: regions.capacity)[:, None]
+        if noise.kind == "negative_binomial":
+            # Counts stay counts.
+            found["capacity"] = np.floor(found["capacity"])
+    return found
 
 
 def _volatility(noise: NoiseSpec) -> float:

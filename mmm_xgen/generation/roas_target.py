@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.errors import ConfigError
+from mmm_xgen.generation.agreement import agreed
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.media import scaled_media
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.world import Stages, World, respond_to
+from mmm_xgen.world import Stages, World, media_parts, media_sales, respond_to
+
+# Factor at which the sales of a channel are linear in it.
+NEXT_TO_NOTHING = 1e-6
 
 
 def factor_for_roas(
@@ -23,7 +30,7 @@ def factor_for_roas(
               {\text{revenue per KPI} \sum_{tg} \text{amplitude}_{gc}\, \text{response}_{tgc}}
 
     If channels act on each other, the sales lost without a channel are a sum over all channels, and
-    the factors solve a linear system.
+    the factors solve a linear system. With a link, they are found by Broyden's method.
 
     Parameters
     ----------
@@ -46,8 +53,8 @@ def factor_for_roas(
     Raises
     ------
     ConfigError
-        If a channel with a target has no spend, or spend without response, or if its target is
-        below what it earns through other channels.
+        If a channel with a target has no spend, or spend without response, if its target is below
+        what it earns through other channels, or if no factors meet the targets.
     """
     target = batch.each(
         lambda config: [np.nan if each.roas is None else each.roas for each in config.channels]
@@ -71,6 +78,8 @@ def factor_for_roas(
             f"has no {what} in the window; give base_effectiveness instead",
             path=_path_of(batch, channel),
         )
+    if world.link is not None:
+        return _through_link(world, made, history, target * total_spend / revenue, sign)
     if not world.is_connected:
         return np.where(solved, target * total_spend / np.where(solved, incremental, 1), sign)
     lost, others = _lost_without_each(world, made, history)
@@ -86,6 +95,69 @@ def factor_for_roas(
             path=_path_of(batch, channel),
         )
     return factor
+
+
+def _through_link(
+    world: World,
+    made: Stages,
+    history: FloatArray | None,
+    wanted: FloatArray,
+    sign: FloatArray,
+) -> FloatArray:
+    """Return the factors with which each channel makes the wanted sales, NaN for no target.
+
+    Raises
+    ------
+    ConfigError
+        If there are none.
+    """
+    tied = _without_each(world, made, history)
+
+    def lost(factor: FloatArray) -> FloatArray:
+        scaled = replace(world, media=scaled_media(world.media, factor))
+        parts = media_parts(made, scaled)["channel_contribution"]
+        found = np.array(parts.sum(axis=-1).sum(axis=-1))
+        today = media_sales(made, scaled).sum(axis=-1).sum(axis=-1) if tied else None
+        for channel, without in tied.items():
+            rest = media_sales(without, scaled).sum(axis=-1).sum(axis=-1)
+            found[:, channel] = today - rest
+        return found
+
+    # The slope where media add next to nothing; there, channels do not act on each other.
+    near, nearer = (lost(np.full(wanted.shape, each * NEXT_TO_NOTHING)) for each in (2, 1))
+    slope = (near - nearer) / NEXT_TO_NOTHING
+    start = np.where(~np.isnan(wanted), wanted / slope, sign)
+    free = ~np.isnan(wanted) & (start != 0)
+
+    def factor_of(size: FloatArray) -> FloatArray:
+        return start * np.exp(size)
+
+    def gap_of(size: FloatArray) -> tuple[FloatArray, FloatArray]:
+        ratio = wanted / np.where(free, lost(factor_of(size)), 1.0)
+        # Sales on the wrong side of 0 say only that the factor must change much.
+        step = np.log(np.where(free & (ratio > 0), ratio, 1.0)) - (free & ~(ratio > 0))
+        return factor_of(size), step
+
+    return agreed(
+        gap_of,
+        np.zeros(start.shape),
+        otherwise="no effects meet the roas targets, since media sell less together than the "
+        "targets ask for; allowed: lower targets, or base_effectiveness in place of roas",
+        least=1.0,
+    )
+
+
+def _without_each(world: World, made: Stages, history: FloatArray | None) -> dict[int, Stages]:
+    """Return the stages without each channel whose spend moves more than its own response."""
+    alone, found = replace(world, link=None), {}
+    for group in alone.groups():
+        if not alone.of_channels(group).is_connected:
+            continue
+        for channel in group:
+            keep = (np.arange(made.spend.shape[1]) != channel)[:, None, None]
+            past = None if history is None else history * keep
+            found[channel] = respond_to(made.spend * keep, world, past)
+    return found
 
 
 def _path_of(batch: Batch, channel: int) -> str:

@@ -2,9 +2,10 @@ r"""Noise families: what sales do beyond their expectation.
 
 A noise kind is a function ``f(rng, mu, sigma, *, parameters)`` that returns ``y - mu`` in one draw
 of shape ``(geo, date)``, geo-major, with mean 0 given mu and root-mean-square sd `sigma`, dims
-``(geo, 1)``. Its information is a function ``f(columns, mu, sigma, *, parameters)`` of the
-derivatives of mu, dims ``(geo, date, column)``. It returns them in units of noise: their cross
-product is the Fisher information. Size and shape of the noise may be unknown.
+``(geo, 1)``, or ``(geo, date)`` if the sd follows expected sales. Its information is a function
+``f(columns, mu, sigma, *, parameters)`` of the derivatives of mu, dims ``(geo, date, column)``. It
+returns them in units of noise: their cross product is the Fisher information. Size and shape of the
+noise may be unknown.
 """
 
 from __future__ import annotations
@@ -30,7 +31,13 @@ class NoiseKind(Kind):
 
     needs_positive_mu: bool = False
     follows_mu: bool = False
+    from_normal: bool = False
     information: Callable[..., FloatArray]
+
+    @property
+    def has_own_sd(self) -> bool:
+        """True if the family itself decides how the sd follows expected sales."""
+        return self.follows_mu or self.needs_positive_mu
 
 
 NOISES: Registry[NoiseKind] = Registry("noise")
@@ -48,6 +55,7 @@ def register_noise(
     *,
     needs_positive_mu: bool = False,
     follows_mu: bool = False,
+    from_normal: bool = False,
     information: Callable[..., FloatArray] = gaussian_information,
 ) -> Callable[[Function], Function]:
     """Register a function as a noise family under `name`.
@@ -60,6 +68,9 @@ def register_noise(
         Whether the family only exists for mu above 0.
     follows_mu : bool
         Whether the noise is in proportion to mu.
+    from_normal : bool
+        Whether the family makes its noise of one array of ``rng.standard_normal(mu.shape)``. Geos
+        can then share a part of it.
     information : callable
         Derivatives of mu in units of noise, whose cross product is the Fisher information; that
         of a Gaussian, which knows least, by default.
@@ -86,11 +97,32 @@ def register_noise(
         family="noise_",
         needs_positive_mu=needs_positive_mu,
         follows_mu=follows_mu,
+        from_normal=from_normal,
         information=information,
     )
 
 
-@register_noise("gaussian")
+def level_weights(mu: FloatArray, power: float) -> FloatArray:
+    r"""Return the sd of the noise relative to its root mean square, where it follows the level.
+
+    .. math:: w_t = \frac{(\mu_t / \bar\mu)^p}{\sqrt{\overline{(\mu / \bar\mu)^{2p}}}}
+
+    Parameters
+    ----------
+    mu : array, dims (..., date)
+        Expected sales, above 0 where the power is not 0.
+    power : float
+        Power p: 0 for a constant sd, 1 for an sd in proportion to expected sales.
+
+    Returns
+    -------
+    array, dims (..., date)
+    """
+    weights = (mu / mu.mean(axis=-1, keepdims=True)) ** power
+    return np.asarray(weights / np.sqrt(np.mean(weights**2, axis=-1, keepdims=True)))
+
+
+@register_noise("gaussian", from_normal=True)
 def gaussian(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> FloatArray:
     """Normal noise with standard deviation `sigma`."""
     return sigma * rng.standard_normal(mu.shape)
@@ -146,7 +178,11 @@ def _lognormal_information(columns: FloatArray, mu: FloatArray, sigma: FloatArra
 
 
 @register_noise(
-    "lognormal", needs_positive_mu=True, follows_mu=True, information=_lognormal_information
+    "lognormal",
+    needs_positive_mu=True,
+    follows_mu=True,
+    from_normal=True,
+    information=_lognormal_information,
 )
 def lognormal(rng: np.random.Generator, mu: FloatArray, sigma: FloatArray) -> FloatArray:
     r"""Multiplicative noise :math:`\mu (e^{s z - s^2 / 2} - 1)`, of mean 0."""
@@ -205,7 +241,7 @@ def _ar1_information(
     return np.asarray(np.concatenate([whitened[:, :1], fresh], axis=1))
 
 
-@register_noise("ar1", information=_ar1_information)
+@register_noise("ar1", from_normal=True, information=_ar1_information)
 def ar1(
     rng: np.random.Generator,
     mu: FloatArray,

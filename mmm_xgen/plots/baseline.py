@@ -42,6 +42,7 @@ from mmm_xgen.schema import check_variables, parts_of
 
 NAMES = {
     "trend": "Trend",
+    "level": "Level",
     "seasonality": "Seasons",
     "event": "Events",
     "promotion": "Promotions",

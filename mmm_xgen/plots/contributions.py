@@ -70,6 +70,7 @@ NAMES = {
     "intercept_contribution": "base",
     "event_contribution": "events",
     "control_contribution": "controls",
+    "level_contribution": "level",
     "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions",
@@ -373,16 +374,18 @@ def _steps(totals: xr.Dataset, groups: Groups) -> list[_Step]:
             is_media = variable in TOGETHER
             steps.append(_Step(words, float(values.sum()), STEP_COLOUR, is_media=is_media))
     expected, noise, sales = (float(totals[name].sum()) for name in ("mu", "noise", "y"))
+    lost = float(totals["lost_sales"].sum()) if "lost_sales" in totals else 0.0
     return [
         *steps,
         _Step("expected sales", expected, TOTAL_COLOUR, is_total=True),
-        _Step("noise", noise, STEP_COLOUR),
+        _Step("noise", noise + lost, STEP_COLOUR),
+        *([_Step("lost sales", -lost, STEP_COLOUR)] if lost else []),
         _Step("sales", sales, TOTAL_COLOUR, is_total=True),
     ]
 
 
 def _draw_steps(axes: Axes, steps: list[_Step]) -> None:
-    whole = steps[-3].amount
+    whole = next(step.amount for step in steps if step.is_total)
     end = 0.0
     lowest, highest = 0.0, 0.0
     ends, texts = [], []

@@ -44,6 +44,7 @@ from mmm_xgen.schema import parts_of
 ROWS = {
     "intercept_contribution": "base",
     "trend_contribution": "base",
+    "level_contribution": "base",
     "seasonality_contribution": "seasons",
     "event_contribution": "seasons",
     "control_contribution": "controls",

@@ -32,6 +32,7 @@ def rows_of(config: Nested) -> list[Row]:
     return [
         *_demand(config.get("demand") or {}),
         *_competitor(config.get("competitor") or {}),
+        *_baseline(config.get("regions") or {}),
         *_promotions(config),
         *_plans(config),
         *_channels(config),
@@ -71,6 +72,14 @@ def _competitor(competitor: Nested) -> Iterator[Row]:
     if competitor.get("dampening"):
         how = f"lowers them by {competitor['dampening']:g} on the log scale at twice its mean spend"
         yield "competitor", "effects of all channels", how
+
+
+def _baseline(regions: Nested) -> Iterator[Row]:
+    for key, moved in (("level_path", "base sales"), ("season_path", "size of the yearly season")):
+        if path := regions.get(key):
+            yield "time", moved, f"{_kind(path)}; mean 1 over the window"
+    if shift := regions.get("season_shift"):
+        yield "time", "date of the yearly season", f"{shift:+g} days per year"
 
 
 def _promotions(config: Nested) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from mmm_xgen.export.ground_truth import ground_truth
 from mmm_xgen.formatting.amounts import MISSING, amount, ratio, share
 from mmm_xgen.report.content import Block, Column, kind_words, number, table
 from mmm_xgen.schema import parts_of
-from mmm_xgen.truth.returns.estimands import OUTCOMES, attribution, estimands, roas
+from mmm_xgen.truth.returns.estimands import attribution, estimands, outcomes_of, roas
 from mmm_xgen.truth.returns.incremental import acts_together, all_media, media_share
 
 # Rows that need no folding.
@@ -28,6 +28,7 @@ WORDS = {
     "trend_contribution": "trend",
     "seasonality_contribution": "seasons",
     "event_contribution": "events",
+    "level_contribution": "moving level",
     "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions of channels",
@@ -36,6 +37,8 @@ WORDS = {
     "mu": "expected sales",
     "noise": "noise",
     "y": "sales",
+    "outlier_contribution": "outliers, part of the noise",
+    "lost_sales": "lost sales, part of the noise",
 }
 Figures: TypeAlias = tuple[tuple[str, Column, Callable[[float], str]], ...]
 RETURNS: Figures = (
@@ -206,7 +209,7 @@ def parts_table(ds: xr.Dataset) -> Sequence[Block]:
     expected = float(ds["mu"].sum())
     n_periods = ds.sizes["date"]
     rows = []
-    for name in (*parts_of(ds), *OUTCOMES):
+    for name in (*parts_of(ds), *outcomes_of(ds)):
         # A part without dates is the same in every period.
         repeats = 1 if "date" in ds[name].dims else n_periods
         value = float(ds[name].sum()) * repeats

@@ -73,6 +73,33 @@ def test_spend_answers_to_the_sales_of_the_dataset(
     assert m.regenerate(ds).identical(ds)
 
 
+@pytest.mark.parametrize("noise", ["ar1", "lognormal"])
+def test_rules_see_sales_that_a_capacity_cuts(noise: str) -> None:
+    spec = {"kind": noise, "shared": 0.4}
+    regions = {"n_regions": 2, "noise": spec, "outliers": {"share": 0.2}, "capacity": 1.15}
+    ds = made(regions=regions)
+    assert 0.1 < float((ds["lost_sales"] > 0).mean()) < 0.9
+    # `seen` of the rules is mu + noise, which the cut has lowered.
+    check_rules(ds)
+    assert m.regenerate(ds).identical(ds)
+    free = made(regions=regions | {"capacity": 100.0})
+    assert not np.allclose(free["spend"].sel(channel="Social"), ds["spend"].sel(channel="Social"))
+    assert_near(free["sales_plan"], ds["sales_plan"])
+
+
+def test_the_sd_of_held_noise_follows_the_plan_of_sales() -> None:
+    noise = {"kind": "gaussian", "level_power": 1.0}
+    seasons = {"n_regions": 2, "seasonal_amplitude": 0.4}
+    follows, constant = (
+        made(regions=seasons | {"noise": noise | {"level_power": power}}) for power in (1.0, 0.0)
+    )
+    plan = follows["sales_plan"]
+    ratio = plan / np.sqrt((plan**2).mean("date"))
+    assert float(ratio.std()) > 0.1
+    assert_near(follows["noise"], constant["noise"] * ratio, 1e-9, 1.0)
+    check_rules(follows)
+
+
 def test_demand_is_no_part_of_the_plan_of_sales() -> None:
     ds = made(demand={"effect": 0.05})
     check_rules(ds)

@@ -38,6 +38,8 @@ BLOCKS: dict[str, Any] = {
     "promotions": [{"name": "Sale", "answer": 1.0, "pull_forward": {}}],
     "transforms": {"adstock_first": False},
 }
+# The same of the geos.
+OF_GEOS: dict[str, Any] = {"level_path": "random_walk", "season_path": "smooth", "season_shift": 5}
 
 
 @st.composite
@@ -59,7 +61,9 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
         if draw(st.booleans())
     ]
     noise = {"kind": draw(st.sampled_from(["gaussian", "ar1"])), "sales_volatility": 0.03}
-    regions = {"n_regions": draw(st.integers(1, 3)), "channel_param_variation": 0.2}
+    noise |= some({"shared": 0.5})
+    regions = {"n_regions": draw(st.integers(1, 3)), "channel_param_variation": 0.2} | some(OF_GEOS)
+    regions |= some({"outliers": {"share": 0.1}, "capacity": 1.25})
     return {
         "n_periods": N_PERIODS,
         "seed": draw(st.integers(0, 10**6)),

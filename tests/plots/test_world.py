@@ -142,7 +142,7 @@ def test_boxes_between_do_not_overlap(wanted):
 def test_rows_of_sales_add_up():
     ds = connected()
     rows = panels(drawn(plots.plot_sales(ds)))
-    names = ["base", "controls", "promotions", "demand"]
+    names = ["base", "seasons", "controls", "promotions", "demand"]
     names += ["media", "interactions", "mediators", "noise"]
     assert list(rows) == ["sales", *names]
     total = np.sum([rows[name].get_lines()[0].get_ydata() for name in names], axis=0)

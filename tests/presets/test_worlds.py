@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import re
 import warnings
 
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 import mmm_xgen as m
 from benchmarks.bias_of_worlds import BEGIN, END, PAGE, agrees, bias_of
 from mmm_xgen.cli.tables import worlds_table
+from mmm_xgen.ensemble import element, generate_ensemble
 from mmm_xgen.errors import UnknownKindError, XgenWarning
 from mmm_xgen.presets import customize_preset, get_preset_config, list_available_worlds, preset_yaml
+from mmm_xgen.presets.named_worlds import GROUPS
 from mmm_xgen.truth import optimize_allocation, roas
 
 WORLDS = list_available_worlds()
@@ -24,7 +29,25 @@ def test_the_worlds_are_listed_apart_from_the_presets() -> None:
     assert list(WORLDS) == sorted(WORLDS)
     assert {"clean", "demand_chasing", "target_chasing", "many_controls"} <= set(WORLDS)
     assert not set(WORLDS) & set(m.list_available_presets())
-    assert worlds_table().row_count == len(WORLDS)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_list_of_worlds_is_one_screen_with_a_line_for_each(width: int) -> None:
+    page = io.StringIO()
+    Console(width=width, file=page).print(worlds_table(width))
+    lines = [re.split(r"  +", line.strip()) for line in page.getvalue().splitlines()[2:]]
+    expected: list[list[str]] = []
+    for group in GROUPS:
+        own = [world for world in WORLDS.values() if world.group == group]
+        expected += [[group]] * bool(own)
+        expected += [[w.name, w.short, w.side if width == 80 else w.bias] for w in own]
+    assert lines == expected
+    assert len(lines) <= 72
+
+
+def test_the_side_of_a_world_is_its_bias_in_one_word() -> None:
+    names = ("clean", "weak_signal", "tiny_channel", "target_chasing", "unequal_geos")
+    assert [WORLDS[name].side for name in names] == ["none", "wide", "wide", "below", "above"]
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -32,6 +55,8 @@ def test_a_world_says_what_it_breaks_and_what_to_expect(name: str) -> None:
     world, config = WORLDS[name], get_preset_config(name)
     assert world.name == name
     assert world.breaks[0].isupper()
+    assert world.group in GROUPS
+    assert world.short[0].isupper() and not world.short.endswith(".") and len(world.short) <= 42
     assert all(text.endswith(".") for text in (world.breaks, world.reference, world.note) if text)
     assert list(world.direction) == config.channel_names
     assert set(world.direction.values()) <= DIRECTIONS
@@ -50,6 +75,14 @@ def test_a_world_shares_its_base_and_generates_without_a_warning(name: str) -> N
     assert 0.04 < float(ds.channel_contribution.sum() / ds.mu.sum()) < 0.3
     targets = [channel.roas or 0.0 for channel in config.channels]
     np.testing.assert_allclose(roas(ds), targets, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_world_in_an_ensemble_has_the_bits_of_the_world_alone(name: str) -> None:
+    several = generate_ensemble(name, n=3, chunks=None)
+    for position, seed in enumerate(several["seed"].values):
+        alone = m.generate_mmm_dataset(name, seed=int(seed))
+        assert element(several, position).identical(alone)
 
 
 @pytest.mark.parametrize("name", [n for n in WORLDS if get_preset_config(n).regions.n_regions == 1])

@@ -196,7 +196,8 @@ def test_estimands_are_the_single_figures(case: tuple[xr.Dataset, int, int]) -> 
 
 def assert_parts_sum_to_sales(ds: xr.Dataset) -> None:
     parts = [ds[name] for name in ds if str(name).endswith("_contribution")]
-    near(sum(part.sum([dim for dim in part.dims if dim not in SALES]) for part in parts), ds["mu"])
+    total = sum(part.sum([dim for dim in part.dims if dim not in SALES]) for part in parts)
+    near(total.transpose(*ds["mu"].dims), ds["mu"])
 
 
 @given(config=worlds())

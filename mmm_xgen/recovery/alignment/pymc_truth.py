@@ -17,7 +17,7 @@ from mmm_xgen.export.pymc_marketing import aligned_scale, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.schema import check_variables, mechanisms_of
+from mmm_xgen.schema import MECHANISMS, check_variables, mechanisms_of
 
 # A control that a model may have besides those of the data: how far the window has gone by. No
 # control of the data is called so.
@@ -32,10 +32,8 @@ Reasons = dict[str, str]
 BORROWS = "it borrows sales from later periods"
 # Mechanisms that add a part to sales.
 ADDED = (
-    "interaction_strength",
-    "mediator_effect",
-    "competitor_contribution",
-    "promotion_contribution",
+    *("interaction_strength", "mediator_effect", "competitor_contribution", "level_contribution"),
+    *("season_path", "season_shift", "promotion_contribution"),
 )
 
 
@@ -355,6 +353,12 @@ def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         zero = (0.0 * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
         return {"gamma_fourier": zero}, {}
     check_variables(ds, "gamma_fourier")
+    changes = [MECHANISMS[name] for name in ("season_path", "season_shift") if name in ds]
+    if changes:
+        zero = (np.nan * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
+        return {"gamma_fourier": zero}, {
+            "gamma_fourier": f"the data have {' and '.join(changes)}, which the model lacks"
+        }
     known = [str(mode) for mode in ds["fourier_mode"].values]
     truth = ds["gamma_fourier"] / target
     # A mode that the data lack has a coefficient of zero.
@@ -380,8 +384,25 @@ def _noise_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
 
 
 def noise_kind(ds: xr.Dataset) -> str:
-    """Kind of the noise, as far as it is known."""
-    return config_of(ds).regions.noise.kind if "config" in ds.attrs else "unknown"
+    """Kind of the noise, with what it has beyond the family, as far as it is known.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> noise_kind(mmm_xgen.generate_mmm_dataset(regions={"capacity": 2.0, "level_power": 1.0}))
+    'gaussian with an sd that follows expected sales and a capacity'
+    """
+    if "config" not in ds.attrs:
+        return "unknown"
+    regions = config_of(ds).regions
+    beyond = {
+        "an sd that follows expected sales": regions.noise.level_power,
+        "a part that geos share": regions.noise.shared,
+        "outliers": regions.outliers,
+        "a capacity": regions.capacity,
+    }
+    words = " and ".join(name for name, value in beyond.items() if value)
+    return f"{regions.noise.kind} with {words}" if words else regions.noise.kind
 
 
 def _plain(values: xr.DataArray) -> xr.DataArray:

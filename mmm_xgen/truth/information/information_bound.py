@@ -106,7 +106,7 @@ def information_of(
     mu = model.expected_sales()
     return Information(
         model=model,
-        noise=noise_of(ds, model.config.regions.noise),
+        noise=noise_of(ds, model.config.regions),
         mu=mu,
         media=media,
         baseline=baseline,
@@ -188,7 +188,8 @@ def information_bound(
     ConfigError
         If a prior or a known name is not a free parameter, or if a geo has no noise.
     SchemaError
-        If `ds` lacks parameters, channels or dates.
+        If `ds` lacks parameters, channels or dates, or if geos share noise or a capacity cuts
+        sales, under which the information is not known.
 
     Notes
     -----
@@ -197,7 +198,8 @@ def information_bound(
     controls, which are shares of it; coefficients in KPI units (``gamma_*``, ``event_effect``)
     stay. Settings (bends of the trend, dates of events, l_max, eps, control references) are known.
     The parameters of the noise may be unknown: they are orthogonal to mu (lognormal: projected
-    out, see `mmm_xgen.truth.information.likelihood`). A clip at zero is ignored.
+    out, see `mmm_xgen.truth.information.likelihood`). Where the sd follows expected sales, it is
+    known up to one factor. A clip at zero is ignored.
 
     A channel with effect 0 has no log amplitude: its standard error is inf, ``*_in_units`` are
     finite, and its shape is not identified.

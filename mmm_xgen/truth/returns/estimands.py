@@ -57,6 +57,8 @@ __all__ = [
 ]
 
 OUTCOMES = ("mu", "noise", "y")
+# Parts of the noise, which a Dataset has if it has the mechanism.
+OF_NOISE = ("outlier_contribution", "lost_sales")
 
 # Estimands of adstock and saturation shape.
 SHAPES = ("adstock_half_life", "half_of_effect", "half_saturation", "saturation_level")
@@ -98,6 +100,7 @@ def estimands(
     freq: str | None = None,
     delta: float | None = None,
     within_data: bool = False,
+    realised: bool = False,
 ) -> xr.Dataset:
     r"""Compute every estimand of a dataset, on the noise-free mean and without sampling error.
 
@@ -155,6 +158,9 @@ def estimands(
         ``mroas`` by a finite relative change, such as 0.01, instead of the derivative.
     within_data : bool, default False
         If True, carry-out ends at the last date, as in PyMC-Marketing's incrementality.
+    realised : bool, default False
+        If True, sales are cut at the capacity, as for `roas`, and shares are of sales ``y`` and of
+        the sum over channels. The last four variables do not change.
 
     Returns
     -------
@@ -193,14 +199,14 @@ def estimands(
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
     together, with_shapes = "geo" in over, "channel" not in over
+    realised = realised and "capacity" in ds
 
     def of_chunk(response: Response, arrays: Arrays) -> list[FloatArray]:
         lost = by_window(windows, response.lost)
         rise = response.marginal_of_all_spend(windows, delta)
         carried_rise = by_window(windows, lambda period: response.marginal(period, delta))
         stored = arrays["channel_contribution"]
-        is_connected = response.world.is_connected
-        without = response.incremental()[..., : stored.shape[-1]] if is_connected else stored
+        without = response.incremental()[..., : stored.shape[-1]] if response.is_joint else stored
         made = [without, lost, rise, carried_rise]
         if not with_shapes:
             return made
@@ -215,12 +221,14 @@ def estimands(
         {"period": len(windows.periods)},
         within_data=within_data,
         together=not with_shapes,
+        realised=realised,
     )
     lost, rise, carried_rise = (summed(revenue, windows, over) for revenue in found[:3])
     made = checked.transpose(*ds["channel_contribution"].dims)
     spend = total(ds["spend"], over, windows)
     contribution = total(made, over, windows)
     revenue = total(made * ds["revenue_per_kpi"], over, windows)
+    of_media = None if realised else media_together(ds)
     figures = {
         "spend": spend,
         "contribution": contribution,
@@ -230,14 +238,16 @@ def estimands(
         "mroas": ratio(rise, spend),
         "mroas_with_carryout": ratio(carried_rise, spend),
         "cost_per_incremental": cost(spend, contribution),
-        "attribution": share(made, ds["mu"], over, windows),
-        "attribution_of_media": share(made, media_together(ds), over, windows),
+        "attribution": share(made, ds["y" if realised else "mu"], over, windows),
+        "attribution_of_media": share(made, of_media, over, windows),
     }
     figures |= {
         name: in_order(windows.label(values))
         for name, values in zip(SHAPES, found[3:], strict=False)
     }
-    result = _stamped(ds, figures, windows, delta, within_data=within_data)
+    result = _stamped(ds, figures, windows, delta, within_data=within_data or realised)
+    if realised:
+        result.attrs["sales"] = "realised, cut at the capacity"
     return with_complete(result, ds, over, windows)
 
 
@@ -301,6 +311,18 @@ def _stamped(
     return result.assign_attrs(window=windows.describe(), mroas=delta or "derivative")
 
 
+def outcomes_of(ds: xr.Dataset) -> list[str]:
+    """Return the names of sales, expected sales and noise, and of known parts of the noise.
+
+    Examples
+    --------
+    >>> import mmm_xgen
+    >>> outcomes_of(mmm_xgen.generate_mmm_dataset(regions={"capacity": 2.0}))
+    ['mu', 'noise', 'y', 'lost_sales']
+    """
+    return [*OUTCOMES, *(name for name in OF_NOISE if name in ds)]
+
+
 def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     """Sum over all dates of every part of sales, and of sales themselves.
 
@@ -313,7 +335,8 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     -------
     Dataset, dims (geo, channel), (geo, control) or (geo,), after ``dataset`` of an ensemble
         The variables of `ds` under their names, in KPI units; interactions and mediators have
-        their own dims. The parts sum to ``mu``, and ``mu`` and ``noise`` to ``y``.
+        their own dims. The parts sum to ``mu``, and ``mu`` and ``noise`` to ``y``; outliers and
+        lost sales are in the noise.
 
         *Window*: all dates of `ds`. *Carry-over*: the effect of earlier spend counts, that of
         the window's spend after its end does not. *Sign*: positive where sales are added.
@@ -331,7 +354,7 @@ def contribution_totals(ds: xr.Dataset) -> xr.Dataset:
     >>> totals["channel_contribution"].dims
     ('geo', 'channel')
     """
-    shown = [*parts_of(ds), *OUTCOMES]
+    shown = [*parts_of(ds), *outcomes_of(ds)]
     check_variables(ds, *shown)
     ds = ds.assign(channel_contribution=checked_contribution(ds))
     totals = {}

@@ -24,6 +24,7 @@ from mmm_xgen.world import (
     World,
     connections,
     kernel_dims,
+    media_parts,
     media_sales,
     respond_to,
     sales_without_each,
@@ -40,6 +41,8 @@ NEEDED = (
 MEDIA = ("geo", "channel")
 # Dims that may come before those of `schema`.
 LEADING = ("dataset",)
+# What realised sales follow from, in a Dataset with a capacity.
+OBSERVED = ("mu", "noise", "lost_sales", "capacity")
 # Dims of the contributions that a Dataset stores, as kernels have them.
 STORED = ("channel", "geo", "date")
 Arrays: TypeAlias = Mapping[str, FloatArray]
@@ -70,6 +73,10 @@ class Response:
         If True, all channels change at once, and their sales stand in the place of the first
         channel. Sums over channels are then those of all media, also where channels depend on each
         other.
+    uncapped : array, dims (..., geo, date), optional
+        Sales today before the capacity cuts them, with noise. If given, sales are realised sales.
+    capacity : array, dims (..., geo, 1), optional
+        Largest sales in KPI units per period; together with `uncapped`.
     """
 
     world: World
@@ -81,6 +88,8 @@ class Response:
     contribution: FloatArray
     others: FloatArray
     together: bool = False
+    uncapped: FloatArray | None = None
+    capacity: FloatArray | None = None
 
     @property
     def media(self) -> Media:
@@ -99,7 +108,7 @@ class Response:
         -------
         array, dims (..., channel, geo, date)
         """
-        if not self.world.is_connected:
+        if not self.is_joint:
             return self.contribution
         return np.asarray(self._sales_today() - self._sales_by(0.0))
 
@@ -156,6 +165,11 @@ class Response:
         return np.asarray((earned(1 + delta) - earned(1.0)) / delta)
 
     @property
+    def is_joint(self) -> bool:
+        """True if the sales of all media are not the sum of what single channels sell."""
+        return self.world.is_connected or self.uncapped is not None
+
+    @property
     def _apart(self) -> int | None:
         """Axis of the datasets in the revenue of a window, if there are several datasets."""
         return 0 if self.contribution.ndim > 3 else None
@@ -171,15 +185,32 @@ class Response:
 
     def _sales_today(self) -> FloatArray:
         """Return what `_sales_by` returns for a factor of 1."""
-        if not self.world.is_connected:
+        if not self.is_joint:
             return self.contribution
-        sales = self.contribution.sum(axis=-3) + self.others
-        return self._of_all(sales) if self.together else np.asarray(sales[..., None, :, :])
+        sales = self._media_today()[..., None, :, :]
+        return self._of_all(sales) if self.together else self._realised(sales)
+
+    def _media_today(self) -> FloatArray:
+        """Return the sales of all media today, dims (..., geo, date)."""
+        return np.asarray(self.contribution.sum(axis=-3) + self.others)
+
+    def _realised(self, sales: FloatArray) -> FloatArray:
+        """Return what is sold if all media make the sales, dims (..., channel, geo, date).
+
+        The baseline and the noise before the cut stay, and the capacity cuts again.
+        """
+        if self.uncapped is None or self.capacity is None:
+            return sales
+        uncapped = self.uncapped[..., None, :, :] + (sales - self._media_today()[..., None, :, :])
+        return np.minimum(uncapped, self.capacity[..., None, :, :])
 
     def _of_all(self, sales: FloatArray) -> FloatArray:
-        """Return the sales of all media in the place of the first channel, and 0 in the others."""
+        """Return the sales of all media in the place of the first channel, and 0 in the others.
+
+        `sales` has one entry along channels.
+        """
         is_first = np.arange(self.spend.shape[-3]) == 0
-        return np.asarray(sales[..., None, :, :] * is_first[:, None, None])
+        return np.asarray(self._realised(sales) * is_first[:, None, None])
 
     def _sales_by(self, factor: Any) -> FloatArray:
         """Return the sales if the spend of one channel is multiplied, for each channel.
@@ -190,7 +221,7 @@ class Response:
         """
         # If complex numbers overflow, `derivative` uses a central difference.
         with np.errstate(over="ignore", invalid="ignore"):
-            if not self.world.is_connected:
+            if not self.is_joint:
                 spend = factor * self.spend
                 past = spend[..., : self.n_past]
                 made = respond_to(spend[..., self.n_past :], self.world, past)
@@ -198,14 +229,16 @@ class Response:
             if self.together:
                 spend = factor * self.spend
                 past, inside = np.split(spend, [self.n_past], axis=-1)
-                return self._of_all(media_sales(respond_to(inside, self.world, past), self.world))
+                sales = media_sales(respond_to(inside, self.world, past), self.world)
+                return self._of_all(sales[..., None, :, :])
             past, inside = np.split(self.spend, [self.n_past], axis=-1)
-            return sales_without_each(inside, self.world, past if self.n_past else None, factor)
+            past = past if self.n_past else None
+            return self._realised(sales_without_each(inside, self.world, past, factor))
 
     def _earned(self, periods: slice, factor: complex) -> FloatArray:
         """Return the revenue, dims (..., channel, geo), with the window's spend times a factor."""
         reached, length = self._reached(periods), periods.stop - periods.start
-        if not self.world.is_plain:
+        if self.is_joint or not self.world.is_plain:
             position = np.arange(self.spend.shape[-1]) - self.n_past
             inside = (position >= periods.start) & (position < periods.stop)
             sales = self._sales_by(np.where(inside, factor, 1))[..., reached]
@@ -231,6 +264,7 @@ def of_response(
     *,
     within_data: bool = False,
     together: bool = False,
+    realised: bool = False,
 ) -> tuple[xr.DataArray, ...]:
     """Apply a function to the response of a Dataset, or lazily to each chunk of an ensemble.
 
@@ -250,6 +284,9 @@ def of_response(
         until the last carry-over has arrived.
     together : bool, default False
         As for `Response`.
+    realised : bool, default False
+        If True, sales are cut at the capacity, if there is one. The response then ends at the last
+        date, because later noise is not known.
 
     Raises
     ------
@@ -260,6 +297,8 @@ def of_response(
     check_variables(ds, *NEEDED)
     names = [*NEEDED, *response_parameters(ds), *connections(ds)]
     names += ["spend_history"] if "spend_history" in ds else []
+    is_cut = realised and "capacity" in ds
+    names += OBSERVED if is_cut else ()
     # The function is sent with each task, so it holds labels only and no numbers.
     dims_of_labels = (("channel",), ("funnel",), ("interaction",), ("mediator",))
     labels = xr.Dataset(
@@ -270,7 +309,7 @@ def of_response(
 
     def kernel(*arrays: FloatArray) -> Any:
         by_name = dict(zip(names, arrays, strict=True))
-        response = _response(labels, by_name, within_data=within_data)
+        response = _response(labels, by_name, within_data=within_data or is_cut)
         made = function(replace(response, together=together), by_name)
         return tuple(made) if len(outputs) > 1 else made[0]
 
@@ -302,9 +341,11 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
     n_after = 0 if within_data else world.reach
     spend, revenue = after_the_last(numbers["spend"], numbers["revenue_per_kpi"], n_after)
     made = respond_to(spend, world, past)
-    contribution = contribute(made.response, world.media)
+    sold = media_parts(made, world)
+    contribution = sold.pop("channel_contribution")
     check_equal(stored, contribution[..., : stored.shape[-1]])
-    others = sum((part.sum(axis=-3) for part in made.others.values()), np.zeros(()))
+    rest = sold.pop("remainder_contribution", np.zeros(()))
+    others = sum((part.sum(axis=-3) for part in sold.values()), rest)
     if past is not None:
         past = np.broadcast_to(past, (*spend.shape[:-1], past.shape[-1]))
         spend = np.concatenate([past, spend], axis=-1)
@@ -317,7 +358,16 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
         saturated=made.saturated,
         contribution=contribution,
         others=others,
+        **_capped(numbers),
     )
+
+
+def _capped(arrays: Arrays) -> dict[str, Any]:
+    """Return sales before the cut and the capacity, as `Response` takes them."""
+    if "capacity" not in arrays:
+        return {}
+    mu, noise, lost, capacity = (arrays[name] for name in OBSERVED)
+    return {"uncapped": mu + noise + lost, "capacity": capacity[..., None]}
 
 
 def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
@@ -341,14 +391,15 @@ def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
 
 
 def incremental_contribution(
-    ds: xr.Dataset, *, reacting: bool = False, together: bool = False
+    ds: xr.Dataset, *, reacting: bool = False, together: bool = False, realised: bool = False
 ) -> xr.DataArray:
-    """Return the sales lost if a channel were zero on all dates.
+    r"""Return the sales lost if a channel were zero on all dates.
 
     The spend of the others is held, or answers if `reacting`. Held, the loss is the contribution of
     the channel, unless channels act on each other: then it counts what the channel does for others,
     and the losses of all channels need not add up. With `together`, their sum is the loss without
-    all of them.
+    all of them. If `realised`, sales are cut at the capacity k with and without the channel:
+    :math:`\min(\mu + e, k) - \min(\mu^{without} + e, k)`, with the noise e before the cut.
 
     Raises
     ------
@@ -358,12 +409,13 @@ def incremental_contribution(
     reaction = reaction_of(ds) if reacting else None
     if reaction is not None:
         check_variables(ds, "spend", "channel_contribution")
-        lost = _sales_today(ds, reaction) - reaction.sales_by(0.0, together=together)
+        of = reaction.market.realised if realised else np.asarray
+        lost = of(_sales_today(ds, reaction)) - of(reaction.sales_by(0.0, together=together))
         if together:
             lost = lost * _first_of(ds)
         found = xr.DataArray(lost, dims=STORED, coords={dim: ds[dim] for dim in STORED})
         return found.transpose(*ds["channel_contribution"].dims)
-    if not acts_together(ds):
+    if not acts_together(ds) and not (realised and "capacity" in ds):
         return checked_contribution(ds)
     check_variables(ds, "spend", "channel_contribution")
     (found,) = of_response(
@@ -372,6 +424,7 @@ def incremental_contribution(
         [STORED],
         within_data=True,
         together=together,
+        realised=realised,
     )
     return found.transpose(*ds["channel_contribution"].dims)
 
@@ -384,7 +437,7 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     for item in ("interaction", "mediator"):
         if f"{item}_contribution" in ds:
             whole = whole + ds[f"{item}_contribution"].sum(item, skipna=False)
-    return whole
+    return whole + ds["remainder_contribution"] if "remainder_contribution" in ds else whole
 
 
 def all_media(ds: xr.Dataset) -> xr.DataArray:
@@ -422,21 +475,24 @@ def reacting_rise(
     delta: float | None,
     *,
     together: bool,
+    realised: bool = False,
 ) -> FloatArray:
     """Return the revenue in each window per relative change of all spend of a channel.
 
     The others answer. Dims are (channel, geo, period). With `together`, the spend of all channels
-    changes, and the revenue stands in the place of the first.
+    changes, and the revenue stands in the place of the first. If `realised`, sales are cut at the
+    capacity.
     """
+    of = reaction.market.realised if realised else np.asarray
 
     def earned(factor: Any) -> FloatArray:
-        sales = reaction.sales_by(factor, together=together)
+        sales = of(reaction.sales_by(factor, together=together))
         revenue = windows.sum_last(sales * reaction.market.revenue)
         return np.asarray(revenue * _first_of(ds) if together else revenue)
 
     if delta is None:
         return derivative(lambda step: earned(1 + step))
-    today = windows.sum_last(_sales_today(ds, reaction) * reaction.market.revenue)
+    today = windows.sum_last(of(_sales_today(ds, reaction)) * reaction.market.revenue)
     today = today * _first_of(ds) if together else today
     return np.asarray((earned(1 + delta) - today) / delta)
 

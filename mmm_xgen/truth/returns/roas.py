@@ -45,6 +45,7 @@ def roas(
     with_carryout: bool = False,
     within_data: bool = False,
     reacting: bool = False,
+    realised: bool = False,
 ) -> xr.DataArray:
     r"""Compute the true return on ad spend.
 
@@ -71,6 +72,12 @@ def roas(
     returns of all channels need not add up. Without ``"channel"`` in `by`, all channels are zero at
     once. Where spend feeds back into spend, `reacting` gives the effect of a policy instead.
 
+    *Capacity.* Returns are latent: what channels would sell if nothing ran out. `realised` cuts
+    sales at the capacity with and without the channel, with the noise :math:`e` before the cut:
+
+    .. math:: \min(\mu_t + e_t,\ \text{capacity})
+        - \min(\mu^{\text{without}}_t + e_t,\ \text{capacity})
+
     Parameters
     ----------
     ds : Dataset
@@ -91,6 +98,9 @@ def roas(
     reacting : bool, default False
         If True, budget rules and paid funnels answer to the change, so that the figure is the
         effect of a policy. If False, the spend of all other channels is held.
+    realised : bool, default False
+        If True, sales are cut at the capacity. The carry-out then ends at the last date, because
+        later noise is not known. Without a capacity, nothing changes.
 
     Returns
     -------
@@ -129,6 +139,7 @@ def roas(
     check_variables(ds, "spend", "channel_contribution", "revenue_per_kpi")
     check_carryout(with_carryout, within_data, reacting)
     over, windows = summed_over(by), windows_of(ds, window, freq)
+    realised = realised and "capacity" in ds
     if with_carryout:
         (lost,) = of_response(
             ds,
@@ -137,18 +148,23 @@ def roas(
             {"period": len(windows.periods)},
             within_data=within_data,
             together="channel" in over,
+            realised=realised,
         )
         revenue = with_complete(summed(lost, windows, over), ds, over, windows)
-        rule = meaning_of_carryout("from the window to the end of its carry-over", within_data)
+        cut = within_data or realised
+        rule = meaning_of_carryout("from the window to the end of its carry-over", cut)
         rule += ", without it in the window"
     else:
         revenue = total(
-            incremental_contribution(ds, reacting=reacting, together="channel" in over)
+            incremental_contribution(
+                ds, reacting=reacting, together="channel" in over, realised=realised
+            )
             * ds["revenue_per_kpi"],
             over,
             windows,
         )
         rule = "without the channel" + (", the others reacting" if reacting else "")
+    rule += ", cut at the capacity" if realised else ""
     result = ratio(revenue, total(ds["spend"], over, windows)).rename("roas")
     return result.assign_attrs(
         units="1", long_name=f"return on ad spend: revenue lost {rule}, per unit of its spend"
@@ -165,6 +181,7 @@ def mroas(
     with_carryout: bool = False,
     within_data: bool = False,
     reacting: bool = False,
+    realised: bool = False,
 ) -> xr.DataArray:
     r"""Compute the true marginal return: the revenue of the next unit of spend.
 
@@ -192,7 +209,7 @@ def mroas(
     delta : float, optional
         Finite change instead of the derivative; 0.01 for 1% more, as Meridian and
         PyMC-Marketing report by default.
-    with_carryout, within_data, reacting : bool, default False
+    with_carryout, within_data, reacting, realised : bool, default False
         As for `roas`.
 
     Returns
@@ -231,6 +248,7 @@ def mroas(
     check_carryout(with_carryout, within_data, reacting)
     delta = checked_delta(delta)
     over, windows = summed_over(by), windows_of(ds, window, freq)
+    realised = realised and "capacity" in ds
 
     def rise(response: Response, _: Arrays) -> list[FloatArray]:
         if not with_carryout:
@@ -239,18 +257,24 @@ def mroas(
 
     reaction = reaction_of(ds) if reacting else None
     if reaction is not None:
-        made = reacting_rise(ds, reaction, windows, delta, together="channel" in over)
+        together = "channel" in over
+        made = reacting_rise(ds, reaction, windows, delta, together=together, realised=realised)
         labels = {dim: ds[dim] for dim in EARNED[:2]}
         found = xr.DataArray(made, dims=EARNED, coords=labels)
     else:
         sizes = {"period": len(windows.periods)}
         cut = within_data or not with_carryout
-        (found,) = of_response(ds, rise, [EARNED], sizes, within_data=cut)
+        # Under a capacity, the rises of single channels do not add up to that of all.
+        together = realised and "channel" in over
+        (found,) = of_response(
+            ds, rise, [EARNED], sizes, within_data=cut, together=together, realised=realised
+        )
     revenue = summed(found, windows, over)
     if with_carryout:
         revenue = with_complete(revenue, ds, over, windows)
     result = ratio(revenue, total(ds["spend"], over, windows)).rename("mroas")
-    meaning = meaning_of_mroas(delta, with_carryout, within_data)
+    meaning = meaning_of_mroas(delta, with_carryout, within_data or realised)
+    meaning += ", cut at the capacity" if realised else ""
     return result.assign_attrs(units="1", long_name=meaning)
 
 
@@ -346,6 +370,7 @@ def cost_per_incremental(
     window: Window = None,
     freq: str | None = None,
     reacting: bool = False,
+    realised: bool = False,
 ) -> xr.DataArray:
     r"""Compute the spend per incremental unit of the KPI.
 
@@ -361,7 +386,7 @@ def cost_per_incremental(
         Dims of the result; the others are summed.
     window, freq : optional
         Dates, and one figure for every period of them, as for `roas`.
-    reacting : bool, default False
+    reacting, realised : bool, default False
         As for `roas`.
 
     Returns
@@ -393,7 +418,9 @@ def cost_per_incremental(
     result = cost(
         spend,
         total(
-            incremental_contribution(ds, reacting=reacting, together="channel" in over),
+            incremental_contribution(
+                ds, reacting=reacting, together="channel" in over, realised=realised
+            ),
             over,
             windows,
         ),

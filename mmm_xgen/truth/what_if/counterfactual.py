@@ -17,11 +17,16 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import contribute, per_effect
+from mmm_xgen.response import per_effect
 from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
-from mmm_xgen.truth.what_if.reacting import Reaction, reaction_of
-from mmm_xgen.world import kernel_dims, platform_report, respond_to
+from mmm_xgen.truth.what_if.reacting import (
+    Reaction,
+    capacity_of,
+    reaction_of,
+    uncapped_noise,
+)
+from mmm_xgen.world import kernel_dims, media_parts, platform_report, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -48,7 +53,11 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     .. math:: \mu'_t = \mu_t + \sum_c (C'_{tc} - C_{tc}), \qquad y'_t = \mu'_t + \text{noise}_t
 
     Baseline, controls, noise, parameters and the spend before the window stay, and y is not clipped
-    at 0 again. Cells that the change does not reach, even by carry-over, keep every bit, so
+    at 0 again. A capacity cuts sales again:
+
+    .. math:: y'_t = \min(\mu'_t + \text{noise}_t + \text{lost sales}_t,\ \text{capacity})
+
+    Cells that the change does not reach, even by carry-over, keep every bit, so
     ``simulate(ds, spend=ds.spend)`` is identical to `ds`.
 
     Parameters
@@ -68,9 +77,10 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     Returns
     -------
     Dataset
-        `ds` with other ``spend``, ``carryover``, ``saturated``, ``channel_contribution``,
-        ``mu`` and ``y``. If anything changed, ``attrs["counterfactual"]`` describes it, and the
-        configuration moves to ``attrs["factual_config"]``, because it does not generate this.
+        `ds` with other ``spend``, ``carryover``, ``saturated``, ``channel_contribution``, ``mu``
+        and ``y``, and with a capacity ``noise`` and ``lost_sales``. If anything changed,
+        ``attrs["counterfactual"]`` describes it, and the configuration moves to
+        ``attrs["factual_config"]``, because it does not generate this.
 
     Raises
     ------
@@ -118,18 +128,40 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
         reached = dict.fromkeys(new, convolve(changed.astype(float), kernel) > 0)
     new = {name: np.where(reached[name], new[name], stored[name]) for name in new}
 
-    mu, noise, y = (array_of(ds, name, "geo", "date") for name in ("mu", "noise", "y"))
+    mu = array_of(ds, "mu", "geo", "date")
     parts = [name for name in new if name in PARTS]
     rises = ((new[name] - stored[name], describe(name).dims[2:]) for name in parts)
     new_mu = sum((rise.sum(axis=-3) if items else rise for rise, items in rises), mu)
     new["mu"] = new_mu
-    if reaction is not None and reaction.market.is_relative:
-        # The sales that rules answered to.
-        noise = new["noise"] = np.where(new_mu == mu, noise, noise * new_mu / mu)
-    new["y"] = np.where(new_mu == mu, y, new_mu + noise)
+    new |= _observed(ds, new_mu, reaction is not None and reaction.market.is_relative)
     arrays = {"spend": new_spend, **new}
     labelled = {name: _labelled(ds, plan, name, values) for name, values in arrays.items()}
     return _stamped(ds.assign(labelled), plan, changed)
+
+
+def _observed(ds: xr.Dataset, new_mu: FloatArray, is_relative: bool) -> dict[str, FloatArray]:
+    """Return sales, and the noise if it changes, dims (..., geo, date), by Dataset name.
+
+    Cells whose expected sales stay keep every bit. Relative noise keeps its share of them, as in
+    the sales that rules answered to.
+    """
+    mu, y, stored = (array_of(ds, name, "geo", "date") for name in ("mu", "y", "noise"))
+    new: dict[str, FloatArray] = {}
+    noise = uncapped_noise(ds)
+    if is_relative:
+        noise = new["noise"] = np.where(new_mu == mu, noise, noise * new_mu / mu)
+        if "outlier_contribution" in ds:
+            added = array_of(ds, "outlier_contribution", "geo", "date")
+            new["outlier_contribution"] = np.where(new_mu == mu, added, added * new_mu / mu)
+    capacity = capacity_of(ds)
+    if capacity is None:
+        return new | {"y": np.where(new_mu == mu, y, new_mu + noise)}
+    sales = new_mu + noise
+    is_cut, lost = sales > capacity, array_of(ds, "lost_sales", "geo", "date")
+    noise = np.where(is_cut, capacity - new_mu, noise)
+    new["noise"] = np.where(new_mu == mu, stored, noise)
+    new["lost_sales"] = np.where(new_mu == mu, lost, np.maximum(sales - capacity, 0.0))
+    return new | {"y": np.where(new_mu == mu, y, np.minimum(sales, capacity))}
 
 
 def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dict[str, FloatArray]:
@@ -143,10 +175,9 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         array_of(ds, "effect", "geo", "channel"),
     )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
-    contributions = contribute(made.response, world.media)
-    series = (
-        dict(zip(RESPONSES, (*shown, contributions), strict=True)) | dict(made.others) | competing
-    )
+    sold = media_parts(made, world)
+    contributions = sold["channel_contribution"]
+    series = dict(zip(RESPONSES, shown, strict=False)) | sold | competing
     if "click_substitution" in ds:
         numbers = (array_of(ds, name, "channel") for name in CLICKS)
         series |= platform_report(made.spend, contributions, *numbers)
@@ -219,7 +250,7 @@ def check_contributions(ds: xr.Dataset) -> None:
     world = world_from(ds)
     made = respond_to(spend_of(ds), world, history_of(ds))
     stored = array_of(ds, "channel_contribution", "channel", "geo", "date")
-    check_equal(stored, contribute(made.response, world.media))
+    check_equal(stored, media_parts(made, world)["channel_contribution"])
 
 
 def check_equal(stored: FloatArray, today: FloatArray) -> None:

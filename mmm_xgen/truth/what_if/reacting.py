@@ -134,7 +134,7 @@ def reaction_of(ds: xr.Dataset) -> Reaction | None:
         # Nothing changes given spend, so paid funnels do not raise it.
         world = replace(world, funnels=world.unpaid)
     made = respond_to(spend, world, past)
-    mu, noise = (array_of(ds, name, "geo", "date") for name in ("mu", "noise"))
+    mu, noise = array_of(ds, "mu", "geo", "date"), uncapped_noise(ds)
     is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
     rules = [
         replace(rule, parameters={name: each[0] for name, each in rule.parameters.items()})
@@ -163,11 +163,23 @@ def reaction_of(ds: xr.Dataset) -> Reaction | None:
         sales_plan=array_of(ds, "sales_plan", "geo", "date") if has_target else np.ones_like(mu),
         revenue=array_of(ds, "revenue_per_kpi", "geo", "date"),
         competitor=competitor,
+        capacity=capacity_of(ds),
     )
     is_tested = np.zeros(spend.shape, dtype=bool)
     if inputs.is_tested is not None:
         is_tested = inputs.is_tested[0][:, geos]
     return Reaction(market, spend, is_tested)
+
+
+def uncapped_noise(ds: xr.Dataset) -> FloatArray:
+    """Return the noise before a capacity cuts sales, dims (geo, date)."""
+    noise = array_of(ds, "noise", "geo", "date")
+    return noise + array_of(ds, "lost_sales", "geo", "date") if "lost_sales" in ds else noise
+
+
+def capacity_of(ds: xr.Dataset) -> FloatArray | None:
+    """Return the largest sales per period, dims (geo, 1); None without a capacity."""
+    return array_of(ds, "capacity", "geo")[:, None] if "capacity" in ds else None
 
 
 def _given(batch: Batch, spend: FloatArray, geos: list[int]) -> Inputs:

@@ -285,6 +285,12 @@ def of_kind(**kind):
             "Print: its curve is logistic_saturation",
         ),
         (
+            partial(of_kind, saturation_fun="threshold_saturation"),
+            None,
+            "beta_gm",
+            "Print: its curve is threshold_saturation",
+        ),
+        (
             partial(of_kind, effect_path="linear_drift"),
             None,
             "beta_gm",
@@ -328,6 +334,9 @@ def test_another_order_of_adstock_and_curve_leaves_a_channel_without_truth():
 def test_the_sd_of_other_noise_has_no_single_truth():
     truth = to_meridian_truth(national(regions={"noise": "student_t"}))
     assert "the noise is student_t" in no_single_truth(truth)["sigma"]
+    assert bool(truth["sigma"].isnull())
+    truth = to_meridian_truth(national(regions={"capacity": 3.0}))
+    assert "the noise is gaussian with a capacity" in no_single_truth(truth)["sigma"]
     assert bool(truth["sigma"].isnull())
 
 

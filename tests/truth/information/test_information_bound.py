@@ -418,7 +418,7 @@ def test_pooled_information_is_the_sum_of_the_geos():
 
 def whitened_unit(ds, size=1.0):
     mu = ds.mu.transpose("geo", "date").values
-    noise = noise_of(ds, m.MMMDataConfig.from_json(ds.attrs["config"]).regions.noise)
+    noise = noise_of(ds, m.MMMDataConfig.from_json(ds.attrs["config"]).regions)
     return whiten(np.full((*mu.shape, 1), size), noise, mu), noise, mu
 
 
@@ -460,6 +460,45 @@ def test_autoregressive_information():
     precision = np.linalg.inv(noise.sigma[0] ** 2 * 0.6**lag)
     expected = columns[0].T @ precision @ columns[0]
     assert_near(whitened.T @ whitened, expected)
+
+
+def test_information_of_noise_that_follows_the_level():
+    regions = {"noise": {"kind": "gaussian", "level_power": 1.0}, "seasonal_amplitude": 0.4}
+    ds = generate(regions=regions)
+    whitened, noise, mu = whitened_unit(ds)
+    sd = noise.sigma[0] * mu[0] / np.sqrt(sum(each**2 for each in mu[0]) / len(mu[0]))
+    assert sd.max() > 1.3 * sd.min()
+    assert_near(whitened[0, :, 0], 1 / sd)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3])
+def test_information_of_gaussian_noise_with_outliers(share):
+    ds = generate(regions={"outliers": {"share": share, "size": 4.0}})
+    whitened, noise, _ = whitened_unit(ds)
+
+    def density(z):
+        parts = zip((1 - share, share / 2, share / 2), (0, 4, -4), strict=True)
+        return sum(weight * stats.norm.pdf(z, centre) for weight, centre in parts)
+
+    def integrand(z):
+        return (density(z + 1e-5) - density(z - 1e-5)) ** 2 / 4e-10 / density(z)
+
+    expected, _ = integrate.quad(integrand, -9, 9, points=[-4, -2, 0, 2, 4], limit=200)
+    assert_near(whitened[0, 0, 0] ** 2, expected / noise.sigma[0] ** 2, 1e-5)
+    assert share == 0 or expected < 1 - share / 2
+
+
+@pytest.mark.parametrize(
+    ("regions", "words"),
+    [
+        ({"noise": {"kind": "gaussian", "shared": 0.2}}, "noise that geos share"),
+        ({"capacity": 1.5}, "a capacity of sales"),
+        ({"noise": "student_t", "outliers": {}}, "outliers beside student_t noise"),
+    ],
+)
+def test_information_that_is_not_known_is_refused(regions, words):
+    with pytest.raises(m.SchemaError, match=words):
+        information_bound(generate(regions=regions))
 
 
 def test_lognormal_information_with_unknown_variance():
