@@ -55,8 +55,8 @@ def promotion_returns(
 
         *Window*: `window`, or each period. *Carry-over*: sales that are missing in the window since
         an earlier promotion borrowed them count; those that are missing after the window do not.
-        *Sign*: positive where a promotion adds sales. *Scale*: original units, noise-free. Spend is
-        held. Promotions that meet add up, in sales and in discounts.
+        *Sign*: positive where a promotion adds sales. *Scale*: original units, noise-free, before a
+        capacity cuts sales. Spend is held. Promotions that meet add up, in sales and in discounts.
 
     Raises
     ------
