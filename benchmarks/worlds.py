@@ -37,10 +37,28 @@ def _with_campaigns(config: MMMDataConfig) -> dict[str, Any]:
     return {"channels": [*some, *config.channels[3:]]}
 
 
+def _with_geos(**regions: Any) -> Callable[[MMMDataConfig], dict[str, Any]]:
+    return lambda config: {"regions": config.regions.replace(**regions)}
+
+
+def _with_holidays(config: MMMDataConfig) -> dict[str, Any]:
+    about = {"country": "US", "effect": 0.1, "scales": "baseline"}
+    names = ("Easter Sunday", "Thanksgiving")
+    some = config.regions.names[::2]
+    return {"events": [{"name": each, "holiday": each, "geos": some, **about} for each in names]}
+
+
 def _with_noise(config: MMMDataConfig) -> dict[str, Any]:
     noise = {"kind": "gaussian", "level_power": 1.0, "shared": 0.3}
     regions = config.regions.replace(noise=noise, outliers={}, capacity=1.5)
     return {"regions": regions}
+
+
+def _with_promotions(config: MMMDataConfig) -> dict[str, Any]:
+    pull = {"share": 0.3}
+    local = {"name": "Sale", "depth": 0.3, "answer": 1.0, "pull_forward": pull}
+    national = {"name": "Season-Sale", "dates": ["01-05", "07-05"], "duration": 3}
+    return {**DEMAND, "promotions": [local, national]}
 
 
 def _without_targets(config: MMMDataConfig) -> MMMDataConfig:
@@ -69,9 +87,13 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
     "30 channels follow a forecast": (_with_rule("follows_forecast", 30), 1.3, True),
     "5 channels of search": (_with_rule("search", 5), 1.3, True),
     "a competitor": (lambda config: {"competitor": {"answer": 0.5, "dampening": 0.2}}, 1.3, True),
+    "promotions": (_with_promotions, 1.3, True),
     "campaigns of 3 channels": (_with_campaigns, 1.3, True),
     "smooth paths": (_with_path("smooth"), 1.3, True),
     "random walks": (_with_path("random_walk"), 1.3, True),
+    "a level that moves": (_with_geos(level_path="random_walk"), 1.3, True),
+    "a season that changes": (_with_geos(season_path="smooth", season_shift=3.0), 1.3, True),
+    "holidays by geo, as shares of the baseline": (_with_holidays, 1.3, True),
     **{
         key: (lambda config, key=key: _connected(config, key), 1.3, True)
         for key in ("funnels", "paid funnels", "interactions", "mediators")

@@ -16,6 +16,7 @@ import mmm_xgen
 from mmm_xgen import schema
 from mmm_xgen.config import causes
 from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
+from mmm_xgen.config.promotion import PromotionConfig
 from mmm_xgen.config.region import OutlierConfig, SeasonalityConfig
 from mmm_xgen.config.specs import AdstockSpec, EffectPathSpec, NoiseSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
@@ -61,7 +62,8 @@ MODELS = {
     "FunnelConfig": "`funnels`: a list.",
     "InteractionConfig": "`interactions`: a list.",
     "MediatorConfig": "`mediators`: a list.",
-    "PullForwardConfig": "`pull_forward` of a channel.",
+    "PromotionConfig": "`promotions`: a list.",
+    "PullForwardConfig": "`pull_forward` of a channel or promotion.",
     "SpendCorrelationConfig": "`spend_correlation`: a list.",
 }
 # Fields that name a kind, with the class that describes the keys that all the kinds have.
@@ -287,6 +289,7 @@ def _configuration() -> str:
         "that names the nearest known one.\n"
     ]
     classes: dict[str, Any] = {
+        "PromotionConfig": PromotionConfig,
         "SeasonalityConfig": SeasonalityConfig,
         "OutlierConfig": OutlierConfig,
         "SpendPlanConfig": SpendPlanConfig,

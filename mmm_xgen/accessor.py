@@ -220,6 +220,7 @@ class MMMAccessor(_OfDataset):
     attribution = _method(truth.attribution)
     contribution_totals = _method(truth.contribution_totals)
     effect_paths = _method(truth.effect_paths)
+    promotion_returns = _method(truth.promotion_returns)
     cost_per_incremental = _method(truth.cost_per_incremental)
     response_curve = _method(truth.response_curve)
     efficiency_frontier = _method(truth.efficiency_frontier)

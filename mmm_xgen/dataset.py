@@ -51,6 +51,7 @@ def labels_of(config: MMMDataConfig) -> dict[str, list[str]]:
             for each in config.funnels
         ],
         "campaign": [": ".join(names) for names in config.campaign_names],
+        "promotion": config.promotion_names,
         "mediator": [coordinate_label(each.name, "c", 0) for each in config.mediators],
         "interaction": [
             " x ".join(coordinate_label(name, "x", 0) for name in each.channels)
@@ -154,7 +155,7 @@ def as_dataset(
         for name in before_adstock.keys() & data.keys():
             data[name][2].update(before_adstock[name])
     attrs: dict[str, Any] = {
-        "config": config.to_json(),
+        "config": config.with_holiday_dates().to_json(),
         "seed": config.seed,
         "schema_version": SCHEMA_VERSION,
         "mmm_xgen_version": __version__,
@@ -258,7 +259,15 @@ def _coordinates(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
         ]
         coordinates["period_days"] = ("seasonal_mode", lengths)
     coordinates |= _ends_of_connections(config)
-    for dim in ("fourier_mode", "event", "funnel", "interaction", "mediator", "campaign"):
+    for dim in (
+        "fourier_mode",
+        "event",
+        "funnel",
+        "interaction",
+        "mediator",
+        "promotion",
+        "campaign",
+    ):
         if labels[dim]:
             coordinates[dim] = (dim, labels[dim])
     return {
@@ -286,6 +295,10 @@ def _ends_of_connections(config: MMMDataConfig) -> dict[str, tuple[str, Any]]:
     if any(pulls):
         periods = [0 if each is None else each.periods for each in pulls]
         found["pull_forward_periods"] = ("channel", periods)
+    promoted = [each.pull_forward for each in config.promotions]
+    if any(promoted):
+        periods = [0 if each is None else each.periods for each in promoted]
+        found["promotion_pull_forward_periods"] = ("promotion", periods)
     if config.campaign_names:
         found["campaign_channel"] = ("campaign", [name for name, _ in config.campaign_names])
     if config.interactions:
@@ -386,7 +399,7 @@ def _values_of(ds: xr.Dataset, path: str) -> list[Any]:
 def _paired(config: MMMDataConfig, star: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
     dim, paths = entries(config, star)
     if dim == "control":
-        # Controls of demand and of mediators come last and have no numbers of this path.
+        # Controls of demand, promotions and mediators come last and have no numbers of this path.
         values = values[: len(paths)]
     if len(paths) != len(values):
         raise SchemaError(

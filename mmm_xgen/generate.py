@@ -18,7 +18,7 @@ from mmm_xgen.generation.budget_rules import click_numbers, rules_of
 from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
 from mmm_xgen.generation.competitor import Competitor, competitor_of
 from mmm_xgen.generation.demand import demand_contribution
-from mmm_xgen.generation.effect_paths import effect_paths
+from mmm_xgen.generation.effect_paths import BASELINE_PATHS, baseline_paths, effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
 from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
@@ -31,6 +31,7 @@ from mmm_xgen.generation.plausibility import (
     warn_of_absent_events,
     warn_of_implausible,
 )
+from mmm_xgen.generation.promotions import draw_depth, promotion_sales, with_depths
 from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
@@ -248,7 +249,11 @@ def sales_equation(
     inputs = spend_and_controls(batch, plan, truth)
 
     intensity = baseline.intensities(config, window)
-    parts = baseline.parts(config, truth, window, intensity, inputs.control_value)
+    paths = baseline_paths(batch)
+    parts = baseline.parts(config, truth, window, intensity, inputs.control_value, paths)
+    depth = draw_depth(batch, inputs.demand, truth["intercept_contribution"])
+    if depth is not None:
+        parts["promotion_contribution"] = promotion_sales(config, truth, depth)
     base = total(parts)
     demand = demand_contribution(batch, inputs.demand, truth["intercept_contribution"][..., None])
 
@@ -278,7 +283,8 @@ def sales_equation(
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
     outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
     y = outcomes["y"]
-    values = with_observed(batch, inputs.control_value, stages.mediators)
+    values = with_depths(batch, inputs.control_value, depth)
+    values = with_observed(batch, values, stages.mediators)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
     warn_of_absent_events(batch, intensity)
@@ -294,8 +300,10 @@ def sales_equation(
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": settled.history,
         **parts,
+        **paths,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
+        **({} if depth is None else {"promotion_depth": depth}),
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -373,12 +381,16 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None
         or any(channel.effect_path for channel in config.channels),
+        "level_contribution": config.regions.level_path is not None,
+        **{name: getattr(config.regions, key) is not None for key, name in BASELINE_PATHS.items()},
         "competitor_spend": config.competitor is not None,
         "competitor_contribution": config.competitor is not None,
         "outlier_contribution": config.regions.outliers is not None,
         "lost_sales": config.regions.capacity is not None,
         "mediator_value": bool(config.mediators),
         "mediator_contribution": bool(config.mediators),
+        "promotion_depth": bool(config.promotions),
+        "promotion_contribution": bool(config.promotions),
         "exposure": bool(config.campaign_names)
         or not all(funnel.paid for funnel in config.funnels),
         **dict.fromkeys(

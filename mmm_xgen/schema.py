@@ -51,6 +51,7 @@ SALES = ("date", "geo")
 MEDIA = ("date", "geo", "channel")
 CAMPAIGNS = ("date", "geo", "campaign")
 CONTROLS = ("date", "geo", "control")
+PROMOTIONS = ("date", "geo", "promotion")
 
 VARIABLES: dict[str, Variable] = {
     "spend": Variable(MEDIA, CURRENCY, "spend per period"),
@@ -95,6 +96,14 @@ VARIABLES: dict[str, Variable] = {
     "media_quality": Variable(
         MEDIA, NONE, "delivered media per unit of spend, relative to the mean of the channel"
     ),
+    "promotion_depth": Variable(PROMOTIONS, NONE, "share of the price that buyers save"),
+    "promotion_contribution": Variable(PROMOTIONS, KPI, "contribution of the promotion"),
+    "promotion_elasticity": Variable(
+        ("geo", "promotion"), NONE, "elasticity of base sales to the promoted price", True
+    ),
+    "promotion_pull_forward_share": Variable(
+        ("geo", "promotion"), NONE, "share of sales borrowed from later periods", True
+    ),
     "competitor_spend": Variable(SALES, NONE, "spend of the competitor, an index of mean 1"),
     "competitor_contribution": Variable(SALES, KPI, "sales that the competitor takes, below 0"),
     "competitor_effect": Variable(
@@ -124,6 +133,12 @@ VARIABLES: dict[str, Variable] = {
     "trend_contribution": Variable(SALES, KPI, "contribution of the trend"),
     "seasonality_contribution": Variable(SALES, KPI, "contribution of all seasons"),
     "event_contribution": Variable(SALES, KPI, "contribution of holidays and events"),
+    "level_contribution": Variable(SALES, KPI, "contribution of the level that moves"),
+    "baseline_path": Variable(SALES, NONE, "base sales of the date relative to their mean"),
+    "season_path": Variable(SALES, NONE, "yearly season of the date relative to its mean size"),
+    "season_shift": Variable(
+        ("geo",), "days / year", "days per year by which the yearly season moves later", True
+    ),
     "mu": Variable(SALES, KPI, "expected sales"),
     "noise": Variable(SALES, KPI, "sales minus expected sales"),
     "outlier_contribution": Variable(SALES, KPI, "sales that an outlier adds, part of the noise"),
@@ -162,6 +177,8 @@ PARTS = (
     "seasonality_contribution",
     "event_contribution",
     "control_contribution",
+    "level_contribution",
+    "promotion_contribution",
     "demand_contribution",
     "competitor_contribution",
     "channel_contribution",
@@ -182,13 +199,20 @@ MECHANISMS = {
     "interaction_strength": "interactions",
     "mediator_effect": "mediators",
     "competitor_contribution": "a competitor",
+    "promotion_contribution": "promotions",
     "media_quality": "campaigns of different quality",
+    "level_contribution": "a level that moves",
+    "season_path": "a season that changes in size",
+    "season_shift": "a season that moves",
     "outlier_contribution": "outliers",
     "lost_sales": "a capacity of sales",
 }
 
 # Series that an aggregation loses, since they are stages of the response.
-LOST = ("carryover", "saturated", "effect_path", "media_quality", "campaign_share")
+LOST = (
+    *("carryover", "saturated", "effect_path", "media_quality", "campaign_share"),
+    *("baseline_path", "season_path"),
+)
 # Parameters whose names depend on the kinds in use, by prefix.
 FAMILIES: dict[str, Variable] = {
     "adstock_": Variable(("geo", "channel"), NONE, "adstock parameter", True),
@@ -220,6 +244,10 @@ COORDINATES: dict[str, Variable] = {
     "seasonal_mode": Variable(("seasonal_mode",), NONE, "coefficient of another season"),
     "event": Variable(("event",), NONE, "holiday or event"),
     "pull_forward_periods": Variable(("channel",), "periods", "later periods that miss the sales"),
+    "promotion": Variable(("promotion",), NONE, "promotion, a lower price for some periods"),
+    "promotion_pull_forward_periods": Variable(
+        ("promotion",), "periods", "later periods that miss the sales"
+    ),
     "mediator": Variable(("mediator",), NONE, "state between media and sales"),
     "funnel": Variable(("funnel",), NONE, "channel that raises another"),
     "funnel_source": Variable(("funnel",), NONE, "channel that raises"),

@@ -138,21 +138,20 @@ class World:
 
         Its sales are the part of these channels in the sales of all media.
         """
-        path, pull, between = self.effect_path, self.pull_forward, self.mediators
-        quality = self.quality
+        pull, between = self.pull_forward, self.mediators
         if pull is not None:
             pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
         if between is not None:
             between = replace(between, loading=between.loading[..., index])
         return World(
             of_channels(self.media, index),
-            effect_path=None if path is None else path[..., index, :, :],
+            effect_path=_of_items(self.effect_path, index),
             path_start=self.path_start,
             funnels=_among(index, self.funnels, "source", "target"),
             interactions=_among(index, self.interactions, "first", "second"),
             pull_forward=pull if pull is not None and any(pull.periods) else None,
             mediators=between if between is not None and between.loading.any() else None,
-            quality=None if quality is None else quality[..., index, :, :],
+            quality=_of_items(self.quality, index),
             quality_start=self.quality_start,
             link=self.link,
         )
@@ -198,6 +197,11 @@ class World:
         later = 0 if self.pull_forward is None else max(self.pull_forward.periods)
         reach += max(later, 0 if self.mediators is None else self.mediators.reach)
         return reach + (0 if self.link is None else self.link.reach)
+
+
+def _of_items(path: FloatArray | None, index: list[int]) -> FloatArray | None:
+    """Return the paths of some channels, dims (..., channel, geo, date); one for all stays."""
+    return path if path is None or path.shape[-3] == 1 else path[..., index, :, :]
 
 
 Links = TypeVar("Links", Funnels, Interactions)

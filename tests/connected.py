@@ -20,6 +20,12 @@ CONTROLS = [
     {"name": "Price", "gamma_control": -50.0, "base_value": 10.0},
     {"name": "Weather", "gamma_control": 30.0, "persistence": 0.8},
 ]
+MOVING: dict[str, Any] = {
+    "seasonal_amplitude": 0.1,
+    "level_path": {"kind": "random_walk", "sd": 0.01},
+    "season_path": "linear_drift",
+    "season_shift": 5.0,
+}
 CAUSES: dict[str, Any] = {
     "demand": {
         "indicators": [{"name": "Queries", "reliability": 0.7}],
@@ -37,13 +43,17 @@ CAUSES: dict[str, Any] = {
         {"name": "Awareness", "parents": {"TV": 0.5, "Video": 0.2}, "observed": "survey"},
         {"name": "Visits", "parents": {"Search": 0.6}, "effect": 0.05},
     ],
+    "promotions": [
+        {"name": "Sale", "answer": 0.5, "pull_forward": {"share": 0.3}},
+        {"name": "Coupon", "depth": 0.1, "dates": ["06-15"], "observed": False},
+    ],
 }
 CONFIG = mmm_xgen.MMMDataConfig.from_dict(
     {
         "n_periods": 52,
         "seed": 3,
         "burn_in_periods": 4,
-        "regions": {"n_regions": 2, "population": [1e6, 3e6]},
+        "regions": {"n_regions": 2, "population": [1e6, 3e6], **MOVING},
         "channels": CHANNELS,
         "control_variables": CONTROLS,
         **CAUSES,

@@ -198,7 +198,7 @@ class ScalarWorld:
     def _amplitude(self, g: int, c: int) -> float:
         """Number that multiplies the curve of amplitude 1; some curves have it in a parameter."""
         own = {"michaelis_menten": "alpha", "hill_saturation_sigmoid": "sigma"}
-        own["tanh_saturation"] = "b"
+        own |= {"tanh_saturation": "b", "sigmoid_saturation": "asymptote"}
         name = own.get(self.kinds[c], "beta")
         return float(self.parameters[f"saturation_{name}"][g][c])
 
@@ -238,6 +238,8 @@ class ScalarWorld:
             weights = [p("alpha") ** ((lag - p("theta")) ** 2) for lag in range(length)]
         elif kind == "binomial_adstock":
             weights = [(1 - lag / (length + 1)) ** (1 / p("alpha") - 1) for lag in range(length)]
+        elif kind == "beta_gamma_decay":
+            weights = [1.0, *(p("beta") * p("gamma") ** lag for lag in range(1, length))]
         elif self._type(c) == "PDF":
             density = [weibull(lag + 1, density=True) for lag in range(length)]
             low, high = min(density), max(density)
@@ -284,6 +286,10 @@ class ScalarWorld:
             return x ** p("alpha")
         if kind == "log_saturation":
             return functions.log(1 + x)
+        if kind == "sigmoid_saturation":
+            start = 1 / (1 + math.exp(-0.7))
+            risen = 1 / (1 + functions.exp(-0.7 - p("slope") * x / start))
+            return (risen - start) / (1 - start)
         return x
 
 
@@ -323,12 +329,14 @@ CURVES = {
     "root_saturation": {"alpha": 0.6},
     "log_saturation": {},
     "no_saturation": {},
+    "sigmoid_saturation": {"asymptote": 1.4, "slope": 0.8},
 }
 ADSTOCKS = {
     "geometric_adstock": {"alpha": 0.6},
     "delayed_adstock": {"alpha": 0.4, "theta": 1.0},
     "binomial_adstock": {"alpha": 0.5},
     "weibull_adstock": {"lam": 1.5, "k": 1.6},
+    "beta_gamma_decay": {"beta": 0.6, "gamma": 0.7},
     "no_adstock": {},
 }
 PATHS = {

@@ -46,6 +46,10 @@ CURVES: dict[str, dict[str, float]] = {
     "root_saturation": {"alpha": 0.4},
     "log_saturation": {},
     "no_saturation": {},
+    "sigmoid_saturation": {"asymptote": 1.0, "slope": 1.0e-3},
+    "polynomial_saturation": {"top": 2500.0},
+    "piecewise_linear_saturation": {"knot": 800.0, "share": 0.6, "decay": 0.4},
+    "threshold_saturation": {"threshold": 300.0, "kappa": 1200.0},
 }
 SATURATION_KINDS = tuple(CURVES)
 NOISE_KEYS: dict[str, dict[str, Any]] = {
@@ -483,6 +487,11 @@ def in_window(array: xr.DataArray, ds: xr.Dataset) -> xr.DataArray:
     return array.isel(date=slice(-ds.sizes["date"], None)).assign_coords(date=ds["date"].values)
 
 
+def logistic(x: Any) -> Any:
+    """Logistic function of a number or an array."""
+    return 1 / (1 + np.exp(-x))
+
+
 def component(ds: xr.Dataset, x: xr.DataArray) -> xr.DataArray:
     """Amplitude-folded curve of PyMC-Marketing's component of each channel, at ``x``."""
 
@@ -513,6 +522,28 @@ def component(ds: xr.Dataset, x: xr.DataArray) -> xr.DataArray:
             "root_saturation": lambda: p("beta") * x ** p("alpha"),
             "log_saturation": lambda: p("beta") * np.log1p(x),
             "no_saturation": lambda: p("beta") * x,
+            "sigmoid_saturation": lambda: (
+                p("asymptote")
+                * (logistic(0.7 + p("slope") * x / logistic(0.7)) - logistic(0.7))
+                / (1 - logistic(0.7))
+            ),
+            "polynomial_saturation": lambda: (
+                p("beta") * (1 - (1 - np.minimum(x / p("top"), 1)) ** 2)
+            ),
+            "piecewise_linear_saturation": lambda: (
+                p("beta")
+                * xr.where(
+                    x < p("knot"),
+                    p("share") * x / p("knot"),
+                    np.minimum(p("share") * (1 + p("decay") * (x / p("knot") - 1)), 1),
+                )
+            ),
+            "threshold_saturation": lambda: (
+                p("beta")
+                * xr.where(
+                    x > p("threshold"), 1 - p("kappa") / (p("kappa") + x - p("threshold")), 0
+                )
+            ),
         }
         return formulas[kind]()
 

@@ -198,6 +198,8 @@ def test_a_lost_dim_is_named_with_the_selection_that_keeps_it(ds, selection, tmp
     }
     calls["simulate"] = partial(truth.simulate, selected, spend=ds.spend)
     calls["regret"] = partial(truth.regret, selected, ds[["spend"]])
+    promoted = m.generate_mmm_dataset(promotions=[{"name": "Sale"}, {"name": "Offer"}])
+    calls["promotion_returns"] = SELECTIONS[selection](promoted).mmm.promotion_returns
     calls["respond"] = partial(m.respond, selected.spend, ds)
     calls |= {name: partial(getattr(plots, name), selected) for name in plots.__all__}
     calls["plot_what_if"] = partial(plots.plot_what_if, selected, ds.spend)

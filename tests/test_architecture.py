@@ -43,7 +43,17 @@ KERNELS_MAY_IMPORT = {"annotated_types", "numpy"}
 # Imported inside the functions that use them, since they cost up to seconds.
 HEAVY = {
     *("arviz", "arviz_base", "arviz_plots", "arviz_stats", "click", "dask", "distributed"),
-    *("jinja2", "matplotlib", "netCDF4", "numba", "pymc", "pymc_marketing", "pytensor", "rich"),
+    *(
+        "holidays",
+        "jinja2",
+        "matplotlib",
+        "netCDF4",
+        "numba",
+        "pymc",
+        "pymc_marketing",
+        "pytensor",
+        "rich",
+    ),
     *("scipy", "seaborn", "sklearn", "statsmodels", "typer", "zarr"),
 }
 HEAVY_ALLOWED = {

@@ -58,6 +58,7 @@ CALLS: dict[str, Call] = {
     "truth.meridian_calibration_period": lambda f, ds, _: f(
         ds, truth.meridian_roi_prior(truth.lift_test(ds, **TEST))
     ),
+    "truth.promotion_returns": lambda f, ds, _: f(promoted(ds)),
     "truth.regret": lambda f, ds, _: f(ds, ds["spend"] * 1.1),
     "export.scaled_parameters": lambda f, ds, _: f(ds, channel_scale=2.0, target_scale=3.0),
     "plots.plot_budget": lambda f, ds, _: f(ds, truth.optimize_allocation(ds)),
@@ -89,7 +90,7 @@ WITH_LIBRARY = {
 LAZY = {
     *("aggregate", "attribution", "contribution_totals", "cost_per_incremental", "estimands"),
     *("generate_mmm_dataset", "mroas", "regenerate", "respond", "roas", "run_study", "to_netcdf"),
-    "total_response",
+    *("promotion_returns", "total_response"),
     *("write_csv", "write_ground_truth", "write_json", "write_parquet"),
 }
 # They take a whole ensemble, whose tests are in truth/test_ensembles.py and ensemble/test_store.py.
@@ -99,6 +100,11 @@ OF_ENSEMBLES |= {"config_of_element", "element"}
 
 def scenarios(ds: xr.Dataset) -> xr.Dataset:
     return truth.compare_scenarios(ds, {"more": CHANGE}).chunk()
+
+
+def promoted(ds: xr.Dataset) -> xr.Dataset:
+    made = m.generate_mmm_dataset(CONFIG, promotions=[{"name": "Sale", "pull_forward": {}}])
+    return made.chunk(date=15, geo=1) if ds.chunks else made
 
 
 def series(ds: xr.Dataset) -> xr.Dataset:

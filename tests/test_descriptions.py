@@ -94,7 +94,7 @@ def test_help_describes_every_field_kind_and_key(model: Any) -> None:
 def test_help_shows_defaults_in_the_signature() -> None:
     text = help_of(mmm_xgen.ChannelConfig)
     assert "ChannelConfig(*, name=None, pattern='linear_trend', base_spend=1000.0," in text
-    assert "EventConfig(*, name, dates, effect, shape='pulse'" in help_of(mmm_xgen.EventConfig)
+    assert "EventConfig(*, name, dates=None, effect, shape='pulse'" in help_of(mmm_xgen.EventConfig)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

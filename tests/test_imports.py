@@ -19,22 +19,22 @@ FILES = {"netCDF4", "zarr"}
 STEPS: dict[str, tuple[str, set[str]]] = {
     "import": (
         "import mmm_xgen as m",
-        MODELS | FILES | {"dask", "matplotlib", "rich", "scipy", "typer"},
+        MODELS | FILES | {"dask", "holidays", "matplotlib", "rich", "scipy", "typer"},
     ),
     "help": (
         "from mmm_xgen.cli import app\ntry:\n    app(['--help'])\nexcept SystemExit:\n    pass",
-        MODELS | FILES | {"dask", "matplotlib", "rich", "scipy"},
+        MODELS | FILES | {"dask", "holidays", "matplotlib", "rich", "scipy"},
     ),
     "checks and exports": (
         "import mmm_xgen.quality, mmm_xgen.export, mmm_xgen.export.pymc_marketing",
-        MODELS | FILES | {"matplotlib", "scipy"},
+        MODELS | FILES | {"holidays", "matplotlib", "scipy"},
     ),
     # A model compiled for each channel and geo would take minutes here.
     "generation": (
         "ds = m.generate_mmm_dataset(m.get_preset_config('large_business'))\n"
         "ds = m.generate_mmm_dataset()\n"
         "m.list_available_presets(), repr(ds.mmm), dir(ds.mmm.plot)",
-        MODELS | FILES | {"matplotlib"},
+        MODELS | FILES | {"holidays", "matplotlib"},
     ),
     "scoring": (
         "from mmm_xgen.recovery.fit import Fit, FitSettings\n"

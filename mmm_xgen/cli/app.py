@@ -143,11 +143,18 @@ def presets() -> None:
 
 
 @app.command()
-def worlds() -> None:
-    """List the named worlds, each with the assumption that it breaks."""
-    from mmm_xgen.cli.tables import console, worlds_table
+def worlds(
+    name: Annotated[str | None, typer.Argument(metavar="WORLD", help="A named world.")] = None,
+) -> None:
+    """List the named worlds with what each breaks, or tell all of one."""
+    from mmm_xgen.cli.tables import console, world_lines, worlds_table
 
-    console().print(worlds_table())
+    if name is not None:
+        say("\n".join(world_lines(name)))
+        return
+    screen = console()
+    screen.print(worlds_table(screen.width))
+    say("wide: right on average, far off in one dataset; mmm-xgen worlds WORLD: all of it")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mmm_xgen.errors import printable
+from mmm_xgen.errors import UnknownKindError, nearest, printable, shown
 from mmm_xgen.formatting.amounts import amount, ratio, share
 from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.calendar import period_word
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_GEOS = 12
 PIPED_WIDTH = 140
+# Columns from which the list of worlds has the bias of each channel.
+WIDE = 100
 WIDEST = 10_000
 
 
@@ -79,14 +81,49 @@ def presets_table() -> Table:
     return table
 
 
-def worlds_table() -> Table:
-    """Name of every world, the assumption that it breaks, and the bias that this makes."""
+def worlds_table(width: int = PIPED_WIDTH) -> Table:
+    """List all worlds by kind, in one line each: what breaks, and the bias that this makes."""
+    from mmm_xgen.presets import list_available_worlds
+    from mmm_xgen.presets.named_worlds import GROUPS
+
+    wide = width >= WIDE
+    table = new_table("world", "what breaks", "bias of least squares" if wide else "bias")
+    table.show_edge = False
+    worlds = list_available_worlds().values()
+    for group in (group for group in GROUPS if any(world.group == group for world in worlds)):
+        table.add_row(f"[bold]{group}[/]")
+        for world in (world for world in worlds if world.group == group):
+            table.add_row(f"  {world.name}", world.short, world.bias if wide else world.side)
+    return table
+
+
+def world_lines(name: str) -> list[str]:
+    """Return all that there is to say of a world, line by line.
+
+    Raises
+    ------
+    UnknownKindError
+        If there is no such world; it names the nearest.
+    """
     from mmm_xgen.presets import list_available_worlds
 
-    table = new_table("world", "what it breaks", "bias of least squares")
-    for name, world in list_available_worlds().items():
-        table.add_row(name, world.breaks, world.bias)
-    return table
+    worlds = list_available_worlds()
+    if name not in worlds:
+        raise UnknownKindError(f"no world named {shown(name)}; {nearest(name, worlds)}")
+    world = worlds[name]
+    about = f"the last {world.last_periods} weeks" if world.last_periods else "all weeks"
+    curves = "base" if world.base_curves else "true"
+    others = "react" if world.reacting else "stay as they are"
+    lines = {
+        "what breaks": world.breaks,
+        "bias": f"{world.bias}, for least squares with the {curves} curves",
+        "of the ROAS": f"in {about}, where budgets of other channels {others}",
+        "well specified": ", ".join(world.representable) or "no model",
+        "note": world.note,
+        "reference": world.reference,
+        "configuration": f"mmm-xgen show {name}",
+    }
+    return [f"{world.name} ({world.group})", *(f"{k}: {v}" for k, v in lines.items() if v)]
 
 
 def summary(ds: xr.Dataset) -> list[str]:

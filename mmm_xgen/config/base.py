@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import (
@@ -37,6 +37,8 @@ from mmm_xgen.errors import shown as shown  # for the other modules of this pack
 Number = Annotated[float, Strict()]
 Integer = Annotated[int, Strict()]
 Switch = Annotated[bool, Strict()]
+# Sales that an effect is a share of.
+Scales = Literal["base_sales", "baseline"]
 
 # Levels of mappings and lists; a configuration has about six.
 LARGEST_DEPTH = 100

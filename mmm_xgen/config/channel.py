@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from mmm_xgen.config.base import FrozenConfig, Number, Switch, fail, shown
+from mmm_xgen.config.base import FrozenConfig, Number, Scales, Switch, fail, shown
 from mmm_xgen.config.causes import CampaignConfig, PullForwardConfig
 from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.names import checked_name
@@ -15,6 +15,7 @@ from mmm_xgen.config.specs import (
     CUSTOM,
     AdstockSpec,
     BudgetRuleSpec,
+    EffectPath,
     EffectPathSpec,
     KindOf,
     PatternSpec,
@@ -62,13 +63,11 @@ PATTERN = _PatternKindOf(PatternSpec, "linear_trend")
 ADSTOCK = KindOf(AdstockSpec, "geometric_adstock")
 SATURATION = KindOf(SaturationSpec, "hill_function")
 BUDGET_RULE = KindOf(BudgetRuleSpec, "planned")
-EFFECT_PATH = KindOf(EffectPathSpec, "smooth")
 
 Pattern = Annotated[PatternSpec, PATTERN]
 Adstock = Annotated[AdstockSpec, ADSTOCK]
 Saturation = Annotated[SaturationSpec, SATURATION]
 BudgetRule = Annotated[BudgetRuleSpec, BUDGET_RULE]
-EffectPath = Annotated[EffectPathSpec, EFFECT_PATH]
 Text = Annotated[str, Field(max_length=100)]
 ChannelName = Annotated[Text, AfterValidator(checked_name("x"))]
 ControlName = Annotated[Text, AfterValidator(checked_name("c"))]
@@ -248,6 +247,9 @@ class ControlConfig(FrozenConfig):
     elasticity : float, optional
         Elasticity of base sales to the value. The contribution is
         ``base * ((value / reference)**elasticity - 1)``. Cannot be combined with `gamma_control`.
+    scales : {"base_sales", "baseline"}, default "base_sales"
+        Sales that an elasticity acts on: base sales, or all of the baseline at its date, with
+        trend, seasons, level and events. ``"baseline"`` needs an `elasticity`.
     reference : float, units of the control, default 0.0, or `base_value` with an elasticity
         Value at which the control contributes nothing.
     moves_spend : mapping of str to float, optional
@@ -283,6 +285,7 @@ class ControlConfig(FrozenConfig):
     shared: Switch = False
     gamma_control: Number | None = None
     elasticity: Number | None = None
+    scales: Scales = "base_sales"
     reference: Annotated[Number, Field(ge=0)] | None = None
     moves_spend: dict[Text, Number] | None = None
     follows_spend: dict[Text, Number] | None = None
@@ -300,6 +303,8 @@ class ControlConfig(FrozenConfig):
 
     @model_validator(mode="after")
     def _elasticity_needs_positive_values(self) -> ControlConfig:
+        if self.elasticity is None and self.scales == "baseline":
+            raise fail("found 'baseline' without elasticity, allowed: 'base_sales'", "scales")
         if self.elasticity is None:
             return self
         if self.gamma_control is not None:

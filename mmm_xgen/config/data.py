@@ -28,6 +28,7 @@ from mmm_xgen.config.channel import ChannelConfig, ControlConfig
 from mmm_xgen.config.event import EventConfig
 from mmm_xgen.config.experiment import ExperimentConfig, check_experiments
 from mmm_xgen.config.names import coordinate_label
+from mmm_xgen.config.promotion import PromotionConfig, check_promotions
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
@@ -123,6 +124,8 @@ class MMMDataConfig(TextConfig):
         States between media and sales, such as awareness.
     competitor : CompetitorConfig, optional
         Competitor whose media take sales.
+    promotions : list of PromotionConfig, optional
+        Lower prices for some periods, which sell more.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -160,6 +163,7 @@ class MMMDataConfig(TextConfig):
     synchronised_flights: ShareOfQuarters = 0.0
     mediators: tuple[MediatorConfig, ...] = ()
     competitor: CompetitorConfig | None = None
+    promotions: tuple[PromotionConfig, ...] = ()
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -169,7 +173,7 @@ class MMMDataConfig(TextConfig):
         if not isinstance(data, Mapping):
             return data
         blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
-        blocks |= {"funnels", "interactions", "mediators", "spend_correlation"}
+        blocks |= {"funnels", "interactions", "mediators", "spend_correlation", "promotions"}
         return {k: v for k, v in data.items() if not (k in blocks and v is None)}
 
     @model_validator(mode="after")
@@ -178,6 +182,7 @@ class MMMDataConfig(TextConfig):
         named = (
             ("channels", self.channel_names),
             ("control_variables", self.control_names),
+            ("promotions", self.promotion_names),
             ("events", events),
         )
         for key, names in named:
@@ -194,13 +199,17 @@ class MMMDataConfig(TextConfig):
         return self
 
     def _place_of(self, key: str, position: int) -> tuple[str | int, ...]:
-        """Return the path of an entry; controls of demand and mediators have their own."""
+        """Return the path of an entry; controls of other mechanisms have their own."""
         rest = position - len(self.control_variables)
         if key != "control_variables" or rest < 0:
             return (key, position)
         if rest < len(self.indicators):
             return ("demand", "indicators", rest)
-        return ("mediators", self.mediators.index(self.observed[rest - len(self.indicators)]))
+        rest -= len(self.indicators)
+        if rest < len(self.shown_promotions):
+            return ("promotions", self.shown_promotions[rest])
+        rest -= len(self.shown_promotions)
+        return ("mediators", self.mediators.index(self.observed[rest]))
 
     @model_validator(mode="after")
     def _one_transform_a_channel(self) -> MMMDataConfig:
@@ -259,6 +268,17 @@ class MMMDataConfig(TextConfig):
         return self
 
     @model_validator(mode="after")
+    def _events_fit(self) -> MMMDataConfig:
+        for position, event in enumerate(self.events):
+            for place, geo in enumerate(event.geos or ()):
+                if geo not in self.regions.names:
+                    raise fail(
+                        f"no geo named {geo!r}; {nearest(geo, self.regions.names)}",
+                        *("events", position, "geos", place),
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _causes_fit(self) -> MMMDataConfig:
         if self.spend_plan is None:
             check_funnels(self.funnels, self.channel_names)
@@ -275,6 +295,7 @@ class MMMDataConfig(TextConfig):
                     position,
                     "budget_rule",
                 )
+        check_promotions(self.promotions, has_demand=self.demand is not None)
         self._check_drivers()
         self._check_gain()
         return self
@@ -339,6 +360,21 @@ class MMMDataConfig(TextConfig):
         start = np.datetime64(self.start_date) if self.start_date else first_date(self.freq)
         return regular(start, self.n_periods, FREQUENCIES[self.freq], self.burn_in_periods)
 
+    def with_holiday_dates(self) -> MMMDataConfig:
+        """Return the configuration with the dates of holidays in place of their names.
+
+        Another release of the `holidays` package may know other dates.
+        """
+        if not any(event.holiday for event in self.events):
+            return self
+        events = [
+            event.replace(holiday=None, country=None, dates=dates)
+            if event.holiday and (dates := event.dates_in(self.calendar))
+            else event
+            for event in self.events
+        ]
+        return self.replace(events=events)
+
     @property
     def channel_names(self) -> list[str]:
         """Labels of the channels."""
@@ -360,6 +396,7 @@ class MMMDataConfig(TextConfig):
             coordinate_label(name, "c", 0)
             for name in (
                 *(each.name for each in self.indicators),
+                *(self.promotions[position].name for position in self.shown_promotions),
                 *(each.name for each in self.observed),
             )
         ]
@@ -368,6 +405,16 @@ class MMMDataConfig(TextConfig):
     def indicators(self) -> tuple[IndicatorConfig, ...]:
         """Controls that follow latent demand; they come after the other controls."""
         return self.demand.indicators if self.demand else ()
+
+    @property
+    def promotion_names(self) -> list[str]:
+        """Labels of the promotions."""
+        return [coordinate_label(each.name, "c", 0) for each in self.promotions]
+
+    @property
+    def shown_promotions(self) -> list[int]:
+        """Positions of the promotions that the data show; their controls follow indicators."""
+        return [position for position, each in enumerate(self.promotions) if each.observed]
 
     @property
     def correlated_pairs(self) -> tuple[SpendCorrelationConfig, ...]:
@@ -393,7 +440,7 @@ class MMMDataConfig(TextConfig):
     def l_max(self) -> list[int]:
         """Number of adstock weights of every channel."""
         default = self.calendar.default_l_max
-        return [spec.l_max or default for spec in self.adstocks]
+        return [spec.l_max or spec.own_l_max or default for spec in self.adstocks]
 
     @property
     def saturations(self) -> list[SaturationSpec]:

@@ -59,7 +59,13 @@ def column(label: str, prefix: str, position: int) -> str:
 KeyPath = tuple[str | int, ...]
 
 # Lists whose entries have names, and the letter that may stand before these names.
-NAMED_LISTS = {"channels": "x", "control_variables": "c", "mediators": "c", "events": ""}
+NAMED_LISTS = {
+    "channels": "x",
+    "control_variables": "c",
+    "mediators": "c",
+    "promotions": "c",
+    "events": "",
+}
 
 
 def entry_names(items: Iterable[Any], prefix: str) -> list[str]:

@@ -37,6 +37,7 @@ from mmm_xgen.config.names import (
     split_path,
 )
 from mmm_xgen.config.overrides import with_places
+from mmm_xgen.config.promotion import PromotionConfig
 from mmm_xgen.config.region import OutlierConfig, RegionConfig, SeasonalityConfig
 from mmm_xgen.config.specs import NoiseSpec, Spec
 from mmm_xgen.errors import ConfigError
@@ -51,6 +52,7 @@ DIMS = {
     ("funnels",): "funnel",
     ("interactions",): "interaction",
     ("mediators",): "mediator",
+    ("promotions",): "promotion",
     ("regions", "population"): "geo",
 }
 # Fields that decide sizes, dates or seeds and so cannot differ between the datasets of an
@@ -64,7 +66,7 @@ STRUCTURE = {
     "modes": ("regions.seasonalities.*.modes", "it decides the seasons"),
     "period_days": ("regions.seasonalities.*.period_days", "it decides the seasons"),
     "lag": ("funnels*.lag", "it decides the order of causes"),
-    "periods": ("channels*.pull_forward.periods", "it is a coordinate"),
+    "periods": ("*.pull_forward.periods", "it is a coordinate"),
     "seed": ("seed", "seeds have an argument of their own, seeds="),
 }
 # Numbers that can differ between the datasets of one broadcast, besides parameters of kinds.
@@ -87,6 +89,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
         "base_sales_rate",
         "seasonal_amplitude",
         "seasonal_phase",
+        "season_shift",
         "capacity",
         "baseline_variation",
         "channel_param_variation",
@@ -106,6 +109,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     SpendCorrelationConfig: {"correlation"},
     PullForwardConfig: {"share"},
     MediatorConfig: {"parents", "persistence", "effect", "coverage"},
+    PromotionConfig: {"depth", "share", "duration", "elasticity", "answer"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared", "level_power", "shared"},
     OutlierConfig: {"share", "size"},
 }
@@ -144,11 +148,13 @@ class Place:
         """Tell if the allowed values are an interval that does not depend on other numbers.
 
         They are not if a kind checks its parameters together, nor for the change of an experiment,
-        which may have either sign but not be 0.
+        which may have either sign but not be 0, nor for promotions, whose share and duration limit
+        each other.
         """
         owner, _ = self._field(config)
         checked = owner.registered.check if isinstance(owner, Spec) else None
-        return self.is_broadcast(config) and not checked and not isinstance(owner, ExperimentConfig)
+        alone = not isinstance(owner, ExperimentConfig | PromotionConfig)
+        return self.is_broadcast(config) and not checked and alone
 
     def _field(self, config: MMMDataConfig) -> tuple[Any, str]:
         """Return the model that holds the number, and the name of its field."""
@@ -194,7 +200,7 @@ def entries(config: MMMDataConfig, path: str) -> tuple[str | None, list[str]]:
     if not items:
         raise ConfigError(f"there are no {join_path(above)}", path=path)
     prefix = NAMED_LISTS.get(above[0], "")
-    is_named = above[0] in ("channels", "control_variables", "mediators")
+    is_named = above[0] in ("channels", "control_variables", "mediators", "promotions")
     labels = map(as_part, entry_names(items, prefix)) if is_named else range(len(items))
     rest = parts[len(above) + 1 :]
     return DIMS[above], [join_path((*above, part, *rest)) for part in labels]

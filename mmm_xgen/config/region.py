@@ -9,9 +9,17 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mmm_xgen.config.base import FrozenConfig, Integer, Number, fail, plain, shown
 from mmm_xgen.config.descriptions import with_kinds
-from mmm_xgen.config.specs import KindOf, NoiseSpec, TrendSpec, flat_keys_schema, fold
+from mmm_xgen.config.specs import (
+    EffectPath,
+    KindOf,
+    NoiseSpec,
+    TrendSpec,
+    flat_keys_schema,
+    fold,
+)
 from mmm_xgen.kernels.baseline import TRENDS
 from mmm_xgen.kernels.calendar import PERIODS, WEEKDAYS
+from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.noise import NOISES
 
 DEFAULT_VOLATILITY = 0.05
@@ -178,6 +186,15 @@ class RegionConfig(FrozenConfig):
         the amplitude of the one before.
     seasonalities : list of SeasonalityConfig, optional
         Seasons with other periods than the year.
+    level_path : str or mapping, optional
+        Kind of path of base sales over time, one of those of `effect_path` of a channel that do not
+        need spend. Its mean over the window is 1. Default: base sales stay the same.
+    season_path : str or mapping, optional
+        Kind of path of the size of the yearly season, as `level_path`.
+        Default: the season has the same size in all years.
+    season_shift : float, days per year, optional
+        Days by which the yearly season moves later in each year after the first date; negative if
+        it moves earlier.
     baseline_variation : float, log scale, default 0.0
         Standard deviation over geos of the base sales. Trend and season as shares of base sales
         have the same standard deviation, and so has the timing of the season, in radians.
@@ -215,6 +232,9 @@ class RegionConfig(FrozenConfig):
     seasonal_phase: Number = 0.0
     fourier_modes: Annotated[Integer, Field(ge=0, le=50)] = 1
     seasonalities: tuple[SeasonalityConfig, ...] = ()
+    level_path: EffectPath | None = None
+    season_path: EffectPath | None = None
+    season_shift: Number | None = None
     noise: Annotated[NoiseSpec, NOISE] = Field(default="gaussian", validate_default=True)
     outliers: OutlierConfig | None = None
     capacity: Annotated[Number, Field(ge=1)] | None = None
@@ -257,6 +277,18 @@ class RegionConfig(FrozenConfig):
         other = next((key for key in VARIATIONS if getattr(self, key)), None)
         if self.similarity is not None and other:
             raise fail(f"found both similarity and {other}, allowed: one of them", "similarity")
+        return self
+
+    @model_validator(mode="after")
+    def _paths_need_no_spend(self) -> RegionConfig:
+        kinds = [name for name, kind in EFFECT_PATHS.items() if "level" not in kind.takes]
+        for key in ("level_path", "season_path"):
+            path = getattr(self, key)
+            if path is not None and path.kind not in kinds:
+                allowed = ", ".join(map(repr, kinds))
+                raise fail(
+                    f"found {path.kind!r}, which follows spend; allowed: {allowed}", key, "kind"
+                )
         return self
 
     @model_validator(mode="after")

@@ -26,7 +26,8 @@ def control_roles(config: MMMDataConfig) -> list[Role]:
 
     Roles follow from the configuration. An effect, a loading or a budget rule counts whatever its
     size, so that the roles do not change where a number varies through 0. A budget rule that
-    answers to sales makes spend follow all that moves sales.
+    answers to sales makes spend follow all that moves sales. A promotion moves sales; spend follows
+    it too where both answer to demand.
 
     Examples
     --------
@@ -58,6 +59,9 @@ def control_roles(config: MMMDataConfig) -> list[Role]:
         sells=True, spends="demand" in rules, collides=False, feeds_back="sales" in rules
     )
     roles += [sign_of_demand] * len(config.indicators)
+    for position in config.shown_promotions:
+        answers = config.promotions[position].answer is not None and "demand" in rules
+        roles.append(_role(sells=True, spends=answers, collides=False, feeds_back="sales" in rules))
     mediators: list[Role] = ["mediator"] * len(config.observed)
     return roles + mediators
 

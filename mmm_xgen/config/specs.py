@@ -86,7 +86,8 @@ class AdstockSpec(Spec):
     Parameters
     ----------
     l_max : int, periods, default 56, 8 or 3 for daily, weekly or monthly data
-        Number of weights. They belong to the lags 0 to ``l_max - 1``.
+        Number of weights. They belong to the lags 0 to ``l_max - 1``. The default of
+        ``beta_gamma_decay`` is 16.
     normalize : bool, default True
         If True, the weights are scaled to sum to 1.
     half_life : str, optional
@@ -99,6 +100,11 @@ class AdstockSpec(Spec):
     l_max: Annotated[Integer, Field(ge=1, le=1000)] | None = None
     normalize: Switch = True
     half_life: str | None = None
+
+    @property
+    def own_l_max(self) -> int | None:
+        """Number of weights by default, where the kind has its own."""
+        return self.registered.default_l_max  # type: ignore[attr-defined,no-any-return]
 
     @model_validator(mode="before")
     @classmethod
@@ -537,3 +543,7 @@ def _joined(kind: Any, kwargs: Any, field: str, position: int | None = None) -> 
         where = (f"{field}_kwargs",) if position is None else (f"{field}_kwargs", position)
         raise fail(f"found {shown(kwargs)}, allowed: a mapping of parameters", *where)
     return {"kind": kind, **kwargs}
+
+
+EFFECT_PATH = KindOf(EffectPathSpec, "smooth")
+EffectPath = Annotated[EffectPathSpec, EFFECT_PATH]

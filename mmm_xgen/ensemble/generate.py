@@ -67,12 +67,12 @@ def generate_ensemble(
         them.
     vary : mapping of str to distribution, optional
         Numbers that differ between datasets, by dotted path, such as ``"channels.*.roas"``. A
-        ``*`` stands for every channel, control, event, population, funnel, interaction or mediator,
-        each with its own draw. A distribution is `Uniform`, a frozen distribution of SciPy, a
-        `Prior` or its description ``{"dist": "Beta", "kwargs": {"alpha": 1, "beta": 3}}``, or any
-        object with a ``ppf``. A list of numbers is one axis of a full factorial grid; the last axis
-        changes fastest. Every path has its own random stream, so a further path does not change the
-        draws of the others.
+        ``*`` stands for every channel, control, event, population, funnel, interaction, mediator or
+        promotion, each with its own draw. A distribution is `Uniform`, a frozen distribution of
+        SciPy, a `Prior` or its description ``{"dist": "Beta", "kwargs": {"alpha": 1, "beta": 3}}``,
+        or any object with a ``ppf``. A list of numbers is one axis of a full factorial grid; the
+        last axis changes fastest. Every path has its own random stream, so a further path does not
+        change the draws of the others.
     sampling : {"random", "latin_hypercube", "sobol", "grid"}
         Design of the draws. ``"grid"`` takes evenly spaced quantiles of each distribution.
         ``"sobol"`` gives the paths their dimensions in the order of `vary`, so append new paths at
@@ -92,8 +92,8 @@ def generate_ensemble(
         Variables of `generate_mmm_dataset` with the leading dim `dataset`. The coordinates are
         ``dataset``, ``seed`` and one for each path of `vary`, with the path as its name (with the
         prefix ``config.`` if the path is a top-level field). Its dims are (dataset,), or
-        (dataset, channel) for a ``*``. With controls, those of demand and mediators, which have no
-        such numbers, come last and are NaN.
+        (dataset, channel) for a ``*``. With controls, those of demand, promotions and mediators,
+        which have no such numbers, come last and are NaN.
 
     Raises
     ------

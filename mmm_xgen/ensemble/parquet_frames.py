@@ -284,7 +284,7 @@ def _table(ds: xr.Dataset) -> pd.DataFrame:
 def _paths_of(ds: xr.Dataset, config: MMMDataConfig, path: str) -> list[str]:
     """Return the paths of the entries in the Dataset, which may be a selection.
 
-    A path is empty for a control of demand or of a mediator.
+    A path is empty for a control of demand, a promotion or a mediator.
     """
     dim, paths = entries(config, path)
     if dim is None or dim not in ds.dims:

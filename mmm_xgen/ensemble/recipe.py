@@ -93,7 +93,7 @@ class Recipe:
     def _padded(self, each: Varied) -> NDArray[Any]:
         """Return the numbers of a path, with a mark for controls that it does not lead to.
 
-        They are the controls of demand and mediators, which come last.
+        They are the controls of demand, promotions and mediators, which come last.
         """
         missing = self._sizes[str(each.dim)] - each.values.shape[1]
         if not missing:
@@ -286,7 +286,8 @@ def _own_functions(config: MMMDataConfig) -> list[Any]:
     specs = (*(item.pattern for item in items), *config.adstocks, *config.saturations)
     kinds = [spec.registered for spec in (*specs, config.regions.trend, config.regions.noise)]
     own = (spec for each in config.channels for spec in (each.budget_rule, each.effect_path))
-    kinds += [spec.registered for spec in own if spec is not None]
+    paths = (config.regions.level_path, config.regions.season_path)
+    kinds += [spec.registered for spec in (*own, *paths) if spec is not None]
     kinds += [EVENT_SHAPES[event.shape] for event in config.events]
     package = __name__.split(".")[0]
     functions = [kind.function for kind in kinds]

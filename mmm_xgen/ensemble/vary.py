@@ -290,6 +290,7 @@ def _named(config: MMMDataConfig, place: Place) -> list[str]:
         "funnels": labels["funnel"],
         "interactions": labels["interaction"],
         "mediators": labels["mediator"],
+        "promotions": labels["promotion"],
         "indicators": [each.name for each in config.indicators],
         "population": labels["geo"],
     }

@@ -24,12 +24,14 @@ ITEMS = {
     "control_contribution": "controls",
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
+    "promotion_contribution": "promotions",
 }
 BASELINE = {
     "intercept_contribution": "intercept",
     "trend_contribution": "trend",
     "seasonality_contribution": "seasonality",
     "event_contribution": "events",
+    "level_contribution": "level",
     "demand_contribution": "demand",
     "competitor_contribution": "competitor",
 }
@@ -45,6 +47,11 @@ CONNECTIONS = {
     ),
     "mediators": ("mediator", ("mediator_loading", "mediator_persistence", "mediator_effect")),
 }
+PROMOTION = (
+    "promotion_elasticity",
+    "promotion_pull_forward_share",
+    "promotion_pull_forward_periods",
+)
 LABELLED = ("geo", "channel", "control")
 POPULATION = ("_mean", "_sd")
 NOT_OF_A_KIND = ("adstock_weights",)
@@ -69,11 +76,13 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     ``baseline``      ``intercept``, ``trend``, ``gamma_fourier`` (yearly), ``gamma_seasonal``
                       (other seasons, with ``period_days``), ``events``, ``noise`` (kind,
                       ``y_sigma``, parameters), ``population``, ``geo_scale``
+    ``promotions``    only of a world that has them: by promotion, ``elasticity`` and what it
+                      borrows
     ``connections``   only of a world that has them: ``funnels``, ``interactions`` and
                       ``mediators`` by name, with their channels and strengths
     ``contributions`` sums over all dates in KPI units: ``channels``, ``controls``, ``baseline``
-                      (by part), ``mu``, ``noise``, ``y``; ``interactions`` and ``mediators`` of a
-                      world that has them
+                      (by part), ``mu``, ``noise``, ``y``; ``interactions``, ``mediators`` and
+                      ``promotions`` of a world that has them
     ``roas``          ``by_channel`` and ``by_channel_and_geo``
     ``attribution``   ``share_of_sales`` and ``share_of_media``, by channel
     ``series``        with ``series=True``: ``dates``, spend and everything in
@@ -130,6 +139,7 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
         "parameters": {str(channel): _channel(ds, channel) for channel in ds["channel"].values},
         "controls": {str(control): _control(ds, control) for control in ds["control"].values},
         "baseline": _baseline(ds, config.get("regions", {})),
+        **({"promotions": _items(ds, "promotion", PROMOTION)} if "promotion" in ds.dims else {}),
         **({"connections": connections} if (connections := _connections(ds)) else {}),
         "contributions": _contributions(contribution_totals(ds)),
         "roas": {
@@ -240,16 +250,19 @@ def _parameter(one: xr.Dataset, name: str, link: str) -> Nested:
 def _connections(ds: xr.Dataset) -> Nested:
     """Return what connects channels, by kind and name."""
     return {
-        kind: {
-            str(label): {
-                name.removeprefix(f"{dim}_"): _nested(ds[name].sel({dim: label}))
-                for name in names
-                if name in ds.variables
-            }
-            for label in ds[dim].values
+        kind: _items(ds, dim, names) for kind, (dim, names) in CONNECTIONS.items() if dim in ds.dims
+    }
+
+
+def _items(ds: xr.Dataset, dim: str, names: tuple[str, ...]) -> Nested:
+    """Return some variables by label of a dim, without the dim in their names."""
+    return {
+        str(label): {
+            name.removeprefix(f"{dim}_"): _nested(ds[name].sel({dim: label}))
+            for name in names
+            if name in ds.variables
         }
-        for kind, (dim, names) in CONNECTIONS.items()
-        if dim in ds.dims
+        for label in ds[dim].values
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.errors import ConfigError
@@ -16,7 +18,7 @@ from mmm_xgen.kernels.baseline import (
     weekday_basis,
     yearly_basis,
 )
-from mmm_xgen.kernels.calendar import Calendar
+from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar
 from mmm_xgen.kernels.domain import FloatArray
 
 
@@ -26,6 +28,7 @@ def parts(
     calendar: Calendar,
     intensity: FloatArray,
     control_value: FloatArray,
+    paths: Mapping[str, FloatArray],
 ) -> Parameters:
     """Return the parts of the baseline by Dataset name.
 
@@ -41,19 +44,29 @@ def parts(
         Result of `intensities`.
     control_value : array, dims (dataset, control, geo, date)
         Values of the controls.
+    paths : mapping of str to array
+        Result of `baseline_paths`.
 
     Returns
     -------
     dict of str to array
         KPI units per period, dims (dataset, [item,] geo, date); base sales have no date.
     """
-    return {
-        "intercept_contribution": truth["intercept_contribution"],
+    base = truth["intercept_contribution"]
+    found = {
+        "intercept_contribution": base,
         "trend_contribution": trend(config, truth, calendar),
-        "seasonality_contribution": seasonality(config, truth, calendar),
-        "event_contribution": events(truth, intensity),
-        "control_contribution": control_effects(config, truth, control_value),
+        "seasonality_contribution": seasonality(config, truth, calendar, paths.get("season_path")),
     }
+    if "baseline_path" in paths:
+        found["level_contribution"] = base[..., None] * (paths["baseline_path"] - 1)
+    grows = np.array([event.scales == "baseline" for event in config.events], dtype=bool)
+    some = grows.any() or any(each.scales == "baseline" for each in config.control_variables)
+    steady = total(found) if some else None
+    found["event_contribution"] = happening = events(truth, intensity, grows, steady)
+    standing = None if steady is None else steady + happening
+    found["control_contribution"] = control_effects(config, truth, control_value, standing)
+    return found
 
 
 def total(parts: Parameters) -> FloatArray:
@@ -81,10 +94,23 @@ def trend(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> Float
     return np.asarray(base[..., None] * share.reshape(*shape, -1))
 
 
-def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) -> FloatArray:
-    """Return the contribution of the yearly and all other seasons, dims (..., geo, date)."""
+def seasonality(
+    config: MMMDataConfig,
+    truth: Parameters,
+    calendar: Calendar,
+    path: FloatArray | None = None,
+) -> FloatArray:
+    """Return the contribution of the yearly and all other seasons, dims (..., geo, date).
+
+    `path` multiplies the yearly season, dims (..., geo, date).
+    """
     regions = config.regions
-    yearly = _weighted(truth["gamma_fourier"], yearly_basis(calendar, regions.fourier_modes))
+    if "season_shift" in truth:
+        yearly = _moving_season(truth["gamma_fourier"], calendar, truth["season_shift"])
+    else:
+        yearly = _weighted(truth["gamma_fourier"], yearly_basis(calendar, regions.fourier_modes))
+    if path is not None:
+        yearly = yearly * path
     bases = [
         weekday_basis(calendar)
         if season.weekday_effects is not None
@@ -96,9 +122,44 @@ def seasonality(config: MMMDataConfig, truth: Parameters, calendar: Calendar) ->
     return yearly + _weighted(truth["gamma_seasonal"], np.concatenate(bases))
 
 
-def events(truth: Parameters, intensity: FloatArray) -> FloatArray:
-    """Return the contribution of all events, dims (..., geo, date)."""
-    return _weighted(truth["event_effect"], intensity)
+def _moving_season(gamma: FloatArray, calendar: Calendar, shift: FloatArray) -> FloatArray:
+    """Return the yearly season, which moves later by `shift` days per year, dims (..., geo)."""
+    years = (calendar.day - calendar.day[0]) / DAYS_IN_YEAR
+    turn = 2 * np.pi * (calendar.day_of_year - shift[..., None] * years) / DAYS_IN_YEAR
+    modes = gamma.shape[-1] // 2
+    season = np.zeros(np.broadcast_shapes((*gamma.shape[:-1], 1), turn.shape))
+    for mode in range(modes):
+        sine, cosine = gamma[..., mode, None], gamma[..., modes + mode, None]
+        season = season + sine * np.sin((mode + 1) * turn) + cosine * np.cos((mode + 1) * turn)
+    return season
+
+
+def events(
+    truth: Parameters,
+    intensity: FloatArray,
+    grows: NDArray[np.bool_] | None = None,
+    steady: FloatArray | None = None,
+) -> FloatArray:
+    """Return the contribution of all events, dims (..., geo, date).
+
+    Parameters
+    ----------
+    truth : mapping of str to array
+        True parameters.
+    intensity : array, dims (event, date)
+        Result of `intensities`.
+    grows : array of bool, dims (event,), optional
+        Events whose effect is a share of `steady`, not of base sales.
+    steady : array, dims (..., geo, date), optional
+        Baseline without events and controls.
+    """
+    effect = truth["event_effect"]
+    if grows is None or steady is None or not grows.any():
+        return _weighted(effect, intensity)
+    base = truth["intercept_contribution"][..., None]
+    growth = np.divide(steady, base, out=np.ones_like(steady), where=base != 0)
+    growing = growth * _weighted(effect[..., grows], intensity[grows])
+    return growing + _weighted(effect[..., ~grows], intensity[~grows])
 
 
 def _weighted(coefficients: FloatArray, basis: FloatArray) -> FloatArray:
@@ -116,12 +177,29 @@ def intensities(config: MMMDataConfig, calendar: Calendar) -> FloatArray:
         shape = EVENT_SHAPES[event.shape].function
         if event.width_days is not None:
             shape = partial(shape, width_days=event.width_days)
-        rows.append(event_intensity(calendar, calendar.moments(event.dates), shape, event.lag_days))
+        moments = calendar.moments(event.dates_in(config.calendar), event.years_around)
+        rows.append(event_intensity(calendar, moments, shape, event.lag_days))
     return np.array(rows).reshape(len(rows), calendar.n_periods)
 
 
-def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray) -> FloatArray:
+def control_effects(
+    config: MMMDataConfig,
+    truth: Parameters,
+    value: FloatArray,
+    standing: FloatArray | None = None,
+) -> FloatArray:
     """Return the contribution of every control, dims (..., control, geo, date).
+
+    Parameters
+    ----------
+    config : MMMDataConfig
+        Controls.
+    truth : mapping of str to array
+        True parameters.
+    value : array, dims (..., control, geo, date)
+        Values of the controls.
+    standing : array, dims (..., geo, date), optional
+        Baseline without controls, which some elasticities act on.
 
     Raises
     ------
@@ -144,6 +222,12 @@ def control_effects(config: MMMDataConfig, truth: Parameters, value: FloatArray)
             path=f"control_variables.{position}.elasticity",
         )
     base = truth["intercept_contribution"][..., None, :, None]
+    if standing is not None:
+        grows = np.zeros(value.shape[-3], dtype=bool)
+        grows[: len(config.control_variables)] = [
+            control.scales == "baseline" for control in config.control_variables
+        ]
+        base = np.where(grows[elastic][:, None, None], standing[..., None, :, :], base)
     at = (..., elastic, slice(None), slice(None))
     contribution[at] = base * np.expm1(elasticity[at] * _log_ratio(value[at], reference[at]))
     return np.asarray(contribution)

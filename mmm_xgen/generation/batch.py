@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmm_xgen.config.channel import ChannelConfig
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import Spec
@@ -132,20 +131,20 @@ class Batch:
 
 
 def numbers_of_kind(
-    batch: Batch, read: Callable[[ChannelConfig], Spec | None], positions: Sequence[int]
+    batch: Batch, read: Callable[[MMMDataConfig], Sequence[Spec | None]], positions: Sequence[int]
 ) -> dict[str, FloatArray]:
-    """Return the parameters of a kind, dims (dataset and channel, 1, 1), for one call of it.
+    """Return the parameters of a kind, dims (dataset and item, 1, 1), for one call of it.
 
     Parameters
     ----------
     batch : Batch
         Configurations and seeds.
     read : callable
-        Returns the spec of a channel.
+        Returns the spec of every item, such as a channel.
     positions : sequence of int
-        Channels of the kind.
+        Items of the kind.
     """
-    specs = [[read(config.channels[each]) for each in positions] for config in batch.configs]
+    specs = [[items[each] for each in positions] for items in map(read, batch.configs)]
     kind = specs[0][0].registered  # type: ignore[union-attr]
     found = {}
     for name in kind.parameters:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 import numpy as np
 
 from mmm_xgen.config.data import MMMDataConfig
@@ -58,7 +56,7 @@ def apply_budget_rules(
         positions = list(range(len(rules)))[index] if isinstance(index, slice) else index
         shape = (len(spend), len(positions), *spend.shape[2:])
         rows = (shape[0] * shape[1], *shape[2:])
-        numbers = numbers_of_kind(batch, attrgetter("budget_rule"), positions)
+        numbers = numbers_of_kind(batch, rules_of, positions)
         if kind.answers_to == "performance":
             seen = np.broadcast_to(performance[:, positions], shape[:-1]).reshape(*rows[:-1], 1)
             given = [spend[:, positions].reshape(rows), seen]
@@ -141,7 +139,7 @@ def feedback_rules(batch: Batch) -> list[Rule]:
         if key is None:
             continue
         channels = list(range(len(specs))[index]) if isinstance(index, slice) else index
-        numbers = numbers_of_kind(batch, attrgetter("budget_rule"), channels)
+        numbers = numbers_of_kind(batch, rules_of, channels)
         parameters = {
             name: values.reshape(len(batch), len(channels), 1) for name, values in numbers.items()
         }

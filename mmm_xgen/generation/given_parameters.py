@@ -193,6 +193,8 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
                 raise AlignmentError(
                     f"params[{prefix + name!r}] must be {parameter.domain.describe()}"
                 )
+    if np.any(merged.get("promotion_elasticity", -1.0) >= 0):
+        raise AlignmentError("params['promotion_elasticity'] must be below 0")
     elastic = ~np.isnan(merged["control_elasticity"]).all(axis=-2)
     if np.any(merged["control_reference"][elastic] <= 0):
         raise AlignmentError("params['control_reference'] must be above 0 with an elasticity")

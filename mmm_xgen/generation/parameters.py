@@ -12,6 +12,7 @@ from mmm_xgen.config.channel import ControlConfig
 from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.promotions import promotion_parameters
 from mmm_xgen.kernels.baseline import fourier_basis
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, PEAK_DAY
 from mmm_xgen.kernels.domain import POSITIVE, FloatArray
@@ -61,17 +62,34 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         "gamma_fourier": base[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
         "gamma_seasonal": base[..., None] * other * np.exp(shift[..., 2:3]),
     }
+    if regions.season_shift is not None:
+        moves = batch.each_region(lambda regions: regions.season_shift)
+        seasons["season_shift"] = moves[:, None] * np.ones_like(scale)
     events = batch.each(lambda config: [event.effect for event in config.events])
     return {
         **sizes,
         "intercept_contribution": base,
         **trend,
         **seasons,
-        "event_effect": base[..., None] * events[:, None],
+        "event_effect": base[..., None] * _where_they_happen(batch, events),
         **_connections(batch, base),
+        **promotion_parameters(batch, base),
         **_controls(batch, scale),
         **_noise(batch, base, scale),
     }
+
+
+def _where_they_happen(batch: Batch, events: FloatArray) -> FloatArray:
+    """Return the effects of events, dims (dataset, event), as (dataset, geo, event); 0 elsewhere.
+
+    The dim `geo` has length 1 if all events happen in all geos.
+    """
+    places = [event.geos for event in batch.shared.events]
+    if not any(places):
+        return events[:, None]
+    names = batch.shared.regions.names
+    is_there = [[geos is None or name in geos for geos in places] for name in names]
+    return np.where(is_there, events[:, None], 0.0)
 
 
 def _variation(batch: Batch, factor: str) -> FloatArray:
@@ -155,17 +173,17 @@ def _other_seasons(regions: RegionConfig) -> FloatArray:
 
 def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
     def of_controls(read: Callable[[ControlConfig], float | None]) -> FloatArray:
-        # Controls that follow demand have no effect of their own.
+        # Controls of other mechanisms have no effect of their own.
         return batch.each(
             lambda config: (
                 [read(each) or 0.0 for each in config.control_variables]
-                + [0.0] * (len(config.indicators) + len(config.observed))
+                + [0.0] * (len(config.control_names) - len(config.control_variables))
             )
         )
 
     shared = batch.shared
     elastic = np.array([each.elasticity is not None for each in shared.control_variables], bool)
-    others = len(shared.indicators) + len(shared.observed)
+    others = len(shared.control_names) - len(shared.control_variables)
     elastic = np.append(elastic, np.zeros(others, bool))
     gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
     elasticity = of_controls(lambda control: control.elasticity)[:, None]

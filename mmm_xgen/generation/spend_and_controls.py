@@ -76,9 +76,10 @@ def spend_and_controls(batch: Batch, plan: xr.Dataset | None, truth: Parameters)
         demand = draw_demand(batch, config.demand, calendar, drivers, n_geos)
         inside = demand[..., calendar.burn_in :]
         value = np.concatenate([value, draw_indicators(batch, inside)], axis=1)
-    if config.observed:
-        # What they show is known after media: `with_observed` fills them in.
-        unknown = np.zeros((len(value), len(config.observed), *value.shape[2:]))
+    others = len(config.shown_promotions) + len(config.observed)
+    if others:
+        # `with_depths` and `with_observed` fill them in.
+        unknown = np.zeros((len(value), others, *value.shape[2:]))
         value = np.concatenate([value, unknown], axis=1)
     if plan is not None:
         history, spent, value = given_spend(plan, config, value)

@@ -19,12 +19,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from mmm_xgen.config.causes import channel_position
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.specs import PatternSpec
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch, numbers_of_kind
 from mmm_xgen.kernels.domain import FloatArray
@@ -237,6 +238,10 @@ def _moments(batch: Batch, positions: Sequence[int]) -> SpendMoments:
     return SpendMoments(mean, np.sqrt(variance), np.sqrt(np.log1p(volatility**2)), product)
 
 
+def _patterns(config: MMMDataConfig) -> list[PatternSpec]:
+    return [channel.pattern for channel in config.channels]
+
+
 def _levels(batch: Batch, positions: Sequence[int]) -> tuple[FloatArray, FloatArray]:
     """Return the expected level and its expected square, dims (dataset, channel, date).
 
@@ -256,7 +261,7 @@ def _levels(batch: Batch, positions: Sequence[int]) -> tuple[FloatArray, FloatAr
     for (kind, _), index in members((s.registered, tuple(s.settings.values())) for s in specs):
         found = range(len(specs))[index] if isinstance(index, slice) else index
         own = [positions[k] for k in found]
-        numbers = numbers_of_kind(each, attrgetter("pattern"), own)
+        numbers = numbers_of_kind(each, _patterns, own)
         settings = specs[found[0]].settings
         if kind.moments is not None:
             means = kind.moments(**numbers, **settings)

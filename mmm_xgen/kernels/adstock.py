@@ -4,7 +4,7 @@ An adstock kind is a function ``f(lag, *, parameters)`` that returns the weight 
 array that broadcasts to ``(..., lag)``; its parameters arrive with a last axis of length 1. The
 library normalises the weights and owns the one convolution. Names, parameters and formulas are
 PyMC-Marketing's (`pymc_marketing.mmm.transformers`), and so are the values to 1e-12 of the
-largest; `beta_gamma_adstock` is our own.
+largest. It has neither `beta_gamma_adstock` nor `beta_gamma_decay`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ class AdstockKind(TransformKind):
     """An adstock: `alpha_at` turns a half-life in periods into alpha; None where there is none.
 
     `fits_l_max` marks a kernel that always ends at l_max and so never loses mass to it.
+    `default_l_max` is the number of weights, where it does not depend on the calendar.
     """
 
     alpha_at: Callable[[float], float] | None = None
     fits_l_max: bool = False
+    default_l_max: int | None = None
 
     @cached_property
     def takes_complex(self) -> bool:
@@ -54,6 +56,7 @@ def register_adstock(
     *,
     alpha_at: Callable[[float], float] | None = None,
     fits_l_max: bool = False,
+    default_l_max: int | None = None,
     component: str | Mapping[str, str] = "",
     priors: Mapping[str, Any] | None = None,
 ) -> Callable[[Function], Function]:
@@ -67,6 +70,8 @@ def register_adstock(
         Retention rate ``alpha`` for a half-life in periods; makes ``half_life`` valid.
     fits_l_max : bool
         Whether the weights reach zero at l_max by construction.
+    default_l_max : int, optional
+        Number of weights where the configuration gives none. Default: that of the calendar.
     component : str or mapping of str to str, optional
         Class of `pymc_marketing.mmm` with the same weights and parameters. A mapping gives one
         for each value of the setting ``type``.
@@ -97,6 +102,7 @@ def register_adstock(
         family="adstock_",
         alpha_at=alpha_at,
         fits_l_max=fits_l_max,
+        default_l_max=default_l_max,
         component=component,
         priors=priors or {},
     )
@@ -219,6 +225,17 @@ def beta_gamma_adstock(
     time = lag + 1
     log_weight = (np.asarray(shape) - 1) * np.log(time) - rate * time
     return np.asarray(np.exp(log_weight - log_weight.max(axis=-1, keepdims=True)))
+
+
+@register_adstock("beta_gamma_decay", default_l_max=16)
+def beta_gamma_decay(
+    lag: FloatArray,
+    *,
+    beta: Annotated[Share, "size of the carry-over, relative to the period of the spend"] = 0.5,
+    gamma: Annotated[Share, "share of the carry-over retained from period to period"] = 0.8,
+) -> FloatArray:
+    r"""Whole effect at once, and a geometric tail: :math:`w_0 = 1, w_l = \beta \gamma^l`."""
+    return np.where(lag == 0, 1.0, beta * np.asarray(gamma) ** lag)
 
 
 @register_adstock("no_adstock", fits_l_max=True, component="NoAdstock")

@@ -177,6 +177,33 @@ def decay(days: FloatArray, *, width_days: Positive = 7.0) -> FloatArray:
     return np.where(days >= 0, np.exp(-np.maximum(days, 0) / width_days), 0.0)
 
 
+@register_event_shape("step")
+def step(days: FloatArray) -> FloatArray:
+    """No effect before the day and full effect from it on: a shift of the level for ever."""
+    return np.asarray(days >= 0, dtype=float)
+
+
+@register_event_shape("dip")
+def dip(days: FloatArray, *, width_days: Positive = 90.0) -> FloatArray:
+    r"""Fall, a low and a recovery, as in a pandemic; the low is the full effect.
+
+    The effect grows in a straight line over the first quarter of :math:`w` = `width_days`, stays
+    full until day :math:`w`, and then recovers exponentially:
+
+    .. math::
+
+        \min(4 d / w,\, 1) \text{ for } 0 \le d < w, \qquad e^{-(d - w) / w}
+        \text{ for } d \ge w
+
+    Parameters
+    ----------
+    width_days : float, days
+        Days from the start to the end of the low, and time constant of the recovery.
+    """
+    fall = np.clip(4 * days / width_days, 0, 1)
+    return np.asarray(fall * np.exp(-np.maximum(days / width_days - 1, 0)))
+
+
 def event_intensity(
     calendar: Calendar, moments: Any, shape: Callable[[FloatArray], FloatArray], lag_days: float
 ) -> FloatArray:

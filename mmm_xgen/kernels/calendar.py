@@ -148,11 +148,14 @@ class Calendar:
         last = (self.ends[:, None] - moments).astype(float) - 1
         return first, last
 
-    def moments(self, written: tuple[str, ...]) -> Dates:
-        """Return the days of ISO dates, and of yearly ``"MM-DD"`` dates in and around the years."""
-        years = np.arange(
-            self.dates[0].astype("datetime64[Y]") - 1, self.ends[-1].astype("datetime64[Y]") + 2
-        )
+    def years(self, around: int = 1) -> NDArray[np.datetime64]:
+        """Return the years of the dates, and as many more before and after them as `around`."""
+        first, end = (day.astype("datetime64[Y]") for day in (self.dates[0], self.ends[-1]))
+        return np.arange(first - around, end + around + 1)
+
+    def moments(self, written: tuple[str, ...], around: int = 1) -> Dates:
+        """Return the days of ISO dates, and of yearly ``"MM-DD"`` dates in `years`."""
+        years = self.years(around)
         days = [
             f"{year}-{text}" if len(text) == 5 else text
             for text in written

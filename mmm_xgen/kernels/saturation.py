@@ -7,6 +7,7 @@ curve through which they do not come out right, which is tried, is differentiate
 zero spend a complex step means the slope from the right. The library multiplies the response
 with the effect of the channel. Names, parameters and formulas are PyMC-Marketing's
 (`pymc_marketing.mmm.transformers`, release 1.3), and so are the values to 1e-12 of the largest.
+Curves that PyMC-Marketing does not have come last.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ from mmm_xgen.schema import KPI
 LOG_3 = math.log(3)
 LIMIT = "limit: the effect"
 LARGEST_POWER = 700.0
+# Odds against the logistic function at 0.7, where the sigmoid curve begins.
+SIGMOID_ODDS = math.exp(-0.7)
 # An infinite slope: infinity itself would become NaN in complex products and beside no effect.
 STEEPEST = 1e250
 # Carry-over at which a curve is tried: below, about and above its parameters.
@@ -435,3 +438,58 @@ def log_saturation(x: FloatArray) -> FloatArray:
 def no_saturation(x: FloatArray) -> FloatArray:
     """Constant returns: the response is the carry-over itself."""
     return np.add(x, 0.0)
+
+
+@register_saturation("sigmoid_saturation", amplitude="asymptote")
+def sigmoid_saturation(
+    x: FloatArray,
+    *,
+    asymptote: Annotated[Positive, "limit, effect included", Unit(KPI)] = 1.0,
+    slope: Annotated[PositivePerSpend, "slope at zero spend, as a share of the limit"] = 1.0,
+) -> FloatArray:
+    r"""Logistic curve from its point 0.7 on, where it is concave.
+
+    With the logistic function S and :math:`q = e^{-0.7}`,
+
+    .. math:: f(x) = a\, \frac{S(0.7 + z) - S(0.7)}{1 - S(0.7)}
+              = a\, \frac{1 - e^{-z}}{1 + q e^{-z}}, \quad z = (1 + q)\, \text{slope}\, x
+
+    The second form keeps its digits at little spend. The slope at 0 is slope times asymptote.
+    """
+    distance = (1 + SIGMOID_ODDS) * np.asarray(slope) * x
+    return np.asarray(asymptote * -np.expm1(-distance) / (1 + SIGMOID_ODDS * np.exp(-distance)))
+
+
+@register_saturation("polynomial_saturation", beta_meaning=LIMIT)
+def polynomial_saturation(
+    x: FloatArray, *, top: Annotated[PositiveSpend, "spend at the top of the curve"] = 2.0
+) -> FloatArray:
+    r"""Parabola that rises to 1 at its top and stays there: :math:`u (2 - u)`, u = x / top."""
+    share = np.asarray(x) / top
+    return np.asarray(np.where(np.real(share) < 1, share * (2 - share), 1.0))
+
+
+@register_saturation("piecewise_linear_saturation", beta_meaning=LIMIT)
+def piecewise_linear_saturation(
+    x: FloatArray,
+    *,
+    knot: Annotated[PositiveSpend, "end of the first line"] = 1.0,
+    share: Annotated[OpenShare, "share of the limit reached at the knot"] = 0.6,
+    decay: Annotated[OpenShare, "slope after the knot relative to the slope before it"] = 0.4,
+) -> FloatArray:
+    r"""Two rising lines and a flat one: :math:`\min(s u, s + d s (u - 1), 1)`, u = x / knot."""
+    rise = share * (np.asarray(x) / knot)
+    # NumPy compares complex numbers by their real parts first, so derivatives stay.
+    return np.minimum(np.minimum(rise, share + np.asarray(decay) * (rise - share)), 1.0)
+
+
+@register_saturation("threshold_saturation", beta_meaning=LIMIT)
+def threshold_saturation(
+    x: FloatArray,
+    *,
+    threshold: Annotated[PositiveSpend, "spend that sells nothing yet"] = 0.5,
+    kappa: Annotated[PositiveSpend, "half-saturation of the spend above the threshold"] = 1.0,
+) -> FloatArray:
+    r"""Michaelis-Menten curve above a threshold: :math:`u / (\kappa + u), u = (x - t)^+`."""
+    above = np.maximum(x - np.asarray(threshold), 0.0)
+    return np.asarray(above / (kappa + above))

@@ -40,7 +40,14 @@ from mmm_xgen.plots.timelines import (
 )
 from mmm_xgen.schema import check_variables, parts_of
 
-NAMES = {"trend": "Trend", "seasonality": "Seasons", "event": "Events", "demand": "Latent demand"}
+NAMES = {
+    "trend": "Trend",
+    "level": "Level",
+    "seasonality": "Seasons",
+    "event": "Events",
+    "promotion": "Promotions",
+    "demand": "Latent demand",
+}
 MOST_EVENTS = 4
 
 
@@ -114,7 +121,10 @@ def plot_baseline(
 
 
 def _baseline_of(ds: xr.Dataset, names: list[str]) -> xr.Dataset:
-    frame = xr.Dataset({name: ds[f"{name}_contribution"] for name in ("intercept", *names)})
+    parts = {name: ds[f"{name}_contribution"] for name in ("intercept", *names)}
+    if "promotion" in parts:
+        parts["promotion"] = parts["promotion"].sum("promotion")
+    frame = xr.Dataset(parts)
     # Give the intercept dates, so that `thinned` treats it as the other parts.
     frame["intercept"] = frame["intercept"].broadcast_like(frame["trend"])
     return frame.sum("geo")

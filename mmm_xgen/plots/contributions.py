@@ -70,6 +70,8 @@ NAMES = {
     "intercept_contribution": "base",
     "event_contribution": "events",
     "control_contribution": "controls",
+    "level_contribution": "level",
+    "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",

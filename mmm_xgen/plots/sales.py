@@ -44,9 +44,11 @@ from mmm_xgen.schema import parts_of
 ROWS = {
     "intercept_contribution": "base",
     "trend_contribution": "base",
+    "level_contribution": "base",
     "seasonality_contribution": "seasons",
     "event_contribution": "seasons",
     "control_contribution": "controls",
+    "promotion_contribution": "promotions",
     "demand_contribution": "demand",
     "channel_contribution": "media",
     "interaction_contribution": "interactions",
@@ -56,6 +58,7 @@ ROWS = {
 TITLES = {
     "seasons": "Seasons and events",
     "controls": "Controls",
+    "promotions": "Promotions",
     "demand": "Latent demand",
     "interactions": "Interactions of channels",
     "mediators": "Media through mediators",

@@ -25,6 +25,7 @@ from mmm_xgen.formatting.words import count
 from mmm_xgen.plots.panels import DASHED, WIDTH, blank, headed, legend_below
 from mmm_xgen.plots.selection import by_size, check_panel, group_channels, texts_of
 from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, OTHER_COLOUR, RISK, plain_text
+from mmm_xgen.plots.what_breaks import draw_panels, panels_of
 
 # Channels and controls that have a box each; the others share one.
 MOST_CHANNELS, MOST_CONTROLS = 30, 15
@@ -38,10 +39,18 @@ HEIGHT = 0.8
 GAP, AROUND = 0.5, 0.95
 # Arrows that share the box of sales are so many rows apart at it.
 APART = 0.3
+# Panels over time beside each other, the height of one in inches, and that of its title and dates.
+COLUMNS, PANEL, WORDS = 3, 1.8, 0.55
 # Space between a bar and its box, as a share of the width.
 BAR = 0.004
 DEMAND, SALES, EARLIER = "latent demand", "sales", "earlier sales"
 COMPETITOR = "competitor"
+# Further causes of sales by the variable that shows them: text and note of their box.
+FURTHER = {
+    "level_contribution": ("level of base sales", "drifts over time"),
+    "promotion_contribution": ("promotions", "lower prices"),
+    "lost_sales": ("capacity", "cuts sales"),
+}
 FUNNEL, PAID = "funnel: raises delivered media", "paid funnel: raises spend"
 DASH_DOTTED: Any = (0, (6, 2, 1, 2))
 Point = tuple[float, float]
@@ -84,6 +93,8 @@ class _Page:
     controls: dict[str, _Box] = field(default_factory=dict)
     between: dict[str, _Box] = field(default_factory=dict)
     others: dict[str, _Box] = field(default_factory=dict)
+    # Boxes of promotions, each among the controls or the others too.
+    promotions: dict[str, _Box] = field(default_factory=dict)
     arrows: list[_Arrow] = field(default_factory=list)
     # Arrows to sales: where they begin, their colour, and True if they lower sales.
     to_sales: list[tuple[_Box, str, bool]] = field(default_factory=list)
@@ -100,8 +111,10 @@ class _Page:
 
 
 @in_memory
-def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
-    """Draw who causes what: demand, channels, what connects them, controls and sales.
+def plot_world(
+    ds: xr.Dataset, *, over_time: bool = True, figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Draw who causes what, and above it sales, spend and what breaks a model's assumptions.
 
     A head at the end of an arrow means that it raises what it points at, a bar that it lowers it.
     Arrows of media are solid. Arrows of latent demand, which nobody records, are dashed: where they
@@ -112,6 +125,10 @@ def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) ->
     ----------
     ds : Dataset, dims (date, geo, channel)
         A Dataset with its configuration, or one that was aggregated or simulated from it.
+    over_time : bool, default True
+        Whether to draw the panels over time. They are sums or means over geos, and channels have
+        the colours of their boxes. If no mechanism is on, the last panel has the sales that each
+        channel makes.
     figsize : tuple of float, optional
         Width and height in inches.
 
@@ -137,15 +154,21 @@ def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) ->
     page = _Page()
     _place_channels(page, ds, config)
     _place_controls(page, ds, config)
+    _place_promotions(page, config)
     _place_competitor(page, config)
+    _place_further(page, ds)
     _place_between(page, config)
     driven, answering = _place_causes(page, config)
     _point_at_sales(page, ds, config)
     top = min(box.y - box.height / 2 for box in page.boxes()) - 0.2
     top -= AROUND if DEMAND in page.others else 0.0
     bottom = page.n_rows - 0.3 + (AROUND if EARLIER in page.others else 0.0)
-    with blank(figsize, 1.3 + STEP * (bottom - top)) as figure:
-        axes = figure.add_subplot()
+    panels = 1 + len(panels_of(ds)) if over_time else 0
+    rows = -(-panels // COLUMNS)
+    height = STEP * (bottom - top)
+    with blank(figsize, 1.3 + height + (PANEL + WORDS) * rows) as figure:
+        grid = figure.add_gridspec(rows + 1, 1, height_ratios=[PANEL] * rows + [height])
+        axes = figure.add_subplot(grid[rows])
         axes.set_axis_off()
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom, top)
@@ -156,6 +179,11 @@ def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) ->
         title, *more = _titles(page, len(driven), len(answering), ds.sizes["channel"])
         headed(figure, f"Who causes what: {title}", *more, *_sizes(ds, config))
         legend_below(figure, _legend(page.arrows))
+        if over_time:
+            across = -(-panels // rows)
+            parts = [grid[row].subgridspec(1, across) for row in range(rows)]
+            places = [figure.add_subplot(parts[k // across][k % across]) for k in range(panels)]
+            draw_panels(places, ds, {name: box.colour for name, box in page.channels.items()})
     return figure
 
 
@@ -220,6 +248,10 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
     for each in config.observed:
         words = "as surveys estimate it" if each.observed == "survey" else "shows the mediator"
         notes[coordinate_label(each.name, "c", 0)] = words
+    notes |= {
+        config.promotion_names[place]: f"promotion, {config.promotions[place].depth:.0%} off"
+        for place in config.shown_promotions
+    }
     drivers = {
         coordinate_label(each.control, "c", 0): "drives demand"
         for each in (config.demand.drivers if config.demand else ())
@@ -241,6 +273,20 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
     page.n_rows = first + len(shown) + (rest > 0)
 
 
+def _place_promotions(page: _Page, config: MMMDataConfig) -> None:
+    """Place the promotions that the data do not show below the controls; all raise sales."""
+    for name, each in zip(config.promotion_names, config.promotions, strict=True):
+        box = page.controls.get(name) if each.observed else None
+        if not each.observed:
+            note = f"promotion, {each.depth:.0%} off"
+            box = _Box(ITEMS, page.n_rows + GAP, plain_text(name), note, RISK, is_hidden=True)
+            page.n_rows = box.y + 1
+            page.others[f"promotion {name}"] = box
+        if box is not None:
+            page.promotions[name] = box
+            page.to_sales.append((box, FAINT, False))
+
+
 def _place_competitor(page: _Page, config: MMMDataConfig) -> None:
     """Place the competitor below everything that is in the data: nobody records it."""
     if config.competitor is None:
@@ -250,6 +296,16 @@ def _place_competitor(page: _Page, config: MMMDataConfig) -> None:
     page.others[COMPETITOR] = box
     page.to_sales.append((box, RISK, True))
     page.n_rows = box.y + 1
+
+
+def _place_further(page: _Page, ds: xr.Dataset) -> None:
+    """Place the causes of `FURTHER` that are not zero everywhere below all others."""
+    for name, (text, note) in FURTHER.items():
+        if name in ds and bool((ds[name] != 0).any()):
+            box = _Box(ITEMS, page.n_rows + GAP, text, note, is_hidden=True)
+            page.others[text] = box
+            page.to_sales.append((box, FAINT, name == "lost_sales"))
+            page.n_rows = box.y + 1
 
 
 def _place_between(page: _Page, config: MMMDataConfig) -> None:
@@ -330,6 +386,10 @@ def _connect_controls(page: _Page, demand: _Box, config: MMMDataConfig) -> None:
         if box is not None:
             about = {"meaning": DEMAND, "style": DASHED, "lowers": each.loading < 0}
             page.connect(demand, box, RISK, **about)
+    for name, promotion in zip(config.promotion_names, config.promotions, strict=True):
+        if promotion.answer and name in page.promotions:
+            about = {"meaning": DEMAND, "style": DASHED, "lowers": promotion.answer < 0}
+            page.connect(demand, page.promotions[name], RISK, **about)
     for driver in config.demand.drivers if config.demand else ():
         box = page.controls.get(coordinate_label(driver.control, "c", 0))
         if box is not None:
@@ -518,6 +578,7 @@ def _sizes(ds: xr.Dataset, config: MMMDataConfig) -> list[str]:
         "funnel": len(config.funnels),
         "interaction": len(config.interactions),
         "mediator": len(config.mediators),
+        "promotion": len(config.promotions),
     }
     sizes = [count(number, noun) for noun, number in counts.items() if number]
     correlated = config.spend_correlation or config.synchronised_flights

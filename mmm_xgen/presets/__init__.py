@@ -199,8 +199,8 @@ def preset_bands(name: str) -> dict[str, Any]:
     dict
         ``media_share`` (share of expected sales), ``roas_median`` and ``roas_channel`` as [lowest,
         highest]; ``saturated`` and ``headroom`` are True if at least one channel has a marginal
-        return on ad spend below and above 1. Empty for ``"reference_notebook"``, which is kept as
-        it was published.
+        return on ad spend below and above 1. Empty for presets that are kept as published, such as
+        ``"reference_notebook"``.
 
     Examples
     --------

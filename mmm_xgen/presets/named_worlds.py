@@ -18,6 +18,16 @@ from mmm_xgen.config.overrides import with_overrides
 from mmm_xgen.config.text import parse_yaml
 
 FOLDER, SUFFIX, BASE, GEO = "worlds", ".yaml", "base", "_geo"
+# Kinds of worlds, in the order of the list of them.
+GROUPS = (
+    "causes of spend",
+    "connections",
+    "effects over time",
+    "baseline",
+    "noise and measurement",
+    "response",
+    "data",
+)
 
 
 @dataclass(frozen=True)
@@ -32,18 +42,25 @@ class NamedWorld:
         The assumption that does not hold, in one sentence.
     direction : mapping of str to str
         Bias of the ROAS of each channel in a least-squares model that knows the true adstock and
-        saturation: ``"above"`` or ``"below"`` the truth, ``"none"``, or ``"none (wide)"`` if
+        saturation (but see `base_curves`): ``"above"`` or ``"below"`` the truth, ``"none"``, or ``"none (wide)"`` if
         estimates are right on average and far off in a single dataset.
     representable : tuple of str
         Models that are well specified for the data of the world, of ``"PyMC-Marketing"``,
         ``"Meridian"`` and ``"least squares"``. All others are misspecified.
     reference : str
         Work on which the world is based, and what of its numbers is our choice.
+    group : str
+        Kind of the world, as in ``"causes of spend"``.
+    short : str
+        What breaks in at most 42 characters, for a line of a list.
     note : str
         Bias of other models, where it differs.
     reacting : bool
         True if `direction` is about the ROAS with budgets that react, as in
         ``roas(ds, reacting=True)``.
+    base_curves : bool
+        True if `direction` is about a model that takes adstock and saturation of the world
+        ``"clean"`` for true.
     last_periods : int, optional
         Number of last periods whose ROAS `direction` is about. Default: the whole window.
 
@@ -58,8 +75,11 @@ class NamedWorld:
     direction: Mapping[str, str]
     representable: tuple[str, ...]
     reference: str
+    group: str
+    short: str
     note: str = ""
     reacting: bool = False
+    base_curves: bool = False
     last_periods: int | None = None
 
     @property
@@ -80,6 +100,19 @@ class NamedWorld:
             channels.pop("none", None)
             return "; ".join(f"{', '.join(names)} {own}" for own, names in channels.items())
         return next(iter(channels))
+
+    @property
+    def side(self) -> str:
+        """Bias of all channels in one word: above, below, mixed, wide or none.
+
+        Examples
+        --------
+        >>> list_available_worlds()["brand_and_search"].side
+        'mixed'
+        """
+        found = set(self.direction.values()) - {"none"}
+        word = next(iter(found), "none") if len(found) < 2 else "mixed"
+        return "wide" if word == "none (wide)" else word
 
 
 def list_available_worlds() -> dict[str, NamedWorld]:

@@ -32,6 +32,8 @@ def rows_of(config: Nested) -> list[Row]:
     return [
         *_demand(config.get("demand") or {}),
         *_competitor(config.get("competitor") or {}),
+        *_baseline(config.get("regions") or {}),
+        *_promotions(config),
         *_plans(config),
         *_channels(config),
         *_connections(config),
@@ -72,6 +74,31 @@ def _competitor(competitor: Nested) -> Iterator[Row]:
         yield "competitor", "effects of all channels", how
 
 
+def _baseline(regions: Nested) -> Iterator[Row]:
+    for key, moved in (("level_path", "base sales"), ("season_path", "size of the yearly season")):
+        if path := regions.get(key):
+            yield "time", moved, f"{_kind(path)}; mean 1 over the window"
+    if shift := regions.get("season_shift"):
+        yield "time", "date of the yearly season", f"{shift:+g} days per year"
+
+
+def _promotions(config: Nested) -> Iterator[Row]:
+    for each in config.get("promotions") or ():
+        cause = f"promotion {_label(each['name'], 'c')}"
+        how = f"{share(each.get('depth', 0.2))} off, elasticity {each.get('elasticity', -2.62):g}"
+        yield cause, "sales", how
+        if each.get("answer"):
+            how = f"log odds of a run {each['answer']:+g} per standard deviation"
+            yield "latent demand", cause, how
+        if pull := each.get("pull_forward"):
+            yield cause, "later sales", _borrowed(pull)
+
+
+def _borrowed(pull: Nested) -> str:
+    missing, periods = share(pull.get("share", 0.3)), count(pull.get("periods", 4), "period")
+    return f"borrows {missing} of its sales from the next {periods}"
+
+
 def _plans(config: Nested) -> Iterator[Row]:
     """Rows for what moves the plans of several channels."""
     cause, found = "shared campaigns", config.get("spend_correlation") or ()
@@ -97,8 +124,7 @@ def _channels(config: Nested) -> Iterator[Row]:
         if path:
             yield "time", f"effect of {name}", f"{_kind(path)}; mean 1 over the window"
         if pull:
-            missing, periods = share(pull["share"]), count(pull["periods"], "period")
-            yield name, "later sales", f"borrows {missing} of its sales from the next {periods}"
+            yield name, "later sales", _borrowed(pull)
 
 
 def _connections(config: Nested) -> Iterator[Row]:

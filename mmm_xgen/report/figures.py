@@ -28,6 +28,8 @@ WORDS = {
     "trend_contribution": "trend",
     "seasonality_contribution": "seasons",
     "event_contribution": "events",
+    "level_contribution": "moving level",
+    "promotion_contribution": "promotions",
     "demand_contribution": "latent demand",
     "interaction_contribution": "interactions of channels",
     "mediator_contribution": "media through mediators",

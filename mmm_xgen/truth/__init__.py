@@ -13,6 +13,7 @@ from mmm_xgen.truth.returns.estimands import (
     mroas,
     roas,
 )
+from mmm_xgen.truth.returns.promotions import promotion_returns
 from mmm_xgen.truth.what_if.counterfactual import simulate
 from mmm_xgen.truth.what_if.lift_tests import (
     lift_test,
@@ -42,6 +43,7 @@ __all__ = [
     "mroas",
     "optimize_allocation",
     "predict_impact",
+    "promotion_returns",
     "recoverability",
     "regret",
     "response_curve",

@@ -72,15 +72,16 @@ def media_from(ds: xr.Dataset, what: str) -> Media:
     Raises
     ------
     SchemaError
-        As for `world_from`, or if the Dataset has connections, paths of effects or latent demand,
-        which `what` does not know.
+        As for `world_from`, or if the Dataset has connections, paths of effects, latent demand or
+        promotions, which `what` does not know.
     """
-    found = [name for name in (*connections(ds), "demand_contribution") if name in ds]
+    baseline = ("demand_contribution", "promotion_contribution")
+    found = [name for name in (*connections(ds), *baseline) if name in ds]
     if found:
         raise SchemaError(
             f"{what}: found {found[0]!r} in the Dataset, allowed: channels that act alone and "
-            "alike on all dates, and no latent demand (a configuration without demand, "
-            "effect_path, pull_forward, funnels, interactions and mediators)"
+            "alike on all dates, and no latent demand or promotions (a configuration without "
+            "demand, promotions, effect_path, pull_forward, funnels, interactions and mediators)"
         )
     return world_from(ds).media
 

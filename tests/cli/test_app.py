@@ -386,9 +386,23 @@ def test_a_generation_that_is_stopped_leaves_no_traceback(
 def test_worlds_lists_every_world_and_show_prints_one():
     shown = ran("worlds").stdout
     for name, world in list_available_worlds().items():
-        assert re.search(rf"^ *{name} +{world.breaks.split()[0]}", shown, re.MULTILINE)
+        line = rf"^  {name} +{re.escape(world.short)} +{re.escape(world.bias)} *$"
+        assert re.search(line, shown, re.MULTILINE)
+    assert max(map(len, shown.splitlines())) <= 140
     text = ran("show", "demand_chasing_geo").stdout
     assert MMMDataConfig.from_yaml(text) == get_preset_config("demand_chasing_geo")
+
+
+def test_worlds_tells_all_of_one_world():
+    shown = ran("worlds", "drifting_effects").stdout
+    world = list_available_worlds()["drifting_effects"]
+    assert shown.splitlines()[0] == "drifting_effects (effects over time)"
+    for text in (world.breaks, world.bias, world.note, world.reference, "the last 26 weeks"):
+        assert text in shown
+    assert "react\n" in ran("worlds", "funnel").stdout
+    result = run("worlds", "drifting_efects")
+    assert result.exit_code == 2
+    assert "no world named 'drifting_efects'; did you mean 'drifting_effects'?" in result.stderr
 
 
 def test_presets_lists_every_preset():

@@ -763,8 +763,9 @@ def test_an_ensemble_of_worlds_is_restored_from_zarr_and_parquet(tmp_path: Path)
     one = frame[frame["dataset"] == 1].drop(columns="dataset").reset_index(drop=True)
     wide = to_frame(element(made, 1))
     pd.testing.assert_frame_equal(one, wide, check_dtype=False, check_categorical=False)
-    assert [name for name in wide if name.startswith("c")][-3:] == [
+    assert [name for name in wide if name.startswith("c")][-4:] == [
         "c3-Queries",
-        "c4-Awareness",
-        "c5-Visits",
+        "c4-Sale",
+        "c5-Awareness",
+        "c6-Visits",
     ]

@@ -230,7 +230,7 @@ def test_a_world_with_mechanisms_has_its_connections_and_all_parts() -> None:
     assert truth["parameters"]["Social"]["pull_forward"]["periods"] == 4
     parts = truth["contributions"]
     assert {"interactions", "mediators"} <= {*parts}
-    items = ("channels", "controls", "interactions", "mediators")
+    items = ("channels", "controls", "interactions", "mediators", "promotions")
     for geo in ds["geo"].values:
         total = sum(one[geo] for item in items for one in parts[item].values())
         total += sum(part[geo] for part in parts["baseline"].values())

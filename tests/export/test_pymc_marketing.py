@@ -593,7 +593,8 @@ def test_the_truth_says_which_mechanisms_no_model_has():
     scales = {"channel_scale": 1000.0, "target_scale": 1e4}
     told = scaled_parameters(connected(), **scales).attrs["no_counterpart"]
     assert told == (
-        "latent demand, effects over time, pull-forward, funnels, interactions, mediators"
+        "latent demand, effects over time, pull-forward, funnels, interactions, mediators, "
+        "a level that moves, promotions, a season that changes in size, a season that moves"
     )
     ruled = generate_mmm_dataset(**{"channels.0.budget_rule": "chases_target"})
     assert "no_counterpart" not in scaled_parameters(ruled.sel(control=[]), **scales).attrs

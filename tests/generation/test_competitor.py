@@ -139,3 +139,10 @@ def test_a_competitor_answers_to_all_channels_together() -> None:
 def test_impossible_numbers_are_refused(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"competitor\.{key}"):
         world(competitor={key: value})
+
+
+def test_targets_hold_beside_a_competitor_and_mediators() -> None:
+    changes = {"mediators": [{"name": "Awareness", "parents": {"TV": 0.5}}]}
+    channels = [{"name": name, "roas": 1.5} for name in ("TV", "Search")]
+    ds = generate({"n_periods": 30, "channels": channels, "competitor": {"answer": 0.7}} | changes)
+    same(truth.roas(ds), 1.5)

@@ -35,8 +35,11 @@ BLOCKS: dict[str, Any] = {
     "competitor": {"share": 0.05, "answer": 0.7, "dampening": 0.4},
     "interactions": [{"channels": ["A", "C"], "strength": 0.03}],
     "mediators": [{"name": "M", "parents": {"A": 0.5}}],
+    "promotions": [{"name": "Sale", "answer": 1.0, "pull_forward": {}}],
     "transforms": {"adstock_first": False},
 }
+# The same of the geos.
+OF_GEOS: dict[str, Any] = {"level_path": "random_walk", "season_path": "smooth", "season_shift": 5}
 
 
 @st.composite
@@ -59,7 +62,7 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
     ]
     noise = {"kind": draw(st.sampled_from(["gaussian", "ar1"])), "sales_volatility": 0.03}
     noise |= some({"shared": 0.5})
-    regions = {"n_regions": draw(st.integers(1, 3)), "channel_param_variation": 0.2}
+    regions = {"n_regions": draw(st.integers(1, 3)), "channel_param_variation": 0.2} | some(OF_GEOS)
     regions |= some({"outliers": {"share": 0.1}, "capacity": 1.25})
     return {
         "n_periods": N_PERIODS,

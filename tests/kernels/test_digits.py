@@ -34,6 +34,11 @@ def artanh(x: Decimal) -> Decimal:
     return ((1 + x) / (1 - x)).ln() / 2
 
 
+def logistic(x: Decimal) -> Decimal:
+    return 1 / (1 + (-x).exp())
+
+
+START = Decimal("0.7")
 # The formulas of the documentation.
 CLOSED_FORMS: dict[str, Callable[..., Decimal]] = {
     "hill_function": lambda x, slope, kappa: x**slope / (kappa**slope + x**slope),
@@ -48,6 +53,18 @@ CLOSED_FORMS: dict[str, Callable[..., Decimal]] = {
     "root_saturation": lambda x, alpha: x**alpha,
     "log_saturation": lambda x: (1 + x).ln(),
     "no_saturation": lambda x: x,
+    "sigmoid_saturation": lambda x, asymptote, slope: (
+        asymptote
+        * (logistic(START + slope * x / logistic(START)) - logistic(START))
+        / (1 - logistic(START))
+    ),
+    "polynomial_saturation": lambda x, top: 1 - (1 - min(x / top, Decimal(1))) ** 2,
+    "piecewise_linear_saturation": lambda x, knot, share, decay: min(
+        share * x / knot, share + share * decay * (x / knot - 1), Decimal(1)
+    ),
+    "threshold_saturation": lambda x, threshold, kappa: (
+        1 - kappa / (kappa + max(x - threshold, Decimal(0)))
+    ),
 }
 
 
@@ -129,6 +146,11 @@ def survival(lag: Decimal, lam: Decimal, k: Decimal) -> Decimal:
         *(
             ("beta_gamma_adstock", {"shape": shape, "rate": rate}, over_its_peak)
             for shape, rate in ((2.0, 1.0), (6.0, 0.3))
+        ),
+        (
+            "beta_gamma_decay",
+            {"beta": 0.6, "gamma": 0.85},
+            lambda lag, beta, gamma: beta * gamma**lag if lag else Decimal(1),
         ),
     ],
 )

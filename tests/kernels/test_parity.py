@@ -48,7 +48,14 @@ N_DRAWS = 300
 N_DATES = 30
 L_MAX = (1, 2, 8, 30)
 # Own kinds, which PyMC-Marketing does not have.
-OURS_ALONE = {"beta_gamma_adstock"}
+OURS_ALONE = {
+    "beta_gamma_adstock",
+    "beta_gamma_decay",
+    "sigmoid_saturation",
+    "polynomial_saturation",
+    "piecewise_linear_saturation",
+    "threshold_saturation",
+}
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -134,7 +141,8 @@ def test_every_saturation_component_has_its_kind():
 
 def test_every_kind_here_has_its_component():
     assert set(ADSTOCKS) - OURS_ALONE == {kind for kind, _ in ADSTOCK_COMPONENTS}
-    assert set(SATURATIONS) == set(SATURATION_COMPONENTS)
+    assert set(SATURATIONS) - OURS_ALONE == set(SATURATION_COMPONENTS)
+    assert {*ADSTOCKS, *SATURATIONS} >= OURS_ALONE
 
 
 # --- adstock

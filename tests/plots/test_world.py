@@ -79,6 +79,9 @@ def test_the_legend_has_the_arrows_of_the_world():
         ({"mediators": [{"name": "Awareness", "parents": {"Trend": 0.5}, "observed": "no"}]}, 2),
         # And to its control.
         ({"mediators": [{"name": "Awareness", "parents": {"Trend": 0.5}}]}, 3),
+        ({"promotions": [{"name": "Sale"}, {"name": "Coupon", "observed": False}]}, 2),
+        # From demand to sales and to the promotion.
+        ({"demand": {}, "promotions": [{"name": "Sale", "answer": 1.0}]}, 3),
     ],
 )
 def test_each_mechanism_adds_its_arrows(changes, more):
@@ -139,7 +142,8 @@ def test_boxes_between_do_not_overlap(wanted):
 def test_rows_of_sales_add_up():
     ds = connected()
     rows = panels(drawn(plots.plot_sales(ds)))
-    names = ["base", "controls", "demand", "media", "interactions", "mediators", "noise"]
+    names = ["base", "seasons", "controls", "promotions", "demand"]
+    names += ["media", "interactions", "mediators", "noise"]
     assert list(rows) == ["sales", *names]
     total = np.sum([rows[name].get_lines()[0].get_ydata() for name in names], axis=0)
     np.testing.assert_allclose(total, ds.y.sum("geo"))
@@ -151,7 +155,7 @@ def test_steps_of_the_waterfall_add_up():
     names = rows_of(axes)
     width = dict(zip(names, (bar.get_width() for bar in axes.patches), strict=True))
     parts = names[: names.index("expected sales")]
-    assert {"latent demand", "interactions", "mediators"} <= {*parts}
+    assert {"promotions", "latent demand", "interactions", "mediators"} <= {*parts}
     np.testing.assert_allclose(sum(width[name] for name in parts), float(ds.mu.sum()))
 
 
@@ -165,10 +169,10 @@ def test_the_stack_has_what_channels_make_together_beside_sales_without_media():
     assert f"makes {100 * media / float(ds.mu.sum()):.1f}%" in title(plots.plot_attribution(ds))
 
 
-def test_the_baseline_has_latent_demand():
+def test_the_baseline_has_latent_demand_and_promotions():
     ds = connected()
     rows = panels(plots.plot_baseline(ds))
-    assert "demand" in rows
+    assert {"demand", "promotion"} <= {*rows}
     _, total = rows["baseline"].get_lines()
     wanted = (ds.mu - ds.control_contribution.sum("control")).sum("geo")
     wanted -= sum(ds[f"{name}_contribution"].sum(("geo", name)) for name in OF_MEDIA)

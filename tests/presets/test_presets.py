@@ -39,9 +39,12 @@ SIZES = {
     "enterprise": (156, 16, 15, 6),
     "growing_business": (131, 2, 6, 2),
     "high_frequency": (730, 1, 5, 2),
+    "jin_2017": (104, 1, 3, 1),
     "large_business": (208, 50, 30, 10),
     "medium_business": (156, 8, 8, 4),
+    "meridian_simulation": (156, 20, 4, 2),
     "multi_region": (78, 4, 3, 2),
+    "pymc_example": (179, 1, 2, 2),
     "reference_notebook": (159, 1, 4, 3),
     "research": (208, 6, 6, 2),
     "seasonal": (104, 1, 3, 2),
@@ -49,6 +52,8 @@ SIZES = {
     "traditional_media": (156, 3, 6, 3),
 }
 LITTLE_MEDIA = ("enterprise", "traditional_media")
+# Kept as they were published, with no promise on their economics.
+PUBLISHED = ("jin_2017", "meridian_simulation", "pymc_example", "reference_notebook")
 
 # Channels of each pattern, in the four presets whose mix is published.
 PATTERN_MIX = {
@@ -143,7 +148,7 @@ def test_presets_together_use_what_the_package_has() -> None:
 
 
 def test_elasticities_of_price_are_those_of_the_trade() -> None:
-    for name in SIZES:
+    for name in sorted(set(SIZES) - set(PUBLISHED)):
         for control in get_preset_config(name).control_variables:
             if "Price" in str(control.name):
                 assert control.elasticity is not None
@@ -185,6 +190,9 @@ def test_economics_are_those_of_real_marketing_data_for_every_seed(name: str) ->
         assert "20 of 20" in message and "the geometric_adstock of 'x4' loses 7%" in message
         return
     assert warned == []
+    if name in PUBLISHED:
+        assert preset_bands(name) == {}
+        return
     bands = {
         "media_share": [0.05, 0.25] if name in LITTLE_MEDIA else [0.10, 0.45],
         "roas_median": [0.5, 4.0],

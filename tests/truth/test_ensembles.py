@@ -39,6 +39,7 @@ CONFIG: dict[str, Any] = {
         },
     ],
     "control_variables": [{"name": "Price", "gamma_control": -20.0}],
+    "promotions": [{"name": "Sale", "pull_forward": {}}],
     "regions": {
         "n_regions": 2,
         "sales_trend": 0.001,
@@ -60,6 +61,7 @@ CALLS: dict[str, Callable[[xr.Dataset], xr.Dataset | xr.DataArray]] = {
     "attribution of media": lambda ds: truth.attribution(ds, of="media", freq="QS"),
     "cost_per_incremental": lambda ds: truth.cost_per_incremental(ds, BOTH, freq="QS"),
     "contribution_totals": truth.contribution_totals,
+    "promotion_returns": lambda ds: truth.promotion_returns(ds, ("geo", "promotion"), freq="QS"),
 }
 
 

@@ -429,6 +429,10 @@ def _baseline(ds: xr.Dataset, scales: xr.Dataset, reasons: dict[str, str]) -> di
     """True control effects, geo effects and time effects."""
     truth: dict[str, Any] = {}
     standing = ds["mu"] - all_media(ds)
+    if "promotion_contribution" in ds:
+        reason = "the data have promotions, whose sales the model gives to controls or time"
+        reasons |= dict.fromkeys(("gamma_gc", "tau_g", "mu_t"), reason)
+        return truth
     if ds.sizes.get("control", 0):
         elastic = [
             str(c)

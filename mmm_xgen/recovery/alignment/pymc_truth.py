@@ -17,7 +17,7 @@ from mmm_xgen.export.pymc_marketing import aligned_scale, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import Built, built
-from mmm_xgen.schema import check_variables, mechanisms_of
+from mmm_xgen.schema import MECHANISMS, check_variables, mechanisms_of
 
 # A control that a model may have besides those of the data: how far the window has gone by. No
 # control of the data is called so.
@@ -31,7 +31,10 @@ Reasons = dict[str, str]
 
 BORROWS = "it borrows sales from later periods"
 # Mechanisms that add a part to sales.
-ADDED = ("interaction_strength", "mediator_effect", "competitor_contribution")
+ADDED = (
+    *("interaction_strength", "mediator_effect", "competitor_contribution", "level_contribution"),
+    *("season_path", "season_shift", "promotion_contribution"),
+)
 
 
 @in_memory
@@ -271,7 +274,11 @@ def _control_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         if name in columns:
             control = columns[name]
             values = ds["gamma_control"].sel(control=control, drop=True) / target
-            if bool(values.isnull().any()):
+            if "promotion" in ds.dims and control in ds["promotion"].values:
+                # The Dataset gives its sales to the promotion, the model to the control.
+                values = xr.full_like(values, np.nan)
+                reasons.append(f"{control!s} shows a promotion, which sells outside of the control")
+            elif bool(values.isnull().any()):
                 reasons.append(f"{control!s} has an elasticity, the model's controls are linear")
         elif name == TREND_COLUMN:
             values, why = _trend_slope(ds, model)
@@ -346,6 +353,12 @@ def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         zero = (0.0 * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
         return {"gamma_fourier": zero}, {}
     check_variables(ds, "gamma_fourier")
+    changes = [MECHANISMS[name] for name in ("season_path", "season_shift") if name in ds]
+    if changes:
+        zero = (np.nan * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
+        return {"gamma_fourier": zero}, {
+            "gamma_fourier": f"the data have {' and '.join(changes)}, which the model lacks"
+        }
     known = [str(mode) for mode in ds["fourier_mode"].values]
     truth = ds["gamma_fourier"] / target
     # A mode that the data lack has a coefficient of zero.

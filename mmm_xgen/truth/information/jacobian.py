@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -134,6 +135,7 @@ def model_of(ds: xr.Dataset) -> Model:
             "the expected sales; select channels in the result"
         )
     media = media_from(ds, "information_bound, recoverability and what_would_help")
+    _check_steady(ds, config)
     check_contributions(ds)
     _check_unknown_truth(ds, media)
     control = np.empty((0, ds.sizes["geo"], ds.sizes["date"]))
@@ -165,6 +167,19 @@ def _baseline_truth(ds: xr.Dataset, config: MMMDataConfig) -> dict[str, FloatArr
         else:
             truth[name] = np.empty([ds.sizes.get(dim, 0) for dim in dims])
     return truth
+
+
+def _check_steady(ds: xr.Dataset, config: MMMDataConfig) -> None:
+    """Raise if the baseline moves in ways that no parameter of it describes."""
+    moves = [name for name in ("level_contribution", "season_path", "season_shift") if name in ds]
+    scaled: tuple[Any, ...] = (*config.events, *config.control_variables)
+    moves += [f"scales={each.scales!r}" for each in scaled if each.scales == "baseline"]
+    if moves:
+        raise SchemaError(
+            f"found {moves[0]} in the Dataset, allowed for information_bound, recoverability and "
+            "what_would_help: a baseline without level_path, season_path and season_shift, and "
+            "events and controls with scales='base_sales'"
+        )
 
 
 def _check_unknown_truth(ds: xr.Dataset, media: Media) -> None:

@@ -388,6 +388,20 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
                 "adstock_alpha": "^it borrows sales from later periods in Radio$",
             },
         ),
+        (
+            {
+                "regions": {"level_path": "random_walk", "season_shift": 5.0},
+                "transforms": EIGHT_WEEKS,
+            },
+            {
+                "intercept_contribution": "have a level that moves, which .* have a season that",
+                "gamma_fourier": "^the data have a season that moves, which the model lacks$",
+            },
+        ),
+        (
+            {"regions": {"season_path": "linear_drift"}, "transforms": EIGHT_WEEKS},
+            {"gamma_fourier": "have a season that changes in size, which the model lacks"},
+        ),
     ],
 )
 def test_no_single_truth_says_why(change: dict[str, Any], wanted: dict[str, str]) -> None:
@@ -487,6 +501,12 @@ def test_the_error_of_a_kind_that_the_data_do_not_have_is_nan(component: str, cu
         ),
         ChannelConfig(
             name="Email", roas=2.0, adstock_fun="binomial_adstock", saturation_fun="root_saturation"
+        ),
+        ChannelConfig(
+            name="Web",
+            roas=2.0,
+            adstock_fun="beta_gamma_decay",
+            saturation_fun="sigmoid_saturation",
         ),
     ]
     ds = data(channels=channels)

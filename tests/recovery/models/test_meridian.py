@@ -285,6 +285,12 @@ def of_kind(**kind):
             "Print: its curve is logistic_saturation",
         ),
         (
+            partial(of_kind, saturation_fun="threshold_saturation"),
+            None,
+            "beta_gm",
+            "Print: its curve is threshold_saturation",
+        ),
+        (
             partial(of_kind, effect_path="linear_drift"),
             None,
             "beta_gm",
