@@ -283,6 +283,8 @@ def _baseline(ds: xr.Dataset, regions: Mapping[str, Any]) -> Nested:
     }
     for name in ("population", "geo_scale"):
         baseline[name] = _optional(ds, name, "geo")
+    if "season_shift" in ds:
+        baseline["season_shift"] = _optional(ds, "season_shift", "geo")
     return baseline
 
 
