@@ -297,6 +297,8 @@ def _baseline(ds: xr.Dataset, regions: Mapping[str, Any]) -> Nested:
         baseline[name] = _optional(ds, name, "geo")
     if "capacity" in ds:
         baseline["capacity"] = _nested(ds["capacity"])
+    if "season_shift" in ds:
+        baseline["season_shift"] = _optional(ds, "season_shift", "geo")
     return baseline
 
 

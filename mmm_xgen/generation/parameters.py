@@ -9,6 +9,7 @@ import numpy as np
 
 from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.channel import ControlConfig
+from mmm_xgen.config.event import event_places
 from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
 from mmm_xgen.generation.batch import Batch
@@ -84,11 +85,10 @@ def _where_they_happen(batch: Batch, events: FloatArray) -> FloatArray:
 
     The dim `geo` has length 1 if all events happen in all geos.
     """
-    places = [event.geos for event in batch.shared.events]
-    if not any(places):
+    config = batch.shared
+    if not any(event.geos for event in config.events):
         return events[:, None]
-    names = batch.shared.regions.names
-    is_there = [[geos is None or name in geos for geos in places] for name in names]
+    is_there = event_places(config.events, config.regions.names)
     return np.where(is_there, events[:, None], 0.0)
 
 
