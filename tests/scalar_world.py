@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class ScalarWorld:
             else None
         )
         self.kinds = [str(kind) for kind in ds["saturation_kind"].values]
+        spills = ds["spillover"].values if "spillover" in ds else [0.0] * len(self.channels)
+        self.spills = [float(each) for each in spills]
         self.funnels = self._connections("funnel", "source", "target", "lag", "paid")
         self.interactions = self._connections("interaction", "first", "second")
         self.price = ds["revenue_per_kpi"].transpose("geo", "date").values.tolist()
@@ -82,11 +84,12 @@ class ScalarWorld:
         """Every stage between spend and sales, [geo][channel or pair][date of the window on]."""
         names = ("spend", "exposure", "carryover", "saturated", "channel_contribution")
         made: dict[str, Series] = {name: [] for name in (*names, "interaction_contribution")}
+        done: dict[tuple[int, int], tuple[list[Any], ...]] = {}
         for g in range(self.n_geos):
-            done: dict[int, tuple[list[Any], ...]] = {}
-            for c in range(len(self.channels)):
-                self._channel(g, c, spend[g], done, reacting=reacting)
-            columns = [done[c] for c in range(len(self.channels))]
+            columns = [
+                self._channel(g, c, spend, done, reacting=reacting)
+                for c in range(len(self.channels))
+            ]
             for position, name in enumerate(names[:-1]):
                 made[name].append(
                     [
@@ -146,26 +149,25 @@ class ScalarWorld:
         self,
         g: int,
         c: int,
-        spend: Sequence[list[Any]],
-        done: dict[int, tuple[list[Any], ...]],
+        spend: Series,
+        done: dict[tuple[int, int], tuple[list[Any], ...]],
         *,
         reacting: bool,
     ) -> tuple[list[Any], ...]:
         """Spend, exposure, carryover, saturated and response of a channel, its sources first."""
-        if c in done:
-            return done[c]
-        paid = [0.0] * len(spend[c])
-        unpaid = [0.0] * len(spend[c])
-        for strength, source, target, lag, is_paid in self.funnels:
-            if target != self.channels[c]:
-                continue
-            start = self.channels.index(source)
-            response = self._channel(g, start, spend, done, reacting=reacting)[4]
-            rise = paid if is_paid else unpaid
-            for t in range(lag, len(rise)):
-                rise[t] += strength[g] * response[t - lag]
-        own = [s * (1 + r) if reacting else s for s, r in zip(spend[c], paid, strict=True)]
-        exposure = [s * (1 + r) for s, r in zip(own, unpaid, strict=True)]
+        if (g, c) in done:
+            return done[g, c]
+        own, exposure = self._bought(g, c, spend, done, reacting=reacting)
+        if self.spills[c]:
+            bought = [
+                self._bought(h, c, spend, done, reacting=reacting)[1] for h in range(self.n_geos)
+            ]
+            people = [float(each) for each in self.ds["population"].values]
+            part = self.spills[c] * people[g] / sum(people)
+            exposure = [
+                (1 - self.spills[c]) * here + part * sum(all_geos)
+                for here, *all_geos in zip(exposure, *bought, strict=True)
+            ]
         unit = self.parameters["spend_unit"][g][c]
         if self.adstock_first:
             carryover = self._carried(g, c, exposure)
@@ -175,8 +177,31 @@ class ScalarWorld:
             saturated = [self._curve(g, c, x / unit) for x in exposure]
             carryover = self._carried(g, c, saturated)
             response = carryover
-        done[c] = (own, exposure, carryover, saturated, response)
-        return done[c]
+        done[g, c] = (own, exposure, carryover, saturated, response)
+        return done[g, c]
+
+    def _bought(
+        self,
+        g: int,
+        c: int,
+        spend: Series,
+        done: dict[tuple[int, int], tuple[list[Any], ...]],
+        *,
+        reacting: bool,
+    ) -> tuple[list[Any], list[Any]]:
+        """Spend, and the media that a geo pays for, before they spill over."""
+        paid = [0.0] * len(spend[g][c])
+        unpaid = [0.0] * len(spend[g][c])
+        for strength, source, target, lag, is_paid in self.funnels:
+            if target != self.channels[c]:
+                continue
+            start = self.channels.index(source)
+            response = self._channel(g, start, spend, done, reacting=reacting)[4]
+            rise = paid if is_paid else unpaid
+            for t in range(lag, len(rise)):
+                rise[t] += strength[g] * response[t - lag]
+        own = [s * (1 + r) if reacting else s for s, r in zip(spend[g][c], paid, strict=True)]
+        return own, [s * (1 + r) for s, r in zip(own, unpaid, strict=True)]
 
     def _carried(self, g: int, c: int, series: list[Any]) -> list[Any]:
         weights, total = self.weights[g][c], []
@@ -405,6 +430,8 @@ def _channels(draw: Draw, name: str, *, has_demand: bool) -> dict[str, Any]:
     if draw(st.booleans()):
         kind = draw(st.sampled_from(sorted(PATHS)))
         channel["effect_path"] = {"kind": kind, **PATHS[kind], "shared": draw(st.booleans())}
+    if draw(st.booleans()) and draw(st.booleans()):
+        channel["spillover"] = draw(share(0.1, 0.9))
     if has_demand and draw(st.booleans()):
         kind = draw(st.sampled_from(sorted(RULES)))
         channel["budget_rule"] = {"kind": kind, **RULES[kind]}

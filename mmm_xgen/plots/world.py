@@ -437,6 +437,7 @@ def _note(channel: ChannelConfig) -> str:
     words = [f"budget: {rule.kind.replace('_', ' ')}"] if rule and rule.kind != "planned" else []
     words += [f"effect: {path.kind.replace('_', ' ')}"] if path else []
     words += [f"borrows {pull.share:.0%} from later"] if pull else []
+    words += [f"{channel.spillover:.0%} spills over"] if channel.spillover else []
     return ", ".join(words)
 
 

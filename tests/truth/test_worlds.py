@@ -225,12 +225,13 @@ def test_an_impact_is_a_difference_of_two_worlds(
     window, world, geo = dates_of(ds, first, last), ScalarWorld(ds), ds.sizes["geo"] - 1
     long = world.spend(after=AFTER)
     for c, channel in enumerate(world.channels):
-        changed = world.scaled(long, c, 1 + by, first, last)
+        changed = long[:geo] + world.scaled(long[geo:], c, 1 + by, first, last)
         impact = predict_impact(
             ds, channel=channel, geo=str(ds["geo"].values[geo]), window=window, by=by
         )
         for suffix, end in (("", last), ("_with_carryout", None)):
-            today, other = (world.revenue(plan, first, end)[geo] for plan in (long, changed))
+            # Media that spill over sell in other geos, too.
+            today, other = (sum(world.revenue(plan, first, end)) for plan in (long, changed))
             near(impact[f"incremental_revenue{suffix}"], other - today, size=abs(today))
         added = by * sum(long[geo][c][world.n_past + first : world.n_past + last])
         near(impact["incremental_spend"], added)
