@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen.truth import simulate
 from mmm_xgen.world import total_response
-from tests.scalar_world import RULES, ScalarWorld, as_array, drawn_world, near, worlds
+from tests.drawn_worlds import RULES, drawn_world, worlds
+from tests.scalar_world import ScalarWorld, as_array, near
 from tests.strategies import examples, generate, same
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")

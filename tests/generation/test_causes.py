@@ -13,7 +13,8 @@ from hypothesis import given
 
 import mmm_xgen as m
 from mmm_xgen.ensemble import element
-from tests.scalar_world import near, worlds
+from tests.drawn_worlds import worlds
+from tests.scalar_world import near
 from tests.strategies import config_with, examples, generate, steady
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")

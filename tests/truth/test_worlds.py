@@ -30,7 +30,8 @@ from mmm_xgen.truth import (
     response_curve,
     roas,
 )
-from tests.scalar_world import ScalarWorld, Series, drawn_world, near, slope, worlds
+from tests.drawn_worlds import drawn_world, worlds
+from tests.scalar_world import ScalarWorld, Series, near, slope
 from tests.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
