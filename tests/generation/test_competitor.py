@@ -139,3 +139,16 @@ def test_a_competitor_answers_to_all_channels_together() -> None:
 def test_impossible_numbers_are_refused(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"competitor\.{key}"):
         world(competitor={key: value})
+
+
+TIED: dict[str, dict[str, Any]] = {
+    "mediators": {"mediators": [{"name": "Awareness", "parents": {"TV": 0.5}}]},
+    "funnels": {"funnels": [{"source": "TV", "target": "Print", "strength": 0.3}]},
+}
+
+
+@pytest.mark.parametrize("tie", TIED)
+def test_targets_are_met_beside_it_without_paths_of_effects(tie: str) -> None:
+    """Its dampening is the only path, and it is the same for all channels."""
+    fields = {"channels": [PRINT, TV]} | TIED[tie]
+    same(truth.roas(generate(world(**fields))).sel(channel="TV"), 2.0)
