@@ -110,7 +110,7 @@ class ScalarBaseline:
         """
         moved = getattr(self.config.regions, "season_shift", 0.0)
         years = (self.days[t] - self.days[0]).days / DAYS_IN_YEAR
-        return self.days[t].dayofyear - moved * years
+        return self.days[t].day_of_year - moved * years
 
     def level(self, g: int, t: int) -> float:
         """Part of the time-varying intercept.

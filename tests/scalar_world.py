@@ -16,7 +16,7 @@ import xarray as xr
 
 from tests.scalar_baseline import settings_of
 from tests.scalar_kinds import amplitude_name, curve, lag_weights
-from tests.scalar_links import Identity, link_of
+from tests.scalar_links import Identity, Log, link_of
 
 # Spend, or any series, as [geo][channel][date], the dates of the history first.
 Series = list[list[list[Any]]]
@@ -82,6 +82,15 @@ class ScalarWorld:
             [past[g][c] + window[g][c] + [0.0] * after for c in range(len(self.channels))]
             for g in range(self.n_geos)
         ]
+
+    @property
+    def reach(self) -> int:
+        """Periods after which nothing is left of spend, or less than any tolerance."""
+        own, n_funnels = int(self.ds["l_max"].max()) - 1, len(self.funnels)
+        lags = [int(lag) for *_, lag, _ in self.funnels]
+        chain = own * (1 + n_funnels) + sum(lags)
+        # Borrowed sales come back within 3 periods, a mediator of persistence 0.2 within 17.
+        return chain + 17 + (0 if isinstance(self.link, (Identity, Log)) else 150)
 
     def stages(self, spend: Series, *, reacting: bool = False) -> dict[str, Series]:
         """Every stage between spend and sales, [geo][channel or item][date of the window on].
