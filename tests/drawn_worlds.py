@@ -317,10 +317,10 @@ def _interactions(draw: Draw, names: list[str]) -> list[dict[str, Any]]:
     return [{"channels": pair, "strength": draw(share(-0.03, 0.05))} for pair in chosen]
 
 
-def drawn_world(config: dict[str, Any]) -> xr.Dataset:
+def drawn_world(config: dict[str, Any], **options: Any) -> xr.Dataset:
     """Dataset of a drawn configuration; a return that connections put out of reach is none."""
     try:
-        return generate(config)
+        return generate(config, **options)
     except m.ConfigError as error:
         assume("roas" not in str(error))
         raise

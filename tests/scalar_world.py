@@ -136,11 +136,7 @@ class ScalarWorld:
 
     def sales(self, spend: Series) -> list[list[Any]]:
         """Sales that all media make, [geo][date of the window on], in KPI units per period."""
-        done: dict[int, Stages] = {}
-        for c in range(len(self.channels)):
-            self._channel(c, spend, done, reacting=False)
-        added = self._added(done)
-        made = []
+        added, made = self.added(spend), []
         for g in range(self.n_geos):
             rows = [row for part in added.values() for row in part[g]]
             total = [sum(column) for column in zip(*rows, strict=True)]
@@ -256,8 +252,14 @@ class ScalarWorld:
 
     # -------------------------------------------------------------- what media add
 
-    def _added(self, done: dict[int, Stages]) -> dict[str, Series]:
+    def added(self, spend: Series) -> dict[str, Series]:
         """What channels, pairs and mediators add, [geo][item][date], the history first."""
+        done: dict[int, Stages] = {}
+        for c in range(len(self.channels)):
+            self._channel(c, spend, done, reacting=False)
+        return self._added(done)
+
+    def _added(self, done: dict[int, Stages]) -> dict[str, Series]:
         geos, channels = range(self.n_geos), range(len(self.channels))
         added = {"channel_contribution": [[self._own(g, c, done) for c in channels] for g in geos]}
         added["interaction_contribution"] = [self._pairs(g, done) for g in geos]
