@@ -54,7 +54,7 @@ class Goodwill:
 
     def __init__(self, ds: xr.Dataset) -> None:
         self.ds, self.response = ds, settings_of(ds).response
-        self.kind = getattr(self.response, "kind", "goodwill")
+        self.starts: dict[int, dict[str, float]] = {}
 
     def sales(self, g: int, added: Sequence[float], n_past: int) -> list[float]:
         with_media, without = self.bought(g, added), self.bought(g, [0.0] * len(added))
@@ -62,7 +62,9 @@ class Goodwill:
 
     def bought(self, g: int, pressure: Sequence[float]) -> list[float]:
         rates = {name: self.number(g, name) for name in ("organic", *RATES)}
-        size, state, made = self.number(g, "size"), self.start(rates), []
+        if g not in self.starts:
+            self.starts[g] = self.start(rates)
+        size, state, made = self.number(g, "size"), self.starts[g], []
         for each in pressure:
             state = moved(state, 1 - math.exp(-(rates["organic"] + each)), rates)
             made.append(size * (0.3 * state["considering"] + state["loyal"]))
