@@ -21,15 +21,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 SALES = ("date", "geo")
 # Entries that all worlds have, and that tests/config/test_fuzzing.py makes wild.
 USUAL = ("n_periods", "seed", "burn_in_periods", "revenue_per_kpi")
+# Many numbers that are far off are still allowed.
+FACTORS = (-1, 0, 1e-9, 0.1, 2, 10, 1e3, 1e9)
 
 
 @st.composite
 def wild_worlds(draw: st.DrawFn) -> dict[str, Any]:
     config = draw(worlds(max_periods=10))
-    for _ in range(draw(st.integers(1, 3))):
-        found = [place for place in places(config) if place[1] not in USUAL]
-        container, key = found[draw(st.integers(0, len(found) - 1))]
-        container[key] = copy.deepcopy(draw(WILD_VALUES))
+    found = [place for place in places(config) if place[1] not in USUAL]
+    numbers = [(node, key) for node, key in found if type(node[key]) in (int, float)]
+    for _ in range(draw(st.integers(1, 2))):
+        node, key = numbers[draw(st.integers(0, len(numbers) - 1))]
+        node[key] *= draw(st.sampled_from(FACTORS))
+    if draw(st.booleans()):
+        node, key = found[draw(st.integers(0, len(found) - 1))]
+        node[key] = copy.deepcopy(draw(WILD_VALUES))
     return config
 
 
