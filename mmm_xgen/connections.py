@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -136,3 +137,23 @@ class Mediators:
         """Number of periods after which less than `FADED` of a rise is left."""
         most = float(np.max(np.abs(self.persistence), initial=0.0))
         return 0 if most == 0 else int(np.ceil(np.log(FADED) / np.log(most)))
+
+
+Links = TypeVar("Links", Funnels, Interactions)
+
+
+def among(index: list[int], links: Links | None, *ends: str) -> Links | None:
+    """Return the links between some channels, at their positions in `index`."""
+    if links is None:
+        return None
+    pairs = list(zip(*(getattr(links, end) for end in ends), strict=True))
+    kept = [at for at, pair in enumerate(pairs) if set(pair) <= set(index)]
+    if not kept:
+        return None
+    chosen: dict[str, Any] = {"strength": links.strength[..., kept]}
+    for each in fields(links):
+        if each.name != "strength":
+            chosen[each.name] = tuple(getattr(links, each.name)[at] for at in kept)
+    for end in ends:
+        chosen[end] = tuple(index.index(position) for position in chosen[end])
+    return replace(links, **chosen)

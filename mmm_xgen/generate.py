@@ -37,7 +37,7 @@ from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, media_parts, platform_report
+from mmm_xgen.world import World, media_parts, platform_report, states_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -269,7 +269,8 @@ def sales_equation(
     media = scaled_media(world.media, factor)
     clicks = click_numbers(batch)
 
-    sold = media_parts(stages, replace(world, media=media))
+    solved = replace(world, media=media)
+    sold = media_parts(stages, solved)
     channels = sold.pop("channel_contribution")
     causes = {"demand_contribution": demand, "competitor_contribution": taken}
     parts["channel_contribution"] = channels
@@ -296,6 +297,7 @@ def sales_equation(
         **parts,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
+        **states_of(stages, solved),
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -368,7 +370,8 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand": config.demand is not None,
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
-        "remainder_contribution": False,
+        "remainder_contribution": config.response is not None,
+        **dict.fromkeys(config.response.registered.states if config.response else (), True),  # type: ignore[attr-defined]
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None

@@ -8,15 +8,16 @@ response of the channels and what connects them; without connections it is the r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
+from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward, among
 from mmm_xgen.errors import AlignmentError, SchemaError
+from mmm_xgen.goodwill import SIZE, Population, parameter_names, population_of
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.link import Link
@@ -148,8 +149,8 @@ class World:
             of_channels(self.media, index),
             effect_path=None if path is None else path[..., index, :, :],
             path_start=self.path_start,
-            funnels=_among(index, self.funnels, "source", "target"),
-            interactions=_among(index, self.interactions, "first", "second"),
+            funnels=among(index, self.funnels, "source", "target"),
+            interactions=among(index, self.interactions, "first", "second"),
             pull_forward=pull if pull is not None and any(pull.periods) else None,
             mediators=between if between is not None and between.loading.any() else None,
             quality=None if quality is None else quality[..., index, :, :],
@@ -198,26 +199,6 @@ class World:
         later = 0 if self.pull_forward is None else max(self.pull_forward.periods)
         reach += max(later, 0 if self.mediators is None else self.mediators.reach)
         return reach + (0 if self.link is None else self.link.reach)
-
-
-Links = TypeVar("Links", Funnels, Interactions)
-
-
-def _among(index: list[int], links: Links | None, *ends: str) -> Links | None:
-    """Return the links between some channels, at their positions in `index`."""
-    if links is None:
-        return None
-    pairs = list(zip(*(getattr(links, end) for end in ends), strict=True))
-    kept = [at for at, pair in enumerate(pairs) if set(pair) <= set(index)]
-    if not kept:
-        return None
-    chosen: dict[str, Any] = {"strength": links.strength[..., kept]}
-    for each in fields(links):
-        if each.name != "strength":
-            chosen[each.name] = tuple(getattr(links, each.name)[at] for at in kept)
-    for end in ends:
-        chosen[end] = tuple(index.index(position) for position in chosen[end])
-    return replace(links, **chosen)
 
 
 @dataclass(frozen=True)
@@ -467,6 +448,15 @@ def _through_link(added: FloatArray, stages: Stages, world: World) -> FloatArray
     return np.asarray(link.sales(added, world.path_start - n_past)[..., n_past:])
 
 
+def states_of(stages: Stages, world: World) -> dict[str, FloatArray]:
+    """Return the states of a population in the window by Dataset name, dims (..., geo, date)."""
+    if not isinstance(world.link, Population):
+        return {}
+    n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
+    found = world.link.states(_sum(_added(stages, world)))
+    return {name: each[..., n_past:] for name, each in found.items()}
+
+
 def platform_report(
     spend: FloatArray, contribution: FloatArray, cost: FloatArray, substitution: FloatArray
 ) -> dict[str, FloatArray]:
@@ -529,6 +519,8 @@ def world_of(
     if "mediator_effect" in arrays:
         numbers = (arrays[f"mediator_{name}"] for name in ("loading", "persistence", "effect"))
         world = replace(world, mediators=Mediators(*numbers))
+    if SIZE in arrays:
+        world = replace(world, link=population_of(params, arrays))
     return world
 
 
@@ -582,7 +574,7 @@ def sales_without_each(
 
 def connections(params: xr.Dataset) -> list[str]:
     """Return the names of the connections that a Dataset has."""
-    return [name for name in CONNECTIONS if name in params]
+    return [*(name for name in CONNECTIONS if name in params), *parameter_names(params)]
 
 
 def kernel_dims(name: str) -> tuple[str, ...]:

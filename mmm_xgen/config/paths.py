@@ -38,7 +38,7 @@ from mmm_xgen.config.names import (
 )
 from mmm_xgen.config.overrides import with_places
 from mmm_xgen.config.region import RegionConfig, SeasonalityConfig
-from mmm_xgen.config.specs import NoiseSpec, Spec
+from mmm_xgen.config.specs import NoiseSpec, ResponseSpec, Spec
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.patterns import PATTERNS
 
@@ -105,6 +105,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     SpendCorrelationConfig: {"correlation"},
     PullForwardConfig: {"share"},
     MediatorConfig: {"parents", "persistence", "effect", "coverage"},
+    ResponseSpec: {"size"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared"},
 }
 

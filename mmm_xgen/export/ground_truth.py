@@ -32,6 +32,7 @@ BASELINE = {
     "event_contribution": "events",
     "demand_contribution": "demand",
     "competitor_contribution": "competitor",
+    "remainder_contribution": "remainder",
 }
 # What connects channels: the dim and the variables of each, with the coordinates that say how.
 CONNECTIONS = {

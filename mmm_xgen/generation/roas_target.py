@@ -17,6 +17,8 @@ from mmm_xgen.world import Stages, World, media_parts, media_sales, respond_to
 
 # Factor at which the sales of a channel are linear in it.
 NEXT_TO_NOTHING = 1e-6
+# Level of the logarithm of a factor at the start. It is not 0, so that a relative error is defined.
+LEVEL = 10.0
 
 
 def factor_for_roas(
@@ -126,15 +128,22 @@ def _through_link(
     # The slope where media add next to nothing; there, parts do not act on each other.
     slope = lost(np.full(wanted.shape, NEXT_TO_NOTHING)) / NEXT_TO_NOTHING
     free, sign, wanted = (np.broadcast_to(each, slope.shape) for each in (free, sign, wanted))
+    alone = np.where(free, wanted / slope, sign)
+    moves = free & (wanted != 0)
 
-    def gap_of(factor: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return factor, np.where(free, (wanted - lost(factor)) / slope, 0.0)
+    def gap_of(level: FloatArray) -> tuple[FloatArray, FloatArray]:
+        # Sales are nearly a power of the factor, so their logarithms are nearly linear.
+        factor = alone * np.exp(level - LEVEL)
+        reached = np.where(moves, lost(factor) / np.where(moves, wanted, 1.0), 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return factor, -np.log(reached)
 
     return agreed(
         gap_of,
-        np.where(free, wanted / slope, sign),
+        np.full(slope.shape, LEVEL),
         otherwise="no effects meet the roas targets, since media sell less together than the "
-        "targets ask for; allowed: lower targets, or base_effectiveness in place of roas",
+        "targets ask for; allowed: lower targets, a larger response.size if there is a response, "
+        "or base_effectiveness in place of roas",
     )
 
 

@@ -52,6 +52,7 @@ ROWS = {
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
     "competitor_contribution": "competitor",
+    "remainder_contribution": "remainder",
 }
 TITLES = {
     "seasons": "Seasons and events",
@@ -60,6 +61,7 @@ TITLES = {
     "interactions": "Interactions of channels",
     "mediators": "Media through mediators",
     "competitor": "Competitor",
+    "remainder": "Media together, beyond the losses without each",
 }
 SHORTEST_SMOOTH = 8
 

@@ -31,7 +31,7 @@ Reasons = dict[str, str]
 
 BORROWS = "it borrows sales from later periods"
 # Mechanisms that add a part to sales.
-ADDED = ("interaction_strength", "mediator_effect", "competitor_contribution")
+ADDED = ("interaction_strength", "mediator_effect", "competitor_contribution", "response_size")
 
 
 @in_memory
@@ -320,6 +320,8 @@ def beyond_curves(ds: xr.Dataset) -> Reasons:
         parents = ds["mediator_loading"].sel(mediator=mediator) != 0
         for channel in ds["channel"].values[parents.values]:
             add(channel, f"it sells through {mediator} too")
+    for channel in ds["channel"].values if "response_size" in ds else ():
+        add(channel, "it moves a population, which no adstock and curve of its own describes")
     return reasons
 
 

@@ -21,7 +21,7 @@ from mmm_xgen.response import per_effect
 from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
 from mmm_xgen.truth.what_if.reacting import Reaction, reaction_of
-from mmm_xgen.world import kernel_dims, media_parts, platform_report, respond_to
+from mmm_xgen.world import kernel_dims, media_parts, platform_report, respond_to, states_of
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -149,6 +149,7 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
     if "click_substitution" in ds:
         numbers = (array_of(ds, name, "channel") for name in CLICKS)
         series |= platform_report(made.spend, contributions, *numbers)
+    series |= states_of(made, world)
     if made.mediators is not None:
         series["mediator_value"] = made.mediators
     if "campaign_share" in ds:
