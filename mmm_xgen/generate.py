@@ -37,7 +37,7 @@ from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import per_effect
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, media_parts, platform_report, states_of
+from mmm_xgen.world import World, media_outcome, platform_report
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -269,8 +269,7 @@ def sales_equation(
     media = scaled_media(world.media, factor)
     clicks = click_numbers(batch)
 
-    solved = replace(world, media=media)
-    sold = media_parts(stages, solved)
+    sold, states = media_outcome(stages, replace(world, media=media))
     channels = sold.pop("channel_contribution")
     causes = {"demand_contribution": demand, "competitor_contribution": taken}
     parts["channel_contribution"] = channels
@@ -297,7 +296,7 @@ def sales_equation(
         **parts,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
-        **states_of(stages, solved),
+        **states,
         **clicks,
         **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
         "adstock_weights": world.weights.swapaxes(1, 2),

@@ -65,14 +65,16 @@ class Population:
 
     @cached_property
     def start(self) -> tuple[State, FloatArray]:
-        """Steady state without media, dims (..., geo), and what people buy there.
+        """Steady state without media, and what people buy there.
+
+        Dims are (..., geo), or (1,) where all geos have the same parameters.
 
         Raises
         ------
         ConfigError
             If there is none, because people do not forget.
         """
-        shape = np.broadcast_shapes(*(each.shape for each in self.parameters.values()), (1,))
+        shape = np.broadcast_shapes(*map(np.shape, self._numbers.values()), (1,))
         state = np.zeros((*shape, len(self.kind.states)))
         for _ in range(STEPS):
             after, kept = self._transition(state)
@@ -113,40 +115,55 @@ class Population:
 
     def sales(self, added: FloatArray, first: int) -> FloatArray:
         """Return the sales that media make, dims (..., geo, date); see `mmm_xgen.link.Link`."""
-        _, bought = self._run(added, keep=False)
-        # In one order in memory, sums have the same bits for one dataset and for many.
-        return np.ascontiguousarray(np.moveaxis(self._sold(bought), 0, -1))
+        return self._dates_last(self._sold(self._run(added)[0]))
+
+    def sales_and_states(self, added: FloatArray) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Return `sales`, and the states of the first of several worlds by Dataset name.
+
+        Parameters
+        ----------
+        added : array, dims (world, ..., geo, date)
+            Sum of what media add.
+
+        Returns
+        -------
+        sales : array, dims (world, ..., geo, date)
+        states : dict of str to array, dims (1, ..., geo, date)
+        """
+        bought, states = self._run(added, keep=True)
+        named = dict(zip(self.kind.states, np.moveaxis(states, 1, 0), strict=True))
+        return (
+            self._dates_last(self._sold(bought)),
+            {name: self._dates_last(each) for name, each in named.items()},
+        )
 
     def step(self, added: FloatArray, date: int, state: Any) -> tuple[FloatArray, Any]:
         """Return the sales of one date, dims (..., geo), and the next state."""
         state, bought = self._after(self.start[0] if state is None else state, added)
         return self._sold(bought), state
 
-    def states(self, added: FloatArray) -> dict[str, FloatArray]:
-        """Return the states by Dataset name, dims (..., geo, date), under what all media add."""
-        states, _ = self._run(added, keep=True)
-        return {
-            name: np.ascontiguousarray(np.moveaxis(states[:, position], 0, -1))
-            for position, name in enumerate(self.kind.states)
-        }
+    def _run(self, added: FloatArray, *, keep: bool = False) -> tuple[FloatArray, FloatArray]:
+        """Return what people buy, dims (date, ..., geo), and states, (date, state, ..., geo).
 
-    def _run(self, added: FloatArray, *, keep: bool) -> tuple[FloatArray, FloatArray]:
-        """Return states, dims (date, state, ..., geo), and what people buy, (date, ..., geo).
-
-        There are no states unless `keep`.
+        The states are those of the first entry of `added`; there are none unless `keep`.
         """
         # Dates first: the loop reads and writes whole blocks of memory.
         pressure = np.ascontiguousarray(np.moveaxis(added, -1, 0))
-        state, _ = self.start
-        shape = np.broadcast_shapes(pressure.shape[1:], state[0].shape)
+        shape = np.broadcast_shapes(pressure.shape[1:], self.start[1].shape)
+        state = tuple(np.broadcast_to(each, shape) for each in self.start[0])
         numbers = np.result_type(pressure, *self.parameters.values())
         bought = np.empty((len(pressure), *shape), dtype=numbers)
-        kept = np.empty((len(pressure), len(state), *shape) if keep else (0,), dtype=numbers)
+        kept = np.empty((len(pressure), len(state), 1, *shape[1:]) if keep else (0,), numbers)
         for date, pressed in enumerate(pressure):
             state, bought[date] = self._after(state, pressed)
             if keep:
-                kept[date] = state
-        return kept, bought
+                kept[date] = [each[:1] for each in state]
+        return bought, kept
+
+    @staticmethod
+    def _dates_last(values: FloatArray) -> FloatArray:
+        # In one order in memory, sums have the same bits for one dataset and for many.
+        return np.ascontiguousarray(np.moveaxis(values, 0, -1))
 
     @cached_property
     def _numbers(self) -> dict[str, Any]:

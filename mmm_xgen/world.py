@@ -409,18 +409,33 @@ def media_parts(stages: Stages, world: World) -> dict[str, FloatArray]:
     Their sum is `media_sales`. With a link, a part is what sales lose without it, and
     ``remainder_contribution``, dims (..., geo, date), is what these losses leave.
     """
+    return media_outcome(stages, world)[0]
+
+
+def media_outcome(
+    stages: Stages, world: World
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Return `media_parts`, and the states of a population by Dataset name, (..., geo, date)."""
     parts = _added(stages, world)
     if world.link is None:
-        return parts
+        return parts, {}
+    # One call for the whole and for all without a part: a link with memory has a loop over dates.
     added = _sum(parts)
-    sales = rest = _through_link(added, stages, world)
+    without = [np.moveaxis(added[..., None, :, :] - part, -3, 0) for part in parts.values()]
+    together = np.concatenate([added[None], *without])
+    n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
+    states: dict[str, FloatArray] = {}
+    if isinstance(world.link, Population):
+        made, states = world.link.sales_and_states(together)
+    else:
+        made = world.link.sales(together, world.path_start - n_past)
+    sales, left = made[0, ..., n_past:], np.moveaxis(made[1:, ..., n_past:], 0, -3)
+    rest, first = sales, 0
     for name, part in parts.items():
-        # Items come before all other dims, where those of the link broadcast.
-        without = np.moveaxis(added[..., None, :, :] - part, -3, 0)
-        left = np.moveaxis(_through_link(without, stages, world), 0, -3)
-        lost = sales[..., None, :, :] - left
-        parts[name], rest = lost, rest - lost.sum(axis=-3)
-    return {**parts, "remainder_contribution": rest}
+        lost = sales[..., None, :, :] - left[..., first : first + part.shape[-3], :, :]
+        parts[name], rest, first = lost, rest - lost.sum(axis=-3), first + part.shape[-3]
+    parts["remainder_contribution"] = rest
+    return parts, {name: each[0, ..., n_past:] for name, each in states.items()}
 
 
 def _added(stages: Stages, world: World) -> dict[str, FloatArray]:
@@ -446,15 +461,6 @@ def _through_link(added: FloatArray, stages: Stages, world: World) -> FloatArray
     n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
     link: Any = world.link
     return np.asarray(link.sales(added, world.path_start - n_past)[..., n_past:])
-
-
-def states_of(stages: Stages, world: World) -> dict[str, FloatArray]:
-    """Return the states of a population in the window by Dataset name, dims (..., geo, date)."""
-    if not isinstance(world.link, Population):
-        return {}
-    n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
-    found = world.link.states(_sum(_added(stages, world)))
-    return {name: each[..., n_past:] for name, each in found.items()}
 
 
 def platform_report(

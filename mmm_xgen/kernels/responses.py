@@ -92,7 +92,7 @@ def _registering(
 
 def _moved(organic: Numbers, pressure: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the share of people that word of mouth and media move up, and the share that stays."""
-    stays = np.exp(-np.maximum(organic + pressure, 0.0))
+    stays = np.exp(np.minimum(-organic - pressure, 0.0))
     return 1 - stays, stays
 
 

@@ -21,7 +21,7 @@ from mmm_xgen.response import per_effect
 from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
 from mmm_xgen.truth.what_if.reacting import Reaction, reaction_of
-from mmm_xgen.world import kernel_dims, media_parts, platform_report, respond_to, states_of
+from mmm_xgen.world import kernel_dims, media_outcome, media_parts, platform_report, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -143,13 +143,12 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         array_of(ds, "effect", "geo", "channel"),
     )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
-    sold = media_parts(made, world)
+    sold, states = media_outcome(made, world)
     contributions = sold["channel_contribution"]
-    series = dict(zip(RESPONSES, shown, strict=False)) | sold | competing
+    series = dict(zip(RESPONSES, shown, strict=False)) | sold | states | competing
     if "click_substitution" in ds:
         numbers = (array_of(ds, name, "channel") for name in CLICKS)
         series |= platform_report(made.spend, contributions, *numbers)
-    series |= states_of(made, world)
     if made.mediators is not None:
         series["mediator_value"] = made.mediators
     if "campaign_share" in ds:
