@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_xgen.connections import FADED
 from mmm_xgen.errors import ConfigError, SchemaError
@@ -75,21 +76,47 @@ class Population:
             If there is none, because people do not forget.
         """
         shape = np.broadcast_shapes(*map(np.shape, self._numbers.values()), (1,))
-        state = np.zeros((*shape, len(self.kind.states)))
+        first = np.zeros((*shape, len(self.kind.states)))
+        state, is_lost = self._at_rest(first)
+        if is_lost.any():
+            # From where nobody knows the brand, people move away first, as with word of mouth.
+            walked = tuple(np.moveaxis(first, -1, 0))
+            for _ in range(LONGEST):
+                walked, _ = self._after(walked, np.zeros(shape))
+            far = np.stack(np.broadcast_arrays(*walked), axis=-1)
+            state, is_lost = self._at_rest(np.where(is_lost, far, first))
+        if is_lost.any():
+            raise ConfigError(
+                "found rates with which people come to no rest without media, or hardly forget, "
+                "so that media work for ever; allowed: rates that lose at least a millionth of a "
+                "change per period; choose a higher forget or churn",
+                path="response",
+            )
+        found = tuple(np.ascontiguousarray(np.moveaxis(state, -1, 0)))
+        return found, self._after(found, np.zeros(shape))[1]
+
+    def _at_rest(self, state: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Return the steady state that Newton's method finds, and True where there is none.
+
+        Dims are (..., geo, state) and (..., geo, 1).
+        """
+        is_far = np.ones((*state.shape[:-1], 1), dtype=bool)
+        is_lost = ~is_far
         for _ in range(STEPS):
             after, kept = self._transition(state)
-            if (self._lasting(kept) > EVER).any():
-                raise _no_steady_state("people hardly forget, so that media work for ever")
+            is_lost |= ~np.asarray(np.isfinite(kept).all(axis=(-2, -1)))[..., None]
+            kept = np.where(is_lost[..., None], 0.0, kept)
+            is_lost |= self._lasting(kept)[..., None] > EVER
             gap = after - state
             size = np.maximum(1.0, np.abs(state).max(axis=-1, keepdims=True))
             # A geo that is there stays, so that the others do not change its bits.
-            is_far = np.abs(gap).max(axis=-1, keepdims=True) > STEADY * size
+            is_far = ~is_lost & (np.abs(gap).max(axis=-1, keepdims=True) > STEADY * size)
             if not is_far.any():
-                found = tuple(np.ascontiguousarray(np.moveaxis(state, -1, 0)))
-                return found, self._after(found, np.zeros(shape))[1]
-            step = np.linalg.solve(np.eye(kept.shape[-1]) - kept, gap[..., None])[..., 0]
+                break
+            rest = np.eye(kept.shape[-1]) - np.where(is_far[..., None], kept, 0.0)
+            step = np.linalg.solve(rest, gap[..., None])[..., 0]
             state = np.where(is_far, state + step, state)
-        raise _no_steady_state("the population comes to no rest without media")
+        return state, is_lost | is_far
 
     @cached_property
     def lasting(self) -> float:
@@ -199,14 +226,6 @@ class Population:
     @staticmethod
     def _lasting(kept: FloatArray) -> FloatArray:
         return np.asarray(np.abs(np.linalg.eigvals(kept)).max(axis=-1))
-
-
-def _no_steady_state(what: str) -> ConfigError:
-    return ConfigError(
-        f"found rates with which {what}, allowed: rates that lose at least a millionth of a change "
-        "per period; choose a higher forget or churn",
-        path="response",
-    )
 
 
 def population_of(ds: xr.Dataset, arrays: Mapping[str, FloatArray]) -> Population:
