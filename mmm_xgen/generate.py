@@ -24,6 +24,7 @@ from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
 from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
 from mmm_xgen.generation.mediators import with_observed
+from mmm_xgen.generation.multiplicative import in_kpi_units, log_sales, of_unit_base_sales
 from mmm_xgen.generation.noise import noise_sd, observe
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
@@ -35,9 +36,9 @@ from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
-from mmm_xgen.response import per_effect
-from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, media_parts, platform_report
+from mmm_xgen.response import per_effect, platform_report
+from mmm_xgen.schema import LOG_PARTS, check_variables, takes_datasets
+from mmm_xgen.world import World, added_by_media
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -248,13 +249,17 @@ def sales_equation(
     inputs = spend_and_controls(batch, plan, truth)
 
     intensity = baseline.intensities(config, window)
-    parts = baseline.parts(config, truth, window, intensity, inputs.control_value)
-    base = total(parts)
-    demand = demand_contribution(batch, inputs.demand, truth["intercept_contribution"][..., None])
+    own = of_unit_base_sales(truth) if config.link == "log" else truth
+    parts = baseline.parts(config, own, window, intensity, inputs.control_value)
+    base, link, logs = total(parts), None, {}
+    demand = demand_contribution(batch, inputs.demand, own["intercept_contribution"][..., None])
+    if config.link == "log":
+        parts = parts if demand is None else parts | {"demand_contribution": demand}
+        base, demand, link, logs = log_sales(parts, truth)
 
     competitor = competitor_of(batch, truth, inputs.untested)
     campaigns = campaigns_of(batch, inputs.untested)
-    world = _planned_world(batch, inputs, truth, competitor, campaigns)
+    world = replace(_planned_world(batch, inputs, truth, competitor, campaigns), link=link)
     fixed = effect_is_given(config, given)
     settled = settle(
         batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
@@ -269,12 +274,16 @@ def sales_equation(
     media = scaled_media(world.media, factor)
     clicks = click_numbers(batch)
 
-    sold = media_parts(stages, replace(world, media=media))
-    channels = sold.pop("channel_contribution")
-    causes = {"demand_contribution": demand, "competitor_contribution": taken}
-    parts["channel_contribution"] = channels
-    parts |= {name: part for name, part in causes.items() if part is not None} | sold
-    mu = total(parts)
+    sold = added_by_media(stages, replace(world, media=media))
+    if link is not None:
+        logs |= {LOG_PARTS[name]: part for name, part in sold.items()}
+        parts, mu = in_kpi_units(logs, truth["intercept_contribution"])
+    else:
+        causes = {"demand_contribution": demand, "competitor_contribution": taken}
+        parts["channel_contribution"] = sold.pop("channel_contribution")
+        parts |= {name: part for name, part in causes.items() if part is not None} | sold
+        mu = total(parts)
+    channels = parts["channel_contribution"]
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
     y, noise = observe(batch, mu, sigma, truth, settled.noise)
     values = with_observed(batch, inputs.control_value, stages.mediators)
@@ -294,6 +303,7 @@ def sales_equation(
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": settled.history,
         **parts,
+        **logs,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
         **clicks,
@@ -368,7 +378,7 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand": config.demand is not None,
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
-        "remainder_contribution": False,
+        "remainder_contribution": config.link == "log",
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None
@@ -388,4 +398,7 @@ def variable_names(config: MMMDataConfig) -> list[str]:
             any(rule and rule.kind == "search" for rule in rules_of(config)),
         ),
     }
-    return names + [name for name, is_there in optional.items() if is_there]
+    names += [name for name, is_there in optional.items() if is_there]
+    if config.link == "log":
+        names += [log for part, log in LOG_PARTS.items() if part in names]
+    return names

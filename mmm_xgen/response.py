@@ -222,6 +222,25 @@ def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
     return unit_response * _by_channel(media.amplitude)
 
 
+def platform_report(
+    spend: FloatArray, contribution: FloatArray, cost: FloatArray, substitution: FloatArray
+) -> dict[str, FloatArray]:
+    """Return clicks, and the contribution that a platform which counts them all reports.
+
+    Parameters
+    ----------
+    spend, contribution : array, dims (..., channel, geo, date)
+        Currency and KPI units per period.
+    cost : array, dims (..., channel)
+        Currency per click; NaN for channels that do not sell clicks.
+    substitution : array, dims (..., channel)
+        Share of paid clicks that replaces organic ones.
+    """
+    clicks = spend / np.where(np.isnan(cost), np.inf, cost)[..., None, None]
+    reported = contribution / (1 - substitution)[..., None, None]
+    return {"clicks": clicks, "reported_sales": reported}
+
+
 def amplitude_names(kinds: Iterable[str]) -> list[str]:
     """Name of the amplitude of each kind of saturation in the Dataset."""
     return [f"saturation_{SATURATIONS[kind].amplitude_name}" for kind in kinds]

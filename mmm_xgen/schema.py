@@ -169,8 +169,23 @@ PARTS = (
 # Parts that every generated Dataset has, even where they are 0.
 ALWAYS = frozenset(PARTS[:5]) | {"channel_contribution"}
 
+# Parts of log sales, which Datasets with multiplicative sales have, by the part in KPI units.
+LOG_PARTS = {
+    name: "log_" + name.removesuffix("_contribution")
+    for name in PARTS
+    if name != "remainder_contribution"
+}
+# Parts that media make; the other parts are the baseline.
+OF_MEDIA = ("channel_contribution", "interaction_contribution", "mediator_contribution")
+LOG_BASELINE = tuple(log for name, log in LOG_PARTS.items() if name not in OF_MEDIA)
+VARIABLES |= {
+    log: Variable(VARIABLES[name].dims, NONE, f"{VARIABLES[name].long_name}, in log sales")
+    for name, log in LOG_PARTS.items()
+}
+
 # Mechanisms of a world, by a variable that only worlds with them have.
 MECHANISMS = {
+    "log_channel": "multiplicative sales",
     "demand_contribution": "latent demand",
     "spend_plan": "budget rules",
     "effect_path": "effects over time",
@@ -288,6 +303,17 @@ def attributes(
         units = several.pop() if len(several) == 1 else "by kind"
         meaning = "; ".join(f"{kind}: {words}" for kind, _, words in found)
     return {"units": units.format(currency=currency, kpi=kpi), "long_name": meaning}
+
+
+def is_effect(name: str) -> bool:
+    """Tell if a variable is a parameter on the scale of the link, which base sales are not.
+
+    Examples
+    --------
+    >>> is_effect("event_effect"), is_effect("intercept_contribution"), is_effect("mu")
+    (True, False, False)
+    """
+    return describe(name).is_parameter and name != "intercept_contribution"
 
 
 def check_variables(ds: xr.Dataset, *names: str) -> None:

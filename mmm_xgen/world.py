@@ -19,7 +19,7 @@ from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
 from mmm_xgen.errors import AlignmentError, SchemaError
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.link import Link
+from mmm_xgen.link import Link, LogLink, log_baseline
 from mmm_xgen.response import (
     Media,
     contribute,
@@ -31,7 +31,7 @@ from mmm_xgen.response import (
     stages,
     with_amplitudes,
 )
-from mmm_xgen.schema import check_variables, describe, takes_datasets
+from mmm_xgen.schema import LOG_BASELINE, check_variables, describe, takes_datasets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,6 +48,7 @@ CONNECTIONS = (
     "mediator_loading",
     "mediator_persistence",
     "mediator_effect",
+    *LOG_BASELINE,
 )
 
 
@@ -418,7 +419,7 @@ def _extended(path: FloatArray, first: int, n_dates: int) -> FloatArray:
 
 def media_sales(stages: Stages, world: World) -> FloatArray:
     """Return the sales that all media make, dims (..., geo, date), in KPI units per period."""
-    added = _sum(_added(stages, world))
+    added = _sum(added_by_media(stages, world))
     return added if world.link is None else _through_link(added, stages, world)
 
 
@@ -428,26 +429,32 @@ def media_parts(stages: Stages, world: World) -> dict[str, FloatArray]:
     Their sum is `media_sales`. With a link, a part is what sales lose without it, and
     ``remainder_contribution``, dims (..., geo, date), is what these losses leave.
     """
-    parts = _added(stages, world)
+    parts = added_by_media(stages, world)
     if world.link is None:
         return parts
     added = _sum(parts)
     sales = rest = _through_link(added, stages, world)
     for name, part in parts.items():
-        # Items come before all other dims, where those of the link broadcast.
-        without = np.moveaxis(added[..., None, :, :] - part, -3, 0)
-        left = np.moveaxis(_through_link(without, stages, world), 0, -3)
-        lost = sales[..., None, :, :] - left
+        if isinstance(world.link, LogLink):
+            lost = world.link.lost(added, part, world.path_start)
+        else:
+            # Items come before all other dims, where those of the link broadcast.
+            without = np.moveaxis(added[..., None, :, :] - part, -3, 0)
+            left = np.moveaxis(_through_link(without, stages, world), 0, -3)
+            lost = sales[..., None, :, :] - left
         parts[name], rest = lost, rest - lost.sum(axis=-3)
     return {**parts, "remainder_contribution": rest}
 
 
-def _added(stages: Stages, world: World) -> dict[str, FloatArray]:
-    """Return what media add, by Dataset name; with the dates of the history where they count."""
+def added_by_media(stages: Stages, world: World) -> dict[str, FloatArray]:
+    """Return what media add on the scale of the link, dims (..., item, geo, date), by Dataset name.
+
+    Dates of the history come first where the link looks back on them.
+    """
     parts = {"channel_contribution": contribute(stages.response, world.media), **stages.others}
     if stages.before is None:
         return parts
-    past = _added(stages.before, world)
+    past = added_by_media(stages.before, world)
     return {name: np.concatenate([past[name], part], axis=-1) for name, part in parts.items()}
 
 
@@ -465,25 +472,6 @@ def _through_link(added: FloatArray, stages: Stages, world: World) -> FloatArray
     n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
     link: Any = world.link
     return np.asarray(link.sales(added, world.path_start - n_past)[..., n_past:])
-
-
-def platform_report(
-    spend: FloatArray, contribution: FloatArray, cost: FloatArray, substitution: FloatArray
-) -> dict[str, FloatArray]:
-    """Return clicks, and the contribution that a platform which counts them all reports.
-
-    Parameters
-    ----------
-    spend, contribution : array, dims (..., channel, geo, date)
-        Currency and KPI units per period.
-    cost : array, dims (..., channel)
-        Currency per click; NaN for channels that do not sell clicks.
-    substitution : array, dims (..., channel)
-        Share of paid clicks that replaces organic ones.
-    """
-    clicks = spend / np.where(np.isnan(cost), np.inf, cost)[..., None, None]
-    reported = contribution / (1 - substitution)[..., None, None]
-    return {"clicks": clicks, "reported_sales": reported}
 
 
 def world_of(
@@ -529,6 +517,8 @@ def world_of(
     if "mediator_effect" in arrays:
         numbers = (arrays[f"mediator_{name}"] for name in ("loading", "persistence", "effect"))
         world = replace(world, mediators=Mediators(*numbers))
+    if "log_intercept" in arrays:
+        world = replace(world, link=LogLink(log_baseline(arrays)))
     return world
 
 
@@ -695,7 +685,7 @@ def _applied(
     own = response_parameters(params)
     between = connections(params)
     # Spend may have other dates than the Dataset.
-    paths = {"effect_path", "media_quality"} & set(between)
+    paths = [name for name in between if describe(name).dims[0] == "date"]
     values = {name: params[name] for name in ("spend_unit", *own, *between)}
     values |= {name: _of_dates(params[name], spend) for name in paths}
     pasts = [] if history is None else [history]

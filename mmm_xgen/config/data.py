@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
@@ -123,6 +123,9 @@ class MMMDataConfig(TextConfig):
         States between media and sales, such as awareness.
     competitor : CompetitorConfig, optional
         Competitor whose media take sales.
+    link : {"identity", "log"}, default "identity"
+        Scale on which causes add up. With ``"log"`` sales are multiplicative: every share of base
+        sales is a number of log points, and the noise is lognormal.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -160,6 +163,7 @@ class MMMDataConfig(TextConfig):
     synchronised_flights: ShareOfQuarters = 0.0
     mediators: tuple[MediatorConfig, ...] = ()
     competitor: CompetitorConfig | None = None
+    link: Literal["identity", "log"] = "identity"
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -170,7 +174,29 @@ class MMMDataConfig(TextConfig):
             return data
         blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
         blocks |= {"funnels", "interactions", "mediators", "spend_correlation"}
-        return {k: v for k, v in data.items() if not (k in blocks and v is None)}
+        kept = {k: v for k, v in data.items() if not (k in blocks and v is None)}
+        if kept.get("link") == "log":
+            kept["regions"] = _with_lognormal_noise(kept.get("regions", {}))
+        return kept
+
+    @model_validator(mode="after")
+    def _is_whole_with_its_link(self) -> MMMDataConfig:
+        if self.link == "identity":
+            return self
+        if self.regions.noise.kind != "lognormal":
+            raise fail(
+                f"found {self.regions.noise.kind!r} with link='log', allowed: 'lognormal', since "
+                "noise multiplies sales as all causes do",
+                "regions",
+                "noise",
+            )
+        if self.competitor is not None:
+            raise fail(
+                "found a competitor with link='log', allowed: none; use link='identity', or a "
+                "control with a negative gamma_control",
+                "competitor",
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> MMMDataConfig:
@@ -403,6 +429,19 @@ class MMMDataConfig(TextConfig):
             channel.saturation or (shared[i] if isinstance(shared, tuple) else shared)
             for i, channel in enumerate(self.channels)
         ]
+
+
+def _with_lognormal_noise(regions: Any) -> Any:
+    """Return the geos with lognormal noise, unless they name a kind of noise."""
+    if isinstance(regions, RegionConfig):
+        is_named = "noise" in regions.model_fields_set
+        return regions if is_named else regions.replace(noise="lognormal")
+    if not isinstance(regions, Mapping):
+        return regions
+    noise = regions.get("noise")
+    if isinstance(noise, Mapping):
+        return {**regions, "noise": {"kind": "lognormal", **noise}}
+    return {**regions, "noise": "lognormal"} if noise is None else regions
 
 
 def resolved_frequency(config: MMMDataConfig) -> str:

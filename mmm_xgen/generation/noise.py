@@ -13,13 +13,15 @@ from mmm_xgen.kernels.domain import FloatArray
 def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
     r"""Return the root-mean-square standard deviation of the noise, dims (dataset, geo).
 
-    A target R² of a geo gives :math:`\sigma^2 = \mathrm{var}(\mu) (1 - R^2) / R^2`.
+    A target R² of a geo gives :math:`\sigma^2 = \mathrm{var}(\mu) (1 - R^2) / R^2`. With
+    multiplicative sales, it is the standard deviation of log sales.
     """
     sigma = truth["y_sigma"]
     if batch.shared.regions.noise.r_squared is None or not np.isnan(sigma).any():
         return sigma
     target = batch.each_region(lambda regions: regions.noise.r_squared)
     share = target.reshape(len(target), -1)
+    mu = np.log(mu) if batch.shared.link == "log" else mu
     return np.asarray(mu.std(axis=-1) * np.sqrt((1 - share) / share))
 
 
@@ -106,6 +108,8 @@ def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -
     spec = batch.shared.regions.noise
     geos = mu.shape[:2]
     sd = np.broadcast_to(sigma, geos)[..., None]
+    if batch.shared.link == "log":
+        sd = sd_of_sales(sd, mu)
     parameters = {
         name: np.broadcast_to(truth[f"noise_{name}"], geos)[..., None] for name in spec.parameters
     }
@@ -115,3 +119,17 @@ def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -
         own = {name: values[dataset] for name, values in parameters.items()}
         noise[dataset] = function(rng, mu[dataset], sd[dataset], **own, **settings)
     return noise
+
+
+def sd_of_sales(log_sd: FloatArray, mu: FloatArray) -> FloatArray:
+    """Return the root-mean-square sd of lognormal sales, in KPI units, from that of their log.
+
+    Parameters
+    ----------
+    log_sd : array, dims (..., 1)
+        Standard deviation of log sales.
+    mu : array, dims (..., date)
+        Expected sales.
+    """
+    mean_square = np.mean(np.square(mu), axis=-1, keepdims=True)
+    return np.asarray(np.sqrt(np.expm1(np.square(log_sd)) * mean_square))

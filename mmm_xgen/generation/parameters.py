@@ -51,6 +51,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     if base is None:
         rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
         base = rate * scale * np.exp(shift[..., 0])
+    share = base_of_shares(batch, base)
     slope = np.exp(shift[..., 1])
     trend = {
         f"trend_{name}": batch.each_region(partial(_trend_parameter, name=name))[:, None] * slope
@@ -58,8 +59,8 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     }
     other = batch.each_region(_other_seasons)[:, None]
     seasons = {
-        "gamma_fourier": base[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
-        "gamma_seasonal": base[..., None] * other * np.exp(shift[..., 2:3]),
+        "gamma_fourier": share[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
+        "gamma_seasonal": share[..., None] * other * np.exp(shift[..., 2:3]),
     }
     events = batch.each(lambda config: [event.effect for event in config.events])
     return {
@@ -67,11 +68,16 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         "intercept_contribution": base,
         **trend,
         **seasons,
-        "event_effect": base[..., None] * events[:, None],
-        **_connections(batch, base),
+        "event_effect": share[..., None] * events[:, None],
+        **_connections(batch, share),
         **_controls(batch, scale),
-        **_noise(batch, base, scale),
+        **_noise(batch, share, scale),
     }
+
+
+def base_of_shares(batch: Batch, base: FloatArray) -> FloatArray:
+    """Return what a share of base sales multiplies: 1 if it is a number of log points."""
+    return np.ones_like(base) if batch.shared.link == "log" else base
 
 
 def _variation(batch: Batch, factor: str) -> FloatArray:
@@ -167,7 +173,12 @@ def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
     elastic = np.array([each.elasticity is not None for each in shared.control_variables], bool)
     others = len(shared.indicators) + len(shared.observed)
     elastic = np.append(elastic, np.zeros(others, bool))
-    gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
+    size = geo_scale
+    if shared.link == "log":
+        # As a share of the base sales of a geo of reference size, it is the same in all geos.
+        rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
+        size = np.ones_like(geo_scale) / rate
+    gamma = of_controls(lambda control: control.gamma_control)[:, None] * size[..., None]
     elasticity = of_controls(lambda control: control.elasticity)[:, None]
     everywhere = np.ones_like(geo_scale)[..., None]
     return {
@@ -225,7 +236,7 @@ def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
     elif noise.y_sigma is not None:
         stated = batch.each_region(lambda regions: regions.noise.y_sigma)
         # A list has the sd of every geo; a number is the sd of a geo of reference size.
-        sigma = stated if stated.ndim == 2 else stated[:, None] * geo_scale
+        sigma = stated if stated.ndim == 2 else stated[:, None] * base_of_shares(batch, geo_scale)
     else:
         sigma = base * batch.each_region(lambda regions: _volatility(regions.noise))[:, None]
     everywhere = np.ones((1, base.shape[-1]))
@@ -263,8 +274,9 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
     effectiveness = batch.each(lambda config: [each.effectiveness for each in config.channels])
     rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
     # Base sales already scale with the size of the geo, so shares of them are not scaled again.
-    sales = baseline["intercept_contribution"] if per_capita else rate
-    effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if per_capita else 0.0)
+    sales = base_of_shares(batch, baseline["intercept_contribution"] if per_capita else rate)
+    varies_with_base = per_capita and config.link == "identity"
+    effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if varies_with_base else 0.0)
     counts_base_spend = (config.transforms.spend_unit == "base_spend") & (base_spend > 0)
     unit = np.where(counts_base_spend, base_spend, 1.0)[:, None]
     effect = effectiveness[:, None] * sales[..., None] * varied[..., 1]
@@ -274,7 +286,7 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
         "base_spend": base_spend[:, None] * size * varied[..., 0],
         "spend_unit": unit * (size if per_capita else np.ones_like(size)),
         "effect": effect,
-        "effect_mean": POSITIVE.to_link(effectiveness * rate),
+        "effect_mean": POSITIVE.to_link(effectiveness * base_of_shares(batch, rate)),
         "effect_sd": np.repeat(effect_sd[:, None], len(config.channels), axis=1),
         **_adstock_parameters(batch, normal, transform_sd),
         **curves,

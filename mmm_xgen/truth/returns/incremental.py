@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import xarray as xr
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, response_parameters, stages
-from mmm_xgen.schema import check_variables, describe
+from mmm_xgen.schema import LOG_PARTS, OF_MEDIA, check_variables, describe
 from mmm_xgen.truth.media import after_the_last, array_of, derivative, variable_of
 from mmm_xgen.truth.returns.windows import Windows
 from mmm_xgen.truth.what_if.counterfactual import check_equal
@@ -384,6 +384,12 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     if not acts_together(ds):
         return None
     whole = ds["channel_contribution"].sum("channel", skipna=False)
+    if "log_channel" in ds:
+        # Losses without each part do not add up, but what media add to log sales does.
+        logs = [LOG_PARTS[name] for name in OF_MEDIA if LOG_PARTS[name] in ds]
+        items = [set(ds[name].dims) - set(ds["mu"].dims) for name in logs]
+        added = sum(ds[log].sum(item, skipna=False) for log, item in zip(logs, items, strict=True))
+        return cast(xr.DataArray, -ds["mu"] * np.expm1(-added))
     for item in ("interaction", "mediator"):
         if f"{item}_contribution" in ds:
             whole = whole + ds[f"{item}_contribution"].sum(item, skipna=False)
@@ -404,7 +410,7 @@ def media_share(ds: xr.Dataset) -> float:
 
 def acts_together(ds: xr.Dataset) -> bool:
     """Tell if media make more sales than the sum of what single channels contribute."""
-    connections = {"funnel_strength", "interaction_strength", "mediator_effect"}
+    connections = {"funnel_strength", "interaction_strength", "mediator_effect", "log_channel"}
     return bool(connections & set(map(str, ds.variables)))
 
 
