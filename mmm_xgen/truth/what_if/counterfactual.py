@@ -57,8 +57,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
 
     Baseline, controls, noise, parameters and the spend before the window stay, and y is not clipped
     at 0 again. With multiplicative sales, the log of the baseline and the noise as a share of
-    expected sales stay. Cells that the change does not reach, even by carry-over, keep every bit, so
-    ``simulate(ds, spend=ds.spend)`` is identical to `ds`.
+    expected sales stay. Cells that the change does not reach, even by carry-over, keep every bit,
+    so ``simulate(ds, spend=ds.spend)`` is identical to `ds`.
 
     Parameters
     ----------
