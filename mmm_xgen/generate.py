@@ -251,7 +251,7 @@ def sales_equation(
     intensity = baseline.intensities(config, window)
     own = of_unit_base_sales(truth) if config.link == "log" else truth
     parts = baseline.parts(config, own, window, intensity, inputs.control_value)
-    base, link, logs = total(parts), None, {}
+    base, link, logs = total(parts), None, Parameters()
     demand = demand_contribution(batch, inputs.demand, own["intercept_contribution"][..., None])
     if config.link == "log":
         parts = parts if demand is None else parts | {"demand_contribution": demand}

@@ -24,7 +24,7 @@ MOST_ROUGH_STEPS, LAST_ROUGH_STEP = 12, 1e-3
 
 @dataclass(frozen=True)
 class _Media:
-    """What all channels add to log sales for a factor of 1, and sales without them.
+    """Log sales that all channels add for a factor of 1, and sales without them.
 
     Parameters
     ----------

@@ -80,7 +80,8 @@ def media_from(ds: xr.Dataset, what: str) -> Media:
         raise SchemaError(
             f"{what}: found {found[0]!r} in the Dataset, allowed: channels that act alone and "
             "alike on all dates, and no latent demand (a configuration without demand, "
-            "effect_path, pull_forward, funnels, interactions and mediators)"
+            "effect_path, pull_forward, funnels, interactions and mediators, and with "
+            "link='identity')"
         )
     return world_from(ds).media
 

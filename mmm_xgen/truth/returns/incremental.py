@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -389,7 +389,7 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
         logs = [LOG_PARTS[name] for name in OF_MEDIA if LOG_PARTS[name] in ds]
         items = [set(ds[name].dims) - set(ds["mu"].dims) for name in logs]
         added = sum(ds[log].sum(item, skipna=False) for log, item in zip(logs, items, strict=True))
-        return cast(xr.DataArray, -ds["mu"] * np.expm1(-added))
+        return -ds["mu"] * np.expm1(-added)
     for item in ("interaction", "mediator"):
         if f"{item}_contribution" in ds:
             whole = whole + ds[f"{item}_contribution"].sum(item, skipna=False)
