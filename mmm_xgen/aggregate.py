@@ -42,6 +42,7 @@ SUMMED = (
     "campaign_spend",
     "clicks",
     "reported_sales",
+    "media_sales",
     "carryover",
     "event_intensity",
     "population",
@@ -75,7 +76,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     ``noise``, ``y``, plans of
     spend and sales, ``exposure``,
     ``campaign_spend``,
-    ``clicks``, ``reported_sales``
+    ``clicks``, ``reported_sales``,
+    ``media_sales``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,

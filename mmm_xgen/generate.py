@@ -379,6 +379,7 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
         "remainder_contribution": config.link == "log",
+        "media_sales": config.link == "log",
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None

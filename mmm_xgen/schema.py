@@ -115,6 +115,9 @@ VARIABLES: dict[str, Variable] = {
     "remainder_contribution": Variable(
         SALES, KPI, "sales that the losses without each part leave, where parts act on each other"
     ),
+    "media_sales": Variable(
+        SALES, KPI, "sales that all media make, where the losses without each do not add up"
+    ),
     "carryover": Variable(MEDIA, CURRENCY, "spend after adstock"),
     "saturated": Variable(MEDIA, NONE, "response to carried-over spend, per unit of effect"),
     "channel_contribution": Variable(MEDIA, KPI, "contribution of the channel"),

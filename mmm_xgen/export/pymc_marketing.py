@@ -191,7 +191,8 @@ def log_intercept(base: xr.DataArray, sigma: xr.DataArray) -> xr.DataArray:
     `base` is base sales over the target scale, `sigma` the standard deviation of log sales. The
     model's own ``mu`` is the log of the median.
     """
-    return np.log(base) - sigma**2 / 2
+    logs: xr.DataArray = xr.ufuncs.log(base)
+    return logs - sigma**2 / 2
 
 
 def _tidy(values: xr.DataArray, name: str) -> xr.DataArray:

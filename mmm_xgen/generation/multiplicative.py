@@ -99,7 +99,8 @@ def in_kpi_units(logs: Mapping[str, FloatArray], base: FloatArray) -> tuple[Para
     r"""Return the parts of expected sales by Dataset name, and expected sales.
 
     A part is what sales lose without it, :math:`\mu (1 - e^{-\text{log part}})`. The part
-    ``remainder_contribution`` is what base sales and these losses leave.
+    ``remainder_contribution`` is what base sales and these losses leave. Beside the parts,
+    ``media_sales`` is what sales lose without all media.
 
     Parameters
     ----------
@@ -116,7 +117,8 @@ def in_kpi_units(logs: Mapping[str, FloatArray], base: FloatArray) -> tuple[Para
         Expected sales in KPI units per period.
     """
     added = [logs[LOG_PARTS[name]].sum(axis=-3) for name in OF_MEDIA if LOG_PARTS[name] in logs]
-    mu = np.exp(log_baseline(logs)) * np.exp(sum(added[1:], added[0]))
+    without = np.exp(log_baseline(logs))
+    mu = without * np.exp(sum(added[1:], added[0]))
     parts, rest = {"intercept_contribution": base}, mu - base[..., None]
     for name, log in LOG_PARTS.items():
         if log not in logs or name == "intercept_contribution":
@@ -124,4 +126,4 @@ def in_kpi_units(logs: Mapping[str, FloatArray], base: FloatArray) -> tuple[Para
         has_items = len(describe(log).dims) > 2
         part = zero_out(logs[log], mu[..., None, :, :] if has_items else mu)
         parts[name], rest = part, rest - (part.sum(axis=-3) if has_items else part)
-    return {**parts, "remainder_contribution": rest}, mu
+    return {**parts, "remainder_contribution": rest, "media_sales": mu - without}, mu

@@ -52,12 +52,14 @@ ROWS = {
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
     "competitor_contribution": "competitor",
+    "remainder_contribution": "remainder",
 }
 TITLES = {
     "seasons": "Seasons and events",
     "controls": "Controls",
     "demand": "Latent demand",
     "interactions": "Interactions of channels",
+    "remainder": "What the losses without each part leave",
     "mediators": "Media through mediators",
     "competitor": "Competitor",
 }

@@ -30,12 +30,18 @@ def causes(config: Nested) -> Sequence[Block]:
 def rows_of(config: Nested) -> list[Row]:
     """Cause, what it moves and how, for every mechanism of a configuration."""
     return [
+        *_link(config.get("link")),
         *_demand(config.get("demand") or {}),
         *_competitor(config.get("competitor") or {}),
         *_plans(config),
         *_channels(config),
         *_connections(config),
     ]
+
+
+def _link(link: str | None) -> Iterator[Row]:
+    if link == "log":
+        yield "all causes", "log sales", "they add up, so that each multiplies sales"
 
 
 def _demand(demand: Nested) -> Iterator[Row]:

@@ -139,7 +139,7 @@ def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.Data
     if model.link == "log" and "intercept_contribution" in posterior:
         # The model's own mean is a median.
         mean = posterior["intercept_contribution"] + posterior.get("y_sigma", 0.0) ** 2 / 2
-        found["intercept_contribution"] = np.exp(mean) * model.target_scale
+        found["intercept_contribution"] = xr.ufuncs.exp(mean) * model.target_scale
     return {**found, "spend_unit": ones}
 
 

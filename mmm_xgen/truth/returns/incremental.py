@@ -15,7 +15,7 @@ import xarray as xr
 
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, response_parameters, stages
-from mmm_xgen.schema import LOG_PARTS, OF_MEDIA, check_variables, describe
+from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import after_the_last, array_of, derivative, variable_of
 from mmm_xgen.truth.returns.windows import Windows
 from mmm_xgen.truth.what_if.counterfactual import check_equal
@@ -383,13 +383,9 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     """Return the sales of all media, dims (date, geo); None if they are the sum of the channels."""
     if not acts_together(ds):
         return None
+    if "media_sales" in ds:
+        return ds["media_sales"]
     whole = ds["channel_contribution"].sum("channel", skipna=False)
-    if "log_channel" in ds:
-        # Losses without each part do not add up, but what media add to log sales does.
-        logs = [LOG_PARTS[name] for name in OF_MEDIA if LOG_PARTS[name] in ds]
-        items = [set(ds[name].dims) - set(ds["mu"].dims) for name in logs]
-        added = sum(ds[log].sum(item, skipna=False) for log, item in zip(logs, items, strict=True))
-        return -ds["mu"] * np.expm1(-added)
     for item in ("interaction", "mediator"):
         if f"{item}_contribution" in ds:
             whole = whole + ds[f"{item}_contribution"].sum(item, skipna=False)
@@ -410,7 +406,7 @@ def media_share(ds: xr.Dataset) -> float:
 
 def acts_together(ds: xr.Dataset) -> bool:
     """Tell if media make more sales than the sum of what single channels contribute."""
-    connections = {"funnel_strength", "interaction_strength", "mediator_effect", "log_channel"}
+    connections = {"funnel_strength", "interaction_strength", "mediator_effect", "media_sales"}
     return bool(connections & set(map(str, ds.variables)))
 
 
