@@ -55,6 +55,14 @@ class ScalarWorld:
         self.kinds = [str(kind) for kind in ds["saturation_kind"].values]
         self.funnels = self._connections("funnel", "source", "target", "lag", "paid")
         self.interactions = self._connections("interaction", "first", "second")
+        self.log_baseline = None
+        if "log_channel" in ds:
+            # Media are the only ones that spend moves.
+            rest = np.log(ds["mu"]) - ds["log_channel"].sum("channel")
+            for item in ("interaction", "mediator"):
+                if f"log_{item}" in ds:
+                    rest = rest - ds[f"log_{item}"].sum(item)
+            self.log_baseline = rest.transpose("geo", "date").values.tolist()
         self.price = ds["revenue_per_kpi"].transpose("geo", "date").values.tolist()
 
     def _connections(self, name: str, *coordinates: str) -> list[tuple[Any, ...]]:
@@ -105,11 +113,17 @@ class ScalarWorld:
     def sales(self, spend: Series) -> list[list[Any]]:
         """Sales that all media make, [geo][date of the window on], in KPI units per period."""
         made = self.stages(spend)
-        return [
+        added = [
             [sum(column) for column in zip(*contributions, *pairs, strict=True)]
             for contributions, pairs in zip(
                 made["channel_contribution"], made["interaction_contribution"], strict=True
             )
+        ]
+        if self.log_baseline is None:
+            return added
+        return [
+            [math.exp(log[min(t, len(log) - 1)]) * math.expm1(x) for t, x in enumerate(series)]
+            for log, series in zip(self.log_baseline, added, strict=True)
         ]
 
     def revenue(self, spend: Series, first: int = 0, last: int | None = None) -> list[Any]:

@@ -81,14 +81,15 @@ def factor_for_roas(
             f"has no {what} in the window; give base_effectiveness instead",
             path=_path_of(batch, channel),
         )
-    if world.link is not None:
-        return _through_link(world, made, history, target * total_spend / revenue, sign)
     if not world.is_connected:
         return np.where(solved, target * total_spend / np.where(solved, incremental, 1), sign)
-    lost, others = _lost_without_each(world, made, history)
-    lost, others = lost * revenue[..., None], others * revenue
-    wanted = target * total_spend - others
-    factor = _solved(lost, wanted, solved, sign)
+    if world.link is not None:
+        factor = _through_link(world, made, history, target * total_spend / revenue, sign)
+    else:
+        lost, others = _lost_without_each(world, made, history)
+        lost, others = lost * revenue[..., None], others * revenue
+        wanted = target * total_spend - others
+        factor = _solved(lost, wanted, solved, sign)
     below = solved & (np.sign(factor) != np.sign(target)) & (target != 0)
     for dataset, channel in np.argwhere(below)[:1].tolist():
         raise ConfigError(
