@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen import truth
 from mmm_xgen.truth.returns.incremental import all_media, media_share
-from tests.scalar_world import ScalarWorld, drawn_world, near, slope, worlds
+from tests.scalar_world import drawn_world, near, slope, worlds
 from tests.strategies import examples, generate, same
 from tests.truth import test_worlds as additive
-from tests.truth.test_worlds import Returns
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
