@@ -80,6 +80,11 @@ def _connected(config: MMMDataConfig, key: str) -> dict[str, Any]:
     }[key]
 
 
+def _multiplicative(config: MMMDataConfig) -> dict[str, Any]:
+    noise = {"kind": "lognormal", "sales_volatility": config.regions.noise.sales_volatility}
+    return {"link": "log", "regions": config.regions.replace(noise=noise)}
+
+
 # Changes that switch a mechanism on, the limit of the ratio, and whether targets of ROAS stay.
 MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float, bool]] = {
     "demand": (lambda config: DEMAND, 1.3, True),
@@ -99,6 +104,8 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
         for key in ("funnels", "paid funnels", "interactions", "mediators")
     },
     "noise of every size": (_with_noise, 1.3, True),
+    "multiplicative sales": (_multiplicative, 1.3, False),
+    "multiplicative sales, roas given": (_multiplicative, 1.5, True),
     "5 channels chase a target": (_with_rule("chases_target", 5), 3.0, False),
     "30 channels chase a target": (_with_rule("chases_target", 30), 3.0, False),
     "30 channels chase a target, roas given": (_with_rule("chases_target", 30), 8.0, True),

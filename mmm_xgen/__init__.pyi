@@ -86,6 +86,12 @@ from .kernels.noise import register_noise as register_noise
 from .kernels.patterns import register_pattern as register_pattern
 from .kernels.responses import register_response as register_response
 from .kernels.saturation import register_saturation as register_saturation
+from .labelled_world import (
+    respond as respond,
+)
+from .labelled_world import (
+    total_response as total_response,
+)
 from .presets import (
     customize_preset as customize_preset,
 )
@@ -102,9 +108,3 @@ from .quality.checks import check_data_quality as check_data_quality
 from .quality.report import suggest_fixes as suggest_fixes
 from .report.page import write_report as write_report
 from .version import __version__ as __version__
-from .world import (
-    respond as respond,
-)
-from .world import (
-    total_response as total_response,
-)

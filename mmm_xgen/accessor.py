@@ -179,7 +179,7 @@ class MMMAccessor(_OfDataset):
 
     def respond(self, spend: xr.DataArray, *, history: xr.DataArray | None = None) -> xr.DataArray:
         """Return the contribution of another spend: `mmm_xgen.respond`."""
-        from mmm_xgen.world import respond
+        from mmm_xgen.labelled_world import respond
 
         return respond(spend, self._ds, history=history)
 

@@ -44,6 +44,7 @@ SUMMED = (
     "reported_sales",
     "outlier_contribution",
     "lost_sales",
+    "media_sales",
     "carryover",
     "event_intensity",
     "population",
@@ -81,7 +82,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     spend and sales, ``exposure``,
     ``campaign_spend``,
     ``clicks``, ``reported_sales``,
-    ``lost_sales``
+    ``lost_sales``,
+    ``media_sales``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,

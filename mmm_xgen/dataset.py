@@ -19,7 +19,14 @@ from mmm_xgen.config.roles import control_roles
 from mmm_xgen.config.specs import Spec
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.schema import SCHEMA_VERSION, Meaning, attributes, describe, takes_datasets
+from mmm_xgen.schema import (
+    SCHEMA_VERSION,
+    Meaning,
+    attributes,
+    describe,
+    is_effect,
+    takes_datasets,
+)
 from mmm_xgen.version import __version__
 
 # Attribute of an ensemble: the paths of the numbers that vary, as a JSON list.
@@ -139,7 +146,7 @@ def as_dataset(
         name: (
             (*leading, *dims),
             values,
-            attributes(name, meanings.get(name, ()), **units),
+            attributes(name, meanings.get(name, ()), **(units | _own_units(name, config))),
         )
         for name, values in variables.items()
         if "control" in (dims := describe(name).dims) or 0 not in values.shape
@@ -179,6 +186,12 @@ def as_dataset(
             del meaning["units"]
         coordinates.append((name, dim, values, tuple(meaning.items())))
     return xr.Dataset(data, coords=_indexed(tuple(coordinates)), attrs=attrs)
+
+
+def _own_units(name: str, config: MMMDataConfig) -> dict[str, str]:
+    """Return the units in which a parameter differs: effects on log sales have none."""
+    in_log_points = config.link == "log" and is_effect(name)
+    return {"kpi": "1"} if in_log_points else {}
 
 
 class Dates(bytes):

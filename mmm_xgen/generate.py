@@ -24,6 +24,7 @@ from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
 from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
 from mmm_xgen.generation.mediators import with_observed
+from mmm_xgen.generation.multiplicative import in_kpi_units, log_sales, of_unit_base_sales
 from mmm_xgen.generation.noise import noise_sd, observe
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
@@ -37,8 +38,8 @@ from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import per_effect, platform_report
-from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, media_outcome
+from mmm_xgen.schema import LOG_PARTS, check_variables, takes_datasets
+from mmm_xgen.world import World, added_by_media, media_outcome
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -250,16 +251,21 @@ def sales_equation(
 
     intensity = baseline.intensities(config, window)
     paths = baseline_paths(batch)
-    parts = baseline.parts(config, truth, window, intensity, inputs.control_value, paths)
+    # With a log link, parts are shares of base sales.
+    own = of_unit_base_sales(truth) if config.link == "log" else truth
+    parts = baseline.parts(config, own, window, intensity, inputs.control_value, paths)
     depth = draw_depth(batch, inputs.demand, truth["intercept_contribution"])
     if depth is not None:
-        parts["promotion_contribution"] = promotion_sales(config, truth, depth)
-    base = total(parts)
-    demand = demand_contribution(batch, inputs.demand, truth["intercept_contribution"][..., None])
+        parts["promotion_contribution"] = promotion_sales(config, own, depth)
+    base, link, logs = total(parts), None, Parameters()
+    demand = demand_contribution(batch, inputs.demand, own["intercept_contribution"][..., None])
+    if config.link == "log":
+        parts = parts if demand is None else parts | {"demand_contribution": demand}
+        base, demand, link, logs = log_sales(parts, truth)
 
     competitor = competitor_of(batch, truth, inputs.untested)
     campaigns = campaigns_of(batch, inputs.untested)
-    world = _planned_world(batch, inputs, truth, competitor, campaigns)
+    world = replace(_planned_world(batch, inputs, truth, competitor, campaigns), link=link)
     fixed = effect_is_given(config, given)
     settled = settle(
         batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
@@ -274,12 +280,17 @@ def sales_equation(
     media = scaled_media(world.media, factor)
     platform = platform_numbers(batch)
 
-    sold, states = media_outcome(stages, replace(world, media=media))
-    channels = sold.pop("channel_contribution")
-    causes = {"demand_contribution": demand, "competitor_contribution": taken}
-    parts["channel_contribution"] = channels
-    parts |= {name: part for name, part in causes.items() if part is not None} | sold
-    mu = total(parts)
+    if link is not None:
+        sold, states = added_by_media(stages, replace(world, media=media)), Parameters()
+        logs |= {LOG_PARTS[name]: part for name, part in sold.items()}
+        parts, mu = in_kpi_units(logs, truth["intercept_contribution"])
+    else:
+        sold, states = media_outcome(stages, replace(world, media=media))
+        causes = {"demand_contribution": demand, "competitor_contribution": taken}
+        parts["channel_contribution"] = sold.pop("channel_contribution")
+        parts |= {name: part for name, part in causes.items() if part is not None} | sold
+        mu = total(parts)
+    channels = parts["channel_contribution"]
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
     outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
     y = outcomes["y"]
@@ -301,6 +312,7 @@ def sales_equation(
         "spend_history": settled.history,
         **parts,
         **paths,
+        **logs,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
         **({} if depth is None else {"promotion_depth": depth}),
@@ -384,7 +396,8 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand": config.demand is not None,
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
-        "remainder_contribution": config.response is not None,
+        "remainder_contribution": config.response is not None or config.link == "log",
+        "media_sales": config.link == "log",
         **dict.fromkeys(config.response.registered.states if config.response else (), True),  # type: ignore[attr-defined]
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
@@ -413,4 +426,7 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "over_reporting": "over_reporting" in platform,
         "reported_sales": bool(platform),
     }
-    return names + [name for name, is_there in optional.items() if is_there]
+    names += [name for name, is_there in optional.items() if is_there]
+    if config.link == "log":
+        names += [log for part, log in LOG_PARTS.items() if part in names]
+    return names

@@ -414,11 +414,19 @@ def matching(params: xr.Dataset, spend: xr.DataArray) -> xr.Dataset:
     ------
     AlignmentError
         If the spend lacks a dim, or has a geo or channel that the parameters do not have.
+    SchemaError
+        If sales are multiplicative, and the spend lacks a channel.
     """
     lost = [dim for dim in ("date", "geo", "channel") if dim not in spend.dims]
     if lost:
         raise AlignmentError(
             f"spend has dims {spend.dims}, allowed: date, geo and channel{how_to_keep(spend, lost)}"
+        )
+    if "log_channel" in params and spend.sizes["channel"] < params.sizes["channel"]:
+        raise SchemaError(
+            f"found {spend.sizes['channel']} of {params.sizes['channel']} channels in the spend, "
+            "allowed: all, since multiplicative sales of each depend on the others; select in the "
+            "result"
         )
     for dim in ("geo", "channel"):
         known = set(params[dim].values)

@@ -134,6 +134,9 @@ VARIABLES: dict[str, Variable] = {
     "considering_share": Variable(SALES, NONE, "share of people that considers a purchase"),
     "loyal_share": Variable(SALES, NONE, "share of people that is loyal"),
     "goodwill": Variable(SALES, NONE, "stock of goodwill"),
+    "media_sales": Variable(
+        SALES, KPI, "sales that all media make, where the losses without each do not add up"
+    ),
     "carryover": Variable(MEDIA, CURRENCY, "spend after adstock"),
     "saturated": Variable(MEDIA, NONE, "response to carried-over spend, per unit of effect"),
     "channel_contribution": Variable(MEDIA, KPI, "contribution of the channel"),
@@ -199,8 +202,23 @@ PARTS = (
 # Parts that every generated Dataset has, even where they are 0.
 ALWAYS = frozenset(PARTS[:5]) | {"channel_contribution"}
 
+# Parts of log sales, which Datasets with multiplicative sales have, by the part in KPI units.
+LOG_PARTS = {
+    name: "log_" + name.removesuffix("_contribution")
+    for name in PARTS
+    if name != "remainder_contribution"
+}
+# Parts that media make; the other parts are the baseline.
+OF_MEDIA = ("channel_contribution", "interaction_contribution", "mediator_contribution")
+LOG_BASELINE = tuple(log for name, log in LOG_PARTS.items() if name not in OF_MEDIA)
+VARIABLES |= {
+    log: Variable(VARIABLES[name].dims, NONE, f"{VARIABLES[name].long_name}, in log sales")
+    for name, log in LOG_PARTS.items()
+}
+
 # Mechanisms of a world, by a variable that only worlds with them have.
 MECHANISMS = {
+    "log_channel": "multiplicative sales",
     "demand_contribution": "latent demand",
     "spend_plan": "budget rules",
     "effect_path": "effects over time",
@@ -338,6 +356,17 @@ def attributes(
         units = several.pop() if len(several) == 1 else "by kind"
         meaning = "; ".join(f"{kind}: {words}" for kind, _, words in found)
     return {"units": units.format(currency=currency, kpi=kpi), "long_name": meaning}
+
+
+def is_effect(name: str) -> bool:
+    """Tell if a variable is a parameter on the scale of the link, which base sales are not.
+
+    Examples
+    --------
+    >>> is_effect("event_effect"), is_effect("intercept_contribution"), is_effect("mu")
+    (True, False, False)
+    """
+    return describe(name).is_parameter and name != "intercept_contribution"
 
 
 def check_variables(ds: xr.Dataset, *names: str) -> None:

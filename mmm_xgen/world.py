@@ -7,7 +7,7 @@ response of the channels and what connects them; without connections it is the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,42 +23,23 @@ from mmm_xgen.connections import (
     Spillover,
     among,
 )
-from mmm_xgen.errors import AlignmentError, SchemaError
-from mmm_xgen.goodwill import SIZE, Population, parameter_names, population_of
+from mmm_xgen.goodwill import Population
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.link import Link
+from mmm_xgen.link import Link, LogLink
 from mmm_xgen.response import (
     Media,
     contribute,
     lag_weights,
-    matching,
-    media_of,
     of_channels,
-    response_parameters,
     stages,
-    with_amplitudes,
 )
-from mmm_xgen.schema import check_variables, describe, takes_datasets
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 
 # Most numbers of one call of the structural function.
 CHUNK = 1_500_000
-# Variables that connect channels or move their effects over time, where a Dataset has them.
-CONNECTIONS = (
-    "effect_path",
-    "media_quality",
-    "funnel_strength",
-    "interaction_strength",
-    "pull_forward_share",
-    "mediator_loading",
-    "mediator_persistence",
-    "mediator_effect",
-    "spillover",
-    "spillover_share",
-)
 
 
 @dataclass(frozen=True)
@@ -416,7 +397,7 @@ def _extended(path: FloatArray, first: int, n_dates: int) -> FloatArray:
 
 def media_sales(stages: Stages, world: World) -> FloatArray:
     """Return the sales that all media make, dims (..., geo, date), in KPI units per period."""
-    added = _sum(_added(stages, world))
+    added = _sum(added_by_media(stages, world))
     return added if world.link is None else _through_link(added, stages, world)
 
 
@@ -433,11 +414,17 @@ def media_outcome(
     stages: Stages, world: World
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Return `media_parts`, and the states of a population by Dataset name, (..., geo, date)."""
-    parts = _added(stages, world)
+    parts = added_by_media(stages, world)
     if world.link is None:
         return parts, {}
-    # One call for the whole and for all without a part: a link with memory has a loop over dates.
     added = _sum(parts)
+    if isinstance(world.link, LogLink):
+        rest = world.link.sales(added, world.path_start)
+        for name, part in parts.items():
+            parts[name] = world.link.lost(added, part, world.path_start)
+            rest = rest - parts[name].sum(axis=-3)
+        return {**parts, "remainder_contribution": rest}, {}
+    # One call for the whole and for all without a part: a link with memory has a loop over dates.
     without = [np.moveaxis(added[..., None, :, :] - part, -3, 0) for part in parts.values()]
     together = np.concatenate([added[None], *without])
     n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
@@ -455,12 +442,15 @@ def media_outcome(
     return parts, {name: each[0, ..., n_past:] for name, each in states.items()}
 
 
-def _added(stages: Stages, world: World) -> dict[str, FloatArray]:
-    """Return what media add, by Dataset name; with the dates of the history where they count."""
+def added_by_media(stages: Stages, world: World) -> dict[str, FloatArray]:
+    """Return what media add on the scale of the link, dims (..., item, geo, date), by Dataset name.
+
+    Dates of the history come first where the link looks back on them.
+    """
     parts = {"channel_contribution": contribute(stages.response, world.media), **stages.others}
     if stages.before is None:
         return parts
-    past = _added(stages.before, world)
+    past = added_by_media(stages.before, world)
     return {name: np.concatenate([past[name], part], axis=-1) for name, part in parts.items()}
 
 
@@ -478,71 +468,6 @@ def _through_link(added: FloatArray, stages: Stages, world: World) -> FloatArray
     n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
     link: Any = world.link
     return np.asarray(link.sales(added, world.path_start - n_past)[..., n_past:])
-
-
-def world_of(
-    params: xr.Dataset, arrays: Mapping[str, FloatArray], *, own: Mapping[str, FloatArray]
-) -> World:
-    """`World` from the coordinates of a Dataset and arrays of its variables.
-
-    Parameters
-    ----------
-    params : Dataset
-        Coordinates of the kinds and connections.
-    arrays : mapping of str to array
-        ``spend_unit`` and the `CONNECTIONS` that the Dataset has, in the order of the kernels.
-    own : mapping of str to array, dims (..., geo, channel)
-        Parameters of adstock and saturation.
-
-    Raises
-    ------
-    SchemaError
-        If there is no response, or a connected channel or geo is missing, as after a selection.
-    """
-    media = media_of(params, own, arrays["spend_unit"])
-    world = World(media, effect_path=arrays.get("effect_path"), quality=arrays.get("media_quality"))
-    if "funnel_strength" in arrays:
-        funnels = Funnels(
-            source=_positions(params, "funnel_source"),
-            target=_positions(params, "funnel_target"),
-            lag=tuple(map(int, params["funnel_lag"].values)),
-            paid=tuple(map(bool, params["funnel_paid"].values)),
-            strength=arrays["funnel_strength"],
-        )
-        world = replace(world, funnels=funnels)
-    if "interaction_strength" in arrays:
-        interactions = Interactions(
-            first=_positions(params, "interaction_first"),
-            second=_positions(params, "interaction_second"),
-            strength=arrays["interaction_strength"],
-        )
-        world = replace(world, interactions=interactions)
-    if "pull_forward_share" in arrays:
-        periods = tuple(map(int, params["pull_forward_periods"].values))
-        world = replace(world, pull_forward=PullForward(periods, arrays["pull_forward_share"]))
-    if "mediator_effect" in arrays:
-        numbers = (arrays[f"mediator_{name}"] for name in ("loading", "persistence", "effect"))
-        world = replace(world, mediators=Mediators(*numbers))
-    if "spillover" in arrays:
-        spillover = Spillover(arrays["spillover"], arrays["spillover_share"])
-        world = replace(world, spillover=spillover)
-    if SIZE in arrays:
-        world = replace(world, link=population_of(params, arrays))
-    return world
-
-
-def _positions(params: xr.Dataset, coordinate: str) -> tuple[int, ...]:
-    """Return the positions of the channels that a coordinate names."""
-    known = {str(name): position for position, name in enumerate(params["channel"].values)}
-    names = [str(name) for name in params[coordinate].values]
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise SchemaError(
-            f"{coordinate!r} has the channel {missing[0]!r}, which the Dataset has lost; the sales "
-            "of connected channels depend on each other, so pass it with all of its channels and "
-            "select in the result"
-        )
-    return tuple(known[name] for name in names)
 
 
 def sales_without_each(
@@ -577,159 +502,3 @@ def sales_without_each(
         past = None if history is None else history * np.where(is_own, factors[:n_past], 1)
         made.append(media_sales(respond_to(changed, world, past), world))
     return np.moveaxis(np.concatenate(made), 0, -3)
-
-
-def connections(params: xr.Dataset) -> list[str]:
-    """Return the names of the connections that a Dataset has."""
-    return [*(name for name in CONNECTIONS if name in params), *parameter_names(params)]
-
-
-def kernel_dims(name: str) -> tuple[str, ...]:
-    """Return the dims of a variable in the order of the kernels, dates last."""
-    dims = describe(name).dims
-    return tuple(reversed(dims)) if dims[0] in ("date", "history_date") else dims
-
-
-@takes_datasets
-def respond(
-    spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
-) -> xr.DataArray:
-    """Return the contribution of spend under given true parameters.
-
-    Further dims of `spend` or `params` (scenario, draw, dataset) broadcast. The function is pure
-    and deterministic.
-
-    Parameters
-    ----------
-    spend : DataArray, dims (date, geo, channel) and more
-        Spend in currency per period. If media spill over between geos, it needs all geos.
-    params : Dataset
-        A generated Dataset, or its parameters: ``spend_unit``, ``adstock_*``, ``saturation_*``
-        and the coordinates of the kinds. ``effect`` follows from them and is read only where an
-        amplitude, such as ``saturation_beta``, is missing. ``effect_path`` and
-        ``funnel_strength`` count where the Dataset has them.
-    history : DataArray, dims (history_date, geo, channel), optional
-        Spend before the first date. Default: ``params["spend_history"]`` if there is one, else 0.
-
-    Returns
-    -------
-    DataArray, dims (..., date, geo, channel)
-        Contribution in KPI units per period, without noise and baseline.
-
-    Raises
-    ------
-    SchemaError
-        If `params` lacks a variable, or has no response, as after an aggregation.
-    AlignmentError
-        If a geo or channel of `spend` is not in `params`, or `effect` contradicts
-        ``saturation_beta``.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> ds = mmm_xgen.generate_mmm_dataset()
-    >>> bool((respond(ds.spend, ds) == ds.channel_contribution).all())
-    True
-    """
-
-    def contributions(spend: FloatArray, world: World, past: FloatArray | None) -> FloatArray:
-        return media_parts(respond_to(spend, world, past), world)["channel_contribution"]
-
-    found = _applied(contributions, spend, params, history, ["channel", "geo", "date"])
-    return found.transpose(..., "date", "geo", "channel").rename("channel_contribution")
-
-
-@takes_datasets
-def total_response(
-    spend: xr.DataArray, params: xr.Dataset, *, history: xr.DataArray | None = None
-) -> xr.DataArray:
-    """Return the sales that all media make, with what channels make together.
-
-    Parameters
-    ----------
-    spend, params, history
-        As for `respond`.
-
-    Returns
-    -------
-    DataArray, dims (..., date, geo)
-        Sales in KPI units per period, without noise and baseline.
-
-    Raises
-    ------
-    SchemaError, AlignmentError
-        As for `respond`.
-
-    Examples
-    --------
-    >>> import mmm_xgen
-    >>> ds = mmm_xgen.generate_mmm_dataset()
-    >>> gap = total_response(ds.spend, ds) - ds.channel_contribution.sum("channel")
-    >>> bool(abs(gap).max() < 1e-9)
-    True
-    """
-
-    def sales(spend: FloatArray, world: World, past: FloatArray | None) -> FloatArray:
-        return media_sales(respond_to(spend, world, past), world)
-
-    return _applied(sales, spend, params, history, ["geo", "date"]).transpose(..., "date", "geo")
-
-
-def _applied(
-    function: Callable[[FloatArray, World, FloatArray | None], FloatArray],
-    spend: xr.DataArray,
-    params: xr.Dataset,
-    history: xr.DataArray | None,
-    output: list[str],
-) -> xr.DataArray:
-    """Apply a function of arrays to labelled spend and parameters."""
-    import xarray as xr
-
-    if not isinstance(spend, xr.DataArray):
-        raise AlignmentError(f"found {type(spend).__name__} as spend, allowed: DataArray")
-    check_variables(params, "spend_unit")
-    params = with_amplitudes(matching(params, spend))
-    if history is None:
-        history = params.get("spend_history")
-    own = response_parameters(params)
-    between = connections(params)
-    # Spend may have other dates than the Dataset.
-    paths = {"effect_path", "media_quality"} & set(between)
-    values = {name: params[name] for name in ("spend_unit", *own, *between)}
-    values |= {name: _of_dates(params[name], spend) for name in paths}
-    pasts = [] if history is None else [history]
-    names = list(values)
-
-    def kernel(spend: FloatArray, *arrays: FloatArray) -> FloatArray:
-        past = arrays[-1] if pasts else None
-        by_name = dict(zip(names, arrays, strict=False))
-        world = world_of(params, by_name, own={name: by_name[name] for name in own})
-        return function(spend, world, past)
-
-    found: xr.DataArray = xr.apply_ufunc(
-        kernel,
-        spend,
-        *values.values(),
-        *pasts,
-        input_core_dims=[
-            ["channel", "geo", "date"],
-            *(list(kernel_dims(name)) for name in names),
-            *[["channel", "geo", "history_date"]] * len(pasts),
-        ],
-        output_core_dims=[output],
-        dask="parallelized",
-        output_dtypes=[float],
-        # Only the core dims are rechunked: the kernel needs all dates.
-        dask_gufunc_kwargs={"allow_rechunk": True},
-    )
-    return found
-
-
-def _of_dates(path: xr.DataArray, spend: xr.DataArray) -> xr.DataArray:
-    """Return a path on the dates of the spend; beyond its own dates it stays constant."""
-    if "date" in path.indexes and "date" in spend.indexes:
-        at = path.indexes["date"].get_indexer(spend.indexes["date"], method="ffill")
-        return path.isel(date=at.clip(min=0)).assign_coords(date=spend["date"])
-    n_dates = spend.sizes["date"]
-    path = path.drop_vars("date", errors="ignore").isel(date=slice(n_dates))
-    return path.pad(date=(0, n_dates - path.sizes["date"]), mode="edge")

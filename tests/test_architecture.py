@@ -24,6 +24,7 @@ LAYERS = [
     {"presets"},
     {"connections", "dataset", "goodwill", "link", "response"},
     {"world"},
+    {"labelled_world"},
     {"frames", "storage"},
     {"generation", "media_plan"},
     {"generate"},

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mmm_xgen as m
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.truth import simulate
-from mmm_xgen.world import total_response
 from tests.drawn_worlds import RULES, drawn_world, worlds
 from tests.scalar_baseline import ScalarBaseline
 from tests.scalar_world import ScalarWorld, as_array, near

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
@@ -139,6 +139,9 @@ class MMMDataConfig(TextConfig):
         Media then move a population that remembers and saturates. The effect of a channel is the
         pressure on it at the base spend. The adstock and the saturation in `transforms` do not
         apply; those of a channel itself act on its spend before the population.
+    link : {"identity", "log"}, default "identity"
+        Scale on which causes add up. With ``"log"`` sales are multiplicative: every share of base
+        sales is a number of log points, and the noise is lognormal.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -178,6 +181,7 @@ class MMMDataConfig(TextConfig):
     competitor: CompetitorConfig | None = None
     promotions: tuple[PromotionConfig, ...] = ()
     response: Response | None = None
+    link: Literal["identity", "log"] = "identity"
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -188,7 +192,35 @@ class MMMDataConfig(TextConfig):
             return data
         blocks = {"regions", "transforms", "control_variables", "events", "experiments"}
         blocks |= {"funnels", "interactions", "mediators", "spend_correlation", "promotions"}
-        return {k: v for k, v in data.items() if not (k in blocks and v is None)}
+        kept = {k: v for k, v in data.items() if not (k in blocks and v is None)}
+        if kept.get("link") == "log":
+            kept["regions"] = _with_lognormal_noise(kept.get("regions", {}))
+        return kept
+
+    @model_validator(mode="after")
+    def _is_whole_with_its_link(self) -> MMMDataConfig:
+        if self.link == "identity":
+            return self
+        if self.regions.noise.kind != "lognormal":
+            raise fail(
+                f"found {self.regions.noise.kind!r} with link='log', allowed: 'lognormal', since "
+                "noise multiplies sales as all causes do",
+                "regions",
+                "noise",
+            )
+        if self.response is not None:
+            raise fail(
+                "found a response with link='log', allowed: one of them, since a population "
+                "decides how media act together; use link='identity'",
+                "response",
+            )
+        if self.competitor is not None:
+            raise fail(
+                "found a competitor with link='log', allowed: none; use link='identity', or a "
+                "control with a negative gamma_control",
+                "competitor",
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> MMMDataConfig:
@@ -474,6 +506,19 @@ class MMMDataConfig(TextConfig):
         shared = self.transforms.spend_unit == "base_spend"
         is_linear = [curve.kind == NO_SATURATION.kind for curve in self.saturations]
         return [shared or (self.response is not None and each) for each in is_linear]
+
+
+def _with_lognormal_noise(regions: Any) -> Any:
+    """Return the geos with lognormal noise, unless they name a kind of noise."""
+    if isinstance(regions, RegionConfig):
+        is_named = "noise" in regions.model_fields_set
+        return regions if is_named else regions.replace(noise="lognormal")
+    if not isinstance(regions, Mapping):
+        return regions
+    noise = regions.get("noise")
+    if isinstance(noise, Mapping):
+        return {**regions, "noise": {"kind": "lognormal", **noise}}
+    return {**regions, "noise": "lognormal"} if noise is None else regions
 
 
 def resolved_frequency(config: MMMDataConfig) -> str:

@@ -185,6 +185,7 @@ def _metadata(ds: xr.Dataset) -> Nested:
         "last_date": dates[-1] if dates else None,
         "sizes": {str(dim): int(size) for dim, size in ds.sizes.items()},
         **{f"{dim}s": [str(label) for label in ds[dim].values] for dim in LABELLED},
+        **({"link": "log"} if "log_channel" in ds else {}),
         "adstock_first": bool(ds.attrs.get("adstock_first", 1)),
         "spend_is_given": bool(ds.attrs.get("spend_is_given", 0)),
         "given_params": [n for n in str(ds.attrs.get("given_params", "")).split(",") if n],

@@ -84,6 +84,11 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
     Dataset has neither trend, events, burn-in nor seasons other than the year, for which such a
     model has no parameter; those it has keep their meaning beside them.
 
+    Multiplicative sales are those of a model with ``link="log"`` (release 1.0 on). Effects on log
+    sales are divided by 1 in place of t. The intercept is
+    :math:`\log(\text{base sales} / t) - \sigma^2 / 2`, as the model's ``mu`` is the log of the
+    median.
+
     Parameters
     ----------
     ds : Dataset
@@ -101,8 +106,9 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
         (geo, channel), and, where `ds` has any, ``gamma_control`` (geo, control) and
         ``gamma_fourier`` (geo, fourier_mode); labels as in `ds`. The attributes ``adstock``,
         ``l_max``, ``normalize``, ``adstock_first`` and ``saturation`` name the components of
-        the model. If `ds` has mechanisms that no such model has, the attribute
-        ``no_counterpart`` names them; then the parameters do not reproduce ``mu``.
+        the model, and ``link`` its link if it is not the identity. If `ds` has mechanisms that no
+        such model has, the attribute ``no_counterpart`` names them; then the parameters do not
+        reproduce ``mu``.
 
     Raises
     ------
@@ -140,8 +146,13 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
     components = _components(ds)
     saturation = SATURATIONS[str(ds["saturation_kind"].values[0])]
     check_variables(ds, *(f"saturation_{name}" for name in saturation.shown))
+    base = ds["intercept_contribution"] / target
+    if has_log_sales(ds):
+        components["link"] = "log"
+        base, target = log_intercept(base, ds["y_sigma"]), xr.ones_like(target)
     scaled = {
-        **{name: ds[name] / target for name in ("intercept_contribution", "y_sigma")},
+        "intercept_contribution": base,
+        "y_sigma": ds["y_sigma"] / target,
         **_gammas(ds, target),
         **_adstock(ds, str(ds["adstock_kind"].values[0])),
         **rescaled_curve(ds, saturation, channel / ds["spend_unit"], target),
@@ -162,9 +173,26 @@ def scaled_parameters(ds: xr.Dataset, *, channel_scale: Scale, target_scale: Sca
 def without_counterpart(ds: xr.Dataset) -> list[str]:
     """Return the mechanisms of a Dataset, in words, that models of marketing mixes lack.
 
-    How budgets are set is not among them: a model takes spend as it is.
+    How budgets are set is not among them: a model takes spend as it is. Multiplicative sales are
+    not either: models have a log link.
     """
-    return [words for name, words in mechanisms_of(ds).items() if name != "spend_plan"]
+    known = {"spend_plan", "log_channel"}
+    return [words for name, words in mechanisms_of(ds).items() if name not in known]
+
+
+def has_log_sales(ds: xr.Dataset) -> bool:
+    """Tell if sales of a Dataset are multiplicative."""
+    return "log_channel" in ds
+
+
+def log_intercept(base: xr.DataArray, sigma: xr.DataArray) -> xr.DataArray:
+    """Return the intercept of a model with a log link, whose expected sales are a mean.
+
+    `base` is base sales over the target scale, `sigma` the standard deviation of log sales. The
+    model's own ``mu`` is the log of the median.
+    """
+    logs: xr.DataArray = xr.ufuncs.log(base)
+    return logs - sigma**2 / 2
 
 
 def _tidy(values: xr.DataArray, name: str) -> xr.DataArray:

@@ -17,6 +17,7 @@ from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.roas_target import factor_for_roas
 from mmm_xgen.generation.spend_and_controls import Inputs
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.link import beside
 from mmm_xgen.response import contribute
 from mmm_xgen.world import Stages, World, media_sales, respond_to
 
@@ -121,7 +122,8 @@ def settle(
 
     def answered(factor: FloatArray) -> tuple[Equilibrium, FloatArray]:
         scaled = replace(start, media=scaled_media(world.media, factor))
-        sales_plan = planned_baseline + media_sales(planned, scaled)
+        as_planned = replace(scaled, link=beside(scaled.link, baseline))
+        sales_plan = planned_baseline + media_sales(planned, as_planned)
         noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
         market = Market(
             world=scaled,

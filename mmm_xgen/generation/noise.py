@@ -19,7 +19,8 @@ def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
     r"""Return the root-mean-square standard deviation of the noise, dims (dataset, geo).
 
     A target R² of a geo gives :math:`\sigma^2 = \mathrm{var}(\mu) (1 - R^2) / R^2`. With outliers,
-    this is the variance of the noise and the outliers together.
+    this is the variance of the noise and the outliers together. With multiplicative sales, it is
+    the variance of log sales.
     """
     sigma = truth["y_sigma"]
     if batch.shared.regions.noise.r_squared is None or not np.isnan(sigma).any():
@@ -30,6 +31,7 @@ def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
     if batch.shared.regions.outliers is not None:
         rate, size = _outlier_numbers(batch)
         ratio = ratio / (1 + rate * size**2)
+    mu = np.log(mu) if batch.shared.link == "log" else mu
     return np.asarray(mu.std(axis=-1) * np.sqrt(ratio))
 
 
@@ -236,6 +238,8 @@ def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -
     spec = batch.shared.regions.noise
     geos = mu.shape[:2]
     sd = _sd_by_cell(batch, mu, sigma)
+    if batch.shared.link == "log":
+        sd = sd_of_sales(sd, mu)
     shares = np.broadcast_to(batch.each_region(lambda regions: regions.noise.shared), len(mu))
     common = None
     if shares.any():
@@ -252,3 +256,17 @@ def _noise(batch: Batch, mu: FloatArray, sigma: FloatArray, truth: Parameters) -
             source = _PartlyShared(rng, common[dataset], shares[dataset])
         noise[dataset] = function(source, mu[dataset], sd[dataset], **own, **settings)
     return noise
+
+
+def sd_of_sales(log_sd: FloatArray, mu: FloatArray) -> FloatArray:
+    """Return the root-mean-square sd of lognormal sales, in KPI units, from that of their log.
+
+    Parameters
+    ----------
+    log_sd : array, dims (..., 1)
+        Standard deviation of log sales.
+    mu : array, dims (..., date)
+        Expected sales.
+    """
+    mean_square = np.mean(np.square(mu), axis=-1, keepdims=True)
+    return np.asarray(np.sqrt(np.expm1(np.square(log_sd)) * mean_square))

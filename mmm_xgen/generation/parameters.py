@@ -54,6 +54,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     if base is None:
         rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
         base = rate * scale * np.exp(shift[..., 0])
+    share = base_of_shares(batch, base)
     slope = np.exp(shift[..., 1])
     trend = {
         f"trend_{name}": batch.each_region(partial(_trend_parameter, name=name))[:, None] * slope
@@ -61,8 +62,8 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
     }
     other = batch.each_region(_other_seasons)[:, None]
     seasons = {
-        "gamma_fourier": base[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
-        "gamma_seasonal": base[..., None] * other * np.exp(shift[..., 2:3]),
+        "gamma_fourier": share[..., None] * _yearly(batch, np.exp(shift[..., 2]), shift[..., 3]),
+        "gamma_seasonal": share[..., None] * other * np.exp(shift[..., 2:3]),
     }
     if regions.season_shift is not None:
         moves = batch.each_region(lambda regions: regions.season_shift)
@@ -73,11 +74,11 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         "intercept_contribution": base,
         **trend,
         **seasons,
-        "event_effect": base[..., None] * _where_they_happen(batch, events),
-        **_connections(batch, base, sizes["population"]),
+        "event_effect": share[..., None] * _where_they_happen(batch, events),
+        **_connections(batch, share, sizes["population"]),
         **promotion_parameters(batch, base),
         **_controls(batch, scale),
-        **_noise(batch, base, scale),
+        **_noise(batch, share, scale),
     }
 
 
@@ -91,6 +92,11 @@ def _where_they_happen(batch: Batch, events: FloatArray) -> FloatArray:
         return events[:, None]
     is_there = event_places(config.events, config.regions.names)
     return np.where(is_there, events[:, None], 0.0)
+
+
+def base_of_shares(batch: Batch, base: FloatArray) -> FloatArray:
+    """Return what a share of base sales multiplies: 1 if it is a number of log points."""
+    return np.ones_like(base) if batch.shared.link == "log" else base
 
 
 def _variation(batch: Batch, factor: str) -> FloatArray:
@@ -186,7 +192,12 @@ def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
     elastic = np.array([each.elasticity is not None for each in shared.control_variables], bool)
     others = len(shared.control_names) - len(shared.control_variables)
     elastic = np.append(elastic, np.zeros(others, bool))
-    gamma = of_controls(lambda control: control.gamma_control)[:, None] * geo_scale[..., None]
+    size = geo_scale
+    if shared.link == "log":
+        # As a share of the base sales of a geo of reference size, it is the same in all geos.
+        rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
+        size = np.ones_like(geo_scale) / rate
+    gamma = of_controls(lambda control: control.gamma_control)[:, None] * size[..., None]
     elasticity = of_controls(lambda control: control.elasticity)[:, None]
     everywhere = np.ones_like(geo_scale)[..., None]
     return {
@@ -270,7 +281,7 @@ def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
     elif noise.y_sigma is not None:
         stated = batch.each_region(lambda regions: regions.noise.y_sigma)
         # A list has the sd of every geo; a number is the sd of a geo of reference size.
-        sigma = stated if stated.ndim == 2 else stated[:, None] * geo_scale
+        sigma = stated if stated.ndim == 2 else stated[:, None] * base_of_shares(batch, geo_scale)
     else:
         sigma = base * batch.each_region(lambda regions: _volatility(regions.noise))[:, None]
     everywhere = np.ones((1, base.shape[-1]))
@@ -314,11 +325,12 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
     effectiveness = batch.each(lambda config: [each.effectiveness for each in config.channels])
     rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
     # Base sales already scale with the size of the geo, so shares of them are not scaled again.
-    sales = baseline["intercept_contribution"] if per_capita else rate
+    sales = base_of_shares(batch, baseline["intercept_contribution"] if per_capita else rate)
+    rate = base_of_shares(batch, rate)
     if config.response is not None:
         # The effect is a rate, and only the size of the response is a share of base sales.
         sales, rate = np.ones_like(sales), np.ones_like(rate)
-    with_sales = per_capita and config.response is None
+    with_sales = per_capita and config.response is None and config.link == "identity"
     effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if with_sales else 0.0)
     counts_base_spend = np.array(config.counts_base_spend, dtype=bool) & (base_spend > 0)
     unit = np.where(counts_base_spend, base_spend, 1.0)[:, None]
@@ -329,7 +341,7 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
         "base_spend": base_spend[:, None] * size * varied[..., 0],
         "spend_unit": unit * (size if per_capita else np.ones_like(size)),
         "effect": effect,
-        "effect_mean": POSITIVE.to_link(effectiveness * rate),
+        "effect_mean": POSITIVE.to_link(effectiveness * base_of_shares(batch, rate)),
         "effect_sd": np.repeat(effect_sd[:, None], len(config.channels), axis=1),
         **_adstock_parameters(batch, normal, transform_sd),
         **curves,

@@ -134,7 +134,7 @@ def _twins(names: Names, spend: FloatArray) -> Finding:
     moves -= level > 0
     moves = moves.reshape(datasets, channels, -1)
     size = np.sqrt(np.einsum("...ci,...ci->...c", moves, moves))
-    product = _inner_products(moves)
+    product = inner_products(moves, moves)
     scale = np.where(size > 1e-9 * np.sqrt(moves.shape[2]), size, np.inf)
     correlation = np.triu(product / scale[..., None] / scale[:, None], k=1)
     worst = correlation.reshape(datasets, -1).argmax(axis=1)
@@ -150,11 +150,11 @@ def _twins(names: Names, spend: FloatArray) -> Finding:
     return np.asarray(highest > LARGEST_CORRELATION), say
 
 
-def _inner_products(rows: FloatArray) -> FloatArray:
-    """Inner products of all pairs of rows, (..., row, n) to (..., row, row), in one thread."""
-    width = max(1, IN_ONE_THREAD // rows.shape[-2] ** 2)
-    parts = (rows[..., k : k + width] for k in range(0, rows.shape[-1], width))
-    return np.asarray(sum(part @ part.swapaxes(-1, -2) for part in parts))
+def inner_products(rows: FloatArray, others: FloatArray) -> FloatArray:
+    """Inner products of all pairs of rows, (..., row, n) to (..., row, other), in one thread."""
+    width = max(1, IN_ONE_THREAD // (rows.shape[-2] * others.shape[-2]))
+    parts = (slice(k, k + width) for k in range(0, rows.shape[-1], width))
+    return np.asarray(sum(rows[..., at] @ others[..., at].swapaxes(-1, -2) for at in parts))
 
 
 def _cut_kernel(config: MMMDataConfig, truth: Parameters) -> Finding:

@@ -11,8 +11,10 @@ from mmm_xgen.config.names import join_path, position_part
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.agreement import agreed
 from mmm_xgen.generation.batch import Batch
+from mmm_xgen.generation.log_target import factors_for_sales
 from mmm_xgen.generation.media import scaled_media
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.link import LogLink
 from mmm_xgen.world import Stages, World, media_parts, media_sales, respond_to
 
 # Factor at which the sales of a channel are linear in it.
@@ -32,7 +34,8 @@ def factor_for_roas(
               {\text{revenue per KPI} \sum_{tg} \text{amplitude}_{gc}\, \text{response}_{tgc}}
 
     If channels act on each other, the sales lost without a channel are a sum over all channels, and
-    the factors solve a linear system. With a link, they are found by Broyden's method.
+    the factors solve a linear system. With a link, they are found by
+    Broyden's or Newton's method.
 
     Parameters
     ----------
@@ -80,14 +83,15 @@ def factor_for_roas(
             f"has no {what} in the window; give base_effectiveness instead",
             path=_path_of(batch, channel),
         )
-    if world.link is not None:
-        return _through_link(world, made, history, target * total_spend / revenue, sign)
     if not world.is_connected:
         return np.where(solved, target * total_spend / np.where(solved, incremental, 1), sign)
-    lost, others = _lost_without_each(world, made, history)
-    lost, others = lost * revenue[..., None], others * revenue
-    wanted = target * total_spend - others
-    factor = _solved(lost, wanted, solved, sign)
+    if world.link is not None:
+        factor = _through_link(world, made, history, target * total_spend / revenue, sign)
+    else:
+        lost, others = _lost_without_each(world, made, history)
+        lost, others = lost * revenue[..., None], others * revenue
+        wanted = target * total_spend - others
+        factor = _solved(lost, wanted, solved, sign)
     below = solved & (np.sign(factor) != np.sign(target)) & (target != 0)
     for dataset, channel in np.argwhere(below)[:1].tolist():
         raise ConfigError(
@@ -114,6 +118,8 @@ def _through_link(
         If there are none.
     """
     tied = _without_each(world, made, history)
+    if isinstance(world.link, LogLink):
+        return factors_for_sales(world, world.link, made, tied, wanted, sign)
 
     def lost(factor: FloatArray) -> FloatArray:
         scaled = replace(world, media=scaled_media(world.media, factor))
@@ -152,7 +158,10 @@ def _through_link(
 
 def _without_each(world: World, made: Stages, history: FloatArray | None) -> dict[int, Stages]:
     """Return the stages without each channel whose spend moves more than its own response."""
-    alone, found = replace(world, link=None), {}
+    alone: World = replace(world, link=None)
+    found: dict[int, Stages] = {}
+    if not alone.is_connected:
+        return found
     for group in alone.groups():
         if not alone.of_channels(group).is_connected:
             continue

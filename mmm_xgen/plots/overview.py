@@ -14,6 +14,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.formatting.amounts import ratio, share, short_number
 from mmm_xgen.formatting.words import count
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled_world import respond
 from mmm_xgen.plots.panels import (
     DASHED,
     Dates,
@@ -53,7 +54,6 @@ from mmm_xgen.plots.timelines import dots
 from mmm_xgen.truth.budget.curves import response_curve
 from mmm_xgen.truth.returns.estimands import roas
 from mmm_xgen.truth.returns.incremental import acts_together, all_media
-from mmm_xgen.world import respond
 
 MULTIPLIERS = np.linspace(0, 2, 21)
 USUAL_SPEND = (0.1, 0.9)

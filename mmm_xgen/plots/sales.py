@@ -62,9 +62,9 @@ TITLES = {
     "promotions": "Promotions",
     "demand": "Latent demand",
     "interactions": "Interactions of channels",
+    "remainder": "What the losses without each part leave",
     "mediators": "Media through mediators",
     "competitor": "Competitor",
-    "remainder": "Media together, beyond the losses without each",
 }
 SHORTEST_SMOOTH = 8
 

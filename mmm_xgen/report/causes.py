@@ -30,6 +30,7 @@ def causes(config: Nested) -> Sequence[Block]:
 def rows_of(config: Nested) -> list[Row]:
     """Cause, what it moves and how, for every mechanism of a configuration."""
     return [
+        *_link(config.get("link")),
         *_demand(config.get("demand") or {}),
         *_competitor(config.get("competitor") or {}),
         *_baseline(config.get("regions") or {}),
@@ -39,6 +40,11 @@ def rows_of(config: Nested) -> list[Row]:
         *_connections(config),
         *_response(config.get("response") or {}),
     ]
+
+
+def _link(link: str | None) -> Iterator[Row]:
+    if link == "log":
+        yield "all causes", "log sales", "they add up, so that each multiplies sales"
 
 
 def _demand(demand: Nested) -> Iterator[Row]:

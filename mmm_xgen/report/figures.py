@@ -218,6 +218,8 @@ def parts_table(ds: xr.Dataset) -> Sequence[Block]:
         rows.append([words, amount(value), share(value / expected if expected else np.nan)])
     heads = [Column("part"), _with_units(number("sum", "{kpi}"), ds), number("of expected sales")]
     note = "The parts sum to expected sales, and with the noise to sales."
+    if "log_channel" in ds:
+        note += " A part is what sales lose without it; the remainder is what these losses leave."
     return [table("What sales are made of", heads, rows, note=note)]
 
 
@@ -235,7 +237,9 @@ def geos_table(ds: xr.Dataset) -> Sequence[Block]:
         figures.append((number("media share"), media.sum("date") / ds["mu"].sum("date"), share))
         figures.append((number("ROAS"), (revenue / spend).where(spend > 0), ratio))
     if "y_sigma" in ds:
-        figures.append((number("noise sd", "{kpi}"), ds["y_sigma"], amount))
+        has_log_sd = ds["y_sigma"].attrs.get("units") == "1"
+        heads_of = ("sd of log sales",) if has_log_sd else ("noise sd", "{kpi}")
+        figures.append((number(*heads_of), ds["y_sigma"], share if has_log_sd else amount))
     columns = [values.transpose("geo").to_numpy() for _, values, _ in figures]
     rows = [
         [

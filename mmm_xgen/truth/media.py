@@ -12,9 +12,10 @@ import xarray as xr
 from mmm_xgen.errors import AlignmentError, SchemaError, nearest
 from mmm_xgen.goodwill import population_in
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled_world import connections, kernel_dims, world_of
 from mmm_xgen.response import Media, contribute, lag_weights, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
-from mmm_xgen.world import World, connections, kernel_dims, media_sales, respond_to, world_of
+from mmm_xgen.world import World, media_sales, respond_to
 
 # The square of the step vanishes beside 1, so the derivative is exact to the last digits.
 COMPLEX_STEP = 1e-30
@@ -83,7 +84,7 @@ def media_from(ds: xr.Dataset, what: str) -> Media:
             f"{what}: found {found[0]!r} in the Dataset, allowed: channels that act alone and "
             "alike on all dates, and no latent demand or promotions (a configuration without "
             "demand, promotions, response, effect_path, pull_forward, spillover, funnels, "
-            "interactions and mediators)"
+            "interactions and mediators, and with link='identity')"
         )
     return world_from(ds).media
 

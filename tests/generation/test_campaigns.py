@@ -11,7 +11,7 @@ import mmm_xgen as m
 from mmm_xgen import truth
 from mmm_xgen.ensemble import element
 from mmm_xgen.errors import ConfigError
-from mmm_xgen.world import total_response
+from mmm_xgen.labelled_world import total_response
 from tests.strategies import generate, same, steady
 
 GEOS = {"n_regions": 2, "channel_param_variation": 0.2}

@@ -11,8 +11,8 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen.generation.feedback import LEAST_SALES
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.truth import roas
-from mmm_xgen.world import total_response
 from tests.truth.worlds import assert_near
 
 STRENGTH, SHARE = 1.5, 0.06

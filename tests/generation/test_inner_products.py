@@ -12,7 +12,7 @@ from mmm_xgen.generation import plausibility
 def test_inner_products_of_all_pairs(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr(plausibility, "IN_ONE_THREAD", limit)
     rows = np.random.default_rng(0).standard_normal((2, 5, 33))
-    found = plausibility._inner_products(rows)
+    found = plausibility.inner_products(rows, rows)
     np.testing.assert_allclose(found, np.einsum("dcn,den->dce", rows, rows), rtol=1e-12)
 
 

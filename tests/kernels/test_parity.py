@@ -35,7 +35,7 @@ from mmm_xgen.generate import generate_mmm_dataset
 from mmm_xgen.kernels.adstock import ADSTOCKS, convolve, normalized
 from mmm_xgen.kernels.kind import component_names
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.world import respond
+from mmm_xgen.labelled_world import respond
 
 ADSTOCK_COMPONENTS = component_names(ADSTOCKS)
 SATURATION_COMPONENTS = {kind: name for (kind, _), name in component_names(SATURATIONS).items()}

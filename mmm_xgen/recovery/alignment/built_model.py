@@ -47,6 +47,8 @@ class Built:
         Values of its controls.
     likelihood : str
         Name of its distribution.
+    link : str
+        Name of its link: ``identity`` or ``log``.
     """
 
     dims: Mapping[str, tuple[str, ...]]
@@ -63,6 +65,12 @@ class Built:
     fourier_modes: int
     controls: xr.DataArray | None
     likelihood: str
+    link: str
+
+    @property
+    def unit_of_effects(self) -> xr.DataArray:
+        """KPI units of an effect of 1 in the model; effects on log sales have none."""
+        return xr.ones_like(self.target_scale) if self.link == "log" else self.target_scale
 
     def empty(self, dims: tuple[str, ...]) -> xr.DataArray:
         """NaN with some of the model's dims and labels."""
@@ -110,6 +118,8 @@ def built(mmm: Any) -> Built:
         fourier_modes=int(mmm.yearly_seasonality or 0),
         controls=data.get("_control", None),
         likelihood=str(mmm.model_config["likelihood"].distribution),
+        # Releases before 1.0 have no other link.
+        link=str(getattr(mmm, "link", "identity")),
     )
 
 

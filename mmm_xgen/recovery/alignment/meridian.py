@@ -28,6 +28,7 @@ import xarray as xr
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.meridian import to_meridian
+from mmm_xgen.export.pymc_marketing import has_log_sales
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.groups import group, one_draw
@@ -329,6 +330,9 @@ def to_meridian_truth(
     lag = int(ds["l_max"].max()) - 1 if max_lag is None else max_lag
     reasons: dict[str, str] = {}
     beyond = beyond_curves(ds)
+    if has_log_sales(ds):
+        why = "sales are multiplicative, Meridian's a sum of parts"
+        beyond = {str(channel): why for channel in ds["channel"].values}
     other_order = hill_before_adstock not in (None, not ds.attrs.get("adstock_first", 1))
     columns = [
         _channel(ds.sel(channel=c), scales.sel(channel=c), lag, reasons, other_order)
@@ -428,6 +432,10 @@ def _unknown(
 def _baseline(ds: xr.Dataset, scales: xr.Dataset, reasons: dict[str, str]) -> dict[str, Any]:
     """True control effects, geo effects and time effects."""
     truth: dict[str, Any] = {}
+    if has_log_sales(ds):
+        reason = "sales are multiplicative, Meridian's a sum of parts"
+        reasons |= dict.fromkeys(("gamma_gc", "tau_g", "mu_t"), reason)
+        return truth
     standing = ds["mu"] - all_media(ds)
     if "promotion_contribution" in ds:
         reason = "the data have promotions, whose sales the model gives to controls or time"

@@ -11,7 +11,7 @@ import xarray as xr
 
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError
-from mmm_xgen.export.pymc_marketing import model_inputs, rescaled_curve
+from mmm_xgen.export.pymc_marketing import has_log_sales, model_inputs, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
 from mmm_xgen.recovery.alignment.built_model import Built, built
@@ -100,7 +100,9 @@ def _in_terms_of(ds: xr.Dataset, result: xr.Dataset, kind: SaturationKind) -> xr
     if "gamma_control" in result and "control_reference" in ds:
         # The model's controls count from 0.
         start = (result["gamma_control"] * ds["control_reference"]).sum("control")
-        changed["intercept_contribution"] = result["intercept_contribution"] + start
+        base = result["intercept_contribution"]
+        base = base * np.exp(start) if has_log_sales(ds) else base + start
+        changed["intercept_contribution"] = base
     plain = {
         name: values.drop_vars(set(values.coords) - set(result.coords))
         for name, values in changed.items()
@@ -127,13 +129,17 @@ def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.Data
         f"saturation_{name}": xr.full_like(ones, value) for name, value in kind.constants.items()
     }
     complete = posterior.assign(fixed)
-    found = rescaled_curve(complete, kind, 1 / model.channel_scale, 1 / model.target_scale)
+    found = rescaled_curve(complete, kind, 1 / model.channel_scale, 1 / model.unit_of_effects)
     for name in ADSTOCKS[model.adstock].parameters:
         found[f"adstock_{name}"] = posterior[f"adstock_{name}"]
     found = {name: values * ones for name, values in (found | fixed).items()}
     for name in ("intercept_contribution", "gamma_control", "gamma_fourier", "y_sigma"):
         if name in posterior:
-            found[name] = posterior[name] * model.target_scale
+            found[name] = posterior[name] * model.unit_of_effects
+    if model.link == "log" and "intercept_contribution" in posterior:
+        # The model's own mean is a median.
+        mean = posterior["intercept_contribution"] + posterior.get("y_sigma", 0.0) ** 2 / 2
+        found["intercept_contribution"] = xr.ufuncs.exp(mean) * model.target_scale
     return {**found, "spend_unit": ones}
 
 

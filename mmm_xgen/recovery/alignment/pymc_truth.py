@@ -13,7 +13,12 @@ import xarray as xr
 
 from mmm_xgen.dataset import config_of, in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError
-from mmm_xgen.export.pymc_marketing import aligned_scale, rescaled_curve
+from mmm_xgen.export.pymc_marketing import (
+    aligned_scale,
+    has_log_sales,
+    log_intercept,
+    rescaled_curve,
+)
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery.alignment.built_model import Built, built
@@ -96,6 +101,8 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
         more, why = part(ds, model)
         found |= more
         reasons |= why
+    if (why_all := _other_link(ds, model)) is not None:
+        found, reasons = {}, dict.fromkeys(found, why_all)
     truth = {}
     for name, dims in model.dims.items():
         truth[name] = empty = model.empty(dims)
@@ -113,6 +120,14 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
         )
     }
     return xr.Dataset(truth, attrs=attrs)
+
+
+def _other_link(ds: xr.Dataset, model: Built) -> str | None:
+    """Return the reason why no parameter has a truth if the data have another link."""
+    if has_log_sales(ds) == (model.link == "log"):
+        return None
+    words = {True: "multiplicative", False: "a sum of parts"}
+    return f"sales are {words[has_log_sales(ds)]}, those of the model {words[model.link == 'log']}"
 
 
 @in_memory
@@ -208,7 +223,7 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     check_variables(ds, *(f"saturation_{name}" for name in kind.shown))
     part = ds.sel(channel=same)
     channel = aligned_scale(model.channel_scale, part, "channel_scale", ("geo", "channel"))
-    target = aligned_scale(model.target_scale, part, "target_scale", ("geo",))
+    target = aligned_scale(model.unit_of_effects, part, "target_scale", ("geo",))
     try:
         scaled = rescaled_curve(part, kind, channel / part["spend_unit"], target)
     except ConfigError as error:
@@ -235,11 +250,10 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     """Intercept: base sales less what the controls count from."""
     check_variables(ds, "intercept_contribution")
     target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
-    intercept = ds["intercept_contribution"]
+    base, start = ds["intercept_contribution"], xr.DataArray(0.0)
     reasons = []
     if ds.sizes.get("control", 0):
-        start = (ds["gamma_control"] * ds["control_reference"]).fillna(0.0)
-        intercept = intercept - start.sum("control")
+        start = (ds["gamma_control"] * ds["control_reference"]).fillna(0.0).sum("control")
         if bool(ds["gamma_control"].isnull().any()):
             reasons.append("a control has an elasticity, so that no intercept is that of the data")
         lacking = set(map(str, ds["control_column"].values)) - set(model.coords.get("control", ()))
@@ -260,7 +274,11 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
         for name, words in mechanisms_of(ds).items()
         if name in ADDED
     ]
-    found = {"intercept_contribution": intercept / target}
+    intercept = (base - start) / target
+    if model.link == "log":
+        check_variables(ds, "y_sigma")
+        intercept = log_intercept(base / target, ds["y_sigma"]) - start
+    found = {"intercept_contribution": intercept}
     if reasons:
         found = {"intercept_contribution": xr.full_like(found["intercept_contribution"], np.nan)}
         return found, {"intercept_contribution": "; ".join(reasons)}
@@ -271,7 +289,7 @@ def _control_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     names = model.coords.get("control", [])
     if not names:
         return {}, {}
-    target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
+    target = aligned_scale(model.unit_of_effects, ds, "target_scale", ("geo",))
     columns = {}
     if ds.sizes.get("control", 0):
         columns = dict(zip(ds["control_column"].values, ds["control"].values, strict=True))
@@ -347,11 +365,13 @@ def _trend_slope(ds: xr.Dataset, model: Built) -> tuple[xr.DataArray, list[str]]
     if model.controls is None:
         raise AlignmentError(f"the model has no values of its control {TREND_COLUMN!r}")
     column = model.controls.sel(control=TREND_COLUMN, drop=True)
-    trend = ds["trend_contribution"].sel(date=column["date"].values, geo=column["geo"].values)
+    name = "log_trend" if has_log_sales(ds) else "trend_contribution"
+    trend = ds[name].sel(date=column["date"].values, geo=column["geo"].values)
     column = column.transpose(*trend.dims)
     slope = (trend * column).sum("date") / (column**2).sum("date")
     off = abs(trend - slope * column).max("date")
-    if bool((off > TOLERANCE * ds["intercept_contribution"]).any()):
+    size = 1.0 if has_log_sales(ds) else ds["intercept_contribution"]
+    if bool((off > TOLERANCE * size).any()):
         return xr.full_like(slope, np.nan), ["the trend is no straight line"]
     return slope, []
 
@@ -360,7 +380,7 @@ def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     modes = model.coords.get("fourier_mode", [])
     if not modes:
         return {}, {}
-    target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
+    target = aligned_scale(model.unit_of_effects, ds, "target_scale", ("geo",))
     if not ds.sizes.get("fourier_mode", 0):
         zero = (0.0 * target * ds["intercept_contribution"]).expand_dims(fourier_mode=modes)
         return {"gamma_fourier": zero}, {}
@@ -386,10 +406,10 @@ def _season_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
 
 def _noise_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     check_variables(ds, "y_sigma")
-    target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
+    target = aligned_scale(model.unit_of_effects, ds, "target_scale", ("geo",))
     sigma = ds["y_sigma"] / target
     noise = noise_kind(ds)
-    if noise == "gaussian" and model.likelihood == "Normal":
+    if (noise, model.likelihood) in (("gaussian", "Normal"), ("lognormal", "LogNormal")):
         return {"y_sigma": sigma}, {}
     why = f"the noise is {noise}, the model's likelihood {model.likelihood}"
     return {"y_sigma": xr.full_like(sigma, np.nan)}, {"y_sigma": why}

@@ -7,13 +7,13 @@ import xarray as xr
 
 from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.recovery.estimates import SAMPLE
 from mmm_xgen.recovery.fit import FitSettings, training_dates
 from mmm_xgen.recovery.scoring.samples import samples
 from mmm_xgen.truth.budget.optimum import optimize_allocation
 from mmm_xgen.truth.budget.piecewise_linear import Curves, maximize_curves
 from mmm_xgen.truth.what_if.counterfactual import Window
-from mmm_xgen.world import total_response
 
 # No channel's budget moves by more than this share of today's, for model and oracle alike.
 MOST_CHANGE = 0.3

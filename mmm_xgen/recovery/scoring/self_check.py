@@ -8,6 +8,7 @@ import xarray as xr
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import XgenError
 from mmm_xgen.generate import regenerate
+from mmm_xgen.labelled_world import connections
 from mmm_xgen.recovery.estimates import MULTIPLIERS, estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings
 from mmm_xgen.recovery.scoring.decisions import window_of
@@ -18,7 +19,6 @@ from mmm_xgen.schema import describe
 from mmm_xgen.truth.budget.curves import response_curve
 from mmm_xgen.truth.returns.incremental import incremental_contribution, media_together
 from mmm_xgen.truth.returns.roas import mroas, roas
-from mmm_xgen.world import connections
 
 # Rounding, on scales whose values are of order one: logs, shares and percentages.
 TOLERANCE = 1e-6

@@ -10,6 +10,7 @@ from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.budget.constraints import ROUNDING, Bounds, Constraints, bounds_of
 from mmm_xgen.truth.budget.global_search import Solution, maximize, roughly_best
@@ -25,7 +26,6 @@ from mmm_xgen.truth.what_if.counterfactual import (
     geo_positions,
     window_periods,
 )
-from mmm_xgen.world import total_response
 
 # Panels of at most this size, divided by the size, decide the rounds of the proof.
 PROOF_EFFORT = 1_000_000

@@ -15,22 +15,14 @@ import xarray as xr
 
 from mmm_xgen.goodwill import KIND
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled_world import connections, kernel_dims, world_of
 from mmm_xgen.response import Media, contribute, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import after_the_last, array_of, derivative, variable_of
 from mmm_xgen.truth.returns.windows import Windows
 from mmm_xgen.truth.what_if.counterfactual import check_equal
 from mmm_xgen.truth.what_if.reacting import Reaction, reaction_of
-from mmm_xgen.world import (
-    World,
-    connections,
-    kernel_dims,
-    media_parts,
-    media_sales,
-    respond_to,
-    sales_without_each,
-    world_of,
-)
+from mmm_xgen.world import World, media_parts, media_sales, respond_to, sales_without_each
 
 NEEDED = (
     "spend",
@@ -434,6 +426,8 @@ def media_together(ds: xr.Dataset) -> xr.DataArray | None:
     """Return the sales of all media, dims (date, geo); None if they are the sum of the channels."""
     if not acts_together(ds):
         return None
+    if "media_sales" in ds:
+        return ds["media_sales"]
     whole = ds["channel_contribution"].sum("channel", skipna=False)
     for item in ("interaction", "mediator"):
         if f"{item}_contribution" in ds:
@@ -456,9 +450,7 @@ def media_share(ds: xr.Dataset) -> float:
 def acts_together(ds: xr.Dataset) -> bool:
     """Tell if media make more sales than the sum of what single channels contribute."""
     connections = {
-        "funnel_strength",
-        "interaction_strength",
-        "mediator_effect",
+        *("funnel_strength", "interaction_strength", "mediator_effect"),
         "remainder_contribution",
     }
     return bool(connections & set(map(str, ds.variables)))

@@ -72,8 +72,8 @@ def shapley_contribution(ds: xr.Dataset) -> Shares:
     made = respond_to(spend, world, history)
     values = contribute(made.response, world.media)
     errors = np.zeros(len(values))
-    is_additive = world.unpaid is None and world.mediators is None and world.link is None
-    if is_additive and world.interactions is not None:
+    ties = (world.unpaid, world.mediators, world.link)
+    if world.interactions is not None and all(each is None for each in ties):
         pairs = world.interactions
         half = made.others["interaction_contribution"] / 2
         for side in (pairs.first, pairs.second):

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
+from mmm_xgen.generation.multiplicative import in_kpi_units
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.labelled_world import kernel_dims
 from mmm_xgen.response import per_effect, platform_report
-from mmm_xgen.schema import PARTS, check_variables, describe
+from mmm_xgen.schema import LOG_BASELINE, LOG_PARTS, PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
 from mmm_xgen.truth.what_if.reacting import (
     Reaction,
@@ -26,7 +28,7 @@ from mmm_xgen.truth.what_if.reacting import (
     reaction_of,
     uncapped_noise,
 )
-from mmm_xgen.world import kernel_dims, media_outcome, media_parts, respond_to
+from mmm_xgen.world import Stages, World, added_by_media, media_outcome, media_parts, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -53,7 +55,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     .. math:: \mu'_t = \mu_t + \sum_c (C'_{tc} - C_{tc}), \qquad y'_t = \mu'_t + \text{noise}_t
 
     Baseline, controls, noise, parameters and the spend before the window stay, and y is not clipped
-    at 0 again. A capacity cuts sales again:
+    at 0 again. With multiplicative sales, the log of the baseline and the noise as a share of
+    expected sales stay. A capacity cuts sales again:
 
     .. math:: y'_t = \min(\mu'_t + \text{noise}_t + \text{lost sales}_t,\ \text{capacity})
 
@@ -134,7 +137,9 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     rises = ((new[name] - stored[name], describe(name).dims[2:]) for name in parts)
     new_mu = sum((rise.sum(axis=-3) if items else rise for rise, items in rises), mu)
     new["mu"] = new_mu
-    new |= _observed(ds, new_mu, reaction is not None and reaction.market.is_relative)
+    # With multiplicative sales, and with rules that answered to them, noise is a share of sales.
+    is_relative = "log_channel" in ds or (reaction is not None and reaction.market.is_relative)
+    new |= _observed(ds, new_mu, is_relative)
     arrays = {"spend": new_spend, **new}
     labelled = {name: _labelled(ds, plan, name, values) for name, values in arrays.items()}
     return _stamped(ds.assign(labelled), plan, changed)
@@ -176,7 +181,7 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         array_of(ds, "effect", "geo", "channel"),
     )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
-    sold, states = media_outcome(made, world)
+    sold, states = _parts_and_states(ds, made, world)
     contributions = sold["channel_contribution"]
     series = dict(zip(RESPONSES, shown, strict=False)) | sold | states | competing
     platform = {name: array_of(ds, name, "channel") for name in PLATFORM if name in ds}
@@ -186,6 +191,22 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
     if "campaign_share" in ds:
         series["campaign_spend"] = _campaign_spend(ds, made.spend)
     return series | ({"exposure": made.exposure} if "exposure" in ds else {})
+
+
+def _parts_and_states(
+    ds: xr.Dataset, made: Stages, world: World
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Return the parts of sales that depend on spend, and states, by Dataset name.
+
+    With multiplicative sales, the losses without each part of the baseline are among them.
+    """
+    if "log_channel" not in ds:
+        return media_outcome(made, world)
+    logs = {LOG_PARTS[name]: part for name, part in added_by_media(made, world).items()}
+    held = {name: array_of(ds, name, *kernel_dims(name)) for name in LOG_BASELINE if name in ds}
+    parts, _ = in_kpi_units(held | logs, array_of(ds, "intercept_contribution", "geo"))
+    del parts["intercept_contribution"]
+    return parts | logs, {}
 
 
 def _campaign_spend(ds: xr.Dataset, spend: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ from mmm_xgen.atomic import NETCDF_LOCK, csv_of, with_reason, writing
 from mmm_xgen.config.base import shown
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import ConfigError, XgenError, nearest
+from mmm_xgen.labelled_world import respond, total_response
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import (
     ChannelResponse,
@@ -33,7 +34,6 @@ from mmm_xgen.truth.what_if.counterfactual import (
     geo_positions,
     window_periods,
 )
-from mmm_xgen.world import respond, total_response
 
 Change: TypeAlias = Mapping[str, Any]
 Scenario: TypeAlias = xr.DataArray | Change | Sequence[Change]

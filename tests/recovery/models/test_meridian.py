@@ -36,6 +36,7 @@ from mmm_xgen.errors import (
     XgenWarning,
 )
 from mmm_xgen.export.meridian import to_meridian
+from mmm_xgen.labelled_world import respond
 from mmm_xgen.recovery.alignment import meridian
 from mmm_xgen.recovery.alignment.groups import group
 from mmm_xgen.recovery.alignment.meridian import (
@@ -70,7 +71,6 @@ from mmm_xgen.recovery.models.meridian_environment import VARIABLE, ask_worker, 
 from mmm_xgen.recovery.scoring import score
 from mmm_xgen.recovery.study.results import converged
 from mmm_xgen.truth import mroas, roas
-from mmm_xgen.world import respond
 
 TV = ChannelConfig(
     name="TV",

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import mmm_xgen as m
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.recovery import plots
 from mmm_xgen.recovery.alignment.meridian import to_meridian_truth
 from mmm_xgen.recovery.alignment.pymc_truth import beyond_curves
@@ -26,7 +27,6 @@ from mmm_xgen.truth import (
     roas,
     what_would_help,
 )
-from mmm_xgen.world import total_response
 from tests.recovery import fake_models
 from tests.truth.worlds import assert_near
 

@@ -13,6 +13,7 @@ import xarray as xr
 import mmm_xgen as m
 from mmm_xgen.kernels.domain import Positive
 from mmm_xgen.kernels.saturation import SATURATIONS
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.truth import (
     efficiency_frontier,
     optimize_allocation,
@@ -22,7 +23,7 @@ from mmm_xgen.truth import (
     simulate,
 )
 from mmm_xgen.truth.media import history_of, spend_of, world_from
-from mmm_xgen.world import media_sales, respond_to, total_response
+from mmm_xgen.world import media_sales, respond_to
 from tests.strategies import quietly
 from tests.truth.worlds import assert_near
 

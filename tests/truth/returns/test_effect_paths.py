@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 import mmm_xgen as m
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.truth import effect_paths
 from mmm_xgen.truth.returns.incremental import incremental_contribution
-from mmm_xgen.world import total_response
 from tests.truth.worlds import assert_near
 
 CHAIN = [

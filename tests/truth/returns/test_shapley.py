@@ -11,10 +11,10 @@ import pytest
 import xarray as xr
 
 import mmm_xgen as m
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.truth import attribution
 from mmm_xgen.truth.returns import shapley
 from mmm_xgen.truth.returns.shapley import shapley_contribution
-from mmm_xgen.world import total_response
 from tests.truth.worlds import assert_near
 
 FUNNELS = [{"source": "A", "target": "B", "strength": 0.6, "lag": 1}]
