@@ -243,7 +243,7 @@ def _write_worlds(target: Path) -> list[str]:
         "# Pictures of the worlds\n\n"
         f"Each of the {len(rows)} [named worlds](../worlds.md) in one picture: sales, spend, what "
         "breaks, and who causes what. Where nothing that changes over time breaks, the last panel "
-        "has the sales that each channel makes. A world is drawn by\n\n"
+        "has the sales that each channel makes by its carried-over spend. A world is drawn by\n\n"
         "```python\nimport mmm_xgen\nfrom mmm_xgen import plots\n\n"
         'plots.plot_world(mmm_xgen.generate_mmm_dataset("demand_chasing"))\n```\n\n'
         f"{table(['world', 'kind', 'what breaks', 'bias'], rows)}\n\n" + "\n".join(sections)

@@ -55,6 +55,13 @@ def _over_spend(ds: xr.Dataset, name: str) -> xr.DataArray:
     return _by_item(ds, name) / spend.where(spend > 0)
 
 
+def _by_carryover(ds: xr.Dataset, name: str) -> xr.DataArray:
+    """Return the sum over geos with that of carried-over spend as a coordinate, if it is known."""
+    known = "carryover" in ds and bool(ds["carryover"].notnull().all())
+    values = _by_item(ds, name)
+    return values.assign_coords(carryover=_by_item(ds, "carryover")) if known else values
+
+
 def _special(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Return the controls that are no cause of sales alone, in standard deviations."""
     chosen = np.isin(ds[name], ["collider", "instrument"])
@@ -79,6 +86,18 @@ def _lines(axes: Axes, values: xr.DataArray, colours: Mapping[str, str]) -> None
     if dim != "channel" and values.sizes[dim] <= MOST_NAMED:
         axes.margins(y=0.25)
         axes.legend(loc="upper left", fontsize=7, ncols=2)
+
+
+def _curves(axes: Axes, values: xr.DataArray, colours: Mapping[str, str]) -> None:
+    """Draw a dot for each date and channel by carried-over spend; over time if that is lost."""
+    if "carryover" not in values.coords:
+        _lines(axes, values, colours)
+        return
+    for name in values["channel"].to_numpy():
+        one = values.sel(channel=name)
+        look: Any = {"color": colours.get(str(name), FAINT), "markersize": 3}
+        axes.plot(one["carryover"].to_numpy(), one.to_numpy(), ".", **look)
+    axes.set_xlabel("carried-over spend")
 
 
 def _area(axes: Axes, values: xr.DataArray, _: Mapping[str, str]) -> None:
@@ -123,7 +142,7 @@ BREAKS: dict[str, Break] = {
     "loyal_share": Break("Share of people that is loyal", _mean),
     "goodwill": Break("Stock of goodwill", _mean),
 }
-WITHOUT = Break("Sales that each channel makes", _by_item)
+WITHOUT = Break("Sales that each channel makes", _by_carryover, _curves)
 
 
 def panels_of(ds: xr.Dataset) -> dict[str, tuple[xr.DataArray, Draw]]:
@@ -188,5 +207,7 @@ def _finish(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=10)
     axes.locator_params(axis="y", nbins=4)
     format_numbers(axes, "y")
-    if np.isfinite(axes.dataLim.intervalx).all():
+    if axes.get_xlabel():
+        format_numbers(axes, "x")
+    elif np.isfinite(axes.dataLim.intervalx).all():
         format_dates(axes)

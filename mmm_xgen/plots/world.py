@@ -128,7 +128,7 @@ def plot_world(
     over_time : bool, default True
         Whether to draw the panels over time. They are sums or means over geos, and channels have
         the colours of their boxes. If no mechanism is on, the last panel has the sales that each
-        channel makes.
+        channel makes by its carried-over spend.
     figsize : tuple of float, optional
         Width and height in inches.
 

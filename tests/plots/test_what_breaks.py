@@ -62,6 +62,19 @@ def test_panels_have_the_series_of_the_dataset() -> None:
     assert len(colours) == 4
 
 
+def test_without_a_break_in_time_the_curves_are_seen() -> None:
+    ds = world("s_shaped")
+    (found,) = [
+        line
+        for line in panels(drawn(plot_world(ds)))[WITHOUT.title].get_lines()
+        if np.array_equal(line.get_xdata(), ds.carryover.sel(channel="TV").squeeze("geo"))
+    ]
+    np.testing.assert_array_equal(
+        found.get_ydata(), ds.channel_contribution.sel(channel="TV")[:, 0]
+    )
+    assert panels(drawn(plot_world(ds.drop_vars("carryover"))))[WITHOUT.title].get_xlabel() == ""
+
+
 def test_what_does_not_move_has_no_panel() -> None:
     still = {"channels.TV.effect_path.start": 1.0, "channels.TV.effect_path.end": 1.0}
     assert list(panels_of(world("drifting_effects", **still))) == ["Spend", WITHOUT.title]
