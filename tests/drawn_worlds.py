@@ -120,9 +120,8 @@ def worlds(
         without.add("link")
 
     def some(mechanism: str) -> bool:
-        return (
-            draw(st.integers(0, 3)) == 3 and HAS.get(mechanism, True) and mechanism not in without
-        )
+        is_drawn = draw(st.integers(0, 3)) == 3 or mechanism in on
+        return is_drawn and HAS.get(mechanism, True) and mechanism not in without
 
     names = list(NAMES[: draw(st.integers(2, len(NAMES)))])
     has_demand = draw(st.booleans()) or draw(st.booleans())

@@ -86,6 +86,19 @@ def standard_draws(ds: xr.Dataset, config: dict[str, Any]) -> np.ndarray:
     return noise / sd
 
 
+# What shows in a configuration that a mechanism is on, where it is not the name.
+SIGNS = {"shapes": ("'step'", "'dip'"), "noise": ("'ar1'",), "geos": ("'geos'",)}
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@given(data=st.data())
+@examples(0.2)
+def test_a_mechanism_that_a_test_asks_for_is_on(mechanism: str, data: st.DataObject) -> None:
+    """The tests of random worlds rest on it."""
+    text = str(data.draw(worlds(on=(mechanism,))))
+    assert any(sign in text for sign in SIGNS.get(mechanism, (f"'{mechanism}'",)))
+
+
 @pytest.mark.parametrize("mechanism", ADDED)
 @given(config=worlds(without=(*NEW, "events", "competitor", "pull_forward", "noise")))
 @examples(0.12)
