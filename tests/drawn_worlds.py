@@ -90,19 +90,38 @@ BASELINE_PATHS = {
 }
 
 
+NOT_WITH_GOODWILL = ("mediators",)
+# Mechanisms that `worlds` may draw, those of the first half included.
+MECHANISMS = (
+    *(name for name, has in HAS.items() if has and name != "holiday"),
+    *("elasticity", "events", "competitor", "mediators", "pull_forward", "campaigns", "noise"),
+)
+
+
 @st.composite
 def worlds(
-    draw: Draw, *, paid: bool = True, max_periods: int = 26, without: Collection[str] = ()
+    draw: Draw,
+    *,
+    paid: bool = True,
+    max_periods: int = 26,
+    on: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> dict[str, Any]:
     """Mapping of a configuration with several mechanisms at once.
 
-    Mechanisms named in `without` are off. Those that exclude each other are not drawn together.
+    Mechanisms named in `on` are on, and those in `without` are off. Those that exclude each other
+    are not drawn together.
     """
+    # What excludes a mechanism that is on.
+    without = {*without, *("link", *NOT_WITH_GOODWILL)} if "response" in on else {*without}
+    if {*on} & {*NOT_WITH_GOODWILL}:
+        without.add("response")
+    if "noise" in on:
+        without.add("link")
 
     def some(mechanism: str) -> bool:
-        return (
-            draw(st.integers(0, 3)) == 3 and HAS.get(mechanism, True) and mechanism not in without
-        )
+        is_drawn = draw(st.integers(0, 3)) == 3 or mechanism in on
+        return is_drawn and HAS.get(mechanism, True) and mechanism not in without
 
     names = list(NAMES[: draw(st.integers(2, len(NAMES)))])
     has_demand = draw(st.booleans()) or draw(st.booleans())
@@ -124,9 +143,9 @@ def worlds(
     }
     if has_demand:
         config["demand"] = draw(_demand())
-    if some("elasticity"):
+    if some("scales") or some("elasticity"):
         config["control_variables"].append(draw(_price(some)))
-    if some("events"):
+    if some("events") or {"shapes", "geos"} & {*on}:
         config["events"] = [draw(_event(some, config["regions"]["region_names"]))]
     if some("promotions"):
         config["promotions"] = [draw(_promotion(has_demand=has_demand))]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen.schema import PARTS
 from mmm_xgen.truth import simulate
-from tests.drawn_worlds import HAS, drawn_world, worlds
+from tests.drawn_worlds import HAS, MECHANISMS, drawn_world, worlds
 from tests.scalar_baseline import ScalarBaseline, settings_of
 from tests.scalar_sales import (
     expected_sales,
@@ -37,10 +37,12 @@ def shown(ds: xr.Dataset, name: str) -> np.ndarray:
     return ds[name].transpose(*(dim for dim in SALES if dim in ds[name].dims), *items).values
 
 
-@given(config=worlds())
-@examples(0.6)
-def test_every_part_is_what_loops_make(config: dict[str, Any]) -> None:
-    ds = drawn_world(config)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@given(data=st.data())
+@examples(0.16)
+def test_every_part_is_what_loops_make(mechanism: str, data: st.DataObject) -> None:
+    """In worlds that have the mechanism, and some others beside it."""
+    ds = drawn_world(data.draw(worlds(on=(mechanism,))))
     spend = ScalarWorld(ds).spend()
     parts, size = parts_of_sales(ds, spend), float(abs(ds["mu"]).max())
     for name in PARTS:

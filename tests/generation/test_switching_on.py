@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import mmm_xgen as m
 from mmm_xgen.ensemble import element
-from tests.drawn_worlds import HAS, drawn_world, worlds
+from tests.drawn_worlds import HAS, MECHANISMS, drawn_world, worlds
 from tests.scalar_sales import followed_sd, lognormal_draws
 from tests.scalar_world import as_array, near
 from tests.strategies import examples
@@ -86,6 +86,19 @@ def standard_draws(ds: xr.Dataset, config: dict[str, Any]) -> np.ndarray:
     return noise / sd
 
 
+# What shows in a configuration that a mechanism is on, where it is not the name.
+SIGNS = {"shapes": ("'step'", "'dip'"), "noise": ("'ar1'",), "geos": ("'geos'",)}
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@given(data=st.data())
+@examples(0.2)
+def test_a_mechanism_that_a_test_asks_for_is_on(mechanism: str, data: st.DataObject) -> None:
+    """The tests of random worlds rest on it."""
+    text = str(data.draw(worlds(on=(mechanism,))))
+    assert any(sign in text for sign in SIGNS.get(mechanism, (f"'{mechanism}'",)))
+
+
 @pytest.mark.parametrize("mechanism", ADDED)
 @given(config=worlds(without=(*NEW, "events", "competitor", "pull_forward", "noise")))
 @examples(0.12)
@@ -132,10 +145,11 @@ def test_a_mechanism_that_is_switched_on_moves_sales(mechanism: str) -> None:
     assert not np.allclose(before[moved], after[moved])
 
 
-@given(config=worlds(max_periods=16))
-@examples(0.3)
-def test_a_world_is_made_again_and_read_back(config: dict[str, Any]) -> None:
-    ds = drawn_world(config)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@given(data=st.data())
+@examples(0.08)
+def test_a_world_is_made_again_and_read_back(mechanism: str, data: st.DataObject) -> None:
+    ds = drawn_world(data.draw(worlds(max_periods=16, on=(mechanism,))))
     assert m.regenerate(ds).identical(ds)
     with tempfile.TemporaryDirectory() as folder:
         m.to_netcdf(ds, Path(folder) / "world.nc")
@@ -154,11 +168,13 @@ def test_a_world_is_made_of_its_configuration_and_parameters(config: dict[str, A
         near(again[name], ds[name])
 
 
-@given(config=worlds(max_periods=16), n=st.integers(2, 3))
-@examples(0.3)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@given(data=st.data(), n=st.integers(2, 3))
+@examples(0.08)
 def test_elements_of_an_ensemble_have_the_bits_of_single_datasets(
-    config: dict[str, Any], n: int
+    mechanism: str, data: st.DataObject, n: int
 ) -> None:
+    config = data.draw(worlds(max_periods=16, on=(mechanism,)))
     try:
         together = m.generate_ensemble(m.MMMDataConfig(**config), n=n, chunks=None)
     except m.ConfigError as error:

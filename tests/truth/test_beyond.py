@@ -1,4 +1,4 @@
-"""Truth of promotions, of sales under a capacity and of tests that lie, by brute force."""
+"""Returns with each mechanism, and truth that single mechanisms have, by brute force."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from mmm_xgen import truth
-from tests.drawn_worlds import HAS, drawn_world, worlds
+from tests.drawn_worlds import HAS, MECHANISMS, drawn_world, worlds
 from tests.scalar_sales import expected_sales
-from tests.scalar_world import ScalarWorld, near
+from tests.scalar_world import ScalarWorld, near, slope
 from tests.strategies import config_with, examples, generate, steady
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -29,6 +30,33 @@ def realised(ds: xr.Dataset, mu: np.ndarray) -> np.ndarray:
     """Sales under the capacity, with the noise as it was before the capacity cut it."""
     before = series(ds, "noise") + series(ds, "lost_sales")
     return np.minimum(mu + before, ds["capacity"].values)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@given(data=st.data())
+@examples(0.08)
+def test_returns_with_each_mechanism_are_differences_of_sales(
+    mechanism: str, data: st.DataObject
+) -> None:
+    """A channel off, and its spend a little higher and lower, in all geos and on all dates."""
+    ds = drawn_world(data.draw(worlds(max_periods=14, on=(mechanism,))))
+    world = ScalarWorld(ds)
+    spend = world.spend()
+    today = sum(world.revenue(spend))
+    for c, channel in enumerate(world.channels):
+        spent = float(ds["spend"].sel(channel=channel).sum())
+        if not spent:
+            continue
+
+        def earned(change: float, c: int = c) -> list[float]:
+            return [sum(world.revenue(world.scaled(spend, c, 1 + change)))]
+
+        room = 1e-6 * abs(today) / spent
+        found, marginal = (
+            float(each(ds).sel(channel=channel)) for each in (truth.roas, truth.mroas)
+        )
+        np.testing.assert_allclose(found, (today - earned(-1.0)[0]) / spent, 1e-6, atol=room)
+        np.testing.assert_allclose(marginal, slope(earned)[0] / spent, 1e-6, atol=room)
 
 
 @pytest.mark.skipif(not HAS["capacity"], reason="capacity")

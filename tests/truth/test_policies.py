@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmm_xgen.truth import roas, simulate
-from tests.drawn_worlds import drawn_world, worlds
+from tests.drawn_worlds import MECHANISMS, drawn_world, worlds
 from tests.strategies import examples, same
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -27,8 +28,8 @@ OTHERS = {"control_value", "noise", "spend_plan", "sales_plan", "lost_sales"}
 
 
 @st.composite
-def reacting_worlds(draw: st.DrawFn) -> dict[str, Any]:
-    config = draw(worlds(max_periods=20))
+def reacting_worlds(draw: st.DrawFn, on: Collection[str] = ()) -> dict[str, Any]:
+    config = draw(worlds(max_periods=20, on=on))
     for channel in config["channels"]:
         if rule := draw(st.sampled_from(RULES)):
             channel["budget_rule"] = rule
@@ -54,13 +55,13 @@ def noise_is_held(config: dict[str, Any]) -> bool:
     return not follows and not {"link", "response"} & {*config}
 
 
-@given(
-    config=reacting_worlds(), position=st.integers(0, 1), change=st.sampled_from([-1.0, -0.4, 0.5])
-)
-@examples(0.6)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@given(data=st.data(), position=st.integers(0, 1), change=st.sampled_from([-1.0, -0.4, 0.5]))
+@examples(0.08)
 def test_a_policy_equals_the_world_generated_under_it(
-    config: dict[str, Any], position: int, change: float
+    mechanism: str, data: st.DataObject, position: int, change: float
 ) -> None:
+    config = data.draw(reacting_worlds(on=(mechanism,)))
     ds = drawn_world(config)
     channel = config["channels"][position]["name"]
     tested = under(config, channel, change)
