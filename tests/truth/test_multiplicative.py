@@ -16,18 +16,15 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen import truth
 from mmm_xgen.truth.returns.incremental import all_media, media_share
-from tests.scalar_world import drawn_world, near, slope, worlds
+from tests.drawn_worlds import drawn_world, worlds
+from tests.scalar_world import near, slope
 from tests.strategies import examples, generate, same
 from tests.truth import test_worlds as additive
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
 
-def with_log_link(config: dict[str, Any]) -> dict[str, Any]:
-    return config | {"link": "log"}
-
-
-log_worlds = worlds(max_periods=16).map(with_log_link)
+log_worlds = worlds(max_periods=16, on={"link"})
 
 
 @st.composite
