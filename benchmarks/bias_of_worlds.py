@@ -2,6 +2,7 @@
 
 The model of the study, `ols-oracle`, knows the true adstock and saturation of each channel, and has
 the true trend and season and the controls that the data show. What is left is what the world does.
+Worlds of other curves have a second model, which takes the curves of the world `clean` for true.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from mmm_xgen.truth import roas
 PAGE = Path(__file__).parents[1] / "docs" / "worlds.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 SEEDS = 2000
+# World whose curves the second model takes for true.
+BASE = "clean"
 # Datasets that are generated and fitted together.
 TOGETHER = 200
 # Median bias in percent that counts as none, and spread that counts as wide.
@@ -32,10 +35,13 @@ NEGLIGIBLE, WIDE = 5.0, 28.0
 CERTAIN = 3.0
 
 
-def bias_of(world: NamedWorld, n_seeds: int = SEEDS) -> xr.Dataset:
+def bias_of(
+    world: NamedWorld, n_seeds: int = SEEDS, *, base_curves: bool | None = None
+) -> xr.Dataset:
     """Bias of the ROAS by channel, in percent of its true size.
 
-    A placebo is compared with the ROAS of the other channels.
+    A placebo is compared with the ROAS of the other channels. With `base_curves` the model takes
+    the curves of the world `clean` for true; by default if the direction of the world is of it.
 
     Returns
     -------
@@ -44,8 +50,9 @@ def bias_of(world: NamedWorld, n_seeds: int = SEEDS) -> xr.Dataset:
         and ``spread``, the standard deviation of the error of one dataset, from the quartiles.
     """
     seeds = range(n_seeds)
+    base = world.base_curves if base_curves is None else base_curves
     percent = 100 * np.concatenate(
-        [_errors(world, seeds[k : k + TOGETHER]) for k in range(0, n_seeds, TOGETHER)]
+        [_errors(world, seeds[k : k + TOGETHER], base) for k in range(0, n_seeds, TOGETHER)]
     )
     low, median, high = np.quantile(percent, [0.25, 0.5, 0.75], axis=0)
     spread = (high - low) / 1.349
@@ -57,11 +64,17 @@ def bias_of(world: NamedWorld, n_seeds: int = SEEDS) -> xr.Dataset:
     )
 
 
-def _errors(world: NamedWorld, seeds: Sequence[int]) -> NDArray[np.float64]:
+def _errors(world: NamedWorld, seeds: Sequence[int], base_curves: bool) -> NDArray[np.float64]:
     """Errors relative to the size of the truth, dims (dataset, channel)."""
     ds = generate_ensemble(get_preset_config(world.name), seeds=seeds, chunks=None)
+    seen = ds
+    if base_curves:
+        base = generate_ensemble(get_preset_config(BASE), seeds=seeds, chunks=None)
+        if not np.array_equal(base["spend"], ds["spend"]):
+            raise ValueError(f"{world.name} has another spend than {BASE}, so no response to it")
+        seen = ds.assign(saturated=ds["saturated"].copy(data=base["saturated"].to_numpy()))
     with in_one_thread():
-        fit = fit_least_squares(ds, transforms="true")
+        fit = fit_least_squares(seen, transforms="true")
     dates = slice(-(world.last_periods or ds.sizes["date"]), None)
     first, last = (str(date)[:10] for date in ds["date"].values[dates][[0, -1]])
     parts = (fit.contributions() * fit.revenue_per_kpi, fit.spend)
@@ -88,6 +101,13 @@ def agrees(direction: str, bias: xr.Dataset) -> bool:
     return abs(median) <= max(CERTAIN * error, NEGLIGIBLE)
 
 
+def _cells(bias: xr.Dataset) -> list[str]:
+    """Cells of a row: median, its Monte Carlo error, and the spread, by channel."""
+    columns = (bias[name].to_numpy() for name in ("median", "error", "spread"))
+    rows = zip(*columns, strict=True)
+    return [f"{median:+.0f} ± {error:.1f} ({spread:.0f})" for median, error, spread in rows]
+
+
 def table(n_seeds: int = SEEDS) -> list[str]:
     """Lines of a Markdown table with one row for each world."""
     channels = list(next(iter(list_available_worlds().values())).direction)
@@ -95,17 +115,17 @@ def table(n_seeds: int = SEEDS) -> list[str]:
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for world in list_available_worlds().values():
         found = bias_of(world, n_seeds)
-        cells = []
         for channel, direction in world.direction.items():
-            own = found.sel(channel=channel)
-            if not agrees(direction, own):
+            if not agrees(direction, found.sel(channel=channel)):
                 print(f"{world.name}, {channel}: the direction is {direction}, and not:")
-            median, error, spread = (float(own[key]) for key in ("median", "error", "spread"))
-            cells.append(f"{median:+.0f} ± {error:.1f} ({spread:.0f})")
         models = ", ".join(world.representable) or "none"
-        row = (f"`{world.name}`", world.breaks, world.bias, *cells, models)
+        row = (f"`{world.name}`", world.breaks, world.bias, *_cells(found), models)
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], flush=True)
+        if world.base_curves:
+            oracle = bias_of(world, n_seeds, base_curves=False)
+            lines.append(f"| {' | '.join(('', 'with the true curves', '', *_cells(oracle), ''))} |")
+            print(lines[-1], flush=True)
     return lines
 
 

@@ -15,11 +15,15 @@ from typing import Any
 import matplotlib as mpl
 import xarray as xr
 from files import keep_only, table, write
+from PIL import Image
 
 import mmm_xgen
 from mmm_xgen import plots, truth
+from mmm_xgen.presets.named_worlds import GROUPS
 
 RESOLUTION = 80
+# Colours of a picture of a world.
+COLOURS = 64
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ PICTURES = (
     ),
     Picture(
         "plot_world",
-        "Who causes what: budgets that follow demand.",
+        "Sales, spend, what breaks, and who causes what: budgets that follow demand.",
         'plots.plot_world(mmm_xgen.generate_mmm_dataset("demand_chasing"))',
     ),
     Picture("plot_waterfall", "From base sales to sales.", "plots.plot_waterfall(ds)"),
@@ -169,11 +173,19 @@ def png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
+def small_png(figure: Any) -> bytes:
+    """Bytes of a figure in few colours, a third as many."""
+    with Image.open(io.BytesIO(png(figure))) as image:
+        buffer = io.BytesIO()
+        image.convert("RGB").quantize(COLOURS).save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
 def write_pages(target: Path) -> None:
-    """Draw everything and write both pages into the folder `target`."""
+    """Draw everything and write all pages into the folder `target`."""
     # Elsewhere a test or a notebook may have changed it.
     with mpl.rc_context(mpl.rcParamsDefault):
-        kept = {*_write_presets(target), *_write_plots(target)}
+        kept = {*_write_presets(target), *_write_worlds(target), *_write_plots(target)}
     keep_only(target / "pictures", kept)
 
 
@@ -209,6 +221,35 @@ def _write_presets(target: Path) -> list[str]:
     )
     write(target / "presets.md", page)
     return [f"preset_{name}.png" for name in presets]
+
+
+def _write_worlds(target: Path) -> list[str]:
+    worlds = mmm_xgen.list_available_worlds().values()
+    rows, sections = [], []
+    for group in GROUPS:
+        own = [world for world in worlds if world.group == group]
+        sections += [f"## {group.capitalize()}\n"] if own else []
+        for world in own:
+            figure = plots.plot_world(dataset(world.name))
+            write(target / "pictures" / f"world_{world.name}.png", small_png(figure))
+            link = f"[`{world.name}`](#world-{world.name.replace('_', '-')})"
+            rows.append([link, group, world.short, world.bias])
+            sections.append(
+                f"(world-{world.name.replace('_', '-')})=\n### `{world.name}`\n\n"
+                f"{world.breaks} Bias of least squares: {world.bias}.\n\n"
+                f"![The world {world.name}](pictures/world_{world.name}.png)\n"
+            )
+    page = (
+        "# Pictures of the worlds\n\n"
+        f"Each of the {len(rows)} [named worlds](../worlds.md) in one picture: sales, spend, what "
+        "breaks, and who causes what. Where nothing that changes over time breaks, the last panel "
+        "has the sales that each channel makes. A world is drawn by\n\n"
+        "```python\nimport mmm_xgen\nfrom mmm_xgen import plots\n\n"
+        'plots.plot_world(mmm_xgen.generate_mmm_dataset("demand_chasing"))\n```\n\n'
+        f"{table(['world', 'kind', 'what breaks', 'bias'], rows)}\n\n" + "\n".join(sections)
+    )
+    write(target / "gallery_of_worlds.md", page)
+    return [f"world_{world.name}.png" for world in worlds]
 
 
 def _anchor(preset: str) -> str:

@@ -1,4 +1,4 @@
-"""Connections of channels: funnels, interactions, borrowed sales and mediators."""
+"""Connections of channels and geos: funnels, interactions, mediators, spill-over and others."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.noise import accumulated
 
 # Share of a rise of a mediator that no longer counts.
 FADED = 1e-12
+# How far the shares of all geos may be from 1 together, also in files of float32.
+OF_ALL_GEOS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -136,3 +139,50 @@ class Mediators:
         """Number of periods after which less than `FADED` of a rise is left."""
         most = float(np.max(np.abs(self.persistence), initial=0.0))
         return 0 if most == 0 else int(np.ceil(np.log(FADED) / np.log(most)))
+
+
+@dataclass(frozen=True)
+class Spillover:
+    """Media that reach people in other geos than the one that pays for them.
+
+    Parameters
+    ----------
+    strength : array, dims (..., channel)
+        Share of the media of a channel that reaches all geos alike, by population.
+    share : array, dims (..., geo)
+        Share of the geo in the population of all geos.
+
+    Raises
+    ------
+    SchemaError
+        If geos are missing.
+    """
+
+    strength: FloatArray
+    share: FloatArray
+
+    def __post_init__(self) -> None:
+        """Check that all geos are there."""
+        if np.any(np.abs(self.share.sum(axis=-1) - 1) > OF_ALL_GEOS):
+            raise SchemaError(
+                "media spill over between geos, and the Dataset has lost some of them; pass it "
+                "with all of its geos and select in the result"
+            )
+
+    def spread(self, media: FloatArray, channels: list[int] | None = None) -> FloatArray:
+        r"""Return the media that arrive in each geo, dims (..., channel, geo, date).
+
+        .. math:: (1 - s)\, x_g + s\, \text{share}_g \textstyle\sum_h x_h
+
+        Parameters
+        ----------
+        media : array, dims (..., channel, geo, date)
+            Media by the geo that pays for them.
+        channels : list of int, optional
+            Positions of the channels of `media`. Default: all.
+        """
+        strength = self.strength if channels is None else self.strength[..., channels]
+        strength = strength[..., None, None]
+        # Geo by geo, so that the bits do not depend on the number of datasets.
+        whole = np.add.accumulate(media, axis=-2)[..., -1:, :]
+        return (1 - strength) * media + strength * (self.share[..., None, :, None] * whole)

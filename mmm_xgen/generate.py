@@ -14,7 +14,7 @@ from mmm_xgen.errors import SchemaError, XgenWarning
 from mmm_xgen.generation import baseline
 from mmm_xgen.generation.baseline import total
 from mmm_xgen.generation.batch import Batch
-from mmm_xgen.generation.budget_rules import click_numbers, rules_of
+from mmm_xgen.generation.budget_rules import platform_numbers, rules_of
 from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
 from mmm_xgen.generation.competitor import Competitor, competitor_of
 from mmm_xgen.generation.demand import demand_contribution
@@ -36,9 +36,9 @@ from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
-from mmm_xgen.response import per_effect
+from mmm_xgen.response import per_effect, platform_report
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, media_parts, platform_report
+from mmm_xgen.world import World, media_parts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -272,7 +272,7 @@ def sales_equation(
         (stages.carryover, stages.saturated), world.media, truth["effect"]
     )
     media = scaled_media(world.media, factor)
-    clicks = click_numbers(batch)
+    platform = platform_numbers(batch)
 
     sold = media_parts(stages, replace(world, media=media))
     channels = sold.pop("channel_contribution")
@@ -304,8 +304,8 @@ def sales_equation(
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
         **({} if depth is None else {"promotion_depth": depth}),
-        **clicks,
-        **(platform_report(spent, channels, *clicks.values()) if clicks else {}),
+        **platform,
+        **platform_report(spent, channels, platform),
         "adstock_weights": world.weights.swapaxes(1, 2),
         "event_intensity": intensity[None],
         "y_sigma": sigma,
@@ -348,7 +348,7 @@ def _shown_causes(
         "mediator_value": settled.made.mediators,
         "competitor_spend": settled.competitor_spend,
         "media_quality": world.quality,
-        "exposure": None if world.unpaid is None and campaigns is None else settled.made.exposure,
+        "exposure": settled.made.exposure if _delivers(world) else None,
     }
     if campaigns is not None:
         shown |= {
@@ -357,6 +357,12 @@ def _shown_causes(
             "campaign_quality": campaigns.campaign_quality,
         }
     return {name: values for name, values in shown.items() if values is not None}
+
+
+def _delivers(world: World) -> bool:
+    """Tell if delivered media are not spend."""
+    changes = (world.unpaid, world.quality, world.spillover)
+    return any(each is not None for each in changes)
 
 
 def _for_all_geos(path: FloatArray | None, spend: FloatArray) -> FloatArray | None:
@@ -372,6 +378,7 @@ def variable_names(config: MMMDataConfig) -> list[str]:
     media = true_media(config, truth)
     names = [*SERIES, *shown_parameters(truth, media, np.ones_like(truth["effect_mean"]))]
     has_paid = any(funnel.paid for funnel in config.funnels)
+    platform = platform_numbers(Batch.of(config))
     optional = {
         "demand": config.demand is not None,
         "demand_contribution": config.demand is not None,
@@ -392,14 +399,16 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "promotion_depth": bool(config.promotions),
         "promotion_contribution": bool(config.promotions),
         "exposure": bool(config.campaign_names)
+        or "spillover" in truth
         or not all(funnel.paid for funnel in config.funnels),
         **dict.fromkeys(
             ("media_quality", "campaign_spend", "campaign_share", "campaign_quality"),
             bool(config.campaign_names),
         ),
         **dict.fromkeys(
-            ("cost_per_click", "click_substitution", "clicks", "reported_sales"),
-            any(rule and rule.kind == "search" for rule in rules_of(config)),
+            ("cost_per_click", "click_substitution", "clicks"), "cost_per_click" in platform
         ),
+        "over_reporting": "over_reporting" in platform,
+        "reported_sales": bool(platform),
     }
     return names + [name for name, is_there in optional.items() if is_there]

@@ -222,6 +222,30 @@ def contribute(unit_response: FloatArray, media: Media) -> FloatArray:
     return unit_response * _by_channel(media.amplitude)
 
 
+def platform_report(
+    spend: FloatArray, contribution: FloatArray, numbers: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Return clicks, and the contribution that platforms report; nothing without `numbers`.
+
+    Parameters
+    ----------
+    spend, contribution : array, dims (..., channel, geo, date)
+        Currency and KPI units per period.
+    numbers : mapping of str to array, dims (..., channel)
+        ``cost_per_click`` in currency, NaN for channels that do not sell clicks;
+        ``click_substitution``, the share of paid clicks that replaces organic ones;
+        ``over_reporting``, what a platform reports beyond the sales of its channel, as a share.
+    """
+    report, reported = {}, contribution
+    if "cost_per_click" in numbers:
+        cost, substitution = numbers["cost_per_click"], numbers["click_substitution"]
+        report["clicks"] = spend / np.where(np.isnan(cost), np.inf, cost)[..., None, None]
+        reported = reported / (1 - substitution)[..., None, None]
+    if "over_reporting" in numbers:
+        reported = reported * (1 + numbers["over_reporting"])[..., None, None]
+    return {**report, "reported_sales": reported} if numbers else {}
+
+
 def amplitude_names(kinds: Iterable[str]) -> list[str]:
     """Name of the amplitude of each kind of saturation in the Dataset."""
     return [f"saturation_{SATURATIONS[kind].amplitude_name}" for kind in kinds]

@@ -61,14 +61,19 @@ VARIABLES: dict[str, Variable] = {
     "spend_plan": Variable(MEDIA, CURRENCY, "planned spend per period, before budget rules"),
     "sales_plan": Variable(SALES, KPI, "planned sales, which budget rules compare sales with"),
     "exposure": Variable(MEDIA, CURRENCY, "delivered media at the cost of planned media"),
-    "reported_sales": Variable(
-        MEDIA, KPI, "contribution that a platform which counts all paid clicks reports"
+    "reported_sales": Variable(MEDIA, KPI, "contribution that the platform of the channel reports"),
+    "over_reporting": Variable(
+        ("channel",), NONE, "share by which the platform reports more than the contribution"
     ),
     "clicks": Variable(MEDIA, "clicks", "paid clicks, 0 for channels that do not sell clicks"),
     "cost_per_click": Variable(("channel",), CURRENCY + " / click", "price of a click"),
     "click_substitution": Variable(
         ("channel",), NONE, "share of paid clicks that replaces organic ones"
     ),
+    "spillover": Variable(
+        ("channel",), NONE, "share of the media that reaches all geos by population", True
+    ),
+    "spillover_share": Variable(("geo",), NONE, "share of the population of all geos"),
     "effect_path": Variable(MEDIA, NONE, "effect of the date relative to the mean effect"),
     "pull_forward_share": Variable(
         ("geo", "channel"), NONE, "share of sales borrowed from later periods", True
@@ -206,6 +211,8 @@ MECHANISMS = {
     "season_shift": "a season that moves",
     "outlier_contribution": "outliers",
     "lost_sales": "a capacity of sales",
+    "spillover": "spill-over between geos",
+    "over_reporting": "platforms that report too much",
 }
 
 # Series that an aggregation loses, since they are stages of the response.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
+from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward, Spillover
 from mmm_xgen.errors import AlignmentError, SchemaError
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
@@ -48,6 +48,8 @@ CONNECTIONS = (
     "mediator_loading",
     "mediator_persistence",
     "mediator_effect",
+    "spillover",
+    "spillover_share",
 )
 
 
@@ -78,6 +80,8 @@ class World:
         Number of dates of `quality` before the first date of the window.
     link : Link, optional
         Step from the sum of what channels add to sales. Default: sales are the sum.
+    spillover : Spillover, optional
+        Media that reach people in other geos than the one that pays for them.
     """
 
     media: Media
@@ -90,6 +94,7 @@ class World:
     quality: FloatArray | None = None
     quality_start: int = 0
     link: Link | None = None
+    spillover: Spillover | None = None
 
     @cached_property
     def weights(self) -> FloatArray:
@@ -104,7 +109,7 @@ class World:
     @property
     def is_plain(self) -> bool:
         """True if adstock and saturation are all that is between spend and sales."""
-        moving = (self.effect_path, self.pull_forward, self.quality)
+        moving = (self.effect_path, self.pull_forward, self.quality, self.spillover)
         return all(each is None for each in moving) and not self.is_connected
 
     @property
@@ -138,7 +143,7 @@ class World:
 
         Its sales are the part of these channels in the sales of all media.
         """
-        pull, between = self.pull_forward, self.mediators
+        pull, between, spill = self.pull_forward, self.mediators, self.spillover
         if pull is not None:
             pull = PullForward(tuple(pull.periods[each] for each in index), pull.share[..., index])
         if between is not None:
@@ -154,6 +159,7 @@ class World:
             quality=_of_items(self.quality, index),
             quality_start=self.quality_start,
             link=self.link,
+            spillover=spill and replace(spill, strength=spill.strength[..., index]),
         )
 
     def of_dates(self, periods: slice) -> World:
@@ -180,11 +186,11 @@ class World:
         channels : list of int, optional
             Positions of the channels of `spend`. Default: all.
         """
-        if self.quality is None:
-            return spend
-        quality = self.quality if channels is None else self.quality[..., channels, :, :]
-        first = self.quality_start - n_past
-        return np.asarray(spend * _extended(quality, first, spend.shape[-1]))
+        media = spend
+        if self.quality is not None:
+            quality = self.quality if channels is None else self.quality[..., channels, :, :]
+            media = media * _extended(quality, self.quality_start - n_past, spend.shape[-1])
+        return media if self.spillover is None else self.spillover.spread(media, channels)
 
     @cached_property
     def reach(self) -> int:
@@ -471,25 +477,6 @@ def _through_link(added: FloatArray, stages: Stages, world: World) -> FloatArray
     return np.asarray(link.sales(added, world.path_start - n_past)[..., n_past:])
 
 
-def platform_report(
-    spend: FloatArray, contribution: FloatArray, cost: FloatArray, substitution: FloatArray
-) -> dict[str, FloatArray]:
-    """Return clicks, and the contribution that a platform which counts them all reports.
-
-    Parameters
-    ----------
-    spend, contribution : array, dims (..., channel, geo, date)
-        Currency and KPI units per period.
-    cost : array, dims (..., channel)
-        Currency per click; NaN for channels that do not sell clicks.
-    substitution : array, dims (..., channel)
-        Share of paid clicks that replaces organic ones.
-    """
-    clicks = spend / np.where(np.isnan(cost), np.inf, cost)[..., None, None]
-    reported = contribution / (1 - substitution)[..., None, None]
-    return {"clicks": clicks, "reported_sales": reported}
-
-
 def world_of(
     params: xr.Dataset, arrays: Mapping[str, FloatArray], *, own: Mapping[str, FloatArray]
 ) -> World:
@@ -507,7 +494,7 @@ def world_of(
     Raises
     ------
     SchemaError
-        If there is no response, or a connected channel is missing, as after a selection.
+        If there is no response, or a connected channel or geo is missing, as after a selection.
     """
     media = media_of(params, own, arrays["spend_unit"])
     world = World(media, effect_path=arrays.get("effect_path"), quality=arrays.get("media_quality"))
@@ -533,6 +520,9 @@ def world_of(
     if "mediator_effect" in arrays:
         numbers = (arrays[f"mediator_{name}"] for name in ("loading", "persistence", "effect"))
         world = replace(world, mediators=Mediators(*numbers))
+    if "spillover" in arrays:
+        spillover = Spillover(arrays["spillover"], arrays["spillover_share"])
+        world = replace(world, spillover=spillover)
     return world
 
 
@@ -607,7 +597,7 @@ def respond(
     Parameters
     ----------
     spend : DataArray, dims (date, geo, channel) and more
-        Spend in currency per period.
+        Spend in currency per period. If media spill over between geos, it needs all geos.
     params : Dataset
         A generated Dataset, or its parameters: ``spend_unit``, ``adstock_*``, ``saturation_*``
         and the coordinates of the kinds. ``effect`` follows from them and is read only where an

@@ -1,27 +1,28 @@
-"""The structural equation in plain Python loops, and configurations with several causes at once.
+"""The structural equation in plain Python loops.
 
 `ScalarWorld` reads the parameters that a Dataset stores and computes its sales for any spend, one
 number at a time. Its formulas come from the documentation and from PyMC-Marketing's, not from the
-package. ``worlds`` draws configurations in which several mechanisms work at once.
+package. Small functions with SPEC LEFT OPEN in their docstring hold what the specification of
+issue 17 leaves to its builders.
 """
 
 from __future__ import annotations
 
-import cmath
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from hypothesis import assume
-from hypothesis import strategies as st
 
-import mmm_xgen as m
-from tests.strategies import generate, share
+from tests.scalar_baseline import settings_of
+from tests.scalar_kinds import amplitude_name, curve, lag_weights
+from tests.scalar_links import Identity, Log, link_of
 
 # Spend, or any series, as [geo][channel][date], the dates of the history first.
 Series = list[list[list[Any]]]
+# Stages of one channel by name, [geo][date].
+Stages = dict[str, list[list[Any]]]
+STAGES = ("spend", "exposure", "carryover", "saturated")
 
 
 class ScalarWorld:
@@ -47,15 +48,19 @@ class ScalarWorld:
         self.weights = [
             [self._weights(g, c) for c in range(len(self.channels))] for g in range(self.n_geos)
         ]
-        self.path = (
-            ds["effect_path"].transpose("geo", "channel", "date").values.tolist()
-            if "effect_path" in ds
-            else None
+        self.path, self.quality = (
+            ds[name].transpose("geo", "channel", "date").values.tolist() if name in ds else None
+            for name in ("effect_path", "media_quality")
         )
         self.kinds = [str(kind) for kind in ds["saturation_kind"].values]
         self.funnels = self._connections("funnel", "source", "target", "lag", "paid")
         self.interactions = self._connections("interaction", "first", "second")
         self.price = ds["revenue_per_kpi"].transpose("geo", "date").values.tolist()
+        self.population = [float(people) for people in ds["population"].values]
+        self.spillover = [
+            float(getattr(channel, "spillover", 0.0) or 0.0) for channel in settings_of(ds).channels
+        ]
+        self.link = link_of(ds)
 
     def _connections(self, name: str, *coordinates: str) -> list[tuple[Any, ...]]:
         """Strength by geo and the coordinates of each funnel or interaction."""
@@ -78,39 +83,65 @@ class ScalarWorld:
             for g in range(self.n_geos)
         ]
 
+    @property
+    def reach(self) -> int:
+        """Periods after which nothing is left of spend, or less than any tolerance."""
+        own, n_funnels = int(self.ds["l_max"].max()) - 1, len(self.funnels)
+        lags = [int(lag) for *_, lag, _ in self.funnels]
+        chain = own * (1 + n_funnels) + sum(lags)
+        # Borrowed sales come back within 3 periods, a mediator of persistence 0.2 within 17.
+        return chain + 17 + (0 if isinstance(self.link, (Identity, Log)) else 150)
+
     def stages(self, spend: Series, *, reacting: bool = False) -> dict[str, Series]:
-        """Every stage between spend and sales, [geo][channel or pair][date of the window on]."""
-        names = ("spend", "exposure", "carryover", "saturated", "channel_contribution")
-        made: dict[str, Series] = {name: [] for name in (*names, "interaction_contribution")}
+        """Every stage between spend and sales, [geo][channel or item][date of the window on].
+
+        Contributions are what sales lose without the part, where a link makes sales of the sum.
+        """
+        done: dict[int, Stages] = {}
+        for c in range(len(self.channels)):
+            self._channel(c, spend, done, reacting=reacting)
+        made: dict[str, Series] = {}
+        for name in STAGES:
+            made[name] = [
+                [
+                    [value * self._shown(g, c, name) for value in done[c][name][g][self.n_past :]]
+                    for c in range(len(self.channels))
+                ]
+                for g in range(self.n_geos)
+            ]
+        added = self._added(done)
+        made["remainder_contribution"] = []
+        for name in added:
+            made[name] = []
         for g in range(self.n_geos):
-            done: dict[int, tuple[list[Any], ...]] = {}
-            for c in range(len(self.channels)):
-                self._channel(g, c, spend[g], done, reacting=reacting)
-            columns = [done[c] for c in range(len(self.channels))]
-            for position, name in enumerate(names[:-1]):
-                made[name].append(
-                    [
-                        [value * self._shown(g, c, name) for value in column[position]][
-                            self.n_past :
-                        ]
-                        for c, column in enumerate(columns)
-                    ]
-                )
-            made["channel_contribution"].append(
-                [self._contribution(g, c, column[4]) for c, column in enumerate(columns)]
-            )
-            made["interaction_contribution"].append(self._pairs(g, columns))
+            rows = [row for part in added.values() for row in part[g]]
+            total = [sum(column) for column in zip(*rows, strict=True)]
+            sales = self.link.sales(g, total, self.n_past)
+            rest = list(sales)
+            for name, part in added.items():
+                lost = [self._lost(g, total, sales, row) for row in part[g]]
+                made[name].append(lost)
+                for row in lost:
+                    rest = [left - value for left, value in zip(rest, row, strict=True)]
+            made["remainder_contribution"].append([rest])
         return made
+
+    def _lost(self, g: int, total: list[Any], sales: list[Any], row: list[Any]) -> list[Any]:
+        """Sales that a geo loses without one of the things that media add."""
+        if isinstance(self.link, Identity):
+            return row[self.n_past :]
+        without = [all_of - own for all_of, own in zip(total, row, strict=True)]
+        left = self.link.sales(g, without, self.n_past)
+        return [today - other for today, other in zip(sales, left, strict=True)]
 
     def sales(self, spend: Series) -> list[list[Any]]:
         """Sales that all media make, [geo][date of the window on], in KPI units per period."""
-        made = self.stages(spend)
-        return [
-            [sum(column) for column in zip(*contributions, *pairs, strict=True)]
-            for contributions, pairs in zip(
-                made["channel_contribution"], made["interaction_contribution"], strict=True
-            )
-        ]
+        added, made = self.added(spend), []
+        for g in range(self.n_geos):
+            rows = [row for part in added.values() for row in part[g]]
+            total = [sum(column) for column in zip(*rows, strict=True)]
+            made.append(self.link.sales(g, total, self.n_past))
+        return made
 
     def revenue(self, spend: Series, first: int = 0, last: int | None = None) -> list[Any]:
         """Revenue by geo, from one date of the window up to another, which does not count."""
@@ -140,43 +171,75 @@ class ScalarWorld:
             for geo in spend
         ]
 
-    # -------------------------------------------------------------- one channel in one geo
+    # -------------------------------------------------------------- one channel in all geos
 
-    def _channel(
-        self,
-        g: int,
-        c: int,
-        spend: Sequence[list[Any]],
-        done: dict[int, tuple[list[Any], ...]],
-        *,
-        reacting: bool,
-    ) -> tuple[list[Any], ...]:
-        """Spend, exposure, carryover, saturated and response of a channel, its sources first."""
+    def _channel(self, c: int, spend: Series, done: dict[int, Stages], *, reacting: bool) -> Stages:
+        """Stages of a channel in every geo, its sources first."""
         if c in done:
             return done[c]
-        paid = [0.0] * len(spend[c])
-        unpaid = [0.0] * len(spend[c])
+        n_dates = len(spend[0][c])
+        paid, unpaid = ([[0.0] * n_dates for _ in spend] for _ in range(2))
         for strength, source, target, lag, is_paid in self.funnels:
             if target != self.channels[c]:
                 continue
             start = self.channels.index(source)
-            response = self._channel(g, start, spend, done, reacting=reacting)[4]
+            response = self._channel(start, spend, done, reacting=reacting)["response"]
             rise = paid if is_paid else unpaid
-            for t in range(lag, len(rise)):
-                rise[t] += strength[g] * response[t - lag]
-        own = [s * (1 + r) if reacting else s for s, r in zip(spend[c], paid, strict=True)]
-        exposure = [s * (1 + r) for s, r in zip(own, unpaid, strict=True)]
-        unit = self.parameters["spend_unit"][g][c]
-        if self.adstock_first:
-            carryover = self._carried(g, c, exposure)
-            saturated = [self._curve(g, c, x / unit) for x in carryover]
-            response = saturated
-        else:
-            saturated = [self._curve(g, c, x / unit) for x in exposure]
-            carryover = self._carried(g, c, saturated)
-            response = carryover
-        done[c] = (own, exposure, carryover, saturated, response)
-        return done[c]
+            for g in range(self.n_geos):
+                for t in range(lag, n_dates):
+                    rise[g][t] += strength[g] * response[g][t - lag]
+        made: Stages = {name: [] for name in (*STAGES, "response")}
+        for g in range(self.n_geos):
+            rises = paid[g] if reacting else [0.0] * n_dates
+            own = [s * at_least_0(1 + r) for s, r in zip(spend[g][c], rises, strict=True)]
+            made["spend"].append(own)
+        made["exposure"] = self._delivered(c, made["spend"], unpaid)
+        for g, exposure in enumerate(made["exposure"]):
+            unit = self.parameters["spend_unit"][g][c]
+            if self.adstock_first:
+                carryover = self._carried(g, c, exposure)
+                saturated = [self._curve(g, c, x / unit) for x in carryover]
+                made["response"].append(saturated)
+            else:
+                saturated = [self._curve(g, c, x / unit) for x in exposure]
+                carryover = self._carried(g, c, saturated)
+                made["response"].append(carryover)
+            made["carryover"].append(carryover)
+            made["saturated"].append(saturated)
+        done[c] = made
+        return made
+
+    def _delivered(self, c: int, spend: list[list[Any]], unpaid: list[list[Any]]) -> Any:
+        """Delivered media of a channel, [geo][date], in currency.
+
+        SPEC LEFT OPEN: media that come without spend, and the quality of campaigns, are in what
+        spills over to other geos.
+        """
+        local = [
+            [
+                s * at_least_0(1 + r) * self._quality(g, c, t)
+                for t, (s, r) in enumerate(zip(spend[g], unpaid[g], strict=True))
+            ]
+            for g in range(self.n_geos)
+        ]
+        spilled = self.spillover[c]
+        if not spilled:
+            return local
+        everywhere = [sum(column) for column in zip(*local, strict=True)]
+        people = sum(self.population)
+        return [
+            [
+                (1 - spilled) * own + spilled * self.population[g] / people * total
+                for own, total in zip(local[g], everywhere, strict=True)
+            ]
+            for g in range(self.n_geos)
+        ]
+
+    def _quality(self, g: int, c: int, t: int) -> float:
+        """Quality of the media; before the window and after it that of the nearest date."""
+        if self.quality is None:
+            return 1.0
+        return self.quality[g][c][min(max(t - self.n_past, 0), self.n_dates - 1)]
 
     def _carried(self, g: int, c: int, series: list[Any]) -> list[Any]:
         weights, total = self.weights[g][c], []
@@ -187,19 +250,44 @@ class ScalarWorld:
             total.append(kept)
         return total
 
-    def _contribution(self, g: int, c: int, response: list[Any]) -> list[Any]:
-        effect = self._amplitude(g, c)
-        after = response[self.n_past :]
+    # -------------------------------------------------------------- what media add
+
+    def added(self, spend: Series) -> dict[str, Series]:
+        """What channels, pairs and mediators add, [geo][item][date], the history first."""
+        done: dict[int, Stages] = {}
+        for c in range(len(self.channels)):
+            self._channel(c, spend, done, reacting=False)
+        return self._added(done)
+
+    def _added(self, done: dict[int, Stages]) -> dict[str, Series]:
+        geos, channels = range(self.n_geos), range(len(self.channels))
+        added = {"channel_contribution": [[self._own(g, c, done) for c in channels] for g in geos]}
+        added["interaction_contribution"] = [self._pairs(g, done) for g in geos]
+        if "mediator" in self.ds.dims:
+            added["mediator_contribution"] = [self._mediators(g, done) for g in geos]
+        return added
+
+    def _own(self, g: int, c: int, done: dict[int, Stages]) -> list[Any]:
+        effect, response = self._amplitude(g, c), done[c]["response"][g]
+        moved = [value * self._path(g, c, t) for t, value in enumerate(response)]
+        if "pull_forward_share" not in self.parameters:
+            return [effect * value for value in moved]
+        share = self.parameters["pull_forward_share"][g][c]
+        periods = int(self.ds["pull_forward_periods"].values[c])
+        return [
+            effect * (value - share / max(periods, 1) * sum(moved[max(t - periods, 0) : t]))
+            for t, value in enumerate(moved)
+        ]
+
+    def _path(self, g: int, c: int, t: int) -> float:
+        """Effect of a date; before the window and after it that of the nearest date."""
         if self.path is None:
-            return [effect * value for value in after]
-        path = self.path[g][c]
-        return [effect * value * path[min(t, len(path) - 1)] for t, value in enumerate(after)]
+            return 1.0
+        return self.path[g][c][min(max(t - self.n_past, 0), self.n_dates - 1)]
 
     def _amplitude(self, g: int, c: int) -> float:
         """Number that multiplies the curve of amplitude 1; some curves have it in a parameter."""
-        own = {"michaelis_menten": "alpha", "hill_saturation_sigmoid": "sigma"}
-        own |= {"tanh_saturation": "b", "sigmoid_saturation": "asymptote"}
-        name = own.get(self.kinds[c], "beta")
+        name = amplitude_name(self.kinds[c])
         return float(self.parameters[f"saturation_{name}"][g][c])
 
     def _shown(self, g: int, c: int, stage: str) -> float:
@@ -208,89 +296,48 @@ class ScalarWorld:
         after_curve = ("saturated",) if self.adstock_first else ("saturated", "carryover")
         return self._amplitude(g, c) / effect if stage in after_curve and effect else 1.0
 
-    def _pairs(self, g: int, columns: list[tuple[list[Any], ...]]) -> list[list[Any]]:
+    def _pairs(self, g: int, done: dict[int, Stages]) -> list[list[Any]]:
         pairs = []
         for strength, *names in self.interactions:
-            first, second = (columns[self.channels.index(name)][4] for name in names)
-            both = [strength[g] * a * b for a, b in zip(first, second, strict=True)]
-            pairs.append(both[self.n_past :])
+            first, second = (done[self.channels.index(name)]["response"][g] for name in names)
+            pairs.append([strength[g] * a * b for a, b in zip(first, second, strict=True)])
         return pairs
 
-    # -------------------------------------------------------------- formulas of the kinds
+    def _mediators(self, g: int, done: dict[int, Stages]) -> list[list[Any]]:
+        rows = []
+        loading = self.ds["mediator_loading"].transpose("mediator", "channel").values.tolist()
+        effect = self.ds["mediator_effect"].transpose("geo", "mediator").values.tolist()[g]
+        for mediator, kept in enumerate(self.ds["mediator_persistence"].values.tolist()):
+            state, row = 0.0, []
+            for t in range(len(done[0]["response"][g])):
+                risen = sum(
+                    loading[mediator][c] * done[c]["response"][g][t] for c in range(len(done))
+                )
+                state = kept * state + (1 - kept) * risen
+                row.append(effect[mediator] * state)
+            rows.append(row)
+        return rows
+
+    # -------------------------------------------------------------- kinds
 
     def _weights(self, g: int, c: int) -> list[float]:
-        kind = str(self.ds["adstock_kind"].values[c])
-        length = int(self.ds["l_max"].values[c])
-
-        def p(name: str) -> float:
-            return float(self.parameters[f"adstock_{name}"][g][c])
-
-        def weibull(lag: int, *, density: bool) -> float:
-            x, scale, shape = float(lag), p("lam"), p("k")
-            survival = math.exp(-((x / scale) ** shape))
-            return shape / scale * (x / scale) ** (shape - 1) * survival if density else survival
-
-        if kind == "no_adstock":
-            weights = [1.0] + [0.0] * (length - 1)
-        elif kind == "geometric_adstock":
-            weights = [p("alpha") ** lag for lag in range(length)]
-        elif kind == "delayed_adstock":
-            weights = [p("alpha") ** ((lag - p("theta")) ** 2) for lag in range(length)]
-        elif kind == "binomial_adstock":
-            weights = [(1 - lag / (length + 1)) ** (1 / p("alpha") - 1) for lag in range(length)]
-        elif kind == "beta_gamma_decay":
-            weights = [1.0, *(p("beta") * p("gamma") ** lag for lag in range(1, length))]
-        elif self._type(c) == "PDF":
-            density = [weibull(lag + 1, density=True) for lag in range(length)]
-            low, high = min(density), max(density)
-            weights = [(w - low) / (high - low) for w in density]
-        else:
-            weights = [1.0]
-            for lag in range(1, length):
-                weights.append(weights[-1] * weibull(lag, density=False))
+        kind, length = str(self.ds["adstock_kind"].values[c]), int(self.ds["l_max"].values[c])
+        density = "adstock_type" not in self.ds or self.ds["adstock_type"].values[c] == "PDF"
+        weights = lag_weights(
+            kind, length, lambda name: self.parameters[f"adstock_{name}"][g][c], density=density
+        )
         if not bool(self.ds["normalize"].values[c]):
             return weights
         return [w / sum(weights) for w in weights]
 
-    def _type(self, c: int) -> str:
-        return str(self.ds["adstock_type"].values[c]) if "adstock_type" in self.ds else "PDF"
-
     def _curve(self, g: int, c: int, x: Any) -> Any:
-        """Curve of amplitude 1 at x, which may be complex."""
-        kind = self.kinds[c]
+        """Curve of amplitude 1 at x."""
+        return curve(self.kinds[c], x, lambda name: self.parameters[f"saturation_{name}"][g][c])
 
-        def p(name: str) -> float:
-            return float(self.parameters[f"saturation_{name}"][g][c])
 
-        functions: Any = cmath if isinstance(x, complex) else math
-        if x == 0:
-            return x * 0.0
-        if kind == "hill_function":
-            return 1 / (1 + (p("kappa") / x) ** p("slope"))
-        if kind == "logistic_saturation":
-            return functions.tanh(p("lam") * x / 2)
-        if kind == "inverse_scaled_logistic_saturation":
-            return functions.tanh(math.log(3) / p("lam") * x / 2)
-        if kind == "michaelis_menten":
-            return x / (p("lam") + x)
-        if kind == "hill_saturation_sigmoid":
-            rise = 1 / (1 + functions.exp(-p("beta") * (x - p("lam"))))
-            return rise - 1 / (1 + math.exp(p("beta") * p("lam")))
-        if kind == "tanh_saturation":
-            # A placebo has b = 0, and the c of b = 1.
-            return functions.tanh(x / ((p("b") or 1.0) * p("c")))
-        if kind == "tanh_saturation_baselined":
-            turned = x / p("x0") * math.atanh(p("r"))
-            return p("gain") * p("x0") / p("r") * functions.tanh(turned)
-        if kind == "root_saturation":
-            return x ** p("alpha")
-        if kind == "log_saturation":
-            return functions.log(1 + x)
-        if kind == "sigmoid_saturation":
-            start = 1 / (1 + math.exp(-0.7))
-            risen = 1 / (1 + functions.exp(-0.7 - p("slope") * x / start))
-            return (risen - start) / (1 - start)
-        return x
+def at_least_0(value: Any) -> Any:
+    """A negative funnel may lower media to nothing, and not below."""
+    return value if value > 0 else 0.0
 
 
 def slope(function: Callable[[float], list[float]], step: float = 0.02) -> list[float]:
@@ -314,158 +361,3 @@ def as_array(series: Series | list[list[Any]]) -> np.ndarray:
     """Series as an array with the dates first, as in a Dataset: (date, geo, ...)."""
     array = np.array(series, dtype=float)
     return array.transpose(-1, *range(array.ndim - 1))
-
-
-# ------------------------------------------------------------------ configurations
-
-CURVES = {
-    "hill_function": {"slope": 1.4, "kappa": 1.3},
-    "logistic_saturation": {"lam": 1.1},
-    "inverse_scaled_logistic_saturation": {"lam": 1.1},
-    "michaelis_menten": {"alpha": 1.5, "lam": 1.2},
-    "hill_saturation_sigmoid": {"sigma": 1.2, "beta": 2.0, "lam": 1.1},
-    "tanh_saturation": {"b": 1.3, "c": 1.2},
-    "tanh_saturation_baselined": {"x0": 1.0, "gain": 0.5, "r": 0.6},
-    "root_saturation": {"alpha": 0.6},
-    "log_saturation": {},
-    "no_saturation": {},
-    "sigmoid_saturation": {"asymptote": 1.4, "slope": 0.8},
-}
-ADSTOCKS = {
-    "geometric_adstock": {"alpha": 0.6},
-    "delayed_adstock": {"alpha": 0.4, "theta": 1.0},
-    "binomial_adstock": {"alpha": 0.5},
-    "weibull_adstock": {"lam": 1.5, "k": 1.6},
-    "beta_gamma_decay": {"beta": 0.6, "gamma": 0.7},
-    "no_adstock": {},
-}
-PATHS = {
-    "random_walk": {"sd": 0.1},
-    "smooth": {"sd": 0.4},
-    "linear_drift": {"start": 1.4, "end": 0.6},
-    "step_change": {"at": 0.4, "change": 0.5},
-    "seasonal_response": {"amplitude": 0.4},
-    "wear_out": {"rate": 0.15},
-}
-RULES = {
-    "planned": {},
-    "follows_demand": {"strength": 0.3, "lag": 2},
-    "follows_forecast": {"strength": 0.3, "error": 0.4},
-    "search": {"elasticity": 0.3, "cap": 1.1},
-}
-NAMES = ("TV", "Radio", "Search", "Web")
-Draw = st.DrawFn
-
-
-@st.composite
-def worlds(draw: Draw, *, paid: bool = True, max_periods: int = 26) -> dict[str, Any]:
-    """Mapping of a configuration with several mechanisms at once."""
-    names = list(NAMES[: draw(st.integers(2, len(NAMES)))])
-    has_demand = draw(st.booleans()) or draw(st.booleans())
-    config: dict[str, Any] = {
-        "n_periods": draw(st.integers(8, max_periods)),
-        "burn_in_periods": draw(st.sampled_from([0, 3, 9])),
-        "seed": draw(st.integers(0, 2**32 - 1)),
-        "revenue_per_kpi": draw(st.sampled_from([1.0, 2.5])),
-        "channels": [draw(_channels(name, has_demand=has_demand)) for name in names],
-        "control_variables": [{"name": "Price", "gamma_control": -50.0}, {"name": "Rain"}],
-        "regions": draw(_regions()),
-        "transforms": {"spend_unit": "base_spend", "adstock_first": draw(st.booleans())},
-        "funnels": draw(_funnels(names, paid=paid)),
-        "interactions": draw(_interactions(names)),
-    }
-    if has_demand:
-        config["demand"] = draw(_demand())
-    return config
-
-
-@st.composite
-def _channels(draw: Draw, name: str, *, has_demand: bool) -> dict[str, Any]:
-    pattern = draw(st.sampled_from(["linear_trend", "seasonal", "pulsed"]))
-    adstock = draw(st.sampled_from(sorted(ADSTOCKS)))
-    curve = draw(st.sampled_from(sorted(CURVES)))
-    channel: dict[str, Any] = {
-        "name": name,
-        "pattern": {"kind": pattern},
-        "base_spend": draw(st.sampled_from([300.0, 1000.0])),
-        "spend_volatility": draw(share(0.0, 0.5)),
-        "adstock": {"kind": adstock, **ADSTOCKS[adstock]},
-        "saturation": {"kind": curve, **CURVES[curve]},
-    }
-    if adstock == "weibull_adstock":
-        channel["adstock"]["type"] = draw(st.sampled_from(["PDF", "CDF"]))
-    if pattern == "pulsed":
-        channel["pattern"] |= {"pulse_on_periods": 3, "pulse_off_periods": 2}
-    if adstock != "no_adstock":
-        channel["adstock"] |= {"l_max": draw(st.integers(5, 8)), "normalize": draw(st.booleans())}
-    if draw(st.booleans()):
-        channel["roas"] = draw(share(1.0, 4.0))
-    else:
-        channel["base_effectiveness"] = draw(st.sampled_from([0.0, 0.05, 0.1]))
-    if draw(st.booleans()):
-        kind = draw(st.sampled_from(sorted(PATHS)))
-        channel["effect_path"] = {"kind": kind, **PATHS[kind], "shared": draw(st.booleans())}
-    if has_demand and draw(st.booleans()):
-        kind = draw(st.sampled_from(sorted(RULES)))
-        channel["budget_rule"] = {"kind": kind, **RULES[kind]}
-    return channel
-
-
-@st.composite
-def _regions(draw: Draw) -> dict[str, Any]:
-    n_geos = draw(st.integers(1, 3))
-    return {
-        "region_names": ["north", "south", "west"][:n_geos],
-        "population": [1e6, 2e6, 5e5][:n_geos],
-        "geo_response": draw(st.sampled_from(["per_capita", "common"])),
-        "base_sales_rate": 20_000.0,
-        "seasonal_amplitude": 0.1,
-        "sales_trend": 0.001,
-        "sales_volatility": 0.02,
-        "similarity": draw(st.sampled_from([1.0, 0.8])),
-    }
-
-
-@st.composite
-def _demand(draw: Draw) -> dict[str, Any]:
-    return {
-        "effect": draw(share(-0.05, 0.1)),
-        "persistence": draw(share(0.0, 0.9)),
-        "shared": draw(st.sampled_from([0.0, 0.5, 1.0])),
-        "season": draw(st.sampled_from([0.0, 0.3])),
-        "indicators": [{"name": "Queries", "level": 50.0, "loading": 2.0, "reliability": 0.6}],
-        "drivers": draw(st.sampled_from([[], [{"control": "Rain", "share": 0.4}]])),
-    }
-
-
-@st.composite
-def _funnels(draw: Draw, names: list[str], *, paid: bool) -> list[dict[str, Any]]:
-    order = draw(st.permutations(names))
-    pairs = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
-    chosen = draw(st.lists(st.sampled_from(pairs), max_size=3, unique=True))
-    return [
-        {
-            "source": source,
-            "target": target,
-            "strength": draw(share(-0.2, 0.6)),
-            "lag": draw(st.integers(0, 3)),
-            "paid": paid and draw(st.booleans()),
-        }
-        for source, target in chosen
-    ]
-
-
-@st.composite
-def _interactions(draw: Draw, names: list[str]) -> list[dict[str, Any]]:
-    pairs = [[a, b] for i, a in enumerate(names) for b in names[i + 1 :]]
-    chosen = draw(st.lists(st.sampled_from(pairs), max_size=2, unique_by=tuple))
-    return [{"channels": pair, "strength": draw(share(-0.03, 0.05))} for pair in chosen]
-
-
-def drawn_world(config: dict[str, Any]) -> xr.Dataset:
-    """Dataset of a drawn configuration; a return that connections put out of reach is none."""
-    try:
-        return generate(config)
-    except m.ConfigError as error:
-        assume(".roas" not in str(error))
-        raise

@@ -112,10 +112,11 @@ def world_lines(name: str) -> list[str]:
         raise UnknownKindError(f"no world named {shown(name)}; {nearest(name, worlds)}")
     world = worlds[name]
     about = f"the last {world.last_periods} weeks" if world.last_periods else "all weeks"
+    curves = "base" if world.base_curves else "true"
     others = "react" if world.reacting else "stay as they are"
     lines = {
         "what breaks": world.breaks,
-        "bias": f"{world.bias}, for least squares with the true curves",
+        "bias": f"{world.bias}, for least squares with the {curves} curves",
         "of the ROAS": f"in {about}, where budgets of other channels {others}",
         "well specified": ", ".join(world.representable) or "no model",
         "note": world.note,

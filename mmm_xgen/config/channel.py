@@ -112,6 +112,13 @@ class ChannelConfig(FrozenConfig):
         Share of the sales of the channel that it borrows from later periods.
     campaigns : list of CampaignConfig, optional
         Campaigns that share the curve of the channel and differ in quality.
+    spillover : float, share of media, optional
+        Share of the media of each geo that reaches the people of all geos alike, so that it counts
+        in each geo by population. A single geo has no spill-over.
+    over_reporting : float, share of contribution, optional
+        What the platform of the channel reports beyond the sales that the channel makes:
+        ``reported_sales`` in the Dataset is ``(1 + over_reporting)`` times the contribution. A
+        platform with a number below 0 reports too little.
     shared : bool, default False
         If True, all geos follow one national plan, each with its share of the spend. If False, the
         campaigns of the geos are independent, so the total over many geos rarely pauses.
@@ -163,6 +170,8 @@ class ChannelConfig(FrozenConfig):
     effect_path: EffectPath | None = None
     pull_forward: PullForwardConfig | None = None
     campaigns: tuple[CampaignConfig, ...] | None = None
+    spillover: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    over_reporting: Annotated[Number, Field(ge=-1)] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -25,16 +25,16 @@ from mmm_xgen.config.causes import (
     check_pairs,
 )
 from mmm_xgen.config.channel import ChannelConfig, ControlConfig
-from mmm_xgen.config.event import EventConfig
+from mmm_xgen.config.event import EventConfig, event_places
 from mmm_xgen.config.experiment import ExperimentConfig, check_experiments
-from mmm_xgen.config.names import coordinate_label
+from mmm_xgen.config.names import coordinate_label, split_path
 from mmm_xgen.config.promotion import PromotionConfig, check_promotions
 from mmm_xgen.config.region import RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.text import TextConfig
 from mmm_xgen.config.transform import TransformConfig
-from mmm_xgen.errors import nearest
+from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.calendar import (
     ANCHORS,
     DAYS_IN_YEAR,
@@ -269,13 +269,12 @@ class MMMDataConfig(TextConfig):
 
     @model_validator(mode="after")
     def _events_fit(self) -> MMMDataConfig:
-        for position, event in enumerate(self.events):
-            for place, geo in enumerate(event.geos or ()):
-                if geo not in self.regions.names:
-                    raise fail(
-                        f"no geo named {geo!r}; {nearest(geo, self.regions.names)}",
-                        *("events", position, "geos", place),
-                    )
+        # With a media plan, generation checks against the plan's geos.
+        if self.spend_plan is None:
+            try:
+                event_places(self.events, self.regions.names)
+            except ConfigError as error:
+                raise fail(error.message, *split_path(error.path)) from None
         return self
 
     @model_validator(mode="after")

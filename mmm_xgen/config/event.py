@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -11,6 +11,7 @@ from mmm_xgen.config.base import FrozenConfig, Number, Scales, fail, shown
 from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.holidays import check_holiday, holiday_dates
 from mmm_xgen.config.specs import kind_to_send, received_kind
+from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.kernels.baseline import EVENT_SHAPES
 from mmm_xgen.kernels.calendar import DAYS_IN_YEAR, Calendar, is_day
 from mmm_xgen.kernels.kind import REQUIRED
@@ -151,6 +152,30 @@ class EventConfig(FrozenConfig):
             return self.dates or ()
         years = calendar.years(self.years_around).astype(int) + 1970
         return holiday_dates(self.holiday, self.country, int(years[0]), int(years[-1]))
+
+
+def event_places(events: Sequence[EventConfig], geos: Sequence[str]) -> list[list[bool]]:
+    """Return for every geo which of the events it has.
+
+    Raises
+    ------
+    ConfigError
+        If an event names a geo that does not exist.
+
+    Examples
+    --------
+    >>> storm = EventConfig(name="storm", dates=["2022-06-01"], effect=-0.4, geos=["north"])
+    >>> event_places([storm], ["north", "south"])
+    [[True], [False]]
+    """
+    for position, event in enumerate(events):
+        for place, geo in enumerate(event.geos or ()):
+            if geo not in geos:
+                raise ConfigError(
+                    f"no geo named {geo!r}; {nearest(geo, geos)}",
+                    path=f"events.{position}.geos.{place}",
+                )
+    return [[event.geos is None or geo in event.geos for event in events] for geo in geos]
 
 
 def _event_from(model: type[EventConfig], shape: Any, state: dict[str, Any]) -> EventConfig:

@@ -38,6 +38,9 @@ class ExperimentConfig(FrozenConfig):
         Length of the test.
     change : float, share of spend
         Relative change of spend: 0.5 is 50% more, -1 switches the channel off.
+    bias : float, share of the lift, optional
+        Relative bias of the evaluation of the test: 0.3 if it reports a lift that is 30% too large
+        on average. It changes what `mmm_xgen.truth.lift_test` reports of this test, and no data.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class ExperimentConfig(FrozenConfig):
     start_period: Annotated[Integer, Field(ge=0)] | None = None
     n_periods: Annotated[Integer, Field(ge=1)] | None = None
     change: Annotated[Number, Field(ge=-1)]
+    bias: Number | None = None
 
     @field_validator("geos")
     @classmethod

@@ -73,7 +73,14 @@ STRUCTURE = {
 # Datasets that differ in other numbers are generated in separate groups.
 BROADCAST: dict[type[FrozenConfig], set[str]] = {
     MMMDataConfig: {"revenue_per_kpi", "spend_correlation", "synchronised_flights"},
-    ChannelConfig: {"base_spend", "spend_volatility", "base_effectiveness", "roas"},
+    ChannelConfig: {
+        "base_spend",
+        "spend_volatility",
+        "base_effectiveness",
+        "roas",
+        "spillover",
+        "over_reporting",
+    },
     ControlConfig: {
         "base_value",
         "value_volatility",
@@ -98,7 +105,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     },
     SeasonalityConfig: {"amplitude", "phase", "weekday_effects"},
     EventConfig: {"effect"},
-    ExperimentConfig: {"change"},
+    ExperimentConfig: {"change", "bias"},
     DemandConfig: {"effect", "persistence", "shared", "season"},
     IndicatorConfig: {"level", "loading", "reliability"},
     DriverConfig: {"share"},

@@ -52,6 +52,8 @@ PROMOTION = (
     "promotion_pull_forward_share",
     "promotion_pull_forward_periods",
 )
+# Further numbers of channels, where a world has them.
+OF_CHANNELS = ("spillover", "over_reporting")
 LABELLED = ("geo", "channel", "control")
 POPULATION = ("_mean", "_sd")
 NOT_OF_A_KIND = ("adstock_weights",)
@@ -207,6 +209,7 @@ def _channel(ds: xr.Dataset, channel: Any) -> Nested:
         "spend_unit": _nested(one["spend_unit"]),
         "base_spend": _nested(one["base_spend"]) if "base_spend" in one else None,
         **_pull_forward(one),
+        **{name: _nested(one[name]) for name in OF_CHANNELS if name in one},
     }
 
 
@@ -297,6 +300,8 @@ def _baseline(ds: xr.Dataset, regions: Mapping[str, Any]) -> Nested:
         baseline[name] = _optional(ds, name, "geo")
     if "capacity" in ds:
         baseline["capacity"] = _nested(ds["capacity"])
+    if "season_shift" in ds:
+        baseline["season_shift"] = _optional(ds, "season_shift", "geo")
     return baseline
 
 

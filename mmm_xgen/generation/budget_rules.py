@@ -103,14 +103,22 @@ def performance_of(truth: Parameters) -> FloatArray:
     return np.asarray(np.maximum(relative, LEAST_PERFORMANCE).swapaxes(1, 2))
 
 
-def click_numbers(batch: Batch) -> dict[str, FloatArray]:
-    """Return cost per click and substitution, dims (dataset, channel); empty without search.
+def platform_numbers(batch: Batch) -> dict[str, FloatArray]:
+    """Return what platforms charge and report, dims (dataset, channel), for `platform_report`.
 
     Channels that do not sell clicks have no cost (NaN) and a substitution of 0.
     """
-    if not any(rule and rule.kind == "search" for rule in rules_of(batch.shared)):
-        return {}
+    numbers = {}
+    if any(rule and rule.kind == "search" for rule in rules_of(batch.shared)):
+        numbers = _click_numbers(batch)
+    if any(channel.over_reporting is not None for channel in batch.shared.channels):
+        numbers["over_reporting"] = batch.each(
+            lambda config: [channel.over_reporting or 0.0 for channel in config.channels]
+        )
+    return numbers
 
+
+def _click_numbers(batch: Batch) -> dict[str, FloatArray]:
     def of_channels(name: str, default: float) -> FloatArray:
         return batch.each(
             lambda config: [

@@ -195,6 +195,8 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
                 )
     if np.any(merged.get("promotion_elasticity", -1.0) >= 0):
         raise AlignmentError("params['promotion_elasticity'] must be below 0")
+    if np.any((merged.get("spillover", 0) < 0) | (merged.get("spillover", 0) >= 1)):
+        raise AlignmentError("params['spillover'] must be at least 0 and below 1")
     elastic = ~np.isnan(merged["control_elasticity"]).all(axis=-2)
     if np.any(merged["control_reference"][elastic] <= 0):
         raise AlignmentError("params['control_reference'] must be above 0 with an elasticity")

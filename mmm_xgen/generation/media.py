@@ -8,7 +8,7 @@ import numpy as np
 
 from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.data import MMMDataConfig
-from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward
+from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward, Spillover
 from mmm_xgen.generation.parameters import Parameters, fold_population
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, scaled_curves
@@ -66,6 +66,9 @@ def true_world(config: MMMDataConfig, truth: Parameters, effect_path: FloatArray
     if config.mediators:
         numbers = (truth[f"mediator_{name}"] for name in ("loading", "persistence", "effect"))
         world = replace(world, mediators=Mediators(*numbers))
+    if "spillover" in truth:
+        spillover = Spillover(truth["spillover"], truth["spillover_share"])
+        world = replace(world, spillover=spillover)
     return world
 
 

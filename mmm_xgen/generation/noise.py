@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.noise import level_weights
-
-# Largest share of cells at the capacity; beyond it, nearly all sales are the same number.
-MOST_AT_CAPACITY = 0.9
 
 
 def noise_sd(batch: Batch, mu: FloatArray, truth: Parameters) -> FloatArray:
@@ -97,8 +95,8 @@ def observe(
     Warns
     -----
     XgenWarning
-        If sales below zero were clipped, or nearly all sales are at the capacity. The message
-        counts the cells.
+        If sales below zero were clipped, and the message counts the cells; or if all sales of a
+        geo are at the capacity.
     """
     outcomes: Parameters = {}
     cells = mu[0].size
@@ -138,7 +136,7 @@ def observe(
     if "capacity" in truth:
         capacity = truth["capacity"][..., None]
         outcomes["lost_sales"] = np.maximum(y - capacity, 0.0)
-        _warn_of_capacity(batch, (y >= capacity).mean(axis=(1, 2)))
+        _warn_of_capacity(batch, np.asarray((y >= capacity).all(axis=2)))
         y = np.minimum(y, capacity)
     return {"y": y, "noise": y - mu, **outcomes}
 
@@ -197,14 +195,15 @@ def _sd_by_cell(batch: Batch, mu: FloatArray, sigma: FloatArray) -> FloatArray:
     return np.asarray(sd * np.stack(weights))
 
 
-def _warn_of_capacity(batch: Batch, share: FloatArray) -> None:
-    """Warn if nearly all sales are at the capacity; `share` of the cells, dims (dataset,)."""
+def _warn_of_capacity(batch: Batch, sold_out: NDArray[np.bool_]) -> None:
+    """Warn of geos that are sold out on all dates, dims (dataset, geo)."""
     batch.warn(
         "capacity",
-        share > MOST_AT_CAPACITY,
+        np.asarray(sold_out.any(axis=1)),
         lambda dataset: (
-            f"sales are at the capacity in {share[dataset]:.0%} of the cells, so that media can "
-            "hardly add to them; raise regions.capacity"
+            f"sales are at the capacity on all dates in "
+            f"{batch.shared.regions.names[int(sold_out[dataset].argmax())]!r}, so that nothing "
+            "shows there; raise regions.capacity"
         ),
     )
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.channel import ControlConfig
+from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.event import event_places
 from mmm_xgen.config.region import DEFAULT_VOLATILITY, RegionConfig
 from mmm_xgen.config.specs import AdstockSpec, NoiseSpec, SaturationSpec, days_in_half_life
 from mmm_xgen.generation.batch import Batch
@@ -72,7 +74,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         **trend,
         **seasons,
         "event_effect": base[..., None] * _where_they_happen(batch, events),
-        **_connections(batch, base),
+        **_connections(batch, base, sizes["population"]),
         **promotion_parameters(batch, base),
         **_controls(batch, scale),
         **_noise(batch, base, scale),
@@ -84,11 +86,10 @@ def _where_they_happen(batch: Batch, events: FloatArray) -> FloatArray:
 
     The dim `geo` has length 1 if all events happen in all geos.
     """
-    places = [event.geos for event in batch.shared.events]
-    if not any(places):
+    config = batch.shared
+    if not any(event.geos for event in config.events):
         return events[:, None]
-    names = batch.shared.regions.names
-    is_there = [[geos is None or name in geos for geos in places] for name in names]
+    is_there = event_places(config.events, config.regions.names)
     return np.where(is_there, events[:, None], 0.0)
 
 
@@ -195,8 +196,8 @@ def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
     }
 
 
-def _connections(batch: Batch, base: FloatArray) -> Parameters:
-    """Return the strengths of funnels and interactions, dims (dataset, geo, item)."""
+def _connections(batch: Batch, base: FloatArray, population: FloatArray) -> Parameters:
+    """Return the strengths of what connects channels and geos, dims (dataset, geo, item)."""
     funnels = batch.each(lambda config: [each.strength for each in config.funnels])
     pairs = batch.each(lambda config: [each.strength for each in config.interactions])
     found = {}
@@ -214,7 +215,18 @@ def _connections(batch: Batch, base: FloatArray) -> Parameters:
     if batch.shared.competitor is not None:
         share = batch.each(lambda config: config.competitor.share)  # type: ignore[union-attr]
         found["competitor_effect"] = share[:, None] * base
+    if spills_over(batch.shared):
+        found["spillover"] = batch.each(
+            lambda config: [channel.spillover or 0.0 for channel in config.channels]
+        )
+        found["spillover_share"] = population / population.sum(axis=-1, keepdims=True)
     return found | (_mediators(batch, base) if batch.shared.mediators else {})
+
+
+def spills_over(config: MMMDataConfig) -> bool:
+    """Tell if media spill over between geos."""
+    stated = any(channel.spillover is not None for channel in config.channels)
+    return stated and config.regions.n_regions > 1
 
 
 def _mediators(batch: Batch, base: FloatArray) -> Parameters:

@@ -25,6 +25,7 @@ from mmm_xgen.formatting.words import count
 from mmm_xgen.plots.panels import DASHED, WIDTH, blank, headed, legend_below
 from mmm_xgen.plots.selection import by_size, check_panel, group_channels, texts_of
 from mmm_xgen.plots.style import BASE_COLOUR, FAINT, INK, OTHER_COLOUR, RISK, plain_text
+from mmm_xgen.plots.what_breaks import draw_panels, panels_of
 
 # Channels and controls that have a box each; the others share one.
 MOST_CHANNELS, MOST_CONTROLS = 30, 15
@@ -38,10 +39,18 @@ HEIGHT = 0.8
 GAP, AROUND = 0.5, 0.95
 # Arrows that share the box of sales are so many rows apart at it.
 APART = 0.3
+# Panels over time beside each other, the height of one in inches, and that of its title and dates.
+COLUMNS, PANEL, WORDS = 3, 1.8, 0.55
 # Space between a bar and its box, as a share of the width.
 BAR = 0.004
 DEMAND, SALES, EARLIER = "latent demand", "sales", "earlier sales"
 COMPETITOR = "competitor"
+# Further causes of sales by the variable that shows them: text and note of their box.
+FURTHER = {
+    "level_contribution": ("level of base sales", "drifts over time"),
+    "promotion_contribution": ("promotions", "lower prices"),
+    "lost_sales": ("capacity", "cuts sales"),
+}
 FUNNEL, PAID = "funnel: raises delivered media", "paid funnel: raises spend"
 DASH_DOTTED: Any = (0, (6, 2, 1, 2))
 Point = tuple[float, float]
@@ -102,8 +111,10 @@ class _Page:
 
 
 @in_memory
-def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) -> Figure:
-    """Draw who causes what: demand, channels, what connects them, controls and sales.
+def plot_world(
+    ds: xr.Dataset, *, over_time: bool = True, figsize: tuple[float, float] | None = None
+) -> Figure:
+    """Draw who causes what, and above it sales, spend and what breaks a model's assumptions.
 
     A head at the end of an arrow means that it raises what it points at, a bar that it lowers it.
     Arrows of media are solid. Arrows of latent demand, which nobody records, are dashed: where they
@@ -114,6 +125,10 @@ def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) ->
     ----------
     ds : Dataset, dims (date, geo, channel)
         A Dataset with its configuration, or one that was aggregated or simulated from it.
+    over_time : bool, default True
+        Whether to draw the panels over time. They are sums or means over geos, and channels have
+        the colours of their boxes. If no mechanism is on, the last panel has the sales that each
+        channel makes.
     figsize : tuple of float, optional
         Width and height in inches.
 
@@ -141,14 +156,19 @@ def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) ->
     _place_controls(page, ds, config)
     _place_promotions(page, config)
     _place_competitor(page, config)
+    _place_further(page, ds)
     _place_between(page, config)
     driven, answering = _place_causes(page, config)
     _point_at_sales(page, ds, config)
     top = min(box.y - box.height / 2 for box in page.boxes()) - 0.2
     top -= AROUND if DEMAND in page.others else 0.0
     bottom = page.n_rows - 0.3 + (AROUND if EARLIER in page.others else 0.0)
-    with blank(figsize, 1.3 + STEP * (bottom - top)) as figure:
-        axes = figure.add_subplot()
+    panels = 1 + len(panels_of(ds)) if over_time else 0
+    rows = -(-panels // COLUMNS)
+    height = STEP * (bottom - top)
+    with blank(figsize, 1.3 + height + (PANEL + WORDS) * rows) as figure:
+        grid = figure.add_gridspec(rows + 1, 1, height_ratios=[PANEL] * rows + [height])
+        axes = figure.add_subplot(grid[rows])
         axes.set_axis_off()
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom, top)
@@ -159,6 +179,11 @@ def plot_world(ds: xr.Dataset, *, figsize: tuple[float, float] | None = None) ->
         title, *more = _titles(page, len(driven), len(answering), ds.sizes["channel"])
         headed(figure, f"Who causes what: {title}", *more, *_sizes(ds, config))
         legend_below(figure, _legend(page.arrows))
+        if over_time:
+            across = -(-panels // rows)
+            parts = [grid[row].subgridspec(1, across) for row in range(rows)]
+            places = [figure.add_subplot(parts[k // across][k % across]) for k in range(panels)]
+            draw_panels(places, ds, {name: box.colour for name, box in page.channels.items()})
     return figure
 
 
@@ -271,6 +296,16 @@ def _place_competitor(page: _Page, config: MMMDataConfig) -> None:
     page.others[COMPETITOR] = box
     page.to_sales.append((box, RISK, True))
     page.n_rows = box.y + 1
+
+
+def _place_further(page: _Page, ds: xr.Dataset) -> None:
+    """Place the causes of `FURTHER` that are not zero everywhere below all others."""
+    for name, (text, note) in FURTHER.items():
+        if name in ds and bool((ds[name] != 0).any()):
+            box = _Box(ITEMS, page.n_rows + GAP, text, note, is_hidden=True)
+            page.others[text] = box
+            page.to_sales.append((box, FAINT, name == "lost_sales"))
+            page.n_rows = box.y + 1
 
 
 def _place_between(page: _Page, config: MMMDataConfig) -> None:
@@ -402,6 +437,7 @@ def _note(channel: ChannelConfig) -> str:
     words = [f"budget: {rule.kind.replace('_', ' ')}"] if rule and rule.kind != "planned" else []
     words += [f"effect: {path.kind.replace('_', ' ')}"] if path else []
     words += [f"borrows {pull.share:.0%} from later"] if pull else []
+    words += [f"{channel.spillover:.0%} spills over"] if channel.spillover else []
     return ", ".join(words)
 
 

@@ -42,8 +42,8 @@ class NamedWorld:
         The assumption that does not hold, in one sentence.
     direction : mapping of str to str
         Bias of the ROAS of each channel in a least-squares model that knows the true adstock and
-        saturation: ``"above"`` or ``"below"`` the truth, ``"none"``, or ``"none (wide)"`` if
-        estimates are right on average and far off in a single dataset.
+        saturation (but see `base_curves`): ``"above"`` or ``"below"`` the truth, ``"none"``, or
+        ``"none (wide)"`` if estimates are right on average and far off in a single dataset.
     representable : tuple of str
         Models that are well specified for the data of the world, of ``"PyMC-Marketing"``,
         ``"Meridian"`` and ``"least squares"``. All others are misspecified.
@@ -58,6 +58,9 @@ class NamedWorld:
     reacting : bool
         True if `direction` is about the ROAS with budgets that react, as in
         ``roas(ds, reacting=True)``.
+    base_curves : bool
+        True if `direction` is about a model that takes adstock and saturation of the world
+        ``"clean"`` for true.
     last_periods : int, optional
         Number of last periods whose ROAS `direction` is about. Default: the whole window.
 
@@ -76,6 +79,7 @@ class NamedWorld:
     short: str
     note: str = ""
     reacting: bool = False
+    base_curves: bool = False
     last_periods: int | None = None
 
     @property

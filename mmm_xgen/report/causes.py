@@ -125,6 +125,10 @@ def _channels(config: Nested) -> Iterator[Row]:
             yield "time", f"effect of {name}", f"{_kind(path)}; mean 1 over the window"
         if pull:
             yield name, "later sales", _borrowed(pull)
+        if spills := channel.get("spillover"):
+            yield name, "sales in other geos", f"{share(spills)} of its media reach all geos"
+        if more := channel.get("over_reporting"):
+            yield f"platform of {name}", "reported sales", f"{signed_share(more)} of its sales"
 
 
 def _connections(config: Nested) -> Iterator[Row]:

@@ -82,7 +82,7 @@ OVERVIEW = (
         suits=lambda ds: "channel_contribution" not in ds,
     ),
 )
-WORLD = (Drawing("plot_world", "Who causes what", "truth"),)
+WORLD = (Drawing("plot_world", "Who causes what", "truth", {"over_time": False}),)
 SALES = (
     Drawing("plot_sales", "Sales and what they are made of over time", "observed"),
     Drawing(

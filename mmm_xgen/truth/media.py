@@ -81,7 +81,8 @@ def media_from(ds: xr.Dataset, what: str) -> Media:
         raise SchemaError(
             f"{what}: found {found[0]!r} in the Dataset, allowed: channels that act alone and "
             "alike on all dates, and no latent demand or promotions (a configuration without "
-            "demand, promotions, effect_path, pull_forward, funnels, interactions and mediators)"
+            "demand, promotions, effect_path, pull_forward, spillover, funnels, interactions and "
+            "mediators)"
         )
     return world_from(ds).media
 

@@ -199,6 +199,20 @@ def test_ground_truth_of_something_else():
         ground_truth(xr.Dataset())
 
 
+def test_outliers_and_lost_sales_are_told() -> None:
+    regions = {"capacity": 1.3, "outliers": {"share": 0.1}, "noise": {"kind": "ar1", "shared": 0.5}}
+    ds = m.generate_mmm_dataset(regions=regions)
+    truth = ground_truth(ds, series=True)
+    for geo in ds["geo"].values:
+        one = ds.sel(geo=geo)
+        assert truth["baseline"]["capacity"][geo] == pytest.approx(one["capacity"].item())
+        for name in ("outlier_contribution", "lost_sales"):
+            assert truth["contributions"][name][geo] == pytest.approx(float(one[name].sum()))
+            assert truth["series"][name][geo] == pytest.approx(one[name].values.tolist())
+    assert truth["baseline"]["noise"]["settings"]["shared"] == 0.5
+    json.dumps(ground_truth(ds.mmm.aggregate()), allow_nan=False)
+
+
 def test_a_world_with_mechanisms_has_its_connections_and_all_parts() -> None:
     ds = connected()
     truth = ground_truth(ds, series=True)

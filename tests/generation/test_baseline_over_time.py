@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -13,6 +14,7 @@ import xarray as xr
 import mmm_xgen as m
 from mmm_xgen import truth
 from mmm_xgen.export import scaled_parameters
+from mmm_xgen.report.causes import causes
 from mmm_xgen.schema import parts_of
 from tests.strategies import config_with, generate, steady
 
@@ -333,3 +335,30 @@ def test_a_model_is_told_what_it_lacks() -> None:
     ds = generate(world(**MOVING))
     told = scaled_parameters(ds, channel_scale=1.0, target_scale=1.0).attrs["no_counterpart"]
     assert told == "a level that moves, a season that changes in size, a season that moves"
+
+
+def test_geos_of_events_are_those_of_a_plan() -> None:
+    dates = pd.date_range("2022-01-03", periods=60, freq="W-MON")
+    plan = pd.DataFrame(
+        [{"date": day, "geo": geo, "x1-TV": 100.0} for day in dates for geo in ("a", "b")]
+    )
+    event = {"name": "storm", "dates": ["2022-06-01"], "effect": -0.4, "geos": ["b"]}
+    config = {"spend_plan": {"geo": "geo"}, "channels": [{"name": "TV"}], "events": [event]}
+    ds = generate(config, spend=plan)
+    assert ds["event_effect"].values[:, 0].tolist() == [0.0, -4000.0]
+    assert m.regenerate(ds).identical(ds)
+    with pytest.raises(m.ConfigError, match="no geo named 'c'") as caught:
+        generate(config | {"events": [event | {"geos": ["c"]}]}, spend=plan)
+    assert caught.value.path == "events.0.geos.0"
+
+
+def test_pictures_and_the_report_show_the_level() -> None:
+    ds = generate(world(**FULL))
+    labels = [axes.get_label() for axes in m.plots.plot_baseline(ds).axes]
+    assert labels == ["baseline", "trend", "level", "seasonality", "event"]
+    told = m.ground_truth(ds)
+    assert set(told["baseline"]["season_shift"]) == set(NAMES)
+    assert set(told["contributions"]["baseline"]["level"]) == set(NAMES)
+    rows = causes(json.loads(ds.attrs["config"]))[0].rows
+    assert ("time", "date of the yearly season", "+6 days per year") in rows
+    assert rows[0][:2] == ("time", "base sales")

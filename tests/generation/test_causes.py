@@ -13,7 +13,8 @@ from hypothesis import given
 
 import mmm_xgen as m
 from mmm_xgen.ensemble import element
-from tests.scalar_world import near, worlds
+from tests.drawn_worlds import worlds
+from tests.scalar_world import near
 from tests.strategies import config_with, examples, generate, steady
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
@@ -143,7 +144,7 @@ def test_demand_has_variance_1_and_drives_what_it_is_told_to() -> None:
     np.testing.assert_allclose(xr.corr(answer, demand, "date") ** 2, 0.7, atol=0.04)
 
 
-@given(config=worlds())
+@given(config=worlds(without=("competitor",)))
 @examples(0.4)
 def test_a_path_has_mean_1_over_the_window(config: dict[str, Any]) -> None:
     for each in config["channels"]:

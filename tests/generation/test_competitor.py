@@ -141,8 +141,14 @@ def test_impossible_numbers_are_refused(key: str, value: float) -> None:
         world(competitor={key: value})
 
 
-def test_targets_hold_beside_a_competitor_and_mediators() -> None:
-    changes = {"mediators": [{"name": "Awareness", "parents": {"TV": 0.5}}]}
-    channels = [{"name": name, "roas": 1.5} for name in ("TV", "Search")]
-    ds = generate({"n_periods": 30, "channels": channels, "competitor": {"answer": 0.7}} | changes)
-    same(truth.roas(ds), 1.5)
+TIED: dict[str, dict[str, Any]] = {
+    "mediators": {"mediators": [{"name": "Awareness", "parents": {"TV": 0.5}}]},
+    "funnels": {"funnels": [{"source": "TV", "target": "Print", "strength": 0.3}]},
+}
+
+
+@pytest.mark.parametrize("tie", TIED)
+def test_targets_are_met_beside_it_without_paths_of_effects(tie: str) -> None:
+    """Its dampening is the only path, and it is the same for all channels."""
+    fields = {"channels": [PRINT, TV]} | TIED[tie]
+    same(truth.roas(generate(world(**fields))).sel(channel="TV"), 2.0)

@@ -251,8 +251,8 @@ def test_a_given_capacity_is_kept() -> None:
 
 
 def test_sales_that_are_always_sold_out_are_told() -> None:
-    config = config_with(steady(), regions={"capacity": 1.0, "sales_trend": 0.05})
-    with pytest.warns(XgenWarning, match=r"at the capacity in \d+% of the cells.*regions.capacity"):
+    config = config_with(steady(), regions={"capacity": 1.0, "sales_trend": 0.2})
+    with pytest.warns(XgenWarning, match=r"capacity on all dates in 'geo_1'.*regions.capacity"):
         m.generate_mmm_dataset(m.MMMDataConfig(**config))
 
 

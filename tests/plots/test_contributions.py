@@ -161,6 +161,15 @@ def test_a_part_that_takes_sales_away_goes_back(quiet):
     assert steps["placebo"].get_width() == 0
 
 
+def test_lost_sales_are_a_step_of_their_own():
+    ds = mmm_xgen.generate_mmm_dataset(regions={"capacity": 1.4})
+    steps = bars(drawn(plot_waterfall(ds)))
+    assert list(steps)[-4:] == ["expected sales", "noise", "lost sales", "sales"]
+    assert steps["lost sales"].get_width() == pytest.approx(-float(ds.lost_sales.sum()))
+    kept = float((ds.noise + ds.lost_sales).sum())
+    assert steps["noise"].get_width() == pytest.approx(kept)
+
+
 def test_a_waterfall_has_one_row_for_small_channels(many):
     figure = plot_waterfall(many)
     assert len(row_names(figure)) == 1 + 9 + 3

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import mmm_xgen as m
 from mmm_xgen.truth import mroas, optimize_allocation, regret, response_curve, roas
-from tests.scalar_world import ScalarWorld, drawn_world, near, slope, worlds
+from tests.drawn_worlds import drawn_world, worlds
+from tests.scalar_world import ScalarWorld, near, slope
 from tests.strategies import config_with, examples, generate, steady
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")

@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mmm_xgen as m
+from mmm_xgen.schema import PARTS
 from mmm_xgen.truth import (
     attribution,
     change_investment,
@@ -30,14 +31,13 @@ from mmm_xgen.truth import (
     response_curve,
     roas,
 )
-from tests.scalar_world import ScalarWorld, Series, drawn_world, near, slope, worlds
+from tests.drawn_worlds import drawn_world, worlds
+from tests.scalar_world import ScalarWorld, Series, near, slope
 from tests.strategies import examples
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
 BY = ("geo", "channel")
-# Longer than any carry-over of three funnels in a row.
-AFTER = 50
 SALES = ("date", "geo")
 
 
@@ -48,7 +48,7 @@ class Returns:
         self.world = ScalarWorld(ds)
         self.first, self.last = first, last
         self.today = self.world.spend()
-        self.long = self.world.spend(after=AFTER)
+        self.long = self.world.spend(after=self.world.reach)
         self.channels = range(ds.sizes["channel"])
         window = ds["spend"].transpose("date", "geo", "channel").values[first:last]
         self.spend = window.sum(axis=0)
@@ -195,7 +195,7 @@ def test_estimands_are_the_single_figures(case: tuple[xr.Dataset, int, int]) -> 
 
 
 def assert_parts_sum_to_sales(ds: xr.Dataset) -> None:
-    parts = [ds[name] for name in ds if str(name).endswith("_contribution")]
+    parts = [ds[name] for name in PARTS if name in ds]
     total = sum(part.sum([dim for dim in part.dims if dim not in SALES]) for part in parts)
     near(total.transpose(*ds["mu"].dims), ds["mu"])
 
@@ -210,8 +210,8 @@ def test_parts_sum_to_sales_in_every_table_of_them(config: dict[str, Any]) -> No
     assert_parts_sum_to_sales(m.aggregate(ds, None, freq="MS"))
     assert not [case for case in m.check_data_quality(ds).errors if "identity" in str(case)]
     table = m.ground_truth(ds)["contributions"]
-    groups = [*(table.get(key, {}) for key in ("channels", "controls", "interactions"))]
-    parts = [part for group in (*groups, table["baseline"]) for part in group.values()]
+    outcomes = {"mu", "noise", "y", "outliers", "lost_sales"}
+    parts = [part for key in {*table} - outcomes for part in table[key].values()]
     for geo, sold in table["mu"].items():
         near(sum(part[geo] for part in parts), sold)
 
@@ -223,17 +223,18 @@ def test_an_impact_is_a_difference_of_two_worlds(
 ) -> None:
     ds, first, last = case
     window, world, geo = dates_of(ds, first, last), ScalarWorld(ds), ds.sizes["geo"] - 1
-    long = world.spend(after=AFTER)
+    long = world.spend(after=world.reach)
     for c, channel in enumerate(world.channels):
-        changed = world.scaled(long, c, 1 + by, first, last)
+        changed = long[:geo] + world.scaled(long[geo:], c, 1 + by, first, last)
         impact = predict_impact(
             ds, channel=channel, geo=str(ds["geo"].values[geo]), window=window, by=by
         )
         for suffix, end in (("", last), ("_with_carryout", None)):
-            today, other = (world.revenue(plan, first, end)[geo] for plan in (long, changed))
+            # Media that spill over sell in other geos, too.
+            today, other = (sum(world.revenue(plan, first, end)) for plan in (long, changed))
             near(impact[f"incremental_revenue{suffix}"], other - today, size=abs(today))
-        added = by * sum(long[geo][c][world.n_past + first : world.n_past + last])
-        near(impact["incremental_spend"], added)
+        dates = slice(world.n_past + first, world.n_past + last)
+        near(impact["incremental_spend"], by * sum(long[geo][c][dates]))
 
 
 @given(case=worlds_and_windows(), change=st.sampled_from([-1.0, -0.4, 0.5]))
@@ -243,7 +244,7 @@ def test_a_lift_is_a_difference_of_two_worlds(
 ) -> None:
     ds, first, last = case
     window, world = dates_of(ds, first, last), ScalarWorld(ds)
-    long = world.spend(after=AFTER)
+    long = world.spend(after=world.reach)
     for c, channel in enumerate(world.channels):
         if (ds["spend"].isel(channel=c, date=slice(first, last)).sum("date") == 0).any():
             continue
@@ -321,8 +322,10 @@ def test_returns_meet_their_targets_with_everything_on(config: dict[str, Any]) -
 
 
 def without_connections(config: dict[str, Any]) -> dict[str, Any]:
-    """The world with demand, rules and paths of effects only."""
-    return config | {"funnels": [], "interactions": []}
+    """The world without what ties channels together."""
+    tied = ("link", "response", "mediators")
+    free = {key: value for key, value in config.items() if key not in tied}
+    return free | {"funnels": [], "interactions": []}
 
 
 @given(config=worlds(max_periods=12).map(without_connections))

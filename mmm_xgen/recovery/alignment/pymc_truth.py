@@ -30,6 +30,7 @@ Found = dict[str, xr.DataArray]
 Reasons = dict[str, str]
 
 BORROWS = "it borrows sales from later periods"
+SPILLS = "its media spill over between geos"
 # Mechanisms that add a part to sales.
 ADDED = (
     *("interaction_strength", "mediator_effect", "competitor_contribution", "level_contribution"),
@@ -314,6 +315,9 @@ def beyond_curves(ds: xr.Dataset) -> Reasons:
         borrows = (ds["pull_forward_share"] > 0).any("geo")
         for channel in ds["channel"].values[borrows.values]:
             add(channel, BORROWS)
+    if "spillover" in ds:
+        for channel in ds["channel"].values[(ds["spillover"] > 0).values]:
+            add(channel, SPILLS)
     for funnel in ds["funnel"].values if "funnel_strength" in ds else ():
         one = ds.coords.to_dataset().sel(funnel=funnel)
         if not bool(one["funnel_paid"]):

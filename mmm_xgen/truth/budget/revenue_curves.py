@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import contribute
 from mmm_xgen.truth.media import history_of, spend_of, value_and_slope, world_from
@@ -194,8 +195,20 @@ def _sold(plan: FloatArray, world: World, history: FloatArray, worth: FloatArray
 
 
 def panel_of(ds: xr.Dataset, periods: slice, *, per_geo: bool) -> Panel:
-    """Panel of a Dataset over some of its dates, with flat patterns where nothing was spent."""
+    """Panel of a Dataset over some of its dates, with flat patterns where nothing was spent.
+
+    Raises
+    ------
+    SchemaError
+        If items are geos of channels whose media spill over.
+    """
     world, spend = world_from(ds).of_dates(periods), spend_of(ds)
+    if per_geo and world.spillover is not None and world.spillover.strength.any():
+        raise SchemaError(
+            "media spill over between geos, so the spend of a geo also sells in others and has no "
+            "curve of its own; allowed: one curve or one multiplier for a channel in all geos "
+            "(by='channel', per_geo=False), or simulate(ds, spend=...) for one plan"
+        )
     past = history_of(ds)
     before = spend[..., : periods.start]
     history = before if past is None else np.concatenate([past, before], axis=-1)

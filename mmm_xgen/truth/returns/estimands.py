@@ -139,7 +139,8 @@ def estimands(
     After the last date, spend is 0 and the revenue per KPI unit stays at its last value.
     Over several geos, ``half_saturation`` is the total spend, split as the spend of all dates (by
     population if there is none). ``saturation_level`` is the share of their limits together. The
-    two half-lives are means weighted by spend.
+    two half-lives are means weighted by spend. If media spill over between geos, a figure of a geo
+    divides what is sold in it by what is spent in it, and it has no ``half_saturation``.
 
     Parameters
     ----------
@@ -258,6 +259,7 @@ def _shapes(
     media, weights = response.media, response.weights
     split = response.spend[..., response.n_past :].sum(axis=-1)
     split = np.where(split.any(axis=-1, keepdims=True), split, population[..., None, :])
+    spillover = response.world.spillover
 
     def mean(values: FloatArray) -> FloatArray:
         if not together:
@@ -272,11 +274,12 @@ def _shapes(
     limit = (weight * limits(media))[..., None]
     if together:
         reached, limit = (each.sum(axis=-2, keepdims=True) for each in (reached, limit))
-    shapes = [
-        mean(half_life(media, weights)),
-        mean(half_of_effect(weights)),
-        half_saturation(media, weights, split, together=together),
-    ]
+    arrived = split if spillover is None else spillover.spread(split[..., None])[..., 0]
+    half = half_saturation(media, weights, arrived, together=together)
+    if spillover is not None and not together:
+        # The spend of a single geo does not make half of what can be sold there.
+        half = np.where(spillover.strength[..., None] > 0, np.nan, half)
+    shapes = [mean(half_life(media, weights)), mean(half_of_effect(weights)), half]
     level = reached / limit
     if together:
         return [*(each[..., 0] for each in shapes), level[..., 0, :]]

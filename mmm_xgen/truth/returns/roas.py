@@ -78,6 +78,10 @@ def roas(
     .. math:: \min(\mu_t + e_t,\ \text{capacity})
         - \min(\mu^{\text{without}}_t + e_t,\ \text{capacity})
 
+    *Media that spill over between geos.* The return of a geo is what the channel sells in the geo,
+    wherever it was paid for, over what is spent in it. `simulate` with other spend in one geo gives
+    what that spend sells everywhere.
+
     Parameters
     ----------
     ds : Dataset

@@ -17,7 +17,7 @@ from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
-from mmm_xgen.response import per_effect
+from mmm_xgen.response import per_effect, platform_report
 from mmm_xgen.schema import PARTS, check_variables, describe
 from mmm_xgen.truth.media import array_of, channel_label, history_of, spend_of, world_from
 from mmm_xgen.truth.what_if.reacting import (
@@ -26,15 +26,15 @@ from mmm_xgen.truth.what_if.reacting import (
     reaction_of,
     uncapped_noise,
 )
-from mmm_xgen.world import kernel_dims, media_parts, platform_report, respond_to
+from mmm_xgen.world import kernel_dims, media_parts, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
 MEDIA_DIMS = ("date", "geo", "channel")
 # Variables that change with the spend.
 RESPONSES = ("carryover", "saturated", "channel_contribution")
-# Numbers of channels that sell clicks.
-CLICKS = ("cost_per_click", "click_substitution")
+# Numbers of channels that platforms report with.
+PLATFORM = ("cost_per_click", "click_substitution", "over_reporting")
 # Number of letters of the longest text that can be a date.
 LONGEST_DATE = 40
 # Largest relative difference between stored contributions and those computed from the spend.
@@ -119,7 +119,8 @@ def simulate(ds: xr.Dataset, *, spend: xr.DataArray, reacting: bool = False) -> 
     stored = {name: array_of(ds, name, *kernel_dims(name)) for name in new}
     world = world_from(ds)
     # Keep the cells that the change does not reach, so that rounding does not change them.
-    lasting = world.is_connected or world.pull_forward is not None
+    spills = world.spillover is not None
+    lasting = world.is_connected or world.pull_forward is not None or spills
     if lasting or {"effect_path", "campaign_spend"} & set(new):
         today = _series(ds, spend_of(ds), reaction)
         reached = {name: new[name] != today[name] for name in new}
@@ -178,9 +179,8 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
     sold = media_parts(made, world)
     contributions = sold["channel_contribution"]
     series = dict(zip(RESPONSES, shown, strict=False)) | sold | competing
-    if "click_substitution" in ds:
-        numbers = (array_of(ds, name, "channel") for name in CLICKS)
-        series |= platform_report(made.spend, contributions, *numbers)
+    platform = {name: array_of(ds, name, "channel") for name in PLATFORM if name in ds}
+    series |= platform_report(made.spend, contributions, platform)
     if made.mediators is not None:
         series["mediator_value"] = made.mediators
     if "campaign_share" in ds:

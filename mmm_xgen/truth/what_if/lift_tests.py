@@ -9,9 +9,11 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmm_xgen.config.base import shown
-from mmm_xgen.dataset import in_memory
+from mmm_xgen.config.experiment import experiment_cells
+from mmm_xgen.dataset import config_of, in_memory
 from mmm_xgen.errors import AlignmentError, ConfigError, SchemaError, nearest
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import check_variables
@@ -54,6 +56,7 @@ def lift_test(
     labels: Literal["column", "channel"] = "column",
     allow_any_sign: bool = False,
     within_data: bool = False,
+    bias: float | None = None,
 ) -> pd.DataFrame:
     r"""Run a geo test of one channel: its true lift, and an estimate with a known error.
 
@@ -78,8 +81,13 @@ def lift_test(
 
     After the last date, spend is 0 and the revenue per KPI unit stays at its last value.
 
+    If media spill over between geos, the spend of the geos in the test changes, and the lift of a
+    geo is what is sold more in it: a part of the effect is in other geos, also in those without
+    the test, and the test misses it.
+
     More sales count positive: the lift of a channel that is switched off is negative. The
-    estimate is :math:`\text{true lift} + \text{se} \cdot z` with z standard normal. It has its own
+    estimate is :math:`\text{true lift}\,(1 + \text{bias}) + \text{se} \cdot z` with z standard
+    normal. It has its own
     random stream, so it is independent of the noise of the data and of other tests. A geo has the
     same z, whichever geos are tested with it.
 
@@ -116,6 +124,10 @@ def lift_test(
         with little effect, and happens half the time for a placebo.
     within_data : bool, default False
         If True, the cool-down ends at the last date, as in PyMC-Marketing's incrementality.
+    bias : float, optional
+        Relative bias of the evaluation, such as 0.3 for a lift that is 30% too large on average.
+        Default: the `bias` of the configured experiment with the same channel, dates and change,
+        in its geos, and else 0.
 
     Returns
     -------
@@ -127,7 +139,7 @@ def lift_test(
         spend in the window, Meridian's estimand). Columns on the test: ``spend``,
         ``delta_spend``, ``lift_factor`` (lift per ``delta_y``), ``revenue_per_kpi`` (mean over
         the dates that count, weighted by their lift; of a steady state the plain mean of the
-        window), ``start``, ``end``, ``n_periods``, ``change``, ``estimand``, ``complete``
+        window), ``start``, ``end``, ``n_periods``, ``change``, ``bias``, ``estimand``, ``complete``
         (whether the cool-down ends by the last date, so that `within_data` makes no difference).
         `x` and ``lift_factor`` differ from `spend` and 1 only where lag weights are not
         normalised.
@@ -157,35 +169,33 @@ def lift_test(
     check_variables(ds, "spend")
     name, geo_labels = channel_label(ds, channel), _geo_labels(ds, geos)
     periods = window_periods(ds, window)
-    length = periods.stop - periods.start
     _check(change, estimand, seed, labels)
     error = _errors(se, geo_labels)
-    here = ds.sel(geo=geo_labels)
+    # Where media spill over, the spend of the test reaches all geos.
+    here = ds if "spillover" in ds else ds.sel(geo=geo_labels)
+    tested = np.array(geo_positions(here, geo_labels))
     check_contributions(here)
     part = here.sel(channel=[name])
     answer = channel_response(here, name)
     base = spend_of(part if spend is None else part.assign(spend=_one_plan(ds, spend, part)))
-    level = base[0, :, periods].mean(axis=-1)
+    usual = base[0, :, periods].mean(axis=-1)
+    level = usual[tested]
     _check_spend(level, geo_labels, name, change)
-
+    length, late = periods.stop - periods.start, outlasts_data(here).sel(channel=name).to_numpy()
     after = 0 if within_data else answer.world.reach
-    late = outlasts_data(here).sel(channel=name).to_numpy()
     price = part["revenue_per_kpi"].transpose("geo", "date").to_numpy()
-    rise, price, lost = _dynamic_lift(answer, base[0], price, periods, change, after)
+    dynamic = _dynamic_lift(answer, base[0], price, periods, change, after, tested)
+    rise, price, lost = (each[tested] for each in dynamic)
+    lift, rate = _lift_of(rise, price, length, estimand)
     if estimand == "steady_state":
-        lift, rate = _steady_lift(answer, level, periods, change), price[:, :length].mean(axis=-1)
-    else:
-        last = length if estimand == "in_test" else None
-        lift = rise[:, :last].sum(axis=-1) / length
-        rate = _price_of(rise[:, :last], price[:, :last], length)
-    carried, factor = _carried(answer)
+        lift = _steady_lift(answer, usual, periods, change, tested)[tested]
+    carried, factor = (each[tested] for each in _carried(answer))
     true = lift / factor
+    wrong = _biases(ds, name, geo_labels, periods, change, bias)
     dates = pd.DatetimeIndex(ds["date"].values[periods])
-    path = (name, str(dates[0].date()), str(dates[-1].date()), repr(float(change)))
-    z = stream(int(seed), "lift test", *path).standard_normal(ds.sizes["geo"])
-    estimate = true + error * z[geo_positions(ds, geo_labels)]
-    if not allow_any_sign:
-        _check_sign(estimate, change, name, geo_labels)
+    z = _draws(ds, (name, str(dates[0].date()), str(dates[-1].date()), repr(float(change))), seed)
+    estimate = true * (1 + wrong) + error * z[geo_positions(ds, geo_labels)]
+    _check_sign(estimate, change, name, geo_labels, allow_any_sign=allow_any_sign)
     return pd.DataFrame(
         {
             "channel": str(part["channel_column"].item()) if labels == "column" else name,
@@ -205,8 +215,9 @@ def lift_test(
             "end": dates[-1],
             "n_periods": length,
             "change": float(change),
+            "bias": wrong,
             "estimand": estimand,
-            "complete": ~(base[0][:, periods] * late[periods]).any(axis=-1),
+            "complete": ~(base[0][tested, periods] * late[periods]).any(axis=-1),
         }
     )
 
@@ -250,6 +261,37 @@ def _errors(se: float | Mapping[str, float], geos: list[str]) -> FloatArray:
     return np.array(values, dtype=float)
 
 
+def _biases(
+    ds: xr.Dataset, channel: str, geos: list[str], periods: slice, change: float, bias: Any
+) -> FloatArray:
+    """Return the relative bias of the evaluation in each geo: the given one, or as configured."""
+    if bias is not None:
+        is_number = isinstance(bias, Real) and not isinstance(bias, bool | np.bool_)
+        if not is_number or not np.isfinite(bias):
+            raise ConfigError(
+                f"found {shown(bias)}, allowed: a relative bias such as 0.3, or None for that of "
+                "the configured experiment",
+                path="bias",
+            )
+        return np.full(len(geos), float(bias))
+    found = np.zeros(len(geos))
+    experiments = config_of(ds).experiments if "config" in ds.attrs else ()
+    if all(each.bias is None for each in experiments):
+        return found
+    config = config_of(ds)
+    dates, names = config.calendar.window().dates, config.regions.names
+    cells = experiment_cells(
+        experiments, channels=config.channel_names, geos=names, calendar=config.calendar.window()
+    )
+    ends = ds["date"].values[[periods.start, periods.stop - 1]].astype("datetime64[D]")
+    for experiment, cell in zip(experiments, cells, strict=True):
+        is_same = config.channel_names[cell.channel] == channel and experiment.change == change
+        if is_same and np.array_equal(dates[[cell.start, cell.stop - 1]], ends):
+            inside = np.isin(geos, [names[position] for position in cell.geos])
+            found[inside] = experiment.bias or 0.0
+    return found
+
+
 def _one_plan(ds: xr.Dataset, spend: xr.DataArray, part: xr.Dataset) -> xr.DataArray:
     plan = full_plan(ds, spend)
     if plan.ndim > part["spend"].ndim:
@@ -266,9 +308,11 @@ def _check_spend(level: FloatArray, geos: list[str], channel: str, change: float
             )
 
 
-def _check_sign(estimate: FloatArray, change: float, channel: str, geos: list[str]) -> None:
+def _check_sign(
+    estimate: FloatArray, change: float, channel: str, geos: list[str], *, allow_any_sign: bool
+) -> None:
     for geo, value in zip(geos, estimate, strict=True):
-        if value * change < 0:
+        if value * change < 0 and not allow_any_sign:
             raise ConfigError(
                 f"the estimate of {channel!r} in {geo!r} is {value:.4g} for a change of spend by "
                 f"{change:+g}: PyMC-Marketing 0.19 refuses a lift whose sign contradicts the "
@@ -278,7 +322,11 @@ def _check_sign(estimate: FloatArray, change: float, channel: str, geos: list[st
 
 
 def _steady_lift(
-    answer: ChannelResponse, level: FloatArray, periods: slice, change: float
+    answer: ChannelResponse,
+    level: FloatArray,
+    periods: slice,
+    change: float,
+    tested: NDArray[np.intp],
 ) -> FloatArray:
     """Return the lift per period at constant spend, dims (geo,), after the longest carry-over."""
     world = answer.world
@@ -287,8 +335,13 @@ def _steady_lift(
             "found estimand='steady_state' for channels that act on each other, which have no "
             "steady state while the others' spend moves; allowed: 'in_test', 'in_test_and_cooldown'"
         )
-    constant = np.broadcast_to(level[:, None], (1, level.size, world.media.l_max[0]))
-    made = contribution(np.stack([constant, constant * (1 + change)]), world.media)[:, 0, :, -1]
+    changed = level.copy()
+    changed[tested] *= 1 + change
+    constant = np.stack([level, changed])[:, None, :, None]
+    if world.spillover is not None:
+        constant = world.spillover.spread(constant)
+    constant = np.broadcast_to(constant, (*constant.shape[:-1], world.media.l_max[0]))
+    made = contribution(constant, world.media)[:, 0, :, -1]
     path = world.effect_path
     effect = 1.0 if path is None else path[0, :, periods].mean(axis=-1)
     return np.asarray((made[1] - made[0]) * effect)
@@ -301,20 +354,37 @@ def _dynamic_lift(
     periods: slice,
     change: float,
     after: int,
+    tested: NDArray[np.intp],
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return lift and revenue per KPI unit from the start to the end of the cool-down, (geo, date).
 
     And the revenue lost without the spend of the window, dims (geo,). `base` and `price` have dims
-    (geo, date); `after` dates without spend follow the last one.
+    (geo, date); `after` dates without spend follow the last one. The test is in the geos `tested`.
     """
     base, price = after_the_last(base, price, after)
     plans = np.stack([base, base, base])
-    plans[1, ..., periods] *= 1 + change
-    plans[2, ..., periods] = 0
+    plans[1, tested, periods] *= 1 + change
+    plans[2, tested, periods] = 0
     made = answer.sales(plans)
     reach = slice(periods.start, periods.stop + answer.world.reach)
     lost = ((made[0] - made[2]) * price)[:, reach].sum(axis=-1)
     return (made[1] - made[0])[:, reach], price[:, reach], lost
+
+
+def _lift_of(
+    rise: FloatArray, price: FloatArray, length: int, estimand: str
+) -> tuple[FloatArray, FloatArray]:
+    """Return the lift per period and its revenue per KPI unit, dims (geo,)."""
+    last = length if estimand == "in_test" else None
+    rate = _price_of(rise[:, :last], price[:, :last], length)
+    if estimand == "steady_state":
+        rate = price[:, :length].mean(axis=-1)
+    return rise[:, :last].sum(axis=-1) / length, rate
+
+
+def _draws(ds: xr.Dataset, path: tuple[str, ...], seed: int) -> FloatArray:
+    """Return the standard normal errors of a test, one for each geo of the Dataset."""
+    return stream(int(seed), "lift test", *path).standard_normal(ds.sizes["geo"])
 
 
 def _price_of(rise: FloatArray, price: FloatArray, length: int) -> FloatArray:

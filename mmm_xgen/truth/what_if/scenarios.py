@@ -149,7 +149,8 @@ def predict_impact(
     r"""Compute the effect of a change of one channel's spend on sales, exactly and without noise.
 
     :math:`C` is today's contribution and :math:`C'` that under the changed spend. Sums run over
-    the chosen geos and the dates from :math:`t_0` to :math:`t_1`:
+    the chosen geos, or all geos if media spill over, and the dates from :math:`t_0` to
+    :math:`t_1`:
 
     .. math:: \text{incremental sales} = \sum_{t, g} (C'_{tg} - C_{tg}), \qquad
         \text{incremental revenue} = \sum_{t, g} (C'_{tg} - C_{tg})\, \text{revenue}_{tg},
@@ -196,9 +197,11 @@ def predict_impact(
     plan = change_investment(ds, channel=channel, geo=geo, window=window, to=to, by=by)
     name, periods = channel_label(ds, channel), window_periods(ds, window)
     chosen = {"channel": [name], "geo": ds["geo"].values[geo_positions(ds, geo)].tolist()}
-    part, here = ds.sel(chosen), ds.sel(geo=chosen["geo"])
+    # Media that spill over sell in all geos.
+    counted = {**chosen, "geo": ds["geo"].values.tolist()} if "spillover" in ds else chosen
+    part, here = ds.sel(counted), ds.sel(geo=counted["geo"])
     check_contributions(here)
-    changed = plan.sel(chosen)
+    changed = plan.sel(counted)
     answer = channel_response(here, name)
     carryout = int(carryout_periods(part).item())
     if answer.world.is_connected:

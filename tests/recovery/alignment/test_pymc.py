@@ -361,6 +361,10 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
         ),
         ({}, {"saturation_sigma_mu": "belongs to a prior"}),
         (
+            {"regions": {"outliers": {}, "capacity": 3.0}, "transforms": EIGHT_WEEKS},
+            {"y_sigma": "noise is gaussian with outliers and a capacity"},
+        ),
+        (
             {"demand": {}, "transforms": EIGHT_WEEKS},
             {"intercept_contribution": "have latent demand, which the model lacks"},
         ),
