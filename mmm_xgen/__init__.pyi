@@ -84,6 +84,7 @@ from .kernels.effect_paths import (
 )
 from .kernels.noise import register_noise as register_noise
 from .kernels.patterns import register_pattern as register_pattern
+from .kernels.responses import register_response as register_response
 from .kernels.saturation import register_saturation as register_saturation
 from .presets import (
     customize_preset as customize_preset,

@@ -50,7 +50,10 @@ SUMMED = (
     "geo_scale",
 )
 # Variables whose mean is taken; the geos count by population.
-AVERAGED = ("control_value", "promotion_depth", "demand", "mediator_value", "competitor_spend")
+AVERAGED = (
+    *("control_value", "promotion_depth", "demand", "mediator_value", "competitor_spend"),
+    *("aware_share", "considering_share", "loyal_share", "goodwill"),
+)
 # Variables that are neither summed nor NaN: see `aggregate`.
 OWN_RULE = (*AVERAGED, "revenue_per_kpi")
 KIND_COORDINATES = ("adstock_kind", "saturation_kind", "l_max", "normalize")
@@ -89,8 +92,10 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
                                     unit scale with it, so a linear control stays linear in its
                                     national value. Over time in two steps it is the mean of
                                     means
-    ``demand``, ``mediator_value``  the mean, as of controls, so that an indicator without error
-                                    still shows demand. Its variance is then below 1
+    ``demand``, ``mediator_value``, the mean, as of controls, so that an indicator without error
+    ``aware_share``,                still shows demand. Its variance is then below 1. The same holds
+    ``considering_share``,          for shares of people and ``goodwill``
+    ``loyal_share``, ``goodwill``
     ``promotion_depth``             the mean, as of the control that shows it
     ``revenue_per_kpi``             unchanged; it must be the same in everything that is summed
     everything else                 NaN, with the reason in ``attrs["reason"]``

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -186,3 +187,23 @@ class Spillover:
         # Geo by geo, so that the bits do not depend on the number of datasets.
         whole = np.add.accumulate(media, axis=-2)[..., -1:, :]
         return (1 - strength) * media + strength * (self.share[..., None, :, None] * whole)
+
+
+Links = TypeVar("Links", Funnels, Interactions)
+
+
+def among(index: list[int], links: Links | None, *ends: str) -> Links | None:
+    """Return the links between some channels, at their positions in `index`."""
+    if links is None:
+        return None
+    pairs = list(zip(*(getattr(links, end) for end in ends), strict=True))
+    kept = [at for at, pair in enumerate(pairs) if set(pair) <= set(index)]
+    if not kept:
+        return None
+    chosen: dict[str, Any] = {"strength": links.strength[..., kept]}
+    for each in fields(links):
+        if each.name != "strength":
+            chosen[each.name] = tuple(getattr(links, each.name)[at] for at in kept)
+    for end in ends:
+        chosen[end] = tuple(index.index(position) for position in chosen[end])
+    return replace(links, **chosen)

@@ -154,6 +154,9 @@ def as_dataset(
         }
         for name in before_adstock.keys() & data.keys():
             data[name][2].update(before_adstock[name])
+    if config.response is not None and "effect" in data:
+        rate = "pressure on the population per period where `saturated` is 1"
+        data["effect"][2].update(units="1", long_name=rate)
     attrs: dict[str, Any] = {
         "config": config.with_holiday_dates().to_json(),
         "seed": config.seed,
@@ -166,6 +169,8 @@ def as_dataset(
         "spend_is_given": int(spend_is_given),
         "given_params": ",".join(given),
     }
+    if config.response is not None:
+        attrs["response_kind"] = config.response.kind
     coordinates = []
     for name, (dim, values) in _coordinates(config).items():
         meaning = attributes(name, **units)
@@ -214,6 +219,7 @@ def _meanings(config: MMMDataConfig) -> dict[str, list[Meaning]]:
         "saturation": config.saturations,
         "trend": [config.regions.trend],
         "noise": [config.regions.noise],
+        "response": [config.response] if config.response is not None else [],
     }
     for stage, specs in stages.items():
         for kind in dict.fromkeys(spec.registered for spec in specs):

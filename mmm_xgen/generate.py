@@ -38,7 +38,7 @@ from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import per_effect, platform_report
 from mmm_xgen.schema import check_variables, takes_datasets
-from mmm_xgen.world import World, media_parts
+from mmm_xgen.world import World, media_outcome
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -274,7 +274,7 @@ def sales_equation(
     media = scaled_media(world.media, factor)
     platform = platform_numbers(batch)
 
-    sold = media_parts(stages, replace(world, media=media))
+    sold, states = media_outcome(stages, replace(world, media=media))
     channels = sold.pop("channel_contribution")
     causes = {"demand_contribution": demand, "competitor_contribution": taken}
     parts["channel_contribution"] = channels
@@ -304,6 +304,7 @@ def sales_equation(
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
         **({} if depth is None else {"promotion_depth": depth}),
+        **states,
         **platform,
         **platform_report(spent, channels, platform),
         "adstock_weights": world.weights.swapaxes(1, 2),
@@ -383,7 +384,8 @@ def variable_names(config: MMMDataConfig) -> list[str]:
         "demand": config.demand is not None,
         "demand_contribution": config.demand is not None,
         "interaction_contribution": bool(config.interactions),
-        "remainder_contribution": False,
+        "remainder_contribution": config.response is not None,
+        **dict.fromkeys(config.response.registered.states if config.response else (), True),  # type: ignore[attr-defined]
         "spend_plan": has_paid or any(rules_of(config)),
         "sales_plan": any(rule and rule.answers_to_sales for rule in rules_of(config)),
         "effect_path": config.competitor is not None

@@ -129,6 +129,11 @@ VARIABLES: dict[str, Variable] = {
     "remainder_contribution": Variable(
         SALES, KPI, "sales that the losses without each part leave, where parts act on each other"
     ),
+    "response_size": Variable(("geo",), KPI, "sales per period if all people were loyal", True),
+    "aware_share": Variable(SALES, NONE, "share of people that is aware and does not consider"),
+    "considering_share": Variable(SALES, NONE, "share of people that considers a purchase"),
+    "loyal_share": Variable(SALES, NONE, "share of people that is loyal"),
+    "goodwill": Variable(SALES, NONE, "stock of goodwill"),
     "carryover": Variable(MEDIA, CURRENCY, "spend after adstock"),
     "saturated": Variable(MEDIA, NONE, "response to carried-over spend, per unit of effect"),
     "channel_contribution": Variable(MEDIA, KPI, "contribution of the channel"),
@@ -213,6 +218,7 @@ MECHANISMS = {
     "lost_sales": "a capacity of sales",
     "spillover": "spill-over between geos",
     "over_reporting": "platforms that report too much",
+    "response_size": "a response with memory",
 }
 
 # Series that an aggregation loses, since they are stages of the response.
@@ -220,12 +226,16 @@ LOST = (
     *("carryover", "saturated", "effect_path", "media_quality", "campaign_share"),
     *("baseline_path", "season_path"),
 )
-# Parameters whose names depend on the kinds in use, by prefix.
+# Names of states of responses that users register; an aggregation loses them too.
+STATE = "state_"
+# Variables whose names depend on the kinds in use, by prefix.
 FAMILIES: dict[str, Variable] = {
     "adstock_": Variable(("geo", "channel"), NONE, "adstock parameter", True),
     "saturation_": Variable(("geo", "channel"), NONE, "saturation parameter", True),
     "trend_": Variable(("geo",), NONE, "trend parameter", True),
     "noise_": Variable(("geo",), NONE, "noise parameter", True),
+    "response_": Variable(("geo",), NONE, "response parameter", True),
+    STATE: Variable(SALES, NONE, "state of the population"),
 }
 POPULATION_SUFFIXES = {
     "_mean": "population mean on the link scale",
@@ -495,7 +505,7 @@ def _check_values(values: xr.DataArray, name: str) -> None:
         return
     if values.dtype.kind not in "fiu":
         raise SchemaError(f"{name!r} has values of type {values.dtype}, allowed: numbers")
-    whole = "date" in dims and name not in LOST
+    whole = "date" in dims and name not in LOST and not name.startswith(STATE)
     if whole and not np.isfinite(values.to_numpy()).all():
         raise SchemaError(f"{name!r} has values that are missing or infinite, allowed: none")
 

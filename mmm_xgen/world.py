@@ -8,15 +8,23 @@ response of the channels and what connects them; without connections it is the r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward, Spillover
+from mmm_xgen.connections import (
+    Funnels,
+    Interactions,
+    Mediators,
+    PullForward,
+    Spillover,
+    among,
+)
 from mmm_xgen.errors import AlignmentError, SchemaError
+from mmm_xgen.goodwill import SIZE, Population, parameter_names, population_of
 from mmm_xgen.kernels.adstock import convolve
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.link import Link
@@ -152,8 +160,8 @@ class World:
             of_channels(self.media, index),
             effect_path=_of_items(self.effect_path, index),
             path_start=self.path_start,
-            funnels=_among(index, self.funnels, "source", "target"),
-            interactions=_among(index, self.interactions, "first", "second"),
+            funnels=among(index, self.funnels, "source", "target"),
+            interactions=among(index, self.interactions, "first", "second"),
             pull_forward=pull if pull is not None and any(pull.periods) else None,
             mediators=between if between is not None and between.loading.any() else None,
             quality=_of_items(self.quality, index),
@@ -208,26 +216,6 @@ class World:
 def _of_items(path: FloatArray | None, index: list[int]) -> FloatArray | None:
     """Return the paths of some channels, dims (..., channel, geo, date); one for all stays."""
     return path if path is None or path.shape[-3] == 1 else path[..., index, :, :]
-
-
-Links = TypeVar("Links", Funnels, Interactions)
-
-
-def _among(index: list[int], links: Links | None, *ends: str) -> Links | None:
-    """Return the links between some channels, at their positions in `index`."""
-    if links is None:
-        return None
-    pairs = list(zip(*(getattr(links, end) for end in ends), strict=True))
-    kept = [at for at, pair in enumerate(pairs) if set(pair) <= set(index)]
-    if not kept:
-        return None
-    chosen: dict[str, Any] = {"strength": links.strength[..., kept]}
-    for each in fields(links):
-        if each.name != "strength":
-            chosen[each.name] = tuple(getattr(links, each.name)[at] for at in kept)
-    for end in ends:
-        chosen[end] = tuple(index.index(position) for position in chosen[end])
-    return replace(links, **chosen)
 
 
 @dataclass(frozen=True)
@@ -438,18 +426,33 @@ def media_parts(stages: Stages, world: World) -> dict[str, FloatArray]:
     Their sum is `media_sales`. With a link, a part is what sales lose without it, and
     ``remainder_contribution``, dims (..., geo, date), is what these losses leave.
     """
+    return media_outcome(stages, world)[0]
+
+
+def media_outcome(
+    stages: Stages, world: World
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Return `media_parts`, and the states of a population by Dataset name, (..., geo, date)."""
     parts = _added(stages, world)
     if world.link is None:
-        return parts
+        return parts, {}
+    # One call for the whole and for all without a part: a link with memory has a loop over dates.
     added = _sum(parts)
-    sales = rest = _through_link(added, stages, world)
+    without = [np.moveaxis(added[..., None, :, :] - part, -3, 0) for part in parts.values()]
+    together = np.concatenate([added[None], *without])
+    n_past = 0 if stages.before is None else stages.before.spend.shape[-1]
+    states: dict[str, FloatArray] = {}
+    if isinstance(world.link, Population):
+        made, states = world.link.sales_and_states(together)
+    else:
+        made = world.link.sales(together, world.path_start - n_past)
+    sales, left = made[0, ..., n_past:], np.moveaxis(made[1:, ..., n_past:], 0, -3)
+    rest, first = sales, 0
     for name, part in parts.items():
-        # Items come before all other dims, where those of the link broadcast.
-        without = np.moveaxis(added[..., None, :, :] - part, -3, 0)
-        left = np.moveaxis(_through_link(without, stages, world), 0, -3)
-        lost = sales[..., None, :, :] - left
-        parts[name], rest = lost, rest - lost.sum(axis=-3)
-    return {**parts, "remainder_contribution": rest}
+        lost = sales[..., None, :, :] - left[..., first : first + part.shape[-3], :, :]
+        parts[name], rest, first = lost, rest - lost.sum(axis=-3), first + part.shape[-3]
+    parts["remainder_contribution"] = rest
+    return parts, {name: each[0, ..., n_past:] for name, each in states.items()}
 
 
 def _added(stages: Stages, world: World) -> dict[str, FloatArray]:
@@ -523,6 +526,8 @@ def world_of(
     if "spillover" in arrays:
         spillover = Spillover(arrays["spillover"], arrays["spillover_share"])
         world = replace(world, spillover=spillover)
+    if SIZE in arrays:
+        world = replace(world, link=population_of(params, arrays))
     return world
 
 
@@ -576,7 +581,7 @@ def sales_without_each(
 
 def connections(params: xr.Dataset) -> list[str]:
     """Return the names of the connections that a Dataset has."""
-    return [name for name in CONNECTIONS if name in params]
+    return [*(name for name in CONNECTIONS if name in params), *parameter_names(params)]
 
 
 def kernel_dims(name: str) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ ADSTOCKS = {
     "delayed_adstock": {"alpha": 0.4, "theta": 1.0},
     "binomial_adstock": {"alpha": 0.5},
     "weibull_adstock": {"lam": 1.5, "k": 1.6},
+    "beta_gamma_adstock": {"shape": 2.0, "rate": 0.8},
     "no_adstock": {},
 }
 PATHS = {

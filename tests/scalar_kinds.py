@@ -30,6 +30,11 @@ def lag_weights(kind: str, length: int, p: Number, *, density: bool) -> list[flo
         return [(1 - lag / (length + 1)) ** (1 / p("alpha") - 1) for lag in range(length)]
     if kind == "weibull_adstock":
         return weibull_weights(length, p("lam"), p("k"), density=density)
+    if kind == "beta_gamma_adstock":
+        heights = [
+            lag ** (p("shape") - 1) * math.exp(-p("rate") * lag) for lag in range(1, length + 1)
+        ]
+        return [height / max(heights) for height in heights]
     return weights_by_the_package(kind, length, p)
 
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"kernels"},
     {"config"},
     {"presets"},
-    {"connections", "dataset", "link", "response"},
+    {"connections", "dataset", "goodwill", "link", "response"},
     {"world"},
     {"frames", "storage"},
     {"generation", "media_plan"},

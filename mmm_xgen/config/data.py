@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
@@ -24,13 +24,14 @@ from mmm_xgen.config.causes import (
     check_mediators,
     check_pairs,
 )
-from mmm_xgen.config.channel import ChannelConfig, ControlConfig
+from mmm_xgen.config.channel import ADSTOCK, SATURATION, ChannelConfig, ControlConfig
+from mmm_xgen.config.descriptions import with_kinds
 from mmm_xgen.config.event import EventConfig, event_places
 from mmm_xgen.config.experiment import ExperimentConfig, check_experiments
 from mmm_xgen.config.names import coordinate_label, split_path
 from mmm_xgen.config.promotion import PromotionConfig, check_promotions
 from mmm_xgen.config.region import RegionConfig
-from mmm_xgen.config.specs import AdstockSpec, SaturationSpec
+from mmm_xgen.config.specs import AdstockSpec, KindOf, ResponseSpec, SaturationSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.config.text import TextConfig
 from mmm_xgen.config.transform import TransformConfig
@@ -44,6 +45,7 @@ from mmm_xgen.kernels.calendar import (
     regular,
     weekday,
 )
+from mmm_xgen.kernels.responses import RESPONSES
 
 # Dates that tables, plots and databases can hold. The burn-in must lie between them too.
 EARLIEST, LATEST = np.datetime64("1700-01-01"), np.datetime64("2200-01-01")
@@ -68,8 +70,14 @@ def _printable(text: str) -> str:
 
 
 Unit = Annotated[str, AfterValidator(_printable)]
+RESPONSE = KindOf(ResponseSpec, "goodwill")
+Response = Annotated[ResponseSpec, RESPONSE]
+# Adstock and curve of a channel that states none, where a response has memory and saturates.
+NO_ADSTOCK = cast(AdstockSpec, ADSTOCK.validate({"kind": "no_adstock", "l_max": 1}))
+NO_SATURATION = cast(SaturationSpec, SATURATION.validate("no_saturation"))
 
 
+@with_kinds(response=(RESPONSES, ResponseSpec))
 class MMMDataConfig(TextConfig):
     """Configuration of a whole dataset.
 
@@ -126,6 +134,11 @@ class MMMDataConfig(TextConfig):
         Competitor whose media take sales.
     promotions : list of PromotionConfig, optional
         Lower prices for some periods, which sell more.
+    response : str or mapping, optional
+        Kind of response with memory: its name, or a mapping with ``kind``, its keys and ``size``.
+        Media then move a population that remembers and saturates. The effect of a channel is the
+        pressure on it at the base spend. The adstock and the saturation in `transforms` do not
+        apply; those of a channel itself act on its spend before the population.
     spend_plan : SpendPlanConfig, optional
         Columns of the user's own media plan.
 
@@ -164,6 +177,7 @@ class MMMDataConfig(TextConfig):
     mediators: tuple[MediatorConfig, ...] = ()
     competitor: CompetitorConfig | None = None
     promotions: tuple[PromotionConfig, ...] = ()
+    response: Response | None = None
     spend_plan: SpendPlanConfig | None = None
 
     @model_validator(mode="before")
@@ -428,8 +442,8 @@ class MMMDataConfig(TextConfig):
 
     @property
     def adstocks(self) -> list[AdstockSpec]:
-        """Adstock of every channel: its own, or the one in `transforms`."""
-        shared = self.transforms.adstock
+        """Adstock of every channel: its own, or the one in `transforms`; none with a response."""
+        shared = self.transforms.adstock if self.response is None else NO_ADSTOCK
         return [
             channel.adstock or (shared[i] if isinstance(shared, tuple) else shared)
             for i, channel in enumerate(self.channels)
@@ -443,12 +457,23 @@ class MMMDataConfig(TextConfig):
 
     @property
     def saturations(self) -> list[SaturationSpec]:
-        """Saturation of every channel: its own, or the one in `transforms`."""
-        shared = self.transforms.saturation
+        """Saturation of every channel: its own, or that in `transforms`; none with a response."""
+        shared = self.transforms.saturation if self.response is None else NO_SATURATION
         return [
             channel.saturation or (shared[i] if isinstance(shared, tuple) else shared)
             for i, channel in enumerate(self.channels)
         ]
+
+    @property
+    def counts_base_spend(self) -> list[bool]:
+        """True for channels whose spend unit is their base spend.
+
+        With a response it is, as the effect is then a rate, unless a curve of the channel counts
+        currency.
+        """
+        shared = self.transforms.spend_unit == "base_spend"
+        is_linear = [curve.kind == NO_SATURATION.kind for curve in self.saturations]
+        return [shared or (self.response is not None and each) for each in is_linear]
 
 
 def resolved_frequency(config: MMMDataConfig) -> str:

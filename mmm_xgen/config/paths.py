@@ -39,7 +39,7 @@ from mmm_xgen.config.names import (
 from mmm_xgen.config.overrides import with_places
 from mmm_xgen.config.promotion import PromotionConfig
 from mmm_xgen.config.region import OutlierConfig, RegionConfig, SeasonalityConfig
-from mmm_xgen.config.specs import NoiseSpec, Spec
+from mmm_xgen.config.specs import NoiseSpec, ResponseSpec, Spec
 from mmm_xgen.errors import ConfigError
 from mmm_xgen.kernels.patterns import PATTERNS
 
@@ -119,6 +119,7 @@ BROADCAST: dict[type[FrozenConfig], set[str]] = {
     PromotionConfig: {"depth", "share", "duration", "elasticity", "answer"},
     NoiseSpec: {"sales_volatility", "y_sigma", "r_squared", "level_power", "shared"},
     OutlierConfig: {"share", "size"},
+    ResponseSpec: {"size"},
 }
 
 

@@ -24,6 +24,7 @@ from mmm_xgen.kernels.kind import REQUIRED, Kind, Parameter
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS, PatternKind
 from mmm_xgen.kernels.registry import Registry
+from mmm_xgen.kernels.responses import RESPONSES
 from mmm_xgen.kernels.saturation import SATURATIONS
 
 # Start of the name of a callable that is not registered.
@@ -169,6 +170,20 @@ class EffectPathSpec(Spec):
     registry = EFFECT_PATHS
 
     shared: Switch = True
+
+
+class ResponseSpec(Spec):
+    """A response with memory: its kind, size and parameters.
+
+    Parameters
+    ----------
+    size : float, share of base sales, default 5.0
+        Sales per period if all people were loyal, as a share of the base sales of the geo.
+    """
+
+    registry = RESPONSES
+
+    size: Annotated[Number, Field(gt=0)] = 5.0
 
 
 class TrendSpec(Spec):

@@ -34,6 +34,7 @@ BASELINE = {
     "level_contribution": "level",
     "demand_contribution": "demand",
     "competitor_contribution": "competitor",
+    "remainder_contribution": "remainder",
 }
 # What connects channels: the dim and the variables of each, with the coordinates that say how.
 CONNECTIONS = {

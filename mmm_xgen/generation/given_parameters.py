@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmm_xgen.config.data import MMMDataConfig
+from mmm_xgen.config.specs import Spec
 from mmm_xgen.dataset import labels_of
 from mmm_xgen.errors import AlignmentError, nearest
 from mmm_xgen.generation.batch import Batch
@@ -164,7 +165,8 @@ def _forget_population(merged: Parameters, channel: int) -> None:
 
 
 def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
-    for name in ("base_spend", "spend_unit", "intercept_contribution", "y_sigma"):
+    sizes = ("base_spend", "spend_unit", "intercept_contribution", "y_sigma", "response_size")
+    for name in (name for name in sizes if name in merged):
         values = merged[name][~np.isnan(merged[name])]
         if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
             raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
@@ -187,7 +189,13 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
                         f"{config.channel_names[channel]!r} must be "
                         f"{domain.describe()}; found {values.min():g}"
                     )
-    for prefix, spec in (("trend_", config.regions.trend), ("noise_", config.regions.noise)):
+    families: list[tuple[str, Spec]] = [
+        ("trend_", config.regions.trend),
+        ("noise_", config.regions.noise),
+    ]
+    if config.response is not None:
+        families.append(("response_", config.response))
+    for prefix, spec in families:
         for name, parameter in spec.registered.parameters.items():
             if not parameter.domain.contains(merged[prefix + name]):
                 raise AlignmentError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from mmm_xgen.config.causes import channel_position
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.connections import Funnels, Interactions, Mediators, PullForward, Spillover
 from mmm_xgen.generation.parameters import Parameters, fold_population
+from mmm_xgen.goodwill import Population
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.kernels.responses import ResponseKind
 from mmm_xgen.response import Media, scaled_curves
 from mmm_xgen.world import World
 
@@ -69,6 +72,12 @@ def true_world(config: MMMDataConfig, truth: Parameters, effect_path: FloatArray
     if "spillover" in truth:
         spillover = Spillover(truth["spillover"], truth["spillover_share"])
         world = replace(world, spillover=spillover)
+    if config.response is not None:
+        kind = config.response.registered
+        rates = {name: truth[f"response_{name}"] for name in kind.parameters}
+        # A kind of the registry of responses; models of kinds do not say of which.
+        population = Population(cast(ResponseKind, kind), rates, truth["response_size"])
+        world = replace(world, link=population)
     return world
 
 

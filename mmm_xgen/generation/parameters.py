@@ -220,6 +220,8 @@ def _connections(batch: Batch, base: FloatArray, population: FloatArray) -> Para
             lambda config: [channel.spillover or 0.0 for channel in config.channels]
         )
         found["spillover_share"] = population / population.sum(axis=-1, keepdims=True)
+    if batch.shared.response is not None:
+        found |= _population(batch, base)
     return found | (_mediators(batch, base) if batch.shared.mediators else {})
 
 
@@ -244,6 +246,19 @@ def _mediators(batch: Batch, base: FloatArray) -> Parameters:
             lambda config: [each.persistence for each in config.mediators]
         ),
         "mediator_effect": effect[:, None] * base[..., None],
+    }
+
+
+def _population(batch: Batch, base: FloatArray) -> Parameters:
+    """Return what a population buys where all of it buys, and its rates, dims (dataset, geo)."""
+
+    def each(name: str) -> FloatArray:
+        return batch.each(lambda config: getattr(config.response, name))[:, None]
+
+    rates = batch.shared.response.parameters if batch.shared.response else ()
+    return {
+        "response_size": each("size") * base,
+        **{f"response_{name}": each(name) * np.ones_like(base) for name in rates},
     }
 
 
@@ -300,8 +315,12 @@ def draw_media(batch: Batch, baseline: Parameters) -> Parameters:
     rate = batch.each_region(lambda regions: regions.base_sales_rate)[:, None]
     # Base sales already scale with the size of the geo, so shares of them are not scaled again.
     sales = baseline["intercept_contribution"] if per_capita else rate
-    effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if per_capita else 0.0)
-    counts_base_spend = (config.transforms.spend_unit == "base_spend") & (base_spend > 0)
+    if config.response is not None:
+        # The effect is a rate, and only the size of the response is a share of base sales.
+        sales, rate = np.ones_like(sales), np.ones_like(rate)
+    with_sales = per_capita and config.response is None
+    effect_sd = np.hypot(sd, _variation(batch, "baseline_variation") if with_sales else 0.0)
+    counts_base_spend = np.array(config.counts_base_spend, dtype=bool) & (base_spend > 0)
     unit = np.where(counts_base_spend, base_spend, 1.0)[:, None]
     effect = effectiveness[:, None] * sales[..., None] * varied[..., 1]
     curves = _saturation_parameters(batch, normal, transform_sd)
@@ -341,11 +360,13 @@ def _adstock_means(spec: AdstockSpec, days_in_period: float) -> dict[str, float]
 
 
 def _saturation_parameters(batch: Batch, normal: FloatArray, sd: FloatArray) -> Parameters:
-    in_currency = batch.shared.transforms.spend_unit == "currency"
+    counts = batch.shared.counts_base_spend
     means = [
         [
-            _saturation_means(spec, channel.base_spend if in_currency else 1.0)
-            for spec, channel in zip(config.saturations, config.channels, strict=True)
+            _saturation_means(spec, 1.0 if in_base_spend else channel.base_spend)
+            for spec, channel, in_base_spend in zip(
+                config.saturations, config.channels, counts, strict=True
+            )
         ]
         for config in batch.configs
     ]

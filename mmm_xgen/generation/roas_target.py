@@ -17,6 +17,8 @@ from mmm_xgen.world import Stages, World, media_parts, media_sales, respond_to
 
 # Factor at which the sales of a channel are linear in it.
 NEXT_TO_NOTHING = 1e-6
+# Level of the logarithm of a factor at the start. It is not 0, so that a relative error is defined.
+LEVEL = 10.0
 
 
 def factor_for_roas(
@@ -142,7 +144,8 @@ def _through_link(
         gap_of,
         np.zeros(start.shape),
         otherwise="no effects meet the roas targets, since media sell less together than the "
-        "targets ask for; allowed: lower targets, or base_effectiveness in place of roas",
+        "targets ask for; allowed: lower targets, a larger response.size if there is a "
+        "response, or base_effectiveness in place of roas",
         least=1.0,
     )
 

@@ -76,9 +76,10 @@ NAMES = {
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
     "competitor_contribution": "competitor",
+    "remainder_contribution": "media together",
 }
 # Sales that channels make together.
-TOGETHER = ("interaction_contribution", "mediator_contribution")
+TOGETHER = ("interaction_contribution", "mediator_contribution", "remainder_contribution")
 # Relative size of rounding errors.
 ROUNDING = 1e-9
 # Part of the width of a waterfall for the amounts at the right.

@@ -54,6 +54,7 @@ ROWS = {
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
     "competitor_contribution": "competitor",
+    "remainder_contribution": "remainder",
 }
 TITLES = {
     "seasons": "Seasons and events",
@@ -63,6 +64,7 @@ TITLES = {
     "interactions": "Interactions of channels",
     "mediators": "Media through mediators",
     "competitor": "Competitor",
+    "remainder": "Media together, beyond the losses without each",
 }
 SHORTEST_SMOOTH = 8
 

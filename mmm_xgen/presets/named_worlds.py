@@ -42,8 +42,9 @@ class NamedWorld:
         The assumption that does not hold, in one sentence.
     direction : mapping of str to str
         Bias of the ROAS of each channel in a least-squares model that knows the true adstock and
-        saturation (but see `base_curves`): ``"above"`` or ``"below"`` the truth, ``"none"``, or
-        ``"none (wide)"`` if estimates are right on average and far off in a single dataset.
+        saturation, unless `base_curves` says otherwise: ``"above"`` or ``"below"`` the truth,
+        ``"none"``, or ``"none (wide)"`` if estimates are right on average and far off in a single
+        dataset.
     representable : tuple of str
         Models that are well specified for the data of the world, of ``"PyMC-Marketing"``,
         ``"Meridian"`` and ``"least squares"``. All others are misspecified.

@@ -37,6 +37,7 @@ def rows_of(config: Nested) -> list[Row]:
         *_plans(config),
         *_channels(config),
         *_connections(config),
+        *_response(config.get("response") or {}),
     ]
 
 
@@ -148,6 +149,13 @@ def _connections(config: Nested) -> Iterator[Row]:
             yield _label(parent, "x"), name, f"{rise:+g} where its curve is 1"
         how = f"{signed_share(mediator['effect'])} of base sales where it is 1"
         yield name, "sales", f"{how}, observed: {mediator.get('observed', 'whole')}"
+
+
+def _response(response: Nested) -> Iterator[Row]:
+    if not response:
+        return
+    told = _kind({name: value for name, value in response.items() if name != "size"})
+    yield "media", "a population that buys", f"{told}, size {response.get('size', 5.0):g}"
 
 
 def _label(name: str, prefix: str) -> str:

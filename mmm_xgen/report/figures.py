@@ -34,6 +34,7 @@ WORDS = {
     "interaction_contribution": "interactions of channels",
     "mediator_contribution": "media through mediators",
     "competitor_contribution": "competitor",
+    "remainder_contribution": "media together, beyond the losses without each",
     "mu": "expected sales",
     "noise": "noise",
     "y": "sales",

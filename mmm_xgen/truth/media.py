@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.errors import AlignmentError, SchemaError, nearest
+from mmm_xgen.goodwill import population_in
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, lag_weights, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
@@ -81,8 +82,8 @@ def media_from(ds: xr.Dataset, what: str) -> Media:
         raise SchemaError(
             f"{what}: found {found[0]!r} in the Dataset, allowed: channels that act alone and "
             "alike on all dates, and no latent demand or promotions (a configuration without "
-            "demand, promotions, effect_path, pull_forward, spillover, funnels, interactions and "
-            "mediators)"
+            "demand, promotions, response, effect_path, pull_forward, spillover, funnels, "
+            "interactions and mediators)"
         )
     return world_from(ds).media
 
@@ -165,9 +166,13 @@ def contribution(spend: FloatArray, media: Media, history: FloatArray | None = N
 def carryout_periods(ds: xr.Dataset) -> xr.DataArray:
     """Return the number of periods that the channel's own effect lasts after it, dims (channel,).
 
-    What it does through others, and through mediators, may last longer.
+    What it does through others, and through mediators, may last longer. What it does to a
+    population counts as long as `mmm_xgen.goodwill.Population.reach` says.
     """
     lags: xr.DataArray = (ds["l_max"] - 1).where(ds["adstock_kind"] != "no_adstock", 0)
+    population = population_in(ds)
+    if population is not None:
+        lags = lags + population.reach
     if "pull_forward_periods" in ds.coords:
         lags = lags + ds["pull_forward_periods"]
     return lags.reset_coords(drop=True)

@@ -31,10 +31,11 @@ Reasons = dict[str, str]
 
 BORROWS = "it borrows sales from later periods"
 SPILLS = "its media spill over between geos"
+REMEMBERED = "it moves a population, which no adstock and curve of its own describes"
 # Mechanisms that add a part to sales.
 ADDED = (
     *("interaction_strength", "mediator_effect", "competitor_contribution", "level_contribution"),
-    *("season_path", "season_shift", "promotion_contribution"),
+    *("season_path", "season_shift", "promotion_contribution", "response_size"),
 )
 
 
@@ -123,8 +124,13 @@ def no_single_truth(truth: xr.Dataset) -> dict[str, str]:
 def _media_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     """Adstock and saturation of the channels whose kinds are the model's, NaN for the others."""
     others = _other_adstocks(ds, model)
-    borrowing = {channel: BORROWS for channel, why in beyond_curves(ds).items() if BORROWS in why}
-    adstock, no_adstock = _adstock_truth(ds, model, others | borrowing)
+    lasting = {
+        channel: reason
+        for channel, why in beyond_curves(ds).items()
+        for reason in (BORROWS, REMEMBERED)
+        if reason in why
+    }
+    adstock, no_adstock = _adstock_truth(ds, model, others | lasting)
     curve, no_curve = _curve_truth(ds, model, others)
     found = {name: values.rename(name) for name, values in (adstock | curve).items()}
     return {name: _as_columns(ds, values) for name, values in found.items()}, no_adstock | no_curve
@@ -331,6 +337,8 @@ def beyond_curves(ds: xr.Dataset) -> Reasons:
         parents = ds["mediator_loading"].sel(mediator=mediator) != 0
         for channel in ds["channel"].values[parents.values]:
             add(channel, f"it sells through {mediator} too")
+    for channel in ds["channel"].values if "response_size" in ds else ():
+        add(channel, REMEMBERED)
     return reasons
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.dataset import in_memory
+from mmm_xgen.errors import SchemaError
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import history_of, spend_of, world_from
@@ -52,7 +53,8 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If `ds` lacks a variable, or if its contributions do not follow from its spend.
+        If `ds` lacks a variable, if its contributions do not follow from its spend, or if it has
+        both mediators and a response with memory.
     ConfigError
         If the window is not valid.
 
@@ -75,6 +77,11 @@ def effect_paths(ds: xr.Dataset, *, window: Window = None) -> xr.Dataset:
     check_contributions(ds)
     periods = window_periods(ds, window)
     world, spend, history = world_from(ds), spend_of(ds), history_of(ds)
+    if world.link is not None and world.mediators is not None:
+        raise SchemaError(
+            "found mediators in a world whose channels all act on each other, where sales through "
+            "a mediator do not add up with the others; allowed: one of the two"
+        )
     today = media_sales(respond_to(spend, world, history), world)
     curves = _curves_today(spend, world, history)
     funnels = world.unpaid

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
+from mmm_xgen.goodwill import KIND
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.response import Media, contribute, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
@@ -303,7 +304,7 @@ def of_response(
     dims_of_labels = (("channel",), ("funnel",), ("interaction",), ("mediator",))
     labels = xr.Dataset(
         coords={name: each for name, each in ds.coords.items() if each.dims in dims_of_labels},
-        attrs={name: ds.attrs[name] for name in ("adstock_first",) if name in ds.attrs},
+        attrs={name: ds.attrs[name] for name in ("adstock_first", KIND) if name in ds.attrs},
     )
     dims = [kernel_dims(name) for name in names]
 
@@ -454,7 +455,12 @@ def media_share(ds: xr.Dataset) -> float:
 
 def acts_together(ds: xr.Dataset) -> bool:
     """Tell if media make more sales than the sum of what single channels contribute."""
-    connections = {"funnel_strength", "interaction_strength", "mediator_effect"}
+    connections = {
+        "funnel_strength",
+        "interaction_strength",
+        "mediator_effect",
+        "remainder_contribution",
+    }
     return bool(connections & set(map(str, ds.variables)))
 
 

@@ -72,7 +72,8 @@ def shapley_contribution(ds: xr.Dataset) -> Shares:
     made = respond_to(spend, world, history)
     values = contribute(made.response, world.media)
     errors = np.zeros(len(values))
-    if world.unpaid is None and world.mediators is None and world.interactions is not None:
+    is_additive = world.unpaid is None and world.mediators is None and world.link is None
+    if is_additive and world.interactions is not None:
         pairs = world.interactions
         half = made.others["interaction_contribution"] / 2
         for side in (pairs.first, pairs.second):
@@ -81,7 +82,7 @@ def shapley_contribution(ds: xr.Dataset) -> Shares:
         for group in world.groups():
             if len(group) > MOST_EXACT:
                 values[group], errors[group] = _sampled(group, spend, world, history)
-            elif len(group) > 1 or world.mediators is not None:
+            elif len(group) > 1 or world.mediators is not None or world.link is not None:
                 values[group] = _exact(group, spend, world, history)
     labels = {dim: ds[dim] for dim in MEDIA_DIMS}
     shares = xr.DataArray(values.transpose(2, 1, 0), dims=MEDIA_DIMS, coords=labels)

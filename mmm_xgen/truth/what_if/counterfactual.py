@@ -26,7 +26,7 @@ from mmm_xgen.truth.what_if.reacting import (
     reaction_of,
     uncapped_noise,
 )
-from mmm_xgen.world import kernel_dims, media_parts, respond_to
+from mmm_xgen.world import kernel_dims, media_outcome, media_parts, respond_to
 
 Window: TypeAlias = str | slice | Sequence[Any] | datetime.date | np.datetime64 | None
 
@@ -176,9 +176,9 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         array_of(ds, "effect", "geo", "channel"),
     )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
-    sold = media_parts(made, world)
+    sold, states = media_outcome(made, world)
     contributions = sold["channel_contribution"]
-    series = dict(zip(RESPONSES, shown, strict=False)) | sold | competing
+    series = dict(zip(RESPONSES, shown, strict=False)) | sold | states | competing
     platform = {name: array_of(ds, name, "channel") for name in PLATFORM if name in ds}
     series |= platform_report(made.spend, contributions, platform)
     if made.mediators is not None:
