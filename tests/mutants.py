@@ -162,6 +162,15 @@ MUTANTS = (
            "if not world.is_connected:", "if True:", "truth/test_worlds.py"),
     Mutant("contraction of sds", "recovery/scoring/precision.py", "1 - share**2", "1 - share",
            "recovery/scoring/test_scores.py"),
+    # Promotions.
+    Mutant("promotion runs that touch", "generation/promotions.py",
+           "date + length[..., None] + 1", "date + length[..., None]",
+           "generation/test_promotions.py"),
+    Mutant("promotions answer without a correction", "generation/promotions.py",
+           "start + wanted - np.log(share / (1 - share))", "start + 0 * share",
+           "generation/test_promotions.py"),
+    Mutant("promotion's discount on additional sales only", "truth/returns/promotions.py",
+           'price * ds["mu"]', "price * sold", "truth/returns/test_promotions.py"),
 )  # fmt: skip
 
 

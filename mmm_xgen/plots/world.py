@@ -44,12 +44,11 @@ COLUMNS, PANEL, WORDS = 3, 1.8, 0.55
 # Space between a bar and its box, as a share of the width.
 BAR = 0.004
 DEMAND, SALES, EARLIER = "latent demand", "sales", "earlier sales"
-COMPETITOR = "competitor"
+COMPETITOR, CUTS = "competitor", "cuts sales"
 # Further causes of sales by the variable that shows them: text and note of their box.
 FURTHER = {
     "level_contribution": ("level of base sales", "drifts over time"),
-    "promotion_contribution": ("promotions", "lower prices"),
-    "lost_sales": ("capacity", "cuts sales"),
+    "lost_sales": ("capacity", CUTS),
 }
 FUNNEL, PAID = "funnel: raises delivered media", "paid funnel: raises spend"
 DASH_DOTTED: Any = (0, (6, 2, 1, 2))
@@ -93,8 +92,6 @@ class _Page:
     controls: dict[str, _Box] = field(default_factory=dict)
     between: dict[str, _Box] = field(default_factory=dict)
     others: dict[str, _Box] = field(default_factory=dict)
-    # Boxes of promotions, each among the controls or the others too.
-    promotions: dict[str, _Box] = field(default_factory=dict)
     arrows: list[_Arrow] = field(default_factory=list)
     # Arrows to sales: where they begin, their colour, and True if they lower sales.
     to_sales: list[tuple[_Box, str, bool]] = field(default_factory=list)
@@ -154,9 +151,8 @@ def plot_world(
     page = _Page()
     _place_channels(page, ds, config)
     _place_controls(page, ds, config)
-    _place_promotions(page, config)
     _place_competitor(page, config)
-    _place_further(page, ds)
+    _place_further(page, ds, config)
     _place_between(page, config)
     driven, answering = _place_causes(page, config)
     _point_at_sales(page, ds, config)
@@ -248,10 +244,7 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
     for each in config.observed:
         words = "as surveys estimate it" if each.observed == "survey" else "shows the mediator"
         notes[coordinate_label(each.name, "c", 0)] = words
-    notes |= {
-        config.promotion_names[place]: f"promotion, {config.promotions[place].depth:.0%} off"
-        for place in config.shown_promotions
-    }
+    notes |= dict.fromkeys(config.promotion_names, "promotion")
     drivers = {
         coordinate_label(each.control, "c", 0): "drives demand"
         for each in (config.demand.drivers if config.demand else ())
@@ -273,20 +266,6 @@ def _place_controls(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
     page.n_rows = first + len(shown) + (rest > 0)
 
 
-def _place_promotions(page: _Page, config: MMMDataConfig) -> None:
-    """Place the promotions that the data do not show below the controls; all raise sales."""
-    for name, each in zip(config.promotion_names, config.promotions, strict=True):
-        box = page.controls.get(name) if each.observed else None
-        if not each.observed:
-            note = f"promotion, {each.depth:.0%} off"
-            box = _Box(ITEMS, page.n_rows + GAP, plain_text(name), note, RISK, is_hidden=True)
-            page.n_rows = box.y + 1
-            page.others[f"promotion {name}"] = box
-        if box is not None:
-            page.promotions[name] = box
-            page.to_sales.append((box, FAINT, False))
-
-
 def _place_competitor(page: _Page, config: MMMDataConfig) -> None:
     """Place the competitor below everything that is in the data: nobody records it."""
     if config.competitor is None:
@@ -298,14 +277,16 @@ def _place_competitor(page: _Page, config: MMMDataConfig) -> None:
     page.n_rows = box.y + 1
 
 
-def _place_further(page: _Page, ds: xr.Dataset) -> None:
-    """Place the causes of `FURTHER` that are not zero everywhere below all others."""
-    for name, (text, note) in FURTHER.items():
-        if name in ds and bool((ds[name] != 0).any()):
-            box = _Box(ITEMS, page.n_rows + GAP, text, note, is_hidden=True)
-            page.others[text] = box
-            page.to_sales.append((box, FAINT, name == "lost_sales"))
-            page.n_rows = box.y + 1
+def _place_further(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
+    """Place hidden promotions and the causes of `FURTHER` that are not zero below all others."""
+    found = [FURTHER[name] for name in FURTHER if name in ds and bool((ds[name] != 0).any())]
+    named = zip(config.promotion_names, config.promotions, strict=True)
+    found += [(name, "promotion") for name, each in named if not each.observed]
+    for name, note in found:
+        box = _Box(ITEMS, page.n_rows + GAP, plain_text(name), note, is_hidden=True)
+        page.others[name] = box
+        page.to_sales.append((box, FAINT, note == CUTS))
+        page.n_rows = box.y + 1
 
 
 def _place_between(page: _Page, config: MMMDataConfig) -> None:
@@ -380,16 +361,15 @@ def _place_causes(page: _Page, config: MMMDataConfig) -> tuple[list[str], list[s
 
 
 def _connect_controls(page: _Page, demand: _Box, config: MMMDataConfig) -> None:
-    """Connect demand with the controls that follow it and with those that drive it."""
-    for each in config.indicators:
-        box = page.controls.get(coordinate_label(each.name, "c", 0))
+    """Connect demand with controls and promotions that follow it, and with what drives it."""
+    followers = [(each.name, each.loading) for each in config.indicators]
+    followers += [(each.name, each.answer) for each in config.promotions if each.answer]
+    placed = {**page.others, **page.controls}
+    for name, slope in followers:
+        box = placed.get(coordinate_label(name, "c", 0))
         if box is not None:
-            about = {"meaning": DEMAND, "style": DASHED, "lowers": each.loading < 0}
+            about = {"meaning": DEMAND, "style": DASHED, "lowers": slope < 0}
             page.connect(demand, box, RISK, **about)
-    for name, promotion in zip(config.promotion_names, config.promotions, strict=True):
-        if promotion.answer and name in page.promotions:
-            about = {"meaning": DEMAND, "style": DASHED, "lowers": promotion.answer < 0}
-            page.connect(demand, page.promotions[name], RISK, **about)
     for driver in config.demand.drivers if config.demand else ():
         box = page.controls.get(coordinate_label(driver.control, "c", 0))
         if box is not None:
@@ -403,7 +383,8 @@ def _point_at_sales(page: _Page, ds: xr.Dataset, config: MMMDataConfig) -> None:
         if "no effect" not in box.note:
             page.to_sales.append((box, box.colour, bool(total.sel(channel=name) < 0)))
     for name, box in page.controls.items():
-        if bool((ds["control_contribution"].sel(control=name) != 0).any()):
+        moves = bool((ds["control_contribution"].sel(control=name) != 0).any())
+        if moves or name in config.promotion_names:
             page.to_sales.append((box, FAINT, _coefficient(ds, name) < 0))
     sources = sorted(page.to_sales, key=lambda source: source[0].y)
     middle = (len(page.channels) - 1) / 2

@@ -402,6 +402,13 @@ def test_spend_before_the_first_date_is_beyond_the_model() -> None:
             {"regions": {"season_path": "linear_drift"}, "transforms": EIGHT_WEEKS},
             {"gamma_fourier": "have a season that changes in size, which the model lacks"},
         ),
+        (
+            {"promotions": [{"name": "Sale"}], "transforms": EIGHT_WEEKS},
+            {
+                "gamma_control": "^Sale shows a promotion, which sells outside of the control$",
+                "intercept_contribution": "have promotions, which the model lacks",
+            },
+        ),
     ],
 )
 def test_no_single_truth_says_why(change: dict[str, Any], wanted: dict[str, str]) -> None:
