@@ -31,6 +31,11 @@ def _with_path(kind: str) -> Callable[[MMMDataConfig], dict[str, Any]]:
     }
 
 
+def _with_all(**keys: float) -> Callable[[MMMDataConfig], dict[str, Any]]:
+    """Return changes that give numbers to all channels."""
+    return lambda config: {"channels": [channel.replace(**keys) for channel in config.channels]}
+
+
 def _with_campaigns(config: MMMDataConfig) -> dict[str, Any]:
     campaigns = [{"name": "brand", "quality": 0.5}, {"name": "offer", "quality": 1.5}]
     some = [channel.replace(campaigns=campaigns) for channel in config.channels[:3]]
@@ -94,6 +99,8 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
     "a competitor": (lambda config: {"competitor": {"answer": 0.5, "dampening": 0.2}}, 1.3, True),
     "promotions": (_with_promotions, 1.3, True),
     "campaigns of 3 channels": (_with_campaigns, 1.3, True),
+    "media of 30 channels spill over": (_with_all(spillover=0.2), 1.3, True),
+    "30 platforms report too much": (_with_all(over_reporting=0.3), 1.3, True),
     "smooth paths": (_with_path("smooth"), 1.3, True),
     "random walks": (_with_path("random_walk"), 1.3, True),
     "a level that moves": (_with_geos(level_path="random_walk"), 1.3, True),

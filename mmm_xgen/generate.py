@@ -265,7 +265,8 @@ def sales_equation(
 
     competitor = competitor_of(batch, truth, inputs.untested)
     campaigns = campaigns_of(batch, inputs.untested)
-    world = replace(_planned_world(batch, inputs, truth, competitor, campaigns), link=link)
+    world = _planned_world(batch, inputs, truth, competitor, campaigns)
+    world = world if link is None else replace(world, link=link)
     fixed = effect_is_given(config, given)
     settled = settle(
         batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None

@@ -175,10 +175,9 @@ class World:
         channels : list of int, optional
             Positions of the channels of `spend`. Default: all.
         """
-        media = spend
-        if self.quality is not None:
-            quality = self.quality if channels is None else self.quality[..., channels, :, :]
-            media = media * _extended(quality, self.quality_start - n_past, spend.shape[-1])
+        quality = self.quality if channels is None else _of_items(self.quality, channels)
+        first = self.quality_start - n_past
+        media = spend if quality is None else spend * _extended(quality, first, spend.shape[-1])
         return media if self.spillover is None else self.spillover.spread(media, channels)
 
     @cached_property

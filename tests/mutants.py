@@ -171,6 +171,14 @@ MUTANTS = (
            "generation/test_promotions.py"),
     Mutant("promotion's discount on additional sales only", "truth/returns/promotions.py",
            'price * ds["mu"]', "price * sold", "truth/returns/test_promotions.py"),
+    Mutant("media that spill over twice", "connections.py", "(1 - strength) * media +", "media +",
+           "generation/test_spillover.py"),
+    Mutant("spill-over of a what-if", "truth/what_if/counterfactual.py", "is not None or spills",
+           "is not None", "generation/test_spillover.py"),
+    Mutant("bias of a test", "truth/what_if/lift_tests.py", "true * (1 + wrong)", "true",
+           "generation/test_over_reporting.py"),
+    Mutant("threshold", "kernels/saturation.py", "np.maximum(x - np.asarray(threshold), 0.0)", "x",
+           "kernels/test_saturation.py"),
 )  # fmt: skip
 
 
