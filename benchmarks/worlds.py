@@ -66,6 +66,16 @@ def _with_promotions(config: MMMDataConfig) -> dict[str, Any]:
     return {**DEMAND, "promotions": [local, national]}
 
 
+def _with_population(config: MMMDataConfig) -> dict[str, Any]:
+    """Return changes that put a population in the place of adstock and curves."""
+    channels = [each.replace(adstock=None, saturation=None) for each in config.channels]
+    linear = [
+        each if each.roas is not None else each.replace(base_effectiveness=0.01)
+        for each in channels
+    ]
+    return {"channels": linear, "response": "goodwill"}
+
+
 def _without_targets(config: MMMDataConfig) -> MMMDataConfig:
     """Return the configuration with effects in place of targets of ROAS."""
     channels = [each.replace(roas=None, base_effectiveness=0.1) for each in config.channels]
@@ -116,6 +126,9 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
     "5 channels chase a target": (_with_rule("chases_target", 5), 3.0, False),
     "30 channels chase a target": (_with_rule("chases_target", 30), 3.0, False),
     "30 channels chase a target, roas given": (_with_rule("chases_target", 30), 8.0, True),
+    "a population": (_with_population, 1.4, False),
+    # Each evaluation of the targets is 31 worlds, and Broyden's method needs some seven.
+    "a population, roas given": (_with_population, 6.0, True),
 }
 
 

@@ -18,7 +18,7 @@ from mmm_xgen.config import causes
 from mmm_xgen.config.descriptions import Description, keys_of_kind, parameters
 from mmm_xgen.config.promotion import PromotionConfig
 from mmm_xgen.config.region import OutlierConfig, SeasonalityConfig
-from mmm_xgen.config.specs import AdstockSpec, EffectPathSpec, NoiseSpec
+from mmm_xgen.config.specs import AdstockSpec, EffectPathSpec, NoiseSpec, ResponseSpec
 from mmm_xgen.config.spend_plan import SpendPlanConfig
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.baseline import EVENT_SHAPES, TRENDS
@@ -26,6 +26,7 @@ from mmm_xgen.kernels.budget_rules import BUDGET_RULES
 from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
+from mmm_xgen.kernels.responses import RESPONSES
 from mmm_xgen.kernels.saturation import SATURATIONS
 
 # What is public, each page with the words at its head. A name is documented where it is first.
@@ -76,6 +77,7 @@ KINDS = (
     ("Noise", "`noise` of `regions`", NOISES, NoiseSpec),
     ("Budget rules", "`budget_rule` of a channel", BUDGET_RULES, None),
     ("Paths of effects", "`effect_path` of a channel", EFFECT_PATHS, EffectPathSpec),
+    ("Responses", "`response`", RESPONSES, ResponseSpec),
 )
 
 

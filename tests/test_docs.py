@@ -20,6 +20,7 @@ from mmm_xgen.kernels.budget_rules import BUDGET_RULES
 from mmm_xgen.kernels.effect_paths import EFFECT_PATHS
 from mmm_xgen.kernels.noise import NOISES
 from mmm_xgen.kernels.patterns import PATTERNS
+from mmm_xgen.kernels.responses import RESPONSES
 from mmm_xgen.kernels.saturation import SATURATIONS
 from mmm_xgen.recovery import METRICS, MODELS
 
@@ -34,7 +35,7 @@ FENCE = re.compile(
 BETWEEN = re.compile(r"\s*(prints|says)?\s*")
 REGISTRIES = (
     *(ADSTOCKS, BUDGET_RULES, EFFECT_PATHS, EVENT_SHAPES, METRICS, MODELS, NOISES, PATTERNS),
-    *(SATURATIONS, TRENDS),
+    *(RESPONSES, SATURATIONS, TRENDS),
 )
 
 
@@ -213,7 +214,7 @@ def test_the_reference_has_every_public_name_every_variable_and_every_command(tm
     for name in mmm_xgen.schema.VARIABLES:
         assert f"`{name}`" in schema
     configuration = (tmp_path / "configuration.md").read_text()
-    causes = (BUDGET_RULES, EFFECT_PATHS)
+    causes = (BUDGET_RULES, EFFECT_PATHS, RESPONSES)
     for registry in (ADSTOCKS, PATTERNS, SATURATIONS, NOISES, TRENDS, EVENT_SHAPES, *causes):
         for name in registry:
             assert f"`{name}`" in configuration
