@@ -76,7 +76,7 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
         for key in ("funnels", "paid funnels", "interactions", "mediators")
     },
     "multiplicative sales": (_multiplicative, 1.3, False),
-    "multiplicative sales, roas given": (_multiplicative, 1.5, True),
+    "multiplicative sales, roas given": (_multiplicative, 1.3, True),
     "5 channels chase a target": (_with_rule("chases_target", 5), 3.0, False),
     "30 channels chase a target": (_with_rule("chases_target", 30), 3.0, False),
     "30 channels chase a target, roas given": (_with_rule("chases_target", 30), 8.0, True),
