@@ -17,7 +17,7 @@ from mmm_xgen.world import Stages, World
 
 # Most steps, and the relative step after which the next one would not move the last digits: the
 # error after a step is of the order of its square.
-MOST_STEPS, LAST_STEP = 60, 1e-7
+MOST_STEPS, LAST_STEP = 60, 3e-7
 # The same for the first solution, in single precision.
 MOST_ROUGH_STEPS, LAST_ROUGH_STEP = 12, 1e-3
 

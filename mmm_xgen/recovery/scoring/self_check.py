@@ -8,6 +8,7 @@ import xarray as xr
 from mmm_xgen.dataset import in_memory
 from mmm_xgen.errors import XgenError
 from mmm_xgen.generate import regenerate
+from mmm_xgen.generation.noise import sd_of_sales
 from mmm_xgen.labelled_world import connections
 from mmm_xgen.recovery.estimates import MULTIPLIERS, estimates_of
 from mmm_xgen.recovery.fit import Fit, FitSettings
@@ -73,10 +74,18 @@ def _true_estimates(ds: xr.Dataset, settings: FitSettings) -> xr.Dataset:
         "response_curve": curves.transpose("channel", "multiplier"),
         "channel_contribution": lost,
         "mu": ds["mu"] + rest,
-        "y_sigma": ds["y_sigma"],
+        "y_sigma": _sd_of_sales(ds),
     }
     plain = {name: values.reset_coords(drop=True) for name, values in figures.items()}
     return xr.Dataset(plain).reset_coords(drop=True)
+
+
+def _sd_of_sales(ds: xr.Dataset) -> xr.DataArray:
+    """Return the root-mean-square sd of the noise in KPI units, dims (geo,)."""
+    if "log_channel" not in ds:
+        return ds["y_sigma"]
+    sigma, mu = (ds[name].transpose("geo", ...).to_numpy() for name in ("y_sigma", "mu"))
+    return ds["y_sigma"].copy(data=sd_of_sales(sigma[:, None], mu)[:, 0])
 
 
 def _is_estimated(name: str) -> bool:
