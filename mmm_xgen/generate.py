@@ -11,20 +11,16 @@ import numpy as np
 from mmm_xgen.config.data import MMMDataConfig
 from mmm_xgen.dataset import as_dataset, config_of, in_dataset_order, is_element
 from mmm_xgen.errors import SchemaError, XgenWarning
-from mmm_xgen.generation import baseline
-from mmm_xgen.generation.baseline import total
 from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.budget_rules import platform_numbers, rules_of
 from mmm_xgen.generation.campaigns import Campaigns, campaigns_of
 from mmm_xgen.generation.competitor import Competitor, competitor_of
-from mmm_xgen.generation.demand import demand_contribution
-from mmm_xgen.generation.effect_paths import BASELINE_PATHS, baseline_paths, effect_paths
+from mmm_xgen.generation.effect_paths import BASELINE_PATHS, effect_paths
 from mmm_xgen.generation.equilibrium import Equilibrium, settle
 from mmm_xgen.generation.followers import with_followers
 from mmm_xgen.generation.given_parameters import effect_is_given, true_parameters
 from mmm_xgen.generation.media import scaled_media, shown_parameters, true_media, true_world
 from mmm_xgen.generation.mediators import with_observed
-from mmm_xgen.generation.multiplicative import in_kpi_units, log_sales, of_unit_base_sales
 from mmm_xgen.generation.noise import noise_sd, observe
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.plausibility import (
@@ -32,14 +28,15 @@ from mmm_xgen.generation.plausibility import (
     warn_of_absent_events,
     warn_of_implausible,
 )
-from mmm_xgen.generation.promotions import draw_depth, promotion_sales, with_depths
+from mmm_xgen.generation.promotions import with_depths
 from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
+from mmm_xgen.generation.without_media import expected_sales, sales_without_media
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import per_effect, platform_report
 from mmm_xgen.schema import LOG_PARTS, check_variables, takes_datasets
-from mmm_xgen.world import World, added_by_media, media_outcome
+from mmm_xgen.world import World
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -246,61 +243,35 @@ def sales_equation(
         reversed order, the date last, with one. `dataset` has length 1 if all datasets have the
         same values.
     """
-    config, window = batch.shared, batch.shared.calendar.window()
     inputs = spend_and_controls(batch, plan, truth)
-
-    intensity = baseline.intensities(config, window)
-    paths = baseline_paths(batch)
-    # With a log link, parts are shares of base sales.
-    own = of_unit_base_sales(truth) if config.link == "log" else truth
-    parts = baseline.parts(config, own, window, intensity, inputs.control_value, paths)
-    depth = draw_depth(batch, inputs.demand, truth["intercept_contribution"])
-    if depth is not None:
-        parts["promotion_contribution"] = promotion_sales(config, own, depth)
-    base, link, logs = total(parts), None, Parameters()
-    demand = demand_contribution(batch, inputs.demand, own["intercept_contribution"][..., None])
-    if config.link == "log":
-        parts = parts if demand is None else parts | {"demand_contribution": demand}
-        base, demand, link, logs = log_sales(parts, truth)
-
+    without = sales_without_media(batch, truth, inputs)
     competitor = competitor_of(batch, truth, inputs.untested)
     campaigns = campaigns_of(batch, inputs.untested)
     world = _planned_world(batch, inputs, truth, competitor, campaigns)
-    world = world if link is None else replace(world, link=link)
-    fixed = effect_is_given(config, given)
-    settled = settle(
-        batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
-    )
+    world = world if without.link is None else replace(world, link=without.link)
+    fixed, is_given = effect_is_given(batch.shared, given), plan is not None
+    settled = settle(batch, inputs, world, truth, without, fixed, competitor, is_given=is_given)
+    stages, spent, factor = settled.made, settled.made.spend, settled.factor
+    media = scaled_media(world.media, factor)
+
     taken = None
     if competitor is not None and settled.competitor_spend is not None:
         taken = competitor.sales(settled.competitor_spend)
-    stages, spent, factor = settled.made, settled.made.spend, settled.factor
+    final, base = replace(world, media=media), truth["intercept_contribution"]
+    mu, parts, others = expected_sales(without, stages, final, taken, base)
+    sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
+    outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
+
+    y, channels = outcomes["y"], parts["channel_contribution"]
+    values = with_depths(batch, inputs.control_value, without.depth)
+    values = with_observed(batch, values, stages.mediators)
     carryover, saturated = per_effect(
         (stages.carryover, stages.saturated), world.media, truth["effect"]
     )
-    media = scaled_media(world.media, factor)
-    platform = platform_numbers(batch)
-
-    if link is not None:
-        sold, states = added_by_media(stages, replace(world, media=media)), Parameters()
-        logs |= {LOG_PARTS[name]: part for name, part in sold.items()}
-        parts, mu = in_kpi_units(logs, truth["intercept_contribution"])
-    else:
-        sold, states = media_outcome(stages, replace(world, media=media))
-        causes = {"demand_contribution": demand, "competitor_contribution": taken}
-        parts["channel_contribution"] = sold.pop("channel_contribution")
-        parts |= {name: part for name, part in causes.items() if part is not None} | sold
-        mu = total(parts)
-    channels = parts["channel_contribution"]
-    sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
-    outcomes = observe(batch, mu, sigma, truth, settled.noise, settled.sales_plan)
-    y = outcomes["y"]
-    values = with_depths(batch, inputs.control_value, depth)
-    values = with_observed(batch, values, stages.mediators)
     check_overflow(spent, mu, y)
     warn_of_implausible(batch, truth, spent, channels, mu)
-    warn_of_absent_events(batch, intensity)
-
+    warn_of_absent_events(batch, without.intensity)
+    platform = platform_numbers(batch)
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     return {
         **outcomes,
@@ -312,16 +283,15 @@ def sales_equation(
         "revenue_per_kpi": np.full_like(mu, revenue),
         "spend_history": settled.history,
         **parts,
-        **paths,
-        **logs,
+        **others,
+        **without.paths,
         **shown_parameters(truth, media, factor),
         **_shown_causes(inputs, settled, campaigns),
-        **({} if depth is None else {"promotion_depth": depth}),
-        **states,
+        **({} if without.depth is None else {"promotion_depth": without.depth}),
         **platform,
         **platform_report(spent, channels, platform),
         "adstock_weights": world.weights.swapaxes(1, 2),
-        "event_intensity": intensity[None],
+        "event_intensity": without.intensity[None],
         "y_sigma": sigma,
     }
 

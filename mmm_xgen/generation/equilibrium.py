@@ -16,6 +16,7 @@ from mmm_xgen.generation.noise import held_noise, noise_sd
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.generation.roas_target import factor_for_roas
 from mmm_xgen.generation.spend_and_controls import Inputs
+from mmm_xgen.generation.without_media import WithoutMedia
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.link import beside
 from mmm_xgen.response import contribute
@@ -58,8 +59,7 @@ def settle(
     inputs: Inputs,
     world: World,
     truth: Parameters,
-    baseline: FloatArray,
-    demand: FloatArray | None,
+    without: WithoutMedia,
     fixed: list[bool],
     competitor: Competitor | None = None,
     *,
@@ -75,10 +75,8 @@ def settle(
     ----------
     batch, inputs, world, truth
         Configurations, series, structural function and parameters.
-    baseline : array, dims (dataset, geo, date)
-        Expected sales without media and demand, in KPI units per period.
-    demand : array, dims (dataset, geo, date), or None
-        Sales that demand adds.
+    without : WithoutMedia
+        Sales without media.
     fixed : list of bool, one per channel
         Channels whose effect is given and stays.
     competitor : Competitor, optional
@@ -108,29 +106,29 @@ def settle(
         return Equilibrium(made, history, factor, world, its_spend)
 
     answering = sorted(channel for rule in rules for channel in rule.channels)
-    planned, planned_baseline = made, baseline
+    planned, planned_sales = made, without.sales
     if inputs.plan is not inputs.spend:
         planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
     if competitor is not None:
-        under, its_plan = competitor.under(start, planned.spend, history)
-        planned = respond_to(planned.spend, under, history)
-        planned_baseline = baseline + competitor.sales(its_plan)
+        planned, _, its_plan = _beside(competitor, start, planned.spend, history)
+        planned_sales = without.sales + competitor.sales(np.asarray(its_plan))
     plan = np.array(inputs.spend)
     plan[:, answering] = inputs.plan[:, answering]
+    baseline = without.sales if without.demand is None else without.sales + without.demand
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
     is_relative = bool(batch.shared.regions.noise.registered.follows_mu)  # type: ignore[attr-defined]
 
     def answered(factor: FloatArray) -> tuple[Equilibrium, FloatArray]:
         scaled = replace(start, media=scaled_media(world.media, factor))
-        as_planned = replace(scaled, link=beside(scaled.link, baseline))
-        sales_plan = planned_baseline + media_sales(planned, as_planned)
+        as_planned = replace(scaled, link=beside(scaled.link, without.sales))
+        sales_plan = planned_sales + media_sales(planned, as_planned)
         noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
         market = Market(
             world=scaled,
             rules=rules,
             plan=plan,
             history=history,
-            baseline=baseline if demand is None else baseline + demand,
+            baseline=baseline,
             noise=noise,
             is_relative=is_relative,
             sales_plan=sales_plan,

@@ -141,7 +141,8 @@ def _through_link(
         return start * np.exp(size)
 
     def gap_of(size: FloatArray) -> tuple[FloatArray, FloatArray]:
-        ratio = wanted / np.where(free, lost(factor_of(size)), 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = wanted / np.where(free, lost(factor_of(size)), 1.0)
         # Sales on the wrong side of 0 say only that the factor must change much.
         step = np.log(np.where(free & (ratio > 0), ratio, 1.0)) - (free & ~(ratio > 0))
         return factor_of(size), step
