@@ -266,7 +266,7 @@ def sales_equation(
     )
     taken = None
     if competitor is not None and settled.competitor_spend is not None:
-        taken = competitor.sales(settled.competitor_spend)
+        taken = competitor.added(settled.competitor_spend)
     stages, spent, factor = settled.made, settled.made.spend, settled.factor
     carryover, saturated = per_effect(
         (stages.carryover, stages.saturated), world.media, truth["effect"]
@@ -275,14 +275,14 @@ def sales_equation(
     clicks = click_numbers(batch)
 
     sold = added_by_media(stages, replace(world, media=media))
-    if link is not None:
-        logs |= {LOG_PARTS[name]: part for name, part in sold.items()}
+    causes = {"channel_contribution": sold.pop("channel_contribution")}
+    causes |= {} if demand is None or logs else {"demand_contribution": demand}
+    causes |= sold if taken is None else {"competitor_contribution": taken, **sold}
+    if logs:
+        logs |= {LOG_PARTS[name]: part for name, part in causes.items()}
         parts, mu = in_kpi_units(logs, truth["intercept_contribution"])
     else:
-        causes = {"demand_contribution": demand, "competitor_contribution": taken}
-        parts["channel_contribution"] = sold.pop("channel_contribution")
-        parts |= {name: part for name, part in causes.items() if part is not None} | sold
-        mu = total(parts)
+        mu = total(parts := parts | causes)
     channels = parts["channel_contribution"]
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
     y, noise = observe(batch, mu, sigma, truth, settled.noise)

@@ -114,7 +114,7 @@ def settle(
     if competitor is not None:
         under, its_plan = competitor.under(start, planned.spend, history)
         planned = respond_to(planned.spend, under, history)
-        planned_baseline = baseline + competitor.sales(its_plan)
+        planned_baseline = baseline + competitor.sales(its_plan, beside(start.link, baseline))
     plan = np.array(inputs.spend)
     plan[:, answering] = inputs.plan[:, answering]
     revenue = batch.each(lambda config: config.revenue_per_kpi)[:, None, None]
@@ -122,7 +122,7 @@ def settle(
 
     def answered(factor: FloatArray) -> tuple[Equilibrium, FloatArray]:
         scaled = replace(start, media=scaled_media(world.media, factor))
-        as_planned = replace(scaled, link=beside(scaled.link, baseline))
+        as_planned = replace(scaled, link=beside(scaled.link, planned_baseline))
         sales_plan = planned_baseline + media_sales(planned, as_planned)
         noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
         market = Market(

@@ -114,6 +114,7 @@ CAUSES: dict[str, dict[str, Any]] = {
     "interactions": {"interactions": [{"channels": ["TV", "Web"], "strength": 0.04}]},
     "mediators": {"mediators": [{"name": "Fame", "parents": {"TV": 0.4}, "effect": 0.05}]},
     "history": {"burn_in_periods": 7},
+    "a competitor": {"competitor": {"share": 0.08, "answer": 0.6, "dampening": 0.3}},
 }
 
 
@@ -201,11 +202,6 @@ def test_a_target_of_r_squared_is_that_of_log_sales() -> None:
 def test_other_noise_is_refused(family: str) -> None:
     with pytest.raises(m.ConfigError, match=r"^regions.noise: found .* allowed: 'lognormal'"):
         m.MMMDataConfig(**multiplicative(regions={"noise": family}))
-
-
-def test_a_competitor_is_refused() -> None:
-    with pytest.raises(m.ConfigError, match=r"^competitor: found a competitor with link='log'"):
-        m.MMMDataConfig(**multiplicative(competitor={}))
 
 
 def test_an_unknown_link_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -152,7 +152,9 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         array_of(ds, "effect", "geo", "channel"),
     )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
-    sold = media_parts(made, world) if world.link is None else _all_parts(ds, made, world)
+    sold = (
+        media_parts(made, world) if world.link is None else _all_parts(ds, made, world, competing)
+    )
     contributions = sold["channel_contribution"]
     series = dict(zip(RESPONSES, shown, strict=False)) | sold | competing
     if "click_substitution" in ds:
@@ -165,15 +167,19 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
     return series | ({"exposure": made.exposure} if "exposure" in ds else {})
 
 
-def _all_parts(ds: xr.Dataset, made: Stages, world: World) -> dict[str, FloatArray]:
+def _all_parts(
+    ds: xr.Dataset, made: Stages, world: World, competing: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
     """Return the parts of sales that depend on spend through a link, by Dataset name.
 
     With multiplicative sales, the losses without each part of the baseline are among them.
+    `competing` has the series of a competitor that answers.
     """
     if "log_channel" not in ds:
         return media_parts(made, world)
     logs = {LOG_PARTS[name]: part for name, part in added_by_media(made, world).items()}
     held = {name: array_of(ds, name, *kernel_dims(name)) for name in LOG_BASELINE if name in ds}
+    held |= {name: competing[name] for name in held.keys() & competing.keys()}
     parts, _ = in_kpi_units(held | logs, array_of(ds, "intercept_contribution", "geo"))
     del parts["intercept_contribution"]
     return parts | logs
