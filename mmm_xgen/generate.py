@@ -34,11 +34,12 @@ from mmm_xgen.generation.plausibility import (
 )
 from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.link import LogLink
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import per_effect, platform_report
 from mmm_xgen.schema import LOG_PARTS, check_variables, takes_datasets
-from mmm_xgen.world import World, added_by_media
+from mmm_xgen.world import World, added_by_media, media_parts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -259,7 +260,7 @@ def sales_equation(
 
     competitor = competitor_of(batch, truth, inputs.untested)
     campaigns = campaigns_of(batch, inputs.untested)
-    world = replace(_planned_world(batch, inputs, truth, competitor, campaigns), link=link)
+    world = _planned_world(batch, inputs, truth, competitor, campaigns, link)
     fixed = effect_is_given(config, given)
     settled = settle(
         batch, inputs, world, truth, base, demand, fixed, competitor, is_given=plan is not None
@@ -274,7 +275,7 @@ def sales_equation(
     media = scaled_media(world.media, factor)
     clicks = click_numbers(batch)
 
-    sold = added_by_media(stages, replace(world, media=media))
+    sold = (added_by_media if logs else media_parts)(stages, replace(world, media=media))
     causes = {"channel_contribution": sold.pop("channel_contribution")}
     causes |= {} if demand is None or logs else {"demand_contribution": demand}
     causes |= sold if taken is None else {"competitor_contribution": taken, **sold}
@@ -325,12 +326,14 @@ def _planned_world(
     truth: Parameters,
     competitor: Competitor | None,
     campaigns: Campaigns | None,
+    link: LogLink | None,
 ) -> World:
     """Return the structural function before a competitor dampens it."""
     path = effect_paths(batch, inputs.spend)
     if competitor is not None:
         path = competitor.path(path, inputs.untested, inputs.history)
     world = true_world(batch.shared, truth, path)
+    world = world if link is None else replace(world, link=link)
     return world if campaigns is None else replace(world, quality=campaigns.quality)
 
 
