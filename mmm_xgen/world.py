@@ -571,8 +571,8 @@ def sales_without_each(
 
 
 def connections(params: xr.Dataset) -> list[str]:
-    """Return the names of the connections that a Dataset has."""
-    return [name for name in CONNECTIONS if name in params]
+    """Return the names of the connections that a Dataset has, those without an item left out."""
+    return [name for name in CONNECTIONS if name in params and params[name].size]
 
 
 def kernel_dims(name: str) -> tuple[str, ...]:

@@ -306,3 +306,13 @@ def test_another_geo_or_order_of_channels_moves_no_draw() -> None:
     turned = generate(multiplicative(channels=CHANNELS[::-1]))
     straight = generate(multiplicative())
     same(turned["log_channel"].sel(channel=["TV", "Web"]), straight["log_channel"], rtol=1e-10)
+
+
+def test_lazy_ensembles_have_the_same_truth() -> None:
+    """Also without controls, whose logs have no item."""
+    config = m.MMMDataConfig(**multiplicative(control_variables=[]))
+    whole = generate_ensemble(config, n=4, chunks=None)
+    lazy = generate_ensemble(config, n=4, chunks=2)
+    assert lazy.compute().equals(whole)
+    same(truth.roas(lazy).compute().values, truth.roas(whole).values, rtol=1e-14)
+    same(truth.mroas(lazy).compute().values, truth.mroas(whole).values, rtol=1e-12)
