@@ -32,6 +32,7 @@ from mmm_xgen.generation.promotions import with_depths
 from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.generation.without_media import expected_sales, sales_without_media
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.link import Link
 from mmm_xgen.media_plan.fitting import config_and_plan
 from mmm_xgen.presets import Config
 from mmm_xgen.response import per_effect, platform_report
@@ -247,8 +248,7 @@ def sales_equation(
     without = sales_without_media(batch, truth, inputs)
     competitor = competitor_of(batch, truth, inputs.untested)
     campaigns = campaigns_of(batch, inputs.untested)
-    world = _planned_world(batch, inputs, truth, competitor, campaigns)
-    world = world if without.link is None else replace(world, link=without.link)
+    world = _planned_world(batch, inputs, truth, competitor, campaigns, without.link)
     fixed, is_given = effect_is_given(batch.shared, given), plan is not None
     settled = settle(batch, inputs, world, truth, without, fixed, competitor, is_given=is_given)
     stages, spent, factor = settled.made, settled.made.spend, settled.factor
@@ -256,7 +256,7 @@ def sales_equation(
 
     taken = None
     if competitor is not None and settled.competitor_spend is not None:
-        taken = competitor.sales(settled.competitor_spend)
+        taken = competitor.added(settled.competitor_spend)
     final, base = replace(world, media=media), truth["intercept_contribution"]
     mu, parts, others = expected_sales(without, stages, final, taken, base)
     sigma = noise_sd(batch, mu if settled.sales_plan is None else settled.sales_plan, truth)
@@ -307,12 +307,14 @@ def _planned_world(
     truth: Parameters,
     competitor: Competitor | None,
     campaigns: Campaigns | None,
+    link: Link | None,
 ) -> World:
     """Return the structural function before a competitor dampens it."""
     path = effect_paths(batch, inputs.spend)
     if competitor is not None:
         path = competitor.path(path, inputs.untested, inputs.history)
     world = true_world(batch.shared, truth, path)
+    world = world if link is None else replace(world, link=link)
     return world if campaigns is None else replace(world, quality=campaigns.quality)
 
 

@@ -105,8 +105,9 @@ def _positions(params: xr.Dataset, coordinate: str) -> tuple[int, ...]:
 
 
 def connections(params: xr.Dataset) -> list[str]:
-    """Return the names of the connections that a Dataset has."""
-    return [*(name for name in CONNECTIONS if name in params), *parameter_names(params)]
+    """Return the names of the connections that a Dataset has, those without an item left out."""
+    found = [name for name in CONNECTIONS if name in params and params[name].size]
+    return [*found, *parameter_names(params)]
 
 
 def kernel_dims(name: str) -> tuple[str, ...]:

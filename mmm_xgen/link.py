@@ -104,6 +104,11 @@ def beside(link: Link | None, baseline: FloatArray) -> Link | None:
     return LogLink(np.log(baseline)) if isinstance(link, LogLink) else link
 
 
+def shifted(link: Link | None, points: FloatArray) -> Link | None:
+    """Return the link where the log of sales without media is higher, dims (..., geo, date)."""
+    return LogLink(link.log_baseline + points) if isinstance(link, LogLink) else link
+
+
 def zero_out(part: FloatArray, sales: FloatArray) -> FloatArray:
     r"""Return what sales lose without a part of their log, :math:`\mu (1 - e^{-\text{part}})`."""
     # In place where it can be: fresh memory takes longer than the numbers.

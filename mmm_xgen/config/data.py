@@ -214,12 +214,6 @@ class MMMDataConfig(TextConfig):
                 "decides how media act together; use link='identity'",
                 "response",
             )
-        if self.competitor is not None:
-            raise fail(
-                "found a competitor with link='log', allowed: none; use link='identity', or a "
-                "control with a negative gamma_control",
-                "competitor",
-            )
         return self
 
     @model_validator(mode="after")

@@ -168,7 +168,7 @@ class RegionConfig(FrozenConfig):
         Slope of the trend of kind ``linear`` or ``piecewise_linear``.
     noise : str or mapping, default "gaussian"
         Family of the noise: its name, or a mapping with ``kind`` and its keys. The keys may also
-        stand flat beside `noise`.
+        stand flat beside `noise`. With ``link: log`` it is ``"lognormal"``.
     sales_volatility : float, share of base sales, default 0.05
         Standard deviation of the noise. `y_sigma` or `r_squared` can set it instead.
     outliers : OutlierConfig, optional

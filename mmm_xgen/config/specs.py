@@ -213,7 +213,8 @@ def _number_or_list(domain: Domain) -> Callable[[Any], Any]:
 class NoiseSpec(Spec):
     """A noise family: its kind, parameters and size.
 
-    Set the size with one of `sales_volatility`, `y_sigma` and `r_squared`.
+    Set the size with one of `sales_volatility`, `y_sigma` and `r_squared`. With ``link: log``, all
+    three are about log sales.
 
     Parameters
     ----------

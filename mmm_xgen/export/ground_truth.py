@@ -71,7 +71,8 @@ def ground_truth(ds: xr.Dataset, *, series: bool = False) -> Nested:
     key               content
     ================= ==========================================================================
     ``metadata``      seed, versions, currency, KPI, freq, first and last date, sizes, labels;
-                      of an aggregated dataset also what became of it
+                      ``link`` of multiplicative sales; of an aggregated dataset also what
+                      became of it
     ``parameters``    by channel: wide ``column``; ``adstock`` and ``saturation`` (kind, settings,
                       parameters under PyMC-Marketing's names, ``by_geo`` and the ``population``
                       they vary in); ``effect``; ``spend_unit``; ``base_spend``

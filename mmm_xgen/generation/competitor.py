@@ -10,6 +10,7 @@ from mmm_xgen.generation.batch import Batch
 from mmm_xgen.generation.parameters import Parameters
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.kernels.noise import autoregressive
+from mmm_xgen.link import Link, LogLink, shifted
 from mmm_xgen.world import World, media_sales, respond_to
 
 
@@ -74,9 +75,20 @@ class Competitor:
         known = history is not None and history.shape[-1]
         return np.asarray(history[..., -1] if known and history is not None else self.reference)
 
-    def sales(self, spend: FloatArray) -> FloatArray:
-        """Return the sales that it adds, below 0, for its spend of dims (..., geo, date)."""
+    def added(self, spend: FloatArray) -> FloatArray:
+        """Return what it adds on the scale of the link, below 0, for its spend, (..., geo, date).
+
+        With multiplicative sales these are log points, and else KPI units.
+        """
         return np.asarray(-self.effect[..., None] * (2 * spend / (1 + spend)))
+
+    def sales(self, spend: FloatArray, link: Link | None) -> FloatArray:
+        """Return the sales that it adds to those without media, dims (..., geo, date).
+
+        They are in KPI units; `link` is that of our world without it.
+        """
+        added = self.added(spend)
+        return link.sales(added, 0) if isinstance(link, LogLink) else added
 
     def damp(self, spend: FloatArray) -> FloatArray:
         """Return what multiplies our effect, for its spend of dims (..., geo, date)."""
@@ -90,12 +102,14 @@ class Competitor:
         return self.dampened(start, its_spend), its_spend
 
     def dampened(self, world: World, spend: FloatArray) -> World:
-        """Return our world under its spend, from the world without dampening."""
-        return _times(world, self.damp(spend))
+        """Return our world under its spend, from the world without it."""
+        link = shifted(world.link, self.added(spend))
+        return replace(_times(world, self.damp(spend)), link=link)
 
     def undampened(self, world: World, spend: FloatArray) -> World:
-        """Return our world without dampening, from the world under its spend."""
-        return _times(world, 1 / self.damp(spend))
+        """Return our world without it, from the world under its spend."""
+        link = shifted(world.link, -self.added(spend))
+        return replace(_times(world, 1 / self.damp(spend)), link=link)
 
     def of_geos(self, geos: list[int]) -> Competitor:
         """Return the competitor of the first dataset in some geos."""
@@ -181,5 +195,6 @@ def sales_beside(
     """
     if competitor is None:
         return media_sales(respond_to(spend, world, history), world)
-    world, its_spend = competitor.under(world, spend, history)
-    return media_sales(respond_to(spend, world, history), world) + competitor.sales(its_spend)
+    under, its_spend = competitor.under(world, spend, history)
+    taken = competitor.sales(its_spend, world.link)
+    return media_sales(respond_to(spend, under, history), under) + taken

@@ -110,8 +110,10 @@ def settle(
     if inputs.plan is not inputs.spend:
         planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
     if competitor is not None:
-        planned, _, its_plan = _beside(competitor, start, planned.spend, history)
-        planned_sales = without.sales + competitor.sales(np.asarray(its_plan))
+        under, its_plan = competitor.under(start, planned.spend, history)
+        planned = respond_to(planned.spend, under, history)
+        taken = competitor.sales(its_plan, beside(start.link, planned_sales))
+        planned_sales = planned_sales + taken
     plan = np.array(inputs.spend)
     plan[:, answering] = inputs.plan[:, answering]
     baseline = without.sales if without.demand is None else without.sales + without.demand
@@ -120,7 +122,7 @@ def settle(
 
     def answered(factor: FloatArray) -> tuple[Equilibrium, FloatArray]:
         scaled = replace(start, media=scaled_media(world.media, factor))
-        as_planned = replace(scaled, link=beside(scaled.link, without.sales))
+        as_planned = replace(scaled, link=beside(scaled.link, planned_sales))
         sales_plan = planned_sales + media_sales(planned, as_planned)
         noise = held_noise(batch, sales_plan, noise_sd(batch, sales_plan, truth), truth)
         market = Market(

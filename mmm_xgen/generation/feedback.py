@@ -18,6 +18,7 @@ from mmm_xgen.errors import ConfigError
 from mmm_xgen.generation.competitor import Competitor
 from mmm_xgen.kernels.budget_rules import BudgetRuleKind
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.link import LogLink
 from mmm_xgen.response import curves_of
 from mmm_xgen.world import World
 
@@ -205,9 +206,8 @@ def answered_spend(
             ours = rival.before(history) if at <= 0 else spend[date - 1].sum(axis=-2)
             its_spend = rival.spend_at(max(at, 0), ours)
             damp = rival.damp(its_spend[..., None])[..., 0]
-        made = media_at.sales(date, at, damp)
-        if rival is not None:
-            made = made + rival.sales(its_spend[..., None])[..., 0]
+        taken = None if rival is None else rival.added(its_spend[..., None])[..., 0]
+        made = media_at.sales(date, at, damp, taken)
         if at >= 0:
             mu = market.baseline[..., at] + made
             sales = market.observed(mu[..., None], market.noise[..., at, None])[..., 0]
@@ -306,10 +306,13 @@ class _Response:
                 lifts[int(not paid)][..., target, :] += rise
         return lifts[0], lifts[1]
 
-    def sales(self, date: int, at: int, damp: FloatArray | None = None) -> FloatArray:
-        """Return the sales that all media make on a date, dims (..., geo).
+    def sales(
+        self, date: int, at: int, damp: FloatArray | None, taken: FloatArray | None
+    ) -> FloatArray:
+        """Return the sales that all media and a competitor make on a date, dims (..., geo).
 
-        `damp` multiplies their effect on the date, dims (..., geo).
+        `damp` multiplies the effect of media on the date, and `taken` is what a competitor adds on
+        the scale of the link, dims (..., geo).
         """
         world, curve = self.world, self.curves[date]
         path = world.effect_path
@@ -333,8 +336,13 @@ class _Response:
             self.mediators = kept * self.mediators + (1 - kept) * added
             effect = world.mediators.effect.swapaxes(-1, -2)
             total = total + (self.mediators * effect).sum(axis=-2)
+        is_log = isinstance(world.link, LogLink)
+        if taken is not None and is_log:
+            total = total + taken
         if world.link is not None:
             total, self.state = world.link.step(total, at, self.state)
+        if taken is not None and not is_log:
+            total = total + taken
         return np.asarray(total)
 
 

@@ -82,12 +82,13 @@ def expected_sales(
     stages, world : Stages, World
         Response of media, with their final effects.
     taken : array, dims (dataset, geo, date), or None
-        Sales that a competitor takes, below 0.
+        What a competitor adds on the scale of the link, below 0.
     base : array, dims (dataset, geo)
         Base sales in KPI units per period.
     """
     if without.link is not None:
         added = added_by_media(stages, world)
+        added |= {} if taken is None else {"competitor_contribution": taken}
         logs = without.logs | {LOG_PARTS[name]: part for name, part in added.items()}
         parts, mu = in_kpi_units(logs, base)
         return mu, parts, logs

@@ -114,6 +114,7 @@ CAUSES: dict[str, dict[str, Any]] = {
     "interactions": {"interactions": [{"channels": ["TV", "Web"], "strength": 0.04}]},
     "mediators": {"mediators": [{"name": "Fame", "parents": {"TV": 0.4}, "effect": 0.05}]},
     "history": {"burn_in_periods": 7},
+    "a competitor": {"competitor": {"share": 0.08, "answer": 0.6, "dampening": 0.3}},
 }
 
 
@@ -201,11 +202,6 @@ def test_a_target_of_r_squared_is_that_of_log_sales() -> None:
 def test_other_noise_is_refused(family: str) -> None:
     with pytest.raises(m.ConfigError, match=r"^regions.noise: found .* allowed: 'lognormal'"):
         m.MMMDataConfig(**multiplicative(regions={"noise": family}))
-
-
-def test_a_competitor_is_refused() -> None:
-    with pytest.raises(m.ConfigError, match=r"^competitor: found a competitor with link='log'"):
-        m.MMMDataConfig(**multiplicative(competitor={}))
 
 
 def test_an_unknown_link_is_refused() -> None:
@@ -310,3 +306,13 @@ def test_another_geo_or_order_of_channels_moves_no_draw() -> None:
     turned = generate(multiplicative(channels=CHANNELS[::-1]))
     straight = generate(multiplicative())
     same(turned["log_channel"].sel(channel=["TV", "Web"]), straight["log_channel"], rtol=1e-10)
+
+
+def test_lazy_ensembles_have_the_same_truth() -> None:
+    """Also without controls, whose logs have no item."""
+    config = m.MMMDataConfig(**multiplicative(control_variables=[]))
+    whole = generate_ensemble(config, n=4, chunks=None)
+    lazy = generate_ensemble(config, n=4, chunks=2)
+    assert lazy.compute().equals(whole)
+    same(truth.roas(lazy).compute().values, truth.roas(whole).values, rtol=1e-14)
+    same(truth.mroas(lazy).compute().values, truth.mroas(whole).values, rtol=1e-12)

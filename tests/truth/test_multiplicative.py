@@ -17,6 +17,7 @@ import mmm_xgen as m
 from mmm_xgen import truth
 from mmm_xgen.truth.returns.incremental import all_media, media_share
 from tests.drawn_worlds import drawn_world, worlds
+from tests.generation import test_mechanisms_together as together
 from tests.scalar_world import near, slope
 from tests.strategies import examples, generate, same
 from tests.truth import test_worlds as additive
@@ -73,6 +74,19 @@ def test_targets_are_met(config: dict[str, Any]) -> None:
 @examples(0.05)
 def test_regrets_and_best_splits(config: dict[str, Any], seed: int) -> None:
     additive.test_regrets_differ_by_what_the_plans_earn.hypothesis.inner_test(config, seed)
+
+
+@given(
+    config=together.worlds(),
+    channel=st.sampled_from(together.NAMES),
+    change=st.sampled_from([-1.0, 0.5]),
+)
+@examples(0.2)
+def test_policies(config: dict[str, Any], channel: str, change: float) -> None:
+    noise = {"kind": "lognormal", "sales_volatility": 0.03}
+    config = config | {"link": "log", "regions": config["regions"] | {"noise": noise}}
+    test = together.test_a_policy_equals_the_world_generated_under_it
+    test.hypothesis.inner_test(config, channel, change)
 
 
 # --- brute force by generating anew

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -181,7 +181,7 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
         array_of(ds, "effect", "geo", "channel"),
     )
     shown = per_effect((made.carryover, made.saturated), world.media, effect)
-    sold, states = _parts_and_states(ds, made, world)
+    sold, states = _parts_and_states(ds, made, world, competing)
     contributions = sold["channel_contribution"]
     series = dict(zip(RESPONSES, shown, strict=False)) | sold | states | competing
     platform = {name: array_of(ds, name, "channel") for name in PLATFORM if name in ds}
@@ -194,16 +194,18 @@ def _series(ds: xr.Dataset, spend: FloatArray, reaction: Reaction | None) -> dic
 
 
 def _parts_and_states(
-    ds: xr.Dataset, made: Stages, world: World
+    ds: xr.Dataset, made: Stages, world: World, competing: Mapping[str, FloatArray]
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Return the parts of sales that depend on spend, and states, by Dataset name.
 
     With multiplicative sales, the losses without each part of the baseline are among them.
+    `competing` has the series of a competitor that answers.
     """
     if "log_channel" not in ds:
         return media_outcome(made, world)
     logs = {LOG_PARTS[name]: part for name, part in added_by_media(made, world).items()}
     held = {name: array_of(ds, name, *kernel_dims(name)) for name in LOG_BASELINE if name in ds}
+    held |= {name: competing[name] for name in held.keys() & competing.keys()}
     parts, _ = in_kpi_units(held | logs, array_of(ds, "intercept_contribution", "geo"))
     del parts["intercept_contribution"]
     return parts | logs, {}

@@ -18,6 +18,7 @@ from mmm_xgen.generation.feedback import Market, answered_spend
 from mmm_xgen.generation.given_parameters import true_parameters
 from mmm_xgen.generation.spend_and_controls import Inputs, spend_and_controls
 from mmm_xgen.kernels.domain import FloatArray
+from mmm_xgen.link import LogLink
 from mmm_xgen.schema import check_variables
 from mmm_xgen.truth.media import array_of, history_of, spend_of, world_from
 from mmm_xgen.world import World, media_sales, respond_to
@@ -67,9 +68,12 @@ class Reaction:
         if market.competitor is None:
             return market.world, {}
         world, its_spend = market.competitor.under(market.world, spend, market.history)
+        is_log = isinstance(world.link, LogLink)
         return world, {
             "competitor_spend": its_spend,
-            "competitor_contribution": market.competitor.sales(its_spend),
+            "log_competitor" if is_log else "competitor_contribution": market.competitor.added(
+                its_spend
+            ),
             "effect_path": np.asarray(world.effect_path),
         }
 
@@ -151,7 +155,7 @@ def reaction_of(ds: xr.Dataset) -> Reaction | None:
         competitor = competitor.of_geos(geos)
         its_spend = competitor.spend(spend, history)
         world = competitor.undampened(world, its_spend)
-        baseline = baseline - competitor.sales(its_spend)
+        baseline = baseline - competitor.sales(its_spend, world.link)
     market = Market(
         world=world,
         rules=rules,
