@@ -196,7 +196,7 @@ class Population:
     def _numbers(self) -> dict[str, Any]:
         """Parameters as arguments; one number for all geos is faster than an array."""
         return {
-            name: values.flat[0] if (values == values.flat[0]).all() else values
+            name: values.flat[0].item() if (values == values.flat[0]).all() else values
             for name, values in self.parameters.items()
         }
 

@@ -138,14 +138,20 @@ class JointPanel(Panel):
         -------
         array, dims (..., channel, geo)
         """
-        made = {}
+        order, made = [], []
         for group, world in self.parts:
-            for position, channel in enumerate(group):
-                is_own = (np.arange(len(group)) == position)[:, None, None]
-                moved = own[..., [channel], :, None] * self.pattern[group]
+            # Several channels in one call: a link with memory has a loop over dates.
+            largest = own[..., 0, 0].size * self.pattern[group].size
+            together = max(1, CHUNK // largest)
+            for start in range(0, len(group), together):
+                chosen = np.arange(start, min(start + together, len(group)))
+                is_own = (chosen[:, None] == np.arange(len(group)))[..., None, None]
+                index = [group[position] for position in chosen]
+                moved = own[..., index, :][..., None, :, None] * self.pattern[group]
                 plan = np.where(is_own, moved, others[group])
-                made[channel] = _sold(plan, world, self.history[group], worth)
-        return np.stack([made[channel] for channel in range(len(others))], axis=-2)
+                made.append(_sold(plan, world, self.history[group], worth))
+                order += index
+        return np.concatenate(made, axis=-2)[..., np.argsort(order), :]
 
     def without(self, others: FloatArray, worth: FloatArray) -> FloatArray:
         """As `alone`, for channels that never spent, also before the window, (channel, geo)."""
