@@ -79,6 +79,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         **promotion_parameters(batch, base),
         **_controls(batch, scale),
         **_noise(batch, share, scale),
+        **_capacity(batch, base),
     }
 
 
@@ -290,13 +291,19 @@ def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
         * everywhere
         for name in noise.parameters
     }
-    found = {"y_sigma": sigma, **named}
-    if batch.shared.regions.capacity is not None:
-        found["capacity"] = base * batch.each_region(lambda regions: regions.capacity)[:, None]
-        if noise.kind == "negative_binomial":
-            # Counts stay counts.
-            found["capacity"] = np.floor(found["capacity"])
-    return found
+    return {"y_sigma": sigma, **named}
+
+
+def _capacity(batch: Batch, base: FloatArray) -> Parameters:
+    """Return the largest sales of each geo, a multiple of its base sales."""
+    regions = batch.shared.regions
+    if regions.capacity is None:
+        return {}
+    capacity = base * batch.each_region(lambda regions: regions.capacity)[:, None]
+    # Counts stay counts.
+    return {
+        "capacity": np.floor(capacity) if regions.noise.kind == "negative_binomial" else capacity
+    }
 
 
 def _volatility(noise: NoiseSpec) -> float:

@@ -16,6 +16,7 @@ import xarray as xr
 from mmm_xgen.goodwill import KIND
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled_world import connections, kernel_dims, world_of
+from mmm_xgen.link import LogLink
 from mmm_xgen.response import Media, contribute, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import after_the_last, array_of, derivative, variable_of
@@ -70,6 +71,8 @@ class Response:
         Sales today before the capacity cuts them, with noise. If given, sales are realised sales.
     capacity : array, dims (..., geo, 1), optional
         Largest sales in KPI units per period; together with `uncapped`.
+    expected : array, dims (..., geo, date), optional
+        Expected sales today, if noise multiplies sales. If None, noise adds to them.
     """
 
     world: World
@@ -83,6 +86,7 @@ class Response:
     together: bool = False
     uncapped: FloatArray | None = None
     capacity: FloatArray | None = None
+    expected: FloatArray | None = None
 
     @property
     def media(self) -> Media:
@@ -194,7 +198,14 @@ class Response:
         """
         if self.uncapped is None or self.capacity is None:
             return sales
-        uncapped = self.uncapped[..., None, :, :] + (sales - self._media_today()[..., None, :, :])
+        rise, uncapped = (
+            sales - self._media_today()[..., None, :, :],
+            self.uncapped[..., None, :, :],
+        )
+        if self.expected is None:
+            uncapped = uncapped + rise
+        else:
+            uncapped = uncapped * (1 + rise / self.expected[..., None, :, :])
         return np.minimum(uncapped, self.capacity[..., None, :, :])
 
     def _of_all(self, sales: FloatArray) -> FloatArray:
@@ -351,16 +362,17 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
         saturated=made.saturated,
         contribution=contribution,
         others=others,
-        **_capped(numbers),
+        **_capped(numbers, multiplies=isinstance(world.link, LogLink)),
     )
 
 
-def _capped(arrays: Arrays) -> dict[str, Any]:
-    """Return sales before the cut and the capacity, as `Response` takes them."""
+def _capped(arrays: Arrays, *, multiplies: bool) -> dict[str, Any]:
+    """Return what realised sales need, as `Response` takes it; nothing if sales are latent."""
     if "capacity" not in arrays:
         return {}
     mu, noise, lost, capacity = (arrays[name] for name in OBSERVED)
-    return {"uncapped": mu + noise + lost, "capacity": capacity[..., None]}
+    found = {"uncapped": mu + noise + lost, "capacity": capacity[..., None]}
+    return found | {"expected": mu} if multiplies else found
 
 
 def checked_contribution(ds: xr.Dataset) -> xr.DataArray:

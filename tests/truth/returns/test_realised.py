@@ -161,6 +161,33 @@ def test_a_counterfactual_keeps_the_noise_and_cuts_again(kind: str) -> None:
     assert simulate(ds, spend=ds["spend"]).identical(ds)
 
 
+def test_multiplicative_sales_keep_the_share_of_the_noise() -> None:
+    """With a log link, noise multiplies sales: cell by cell, from the change of expected sales."""
+    noise = {"kind": "lognormal", "shared": 0.3}
+    regions = {"noise": noise, "outliers": {"share": 0.1}, "capacity": 1.35}
+    ds = quietly(lambda: m.generate_mmm_dataset("clean", link="log", regions=regions))
+    assert 0.05 < float((ds["lost_sales"] > 0).mean()) < 0.95
+    assert_near(ds["capacity"], 1.35 * ds["intercept_contribution"])
+    size = abs(ds["outlier_contribution"]).where(ds["outlier_contribution"] != 0) / ds["mu"]
+    wanted = 5.0 * np.sqrt(np.expm1(ds["y_sigma"].item() ** 2))
+    assert_near(size.values[size.notnull().values], wanted)
+    found, slope = roas(ds, realised=True), mroas(ds, realised=True)
+    ratio = ((ds["noise"] + ds["lost_sales"]) / ds["mu"]).values.tolist()
+
+    def sales(factor: float, channel: str) -> float:
+        other = simulate(ds, spend=factor * ds["spend"].sel(channel=channel))["mu"]
+        cells = zip(other.values.tolist(), ratio, strict=True)
+        limit = ds["capacity"].item()
+        return sum(min(mu[0] * (1 + share[0]), limit) for mu, share in cells)
+
+    for channel in ds["channel"].values:
+        lost = sales(1.0, channel) - sales(0.0, channel)
+        assert_near(found.sel(channel=channel), lost / spent(ds, channel))
+        rise = (sales(1 + 1e-6, channel) - sales(1 - 1e-6, channel)) / 2e-6
+        assert_near(slope.sel(channel=channel), rise / spent(ds, channel), 1e-5)
+    assert (found < roas(ds)).all()
+
+
 @pytest.mark.parametrize("noise", ["ar1", "lognormal"])
 def test_reacting_realised_returns_are_those_of_counterfactuals(noise: str) -> None:
     channels = [
