@@ -106,14 +106,7 @@ def settle(
         return Equilibrium(made, history, factor, world, its_spend)
 
     answering = sorted(channel for rule in rules for channel in rule.channels)
-    planned, planned_sales = made, without.sales
-    if inputs.plan is not inputs.spend:
-        planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
-    if competitor is not None:
-        under, its_plan = competitor.under(start, planned.spend, history)
-        planned = respond_to(planned.spend, under, history)
-        taken = competitor.sales(its_plan, beside(start.link, planned_sales))
-        planned_sales = planned_sales + taken
+    planned, planned_sales = _as_planned(inputs, start, made, history, without, competitor)
     plan = np.array(inputs.spend)
     plan[:, answering] = inputs.plan[:, answering]
     baseline = without.sales if without.demand is None else without.sales + without.demand
@@ -150,6 +143,25 @@ def settle(
         otherwise="no effects meet the roas targets while spend answers to sales; allowed: weaker "
         "budget rules, or base_effectiveness in place of roas",
     )
+
+
+def _as_planned(
+    inputs: Inputs,
+    start: World,
+    made: Stages,
+    history: FloatArray,
+    without: WithoutMedia,
+    competitor: Competitor | None,
+) -> tuple[Stages, FloatArray]:
+    """Return the response to planned spend, and planned sales without media and demand."""
+    planned, sales = made, without.sales
+    if inputs.plan is not None and inputs.plan is not inputs.spend:
+        planned = respond_to(inputs.plan, start, inputs.history, reacting=True)
+    if competitor is not None:
+        under, its_plan = competitor.under(start, planned.spend, history)
+        planned = respond_to(planned.spend, under, history)
+        sales = sales + competitor.sales(its_plan, beside(start.link, sales))
+    return planned, sales
 
 
 def _beside(
