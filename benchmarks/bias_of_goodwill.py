@@ -172,7 +172,7 @@ def draw(fits: dict[str, list[Fit]], path: Path) -> None:
             axes.scatter(*centre, s=110, color=colour, edgecolors="white", zorder=3, label=name)
         axes.set_xlabel("R² of adstock, Hill curves, trend and season, fitted to expected sales")
         axes.set_ylabel("error of the ROAS, mean of the channels")
-        axes.set_title("The better the fit, the worse the return on ad spend", color=INK)
+        axes.set_title("Good fits, and wrong returns on ad spend", color=INK)
         axes.set_yscale("log")
         ticks = [5, 10, 20, 50, 100, 200]
         axes.set_yticks(ticks, labels=[f"{tick}%" for tick in ticks])

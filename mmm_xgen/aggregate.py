@@ -81,9 +81,9 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     ``noise``, ``y``, plans of
     spend and sales, ``exposure``,
     ``campaign_spend``,
-    ``clicks``, ``reported_sales``,
-    ``lost_sales``,
-    ``media_sales``
+    ``clicks``,
+    ``reported_sales``,
+    ``lost_sales``, ``media_sales``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,
@@ -94,9 +94,10 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
                                     unit scale with it, so a linear control stays linear in its
                                     national value. Over time in two steps it is the mean of
                                     means
-    ``demand``, ``mediator_value``, the mean, as of controls, so that an indicator without error
-    ``aware_share``,                still shows demand. Its variance is then below 1. The same holds
-    ``considering_share``,          for shares of people and ``goodwill``
+    ``demand``,                     the mean, as of controls, so that an indicator without error
+    ``mediator_value``,             still shows demand. Its variance is then below 1. The same holds
+    ``aware_share``,                for shares of people and ``goodwill``
+    ``considering_share``,
     ``loyal_share``, ``goodwill``
     ``promotion_depth``             the mean, as of the control that shows it
     ``revenue_per_kpi``             unchanged; it must be the same in everything that is summed

@@ -293,6 +293,7 @@ UNCHECKED = {
     "change_investment",
     "meridian_calibration_period",
     "meridian_roi_prior",
+    "promotion_returns",
     "write_scenarios",
 }
 
