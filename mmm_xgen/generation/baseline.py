@@ -62,7 +62,8 @@ def parts(
         found["level_contribution"] = base[..., None] * (paths["baseline_path"] - 1)
     grows = np.array([event.scales == "baseline" for event in config.events], dtype=bool)
     some = grows.any() or any(each.scales == "baseline" for each in config.control_variables)
-    steady = total(found) if some else None
+    # With a log link, all parts multiply the baseline of their date anyway.
+    steady = total(found) if some and config.link == "identity" else None
     found["event_contribution"] = happening = events(truth, intensity, grows, steady)
     standing = None if steady is None else steady + happening
     found["control_contribution"] = control_effects(config, truth, control_value, standing)

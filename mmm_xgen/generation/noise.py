@@ -156,7 +156,9 @@ def outlier_contribution(batch: Batch, mu: FloatArray, sigma: FloatArray) -> Flo
     # The share of all draws that lie at the ends of (-1, 1).
     is_outlier = np.abs(draw) > 1 - rate
     if spec.registered.follows_mu:  # type: ignore[attr-defined]
-        sd = sigma[..., None] * level_weights(mu, 1.0)
+        sd = sigma[..., None]
+        sd = sd_of_sales(sd, mu) if batch.shared.link == "log" else sd
+        sd = sd * level_weights(mu, 1.0)
     else:
         sd = _sd_by_cell(batch, mu, sigma)
     added = np.where(is_outlier, np.copysign(size, draw) * sd, 0.0)
