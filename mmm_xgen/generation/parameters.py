@@ -79,6 +79,7 @@ def draw_baseline(batch: Batch, base: FloatArray | None = None) -> Parameters:
         **promotion_parameters(batch, base),
         **_controls(batch, scale),
         **_noise(batch, share, scale),
+        **_capacity(batch, base),
     }
 
 
@@ -292,13 +293,16 @@ def _noise(batch: Batch, base: FloatArray, geo_scale: FloatArray) -> Parameters:
         * everywhere
         for name in noise.parameters
     }
-    found = {"y_sigma": sigma, **named}
-    if batch.shared.regions.capacity is not None:
-        found["capacity"] = base * batch.each_region(lambda regions: regions.capacity)[:, None]
-        if noise.kind == "negative_binomial":
-            # Counts stay counts.
-            found["capacity"] = np.floor(found["capacity"])
-    return found
+    return {"y_sigma": sigma, **named}
+
+
+def _capacity(batch: Batch, base: FloatArray) -> Parameters:
+    if batch.shared.regions.capacity is None:
+        return {}
+    found = base * batch.each_region(lambda regions: regions.capacity)[:, None]
+    # Counts stay counts.
+    is_count = batch.shared.regions.noise.kind == "negative_binomial"
+    return {"capacity": np.floor(found) if is_count else found}
 
 
 def _volatility(noise: NoiseSpec) -> float:

@@ -52,6 +52,8 @@ def test_every_part_is_what_loops_make(mechanism: str, data: st.DataObject) -> N
     # Parts that a Dataset lacks are 0 in its world.
     assert all((abs(parts[name]) <= 1e-9 * size).all() for name in missing), missing
     near(shown(ds, "mu"), expected_sales(ds, spend))
+    if limit := settings_of(ds).regions.capacity:
+        near(ds["capacity"], limit * ds["intercept_contribution"])
 
 
 @given(config=worlds(), seed=st.integers(0, 99))

@@ -16,6 +16,7 @@ import xarray as xr
 from mmm_xgen.goodwill import KIND
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.labelled_world import connections, kernel_dims, world_of
+from mmm_xgen.link import LogLink
 from mmm_xgen.response import Media, contribute, response_parameters, stages
 from mmm_xgen.schema import check_variables, describe
 from mmm_xgen.truth.media import after_the_last, array_of, derivative, variable_of
@@ -70,6 +71,8 @@ class Response:
         Sales today before the capacity cuts them, with noise. If given, sales are realised sales.
     capacity : array, dims (..., geo, 1), optional
         Largest sales in KPI units per period; together with `uncapped`.
+    noise_factor : array, dims (..., geo, date), optional
+        Sales before the cut per unit of expected sales, if the noise is a share of them.
     """
 
     world: World
@@ -83,6 +86,7 @@ class Response:
     together: bool = False
     uncapped: FloatArray | None = None
     capacity: FloatArray | None = None
+    noise_factor: FloatArray | None = None
 
     @property
     def media(self) -> Media:
@@ -194,7 +198,10 @@ class Response:
         """
         if self.uncapped is None or self.capacity is None:
             return sales
-        uncapped = self.uncapped[..., None, :, :] + (sales - self._media_today()[..., None, :, :])
+        rise = sales - self._media_today()[..., None, :, :]
+        if self.noise_factor is not None:
+            rise = rise * self.noise_factor[..., None, :, :]
+        uncapped = self.uncapped[..., None, :, :] + rise
         return np.minimum(uncapped, self.capacity[..., None, :, :])
 
     def _of_all(self, sales: FloatArray) -> FloatArray:
@@ -351,16 +358,21 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
         saturated=made.saturated,
         contribution=contribution,
         others=others,
-        **_capped(numbers),
+        **_capped(numbers, world),
     )
 
 
-def _capped(arrays: Arrays) -> dict[str, Any]:
-    """Return sales before the cut and the capacity, as `Response` takes them."""
+def _capped(arrays: Arrays, world: World) -> dict[str, Any]:
+    """Return sales before the cut, the capacity and relative noise, as `Response` takes them."""
     if "capacity" not in arrays:
         return {}
     mu, noise, lost, capacity = (arrays[name] for name in OBSERVED)
-    return {"uncapped": mu + noise + lost, "capacity": capacity[..., None]}
+    uncapped, is_relative = mu + noise + lost, isinstance(world.link, LogLink)
+    return {
+        "uncapped": uncapped,
+        "capacity": capacity[..., None],
+        "noise_factor": uncapped / mu if is_relative else None,
+    }
 
 
 def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
