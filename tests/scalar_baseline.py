@@ -2,8 +2,6 @@
 
 `ScalarBaseline` reads the parameters and the drawn series of a Dataset (demand, paths, depths,
 values of controls). With the identity link a part is in KPI units, with the log link in log points.
-Small functions with SPEC LEFT OPEN in their docstring hold what the specification of issue 17
-leaves to its builders.
 """
 
 from __future__ import annotations
@@ -99,24 +97,17 @@ class ScalarBaseline:
     def season(self, g: int, t: int) -> float:
         """Yearly season on its path, and the other seasons beside it."""
         path = self._series("season_path")[g][t] if "season_path" in self.ds else 1.0
-        yearly = self._waves(g, "fourier", "gamma_fourier", self.season_day(t), DAYS_IN_YEAR)
+        yearly = self._waves(g, "fourier", "gamma_fourier", self.season_day(g, t), DAYS_IN_YEAR)
         return path * yearly + self._other_seasons(g, t)
 
-    def season_day(self, t: int) -> float:
-        """Day of the year that the season has reached.
-
-        SPEC LEFT OPEN: "days per year by which the season moves later", counted from the first
-        date of the window.
-        """
-        moved = getattr(self.config.regions, "season_shift", 0.0)
+    def season_day(self, g: int, t: int) -> float:
+        """Day of the year that the season has reached; it moves later from the first date on."""
+        moved = self._read("season_shift", "geo")[g] if "season_shift" in self.ds else 0.0
         years = (self.days[t] - self.days[0]).days / DAYS_IN_YEAR
         return self.days[t].day_of_year - moved * years
 
     def level(self, g: int, t: int) -> float:
-        """Part of the time-varying intercept.
-
-        SPEC LEFT OPEN: with the log link, the log of the path, as it multiplies base sales.
-        """
+        """Part of the time-varying intercept; its path multiplies base sales."""
         path = self._series("baseline_path")[g][t]
         return math.log(path) if self.is_log else self.base[g] * (path - 1)
 
@@ -124,11 +115,7 @@ class ScalarBaseline:
         return sum(self.event_of(g, e, t) for e in range(self._size("event")))
 
     def event_of(self, g: int, e: int, t: int) -> float:
-        """Part of one event.
-
-        SPEC LEFT OPEN: `event_effect` is in KPI units of base sales also where the event scales
-        with the baseline.
-        """
+        """Part of one event; `event_effect` is for base sales also where the event scales."""
         effect = self._read("event_effect", "geo", "event")[g][e]
         intensity = self._read("event_intensity", "event", "date")[e][t]
         if not self.is_log and scales_with_baseline(self.config.events[e]):
@@ -161,23 +148,14 @@ class ScalarBaseline:
         """Part of one promotion: what it sells more, less what earlier periods pulled forward."""
         depth = self._read("promotion_depth", "geo", "promotion", "date")[g][k]
         elasticity = self._read("promotion_elasticity", "geo", "promotion")[g][k]
-        bump = [self.promoted(g, elasticity, each) for each in depth]
-        pull = self.config.promotions[k].pull_forward
-        if pull is None:
-            return bump
-        return [
-            bump[t] - pull.share / pull.periods * sum(bump[max(t - pull.periods, 0) : t])
-            for t in self.dates
-        ]
-
-    def promoted(self, g: int, elasticity: float, depth: float) -> float:
-        """Sales that a price cut makes in its period.
-
-        SPEC LEFT OPEN: with the log link, log points of the elasticity, as those of a price.
-        """
-        if self.is_log:
-            return elasticity * math.log(1 - depth)
-        return self.base[g] * ((1 - depth) ** elasticity - 1)
+        rise = [(1 - each) ** elasticity - 1 for each in depth]
+        if pull := self.config.promotions[k].pull_forward:
+            borrowed = pull.share / pull.periods
+            rise = [
+                rise[t] - borrowed * sum(rise[max(t - pull.periods, 0) : t]) for t in self.dates
+            ]
+        # Both the rise and what is missing later multiply sales with the log link.
+        return [math.log(1 + each) if self.is_log else self.base[g] * each for each in rise]
 
     def intensity(self, e: int, t: int) -> float | None:
         """Intensity of a step or dip on one ISO date: the largest of the days of the period."""

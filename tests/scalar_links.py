@@ -1,8 +1,4 @@
-"""Steps from what media add to the sales they make, in plain Python, one number at a time.
-
-Small functions with SPEC LEFT OPEN in their docstring hold what the specification of issue 17
-leaves to its builders.
-"""
+"""Steps from what media add to the sales they make, in plain Python, one number at a time."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ from typing import Any, Protocol
 
 import xarray as xr
 
+from tests.population import RATES, one_period
 from tests.scalar_baseline import ScalarBaseline, settings_of
 
 
@@ -39,10 +36,7 @@ class Log:
         return [self.without_media(g, t) * (math.exp(x) - 1) for t, x in enumerate(window)]
 
     def without_media(self, g: int, t: int) -> float:
-        """Expected sales without media.
-
-        SPEC LEFT OPEN: after the last date they stay as they were on it.
-        """
+        """Expected sales without media; after the last date they stay as they were on it."""
         return self.without[g][min(t, len(self.without[g]) - 1)]
 
 
@@ -53,67 +47,36 @@ class Goodwill:
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
-        self.ds, self.response = ds, settings_of(ds).response
-        self.starts: dict[int, dict[str, float]] = {}
+        self.ds = ds
+        self.starts: dict[int, list[float]] = {}
 
     def sales(self, g: int, added: Sequence[float], n_past: int) -> list[float]:
-        with_media, without = self.bought(g, added), self.bought(g, [0.0] * len(added))
-        return [a - b for a, b in zip(with_media, without, strict=True)][n_past:]
-
-    def bought(self, g: int, pressure: Sequence[float]) -> list[float]:
-        rates = {name: self.number(g, name) for name in ("organic", *RATES)}
+        rates = {name: self.number(g, name) for name in RATES}
         if g not in self.starts:
-            self.starts[g] = self.start(rates)
-        size, state, made = self.number(g, "size"), self.starts[g], []
-        for each in pressure:
-            state = moved(state, 1 - math.exp(-(rates["organic"] + each)), rates)
-            made.append(size * (0.3 * state["considering"] + state["loyal"]))
-        return made
-
-    def start(self, rates: dict[str, float]) -> dict[str, float]:
-        """Shares before the first date of the history.
-
-        SPEC LEFT OPEN: those that stay as they are without media, reached after many dates.
-        """
-        state = {"unaware": 1.0, "aware": 0.0, "considering": 0.0, "loyal": 0.0}
-        for _ in range(5000):
-            before, state = state, moved(state, 1 - math.exp(-rates["organic"]), rates)
-            if max(abs(state[name] - before[name]) for name in state) < 1e-17:
-                break
-        return state
+            self.starts[g] = steady_state(rates)
+        state, size, made = self.starts[g], self.number(g, "size"), []
+        before = bought(state, rates)
+        for pressure in added:
+            state = one_period(state, pressure, rates)
+            made.append(size * (bought(state, rates) - before))
+        return made[n_past:]
 
     def number(self, g: int, name: str) -> float:
-        """Number of the response in a geo.
-
-        SPEC LEFT OPEN: the Dataset has ``goodwill_<name>`` (geo); the size is in KPI units.
-        """
-        if f"goodwill_{name}" in self.ds:
-            return float(self.ds[f"goodwill_{name}"].values.ravel()[g])
-        value = float(getattr(self.response, name))
-        base = float(self.ds["intercept_contribution"].values[g])
-        return value * base if name == "size" else value
+        return float(self.ds[f"response_{name}"].values.ravel()[g])
 
 
-RATES = ("convert", "forget", "cool", "churn")
+def bought(state: list[float], rates: dict[str, float]) -> float:
+    return rates["trial"] * state[2] + state[3]
 
 
-def moved(state: dict[str, float], p: float, rates: dict[str, float]) -> dict[str, float]:
-    """Shares of the next date: all moves at once, from the shares of the date before.
-
-    SPEC LEFT OPEN: sales of a date count the shares after the moves of this date.
-    """
-    unaware, aware, considering, loyal = (
-        state[name] for name in ("unaware", "aware", "considering", "loyal")
-    )
-    forgotten = rates["forget"] * (aware + considering)
-    return {
-        "unaware": unaware * (1 - p) + forgotten,
-        "aware": aware * (1 - p - rates["forget"]) + unaware * p + rates["cool"] * considering,
-        "considering": considering * (1 - rates["convert"] - rates["forget"] - rates["cool"])
-        + aware * p
-        + rates["churn"] * loyal,
-        "loyal": loyal * (1 - rates["churn"]) + rates["convert"] * considering,
-    }
+def steady_state(rates: dict[str, float]) -> list[float]:
+    """People without media, after many periods."""
+    state = [1.0, 0.0, 0.0, 0.0]
+    for _ in range(5000):
+        before, state = state, one_period(state, 0.0, rates)
+        if max(abs(new - old) for new, old in zip(state, before, strict=True)) < 1e-17:
+            break
+    return state
 
 
 def link_of(ds: xr.Dataset) -> Any:

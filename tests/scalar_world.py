@@ -55,14 +55,6 @@ class ScalarWorld:
         self.kinds = [str(kind) for kind in ds["saturation_kind"].values]
         self.funnels = self._connections("funnel", "source", "target", "lag", "paid")
         self.interactions = self._connections("interaction", "first", "second")
-        self.log_baseline = None
-        if "log_channel" in ds:
-            # Media are the only ones that spend moves.
-            rest = np.log(ds["mu"]) - ds["log_channel"].sum("channel")
-            for item in ("interaction", "mediator"):
-                if f"log_{item}" in ds:
-                    rest = rest - ds[f"log_{item}"].sum(item)
-            self.log_baseline = rest.transpose("geo", "date").values.tolist()
         self.price = ds["revenue_per_kpi"].transpose("geo", "date").values.tolist()
         self.population = [float(people) for people in ds["population"].values]
         self.spillover = [

@@ -41,8 +41,10 @@ def check_holiday(holiday: str, country: str) -> None:
         known = nearest(country.upper(), [code for code in countries if len(code) == 2])
         raise fail(f"found {country!r}, an unknown country; {known}", "country")
     if not _days(holiday, country, KNOWN_YEARS):
-        names = _named_days(country, KNOWN_YEARS, NAME_OF_US)
-        known = nearest(holiday, [name for name, _ in names.values()])
+        names = [name for name, _ in _named_days(country, KNOWN_YEARS, NAME_OF_US).values()]
+        if "Easter Sunday" not in names and _days("Easter Sunday", country, KNOWN_YEARS):
+            names.append("Easter Sunday")
+        known = nearest(holiday, names)
         raise fail(f"found {holiday!r}, which is no holiday of {country}; {known}", "holiday")
 
 

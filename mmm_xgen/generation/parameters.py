@@ -213,10 +213,12 @@ def _connections(batch: Batch, base: FloatArray, population: FloatArray) -> Para
     funnels = batch.each(lambda config: [each.strength for each in config.funnels])
     pairs = batch.each(lambda config: [each.strength for each in config.interactions])
     found = {}
+    # With a population, media add pressure, and only what it buys is a share of base sales.
+    added = base if batch.shared.response is None else np.ones_like(base)
     if batch.shared.funnels:
         found["funnel_strength"] = funnels[:, None] * np.ones_like(base)[..., None]
     if batch.shared.interactions:
-        found["interaction_strength"] = pairs[:, None] * base[..., None]
+        found["interaction_strength"] = pairs[:, None] * added[..., None]
     if any(channel.pull_forward for channel in batch.shared.channels):
         pulls = batch.each(
             lambda config: [
@@ -234,7 +236,7 @@ def _connections(batch: Batch, base: FloatArray, population: FloatArray) -> Para
         found["spillover_share"] = population / population.sum(axis=-1, keepdims=True)
     if batch.shared.response is not None:
         found |= _population(batch, base)
-    return found | (_mediators(batch, base) if batch.shared.mediators else {})
+    return found | (_mediators(batch, added) if batch.shared.mediators else {})
 
 
 def spills_over(config: MMMDataConfig) -> bool:
@@ -243,8 +245,8 @@ def spills_over(config: MMMDataConfig) -> bool:
     return stated and config.regions.n_regions > 1
 
 
-def _mediators(batch: Batch, base: FloatArray) -> Parameters:
-    """Return loadings, persistence and effects of the mediators."""
+def _mediators(batch: Batch, unit: FloatArray) -> Parameters:
+    """Return loadings, persistence and effects of the mediators, for the size of a share."""
     names = batch.shared.channel_names
     loading = np.zeros((len(batch.configs), len(batch.shared.mediators), len(names)))
     for dataset, config in enumerate(batch.configs):
@@ -257,7 +259,7 @@ def _mediators(batch: Batch, base: FloatArray) -> Parameters:
         "mediator_persistence": batch.each(
             lambda config: [each.persistence for each in config.mediators]
         ),
-        "mediator_effect": effect[:, None] * base[..., None],
+        "mediator_effect": effect[:, None] * unit[..., None],
     }
 
 

@@ -134,7 +134,8 @@ def _through_link(
     # The slope where media add next to nothing; there, channels do not act on each other.
     near, nearer = (lost(np.full(wanted.shape, each * NEXT_TO_NOTHING)) for each in (2, 1))
     slope = (near - nearer) / NEXT_TO_NOTHING
-    start = np.where(~np.isnan(wanted), wanted / slope, sign)
+    has_slope = ~np.isnan(wanted) & (slope != 0)
+    start = np.where(has_slope, wanted / np.where(has_slope, slope, 1.0), sign)
     free = ~np.isnan(wanted) & (start != 0)
 
     def factor_of(size: FloatArray) -> FloatArray:

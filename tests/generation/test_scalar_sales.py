@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mmm_xgen as m
 from mmm_xgen.schema import PARTS
 from mmm_xgen.truth import simulate
-from tests.drawn_worlds import HAS, MECHANISMS, drawn_world, worlds
+from tests.drawn_worlds import MECHANISMS, drawn_world, worlds
 from tests.scalar_baseline import ScalarBaseline, settings_of
 from tests.scalar_sales import (
     expected_sales,
@@ -23,7 +23,7 @@ from tests.scalar_sales import (
     parts_of_sales,
 )
 from tests.scalar_world import ScalarWorld, as_array, near
-from tests.strategies import examples
+from tests.strategies import config_with, examples, generate, steady
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
 
@@ -52,6 +52,8 @@ def test_every_part_is_what_loops_make(mechanism: str, data: st.DataObject) -> N
     # Parts that a Dataset lacks are 0 in its world.
     assert all((abs(parts[name]) <= 1e-9 * size).all() for name in missing), missing
     near(shown(ds, "mu"), expected_sales(ds, spend))
+    if limit := settings_of(ds).regions.capacity:
+        near(ds["capacity"], limit * ds["intercept_contribution"])
 
 
 @given(config=worlds(), seed=st.integers(0, 99))
@@ -117,7 +119,6 @@ def test_noise_is_what_loops_make_of_its_draws(config: dict[str, Any]) -> None:
     near(shown(ds, "noise"), wanted - mu, size=mu.max())
 
 
-@pytest.mark.skipif(not HAS["link"], reason="log link")
 @given(config=worlds(without=("response", *NOISES, "shared", "noise")))
 @examples(0.2)
 def test_noise_of_the_log_link_has_one_size_on_the_log_scale(config: dict[str, Any]) -> None:
@@ -133,21 +134,23 @@ def test_noise_of_the_log_link_has_one_size_on_the_log_scale(config: dict[str, A
     near(draws, shown(plain, "noise") / plain["y_sigma"].values, size=100.0)
 
 
-@pytest.mark.skipif(not HAS["outliers"], reason="outliers")
-def test_outliers_have_their_share_and_their_size() -> None:
-    regions = {"n_regions": 20, "outliers": {"share": 0.05, "size": 6.0}}
-    ds = m.generate_mmm_dataset(n_periods=200, seed=3, regions=regions)
+@pytest.mark.parametrize("link", ["identity", "log"])
+def test_outliers_have_their_share_and_their_size(link: str) -> None:
+    regions = {"n_regions": 20, "sales_volatility": 0.03, "seasonal_amplitude": 0.3}
+    regions["outliers"] = {"share": 0.05, "size": 6.0}
+    ds = generate(config_with(steady(), n_periods=200, regions=regions, link=link))
     found = ds["outlier_contribution"]
     is_outlier = found != 0
     # 4,000 cells: the share has a standard error of 0.0034.
     np.testing.assert_allclose(is_outlier.mean(), 0.05, atol=0.014)
-    size = abs(found).where(is_outlier) / ds["y_sigma"]
+    # Lognormal sales of mean mu have the variance mu^2 (exp(sigma^2) - 1).
+    sd = ds["y_sigma"] if link == "identity" else ds["mu"] * np.sqrt(np.expm1(ds["y_sigma"] ** 2))
+    size = abs(found).where(is_outlier) / sd
     np.testing.assert_allclose(size.min(), 6.0)
     np.testing.assert_allclose(size.max(), 6.0)
     assert abs(float(np.sign(found).where(is_outlier).mean())) < 0.3
 
 
-@pytest.mark.skipif(not HAS["shapes"], reason="step and dip")
 @pytest.mark.parametrize(("shape", "width"), [("step", None), ("dip", 60.0)])
 def test_the_intensity_of_an_event_is_its_shape(shape: str, width: float | None) -> None:
     event = {"name": "shock", "dates": ["2022-03-09"], "effect": -0.2, "shape": shape}
@@ -158,7 +161,6 @@ def test_the_intensity_of_an_event_is_its_shape(shape: str, width: float | None)
     near(ds["event_intensity"].transpose("event", "date")[0], wanted)
 
 
-@pytest.mark.skipif(not HAS["geos"], reason="events of geos")
 def test_an_event_of_one_geo_leaves_the_others() -> None:
     event = {"name": "strike", "dates": ["2022-03-07"], "effect": -0.2, "geos": ["b"]}
     regions = {"region_names": ["a", "b"]}
@@ -182,5 +184,5 @@ def test_paths_of_the_baseline_have_mean_1(config: dict[str, Any]) -> None:
 def test_a_platform_reports_more_than_media_make(config: dict[str, Any]) -> None:
     ds = drawn_world(config)
     assume("reported_sales" in ds)
-    factor = [1 + getattr(channel, "over_reporting", 0.0) for channel in settings_of(ds).channels]
+    factor = [1 + (channel.over_reporting or 0.0) for channel in settings_of(ds).channels]
     near(shown(ds, "reported_sales"), shown(ds, "channel_contribution") * factor)

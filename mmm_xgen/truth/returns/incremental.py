@@ -71,8 +71,8 @@ class Response:
         Sales today before the capacity cuts them, with noise. If given, sales are realised sales.
     capacity : array, dims (..., geo, 1), optional
         Largest sales in KPI units per period; together with `uncapped`.
-    expected : array, dims (..., geo, date), optional
-        Expected sales today, if noise multiplies sales. If None, noise adds to them.
+    noise_factor : array, dims (..., geo, date), optional
+        Sales before the cut per unit of expected sales, if the noise is a share of them.
     """
 
     world: World
@@ -86,7 +86,7 @@ class Response:
     together: bool = False
     uncapped: FloatArray | None = None
     capacity: FloatArray | None = None
-    expected: FloatArray | None = None
+    noise_factor: FloatArray | None = None
 
     @property
     def media(self) -> Media:
@@ -198,14 +198,10 @@ class Response:
         """
         if self.uncapped is None or self.capacity is None:
             return sales
-        rise, uncapped = (
-            sales - self._media_today()[..., None, :, :],
-            self.uncapped[..., None, :, :],
-        )
-        if self.expected is None:
-            uncapped = uncapped + rise
-        else:
-            uncapped = uncapped * (1 + rise / self.expected[..., None, :, :])
+        rise = sales - self._media_today()[..., None, :, :]
+        if self.noise_factor is not None:
+            rise = rise * self.noise_factor[..., None, :, :]
+        uncapped = self.uncapped[..., None, :, :] + rise
         return np.minimum(uncapped, self.capacity[..., None, :, :])
 
     def _of_all(self, sales: FloatArray) -> FloatArray:
@@ -362,17 +358,21 @@ def _response(labels: xr.Dataset, arrays: Arrays, *, within_data: bool) -> Respo
         saturated=made.saturated,
         contribution=contribution,
         others=others,
-        **_capped(numbers, multiplies=isinstance(world.link, LogLink)),
+        **_capped(numbers, world),
     )
 
 
-def _capped(arrays: Arrays, *, multiplies: bool) -> dict[str, Any]:
-    """Return what realised sales need, as `Response` takes it; nothing if sales are latent."""
+def _capped(arrays: Arrays, world: World) -> dict[str, Any]:
+    """Return sales before the cut, the capacity and relative noise, as `Response` takes them."""
     if "capacity" not in arrays:
         return {}
     mu, noise, lost, capacity = (arrays[name] for name in OBSERVED)
-    found = {"uncapped": mu + noise + lost, "capacity": capacity[..., None]}
-    return found | {"expected": mu} if multiplies else found
+    uncapped, is_relative = mu + noise + lost, isinstance(world.link, LogLink)
+    return {
+        "uncapped": uncapped,
+        "capacity": capacity[..., None],
+        "noise_factor": uncapped / mu if is_relative else None,
+    }
 
 
 def checked_contribution(ds: xr.Dataset) -> xr.DataArray:
