@@ -100,6 +100,40 @@ def _multiplicative(config: MMMDataConfig) -> dict[str, Any]:
     return {"link": "log", "regions": config.regions.replace(noise=noise)}
 
 
+def _with_everything(config: MMMDataConfig) -> dict[str, Any]:
+    """Return changes that switch all mechanisms on at once, each of them mild."""
+    one, two, three = config.channel_names[1:4]
+    common = {"effect_path": "smooth", "spillover": 0.1, "over_reporting": 0.3}
+    campaigns = [{"name": "brand", "quality": 0.8}, {"name": "offer", "quality": 1.2}]
+    answers = {"kind": "chases_target", "strength": 0.3}
+    follows = {"kind": "follows_demand", "strength": 0.05}
+    channels = [
+        channel.replace(
+            **common,
+            budget_rule=answers if position < 5 else follows,
+            campaigns=campaigns if position < 3 else None,
+            pull_forward={"share": 0.1} if position < 3 else None,
+        )
+        for position, channel in enumerate(config.channels)
+    ]
+    paths = {"level_path": "random_walk", "season_path": "smooth", "season_shift": 3.0}
+    noise = {"kind": "gaussian", "level_power": 1.0, "shared": 0.3}
+    regions = config.regions.replace(**paths, noise=noise, outliers={}, capacity=2.0)
+    return {
+        **_with_promotions(config),
+        **_with_holidays(config),
+        "channels": channels,
+        "regions": regions,
+        "competitor": {"answer": 0.3, "dampening": 0.1},
+        "funnels": [
+            {"source": one, "target": two, "strength": 0.05},
+            {"source": one, "target": three, "strength": 0.05, "paid": True},
+        ],
+        "interactions": [{"channels": [one, two], "strength": 0.002}],
+        "mediators": [{"name": "Awareness", "parents": {one: 0.5}, "effect": 0.01}],
+    }
+
+
 # Changes that switch a mechanism on, the limit of the ratio, and whether targets of ROAS stay.
 MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float, bool]] = {
     "demand": (lambda config: DEMAND, 1.3, True),
@@ -129,6 +163,8 @@ MECHANISMS: Mapping[str, tuple[Callable[[MMMDataConfig], dict[str, Any]], float,
     "a population": (_with_population, 1.4, False),
     # Each evaluation of the targets is 31 worlds, and Broyden's method needs some seven.
     "a population, roas given": (_with_population, 6.0, True),
+    "everything at once": (_with_everything, 8.0, False),
+    "everything at once, roas given": (_with_everything, 8.0, True),
 }
 
 

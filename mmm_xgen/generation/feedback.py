@@ -6,7 +6,7 @@ to the spend that the loop found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from mmm_xgen.generation.competitor import Competitor
 from mmm_xgen.kernels.budget_rules import BudgetRuleKind
 from mmm_xgen.kernels.domain import FloatArray
 from mmm_xgen.link import LogLink
-from mmm_xgen.response import curves_of
+from mmm_xgen.response import curves_of, of_channels
 from mmm_xgen.world import World
 
 # Smallest sales that a rule sees, as a share of the sales plan: a ratio to it stays finite.
@@ -232,9 +232,29 @@ def _over_lags(weights: FloatArray, recent: FloatArray) -> FloatArray:
 
     A product of arrays would round differently with the number of datasets.
     """
-    missing = recent.ndim - weights.ndim
-    weights = weights.reshape(len(weights), *[1] * missing, *weights.shape[1:])
-    return np.asarray(np.add.accumulate(weights * recent, axis=0)[-1])
+    total = weights[0] * recent[0]
+    for weight, value in zip(weights[1:], recent[1:], strict=True):
+        total = total + weight * value
+    return np.asarray(total)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Channels whose media are known together.
+
+    Parameters
+    ----------
+    index : slice or list of int
+        Positions of the channels.
+    weights : array, dims (lag, ..., channel, geo)
+        Weights of their adstock, the longest lag first.
+    curves_of : callable
+        Returns their curves for spend with a last axis date.
+    """
+
+    index: slice | list[int]
+    weights: FloatArray
+    curves_of: Callable[[FloatArray], FloatArray]
 
 
 class _Response:
@@ -247,13 +267,17 @@ class _Response:
         self.world = world
         n_channels = shape[-2]
         funnels = world.funnels
-        self.levels = [list(range(n_channels))] if funnels is None else funnels.levels(n_channels)
-        self.weights = np.ascontiguousarray(_by_date(world.weights)[::-1])
+        weights = np.ascontiguousarray(_by_date(world.weights)[::-1])
+        # All channels, and then those whose media depend on the curves of the level before.
+        self.levels = [_Level(slice(None), weights, curves_of(world.media))]
+        for level in [] if funnels is None else funnels.levels(n_channels)[1:]:
+            own = curves_of(of_channels(world.media, level))
+            self.levels.append(_Level(level, weights[..., level, :], own))
         self.amplitude = world.media.amplitude.swapaxes(-1, -2)
-        self.curves_of = curves_of(world.media)
         # What adstock acts on, and the curves.
         self.entered = np.zeros((n_dates, *shape), dtype=dtype)
         self.curves = np.zeros((n_dates, *shape), dtype=dtype)
+        self.no_lifts = np.zeros((2, *shape), dtype=dtype)
         # The same with the path of the effect, where sales look back on them, and the mediators.
         looks_back = world.pull_forward is not None
         self.responses = np.zeros((n_dates if looks_back else 0, *shape), dtype=dtype)
@@ -274,37 +298,41 @@ class _Response:
         is_known : array of bool, dims (..., channel, geo), True or None
             Cells whose spend paid funnels do not raise.
         """
-        media, spend = self.world.media, wanted
-        for _ in self.levels:
-            by_spend, without = self._lifts(date)
-            spend = wanted * np.maximum(1 + by_spend, 0)
+        spend = np.array(wanted)
+        for level in self.levels:
+            at_own = (..., level.index, slice(None))
+            channels = None if isinstance(level.index, slice) else level.index
+            by_spend, without = (each[at_own] for each in self._lifts(date))
+            own = wanted[at_own] * np.maximum(1 + by_spend, 0)
             if is_known is not None:
-                spend = np.where(is_known, wanted, spend)
-            exposure = spend * np.maximum(1 + without, 0)
-            exposure = self.world.delivered(exposure[..., None], -at)[..., 0]
-            if not media.adstock_first:
-                exposure = self.curves_of(exposure[..., None])[..., 0]
-            self.entered[date] = exposure
-            recent = self.entered[max(0, date + 1 - len(self.weights)) : date + 1]
-            carried = _over_lags(self.weights[-len(recent) :], recent)
-            if media.adstock_first:
-                carried = self.curves_of(carried[..., None])[..., 0]
-            self.curves[date] = carried
+                known = is_known if isinstance(is_known, bool) else is_known[at_own]
+                own = np.where(known, wanted[at_own], own)
+            spend[at_own] = own
+            exposure = own * np.maximum(1 + without, 0)
+            exposure = self.world.delivered(exposure[..., None], -at, channels)[..., 0]
+            if not self.world.media.adstock_first:
+                exposure = level.curves_of(exposure[..., None])[..., 0]
+            self.entered[date][at_own] = exposure
+            recent = self.entered[max(0, date + 1 - len(level.weights)) : date + 1]
+            carried = _over_lags(level.weights[-len(recent) :], recent[at_own])
+            if self.world.media.adstock_first:
+                carried = level.curves_of(carried[..., None])[..., 0]
+            self.curves[date][at_own] = carried
         return spend
 
-    def _lifts(self, date: int) -> tuple[FloatArray | float, FloatArray | float]:
+    def _lifts(self, date: int) -> FloatArray:
         """Return the relative rise of each channel's media, by spend and without it."""
         funnels = self.world.funnels
         if funnels is None:
-            return 0.0, 0.0
-        lifts = np.zeros((2, *self.curves.shape[1:]), dtype=self.curves.dtype)
+            return self.no_lifts
+        lifts = np.zeros_like(self.no_lifts)
         for position, (source, target, lag, paid) in enumerate(
             zip(funnels.source, funnels.target, funnels.lag, funnels.paid, strict=True)
         ):
             if date >= lag:
                 rise = funnels.strength[..., position] * self.curves[date - lag][..., source, :]
                 lifts[int(not paid)][..., target, :] += rise
-        return lifts[0], lifts[1]
+        return lifts
 
     def sales(
         self, date: int, at: int, damp: FloatArray | None, taken: FloatArray | None
