@@ -152,8 +152,9 @@ def _through_link(
         gap_of,
         np.zeros(start.shape),
         otherwise="no effects meet the roas targets, since media sell less together than the "
-        "targets ask for; allowed: lower targets, a larger response.size if there is a "
-        "response, or base_effectiveness in place of roas",
+        "targets ask for, or more through interactions and mediators alone; allowed: other "
+        "targets, a larger response.size if there is a response, or base_effectiveness in place "
+        "of roas",
         least=1.0,
     )
 

@@ -94,6 +94,27 @@ def test_sales_are_the_product_of_all_causes() -> None:
             assert here["mu"].values[t] == pytest.approx(sales, rel=1e-12)
 
 
+def test_what_scales_with_the_baseline_does_so_anyway() -> None:
+    """All parts multiply the baseline of their date."""
+    config = multiplicative()
+    price, events = config["control_variables"][1], config["events"]
+    ds = generate(config)
+    scaled = config | {
+        "control_variables": [
+            config["control_variables"][0],
+            price | {"scales": "baseline"},
+        ],
+        "events": [each | {"scales": "baseline"} for each in events],
+    }
+    np.testing.assert_array_equal(generate(scaled)["mu"], ds["mu"])
+
+
+def test_the_capacity_is_a_multiple_of_base_sales() -> None:
+    ds = generate(multiplicative(regions={"capacity": 1.3}))
+    same(ds["capacity"], 1.3 * ds["intercept_contribution"])
+    assert 0 < float((ds["lost_sales"] > 0).mean()) < 0.9
+
+
 def test_the_season_is_in_log_points() -> None:
     """A month's season swings by the configured share in log points, whatever sales are."""
     config = multiplicative(regions={"seasonal_amplitude": 0.0, "similarity": 1.0})

@@ -187,6 +187,6 @@ def test_an_added_geo_leaves_the_earlier_ones(config: dict[str, Any]) -> None:
     names, people = regions["region_names"], regions["population"]
     more = regions | {"region_names": [*names, "east"], "population": [*people, 7e5]}
     before, after = drawn_world(config), drawn_world(config | {"regions": more})
-    for name in ("spend", "demand", "control_value", "effect_path", "mu", "y"):
+    for name in ("spend", "demand", "control_value", "effect_path", "loyal_share", "mu", "y"):
         if name in before:
             np.testing.assert_array_equal(before[name], after[name].sel(geo=names), err_msg=name)

@@ -19,18 +19,14 @@ from mmm_xgen.recovery.alignment.pymc_truth import no_single_truth, to_pymc_trut
 from mmm_xgen.truth import (
     attribution,
     effect_paths,
-    estimands,
     information_bound,
     lift_test,
-    mroas,
     optimize_allocation,
     predict_impact,
-    response_curve,
     roas,
     simulate,
 )
 from tests.population import (
-    NAMES,
     RATES,
     STATES,
     made,
@@ -40,7 +36,6 @@ from tests.population import (
     scalar_states,
     whole_spend,
 )
-from tests.scalar_world import slope
 from tests.truth.worlds import assert_near, pymc_marketing_model
 
 SALES = ("date", "geo")
@@ -81,19 +76,6 @@ def after(ds: xr.Dataset) -> np.ndarray:
     return np.pad(whole_spend(ds), [(0, population.reach), (0, 0), (0, 0)])
 
 
-def test_returns_are_the_revenue_lost_without_the_channel() -> None:
-    ds, spend = world(), whole_spend(world())
-    own = inside(ds)
-    lost = [revenue(ds, spend) - revenue(ds, times(spend, c, 0.0)) for c in range(3)]
-    assert_near(roas(ds), lost / spent(ds))
-    lost = [revenue(ds, spend, own) - revenue(ds, times(spend, c, 0.0), own) for c in range(3)]
-    assert_near(roas(ds, window=WINDOW), lost / spent(ds, own))
-    both = roas(ds, by=("geo", "channel"))
-    assert_near(estimands(ds)["roas"].transpose("geo", "channel"), both)
-    whole = revenue(ds, spend) - revenue(ds, 0 * spend)
-    assert_near(roas(ds, by=()), whole / spent(ds).sum())
-
-
 def test_returns_with_carry_out_run_until_the_population_has_forgotten() -> None:
     ds = world()
     spend, own = after(ds), np.pad(inside(ds), (0, len(after(ds)) - PAST - DATES))
@@ -106,26 +88,9 @@ def test_returns_with_carry_out_run_until_the_population_has_forgotten() -> None
     assert (cut < 0.99 * found).all()
 
 
-def test_marginal_returns_are_derivatives() -> None:
+def test_the_optimum_runs_the_whole_population() -> None:
     ds, spend = world(), whole_spend(world())
-    wanted = slope(
-        lambda h: [revenue(ds, times(spend, c, 1 + h)) for c in range(3)],
-    )
-    assert_near(mroas(ds), wanted / spent(ds))
-    spend, own = after(ds), np.pad(inside(ds), (0, len(after(ds)) - PAST - DATES))
-    wanted = slope(lambda h: [revenue(ds, times(spend, c, 1 + h, own)) for c in range(3)])
-    found = mroas(ds, window=WINDOW, with_carryout=True)
-    assert_near(found, wanted / spent(ds, own[: PAST + DATES]))
-
-
-def test_curves_and_the_optimum_run_the_whole_population() -> None:
-    ds, spend = world(), whole_spend(world())
-    curve = response_curve(ds, multipliers=[0.0, 0.5, 1.0, 2.0])["contribution"]
     dates = slice(PAST, None)
-    for c, name in enumerate(NAMES):
-        none = revenue(ds, times(spend, c, 0.0))
-        wanted = [revenue(ds, times(spend, c, k, dates)) - none for k in (0.0, 0.5, 1.0, 2.0)]
-        assert_near(curve.sel(channel=name), np.array(wanted) / 2, 1e-9, max(wanted))
     best = optimize_allocation(ds)
     changed = spend.copy()
     changed[dates] = best["spend"].transpose("date", "geo", "channel").values

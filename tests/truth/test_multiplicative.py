@@ -1,6 +1,7 @@
-"""Truth of multiplicative sales, against brute force over plain loops.
+"""Truth of multiplicative sales, by generating the same world with other spend.
 
-The tests are those of `tests.truth.test_worlds`, on the same random worlds with a log link.
+`tests.truth.test_worlds` and `tests.truth.test_beyond` have the figures of random worlds with a
+log link, against plain loops.
 """
 
 from __future__ import annotations
@@ -10,86 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
 
 import mmm_xgen as m
 from mmm_xgen import truth
+from mmm_xgen.labelled_world import total_response
 from mmm_xgen.truth.returns.incremental import all_media, media_share
-from tests.drawn_worlds import drawn_world, worlds
-from tests.generation import test_mechanisms_together as together
 from tests.scalar_world import near, slope
-from tests.strategies import examples, generate, same
-from tests.truth import test_worlds as additive
+from tests.strategies import generate, same
 
 pytestmark = pytest.mark.filterwarnings("ignore::mmm_xgen.XgenWarning")
-
-
-log_worlds = worlds(max_periods=16, on={"link"}, without={"kinks"})
-
-
-@st.composite
-def worlds_and_windows(draw: st.DrawFn) -> tuple[xr.Dataset, int, int]:
-    ds = drawn_world(draw(log_worlds))
-    first = draw(st.integers(0, ds.sizes["date"] - 2))
-    return ds, first, draw(st.integers(first + 1, ds.sizes["date"]))
-
-
-@pytest.mark.parametrize(
-    "test",
-    [
-        additive.test_roas_is_what_is_lost_without_the_channel,
-        additive.test_mroas_is_a_central_difference,
-        additive.test_shares_and_costs_count_what_is_lost,
-        additive.test_estimands_are_the_single_figures,
-    ],
-)
-@given(case=worlds_and_windows())
-@examples(0.1)
-def test_returns(test: Any, case: tuple[xr.Dataset, int, int]) -> None:
-    test.hypothesis.inner_test(case)
-
-
-@given(case=worlds_and_windows(), by=st.sampled_from([-1.0, -0.5, 0.3]))
-@examples(0.1)
-def test_impacts_and_lifts(case: tuple[xr.Dataset, int, int], by: float) -> None:
-    additive.test_an_impact_is_a_difference_of_two_worlds.hypothesis.inner_test(case, by)
-    additive.test_a_lift_is_a_difference_of_two_worlds.hypothesis.inner_test(case, by)
-
-
-@given(config=log_worlds, factors=st.lists(st.sampled_from([0.0, 0.5, 1.7]), min_size=4))
-@examples(0.1)
-def test_parts_and_scenarios(config: dict[str, Any], factors: list[float]) -> None:
-    additive.test_parts_sum_to_sales_in_every_table_of_them.hypothesis.inner_test(config)
-    additive.test_scenarios_are_differences_of_two_worlds.hypothesis.inner_test(config, factors)
-
-
-@given(config=log_worlds)
-@examples(0.4)
-def test_targets_are_met(config: dict[str, Any]) -> None:
-    additive.test_returns_meet_their_targets_with_everything_on.hypothesis.inner_test(config)
-
-
-@given(config=worlds(max_periods=12, on={"link"}), seed=st.integers(0, 99))
-@examples(0.05)
-def test_regrets_and_best_splits(config: dict[str, Any], seed: int) -> None:
-    additive.test_regrets_differ_by_what_the_plans_earn.hypothesis.inner_test(config, seed)
-
-
-@given(
-    config=together.worlds(),
-    channel=st.sampled_from(together.NAMES),
-    change=st.sampled_from([-1.0, 0.5]),
-)
-@examples(0.2)
-def test_policies(config: dict[str, Any], channel: str, change: float) -> None:
-    noise = {"kind": "lognormal", "sales_volatility": 0.03}
-    config = config | {"link": "log", "regions": config["regions"] | {"noise": noise}}
-    test = together.test_a_policy_equals_the_world_generated_under_it
-    test.hypothesis.inner_test(config, channel, change)
-
-
-# --- brute force by generating anew
 
 
 def tied(**changes: Any) -> dict[str, Any]:
@@ -180,7 +110,7 @@ def test_selections_saved_files_and_the_past(tmp_path: Any) -> None:
     one = ds.isel(geo=[1])
     near(truth.roas(one, ("geo", "channel")), truth.roas(ds, ("geo", "channel")).isel(geo=[1]))
     assert (m.respond(ds["spend"], ds) == ds["channel_contribution"]).all()
-    near(m.world.total_response(ds["spend"], ds), ds["media_sales"])
+    near(total_response(ds["spend"], ds), ds["media_sales"])
     with pytest.raises(m.SchemaError, match="found 1 of 3 channels"):
         m.respond(ds["spend"].sel(channel=["TV"]), ds)
 
@@ -193,7 +123,7 @@ def test_after_the_last_date_the_baseline_keeps_its_last_value() -> None:
     dates = np.append(ds["date"].values, later)
     labels = {"date": dates, "geo": ds["geo"].values, "channel": ds["channel"].values}
     spend = xr.DataArray(longer, labels, ("date", "geo", "channel"))
-    made = m.world.total_response(spend, ds)
+    made = total_response(spend, ds)
     near(made.isel(date=slice(-3)), ds["media_sales"])
     base = (ds["mu"] - ds["media_sales"]).isel(date=-1)
     rise = np.log1p(made.isel(date=-1) / base)

@@ -138,6 +138,22 @@ def test_roas_is_what_is_lost_without_the_channel(case: tuple[xr.Dataset, int, i
     near(roas(ds, window=window), wanted, size=brute.size)
 
 
+@given(config=worlds(max_periods=12, without=("spillover",)))
+@examples(0.3)
+def test_figures_of_a_geo_do_not_need_the_others(config: dict[str, Any]) -> None:
+    ds = drawn_world(config)
+    last = ds.isel(geo=[-1])
+    for figure in (roas, mroas, attribution, contribution_totals):
+        whole = figure(ds) if figure is contribution_totals else figure(ds, BY)
+        alone = figure(last) if figure is contribution_totals else figure(last, BY)
+        xr.testing.assert_allclose(alone, whole.isel(geo=[-1]), rtol=1e-9)
+    xr.testing.assert_allclose(
+        m.truth.simulate(last, spend=0.5 * last["spend"])["y"],
+        m.truth.simulate(ds, spend=0.5 * ds["spend"])["y"].isel(geo=[-1]),
+        rtol=1e-9,
+    )
+
+
 @given(case=worlds_and_windows())
 @examples(0.4)
 def test_mroas_is_a_central_difference(case: tuple[xr.Dataset, int, int]) -> None:
