@@ -185,7 +185,7 @@ TIMED: tuple[tuple[Any, str], ...] = (
     (draws, "draw_spend"),
     (draws, "draw_controls"),
     (equilibrium, "factor_for_roas"),
-    (generate, "contribute"),
+    (generate, "expected_sales"),
     (generate, "check_overflow"),
     (generate, "warn_of_implausible"),
     (generate, "as_dataset"),
@@ -234,7 +234,7 @@ def measured_stages(config: mmm_xgen.MMMDataConfig, runs: int = 30) -> dict[str,
     for stage, (first, *inside) in PARTS.items():
         whole = sum(of.get(name, 0.0) for name in first.split("+"))
         stages[stage] = whole - sum(of.get(name, 0.0) for name in inside)
-    stages["contribution"] += of.get("generate.contribute", 0.0)
+    stages["contribution"] += of.get("generate.expected_sales", 0.0)
     stages["baseline, noise, rest"] = max(of["all"] - sum(stages.values()), 0.0)
     return {stage: stages[stage] for stage in work_of(config)}
 

@@ -462,6 +462,7 @@ def components() -> pd.DataFrame:
     """Table of the numbers of parameters on the page of the published specifications."""
     page = Path(__file__).parents[3] / "docs/published_specifications.md"
     section = page.read_text(encoding="utf-8").split("## Numbers of parameters")[1]
+    section = section.split("\n## ")[0]
     rows = [
         [cell.strip(" `") for cell in line.strip("|").split("|")]
         for line in section.splitlines()
