@@ -83,7 +83,8 @@ def aggregate(ds: xr.Dataset, geo: str | None = "national", freq: str | None = N
     ``campaign_spend``,
     ``clicks``,
     ``reported_sales``,
-    ``lost_sales``, ``media_sales``
+    ``lost_sales``,
+    ``media_sales``
     ``intercept_contribution``      the sum. Over time it gains the dim date, because periods
                                     then differ in length
     ``carryover``                   the sum, in currency; NaN with ``adstock_first=False``,

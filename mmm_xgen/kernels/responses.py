@@ -198,20 +198,16 @@ def awareness(
 
 @_registering("nerlove_arrow", ("goodwill",))
 def nerlove_arrow(state: State, pressure: FloatArray, *, forget: Forget = 0.15) -> Step:
-    r"""Stock of goodwill [1]_, :math:`g_t = (1 - \text{forget})\, g_{t-1} + \text{pressure}_t`.
+    r"""Stock of goodwill, :math:`g_t = (1 - \text{forget})\, g_{t-1} + \text{pressure}_t`.
 
     Sales are in proportion to it. This is a geometric adstock without a last lag, and no
-    saturation: the linear case of `goodwill`.
+    saturation: the linear case of `goodwill`. The stock is that of Nerlove and Arrow (1962),
+    Economica 29(114), 129-142.
 
     Parameters
     ----------
     forget : float, share per period
         Share of goodwill that is lost.
-
-    References
-    ----------
-    .. [1] Nerlove, M. and Arrow, K. J. (1962). Optimal advertising policy under dynamic conditions.
-       Economica, 29(114), 129-142.
     """
     stock = (1 - forget) * state[0] + pressure
     return (stock,), stock
