@@ -142,11 +142,14 @@ def _through_link(
         return start * np.exp(size)
 
     def gap_of(size: FloatArray) -> tuple[FloatArray, FloatArray]:
+        factor = factor_of(size)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = wanted / np.where(free, lost(factor_of(size)), 1.0)
+            ratio = wanted / np.where(free, lost(factor), 1.0)
         # Sales on the wrong side of 0 say only that the factor must change much.
         step = np.log(np.where(free & (ratio > 0), ratio, 1.0)) - (free & ~(ratio > 0))
-        return factor_of(size), step
+        # Beyond the numbers of a float, no change of the factor closes the gap.
+        is_lost = free & ((factor == 0) | ~np.isfinite(factor))
+        return factor, np.where(is_lost, np.nan, step)
 
     return agreed(
         gap_of,

@@ -55,8 +55,9 @@ def test_the_curve_of_all_media_is_their_sales(config) -> None:
     ds = drawn_world(config)
     world, grid = ScalarWorld(ds), [0.0, 0.5, 1.0, 2.0]
     curve = response_curve(ds, multipliers=grid, by="total")["contribution"]
+    size = float(abs(ds["mu"]).sum())
     for k, factor in enumerate(grid):
-        near(curve[k], np.sum(world.sales(world.spend(factor * ds["spend"]))))
+        near(curve[k], np.sum(world.sales(world.spend(factor * ds["spend"]))), size=size)
 
 
 @given(config=worlds(max_periods=12))
