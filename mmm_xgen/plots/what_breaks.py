@@ -134,6 +134,7 @@ BREAKS: dict[str, Break] = {
     "control_role": Break("Instruments and colliders", _special),
     "baseline_path": Break("Base sales relative to their mean", _mean),
     "season_path": Break("Season relative to its mean", _mean),
+    "event_contribution": Break("Sales by events", draw=_area),
     "promotion_contribution": Break("Sales by promotions", _by_item),
     "outlier_contribution": Break("Outliers of sales", draw=_single),
     "lost_sales": Break("Sales lost to capacity", draw=_area),
