@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Iterable
@@ -38,8 +39,14 @@ def check_holiday(holiday: str, country: str) -> None:
 
     countries = holidays.list_supported_countries()
     if country not in countries:
-        known = nearest(country.upper(), [code for code in countries if len(code) == 2])
-        raise fail(f"found {country!r}, an unknown country; {known}", "country")
+        codes = [code for code in countries if len(code) == 2]
+        close = difflib.get_close_matches(country.upper(), codes, n=1)
+        known = f"did you mean {close[0]!r}? " if close else ""
+        raise fail(
+            f"found {country!r}, an unknown country; {known}allowed: ISO codes such as 'DE', 'GB' "
+            "or 'US'",
+            "country",
+        )
     if not _days(holiday, country, KNOWN_YEARS):
         names = [name for name, _ in _named_days(country, KNOWN_YEARS, NAME_OF_US).values()]
         if "Easter Sunday" not in names and _days("Easter Sunday", country, KNOWN_YEARS):
