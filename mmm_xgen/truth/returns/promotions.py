@@ -34,7 +34,8 @@ def promotion_returns(
 
     The net gain is the change of revenue at the prices that buyers pay. A promotion whose return is
     above 1 raises that revenue, as a channel whose ROAS is above 1 earns more than its spend. The
-    costs of goods do not count.
+    costs of goods do not count. With multiplicative sales, the contribution is what sales lose
+    without the promotion.
 
     Parameters
     ----------
