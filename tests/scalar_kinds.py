@@ -10,11 +10,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from mmm_xgen.kernels.adstock import ADSTOCKS
-from mmm_xgen.kernels.saturation import SATURATIONS
-
 Number = Callable[[str], float]
 
 
@@ -35,7 +30,9 @@ def lag_weights(kind: str, length: int, p: Number, *, density: bool) -> list[flo
             lag ** (p("shape") - 1) * math.exp(-p("rate") * lag) for lag in range(1, length + 1)
         ]
         return [height / max(heights) for height in heights]
-    return weights_by_the_package(kind, length, p)
+    if kind == "beta_gamma_decay":
+        return [1.0] + [p("beta") * p("gamma") ** lag for lag in range(1, length)]
+    raise KeyError(kind)
 
 
 def weibull_weights(length: int, scale: float, shape: float, *, density: bool) -> list[float]:
@@ -83,55 +80,33 @@ def curve(kind: str, x: Any, p: Number) -> Any:
         return functions.log(1 + x)
     if kind == "no_saturation":
         return x
-    return curve_by_the_package(kind, x, p)
+    if kind == "sigmoid_saturation":
+        q = math.exp(-0.7)
+        fallen = math.exp(-(1 + q) * p("slope") * x)
+        return (1 - fallen) / (1 + q * fallen)
+    if kind == "polynomial_saturation":
+        u = min(x / p("top"), 1.0)
+        return u * (2 - u)
+    if kind == "piecewise_linear_saturation":
+        u, rise = x / p("knot"), p("share")
+        return min(rise * u, rise + p("decay") * rise * (u - 1), 1.0)
+    if kind == "threshold_saturation":
+        u = max(x - p("threshold"), 0.0)
+        return u / (p("kappa") + u)
+    raise KeyError(kind)
 
 
 AMPLITUDES = {
     "michaelis_menten": "alpha",
     "hill_saturation_sigmoid": "sigma",
     "tanh_saturation": "b",
+    "sigmoid_saturation": "asymptote",
 }
 
 
 def amplitude_name(kind: str) -> str:
     """Name of the parameter that multiplies the curve of amplitude 1."""
-    if kind in OLD_CURVES:
-        return AMPLITUDES.get(kind, "beta")
-    return SATURATIONS[kind].amplitude_name
-
-
-# ------------------------------------------------------------------ kinds of issue 17
-
-OLD_CURVES = {
-    *("hill_function", "logistic_saturation", "inverse_scaled_logistic_saturation"),
-    *("michaelis_menten", "hill_saturation_sigmoid", "tanh_saturation"),
-    *("tanh_saturation_baselined", "root_saturation", "log_saturation", "no_saturation"),
-}
-
-
-def curve_by_the_package(kind: str, x: Any, p: Number) -> float:
-    """Curve of a kind whose formula has tests of its own, at one number.
-
-    SPEC LEFT OPEN: parameters of the new curves. The kernel is a black box here; what is tested is
-    where its value goes.
-    """
-    registered = SATURATIONS[kind]
-    names = [name for name in registered.parameters if name != registered.amplitude]
-    own = {name: np.array([p(name)]) for name in names}
-    if registered.amplitude:
-        own[registered.amplitude] = np.ones(1)
-    return float(registered.function(np.array([float(x)]), **own)[0])
-
-
-def weights_by_the_package(kind: str, length: int, p: Number) -> list[float]:
-    """Weights of a kind whose formula has tests of its own.
-
-    SPEC LEFT OPEN: parameters of ``beta_gamma_decay``.
-    """
-    registered = ADSTOCKS[kind]
-    own = {name: np.array([p(name)]) for name in registered.parameters}
-    lags = np.arange(length, dtype=float)
-    return [float(weight) for weight in np.ravel(registered.function(lags, **own))[:length]]
+    return AMPLITUDES.get(kind, "beta")
 
 
 def step(days: float) -> float:
@@ -140,10 +115,7 @@ def step(days: float) -> float:
 
 
 def dip(days: float, width: float) -> float:
-    """Pandemic: a fall over a quarter of the width, a low, and a recovery.
-
-    SPEC LEFT OPEN: the baseline may choose another simple form.
-    """
+    """Pandemic: a fall over a quarter of the width, a low, and a recovery."""
     if days < 0:
         return 0.0
     if days < width / 4:

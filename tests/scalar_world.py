@@ -2,8 +2,7 @@
 
 `ScalarWorld` reads the parameters that a Dataset stores and computes its sales for any spend, one
 number at a time. Its formulas come from the documentation and from PyMC-Marketing's, not from the
-package. Small functions with SPEC LEFT OPEN in their docstring hold what the specification of
-issue 17 leaves to its builders.
+package.
 """
 
 from __future__ import annotations
@@ -212,8 +211,7 @@ class ScalarWorld:
     def _delivered(self, c: int, spend: list[list[Any]], unpaid: list[list[Any]]) -> Any:
         """Delivered media of a channel, [geo][date], in currency.
 
-        SPEC LEFT OPEN: media that come without spend, and the quality of campaigns, are in what
-        spills over to other geos.
+        Media that come without spend, and the quality of campaigns, are in what spills over.
         """
         local = [
             [

@@ -48,6 +48,7 @@ def another_plan(ds: xr.Dataset, seed: int) -> xr.DataArray:
 
 
 @given(config=worlds())
+@examples(0.5)
 def test_every_part_of_sales_is_what_loops_make(config: dict[str, Any]) -> None:
     ds = drawn_world(config)
     world = ScalarWorld(ds)
@@ -59,6 +60,7 @@ def test_every_part_of_sales_is_what_loops_make(config: dict[str, Any]) -> None:
 
 
 @given(config=worlds(), seed=st.integers(0, 2**32 - 1))
+@examples(0.5)
 def test_any_other_spend_makes_what_loops_make(config: dict[str, Any], seed: int) -> None:
     ds = drawn_world(config)
     plan = another_plan(ds, seed)
@@ -108,6 +110,7 @@ def answer(rule: dict[str, Any] | None, demand: list[float]) -> list[float]:
 
 
 @given(config=worlds())
+@examples(0.5)
 def test_spend_is_the_plan_after_rules_and_paid_funnels(config: dict[str, Any]) -> None:
     config["burn_in_periods"] = 0
     for channel in config["channels"]:

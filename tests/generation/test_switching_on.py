@@ -80,7 +80,7 @@ SIGNS = {"shapes": ("'step'", "'dip'"), "noise": ("'ar1'",), "geos": ("'geos'",)
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 @given(data=st.data())
-@examples(0.2)
+@examples(0.12)
 def test_a_mechanism_that_a_test_asks_for_is_on(mechanism: str, data: st.DataObject) -> None:
     """The tests of random worlds rest on it."""
     text = str(data.draw(worlds(on=(mechanism,))))

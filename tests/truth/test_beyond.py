@@ -94,10 +94,7 @@ def test_a_capacity_lowers_what_media_are_seen_to_sell(link: str) -> None:
 
 
 def discount_given(ds: xr.Dataset) -> np.ndarray:
-    """Revenue that promotions give away.
-
-    SPEC LEFT OPEN: every unit that is expected to be sold in a promoted period costs its depth.
-    """
+    """Revenue that promotions give away: the depth of every unit expected in their periods."""
     sold = ds["mu"] * ds["revenue_per_kpi"] * ds["promotion_depth"]
     return sold.sum(SALES).transpose("promotion").values
 
@@ -105,7 +102,6 @@ def discount_given(ds: xr.Dataset) -> np.ndarray:
 @given(config=worlds())
 @examples(0.4)
 def test_returns_of_promotions_are_sums_over_what_they_sell(config: dict[str, Any]) -> None:
-    """SPEC LEFT OPEN: names of the figures."""
     ds = drawn_world(config)
     assume("promotion_contribution" in ds)
     table = truth.promotion_returns(ds)
@@ -143,7 +139,7 @@ def test_promotions_that_answer_follow_demand() -> None:
 
 
 def test_a_test_that_lies_is_off_by_its_bias() -> None:
-    """SPEC LEFT OPEN: name of the argument. The draw of the error is the same."""
+    """The draw of the error is the same."""
     ds = generate(config_with(steady("TV", base_effectiveness=0.2)))
     keys: dict[str, Any] = {"channel": "TV", "window": slice("2022-03-07", "2022-03-28")}
     keys |= {"change": 0.5, "se": 5.0, "seed": 1}
