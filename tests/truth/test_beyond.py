@@ -62,7 +62,7 @@ def test_returns_with_each_mechanism_are_differences_of_sales(
 
 
 @given(config=worlds(max_periods=16))
-@examples(0.4)
+@examples(0.24)
 def test_realised_returns_are_of_sales_under_the_capacity(config: dict[str, Any]) -> None:
     config["regions"]["capacity"] = config["regions"].get("capacity", 1.2)
     ds = drawn_world(config)
@@ -100,7 +100,7 @@ def discount_given(ds: xr.Dataset) -> np.ndarray:
 
 
 @given(config=worlds())
-@examples(0.4)
+@examples(0.24)
 def test_returns_of_promotions_are_sums_over_what_they_sell(config: dict[str, Any]) -> None:
     ds = drawn_world(config)
     assume("promotion_contribution" in ds)

@@ -22,7 +22,7 @@ def window_only(world: ScalarWorld, channel: int, factor, n: int):
 
 
 @given(config=worlds(max_periods=12))
-@examples(0.4)
+@examples(0.2)
 def test_a_curve_is_what_a_channel_adds_at_each_level(config) -> None:
     """Sales with the window's spend multiplied, less sales without the channel on all dates."""
     ds = drawn_world(config)
@@ -38,7 +38,7 @@ def test_a_curve_is_what_a_channel_adds_at_each_level(config) -> None:
 
 
 @given(config=worlds(max_periods=12, without=("kinks",)))
-@examples(0.2)
+@examples(0.12)
 def test_the_slope_of_a_curve_is_a_central_difference(config) -> None:
     ds = drawn_world(config)
     world, n = ScalarWorld(ds), ds.sizes["date"]
@@ -89,7 +89,7 @@ def test_the_marginal_return_of_a_geo_is_that_of_all_its_media(config) -> None:
 
 
 @given(config=worlds(max_periods=12), seed=st.integers(0, 99))
-@examples(0.1)
+@examples(0.08)
 def test_no_split_beats_the_best(config, seed: int) -> None:
     ds = drawn_world(config)
     world, random = ScalarWorld(ds), np.random.default_rng(seed)

@@ -115,7 +115,7 @@ def worlds_and_windows(draw: st.DrawFn) -> tuple[xr.Dataset, int, int]:
 
 
 @given(case=worlds_and_windows())
-@examples(0.3)
+@examples(0.24)
 def test_roas_is_what_is_lost_without_the_channel(case: tuple[xr.Dataset, int, int]) -> None:
     ds, first, last = case
     brute, window = Returns(ds, first, last), dates_of(ds, first, last)
@@ -138,7 +138,7 @@ def test_roas_is_what_is_lost_without_the_channel(case: tuple[xr.Dataset, int, i
 
 
 @given(config=worlds(max_periods=12, without=("spillover",)))
-@examples(0.3)
+@examples(0.2)
 def test_figures_of_a_geo_do_not_need_the_others(config: dict[str, Any]) -> None:
     ds = drawn_world(config)
     last = ds.isel(geo=[-1])
@@ -154,7 +154,7 @@ def test_figures_of_a_geo_do_not_need_the_others(config: dict[str, Any]) -> None
 
 
 @given(case=worlds_and_windows())
-@examples(0.25)
+@examples(0.16)
 def test_mroas_is_a_central_difference(case: tuple[xr.Dataset, int, int]) -> None:
     ds, first, last = case
     brute, window = Returns(ds, first, last), dates_of(ds, first, last)
@@ -284,7 +284,7 @@ def test_a_lift_is_a_difference_of_two_worlds(
 
 
 @given(config=worlds(), factors=st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.7]), min_size=4))
-@examples(0.25)
+@examples(0.16)
 def test_scenarios_are_differences_of_two_worlds(
     config: dict[str, Any], factors: list[float]
 ) -> None:
@@ -323,7 +323,7 @@ def test_regrets_differ_by_what_the_plans_earn(config: dict[str, Any], seed: int
 
 
 @given(config=worlds())
-@examples(0.5)
+@examples(0.4)
 def test_returns_meet_their_targets_with_everything_on(config: dict[str, Any]) -> None:
     ds = drawn_world(config)
     targets = [channel.get("roas", np.nan) for channel in config["channels"]]
