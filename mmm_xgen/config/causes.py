@@ -171,7 +171,7 @@ class InteractionConfig(FrozenConfig):
         Names of two channels.
     strength : float, share of base sales
         Sales per period where the response curves of both channels are 1, positive for synergy
-        and negative for cannibalisation.
+        and negative for cannibalisation. With a `response`, pressure on people instead.
 
     Raises
     ------
@@ -227,7 +227,7 @@ class MediatorConfig(FrozenConfig):
     persistence : float, correlation, default 0.7
         Share of the mediator that is left after one period.
     effect : float, share of base sales, default 0.1
-        Sales per period where the mediator is 1.
+        Sales per period where the mediator is 1. With a `response`, pressure on people instead.
     observed : {"whole", "survey", "no"}, default "whole"
         What the data show of the mediator: its value in every period, the estimate of a survey,
         or nothing. What they show is a control without an effect of its own.
