@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant("derivative of another channel", "generation/log_target.py",
            "slopes - other.slopes(rest)", "slopes", "truth/test_multiplicative.py"),
     Mutant("demand in the plan of sales", "generation/equilibrium.py",
-           "beside(scaled.link, planned_baseline)", "scaled.link",
+           "beside(scaled.link, planned_sales)", "scaled.link",
            "generation/test_multiplicative.py"),
     # The response function.
     Mutant("history before saturation", "response.py",
