@@ -49,7 +49,7 @@ CURVES: dict[str, dict[str, float]] = {
     "sigmoid_saturation": {"asymptote": 1.0, "slope": 1.0e-3},
     "polynomial_saturation": {"top": 2500.0},
     "piecewise_linear_saturation": {"knot": 800.0, "share": 0.6, "decay": 0.4},
-    "threshold_saturation": {"threshold": 300.0, "kappa": 1200.0},
+    "threshold_saturation": {"threshold": 5.0, "kappa": 1200.0},
 }
 SATURATION_KINDS = tuple(CURVES)
 NOISE_KEYS: dict[str, dict[str, Any]] = {

@@ -300,7 +300,9 @@ def test_appending_a_geo_moves_a_roas_effect_by_one_common_factor() -> None:
 # ------------------------------------------------------------------ the same, of any config
 
 # What an effect solved from a ROAS target moves, and what an effect decides.
-SOLVED = {"effect", "effect_mean", "channel_contribution"} | {
+SOLVED = {
+    *("effect", "effect_mean", "channel_contribution", "lost_sales", "outlier_contribution")
+} | {
     f"saturation_{name}{end}"
     for name in ("beta", "alpha", "sigma", "b", "c", "amplitude")
     for end in ("", "_mean")

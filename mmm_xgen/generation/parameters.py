@@ -180,18 +180,16 @@ def _other_seasons(regions: RegionConfig) -> FloatArray:
 
 
 def _controls(batch: Batch, geo_scale: FloatArray) -> Parameters:
+    shared = batch.shared
+    others = len(shared.control_names) - len(shared.control_variables)
+
     def of_controls(read: Callable[[ControlConfig], float | None]) -> FloatArray:
         # Controls of other mechanisms have no effect of their own.
         return batch.each(
-            lambda config: (
-                [read(each) or 0.0 for each in config.control_variables]
-                + [0.0] * (len(config.control_names) - len(config.control_variables))
-            )
+            lambda config: [read(each) or 0.0 for each in config.control_variables] + [0.0] * others
         )
 
-    shared = batch.shared
     elastic = np.array([each.elasticity is not None for each in shared.control_variables], bool)
-    others = len(shared.control_names) - len(shared.control_variables)
     elastic = np.append(elastic, np.zeros(others, bool))
     size = geo_scale
     if shared.link == "log":

@@ -194,7 +194,7 @@ def test_hidden_demand_biases_more_than_its_proxy_and_its_record_not_at_all() ->
     assert found[1] + 8 < found[2] < found[3] - 8
 
 
-OF_CURVES = ("long_carryover", "delayed_carryover", "s_shaped", "no_saturation")
+OF_CURVES = ("long_carryover", "delayed_carryover", "s_shaped", "no_saturation", "threshold")
 
 
 def test_worlds_of_other_curves_mislead_only_a_model_with_the_base_curves() -> None:
