@@ -112,11 +112,11 @@ def step(n_dates: int, n_geos: int = 2) -> np.ndarray:
     return np.tile(np.where(np.arange(n_dates) < n_dates / 2, 1.0, 0.5), (n_geos, 1))
 
 
-def basis(n_dates: int) -> tuple[np.ndarray, np.ndarray]:
+def basis(n_dates: int, n_functions: int = N_FUNCTIONS) -> tuple[np.ndarray, np.ndarray]:
     """Return the functions of PyMC-Marketing's default process, and their prior's deviations."""
     at = np.arange(n_dates)
     covariance = ETA**2 * pm.gp.cov.Matern52(1, ls=LENGTH)
-    process = pm.gp.HSGP(m=[N_FUNCTIONS], L=[2 * at.mean()], cov_func=covariance)
+    process = pm.gp.HSGP(m=[n_functions], L=[2 * at.mean()], cov_func=covariance)
     functions, deviations = process.prior_linearized(at[:, None] - at.mean())
     return functions.eval(), deviations.eval()
 
@@ -237,20 +237,26 @@ def test_coefficients_of_the_path_make_our_sales(
     np.testing.assert_allclose(theirs.transpose(*ours.dims).values, ours.values, rtol=1e-9)
 
 
-@pytest.mark.parametrize("make", [walk, step])
-def test_the_basis_reaches_any_path_of_two_years_and_not_of_four(make: Any) -> None:
-    def largest_miss(n_dates: int) -> float:
-        functions, _ = basis(n_dates)
+@pytest.mark.parametrize(
+    ("make", "off_in_three_years", "off_in_four_years"), [(walk, 0.02, 0.04), (step, 0.09, 0.14)]
+)
+def test_the_basis_reaches_any_path_only_with_two_functions_for_each_date(
+    make: Any, off_in_three_years: float, off_in_four_years: float
+) -> None:
+    def largest_miss(n_dates: int, n_functions: int = N_FUNCTIONS) -> float:
+        functions, _ = basis(n_dates, n_functions)
         path = make(n_dates, 1)
         found = path_of(coefficients_of(path, functions), functions)
         return float(np.max(np.abs(found - path / path.mean())))
 
-    assert largest_miss(104) < 1e-9
-    assert largest_miss(208) > {walk: 0.04, step: 0.12}[make]
-    assert largest_miss(156) > {walk: 0.02, step: 0.07}[make]
+    assert largest_miss(100) < 1e-9
+    assert largest_miss(156) > off_in_three_years
+    assert largest_miss(208) > off_in_four_years
+    assert largest_miss(208, 416) < 1e-9
 
 
-def test_paths_of_their_own_need_a_path_for_each_channel() -> None:
+@pytest.mark.parametrize("dims", [("date", "channel"), ("date", "geo", "channel")])
+def test_paths_of_their_own_need_a_path_for_each_channel(dims: tuple[str, ...]) -> None:
     from pymc_marketing.mmm.hsgp import SoftPlusHSGP
 
     config = configuration()
@@ -263,9 +269,10 @@ def test_paths_of_their_own_need_a_path_for_each_channel() -> None:
     assert truth["saturation_beta"].isnull().all()
     assert truth["adstock_alpha"].notnull().all()
 
-    process = SoftPlusHSGP(eta=1.0, ls=5.0, m=20, L=60.0, dims=("date", "channel"))
+    process = SoftPlusHSGP(eta=1.0, ls=5.0, m=20, L=60.0, dims=dims)
     mmm = model(ds, time_varying_media=process)
     truth = to_pymc_truth(ds, mmm)
+    assert truth[MEDIA_PATH].dims == dims
     assert all("_raw_" in name for name in no_single_truth(truth))
     np.testing.assert_allclose(truth[MEDIA_PATH].mean("date"), 1.0, rtol=1e-12)
     held = pm.do(mmm.model, {MEDIA_PATH: truth[MEDIA_PATH].values})
