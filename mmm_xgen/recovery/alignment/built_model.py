@@ -16,6 +16,9 @@ from mmm_xgen.kernels.kind import component_names
 from mmm_xgen.kernels.saturation import SATURATIONS
 
 NO_SPEND = 1e30
+# Paths over time of mean 1 that a model may have, by PyMC-Marketing's names.
+INTERCEPT_PATH = "intercept_latent_process"
+MEDIA_PATH = "media_temporal_latent_multiplier"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Built:
     Parameters
     ----------
     dims : mapping of str to tuple of str
-        Dims of every free parameter.
+        Dims of every free parameter, and of every path over time whose mean the model keeps at 1.
     coords : mapping of str to list
         Labels of every dim.
     channel_scale : DataArray, dims (channel,) or (geo, channel)
@@ -100,11 +103,11 @@ def built(mmm: Any) -> Built:
     kind, type_ = _kind(ADSTOCKS, mmm.adstock)
     saturation, _ = _kind(SATURATIONS, mmm.saturation)
     data, scale = mmm.xarray_dataset, scalers["_channel"]
+    names = [variable.name for variable in model.free_RVs]
+    paths = (INTERCEPT_PATH, MEDIA_PATH)
+    names += [name for name in paths if f"{name}_f_mean" in model.named_vars]
     return Built(
-        dims={
-            variable.name: tuple(model.named_vars_to_dims.get(variable.name) or ())
-            for variable in model.free_RVs
-        },
+        dims={name: tuple(model.named_vars_to_dims.get(name) or ()) for name in names},
         coords={dim: list(labels or ()) for dim, labels in model.coords.items()},
         channel_scale=scale.where(scale > 0, NO_SPEND),
         silent=frozenset(_silent(scale)),

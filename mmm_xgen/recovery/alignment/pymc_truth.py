@@ -21,7 +21,7 @@ from mmm_xgen.export.pymc_marketing import (
 )
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS
-from mmm_xgen.recovery.alignment.built_model import Built, built
+from mmm_xgen.recovery.alignment.built_model import INTERCEPT_PATH, MEDIA_PATH, Built, built
 from mmm_xgen.schema import MECHANISMS, check_variables, mechanisms_of
 
 # A control that a model may have besides those of the data: how far the window has gone by. No
@@ -61,9 +61,10 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
     Returns
     -------
     Dataset
-        A variable for every free parameter of the model, with its dims and labels; NaN where
-        the truth has no such number. ``attrs["no_single_truth"]`` (JSON) gives the reason for
-        each parameter that has none, or none in some channels or geos, by name.
+        A variable for every free parameter of the model, with its dims and labels, and for its
+        time-varying multipliers; NaN where the truth has no such number.
+        ``attrs["no_single_truth"]`` (JSON) gives the reason for each that has none, or none in
+        some channels or geos, by name.
 
     Raises
     ------
@@ -79,6 +80,10 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
     one than that which made the data, where it shares a number that differs between geos or
     channels, and where it belongs to a prior. No carry-over is a geometric one whose alpha is 0,
     so that such a model has a truth for it.
+
+    A time-varying intercept takes `baseline_path` of the data, time-varying media take their
+    `effect_path`. Each multiplier has a truth, of mean 1 over the model's dates. The coefficients
+    that make it have none.
 
     Examples
     --------
@@ -97,7 +102,8 @@ def to_pymc_truth(ds: xr.Dataset, mmm: Any) -> xr.Dataset:
     model = built(mmm)
     found: Found = {}
     reasons: Reasons = {}
-    for part in (_media_truth, _baseline_truth, _control_truth, _season_truth, _noise_truth):
+    parts = (_media_truth, _baseline_truth, _control_truth, _season_truth, _noise_truth)
+    for part in (*parts, _path_truth):
         more, why = part(ds, model)
         found |= more
         reasons |= why
@@ -213,7 +219,12 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     reasons |= {
         channel: f"{others[channel]}, which moves the curve" for channel in same if channel in moved
     }
-    reasons |= beyond_curves(ds)
+    path, why = _media_path(ds, model)
+    if path is None:
+        reasons |= beyond_curves(ds)
+    else:
+        reasons |= dict.fromkeys(kinds, f"its effect over time: {why}") if why else {}
+        reasons |= beyond_curves(ds.drop_vars("effect_path", errors="ignore"))
     silent = [channel for channel in same if _column(ds, channel) in model.silent]
     reasons |= dict.fromkeys(silent, "nothing is spent that the model could scale by")
     empty = xr.full_like(ds["effect"], np.nan)
@@ -224,6 +235,9 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     part = ds.sel(channel=same)
     channel = aligned_scale(model.channel_scale, part, "channel_scale", ("geo", "channel"))
     target = aligned_scale(model.unit_of_effects, part, "target_scale", ("geo",))
+    if path is not None:
+        # The model's path has a mean of 1 over its own dates.
+        target = target / path.mean("date").sel(channel=same)
     try:
         scaled = rescaled_curve(part, kind, channel / part["spend_unit"], target)
     except ConfigError as error:
@@ -231,6 +245,30 @@ def _curve_truth(ds: xr.Dataset, model: Built, others: Reasons) -> tuple[Found, 
     return _masked(
         {name: _plain(scaled[name]).reindex(channel=ds["channel"].values) for name in found},
         reasons,
+    )
+
+
+def _media_path(ds: xr.Dataset, model: Built) -> tuple[xr.DataArray | None, str]:
+    """Effect on the model's dates, dims (date, geo, channel), and why the model cannot follow it.
+
+    None if its media do not vary over time.
+    """
+    if MEDIA_PATH not in model.dims:
+        return None, ""
+    path = _plain(ds.get("effect_path", xr.ones_like(ds["spend"])))
+    path = path.sel(date=model.coords["date"])
+    return path, _without_extra_dims(path / path.mean("date"), model.dims[MEDIA_PATH])[1]
+
+
+def _path_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
+    """Multiplier of media over time; no coefficients of any multiplier."""
+    path, _ = _media_path(ds, model)
+    found = {} if path is None else {MEDIA_PATH: _as_columns(ds, path / path.mean("date"))}
+    names = (name for name in model.dims if "_hsgp_coefs" in name)
+    return found, dict.fromkeys(
+        names,
+        "the model divides its path by the mean, so that several sets of coefficients make one "
+        "path; a path beyond its basis has none",
     )
 
 
@@ -252,6 +290,10 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     target = aligned_scale(model.target_scale, ds, "target_scale", ("geo",))
     base, start = ds["intercept_contribution"], xr.DataArray(0.0)
     reasons = []
+    moves = INTERCEPT_PATH in model.dims
+    if moves:
+        path = _plain(ds.get("baseline_path", xr.ones_like(ds["mu"])))
+        base = base * path.sel(date=model.coords["date"])
     if ds.sizes.get("control", 0):
         start = (ds["gamma_control"] * ds["control_reference"]).fillna(0.0).sum("control")
         if bool(ds["gamma_control"].isnull().any()):
@@ -272,17 +314,21 @@ def _baseline_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
     reasons += [
         f"the data have {words}, which the model lacks"
         for name, words in mechanisms_of(ds).items()
-        if name in ADDED
+        if name in ADDED and not (moves and name == "level_contribution")
     ]
     intercept = (base - start) / target
     if model.link == "log":
         check_variables(ds, "y_sigma")
         intercept = log_intercept(base / target, ds["y_sigma"]) - start
     found = {"intercept_contribution": intercept}
+    if moves:
+        mean = intercept.mean("date")
+        found = {"intercept_baseline": mean, INTERCEPT_PATH: intercept / mean}
+        if bool((found[INTERCEPT_PATH] <= 0).any()):
+            reasons.append("the intercept changes its sign, which a positive multiplier cannot")
     if reasons:
-        found = {"intercept_contribution": xr.full_like(found["intercept_contribution"], np.nan)}
-        return found, {"intercept_contribution": "; ".join(reasons)}
-    return found, {}
+        found = {name: xr.full_like(values, np.nan) for name, values in found.items()}
+    return found, dict.fromkeys(found, "; ".join(reasons)) if reasons else {}
 
 
 def _control_truth(ds: xr.Dataset, model: Built) -> tuple[Found, Reasons]:
