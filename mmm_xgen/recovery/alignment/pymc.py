@@ -14,7 +14,7 @@ from mmm_xgen.errors import AlignmentError
 from mmm_xgen.export.pymc_marketing import has_log_sales, model_inputs, rescaled_curve
 from mmm_xgen.kernels.adstock import ADSTOCKS
 from mmm_xgen.kernels.saturation import SATURATIONS, SaturationKind
-from mmm_xgen.recovery.alignment.built_model import Built, built
+from mmm_xgen.recovery.alignment.built_model import INTERCEPT_PATH, Built, built
 from mmm_xgen.recovery.alignment.groups import group, inference_data, one_draw
 from mmm_xgen.recovery.alignment.pymc_truth import REASONS, no_single_truth, to_pymc_truth
 from mmm_xgen.recovery.estimates import SAMPLE
@@ -124,6 +124,10 @@ def plain_labels(columns: Iterable[str]) -> list[str]:
 
 def _in_original_units(posterior: xr.Dataset, model: Built) -> dict[str, xr.DataArray]:
     kind = SATURATIONS[model.saturation]
+    if INTERCEPT_PATH in posterior:
+        # The truth has the two factors, a posterior has their product too.
+        product = posterior["intercept_baseline"] * posterior[INTERCEPT_PATH]
+        posterior = posterior.assign(intercept_contribution=product)
     ones = model.empty(("geo", "channel")).fillna(1.0)
     fixed = {
         f"saturation_{name}": xr.full_like(ones, value) for name, value in kind.constants.items()

@@ -13,7 +13,7 @@ import xarray as xr
 
 import mmm_xgen as m
 from mmm_xgen.kernels.effect_paths import EFFECT_PATHS, register_effect_path
-from mmm_xgen.recovery import no_single_truth, to_pymc_truth, truth_as_posterior
+from mmm_xgen.recovery import from_pymc, no_single_truth, to_pymc_truth, truth_as_posterior
 from mmm_xgen.recovery.alignment import pymc as alignment
 from mmm_xgen.recovery.alignment.built_model import INTERCEPT_PATH, MEDIA_PATH
 from mmm_xgen.recovery.alignment.groups import group
@@ -182,6 +182,10 @@ def test_with_the_true_multipliers_sales_are_ours(
     assert miss(sales(mmm, held, completed(truth)), ds) < 1e-9
     # Negative control: paths that stay flat.
     assert miss(sales(mmm, mmm.model, completed(truth)), ds) > 1e-2
+    back = from_pymc(truth.drop_attrs().expand_dims(chain=[0], draw=[0]), mmm, ds)
+    found = back["intercept_contribution"].isel(chain=0, draw=0)
+    wanted = (ds["intercept_contribution"] * ds.get("baseline_path", 1.0)).transpose(*found.dims)
+    np.testing.assert_allclose(found.values, wanted.values, rtol=1e-9)
     # Only processes and their priors have no truth.
     reasons = no_single_truth(truth)
     assert all("_raw_" in name for name in reasons)
