@@ -126,7 +126,7 @@ class Competitor:
     ) -> FloatArray:
         """Return paths of effects without dampening that have mean 1 with it, as planned."""
         damp = self.damp(self.spend(ours, history))[..., None, :, :]
-        start = np.ones(ours.shape[-3:]) if path is None else path
+        start = np.ones(ours.shape[-1]) if path is None else path
         return np.asarray(start / (start * damp).mean(axis=-1, keepdims=True))
 
     @staticmethod

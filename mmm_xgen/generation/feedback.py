@@ -232,9 +232,10 @@ def _over_lags(weights: FloatArray, recent: FloatArray) -> FloatArray:
 
     A product of arrays would round differently with the number of datasets.
     """
-    total = weights[0] * recent[0]
-    for weight, value in zip(weights[1:], recent[1:], strict=True):
-        total = total + weight * value
+    missing = recent.ndim - weights.ndim
+    total, *others = weights.reshape(len(weights), *[1] * missing, *weights.shape[1:]) * recent
+    for part in others:
+        total += part
     return np.asarray(total)
 
 
@@ -277,7 +278,6 @@ class _Response:
         # What adstock acts on, and the curves.
         self.entered = np.zeros((n_dates, *shape), dtype=dtype)
         self.curves = np.zeros((n_dates, *shape), dtype=dtype)
-        self.no_lifts = np.zeros((2, *shape), dtype=dtype)
         # The same with the path of the effect, where sales look back on them, and the mediators.
         looks_back = world.pull_forward is not None
         self.responses = np.zeros((n_dates if looks_back else 0, *shape), dtype=dtype)
@@ -302,13 +302,15 @@ class _Response:
         for level in self.levels:
             at_own = (..., level.index, slice(None))
             channels = None if isinstance(level.index, slice) else level.index
-            by_spend, without = (each[at_own] for each in self._lifts(date))
-            own = wanted[at_own] * np.maximum(1 + by_spend, 0)
-            if is_known is not None:
-                known = is_known if isinstance(is_known, bool) else is_known[at_own]
-                own = np.where(known, wanted[at_own], own)
+            own = exposure = wanted[at_own]
+            if self.world.funnels is not None:
+                by_spend, without = (each[at_own] for each in self._lifts(date))
+                own = own * np.maximum(1 + by_spend, 0)
+                if is_known is not None:
+                    known = is_known if isinstance(is_known, bool) else is_known[at_own]
+                    own = np.where(known, wanted[at_own], own)
+                exposure = own * np.maximum(1 + without, 0)
             spend[at_own] = own
-            exposure = own * np.maximum(1 + without, 0)
             exposure = self.world.delivered(exposure[..., None], -at, channels)[..., 0]
             if not self.world.media.adstock_first:
                 exposure = level.curves_of(exposure[..., None])[..., 0]
@@ -322,10 +324,10 @@ class _Response:
 
     def _lifts(self, date: int) -> FloatArray:
         """Return the relative rise of each channel's media, by spend and without it."""
+        lifts = np.zeros((2, *self.curves.shape[1:]), dtype=self.curves.dtype)
         funnels = self.world.funnels
         if funnels is None:
-            return self.no_lifts
-        lifts = np.zeros_like(self.no_lifts)
+            return lifts
         for position, (source, target, lag, paid) in enumerate(
             zip(funnels.source, funnels.target, funnels.lag, funnels.paid, strict=True)
         ):
