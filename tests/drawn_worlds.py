@@ -143,6 +143,10 @@ def worlds(
         config["link"] = "log"
     if link == "goodwill":
         config["response"] = draw(_goodwill())
+        if "kinks" in without:
+            # Pressure below what people feel anyway ends at 0, with a kink.
+            for pair in config["interactions"]:
+                pair["strength"] = abs(pair["strength"])
     return config
 
 
