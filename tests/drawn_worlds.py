@@ -147,6 +147,8 @@ def worlds(
             # Pressure below what people feel anyway ends at 0, with a kink.
             for pair in config["interactions"]:
                 pair["strength"] = abs(pair["strength"])
+            for channel in config["channels"]:
+                channel.pop("pull_forward", None)
     return config
 
 
