@@ -170,6 +170,7 @@ def _check_domains(config: MMMDataConfig, merged: Parameters) -> None:
         values = merged[name][~np.isnan(merged[name])]
         if np.any(values < 0) or (name == "spend_unit" and np.any(values == 0)):
             raise AlignmentError(f"params[{name!r}] must not be negative; found {values.min():g}")
+    # A capacity of counts is a whole number.
     if "capacity" in merged and np.any(
         merged["capacity"] < np.floor(merged["intercept_contribution"])
     ):

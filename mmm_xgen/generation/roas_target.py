@@ -19,8 +19,6 @@ from mmm_xgen.world import Stages, World, media_parts, media_sales, respond_to
 
 # Factor at which the sales of a channel are linear in it.
 NEXT_TO_NOTHING = 1e-6
-# Level of the logarithm of a factor at the start. It is not 0, so that a relative error is defined.
-LEVEL = 10.0
 
 
 def factor_for_roas(
@@ -34,8 +32,7 @@ def factor_for_roas(
               {\text{revenue per KPI} \sum_{tg} \text{amplitude}_{gc}\, \text{response}_{tgc}}
 
     If channels act on each other, the sales lost without a channel are a sum over all channels, and
-    the factors solve a linear system. With a link, they are found by
-    Broyden's or Newton's method.
+    the factors solve a linear system. With a link, they are found by Broyden's or Newton's method.
 
     Parameters
     ----------

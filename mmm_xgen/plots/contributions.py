@@ -76,7 +76,7 @@ NAMES = {
     "interaction_contribution": "interactions",
     "mediator_contribution": "mediators",
     "competitor_contribution": "competitor",
-    "remainder_contribution": "media together",
+    "remainder_contribution": "remainder",
 }
 # Sales that channels make together.
 TOGETHER = ("interaction_contribution", "mediator_contribution", "remainder_contribution")

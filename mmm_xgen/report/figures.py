@@ -34,7 +34,7 @@ WORDS = {
     "interaction_contribution": "interactions of channels",
     "mediator_contribution": "media through mediators",
     "competitor_contribution": "competitor",
-    "remainder_contribution": "media together, beyond the losses without each",
+    "remainder_contribution": "what the losses without each part leave",
     "mu": "expected sales",
     "noise": "noise",
     "y": "sales",

@@ -78,3 +78,9 @@ def test_a_survey_estimates_at_its_dates_and_keeps_the_estimate(coverage: float)
 def test_a_survey_of_what_is_no_share_is_refused() -> None:
     with pytest.raises(m.ConfigError, match=r"mediators\.0\.parents.*0 to 1"):
         made({"name": "Aware", "parents": {"TV": 5.0}, "observed": "survey"})
+
+
+def test_carry_out_says_what_is_cut_of_a_mediator() -> None:
+    ds = made({"name": "Aware", "parents": {"TV": 0.5}})
+    cut = m.truth.roas(ds, with_carryout=True)["complete"].attrs["cut"]
+    assert cut == "less than 1e-12 of the rise of a mediator"

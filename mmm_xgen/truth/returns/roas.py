@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from mmm_xgen.config.base import shown
+from mmm_xgen.connections import FADED
 from mmm_xgen.errors import ConfigError, nearest
 from mmm_xgen.goodwill import population_in
 from mmm_xgen.kernels.domain import FloatArray
@@ -67,8 +68,8 @@ def roas(
 
     After the last date, spend is 0 and the revenue per KPI unit stays at its last value. Where
     funnels, pull-forward or mediators carry the effect on, the window extends to the last of it.
-    A population of a `response` never forgets the last of a change: its carry-out ends where less
-    than 1e-12 of a change is left, or after 5,000 periods, as ``complete.attrs["cut"]`` says.
+    Mediators and the population of a `response` never forget the last of a change: carry-out ends
+    where less than 1e-12 of it is left, or after 5,000 periods, as ``complete.attrs["cut"]`` says.
 
     *Channels that act on each other.* The spend of all other channels is held while funnels,
     interactions and mediators work, so that a channel earns what it does for others too, and the
@@ -479,6 +480,8 @@ def with_complete(figures: Figures, ds: xr.Dataset, over: list[str], windows: Wi
     attrs = {"units": "1", "long_name": "whether all carry-out arrives by the last date"}
     if (population := population_in(ds)) is not None:
         attrs["cut"] = f"{population.left:.1g} of a change, after {population.reach} periods"
+    elif "mediator_effect" in ds:
+        attrs["cut"] = f"less than {FADED:g} of the rise of a mediator"
     complete = total(late, over, windows) == 0
     return figures.assign_coords(complete=(complete.dims, complete.data, attrs))
 
